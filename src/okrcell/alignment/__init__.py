@@ -1,0 +1,1 @@
+"""The objective, one idea a file."""

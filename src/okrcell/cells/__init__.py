@@ -1,0 +1,1 @@
+"""A row of counts becomes tokens."""

@@ -1,0 +1,171 @@
+"""What lies in the folder of a corpus, under which name."""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from okrcell.cells.genes import GeneTable
+from okrcell.errors import InputError
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Shard(_Record):
+    """Some cells of one source, in two files named after ``number``."""
+
+    number: int = Field(ge=0)
+    source: int = Field(ge=0)
+    cells: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    sha256: str
+    obs_sha256: str
+
+
+class Source(_Record):
+    """Where cells came from; ``origin`` is whatever the writer was told (file, fingerprint, kind, findings)."""
+
+    study: str
+    cells: int = Field(ge=0)
+    origin: dict[str, Any]
+
+
+class Genes(_Record):
+    """The gene table whose rows the gene numbers are, and the file of figures per gene."""
+
+    version: str
+    count: int = Field(ge=1)
+    sha256: str
+    figures: int = Field(ge=0)
+
+
+class Manifest(_Record):
+    """The content of ``corpus.json``; shards it does not name are not in the corpus."""
+
+    format: Literal["okrcell corpus 1"] = "okrcell corpus 1"
+    genes: Genes
+    sources: tuple[Source, ...] = ()
+    shards: tuple[Shard, ...] = ()
+
+
+def begin_folder(path: Path) -> bool:
+    """Make the folders; tell whether ``path`` is new."""
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; a corpus is a folder. Choose another place.")
+    if not path.parent.is_dir():
+        raise InputError(f"Cannot write {path}: there is no folder {path.parent}. Make it first.")
+    new = not path.exists()
+    # What a killed first writer left (shards and no corpus.json) may be begun anew; a stranger's folder may not.
+    strangers = [] if new else [part.name for part in path.iterdir() if not _ours(part.name)]
+    if strangers and not (path / "corpus.json").exists():
+        raise InputError(f"{path} holds other files ({strangers[0]}) and no corpus. Choose a new or empty folder.")
+    try:
+        (path / "shards").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror}.") from None
+    return new
+
+
+def _ours(name: str) -> bool:
+    return name == "shards" or name.startswith((".corpus.json.", "genes-"))
+
+
+@contextlib.contextmanager
+def only_writer(path: Path) -> Generator[None]:
+    """Keep other writers out; the kernel forgets the lock of a process that was killed."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise InputError(f"Another process is writing to {path}. Wait for it, or choose another folder.") from None
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def shard_file(path: Path, number: int) -> Path:
+    """Name the file with the cells of a shard: from a number, so a stranger's corpus.json cannot point elsewhere."""
+    return path / "shards" / f"{number:05d}.arrow"
+
+
+def obs_file(path: Path, number: int) -> Path:
+    """Name the file with what is known of a shard's cells."""
+    return path / "shards" / f"{number:05d}.obs.arrow"
+
+
+def figures_file(path: Path, number: int) -> Path:
+    """Name the file with the figures per gene as they were after the append ``number``."""
+    return path / f"genes-{number:05d}.arrow"
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check ``corpus.json``; raises `InputError` if there is none or it is damaged."""
+    file = path / "corpus.json"
+    if not file.exists():
+        raise InputError(f"There is no corpus in {path} (no corpus.json). Make one: okrcell prepare FILES -o {path}")
+    try:
+        return Manifest.model_validate(json.loads(file.read_text(encoding="utf-8")))
+    except (ValidationError, ValueError, OSError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise InputError(f"{file} cannot be read as a corpus of this version: {reason}.") from None
+
+
+def read_figures(path: Path, manifest: Manifest) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return per gene the sum of its scaled values, and the number of cells that have it."""
+    file = figures_file(path, manifest.genes.figures)
+    table = read_table(file)
+    if table.num_rows != manifest.genes.count:
+        raise InputError(f"{file} tells of {table.num_rows} genes, not {manifest.genes.count}: it is damaged.")
+    return table["amount"].to_numpy(), table["cells"].to_numpy()
+
+
+def gene_fingerprint(table: GeneTable) -> str:
+    """Return a sha256 of the genes in their order."""
+    lines = (f"{ensembl_id}\t{symbol}\n" for ensembl_id, symbol in zip(table.ensembl_id, table.symbol, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def same_genes(manifest: Manifest, table: GeneTable, path: Path) -> None:
+    """Raise `InputError` unless the corpus at ``path`` was made with ``table``."""
+    if manifest.genes.sha256 != gene_fingerprint(table):
+        raise InputError(
+            f"{path} was made with gene table {manifest.genes.version} ({manifest.genes.count} genes), and this is "
+            f"{table.version} ({len(table)} genes). Prepare the corpus again, into a new folder."
+        )
+
+
+def read_table(file: Path) -> Any:
+    """Read an Arrow file; raises `InputError` if it is missing or damaged."""
+    try:
+        with pa.memory_map(str(file)) as source:
+            return pa.ipc.open_file(source.read_buffer()).read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{file} is damaged ({str(error).splitlines()[0]}). Prepare the corpus again.") from None
+
+
+def write_table(file: Path, columns: Mapping[str, Any]) -> None:
+    """Write columns to an Arrow file, down to the disk."""
+    table = pa.table(dict(columns))
+    with file.open("wb") as sink:
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        sink.flush()
+        os.fsync(sink.fileno())

@@ -1,0 +1,117 @@
+"""A shard: lists of genes and values, one pair a cell, that are read where they lie."""
+
+import contextlib
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import DTypeLike, NDArray
+from scipy import sparse
+
+from okrcell.errors import InputError
+
+
+@dataclass(frozen=True)
+class MappedShard:
+    """Views on the lists of a memory-mapped file, one triple a record batch."""
+
+    starts: Sequence[int]
+    blocks: Sequence[tuple[NDArray[np.int32], NDArray[Any], NDArray[Any]]]
+
+    @classmethod
+    def open(cls, file: Path, cells: int) -> Self:
+        """Map ``file``, which must hold ``cells`` cells; raises `InputError` if it is damaged."""
+        # The map outlives its file handle, so a corpus of a thousand shards does not hold a thousand open files.
+        try:
+            with pa.memory_map(str(file)) as source:
+                reader = pa.ipc.open_file(source.read_buffer())
+            batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+            blocks = [_views(batch) for batch in batches]
+        except (pa.ArrowException, OSError, AttributeError, KeyError) as error:
+            raise InputError(f"{file} is damaged ({str(error).splitlines()[0]}). Prepare the corpus again.") from None
+        starts = [0, *np.cumsum([batch.num_rows for batch in batches]).tolist()]
+        if starts[-1] != cells:
+            raise InputError(f"{file} holds {starts[-1]} cells, not {cells}: it is damaged. Prepare the corpus again.")
+        return cls(starts, blocks)
+
+    def cell(self, row: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the genes and the values of a cell, as views on the file."""
+        block = bisect_right(self.starts, row) - 1
+        offsets, gene, value = self.blocks[block]
+        first, last = offsets[row - self.starts[block] : row - self.starts[block] + 2].tolist()
+        return gene[first:last], value[first:last]
+
+
+def _views(batch: Any) -> tuple[NDArray[np.int32], NDArray[Any], NDArray[Any]]:
+    batch.validate()
+    gene, value = batch.column("gene"), batch.column("value")
+    offsets = gene.offsets.to_numpy()
+    same = np.array_equal(offsets, value.offsets.to_numpy())
+    if not same or (np.diff(offsets) < 0).any() or offsets[-1] > min(len(gene.values), len(value.values)):
+        raise pa.ArrowInvalid("its lists do not fit together")
+    return offsets, gene.values.to_numpy(), value.values.to_numpy()
+
+
+def runs(
+    blocks: Iterable[sparse.csr_matrix], shard_cells: int
+) -> Iterator[tuple[DTypeLike, Iterator[sparse.csr_matrix]]]:
+    """Cut a stream of blocks into shards: at most ``shard_cells`` cells, and one type of value in each."""
+    stream = iter(blocks)
+    waiting = next(stream, None)
+    dtype: DTypeLike = np.uint16
+
+    def run() -> Iterator[sparse.csr_matrix]:
+        nonlocal waiting
+        cells = 0
+        # Once a file has shown a value that needs 32 bits it keeps them, so that shards do not become many and small.
+        while waiting is not None and (cells == 0 or cells + len(waiting.indptr) - 1 <= shard_cells):
+            if dtype == np.uint16 and not _whole_and_small(waiting.data):
+                return
+            cells += len(waiting.indptr) - 1
+            yield waiting
+            waiting = next(stream, None)
+
+    while waiting is not None:
+        if not _whole_and_small(waiting.data):
+            dtype = np.float32
+        yield dtype, run()
+
+
+def _whole_and_small(values: NDArray[Any]) -> bool:
+    return values.size == 0 or bool(values.max() < 2**16 and (values == values.astype(np.uint16)).all())
+
+
+@contextlib.contextmanager
+def shard_writer(file: Path, n_genes: int, dtype: DTypeLike) -> Generator[Callable[[sparse.csr_matrix], None]]:
+    """Write blocks of cells to ``file``, values as ``dtype``; at the end it is on the disk."""
+    gene = np.uint16 if n_genes <= 2**16 else np.uint32
+    types = [pa.list_(pa.from_numpy_dtype(np.dtype(part))) for part in (gene, dtype)]
+    schema = pa.schema([pa.field("gene", types[0]), pa.field("value", types[1])])
+
+    with file.open("wb") as sink:
+        writer = pa.ipc.new_file(sink, schema)
+
+        def write(block: sparse.csr_matrix) -> None:
+            if n_genes != _width(block):
+                raise InputError(f"The cells have {_width(block)} genes and the corpus {n_genes}: another gene table.")
+            offsets = pa.array(block.indptr.astype(np.int32))
+            lists = [
+                pa.ListArray.from_arrays(offsets, pa.array(values))
+                for values in (block.indices.astype(gene), block.data.astype(dtype))
+            ]
+            writer.write_batch(pa.record_batch(lists, schema=schema))
+
+        yield write
+        writer.close()
+        sink.flush()
+        os.fsync(sink.fileno())
+
+
+def _width(block: sparse.csr_matrix) -> int:
+    shape: tuple[int, int] = block.get_shape()
+    return shape[1]

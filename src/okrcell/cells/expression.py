@@ -1,0 +1,192 @@
+"""Bring the rows of a file onto the gene table's axis."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+from scipy import sparse
+
+from okrcell.cells.counts import find_counts
+from okrcell.cells.genes import GeneResolution, GeneTable
+from okrcell.cells.rows import MatrixRows
+from okrcell.errors import InputError
+
+ID_COLUMNS = ("ensembl_id", "gene_ids", "gene_id", "ensembl", "ensembl_ids", "feature_id")
+SYMBOL_COLUMNS = ("gene_symbol", "feature_name", "gene_symbols", "gene_name", "gene_names", "symbol")
+LIKELY_CAUSES = (
+    (r"ENS(MUS)?T\d{6,}", "they are transcript ids: sum the transcripts of each gene first"),
+    (r"ENS[A-Z]{3,4}G\d{6,}", "they are Ensembl ids of another species: map them to human orthologs first"),
+    (r"(FBgn|WBGene|AT\dG|Y[A-P][LR]\d)\d*", "they are genes of another species (fly, worm, plant or yeast)"),
+    (
+        r"\d+(\.0)?",
+        "they are numbers: Entrez ids, or rows whose names were lost; put symbols or Ensembl ids in var_names",
+    ),
+    (r"(ILMN_\d+|.*_at|A_\d+_P\d+)", "they are array probes: map them to gene symbols first"),
+    (r"[NX][MR]_\d+.*", "they are RefSeq transcripts: map them to gene symbols first"),
+    (r"(chr)?[\dXY]{1,2}[:\-_]\d+[\-_]\d+", "they are regions of the genome (peaks), not genes"),
+    (r"[ACGT]{10,}.*", "they are cell barcodes: the table is turned; transpose it (adata.T) so that cells are rows"),
+)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Expression on the `GeneTable`'s axis, a block at a time, in the file's own row order."""
+
+    n_cells: int
+    kind: Literal["counts", "log1p", "linear"]
+    """What the file held; `blocks` are linear all the same."""
+    source: str
+    """Where it was found: "X", "raw" or "layers['…']"."""
+    findings: tuple[str, ...]
+    """What a reader of the receipt should know, in sentences."""
+    resolution: GeneResolution
+    table: GeneTable = field(repr=False)
+    rows: MatrixRows = field(repr=False)
+    base: float = float(np.e)
+    """Base of the logarithm that is undone when ``kind`` is log1p."""
+
+    def blocks(self, size: int = 2048) -> Iterator[sparse.csr_matrix]:
+        """Go through the cells in order, ``size`` at a time: float32 (cell, gene), linear, sorted, above zero.
+
+        A cell with NaN or infinite values, like one without any expression, is an empty row. Genes that fall on the
+        same row of the table are summed. Memory is bounded by the block.
+
+        Raises
+        ------
+        InputError
+            If a row holds negative values, or the file is damaged.
+        """
+        onto_table = projection(self.resolution.row, len(self.table))
+        for block in self.rows.blocks(size):
+            moved = sparse.csr_matrix(self._linear(block) @ onto_table)
+            moved.eliminate_zeros()
+            moved.sort_indices()
+            yield moved
+
+    def _linear(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
+        values: Any = block.data
+        starts: Any = block.indptr
+        if len(values) and np.nanmin(values, initial=0.0) < 0:
+            lowest = float(np.nanmin(values))
+            raise InputError(f"{self.source} must not be negative, but it holds values such as [{lowest:.3f}].")
+        if self.kind == "log1p":
+            with np.errstate(over="ignore"):
+                values = np.expm1(values * np.float32(np.log(self.base)))
+        finite = np.isfinite(values)
+        if not finite.all():
+            cell = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+            spoilt = np.zeros(len(starts) - 1, dtype=bool)
+            spoilt[cell[~finite]] = True
+            values = np.where(spoilt[cell], np.float32(0), values)
+        return sparse.csr_matrix((values, block.indices, starts), shape=block.shape)
+
+
+def read_expression(
+    adata: AnnData,
+    *,
+    table: GeneTable | None = None,
+    layer: str | None = None,
+    orthologs: bool = False,
+    minimum_coverage: float = 0.05,
+) -> Expression:
+    """Find the counts and the genes of a file; nothing but a sample of rows is read yet.
+
+    Parameters
+    ----------
+    layer
+        Which matrix to read: a layer, "X" or "raw". By default the one nearest to counts.
+    orthologs
+        Accept mouse genes, each led to its one-to-one human ortholog.
+    minimum_coverage
+        Share of the file's own gene names that must be known, in [0, 1].
+
+    Raises
+    ------
+    InputError
+        If there are only z-scores, if the genes are of a mouse, or if too few gene names are known.
+    """
+    table = GeneTable.bundled() if table is None else table
+    found = find_counts(adata, layer)
+    resolution, set_aside = resolve_genes(found.var, table, orthologs=orthologs)
+    if resolution.species == "mouse" and not orthologs:
+        raise InputError(
+            f"The genes are of mouse (such as {', '.join(map(str, found.var.index[:3]))}), and human genes are needed. "
+            "To map one-to-one orthologs to human, pass orthologs=True (on the command line: --orthologs)."
+        )
+    if not (resolution.row >= 0).any() or resolution.coverage < minimum_coverage:
+        raise InputError(_too_few(resolution, found.var, adata))
+    kind = "counts" if found.look.kind in ("counts", "empty") else found.look.kind
+    assert kind != "scaled"  # noqa: S101 - find_counts has refused those
+    return Expression(
+        n_cells=adata.n_obs,
+        kind=kind,
+        source=found.source,
+        findings=(*found.findings, *_gene_findings(resolution, set_aside)),
+        resolution=resolution,
+        table=table,
+        rows=found.rows,
+        base=found.look.base,
+    )
+
+
+def resolve_genes(var: pd.DataFrame, table: GeneTable, *, orthologs: bool = False) -> tuple[GeneResolution, int]:
+    """Find each gene of ``var`` by its Ensembl id, else by its symbol, wherever these are kept.
+
+    Returns the resolution (one row per row of ``var``) with the number of features that are no genes, such as the
+    antibodies of 10x files; these are left out of the coverage.
+    """
+    kept = np.ones(len(var), dtype=bool)
+    if "feature_types" in var:
+        genes = (var["feature_types"].astype(str) == "Gene Expression").to_numpy()
+        kept = genes if genes.any() else kept
+    own = var.index.astype(str)
+    columns = [var[name].astype(str) for name in ID_COLUMNS if name in var]
+    columns += [var[name].astype(str) for name in SYMBOL_COLUMNS if name in var]
+    if len(own) and np.mean(own.str.contains("ENSG0")) > 0.5:
+        columns.insert(0, own.to_series())
+    else:
+        columns.append(own.to_series())
+    resolution = table.resolve_any([column.to_numpy()[kept].tolist() for column in columns], orthologs=orthologs)
+    row = np.full(len(var), -1, dtype=np.int32)
+    row[kept] = resolution.row
+    return replace(resolution, row=row), int((~kept).sum())
+
+
+def projection(row: NDArray[np.int32], width: int) -> sparse.csr_matrix:
+    """Return the 0/1 matrix (file gene, table gene) that moves expression onto the table and sums what meets there."""
+    known = np.flatnonzero(row >= 0)
+    ones = np.ones(len(known), dtype=np.float32)
+    return sparse.csr_matrix((ones, (known, row[known])), shape=(len(row), width))
+
+
+def _gene_findings(resolution: GeneResolution, set_aside: int) -> list[str]:
+    how = resolution.how
+    sentences = [f"{resolution.coverage:.1%} of {sum(how.values()):,} gene names were resolved"]
+    if resolution.duplicated:
+        sentences.append(f"{resolution.duplicated:,} duplicated genes were summed")
+    former = how.get("previous", 0) + how.get("alias", 0)
+    if former:
+        sentences.append(f"{former:,} genes were known by a former symbol or an alias")
+    if how.get("mouse_ortholog"):
+        sentences.append(f"{how['mouse_ortholog']:,} mouse genes were mapped to their one-to-one human orthologs")
+    if set_aside:
+        sentences.append(f"{set_aside:,} features that are no genes (feature_types) were set aside")
+    return sentences
+
+
+def _too_few(resolution: GeneResolution, var: pd.DataFrame, adata: AnnData) -> str:
+    names = [str(name) for name in var.index]
+    seen = ", ".join(resolution.unknown[:3] or names[:3])
+    message = f"Only {resolution.coverage:.1%} of {len(names):,} gene names are known human genes; seen: {seen}."
+    for pattern, cause in LIKELY_CAUSES:
+        if np.mean([re.fullmatch(pattern, name) is not None for name in names]) > 0.5:
+            return f"{message} It seems that {cause}."
+    cells = GeneTable.bundled().resolve([str(name) for name in adata.obs_names[:2000]])
+    if cells.coverage > 0.5:
+        return f"{message} The names of the rows are genes: transpose the table (adata.T) so that cells are rows."
+    return f"{message} Put gene symbols or Ensembl ids in var_names, or in var['gene_symbol'] or var['ensembl_id']."

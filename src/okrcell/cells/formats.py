@@ -1,0 +1,211 @@
+"""Read each file format that cells come in."""
+
+import gzip
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import h5py
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from anndata import read_h5ad as read_whole_h5ad
+from anndata.io import read_elem, sparse_dataset
+from scipy import sparse
+
+from okrcell.cells.genes import GeneTable
+from okrcell.errors import InputError, MissingExtraError
+
+ROWS_AT_ONCE = 1000
+"""Rows of a text table, or cells of a loom file, that are dense in memory at a time."""
+
+
+def read_h5ad(path: Path) -> AnnData:
+    """Read an h5ad file; X, raw and layers stay on disk."""
+    file = h5py.File(path, "r")
+    if "encoding-type" not in file["obs"].attrs:  # written before anndata 0.7
+        file.close()
+        return read_whole_h5ad(path, backed="r")
+    return _read_anndata(file)
+
+
+def read_zarr(path: Path) -> AnnData:
+    """Read a zarr store; X, raw and layers stay on disk."""
+    try:
+        import zarr
+    except ImportError:
+        raise MissingExtraError("zarr", "zarr", f"Reading the zarr store {path}") from None
+    for metadata in (found for name in (".zarray", ".zmetadata", "zarr.json") for found in path.rglob(name)):
+        if _names_pickle(json.loads(metadata.read_text(encoding="utf-8"))):
+            raise InputError(f"{path} holds pickled objects ({metadata}), which could run code; it is not opened.")
+    return _read_anndata(zarr.open_group(path, mode="r"))
+
+
+def read_10x_h5(path: Path) -> AnnData:
+    """Read the .h5 file of Cell Ranger, version 2 or 3 and later."""
+    with h5py.File(path, "r") as file:
+        group: Any = next(part for part in file.values() if isinstance(part, h5py.Group) and "barcodes" in part)
+        n_genes, n_cells = (int(length) for length in group["shape"][:])
+        parts = tuple(group[name][:] for name in ("data", "indices", "indptr"))
+        if "features" in group:
+            of = group["features"]
+            var = {"gene_ids": _text(of["id"]), "feature_types": _text(of["feature_type"])}
+            symbols = _text(of["name"])
+        else:
+            var, symbols = {"gene_ids": _text(group["genes"])}, _text(group["gene_names"])
+        barcodes = _text(group["barcodes"])
+    matrix = sparse.csr_matrix(parts, shape=(n_cells, n_genes))
+    matrix.check_format(full_check=True)
+    return AnnData(matrix, obs=pd.DataFrame(index=barcodes), var=pd.DataFrame(var, index=symbols))
+
+
+def read_mtx(path: Path) -> AnnData:
+    """Read the three files of a Cell Ranger folder: matrix.mtx, genes or features, barcodes; each may end in .gz."""
+    from scipy.io import mmread
+
+    matrix = cast(Any, sparse.csr_matrix(mmread(_only(path, "*matrix.mtx*")).T))
+    features = pd.read_csv(_only(path, "*features.tsv*", "*genes.tsv*"), sep="\t", header=None, dtype=str)
+    barcodes = pd.read_csv(_only(path, "*barcodes.tsv*"), sep="\t", header=None, dtype=str)
+    if matrix.shape != (len(barcodes), len(features)):
+        raise InputError(
+            f"The files in {path} do not fit: the matrix has {matrix.shape[0]} cells and {matrix.shape[1]} genes, "
+            f"but there are {len(barcodes)} barcodes and {len(features)} features."
+        )
+    var = pd.DataFrame({"gene_ids": features[0].to_numpy()}, index=features[min(1, features.shape[1] - 1)].to_numpy())
+    if features.shape[1] > 2:
+        var["feature_types"] = features[2].to_numpy()
+    return AnnData(matrix, obs=pd.DataFrame(index=barcodes[0].to_numpy()), var=var)
+
+
+def read_loom(path: Path) -> AnnData:
+    """Read a loom file: genes in rows, cells in columns."""
+    with h5py.File(path, "r") as file:
+        matrix: Any = file["matrix"]
+        n_genes, n_cells = matrix.shape
+        starts = range(0, n_cells, ROWS_AT_ONCE)
+        parts = [sparse.csr_matrix(np.asarray(matrix[:, at : at + ROWS_AT_ONCE]).T) for at in starts]
+        obs, var = _attributes(file["col_attrs"], n_cells), _attributes(file["row_attrs"], n_genes)
+    for table, names in ((obs, ("CellID", "obs_names", "cell_id")), (var, ("Gene", "var_names", "gene", "Accession"))):
+        for name in names:
+            if name in table:
+                table.index = pd.Index(table[name].astype(str).to_numpy())
+                break
+    if "Accession" in var:
+        var["gene_ids"] = var["Accession"]
+    return AnnData(sparse.csr_matrix(sparse.vstack(parts, format="csr")), obs=obs, var=var)
+
+
+def read_table(path: Path) -> AnnData:
+    """Read a csv or tsv file with names in the first row and column; it is turned when the genes are in rows.
+
+    Columns of words are taken for labels and kept beside the expression.
+    """
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    with opener(path, "rt", encoding="utf-8", errors="strict") as file:
+        header, first = file.readline().rstrip("\r\n"), file.readline().rstrip("\r\n")
+    separator = max("\t,;", key=header.count)
+    fields = [field.strip('"') for field in header.split(separator)]
+    if not header.count(separator) or not first:
+        raise InputError(
+            f"{path} must be a table with names in the first row and column; its first line is: {header[:80]}"
+        )
+    if len(first.split(separator)) == len(fields) + 1:  # as R writes it: no name above the row names
+        fields = ["", *fields]
+    names, parts, words, index = fields[1:], list[Any](), list[pd.DataFrame](), list[str]()
+    numeric = np.zeros(0, dtype=np.intp)
+    for chunk in _chunks(path, separator, len(fields)):
+        index += chunk[0].astype(str).tolist()
+        columns = chunk.iloc[:, 1:]
+        if not parts:
+            numeric = np.flatnonzero([pd.api.types.is_numeric_dtype(dtype) for dtype in columns.dtypes])
+        words.append(columns.iloc[:, np.setdiff1d(np.arange(len(names)), numeric)])
+        parts.append(sparse.csr_matrix(columns.iloc[:, numeric].to_numpy(dtype=np.float32)))
+    if not len(numeric):
+        raise InputError(f"{path} holds no column of numbers.")
+    labels = pd.concat(words, ignore_index=True)
+    labels.columns = [names[int(column) - 1] for column in labels.columns]
+    labels.index = pd.Index(index)
+    matrix = sparse.csr_matrix(sparse.vstack(parts, format="csr"))
+    across = pd.DataFrame(index=pd.Index([names[column] for column in numeric]))
+    if _known(index) > _known(list(across.index)):
+        return AnnData(sparse.csr_matrix(matrix.T), obs=across, var=labels)
+    return AnnData(matrix, obs=labels, var=across)
+
+
+def _read_anndata(store: Any) -> AnnData:
+    """Put together what an h5ad file or zarr store holds; matrices are only pointed to."""
+    layers = {name: _on_disk(store["layers"][name]) for name in store.get("layers", ())}
+    raw = None
+    if "raw" in store and "X" in store["raw"]:
+        raw = {"X": _on_disk(store["raw"]["X"]), "var": _read(store["raw"]["var"])}
+    return AnnData(
+        X=_on_disk(store["X"]) if "X" in store else None,
+        obs=_read(store["obs"]),
+        var=_read(store["var"]),
+        uns=_tolerant(store, "uns"),
+        obsm=_tolerant(store, "obsm"),
+        varm=_tolerant(store, "varm"),
+        layers=layers,
+        raw=raw,
+    )
+
+
+def _read(part: Any) -> Any:
+    return read_elem(part)
+
+
+def _on_disk(part: Any) -> Any:
+    if str(part.attrs.get("encoding-type", "")) in ("csr_matrix", "csc_matrix"):
+        return sparse_dataset(part)
+    return part if hasattr(part, "shape") else _read(part)
+
+
+def _tolerant(store: Any, name: str) -> dict[str, Any]:
+    """Read the parts that can be read: a strange note in ``uns`` must not stand between a user and the cells."""
+    read: dict[str, Any] = {}
+    for key in store.get(name, ()):
+        try:
+            read[key] = _read(store[name][key])
+        except Exception as error:  # noqa: BLE001 - an unknown encoding may fail in any way
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            warnings.warn(f"{name}['{key}'] cannot be read and is left out ({reason}).", stacklevel=2)
+    return read
+
+
+def _names_pickle(metadata: Any) -> bool:
+    if isinstance(metadata, Mapping):
+        codec = (metadata.get("id"), metadata.get("name"))
+        return any("pickle" in str(word) for word in codec) or any(_names_pickle(part) for part in metadata.values())
+    return isinstance(metadata, list) and any(_names_pickle(part) for part in metadata)
+
+
+def _attributes(group: Any, length: int) -> pd.DataFrame:
+    columns = {name: part for name, part in group.items() if part.shape == (length,)}
+    index = pd.RangeIndex(length).astype(str)
+    read = {name: _text(part) if part.dtype.kind in "OS" else part[:] for name, part in columns.items()}
+    return pd.DataFrame(read, index=index)
+
+
+def _text(part: Any) -> Any:
+    return np.array([word.decode() if isinstance(word, bytes) else str(word) for word in part[:]], dtype=object)
+
+
+def _only(path: Path, *patterns: str) -> Path:
+    found = [file for pattern in patterns for file in sorted(path.glob(pattern))]
+    if not found:
+        raise InputError(f"The folder {path} must hold a file {' or '.join(patterns)}, but there is none.")
+    return found[0]
+
+
+def _chunks(path: Path, separator: str, width: int) -> Iterator[pd.DataFrame]:
+    names = list(range(width))
+    with pd.read_csv(
+        path, sep=separator, header=None, skiprows=1, names=names, chunksize=ROWS_AT_ONCE, dtype={0: str}
+    ) as all_rows:
+        yield from all_rows
+
+
+def _known(names: list[str]) -> float:
+    return GeneTable.bundled().resolve(names).coverage

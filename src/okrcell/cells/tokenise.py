@@ -1,0 +1,183 @@
+"""A row of expression becomes gene tokens with a value each."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import sparse
+from torch import Tensor
+
+from okrcell.cells.genes import GeneTable
+from okrcell.cells.vocabulary import PADDING, GeneVocabulary
+from okrcell.settings import Settings
+
+TARGET_SUM = 10_000.0
+"""Counts a cell is scaled to before genes are compared with their mean in the corpus."""
+ROWS_AT_ONCE = 1024
+
+
+class TokeniserSettings(Settings):
+    """How a cell's row of expression is read. Saved in the checkpoint; the same in learning and in use."""
+
+    kind: Literal["quantile_bins", "rank"] = "quantile_bins"
+    """quantile_bins: the share of the cell's expressed genes that lie below (method 3.1, after scGPT's quantile edges;
+    our reconstruction of the paper's "equal-interval bins"). rank: the place in the cell's order of relative expression
+    (after Geneformer)."""
+    bins: Annotated[int, Field(ge=3, le=4096)] = 51
+    """Number of value classes; 0 is no expression, 1 .. bins - 1 are used."""
+    limit: Annotated[int, Field(ge=1)] = 1200
+    """Tokens a cell may have (paper: 1,200)."""
+    select: Literal["hashed", "highest", "relative"] = "hashed"
+    """Which genes stay when a cell has more than ``limit``: a choice seeded by the cell's own values, the highest
+    expressed ones, or those highest above their mean in the corpus. Our reconstruction: the paper samples in training
+    and does not say what happens afterwards."""
+    value: Literal["expression", "relative"] = "expression"
+    """What is binned: expression, or expression over the gene's mean in the corpus (ours)."""
+
+
+@dataclass(frozen=True)
+class CellTokens:
+    """Genes of some cells with a value class each, padded at the end."""
+
+    gene: Int[Tensor, "cell token"]
+    """0 is padding, gene ``i`` of the vocabulary is ``i + 1``."""
+    value: Int[Tensor, "cell token"]
+    """0 is padding, else 1 .. bins - 1; higher is more expression."""
+
+    def __len__(self) -> int:
+        """Return the number of cells."""
+        return len(self.gene)
+
+    @property
+    def known(self) -> Tensor:
+        """Bool (cell, token): which tokens are genes."""
+        return self.gene != PADDING
+
+
+class CellTokeniser(Protocol):
+    """Turns rows on the gene table's axis into tokens; a cell's tokens never depend on its neighbours."""
+
+    settings: TokeniserSettings
+    vocabulary: GeneVocabulary
+
+    def tokenise(self, rows: sparse.csr_matrix, keep: NDArray[np.float32] | None = None) -> CellTokens:
+        """Give tokens for ``rows`` (cell, gene of the table)."""
+        ...
+
+
+class BinTokeniser:
+    """Value classes by quantile or by rank, chosen by the settings (method 3.1, E2)."""
+
+    def __init__(self, settings: TokeniserSettings, vocabulary: GeneVocabulary, table: GeneTable) -> None:
+        self.settings = settings
+        self.vocabulary = vocabulary
+        self._token = vocabulary.tokens(table)
+        self._log_scale = torch.from_numpy(np.concatenate([[0.0], np.log1p(vocabulary.scale)]).astype(np.float32))
+
+    def tokenise(self, rows: sparse.csr_matrix, keep: NDArray[np.float32] | None = None) -> CellTokens:
+        """Tokenise ``rows``: float (cell, gene of the table), linear, not negative.
+
+        Parameters
+        ----------
+        keep
+            For learning only: uniform numbers in [0, 1), one for each stored value of ``rows``; the genes with the
+            lowest numbers are the sample ("sampled anew in each iteration", method 3.1).
+        """
+        parts = [
+            self._tokenise(rows[start : start + ROWS_AT_ONCE], _slice_of(keep, rows.indptr, start))
+            for start in range(0, rows.shape[0], ROWS_AT_ONCE)
+        ]
+        width = max((part.gene.shape[1] for part in parts), default=1)
+        return CellTokens(
+            torch.cat([_widen(part.gene, width) for part in parts]) if parts else torch.zeros(0, 1, dtype=torch.long),
+            torch.cat([_widen(part.value, width) for part in parts]) if parts else torch.zeros(0, 1, dtype=torch.long),
+        )
+
+    def _tokenise(self, rows: sparse.csr_matrix, keep: NDArray[np.float32] | None) -> CellTokens:
+        settings = self.settings
+        gene, expression, lottery = self._padded(rows, keep)
+        relative = self._relative(gene, expression, rows)
+        by_rank = settings.kind == "rank"
+        measured = relative if by_rank or settings.value == "relative" else expression
+        value = _quantile_bins(measured, gene != PADDING, settings.bins)
+        if lottery is not None:
+            order = lottery
+        elif settings.select == "relative" or by_rank:
+            order = relative
+        elif settings.select == "highest":
+            order = expression
+        else:
+            order = _hashed(gene, expression)
+        order = order.masked_fill(gene == PADDING, -torch.inf)
+        chosen = order.sort(dim=1, descending=True, stable=True).indices[:, : settings.limit]
+        gene, value = gene.gather(1, chosen), value.gather(1, chosen)
+        if by_rank:
+            place = torch.arange(gene.shape[1]).expand_as(gene)
+            value = settings.bins - 1 - place * (settings.bins - 1) // settings.limit
+        width = max(int((gene != PADDING).sum(1).max()) if len(gene) else 0, 1)
+        gene = gene[:, :width]
+        return CellTokens(gene, value[:, :width] * (gene != PADDING))
+
+    def _padded(
+        self, rows: sparse.csr_matrix, keep: NDArray[np.float32] | None
+    ) -> tuple[Tensor, Float[Tensor, "cell token"], Tensor | None]:
+        """Lay the stored values of each row side by side, without genes the model does not know."""
+        token = self._token[rows.indices]
+        known = (token != PADDING) & (rows.data > 0)
+        row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))[known]
+        count = np.bincount(row, minlength=rows.shape[0])
+        place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        shape = (rows.shape[0], max(int(count.max(initial=0)), 1))
+        gene = torch.zeros(shape, dtype=torch.long)
+        gene[row, place] = torch.from_numpy(token[known].astype(np.int64))
+        expression = torch.zeros(shape)
+        expression[row, place] = torch.from_numpy(rows.data[known].astype(np.float32))
+        if keep is None:
+            return gene, expression, None
+        lottery = torch.zeros(shape)
+        lottery[row, place] = torch.from_numpy(-keep[known])
+        return gene, expression, lottery
+
+    def _relative(self, gene: Tensor, expression: Tensor, rows: sparse.csr_matrix) -> Tensor:
+        """Log expression at `TARGET_SUM` counts, over the log of the gene's mean in the corpus."""
+        total = torch.from_numpy(np.asarray(rows.sum(axis=1), dtype=np.float32)).clamp_min(1e-12)
+        return torch.log1p(expression * (TARGET_SUM / total)) - self._log_scale[gene]
+
+
+def _quantile_bins(
+    value: Float[Tensor, "cell gene"], present: Tensor, bins: int
+) -> Int[Tensor, "cell gene"]:
+    """Class 1 .. bins - 1 by the share of the cell's values below, ties in the middle.
+
+    Any monotone change of scale (log, counts per million) leaves the classes as they are.
+    """
+    ranked = value.masked_fill(~present, torch.inf)
+    ordered = ranked.sort(dim=1).values
+    below = torch.searchsorted(ordered, ranked)
+    upto = torch.searchsorted(ordered, ranked, right=True)
+    middle = (below + upto - 1) / (2 * present.sum(1, keepdim=True).clamp_min(1))
+    return (1 + (middle * (bins - 1)).long()).clamp(max=bins - 1)
+
+
+def _hashed(gene: Tensor, expression: Tensor) -> Tensor:
+    """Give each gene a number that depends on nothing but this cell's own genes and values."""
+    bits = expression.view(torch.int32).long()
+    seed = ((gene * 2_654_435_761 + bits * 40_503) % 2_147_483_647).sum(1, keepdim=True)
+    mixed = (gene * 1_103_515_245 + seed) % 2_147_483_647
+    mixed = (mixed * 48_271) % 2_147_483_647
+    return mixed.double()
+
+
+def _slice_of(keep: NDArray[np.float32] | None, starts: NDArray[np.integer], row: int) -> NDArray[np.float32] | None:
+    if keep is None:
+        return None
+    last = min(row + ROWS_AT_ONCE, len(starts) - 1)
+    return keep[starts[row] : starts[last]]
+
+
+def _widen(tokens: Tensor, width: int) -> Tensor:
+    return torch.nn.functional.pad(tokens, (0, width - tokens.shape[1]))

@@ -1,0 +1,1 @@
+"""The main job on bundled cells, with a report to look at."""

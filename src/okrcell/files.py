@@ -1,0 +1,95 @@
+"""Outputs are written whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from okrcell.errors import InputError
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Yield a path to write to, beside the target; it takes the target's place only when the block ends well.
+
+    Raises
+    ------
+    InputError
+        If the folder of ``path`` does not exist or cannot be written.
+    """
+    target = Path(path)
+    _folder_must_take_files(target)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        _to_disk(draft)
+        draft.chmod(0o666 & ~_umask())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a folder to fill; it takes the target's place only when the block ends well.
+
+    An older folder at ``path`` stays until then, and a killed process leaves it (or its ``.old`` twin, which
+    `recover_folder` puts back) whole.
+
+    Raises
+    ------
+    InputError
+        If the folder above ``path`` does not exist or cannot be written.
+    """
+    target = Path(path)
+    _folder_must_take_files(target)
+    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    old = old_twin(target)
+    try:
+        yield draft
+        for file in draft.rglob("*"):
+            if file.is_file():
+                _to_disk(file)
+        draft.chmod(0o777 & ~_umask())
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            target.replace(old)
+        draft.replace(target)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def old_twin(path: Path) -> Path:
+    """Name the place where `whole_folder` keeps the former folder for the moment between two renames."""
+    return path.with_name(f".{path.name}.old")
+
+
+def recover_folder(path: str | Path) -> None:
+    """Put back the former folder if a process was killed between the two renames of `whole_folder`."""
+    target = Path(path)
+    old = old_twin(target)
+    if old.is_dir() and not target.exists():
+        old.replace(target)
+
+
+def _folder_must_take_files(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise InputError(f"Cannot write {target}: there is no folder {target.parent}. Make it first.")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"Cannot write {target}: the folder {target.parent} is read-only.")
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

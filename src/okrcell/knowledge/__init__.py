@@ -1,0 +1,1 @@
+"""What the world knows, with its source."""

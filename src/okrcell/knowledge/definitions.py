@@ -1,0 +1,16 @@
+"""A definition in the ontology's own words, without its literature references."""
+
+import re
+
+_CITATION = re.compile(
+    r"\s*\[[^\[\]]*\]"  # [GO], [ NCIT ], [PMID:123]
+    r"|\s*\((?:[^()]*(?:PMID|DOI|doi\.org|et al\.)[^()]*|[^()]*, (?:19|20)\d\d|Adapted from [^()]*)\)"
+    r"|\s*\b(?:PMID|DOI|doi):\s?\S+?(?=[.,;]?(?:\s|$))"
+)
+_CATALOGUE = re.compile(r"\s*Reference transcriptomic data for this type can be found in [^\n]*")
+
+
+def without_references(text: str) -> str:
+    """Drop what points elsewhere ("[GO]", "(Smith et al. 2018, PMID:1)", catalogue entries); the words stay."""
+    text = _CATALOGUE.sub("", _CITATION.sub("", text))
+    return re.sub(r"\s+([.,;])", r"\1", " ".join(text.split()))

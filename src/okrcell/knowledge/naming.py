@@ -1,0 +1,44 @@
+"""When two spellings are one name."""
+
+import html
+import re
+import unicodedata
+
+GREEK = {
+    "α": " alpha ", "β": " beta ", "γ": " gamma ", "δ": " delta ", "ε": " epsilon ", "ζ": " zeta ", "κ": " kappa ",
+    "λ": " lambda ", "μ": " mu ", "σ": " sigma ", "τ": " tau ", "ω": " omega ",
+}  # fmt: skip
+BRITISH = {"tumour": "tumor", "haem": "hem", "aemia": "emia", "oesoph": "esoph", "foet": "fet", "oedema": "edema"}
+JOINED = {"bcell": "b cell", "tcell": "t cell", "nkcell": "nk cell"}
+
+_PUNCTUATION = str.maketrans(dict.fromkeys("-_,;:/|()[]{}\"'’‘′`.–—", " "))
+_POSITIVE = re.compile(r"(?<=\w)\+")
+_NEGATIVE = re.compile(r"\b(CD\d+[A-Za-z]*|[A-Z][A-Z0-9]{2,}|[Ll]in)[-−](?=$|[\s,/)]|CD\d)")
+
+
+def normal_name(name: str) -> str:
+    """Write a name so that only meaning is left to compare.
+
+    Case, hyphens, commas, plurals, Greek letters and British spelling do not count; a plus or minus after a marker
+    does: ``"CD8+ T-cells"`` and ``"CD8-positive T cell"`` are one name, ``"CD8- T cell"`` is another.
+    """
+    if not name.isascii() or "&" in name:
+        name = unicodedata.normalize("NFKC", html.unescape(name))
+    if "+" in name:
+        name = _POSITIVE.sub(" positive ", name)
+    if "-" in name or not name.isascii():
+        name = _NEGATIVE.sub(r"\1 negative ", name)
+    name = name.lower()
+    if not name.isascii():
+        for letter, word in GREEK.items():
+            name = name.replace(letter, word)
+    for british, american in BRITISH.items():
+        if british in name:
+            name = name.replace(british, american)
+    return " ".join(_singular(word) for word in name.translate(_PUNCTUATION).split())
+
+
+def _singular(word: str) -> str:
+    if len(word) > 2 and word.endswith("s") and not word.endswith(("ss", "us", "is", "as")):
+        word = word[:-1]
+    return JOINED.get(word, word)

@@ -1,0 +1,94 @@
+"""Tokens look at one another."""
+
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from okrcell.settings import Settings
+
+
+class BlockSettings(Settings):
+    """The shape of a transformer block (paper: width 128, 4 heads, feed-forward 128)."""
+
+    width: Annotated[int, Field(ge=4)] = 128
+    """D: the length of a token's vector; a multiple of ``heads``."""
+    heads: Annotated[int, Field(ge=1)] = 4
+    feed_forward: Annotated[int, Field(ge=1)] = 128
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """In the feed-forward and on the residual paths (our reconstruction, as in scGPT; 0.1 also offered)."""
+    norm: Literal["post", "pre"] = "post"
+    """Where layers are normalised (our reconstruction, as in scGPT)."""
+    activation: Literal["relu", "gelu"] = "relu"
+
+
+class Attention(nn.Module):
+    """Multi-head attention, by torch's own kernel, from ``queries`` to ``context``."""
+
+    def __init__(self, settings: BlockSettings) -> None:
+        super().__init__()
+        self.heads = settings.heads
+        self.query = nn.Linear(settings.width, settings.width)
+        self.key_value = nn.Linear(settings.width, 2 * settings.width)
+        self.out = nn.Linear(settings.width, settings.width)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "cell query width"],
+        context: Float[Tensor, "cell key width"],
+        allowed: Tensor | None = None,
+    ) -> Float[Tensor, "cell query width"]:
+        """Let each query gather from the keys it may see; ``allowed`` is bool (cell, 1, query or 1, key)."""
+        query = self._by_head(self.query(queries))
+        key, value = (self._by_head(part) for part in self.key_value(context).chunk(2, dim=-1))
+        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+        return self.out(seen.transpose(1, 2).flatten(2))
+
+    def _by_head(self, tokens: Tensor) -> Tensor:
+        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class Block(nn.Module):
+    """Attention, then a feed-forward layer, each added to what came in."""
+
+    def __init__(self, settings: BlockSettings) -> None:
+        super().__init__()
+        self.pre = settings.norm == "pre"
+        self.attention = Attention(settings)
+        self.attention_norm = nn.LayerNorm(settings.width)
+        self.feed_norm = nn.LayerNorm(settings.width)
+        self.feed = nn.Sequential(
+            nn.Linear(settings.width, settings.feed_forward),
+            nn.ReLU() if settings.activation == "relu" else nn.GELU(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(settings.feed_forward, settings.width),
+        )
+        self.dropout = nn.Dropout(settings.dropout)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "cell token width"],
+        context: Float[Tensor, "cell key width"] | None = None,
+        allowed: Tensor | None = None,
+    ) -> Float[Tensor, "cell token width"]:
+        """Return new token vectors; without ``context`` the tokens look at themselves."""
+        if self.pre:
+            near = self.attention_norm(tokens)
+            tokens = tokens + self.dropout(self.attention(near, near if context is None else context, allowed))
+            return tokens + self.dropout(self.feed(self.feed_norm(tokens)))
+        seen = self.attention(tokens, tokens if context is None else context, allowed)
+        tokens = self.attention_norm(tokens + self.dropout(seen))
+        return self.feed_norm(tokens + self.dropout(self.feed(tokens)))
+
+
+def sees(known: Tensor, queries: Tensor) -> Tensor:
+    """Say which keys each query may see: known keys, and itself (method E3).
+
+    Both are bool (cell, token) over the same tokens; ``queries`` marks the genes to be predicted. Returns bool
+    (cell, 1, token, token).
+    """
+    itself = torch.eye(known.shape[1], dtype=torch.bool, device=known.device)
+    return known[:, None, None, :] | (itself & queries[:, None, :, None])

@@ -1,0 +1,101 @@
+"""Two encoders, one space."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from okrcell.cells.tokenise import CellTokens, TokeniserSettings
+from okrcell.model.cell_encoder import CellEncoderSettings, CellStates, cell_encoder
+from okrcell.model.expression_decoder import ExpressionDecoder
+from okrcell.model.text_encoder import TextEncoder, TextEncoderSettings
+from okrcell.settings import Settings
+from okrcell.texts.tokenise import TextTokens
+
+HOTTEST = 0.01
+"""The temperature never falls below (method 7.2, `improved`)."""
+
+
+class ModelSettings(Settings):
+    """The shape of the model; the defaults are the paper's where it gives them."""
+
+    tokeniser: TokeniserSettings = TokeniserSettings()
+    cell_encoder: CellEncoderSettings = CellEncoderSettings()
+    text_encoder: TextEncoderSettings = TextEncoderSettings()
+    projector: Literal["linear", "mlp2"] = "mlp2"
+    """From the cell's width to the common space. Our reconstruction: linear in `faithful`, two layers in `improved`."""
+    text_projector: Literal["none", "linear"] = "linear"
+    """The paper has none; a linear one gives frozen text vectors room to separate types (ours, `improved`)."""
+    dim: Annotated[int, Field(ge=2)] | None = None
+    """Length of the common vectors; by default the text encoder's width (paper: 768)."""
+    temperature: Annotated[float, Field(gt=0)] = 0.05
+    """tau, or where it starts if it is learned (our reconstruction, as in CRCL)."""
+    learn_temperature: bool = True
+
+
+@dataclass(frozen=True)
+class CellView:
+    """A cell as the objective sees it."""
+
+    vector: Float[Tensor, "cell dim"]
+    """Unit length: c_i of method E4."""
+    by_gene: Float[Tensor, "cell token"] | None
+    """Predicted value classes of the masked genes, from their own states (GEP)."""
+    by_cell: Float[Tensor, "cell token"] | None
+    """The same from the cell's vector alone (GEPC)."""
+
+
+class CellTextModel(nn.Module):
+    """The cell encoder, the text encoder, and the projections that lead both into one space (method 3)."""
+
+    def __init__(self, settings: ModelSettings, *, genes: int) -> None:
+        super().__init__()
+        self.settings = settings
+        width = settings.cell_encoder.width
+        self.cell_encoder = cell_encoder(settings.cell_encoder, genes=genes, bins=settings.tokeniser.bins)
+        self.decoder = ExpressionDecoder(width)
+        self.text_encoder = TextEncoder(settings.text_encoder)
+        text_width = self.text_encoder.width
+        self.dim = settings.dim or text_width
+        if settings.text_projector == "none" and self.dim != text_width:
+            raise ValueError(f"Without a text projector, dim must be the text encoder's width {text_width}.")
+        self.cell_projector = _projector(width, self.dim, settings.projector)
+        linear = settings.text_projector == "linear"
+        self.text_projector: nn.Module = nn.Linear(text_width, self.dim) if linear else nn.Identity()
+        self.log_heat = nn.Parameter(-torch.tensor(settings.temperature).log(), requires_grad=settings.learn_temperature)
+
+    @property
+    def temperature(self) -> Tensor:
+        """tau: what similarities are divided by."""
+        return self.log_heat.neg().exp().clamp_min(HOTTEST)
+
+    def embed_cells(self, cells: CellTokens) -> Float[Tensor, "cell dim"]:
+        """Return c_i, of unit length, with all genes known."""
+        return self._cell_vector(self.cell_encoder(cells))
+
+    def view_cells(self, cells: CellTokens, masked: Tensor) -> CellView:
+        """Return c_i and the predicted values of the genes in ``masked`` (bool, cell token), in one pass."""
+        states = self.cell_encoder(cells, masked)
+        by_cell = self.decoder.by_cell(cells.gene, states.cell, self.cell_encoder.tokens.gene)
+        return CellView(self._cell_vector(states), self.decoder.by_gene(states.genes), by_cell)
+
+    def embed_texts(self, texts: TextTokens) -> Float[Tensor, "text dim"]:
+        """Return t_i, of unit length."""
+        return self.project_texts(self.text_encoder(texts))
+
+    def project_texts(self, pooled: Float[Tensor, "text width"]) -> Float[Tensor, "text dim"]:
+        """Lead pooled text vectors into the common space."""
+        return functional.normalize(self.text_projector(pooled), dim=-1)
+
+    def _cell_vector(self, states: CellStates) -> Float[Tensor, "cell dim"]:
+        return functional.normalize(self.cell_projector(states.cell), dim=-1)
+
+
+def _projector(width: int, dim: int, kind: Literal["linear", "mlp2"]) -> nn.Module:
+    if kind == "linear":
+        return nn.Linear(width, dim)
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim), nn.GELU(), nn.Linear(dim, dim))

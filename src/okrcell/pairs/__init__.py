@@ -1,0 +1,1 @@
+"""Cells meet their texts."""

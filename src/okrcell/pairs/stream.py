@@ -1,0 +1,133 @@
+"""Batches of pairs, each a function of nothing but the seed and the step."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from okrcell.cells.tokenise import CellTokeniser, CellTokens
+from okrcell.pairs.pair import Pairs
+from okrcell.settings import Settings
+
+
+class StreamSettings(Settings):
+    """Which pairs come together, and how much of a cell is shown."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 14
+    """Pairs per step and device (paper: 14 on each of 32 devices)."""
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """0: every cell equally often. 1: every kind of cell of every study equally often; between, the power of the kind's
+    size (method 11.8 proposes 0.5)."""
+    mask: tuple[float, ...] = (0.25, 0.5, 0.75)
+    """Shares of genes hidden for the generative losses; one is drawn per step [paper]. (0,) switches hiding off."""
+    fewest_genes: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The least share of its genes that a cell is shown with, as if a smaller panel had been measured; 1 switches this
+    off (ours). The share is drawn per cell, half of the cells keep all."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Some pairs, ready for the model."""
+
+    cells: CellTokens
+    masked: Bool[Tensor, "pair token"]
+    """Genes whose value is hidden."""
+    text: Int[Tensor, "pair"]
+    """Place of the chosen phrasing in `Pairs.texts`; 0 where nothing is known of the cell."""
+    cell_type: Int[Tensor, "pair"]
+    """A number for each cell type, -1 where unknown."""
+    trust: Float[Tensor, "pair"]
+    """0 for a cell of which nothing is known, else 1."""
+    row: Int[Tensor, "pair"]
+    """Which cell of the corpus it is."""
+
+
+class PairStream:
+    """Draws batches from the training rows of a corpus.
+
+    ``batch(step)`` depends on the seed and the step alone, so a run that was killed goes on with the very batches it
+    would have seen.
+    """
+
+    def __init__(
+        self, pairs: Pairs, rows: NDArray[np.int64], tokeniser: CellTokeniser, settings: StreamSettings
+    ) -> None:
+        self.pairs = pairs
+        self.settings = settings
+        self._tokeniser = tokeniser
+        self._rows = np.asarray(rows)
+        self._chance = _chances(pairs, self._rows, settings.balance)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which as many pairs are drawn as there are."""
+        return max(1, -(-len(self._rows) // self.settings.batch_size))
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> PairBatch:
+        """Return the pairs of ``step`` (from 0) for device ``rank`` of ``world``."""
+        rng = np.random.default_rng([self.settings.seed, step])
+        everyone = self._drawn(step, self.settings.batch_size * world, rng)
+        share = np.random.default_rng([self.settings.seed, step, 1]).choice(self.settings.mask)
+        rows = everyone[rank::world]
+        return self._made(rows, float(share), np.random.default_rng([self.settings.seed, step, 2, rank]))
+
+    def in_order(self) -> Iterator[PairBatch]:
+        """Go through all rows once, in their order: for validation. Choices are the same at every call."""
+        size = self.settings.batch_size
+        for number, start in enumerate(range(0, len(self._rows), size)):
+            rng = np.random.default_rng([self.settings.seed, number, 3])
+            yield self._made(self._rows[start : start + size], float(np.median(self.settings.mask)), rng)
+
+    def _drawn(self, step: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        if self._chance is not None:
+            return self._rows[np.searchsorted(self._chance, rng.random(size), side="right")]
+        # Whole passes, each in a fresh order; a batch may span two of them.
+        places = np.arange(step * size, (step + 1) * size)
+        drawn = np.empty(size, dtype=np.int64)
+        for epoch in np.unique(places // len(self._rows)):
+            here = places // len(self._rows) == epoch
+            order = np.random.default_rng([self.settings.seed, epoch, 4]).permutation(len(self._rows))
+            drawn[here] = self._rows[order[places[here] % len(self._rows)]]
+        return drawn
+
+    def _made(self, rows: NDArray[np.int64], share: float, rng: np.random.Generator) -> PairBatch:
+        pairs = self.pairs
+        expression = pairs.corpus.rows(rows)
+        lottery: NDArray[np.float32] = rng.random(expression.nnz, dtype=np.float32)
+        if self.settings.fewest_genes < 1:
+            shown = rng.uniform(self.settings.fewest_genes, 1, len(rows))
+            shown[rng.random(len(rows)) < 0.5] = 1
+            expression.data[rng.random(expression.nnz) > np.repeat(shown, np.diff(expression.indptr))] = 0
+        sampled = self._tokeniser.settings.select == "hashed"
+        cells = self._tokeniser.tokenise(expression, lottery if sampled else None)
+        masked = torch.from_numpy(rng.random(cells.gene.shape) < share) & cells.known
+        description = pairs.description[rows]
+        choices = [pairs.phrasings[number] for number in description]
+        text = [int(texts[int(rng.random() * len(texts))]) if len(texts) else 0 for texts in choices]
+        kind = pairs.cell_type[description]
+        return PairBatch(
+            cells,
+            masked,
+            torch.tensor(text, dtype=torch.long),
+            torch.from_numpy(kind.astype(np.int64)),
+            torch.from_numpy((kind >= 0).astype(np.float32)),
+            torch.from_numpy(rows.astype(np.int64)),
+        )
+
+
+def _chances(pairs: Pairs, rows: NDArray[np.int64], balance: float) -> NDArray[np.float64] | None:
+    """Cumulative chance of each row, or None when all are equal."""
+    if balance == 0:
+        return None
+    study = pairs.corpus.obs["study"].cat.codes.to_numpy()[rows].astype(np.int64)
+    kind = study * (len(pairs.descriptions) + 1) + pairs.cell_type[pairs.description[rows]] + 1
+    _, code, size = np.unique(kind, return_inverse=True, return_counts=True)
+    chance = np.cumsum(size[code].astype(float) ** -balance)
+    return chance / chance[-1]

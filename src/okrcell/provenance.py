@@ -1,0 +1,52 @@
+"""Every artefact leaves a receipt: settings, inputs, versions, seed."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from okrcell.files import whole_file
+
+PACKAGES = ("okrcell", "torch", "transformers", "anndata", "scanpy", "numpy", "scipy", "cellxgene_ontology_guide")
+"""The packages whose versions can change a number."""
+
+
+def receipt(verb: str, **facts: Any) -> dict[str, Any]:
+    """Tell how an artefact came to be. ``facts`` must be JSON: settings, inputs, findings, seed."""
+    return {
+        "verb": verb,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in PACKAGES},
+        **facts,
+    }
+
+
+def fingerprint(path: str | Path) -> str:
+    """Return the sha256 of a file, or of a folder's files (names and contents, in order)."""
+    path = Path(path)
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(part for part in path.rglob("*") if part.is_file()):
+        digest.update(file.relative_to(path).as_posix().encode())
+        digest.update(fingerprint(file).encode())
+    return digest.hexdigest()
+
+
+def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
+    """Write ``values`` whole, indented, with its keys in their own order."""
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,74 @@
+"""Choices are types: frozen, documented under each field, and closed to unknown keys."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from okrcell.errors import SettingsError
+
+
+class Settings(BaseModel):
+    """A group of choices. Frozen; an unknown key is an error that names the nearest known one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def parse_settings(kind: type[AnySettings], values: Any, origin: str) -> AnySettings:
+    """Check ``values`` (a mapping) against ``kind``.
+
+    Raises
+    ------
+    SettingsError
+        One line that names the key, what was seen and what is allowed.
+    """
+    if not isinstance(values, dict):
+        raise SettingsError(f"{origin} must hold a mapping of settings, but it holds a {type(values).__name__}.")
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = _fields_at(kind, first["loc"][:-1])
+            near = get_close_matches(str(first["loc"][-1]), known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(sorted(known))}."
+            raise SettingsError(f"{origin}: unknown setting '{path}'; {hint}") from None
+        raise SettingsError(f"{origin}: setting '{path}': {first['msg']}; seen: {first.get('input')!r}.") from None
+
+
+def load_settings(kind: type[AnySettings], path: str | Path, **given: Any) -> AnySettings:
+    """Read a YAML file of settings; what is ``given`` (and not None) takes the place of what the file says.
+
+    Raises
+    ------
+    SettingsError
+        If the file is missing, is no YAML, or holds an unknown or impossible setting.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"No settings file at {path}.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"{path} cannot be read as YAML: {reason}.") from None
+    values = {} if values is None else values
+    if isinstance(values, dict):
+        values |= {name: value for name, value in given.items() if value is not None}
+    return parse_settings(kind, values, str(path))
+
+
+def _fields_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    for part in location:
+        field = kind.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        kind = inner
+    return list(kind.model_fields)

@@ -1,0 +1,1 @@
+"""A profile and its evidence become a cited description."""

@@ -1,0 +1,57 @@
+"""Every profile gets its description."""
+
+from collections.abc import Iterable, Sequence
+
+from okrcell.errors import InputError
+from okrcell.knowledge.evidence import KnowledgeSource
+from okrcell.knowledge.ontology import OntologySource, Term, ontology, prefix_of
+from okrcell.texts.description import Description, Writer
+from okrcell.texts.profile import CellProfile
+from okrcell.texts.sentences import introduced
+from okrcell.texts.writers import WRITERS, other_names, without_repetition
+
+
+def describe(
+    profiles: Iterable[CellProfile],
+    writer: Writer | None = None,
+    sources: Sequence[KnowledgeSource] | None = None,
+) -> list[Description]:
+    """Write the description of each profile, in the order given; equal profiles share one.
+
+    Without ``writer`` the template writer works, offline; without ``sources`` only the ontologies are asked.
+    """
+    writer = WRITERS["template"] if writer is None else writer
+    sources = (OntologySource(),) if sources is None else sources
+    written: dict[CellProfile, Description] = {}
+    order = list(profiles)
+    for profile in dict.fromkeys(order):
+        terms = dict.fromkeys(filter(None, (profile.cell_type_id, profile.tissue_id, profile.disease_id)))
+        evidence = [piece for term in terms for source in sources for piece in source.about(term)]
+        written[profile] = writer.write(profile, evidence)
+    return [written[profile] for profile in order]
+
+
+def label_texts(candidate: str) -> tuple[str, ...]:
+    """Give the texts that stand for a zero-shot candidate, the most telling first.
+
+    A Cell Ontology id gives its definition, its name and up to three synonyms; a name that the ontology knows gives the
+    same after the user's own words; any other text stands for itself.
+
+    Raises
+    ------
+    InputError
+        If the candidate is empty, or has the form of an ontology id that does not exist.
+    """
+    words = " ".join(candidate.split())
+    if not words:
+        raise InputError("A candidate is empty; write a cell type's name, a Cell Ontology id or a sentence.")
+    prefix = prefix_of(words)
+    if prefix is not None:
+        return _texts_of(ontology(prefix).term(words))
+    term = ontology("CL").find(words)
+    return without_repetition((words, *(_texts_of(term) if term else ())))
+
+
+def _texts_of(term: Term) -> tuple[str, ...]:
+    names = (term.name, *other_names(term.name, term.synonyms, 3))
+    return without_repetition((introduced(term.name, term.definition), *names))

@@ -1,0 +1,79 @@
+"""Good English from a name and a definition."""
+
+import re
+
+_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(])")
+_ABBREVIATED = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|al|approx|sp|spp|ca|Fig|no|St|Dr)|\b[A-Z])\.$")
+_OWN_SUBJECT = re.compile(
+    r"(?:An?|Any|The|In|These|This)\b(?:(?!\b(?:that|which|who|whose|where|with|in)\b)[^.,;])*?\s"
+    r"(?:is|are|has|have|can|may|refers|consists|expresses|express|include|includes)\s"
+)
+_ARTICLE = re.compile(r"(?:An?|Any)\s+(?!of\b|class\b|group\b|type of|collection\b|term\b|general\b|population\b)")
+
+
+def split(text: str) -> list[str]:
+    """Cut a text into its sentences; "e.g." and initials end none."""
+    sentences: list[str] = []
+    for part in _END.split(text.strip()):
+        if sentences and _ABBREVIATED.search(sentences[-1]):
+            sentences[-1] += f" {part}"
+        elif part:
+            sentences.append(part)
+    return sentences
+
+
+def shortened(text: str, limit: int) -> str:
+    """Keep whole sentences up to ``limit`` characters, and always the first one. Ends with a full stop."""
+    kept = ""
+    for sentence in split(text):
+        if kept and len(kept) + 1 + len(sentence) > limit:
+            break
+        kept = f"{kept} {sentence}".strip()
+    return kept if not kept or kept[-1] in ".!?" else f"{kept}."
+
+
+def introduced(name: str, definition: str, limit: int = 420) -> str:
+    """Say what a thing is, in one to a few sentences that begin with its name; without definition the bare name.
+
+    "A lymphocyte that kills." defines a "natural killer cell": "A natural killer cell is a lymphocyte that kills."
+    """
+    if not definition:
+        return f"{capital(name)}."
+    text = shortened(definition, limit)
+    if text.casefold().startswith((f"{name} ".casefold(), f"{article(name)} {name} ".casefold())):
+        return capital(text)
+    if _OWN_SUBJECT.match(text) or not (opening := _ARTICLE.match(text)):
+        return f"{capital(name)}: {lower(text)}"
+    rest = text[opening.end() :]
+    return f"{capital(article(name))} {name} is {article(rest)} {rest}"
+
+
+def apposition(name: str, definition: str, limit: int = 220) -> str:
+    """Name a thing and add its first defining sentence in passing, if it is short: "blood, a fluid that ..."."""
+    first = shortened(definition, 0).rstrip(".")
+    if not first or len(first) > limit or _OWN_SUBJECT.match(first) or first.casefold().startswith(name.casefold()):
+        return name
+    if re.match(r"(An?|Any|The)\s", first):
+        return f"{name}, {lower(re.sub(r'^Any ', 'A ', first))}"
+    return f"{name}: {lower(first)}" if "(" in first else f"{name} ({lower(first)})"
+
+
+def article(name: str) -> str:
+    """Choose "a" or "an" by the sound of the first word: an NK cell, a unipolar cell, a CD4-positive T cell."""
+    word = re.split(r"[\s,-]", name.strip(), maxsplit=1)[0]
+    spelt = bool(re.fullmatch(r"[A-Z][A-Z0-9]{0,4}", word)) or (word[:2].isupper() and len(word) > 1)
+    if spelt:
+        return "an" if word[0] in "AEFHILMNORSX" else "a"
+    return "an" if re.match(r"(?!uni|eu|us[aeiu]|one|ubi)[aeiou]", word, re.IGNORECASE) else "a"
+
+
+def capital(text: str) -> str:
+    """Begin with a capital, unless the first word has capitals of its own (mRNA, pDC)."""
+    first = text.split(maxsplit=1)[0] if text else ""
+    return text if any(letter.isupper() for letter in first) else text[:1].upper() + text[1:]
+
+
+def lower(text: str) -> str:
+    """Begin with a small letter, unless the first word is an abbreviation or holds digits."""
+    first = text.split(maxsplit=1)[0] if text else ""
+    return text if any(letter.isupper() or letter.isdigit() for letter in first[1:]) else text[:1].lower() + text[1:]

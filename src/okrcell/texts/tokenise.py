@@ -1,0 +1,39 @@
+"""A text becomes word pieces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Int
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class TextTokens:
+    """Word pieces of some texts, padded at the end."""
+
+    piece: Int[Tensor, "text piece"]
+    attention: Int[Tensor, "text piece"]
+    """1 where there is a word piece, 0 where there is padding."""
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return len(self.piece)
+
+
+class TextTokeniser:
+    """The tokeniser that came with a text encoder; texts are cut at ``limit`` word pieces."""
+
+    def __init__(self, folder: "str | Path", limit: int) -> None:
+        from transformers import AutoTokenizer
+
+        self.limit = limit
+        self._tokeniser: Any = AutoTokenizer.from_pretrained(folder)
+
+    def tokenise(self, texts: Sequence[str]) -> TextTokens:
+        """Tokenise ``texts``; all are padded to the longest of them."""
+        encoded = self._tokeniser(list(texts), padding=True, truncation=True, max_length=self.limit, return_tensors="pt")
+        return TextTokens(encoded["input_ids"], encoded["attention_mask"])

@@ -1,0 +1,85 @@
+"""What an author's label may mean."""
+
+import html
+import re
+from collections.abc import Iterator
+
+from okrcell.knowledge.naming import normal_name
+
+_PLACEHOLDER = re.compile(
+    r"(na|n a|nan|none|null|nil|tbd|missing|other|misc|miscellaneous|ambiguous|contamination|debris|hybrid|mixed"
+    r"|unknown|un(assigned|annotated|classified|defined|identified|labell?ed|certain|determined|resolved|specified)"
+    r"|not (available|assigned|applicable|annotated|determined|known|provided|reported|specified)"
+    r"|low quality|doublet|multiplet|cell|total|all)( cell| type| cell type| tissue)?"
+    r"|((cell )?(cluster|type|subtype|group|class|node|patient|sample|donor|leiden|louvain|seurat cluster|c) ?)?"
+    r"\d+[a-z]?"
+    r"( specific| cluster| cell)*"
+)
+_STAGE = re.compile(r"\b(adult|fetal|foetal|embryonic|newborn|neonatal|postnatal|developing)\b", re.IGNORECASE)
+_PLACE = re.compile(r"\b(peripheral|venous|whole|left|right|upper|lower|anterior|posterior)\b", re.IGNORECASE)
+_TUMOUR = re.compile(r"tumou?r|cancer|malignan|neoplas|carcinoma|(?<!str)oma\b|leuk[a]?emi", re.IGNORECASE)
+_NUMBER = re.compile(r"[\s_-]+(type[\s_-]*)?\d{1,2}[a-z]?$", re.IGNORECASE)
+
+
+def tidy(value: object) -> str:
+    """Give an author's words with single spaces in place of underscores and stray characters; "" if they say nothing.
+
+    "NA", "unknown", "Unassigned", "Node1", "Patient1-specific", bare numbers and words in doubt ("normal?") say
+    nothing.
+    """
+    if value is None or isinstance(value, float):
+        return ""
+    words = " ".join(html.unescape(str(value)).replace("_", " ").split())
+    if words.endswith("?") or _PLACEHOLDER.fullmatch(normal_name(words)) or not re.search(r"[^\W\d]", words):
+        return ""
+    return words
+
+
+def readings(label: str) -> Iterator[str]:
+    """List what a label may mean, from all of its words to fewer, each reading as true as the label and broader.
+
+    A remark in brackets, a qualifier after an underscore ("Fibroblast_APOD high"), a running number ("B cell 2") and a
+    stage of life ("fetal pericyte") narrow a name; without them it is still the cell's name.
+    """
+    label = " ".join(html.unescape(label).split())
+    shorter = without_remark(label)
+    head = shorter.split("_")[0].strip() if re.match(r"[^_]*[A-Za-z]{3}[^_]*_", shorter) else shorter
+    seen: set[str] = set()
+    for reading in (label, shorter, head, _NUMBER.sub("", shorter), _NUMBER.sub("", head)):
+        for words in (reading, unstaged(reading), _PLACE.sub(" ", unstaged(reading))):
+            tidied = tidy(words)
+            if tidied and tidied not in seen:
+                seen.add(tidied)
+                yield tidied
+
+
+def of_tumour(label: str) -> bool:
+    """Tell whether a label speaks of a tumour; a tumour cell is no narrower kind of its normal counterpart."""
+    return _TUMOUR.search(label) is not None
+
+
+def spaced(label: str) -> str:
+    """Part words that were written together: "AdultBoneMarrow" is "Adult Bone Marrow"."""
+    return re.sub(r"(?<=[a-z]{2})(?=[A-Z])", " ", re.sub(r"(?<=[a-z])[\d-]+$", "", label.strip()))
+
+
+def without_remark(label: str) -> str:
+    """Leave out what stands in brackets: "mixed (brain, skin)" is "mixed"."""
+    return re.sub(r"\s*\([^()]*\)", "", label)
+
+
+def unstaged(label: str) -> str:
+    """Leave out the stage of life: "Lung (fetal)" is "Lung"."""
+    return " ".join(_STAGE.sub(" ", label).replace("( )", " ").split())
+
+
+def stage_named(label: str) -> str:
+    """Find the stage of life that a label names ("Lung (fetal)" names "fetal"); "" if it names none."""
+    found = _STAGE.search(label.replace("_", " "))
+    stage = found[0].lower().replace("foetal", "fetal") if found else ""
+    return "" if stage == "developing" else stage
+
+
+def uncapitalised(label: str) -> str:
+    """Write plain words small and leave abbreviations as they are: "Bone Marrow CD34P" is "bone marrow CD34P"."""
+    return " ".join(word.lower() if word[1:].islower() else word for word in label.split())

@@ -1,0 +1,1 @@
+"""Learning; `pretrain.py` is read first."""

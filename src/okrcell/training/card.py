@@ -1,0 +1,60 @@
+"""The page that travels with a model."""
+
+from typing import Any
+
+from okrcell.training.settings import PretrainSettings
+
+CARD = """# {title}
+
+A cell and a text meet in one space: single-cell transcriptomes and sentences become unit vectors of length {dim}, near when
+they tell of the same cell. An open implementation of the method described in OKR-CELL (arXiv 2601.05648), preset
+`{preset}`; not the authors' model, and no claim to reproduce their figures.
+
+## What it learned from
+
+{cells:,} cells of {studies} studies ({texts:,} of them with a cell type, of {types} kinds), their plain descriptions from the
+Cell Ontology, UBERON and MONDO. No cell of these studies is in this folder, only weights. The names of the studies and
+donors are in `model.json`, under `seen`: compare them with your data before you believe a score.
+
+## How
+
+{steps:,} steps of {batch} pairs, seed {seed}; {alignment} with {partners} partners, GEP {gene:g}, GEPC {cell:g}. Cell encoder: {encoder}.
+Text encoder: {text}, of which only the layer named `{adapt}` was trained. Validation: {note}
+
+{figures}
+
+## What it cannot do
+
+It knows human genes and the tissues it has seen; a type it has never seen as cells is placed by its words alone. Its
+confidence is calibrated on held-out donors of its own corpus, which are easier than a new technology. It does not diagnose.
+"""
+
+
+def model_card(settings: PretrainSettings, facts: dict[str, Any]) -> str:
+    """Write the card of a run, Markdown, from its settings and `run_facts`."""
+    seen = facts["seen"]
+    encoder = settings.model.cell_encoder
+    figures = "\n".join(
+        f"- {name.replace('_', ' ')}: {value:.4f}" for name, value in facts["validation"].items() if isinstance(value, float)
+    )
+    return CARD.format(
+        title=settings.title,
+        dim=settings.model.dim or "the text encoder's width",
+        preset=settings.preset,
+        cells=seen["cells"],
+        studies=len(seen["studies"]),
+        texts=seen["cells_with_text"],
+        types=len(seen["cell_types"]),
+        steps=facts["receipt"]["steps"],
+        batch=settings.stream.batch_size,
+        seed=settings.seed,
+        alignment=settings.objective.alignment,
+        partners=settings.objective.partners,
+        gene=settings.objective.gene_weight,
+        cell=settings.objective.cell_weight,
+        encoder=f"{encoder.kind}, {encoder.blocks} blocks of width {encoder.width}, up to {settings.model.tokeniser.limit} genes",
+        text=settings.model.text_encoder.name,
+        adapt=settings.model.text_encoder.adapt,
+        note=facts["validation"]["note"],
+        figures=figures,
+    )

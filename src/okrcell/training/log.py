@@ -1,0 +1,46 @@
+"""A line a step, that one can plot."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Log:
+    """Appends JSON lines to a file.
+
+    When a killed run goes on, lines from steps after the one it goes on from are taken back, so that the log tells one
+    story.
+    """
+
+    def __init__(self, path: Path, *, from_step: int) -> None:
+        kept = [line for line in _lines(path) if line["step"] < from_step]
+        path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, step: int, **values: Any) -> None:
+        """Append a line for ``step``; it is on disk when this returns."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_log(path: Path) -> list[Mapping[str, Any]]:
+    """Return the lines of a log, in order."""
+    return _lines(path)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    lines: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            # The process was killed in the middle of this line; it is the last one.
+            break
+    return lines

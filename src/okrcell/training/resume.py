@@ -1,0 +1,96 @@
+"""What must be kept so that a killed run goes on to the same numbers."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from okrcell.errors import CheckpointError
+from okrcell.files import recover_folder, whole_folder
+
+STATE, TENSORS = "state.json", "state.safetensors"
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run stands."""
+
+    step: int
+    """The next step to take."""
+    settings: dict[str, Any]
+    """The run's settings, to be compared before going on."""
+    corpus: str
+    """Fingerprint of the corpus."""
+
+
+def save_position(path: Path, position: Position, model: nn.Module, optimiser: Optimizer) -> None:
+    """Write weights, optimiser and random state whole: a process killed meanwhile leaves the former folder."""
+    tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad or name in _learned_names(model, optimiser):
+            tensors[f"model.{name}"] = parameter.detach()
+    groups: list[dict[str, Any]] = []
+    for number, group in enumerate(optimiser.param_groups):
+        groups.append({key: value for key, value in group.items() if key != "params"})
+        for place, parameter in enumerate(group["params"]):
+            for key, value in optimiser.state.get(parameter, {}).items():
+                tensors[f"optimiser.{number}.{place}.{key}"] = torch.as_tensor(value)
+    with whole_folder(path) as draft:
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, draft / TENSORS)
+        facts = {"step": position.step, "settings": position.settings, "corpus": position.corpus, "groups": groups}
+        (draft / STATE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def load_position(path: Path) -> Position:
+    """Read where a run stands.
+
+    Raises
+    ------
+    CheckpointError
+        If there is nothing to go on from, or it is damaged.
+    """
+    recover_folder(path)
+    try:
+        facts = json.loads((path / STATE).read_text(encoding="utf-8"))
+        return Position(facts["step"], facts["settings"], facts["corpus"])
+    except FileNotFoundError:
+        raise CheckpointError(f"There is no run to resume at {path.parent}: it has no {path.name}/{STATE}.") from None
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path / STATE} is damaged: {error}. Start the run anew.") from None
+
+
+def restore_position(path: Path, model: nn.Module, optimiser: Optimizer) -> None:
+    """Put weights, optimiser and random state back as `save_position` found them.
+
+    Raises
+    ------
+    CheckpointError
+        If the tensors are damaged or of another model.
+    """
+    try:
+        tensors = load_file(path / TENSORS)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path / TENSORS} is damaged ({error}). Start the run anew.") from None
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            if name.startswith("model."):
+                parameters[name.removeprefix("model.")].copy_(tensor)
+    for number, group in enumerate(optimiser.param_groups):
+        for place, parameter in enumerate(group["params"]):
+            prefix = f"optimiser.{number}.{place}."
+            found = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+            if found:
+                optimiser.state[parameter] = found
+    torch.set_rng_state(tensors["random"])
+
+
+def _learned_names(model: nn.Module, optimiser: Optimizer) -> set[str]:
+    learned = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
+    return {name for name, parameter in model.named_parameters() if id(parameter) in learned}

@@ -1,0 +1,74 @@
+"""All choices of a training run, as one file holds them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from okrcell.alignment.objective import ObjectiveSettings
+from okrcell.model.cell_text_model import ModelSettings
+from okrcell.pairs.split import SplitSettings
+from okrcell.pairs.stream import StreamSettings
+from okrcell.settings import Settings
+
+
+class ScheduleSettings(Settings):
+    """How long, how fast, and what is frozen when (method 6)."""
+
+    epochs: tuple[float, float] = (3, 3)
+    """Passes over the training cells in stage 1 (text encoder frozen) and stage 2 (its adapted layer trained too). The
+    paper: 6 in all; the split is our reconstruction."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    """[paper]"""
+    text_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """For the adapted layer of the text encoder; the same as the others by default."""
+    decay: Literal["epoch", "cosine"] = "epoch"
+    """epoch: times 0.9 after each (how we read the paper's "weight decay of 0.9 after each epoch"). cosine: down to a
+    hundredth by the end."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of all steps over which the rate rises (`improved`: 0.01)."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled (AdamW); 0 is the paper's Adam."""
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest norm of the gradient (our reconstruction)."""
+
+
+class ComputeSettings(Settings):
+    """What it runs on; handed to Lightning Fabric."""
+
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    nodes: Annotated[int, Field(ge=1)] = 1
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """Processor threads; by default all cores."""
+
+
+class PretrainSettings(Settings):
+    """One run of pre-training: a corpus in, a model folder out."""
+
+    corpus: Path
+    """Folder that `okrcell prepare` wrote."""
+    output: Path
+    """Folder of the run: ``model/`` when it is done, ``latest/`` to go on from, ``log.jsonl``."""
+    title: str = "unnamed"
+    """Name of the model, for its card."""
+    preset: str = "improved"
+    """Which preset of the method the choices follow; told in the card."""
+    seed: int = 0
+    """One seed, same numbers."""
+    model: ModelSettings = ModelSettings()
+    stream: StreamSettings = StreamSettings()
+    split: SplitSettings = SplitSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    compute: ComputeSettings = ComputeSettings()
+    genes_in_cells: Annotated[int, Field(ge=1)] = 20
+    """A gene enters the vocabulary when so many cells of the corpus express it."""
+    save_every: Annotated[int, Field(ge=1)] = 200
+    """Steps between savings of ``latest/``."""
+    check_every: Annotated[int, Field(ge=1)] = 500
+    """Steps between looks at the validation cells."""
+    half: bool = False
+    """Store the finished weights as 16-bit floats."""

@@ -1,0 +1,69 @@
+"""What the frozen layers say of each text, kept so that they say it once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from okrcell.model.cell_text_model import CellTextModel
+from okrcell.texts.tokenise import TextTokens
+
+TEXTS_AT_ONCE = 64
+
+
+class TextBank:
+    """Vectors of a corpus' distinct texts.
+
+    While the text encoder is frozen a text's pooled vector is a constant, so it is computed once (method 5.1). In stage 2
+    only the last layer changes: what it receives is a constant too, and is kept where the encoder allows it. Otherwise
+    all layers run at every step.
+    """
+
+    def __init__(self, model: CellTextModel, texts: Sequence[str]) -> None:
+        self._model = model
+        self._texts = texts
+        self._pooled: dict[int, Tensor] = {}
+        self._states: dict[int, Tensor] = {}
+
+    def vectors(self, text: Int[Tensor, "pair"], stage: int) -> Float[Tensor, "pair dim"]:
+        """Return t_i for the texts at the places ``text``; each distinct one is computed once."""
+        places, back = text.cpu().unique(return_inverse=True)
+        pooled = self._frozen(places.tolist()) if stage == 1 else self._trained(places.tolist())
+        return self._model.project_texts(pooled.to(self._device))[back.to(self._device)]
+
+    @torch.no_grad()
+    def _frozen(self, places: list[int]) -> Tensor:
+        new = [place for place in places if place not in self._pooled]
+        for some in _by_length(new, self._texts):
+            pooled = self._model.text_encoder(self._tokens(some))
+            self._pooled.update(zip(some, pooled.cpu(), strict=True))
+        return torch.stack([self._pooled[place] for place in places])
+
+    def _trained(self, places: list[int]) -> Tensor:
+        encoder = self._model.text_encoder
+        if not encoder.keeps_states:
+            return encoder(self._tokens(places))
+        for some in _by_length([place for place in places if place not in self._states], self._texts):
+            tokens = self._tokens(some)
+            for place, states, length in zip(some, encoder.states(tokens), tokens.attention.sum(1), strict=True):
+                self._states[place] = states[:length].cpu().clone()
+        states = [self._states[place] for place in places]
+        length = torch.tensor([len(state) for state in states])
+        attention = (torch.arange(int(length.max())) < length[:, None]).long()
+        padded = torch.nn.utils.rnn.pad_sequence(states, batch_first=True)
+        return encoder.last(padded.to(self._device), attention.to(self._device))
+
+    @property
+    def _device(self) -> torch.device:
+        return self._model.log_heat.device
+
+    def _tokens(self, places: Sequence[int]) -> TextTokens:
+        tokens = self._model.text_encoder.tokeniser.tokenise([self._texts[place] for place in places])
+        return TextTokens(tokens.piece.to(self._device), tokens.attention.to(self._device))
+
+
+def _by_length(places: list[int], texts: Sequence[str]) -> list[list[int]]:
+    order = sorted(places, key=lambda place: len(texts[place]))
+    return [part.tolist() for part in np.array_split(order, -(-len(order) // TEXTS_AT_ONCE))] if order else []

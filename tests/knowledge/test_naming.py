@@ -1,0 +1,39 @@
+import pytest
+
+from okrcell.knowledge.naming import normal_name
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("B cells", "B cell"),
+        ("B-cell", "B cell"),
+        ("Bcells", "B cell"),
+        ("T-Cells", "T cell"),
+        ("CD8+ T cells", "CD8-positive T cell"),
+        ("CD8+CD103+ T cell", "CD8-positive, CD103-positive T cell"),
+        ("γδ T cell", "gamma-delta T cell"),
+        ("β cell", "beta cell"),
+        ("haematopoietic stem cell", "Hematopoietic Stem Cell"),
+        ("natural\xa0killer   cell", "natural killer cell"),
+    ],
+)
+def test_spellings_of_one_name_are_equal(one: str, other: str):
+    assert normal_name(one) == normal_name(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("CD25+ T cell", "CD25- T cell"),
+        ("CD25- Naive T", "CD25 Naive T"),
+        ("CD8+ T cell", "CD8 T cell"),
+        ("memory B cell", "memory T cell"),
+    ],
+)
+def test_plus_and_minus_after_a_marker_count(one: str, other: str):
+    assert normal_name(one) != normal_name(other)
+
+
+def test_a_hyphen_inside_a_name_is_no_minus():
+    assert "negative" not in normal_name("CD4-positive T-cell") + normal_name("NK-cell") + normal_name("KIT-ligand")

@@ -1,0 +1,109 @@
+"""Groups of study and donor are whole, and stay on their side."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from okrcell.pairs.split import SplitSettings, split
+
+
+def cells_of(groups):
+    """Shuffle the cells of groups given as {(study, donor): number of cells}."""
+    rows = [pair for pair, cells in groups.items() for _ in range(cells)]
+    order = np.random.default_rng(0).permutation(len(rows))
+    obs = pd.DataFrame([rows[place] for place in order], columns=["study", "donor"], dtype=str)
+    return obs.astype("category")
+
+
+def many(studies=40, donors=5, cells=3):
+    return {(f"study{s}", f"donor{d}"): cells for s in range(studies) for d in range(donors)}
+
+
+def groups_of(obs, rows):
+    return set(zip(obs["study"].iloc[rows], obs["donor"].iloc[rows], strict=True))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_donor_is_on_both_sides_and_no_cell_is_lost(seed):
+    obs = cells_of(many())
+    found = split(obs, SplitSettings(seed=seed, validation=0.1))
+    assert not groups_of(obs, found.train) & groups_of(obs, found.validation)
+    np.testing.assert_array_equal(np.sort(np.concatenate([found.train, found.validation])), np.arange(len(obs)))
+    assert 0.02 < len(found.validation) / len(obs) < 0.2
+    assert {" | ".join(pair) for pair in groups_of(obs, found.validation)} == set(found.groups)
+
+
+def test_the_same_seed_gives_the_same_split_and_another_gives_another():
+    obs = cells_of(many())
+    assert split(obs).groups == split(obs).groups
+    assert split(obs).groups != split(obs, SplitSettings(seed=1)).groups
+
+
+def test_adding_a_study_does_not_move_the_others():
+    settings = SplitSettings(validation=0.1)
+    before = set(split(cells_of(many(studies=20)), settings).groups)
+    after = set(split(cells_of(many(studies=40)), settings).groups)
+    assert before <= after
+    assert all(int(name.split(" | ")[0].removeprefix("study")) >= 20 for name in after - before)
+
+
+def test_cells_without_a_donor_stay_with_their_study():
+    obs = cells_of({(f"study{number}", ""): 7 for number in range(30)})
+    found = split(obs, SplitSettings(validation=0.2))
+    assert not set(obs["study"].iloc[found.train]) & set(obs["study"].iloc[found.validation])
+
+
+def test_a_missing_donor_is_no_donor():
+    obs = cells_of({(f"study{number}", ""): 7 for number in range(30)})
+    missing = obs.assign(donor=pd.Categorical([None] * len(obs)))
+    np.testing.assert_array_equal(split(obs).validation, split(missing).validation)
+
+
+def test_equal_donor_names_of_two_studies_are_two_donors():
+    obs = cells_of({("a", "1"): 5, ("b", "1"): 5})
+    assert len(split(obs, SplitSettings(largest=1)).groups) == 1
+
+
+def test_some_cells_are_always_kept_for_validation_and_some_for_learning():
+    for seed in range(20):
+        for share in (0.001, 0.999):
+            found = split(
+                cells_of({("a", ""): 9, ("b", ""): 1, ("c", ""): 3}), SplitSettings(seed=seed, validation=share)
+            )
+            assert len(found.train)
+            assert len(found.validation)
+
+
+def test_a_group_that_is_most_of_the_corpus_is_learned_from():
+    for seed in range(20):
+        found = split(cells_of({("large", ""): 900, **many(10, 1)}), SplitSettings(seed=seed, validation=0.5))
+        assert "large | " not in found.groups
+        assert len(found.validation)
+    notes = [
+        split(cells_of({("large", ""): 900, **many(10, 1)}), SplitSettings(seed=s, validation=0.5)).note
+        for s in range(9)
+    ]
+    assert any("learned from" in note for note in notes)
+
+
+def test_overlapping_studies_are_one_group():
+    obs = cells_of({("h1", "1"): 5, ("h4", "4"): 5, ("all", "1"): 5, **many(10, 2)})
+    for seed in range(10):
+        found = split(obs, SplitSettings(seed=seed, validation=0.3, overlapping={"h1": "baron", "all": "baron"}))
+        sides = [set(obs["study"].iloc[rows]) & {"h1", "all"} for rows in (found.train, found.validation)]
+        assert set() in sides
+
+
+def test_a_single_group_is_split_by_cell_and_says_so():
+    found = split(cells_of({("only", ""): 400}))
+    assert "single study and donor" in found.note
+    assert 5 <= len(found.validation) <= 50
+    assert found.groups == ()
+    longer = split(cells_of({("only", ""): 500}))
+    np.testing.assert_array_equal(longer.validation[longer.validation < 400], found.validation)
+
+
+@pytest.mark.parametrize(("cells", "kept"), [(0, 0), (1, 0), (2, 1)])
+def test_hardly_any_cells_are_no_trouble(cells, kept):
+    found = split(cells_of({("only", ""): cells}))
+    assert (len(found.train), len(found.validation)) == (cells - kept, kept)

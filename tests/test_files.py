@@ -1,0 +1,200 @@
+"""An output is written whole or not at all, also when the process is killed while it writes."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from okrcell.errors import InputError
+from okrcell.files import old_twin, recover_folder, whole_file, whole_folder
+
+
+class PowerCutError(Exception):
+    """Stands for whatever goes wrong while an output is being written."""
+
+
+def run_until_killed(script: str, *arguments: Path) -> None:
+    """Run Python code that kills itself with SIGKILL, and make sure that it did."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+
+
+def fill(folder: Path, text: str) -> None:
+    (folder / "inner").mkdir()
+    (folder / "card.json").write_text(text)
+    (folder / "inner" / "weights").write_text(text)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {file.relative_to(folder).as_posix(): file.read_text() for file in folder.rglob("*") if file.is_file()}
+
+
+def whole(text: str) -> dict[str, str]:
+    return {"card.json": text, "inner/weights": text}
+
+
+@pytest.fixture
+def open_umask():
+    former = os.umask(0o022)
+    yield
+    os.umask(former)
+
+
+def test_a_file_takes_its_place_when_the_block_ends_well(tmp_path: Path):
+    target = tmp_path / "cells.h5ad"
+    target.write_text("old")
+    with whole_file(target) as draft:
+        draft.write_text("new")
+        assert draft.suffix == target.suffix
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_exception_leaves_the_old_file_and_no_draft(tmp_path: Path):
+    target = tmp_path / "cells.h5ad"
+    target.write_text("old")
+    with pytest.raises(PowerCutError), whole_file(target) as draft:
+        draft.write_text("ha")
+        raise PowerCutError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_exception_leaves_nothing_where_nothing_was(tmp_path: Path):
+    with pytest.raises(PowerCutError), whole_file(tmp_path / "cells.h5ad") as draft:
+        draft.write_text("ha")
+        raise PowerCutError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_process_leaves_the_old_file_whole(tmp_path: Path):
+    target = tmp_path / "cells.h5ad"
+    target.write_text("old")
+    run_until_killed(
+        """
+import os, signal, sys
+from okrcell.files import whole_file
+with whole_file(sys.argv[1]) as draft:
+    draft.write_text("ha")
+    os.kill(os.getpid(), signal.SIGKILL)
+""",
+        target,
+    )
+    assert target.read_text() == "old"
+
+
+def test_a_file_and_a_folder_may_be_read_by_those_whom_the_umask_allows(tmp_path: Path, open_umask: None):
+    with whole_file(tmp_path / "file") as draft:
+        draft.write_text("new")
+    with whole_folder(tmp_path / "folder") as draft:
+        fill(draft, "new")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("writer", [whole_file, whole_folder])
+def test_a_missing_or_read_only_place_is_refused_at_the_door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: type[whole_file]
+):
+    with (
+        pytest.raises(InputError, match=r"there is no folder .*absent\. Make it first\."),
+        writer(tmp_path / "absent" / "out"),
+    ):
+        pass
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, whom no folder refuses
+    with pytest.raises(InputError, match="is read-only"), writer(tmp_path / "out"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_takes_its_place_when_the_block_ends_well(tmp_path: Path):
+    target = tmp_path / "model"
+    for text in ("old", "new"):
+        with whole_folder(target) as draft:
+            fill(draft, text)
+        assert contents(target) == whole(text)
+        assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_exception_leaves_the_old_folder_and_no_draft(tmp_path: Path):
+    target = tmp_path / "model"
+    with whole_folder(target) as draft:
+        fill(draft, "old")
+    with pytest.raises(PowerCutError), whole_folder(target) as draft:
+        (draft / "card.json").write_text("ha")
+        raise PowerCutError
+    assert contents(target) == whole("old")
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_process_killed_while_it_fills_a_folder_leaves_the_old_one_whole(tmp_path: Path):
+    target = tmp_path / "model"
+    with whole_folder(target) as draft:
+        fill(draft, "old")
+    run_until_killed(
+        """
+import os, signal, sys
+from okrcell.files import whole_folder
+with whole_folder(sys.argv[1]) as draft:
+    (draft / "card.json").write_text("ha")
+    os.kill(os.getpid(), signal.SIGKILL)
+""",
+        target,
+    )
+    recover_folder(target)
+    assert contents(target) == whole("old")
+
+
+KILLED_AT_A_RENAME = """
+import os, signal, sys
+from pathlib import Path
+from okrcell.files import whole_folder
+
+rename, renames = Path.replace, []
+
+def replace(self, target):
+    renames.append(target)
+    if len(renames) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+
+Path.replace = replace
+with whole_folder(sys.argv[1]) as draft:
+    (draft / "inner").mkdir()
+    (draft / "card.json").write_text("new")
+    (draft / "inner" / "weights").write_text("new")
+"""
+
+
+@pytest.mark.parametrize("rename", [1, 2])
+def test_a_process_killed_at_either_rename_leaves_a_folder_that_can_be_put_back(tmp_path: Path, rename: int):
+    target = tmp_path / "model"
+    with whole_folder(target) as draft:
+        fill(draft, "old")
+    run_until_killed(KILLED_AT_A_RENAME, target, Path(str(rename)))
+    assert target.exists() == (rename == 1)
+    recover_folder(target)
+    assert contents(target) == whole("old")
+    with whole_folder(target) as draft:
+        fill(draft, "newer")
+    assert contents(target) == whole("newer")
+    assert not old_twin(target).exists()
+
+
+def test_recovery_leaves_a_whole_folder_alone(tmp_path: Path):
+    target = tmp_path / "model"
+    recover_folder(target)
+    assert not target.exists()
+    with whole_folder(target) as draft:
+        fill(draft, "new")
+    twin = old_twin(target)
+    twin.mkdir()
+    fill(twin, "old")
+    recover_folder(target)
+    assert contents(target) == whole("new")

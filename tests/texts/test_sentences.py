@@ -1,0 +1,47 @@
+import pytest
+
+from okrcell.texts.sentences import apposition, article, introduced, shortened, split
+
+
+def test_a_definition_becomes_a_sentence_about_the_name():
+    assert (
+        introduced("natural killer cell", "A lymphocyte that kills.")
+        == "A natural killer cell is a lymphocyte that kills."
+    )
+    assert introduced("M cell", "Any epithelial cell that samples antigen") == (
+        "An M cell is an epithelial cell that samples antigen."
+    )
+
+
+def test_a_definition_with_a_subject_of_its_own_stays_as_it_is():
+    assert (
+        introduced("columnar cell", "A columnar cell is a cell of a sheet.") == "A columnar cell is a cell of a sheet."
+    )
+    assert (
+        introduced("neutrophil", "Any of the forms of a leukocyte.") == "Neutrophil: any of the forms of a leukocyte."
+    )
+    assert introduced("monocyte", "Myeloid leukocyte.") == "Monocyte: myeloid leukocyte."
+
+
+def test_definitions_are_cut_at_sentence_ends():
+    text = "First is e.g. short. Second is longer. Third."
+    assert split(text) == ["First is e.g. short.", "Second is longer.", "Third."]
+    assert shortened(text, 25) == "First is e.g. short."
+    assert shortened(text, 40) == "First is e.g. short. Second is longer."
+    assert shortened("", 40) == ""
+
+
+def test_a_tissue_is_defined_in_passing():
+    assert apposition("blood", "A fluid of plasma and cells. It flows.") == "blood, a fluid of plasma and cells"
+    assert apposition("lung", "Respiration organ.") == "lung (respiration organ)"
+    assert apposition("lung", "") == "lung"
+    assert apposition("lung", "Long " * 80) == "lung"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("NK cell", "an"), ("B cell", "a"), ("CD4-positive T cell", "a"), ("unipolar cell", "a"), ("astrocyte", "an"),
+     ("M2 macrophage", "an"), ("eukaryotic cell", "a"), ("oligodendrocyte", "an"), ("T cell", "a")],
+)  # fmt: skip
+def test_the_article_follows_the_sound(name: str, expected: str):
+    assert article(name) == expected

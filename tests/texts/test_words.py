@@ -1,0 +1,48 @@
+import pytest
+
+from okrcell.texts.words import readings, spaced, stage_named, tidy, uncapitalised, unstaged
+
+
+@pytest.mark.parametrize(
+    "placeholder",
+    [
+        "NA", "N/A", "nan", "", " ", "unknown", "Unknown", "Unassigned", "Node1", "Patient1-specific", "7",
+        "cluster 12", "Cluster_3", "None", "unknown cells", "not available", "normal?", "-", "doublets",
+        None, float("nan"), 3,
+    ],
+)  # fmt: skip
+def test_placeholders_say_nothing(placeholder: object):
+    assert tidy(placeholder) == ""
+
+
+@pytest.mark.parametrize(
+    "label", ["B", "8cell", "T cell", "CD14+ Mono", "alveolar type 1", "L4 IT", "N-cadherin+ cell"]
+)
+def test_labels_are_no_placeholders(label: str):
+    assert tidy(label) == label
+
+
+def test_stray_characters_are_tidied():
+    assert tidy(" Neutrophil_DEFA3 high&#10;") == "Neutrophil DEFA3 high"
+    assert tidy("Striated muscle\xa0cell") == "Striated muscle cell"
+
+
+def test_readings_go_from_all_words_to_fewer():
+    assert list(readings("Fibroblast_APOD high")) == ["Fibroblast APOD high", "Fibroblast"]
+    assert "B cell" in list(readings("B cell (Plasmocyte)_IGHG high"))
+    assert "B cell" in list(readings("B cell 2"))
+    assert "pericyte" in list(readings("fetal pericyte"))
+    assert list(readings("unknown")) == []
+
+
+def test_words_written_together_are_parted():
+    assert spaced("AdultBoneMarrow") == "Adult Bone Marrow"
+    assert spaced("PBMCs") == "PBMCs"
+    assert spaced("AdultLiver2-") == "Adult Liver"
+
+
+def test_the_stage_of_life_is_told_apart_from_the_tissue():
+    assert stage_named("Lung (fetal)") == "fetal"
+    assert stage_named("lung") == ""
+    assert unstaged("Lung (fetal)") == "Lung"
+    assert uncapitalised("Bone Marrow CD34P") == "bone marrow CD34P"
