@@ -1,7 +1,7 @@
 """The verbs, on one screen."""
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +22,6 @@ app = App(
     help_format="plaintext",
     version_flags=["--version"],
 )
-out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 ModelPath = Annotated[Path | None, Parameter(name="--model", help="Model folder or hub id; the bundled one by default.")]
@@ -36,7 +35,7 @@ def demo(*, output: Output = Path("okrcell-demo"), model: ModelPath = None) -> N
     """Do the main job on cells that come with scanpy, and write a report to look at."""
     from okrcell.demo.journey import run_demo
 
-    run_demo(output, _model(model), say=out.print)
+    run_demo(output, _model(model), say=print)
 
 
 @app.command
@@ -56,8 +55,8 @@ def prepare(
         done = prepare_files(files, output, settings, lambda file, cells, of: step(cells, of, file.name))
     for file in done.files:
         note = "already there" if file.already else f"{file.kind} in {file.source}, {file.coverage:.1%} of genes known"
-        out.print(f"{file.study}: {file.cells:,} cells, {note}", markup=False)
-    out.print(f"Wrote {done.cells:,} cells to {output}, which now has {done.corpus_cells:,}.", markup=False)
+        print(f"{file.study}: {file.cells:,} cells, {note}")
+    print(f"Wrote {done.cells:,} cells to {output}, which now has {done.corpus_cells:,}.")
 
 
 @app.command
@@ -78,7 +77,7 @@ def pretrain(
         trained = train(
             settings, resume=resume, progress=lambda done, of, loss: step(done, of, f"loss {loss.total.item():.3f}")
         )
-    out.print(f"Wrote the model to {trained.model} after {trained.steps:,} steps; the log is {trained.log}.", markup=False)
+    print(f"Wrote the model to {trained.model} after {trained.steps:,} steps; the log is {trained.log}.")
 
 
 @app.command
@@ -94,7 +93,7 @@ def embed(
         tl.embed(adata, _model(model), layer=layer, orthologs=orthologs, progress=step)
     _saved(adata, output, cells)
     _tell(adata, "embed")
-    out.print(f"Wrote {adata.n_obs:,} vectors to {output}, in obsm['X_okrcell'].", markup=False)
+    print(f"Wrote {adata.n_obs:,} vectors to {output}, in obsm['X_okrcell'].")
 
 
 @app.command
@@ -121,10 +120,10 @@ def annotate(
     counted = adata.obs["okrcell_cell_type"].value_counts()
     confidence = adata.obs.groupby("okrcell_cell_type", observed=True)["okrcell_confidence"].mean()
     for name, number in counted[counted > 0].items():
-        out.print(f"  {number:>8,}  {name}  (mean confidence {confidence[name]:.2f})", markup=False)
+        print(f"  {number:>8,}  {name}  (mean confidence {confidence[name]:.2f})")
     status = adata.obs["okrcell_status"].value_counts()
-    out.print("Status: " + ", ".join(f"{number:,} {name}" for name, number in status.items()) + ".", markup=False)
-    out.print(f"Wrote {adata.n_obs:,} cells to {output}, in obs['okrcell_cell_type'] and beside it.", markup=False)
+    print("Status: " + ", ".join(f"{number:,} {name}" for name, number in status.items()) + ".")
+    print(f"Wrote {adata.n_obs:,} cells to {output}, in obs['okrcell_cell_type'] and beside it.")
 
 
 @app.command
@@ -153,27 +152,29 @@ def find(
     told = [name for name in ("cell_type", "bulk_labels", "tissue", "donor", "okrcell_cell_type") if name in adata.obs]
     for place in best(scores, top):
         row = adata.obs.iloc[place]
-        out.print("\t".join([f"{scores[place]:.3f}", str(row.name), *(str(row[name]) for name in told)]), markup=False)
+        print("\t".join([f"{scores[place]:.3f}", str(row.name), *(str(row[name]) for name in told)]))
     if output is not None:
         _saved(adata, output, cells)
-        out.print(f"Wrote {adata.n_obs:,} scores to {output}, in obs['okrcell_match'].", markup=False)
+        print(f"Wrote {adata.n_obs:,} scores to {output}, in obs['okrcell_match'].")
 
 
-def main() -> None:
-    """Run a verb. Exit status 0 when the work is done, 2 for a mistake that the user can mend, told in one line."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Run a verb; ``words`` are the command line's by default.
+
+    Exit status 0 when the work is done, 2 for a mistake that the user can mend, told in one line."""
     try:
-        app(exit_on_error=False, print_error=False)
+        app(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _end(str(error))
     except OkrcellError as error:
         _end(str(error))
     except KeyboardInterrupt:
-        err.print("Stopped.")
+        print("Stopped.", file=sys.stderr)
         raise SystemExit(130) from None
 
 
 def _end(message: str) -> None:
-    err.print("okrcell: " + " ".join(message.split()), markup=False)
+    print("okrcell: " + " ".join(message.split()), file=sys.stderr)
     raise SystemExit(2) from None
 
 
@@ -208,7 +209,7 @@ def _saved(adata: "AnnData", output: Path, cells: Path) -> None:
 
 def _tell(adata: "AnnData", verb: str) -> None:
     for finding in adata.uns["okrcell"][verb]["findings"]:
-        out.print(f"  {finding}", markup=False)
+        print(f"  {finding}")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from okrcell.errors import InputError
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | Path) -> Generator[Path]:
     """Yield a path to write to, beside the target; it takes the target's place only when the block ends well.
 
     Raises
@@ -34,7 +34,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
+def whole_folder(path: str | Path) -> Generator[Path]:
     """Yield a folder to fill; it takes the target's place only when the block ends well.
 
     An older folder at ``path`` stays until then, and a killed process leaves it (or its ``.old`` twin, which
@@ -62,6 +62,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        recover_folder(target)
 
 
 def old_twin(path: Path) -> Path:
@@ -70,8 +71,8 @@ def old_twin(path: Path) -> Path:
 
 
 def recover_folder(path: str | Path) -> None:
-    """Put back the former folder if a process was killed between the two renames of `whole_folder`."""
-    target = Path(path)
+    """Put back the former folder if `whole_folder` ended between its two renames."""
+    target = Path(path).resolve()
     old = old_twin(target)
     if old.is_dir() and not target.exists():
         old.replace(target)

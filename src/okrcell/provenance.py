@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from okrcell.errors import InputError
 from okrcell.files import whole_file
 
 PACKAGES = ("okrcell", "torch", "transformers", "anndata", "scanpy", "numpy", "scipy", "cellxgene_ontology_guide")
@@ -27,8 +28,16 @@ def receipt(verb: str, **facts: Any) -> dict[str, Any]:
 
 
 def fingerprint(path: str | Path) -> str:
-    """Return the sha256 of a file, or of a folder's files (names and contents, in order)."""
+    """Return the sha256 of a file, or of a folder's files (names and contents, in order).
+
+    Raises
+    ------
+    InputError
+        If there is nothing at ``path``.
+    """
     path = Path(path)
+    if not path.exists():
+        raise InputError(f"There is no file or folder at {path}.")
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -44,10 +44,11 @@ class Loss(NamedTuple):
 class Guess:
     """Hidden expression and what the model said of it."""
 
-    by_gene: Float[Tensor, "cell token"]
-    by_cell: Float[Tensor, "cell token"]
-    value: Int[Tensor, "cell token"]
-    masked: Bool[Tensor, "cell token"]
+    by_gene: Float[Tensor, "cell hidden"]
+    by_cell: Float[Tensor, "cell hidden"]
+    value: Int[Tensor, "cell hidden"]
+    hidden: Bool[Tensor, "cell hidden"]
+    """False for padding."""
     bins: int
 
 
@@ -57,7 +58,7 @@ def objective(
     cell_type: Int[Tensor, "pair"],
     trust: Float[Tensor, "pair"],
     temperature: Float[Tensor, ""],
-    guess: Guess | None,
+    guess: Guess,
     settings: ObjectiveSettings,
 ) -> Loss:
     """Add up the parts.
@@ -66,10 +67,9 @@ def objective(
     which nothing is known, which then only takes part in the generative losses, neither as query nor as key.
     """
     nothing = cells.sum() * 0
-    gene = cell = cell_to_text = text_to_cell = nothing
-    if guess is not None:
-        gene = expression_loss(guess.by_gene, guess.value, guess.masked, guess.bins)
-        cell = expression_loss(guess.by_cell, guess.value, guess.masked, guess.bins)
+    cell_to_text = text_to_cell = nothing
+    gene = expression_loss(guess.by_gene, guess.value, guess.hidden, guess.bins)
+    cell = expression_loss(guess.by_cell, guess.value, guess.hidden, guess.bins)
     paired = trust > 0
     if settings.alignment == "info_nce" and bool(paired.any()):
         cells, texts, cell_type, trust = cells[paired], texts[paired], cell_type[paired], trust[paired]

@@ -1,7 +1,7 @@
 """A row of expression becomes gene tokens with a value each."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -58,6 +58,7 @@ class CellTokens:
         return self.gene != PADDING
 
 
+@runtime_checkable
 class CellTokeniser(Protocol):
     """Turns rows on the gene table's axis into tokens; a cell's tokens never depend on its neighbours."""
 
@@ -89,7 +90,7 @@ class BinTokeniser:
         """
         parts = [
             self._tokenise(rows[start : start + ROWS_AT_ONCE], _slice_of(keep, rows.indptr, start))
-            for start in range(0, rows.shape[0], ROWS_AT_ONCE)
+            for start in range(0, len(rows.indptr) - 1, ROWS_AT_ONCE)
         ]
         width = max((part.gene.shape[1] for part in parts), default=1)
         return CellTokens(
@@ -104,14 +105,16 @@ class BinTokeniser:
         by_rank = settings.kind == "rank"
         measured = relative if by_rank or settings.value == "relative" else expression
         value = _quantile_bins(measured, gene != PADDING, settings.bins)
-        if lottery is not None:
+        if by_rank:
+            order = relative
+        elif lottery is not None:
             order = lottery
-        elif settings.select == "relative" or by_rank:
+        elif settings.select == "relative":
             order = relative
         elif settings.select == "highest":
             order = expression
         else:
-            order = _hashed(gene, expression)
+            order = _hashed(gene, value * (gene != PADDING))
         order = order.masked_fill(gene == PADDING, -torch.inf)
         chosen = order.sort(dim=1, descending=True, stable=True).indices[:, : settings.limit]
         gene, value = gene.gather(1, chosen), value.gather(1, chosen)
@@ -128,10 +131,11 @@ class BinTokeniser:
         """Lay the stored values of each row side by side, without genes the model does not know."""
         token = self._token[rows.indices]
         known = (token != PADDING) & (rows.data > 0)
-        row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))[known]
-        count = np.bincount(row, minlength=rows.shape[0])
+        cells = len(rows.indptr) - 1
+        row = np.repeat(np.arange(cells), np.diff(rows.indptr))[known]
+        count = np.bincount(row, minlength=cells)
         place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-        shape = (rows.shape[0], max(int(count.max(initial=0)), 1))
+        shape = (cells, max(int(count.max(initial=0)), 1))
         gene = torch.zeros(shape, dtype=torch.long)
         gene[row, place] = torch.from_numpy(token[known].astype(np.int64))
         expression = torch.zeros(shape)
@@ -159,17 +163,27 @@ def _quantile_bins(
     ordered = ranked.sort(dim=1).values
     below = torch.searchsorted(ordered, ranked)
     upto = torch.searchsorted(ordered, ranked, right=True)
-    middle = (below + upto - 1) / (2 * present.sum(1, keepdim=True).clamp_min(1))
-    return (1 + (middle * (bins - 1)).long()).clamp(max=bins - 1)
+    # In whole numbers, because a rounded share would put a value that lies on a bin's edge on either side of it.
+    twice = 2 * present.sum(1, keepdim=True).clamp_min(1)
+    return (1 + (below + upto - 1) * (bins - 1) // twice).clamp(max=bins - 1)
 
 
-def _hashed(gene: Tensor, expression: Tensor) -> Tensor:
-    """Give each gene a number that depends on nothing but this cell's own genes and values."""
-    bits = expression.view(torch.int32).long()
-    seed = ((gene * 2_654_435_761 + bits * 40_503) % 2_147_483_647).sum(1, keepdim=True)
-    mixed = (gene * 1_103_515_245 + seed) % 2_147_483_647
-    mixed = (mixed * 48_271) % 2_147_483_647
-    return mixed.double()
+def _hashed(gene: Int[Tensor, "cell gene"], value: Int[Tensor, "cell gene"]) -> Float[Tensor, "cell gene"]:
+    """Give each gene a number that depends on nothing but this cell's own genes and value classes.
+
+    Classes, not values: a cell then keeps the same genes whether its file holds counts or their logarithm.
+    """
+    genes, classes = gene.numpy().astype(np.uint64), value.numpy().astype(np.uint64)
+    own = np.where(genes == PADDING, np.uint64(0), _mixed(genes * np.uint64(4096) + classes))
+    seed = own.sum(axis=1, keepdims=True, dtype=np.uint64)
+    return torch.from_numpy((_mixed(genes ^ seed) >> np.uint64(11)).astype(np.float64))
+
+
+def _mixed(number: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Scatter numbers evenly over 64 bits (the finaliser of SplitMix64)."""
+    number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return number ^ (number >> np.uint64(31))
 
 
 def _slice_of(keep: NDArray[np.float32] | None, starts: NDArray[np.integer], row: int) -> NDArray[np.float32] | None:

@@ -1,10 +1,10 @@
 """Tokens look at one another."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,6 +23,12 @@ class BlockSettings(Settings):
     norm: Literal["post", "pre"] = "post"
     """Where layers are normalised (our reconstruction, as in scGPT)."""
     activation: Literal["relu", "gelu"] = "relu"
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads; seen: {self.width} and {self.heads}")
+        return self
 
 
 class Attention(nn.Module):

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from okrcell.cells.tokenise import CellTokens, TokeniserSettings
+from okrcell.errors import SettingsError
 from okrcell.model.cell_encoder import CellEncoderSettings, CellStates, cell_encoder
 from okrcell.model.expression_decoder import ExpressionDecoder
 from okrcell.model.text_encoder import TextEncoder, TextEncoderSettings
@@ -39,14 +40,18 @@ class ModelSettings(Settings):
 
 @dataclass(frozen=True)
 class CellView:
-    """A cell as the objective sees it."""
+    """A cell as the objective sees it, some of its genes hidden."""
 
     vector: Float[Tensor, "cell dim"]
     """Unit length: c_i of method E4."""
-    by_gene: Float[Tensor, "cell token"] | None
-    """Predicted value classes of the masked genes, from their own states (GEP)."""
-    by_cell: Float[Tensor, "cell token"] | None
+    by_gene: Float[Tensor, "cell hidden"]
+    """Predicted value classes of the hidden genes, from their own states (GEP)."""
+    by_cell: Float[Tensor, "cell hidden"]
     """The same from the cell's vector alone (GEPC)."""
+    value: Int[Tensor, "cell hidden"]
+    """The true ones."""
+    hidden: Bool[Tensor, "cell hidden"]
+    """False for padding, where a cell has fewer hidden genes than another."""
 
 
 class CellTextModel(nn.Module):
@@ -62,11 +67,14 @@ class CellTextModel(nn.Module):
         text_width = self.text_encoder.width
         self.dim = settings.dim or text_width
         if settings.text_projector == "none" and self.dim != text_width:
-            raise ValueError(f"Without a text projector, dim must be the text encoder's width {text_width}.")
+            raise SettingsError(
+                f"Without a text projector, dim must be the text encoder's width {text_width}; seen: {self.dim}."
+            )
         self.cell_projector = _projector(width, self.dim, settings.projector)
         linear = settings.text_projector == "linear"
         self.text_projector: nn.Module = nn.Linear(text_width, self.dim) if linear else nn.Identity()
-        self.log_heat = nn.Parameter(-torch.tensor(settings.temperature).log(), requires_grad=settings.learn_temperature)
+        heat = -torch.tensor(settings.temperature).log()
+        self.log_heat = nn.Parameter(heat, requires_grad=settings.learn_temperature)
 
     @property
     def temperature(self) -> Tensor:
@@ -79,9 +87,14 @@ class CellTextModel(nn.Module):
 
     def view_cells(self, cells: CellTokens, masked: Tensor) -> CellView:
         """Return c_i and the predicted values of the genes in ``masked`` (bool, cell token), in one pass."""
-        states = self.cell_encoder(cells, masked)
-        by_cell = self.decoder.by_cell(cells.gene, states.cell, self.cell_encoder.tokens.gene)
-        return CellView(self._cell_vector(states), self.decoder.by_gene(states.genes), by_cell)
+        most = max(int(masked.sum(dim=1).max()), 1)
+        # Only hidden genes are asked for, side by side: what the others are is known.
+        hidden, places = masked.to(torch.uint8).topk(most, dim=1)
+        states = self.cell_encoder(cells, masked, places)
+        gene = cells.gene.gather(1, places)
+        by_cell = self.decoder.by_cell(gene, states.cell, self.cell_encoder.tokens.gene)
+        by_gene = self.decoder.by_gene(states.genes)
+        return CellView(self._cell_vector(states), by_gene, by_cell, cells.value.gather(1, places), hidden.bool())
 
     def embed_texts(self, texts: TextTokens) -> Float[Tensor, "text dim"]:
         """Return t_i, of unit length."""

@@ -45,11 +45,10 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half
         Store 16-bit floats: half the size, relative precision of 0.05 %.
     """
     model = checkpoint.model
-    adapted = {TEXT_PREFIX + name for name, _ in model.text_encoder.adapted_by_name()}
+    state = model.state_dict()
     weights = {
-        name: tensor.detach().cpu().contiguous().to(torch.float16 if half else tensor.dtype)
-        for name, tensor in model.state_dict().items()
-        if not name.startswith(TEXT_PREFIX) or name in adapted
+        name: state[name].detach().cpu().contiguous().to(torch.float16 if half else state[name].dtype)
+        for name in _own_names(model)
     }
     with whole_folder(path) as draft:
         save_file(weights, draft / WEIGHTS)
@@ -58,9 +57,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half
         description = {
             "format": FORMAT,
             "settings": model.settings.model_dump(mode="json"),
+            **checkpoint.facts,
             "text_encoder_sha256": _encoder_fingerprint(model.settings.text_encoder.name),
             "weights_sha256": fingerprint(draft / WEIGHTS),
-            **checkpoint.facts,
         }
         (draft / MODEL).write_text(json.dumps(description, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -81,32 +80,36 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     except (KeyError, SettingsError) as error:
         raise CheckpointError(f"{path / MODEL} does not describe a model of this version: {error}") from None
     vocabulary = GeneVocabulary.load(path / GENES)
-    weights = _weights(path / WEIGHTS)
+    weights = _weights(path / WEIGHTS, description.get("weights_sha256"))
     seen = _encoder_fingerprint(settings.text_encoder.name)
     expected = description.get("text_encoder_sha256")
     if expected and seen and seen != expected:
         raise CheckpointError(
-            f"{path} was trained on another {settings.text_encoder.name} than the one installed (sha256 {expected[:12]}, "
-            f"seen {seen[:12]}). Install the version that the model card names."
+            f"{path} was trained on another {settings.text_encoder.name} than the one installed (sha256 "
+            f"{expected[:12]}, seen {seen[:12]}). Install the version that the model card names."
         )
-    model = CellTextModel(settings, genes=len(vocabulary))
-    wrong = [name for name, tensor in weights.items() if _shape(model, name) != tensor.shape]
-    missing = [
-        name for name in model.state_dict() if not name.startswith(TEXT_PREFIX) and name not in weights
-    ]
+    try:
+        model = CellTextModel(settings, genes=len(vocabulary))
+    except SettingsError as error:
+        raise CheckpointError(f"{path / MODEL} does not describe a model of this version: {error}") from None
+    state = model.state_dict()
+    wrong = [name for name, tensor in weights.items() if name not in state or state[name].shape != tensor.shape]
+    missing = [name for name in _own_names(model) if name not in weights]
     if wrong or missing:
         raise CheckpointError(
-            f"{path / WEIGHTS} does not fit {MODEL}: {len(missing)} tensors are missing and {len(wrong)} have another shape "
-            f"(such as {(missing + wrong)[0]}). The folder is damaged or mixed; fetch the model again."
+            f"{path / WEIGHTS} does not fit {MODEL}: {len(missing)} tensors are missing and {len(wrong)} have another "
+            f"shape (such as {(missing + wrong)[0]}). The folder is damaged or mixed; fetch the model again."
         )
     model.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=False)
     facts = {key: value for key, value in description.items() if key not in {"format", "settings"}}
-    return Checkpoint(model.eval(), vocabulary, facts, path.name)
+    return Checkpoint(model.eval(), vocabulary, facts, path.resolve().name)
 
 
 def _described(path: Path) -> dict[str, Any]:
     if not path.is_dir():
-        raise CheckpointError(f"No model folder at {path}. Give a folder that `okrcell pretrain` wrote, or leave it out.")
+        raise CheckpointError(
+            f"No model folder at {path}. Give a folder that `okrcell pretrain` wrote, or leave it out."
+        )
     try:
         description = json.loads((path / MODEL).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -118,18 +121,22 @@ def _described(path: Path) -> dict[str, Any]:
     return cast(dict[str, Any], description)
 
 
-def _weights(path: Path) -> dict[str, Tensor]:
+def _weights(path: Path, expected: str | None) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        weights = load_file(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing. The model folder is incomplete; fetch it again.") from None
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}). Fetch the model again.") from None
+        raise CheckpointError(f"{path} is damaged ({str(error).splitlines()[0]}). Fetch the model again.") from None
+    if expected and fingerprint(path) != expected:
+        raise CheckpointError(f"{path} is not what was saved: its sha256 differs. Fetch the model again.")
+    return weights
 
 
-def _shape(model: CellTextModel, name: str) -> torch.Size | None:
-    tensor = model.state_dict().get(name)
-    return None if tensor is None else tensor.shape
+def _own_names(model: CellTextModel) -> list[str]:
+    """List what a model folder holds: all weights but those of the text encoder that are never trained."""
+    adapted = {TEXT_PREFIX + name for name, _ in model.text_encoder.adapted_by_name()}
+    return [name for name in model.state_dict() if not name.startswith(TEXT_PREFIX) or name in adapted]
 
 
 def _encoder_fingerprint(name: str) -> str:

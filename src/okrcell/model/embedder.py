@@ -103,7 +103,7 @@ class Embedder:
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         by_length = np.argsort([len(text) for text in texts], kind="stable")
         for start in range(0, len(texts), TEXTS_AT_ONCE):
-            some = by_length[start : start + TEXTS_AT_ONCE]
+            some = by_length[start : start + TEXTS_AT_ONCE].tolist()
             tokens = self.model.text_encoder.tokeniser.tokenise([texts[place] for place in some])
             vectors[some] = self.model.embed_texts(tokens).numpy()
         return vectors
@@ -114,7 +114,7 @@ class Embedder:
         vectors = np.full((len(tokens), self.dim), np.nan, dtype=np.float32)
         order = length.argsort(stable=True)
         order = order[length[order] > 0]
-        for some in order.split(CELLS_AT_ONCE):
+        for some in order.split(CELLS_AT_ONCE) if len(order) else ():
             width = int(length[some].max())
             part = CellTokens(tokens.gene[some, :width], tokens.value[some, :width])
             vectors[some.numpy()] = self.model.embed_cells(part).numpy()

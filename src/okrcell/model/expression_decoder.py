@@ -1,14 +1,21 @@
-"""What is the expression of a hidden gene?"""
+"""The expression of a hidden gene is guessed."""
+
+import math
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+SMALL = 0.02
+"""Standard deviation that W of GEPC starts with."""
 
 
 class ExpressionDecoder(nn.Module):
     """The two heads of generative pre-training: from a gene's own state (GEP) and from the cell alone (GEPC).
 
     GEP is a two-layer network on the final state [paper]. GEPC (E6) is our reconstruction after scGPT's decoder:
-    ``q = sigmoid(Linear(emb_g(gene)))`` and ``q . W h_cls``.
+    ``q = sigmoid(Linear(emb_g(gene)))`` and ``q . W h_cls / sqrt(width)``. The divisor is ours, as in attention: an
+    inner product of ``width`` terms, unscaled, starts tens of times above values that lie in [0, 1), and its loss then
+    drowns the others. For the same reason W starts small.
     """
 
     def __init__(self, width: int) -> None:
@@ -16,6 +23,7 @@ class ExpressionDecoder(nn.Module):
         self.from_state = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
         self.query = nn.Linear(width, width)
         self.cell = nn.Linear(width, width, bias=False)
+        nn.init.normal_(self.cell.weight, std=SMALL)
 
     def by_gene(self, states: Float[Tensor, "cell token width"]) -> Float[Tensor, "cell token"]:
         """GEP: the value class (as a number) that each token's state speaks of."""
@@ -25,4 +33,5 @@ class ExpressionDecoder(nn.Module):
         self, gene: Int[Tensor, "cell token"], cell: Float[Tensor, "cell width"], embedding: nn.Embedding
     ) -> Float[Tensor, "cell token"]:
         """GEPC: the value class (as a number) that the cell's vector alone says of each gene."""
-        return (self.query(embedding(gene)).sigmoid() @ self.cell(cell)[..., None]).squeeze(-1)
+        asked = self.query(embedding(gene)).sigmoid()
+        return (asked @ self.cell(cell)[..., None]).squeeze(-1) / math.sqrt(asked.shape[-1])

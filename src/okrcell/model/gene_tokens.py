@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from okrcell.cells.tokenise import CellTokens
 
 ValueEmbedding = Literal["table", "continuous"]
-START = 0.02
+START = 0.1
 """Standard deviation that gene and value vectors start with."""
 
 
 class GeneTokens(nn.Module):
-    """``emb_g(gene) + emb_x(value)`` (method E2). One more value class, the last, stands for "to be predicted"."""
+    """``emb_g(gene) + emb_x(value)`` (method E2); in place of a hidden value stands one learned vector, "unknown"."""
 
     def __init__(self, genes: int, bins: int, width: int, value: ValueEmbedding) -> None:
         super().__init__()
@@ -21,8 +21,9 @@ class GeneTokens(nn.Module):
         self.gene = nn.Embedding(genes + 1, width, padding_idx=0)
         self.unknown = nn.Embedding(1, width)
         if value == "table":
-            self.value: nn.Module = nn.Embedding(bins, width)
-            nn.init.normal_(self.value.weight, std=START)  # pyright: ignore[reportArgumentType]
+            table = nn.Embedding(bins, width)
+            nn.init.normal_(table.weight, std=START)
+            self.value: nn.Module = table
         else:
             self.value = nn.Sequential(nn.Linear(1, width), nn.ReLU(), nn.Linear(width, width))
         self.continuous = value == "continuous"
@@ -31,8 +32,14 @@ class GeneTokens(nn.Module):
 
     def forward(self, cells: CellTokens, masked: Tensor | None = None) -> Float[Tensor, "cell token width"]:
         """Embed tokens; where ``masked`` (bool) the value is hidden."""
+        return self.with_value(self.gene(cells.gene), cells, masked)
+
+    def with_value(
+        self, genes: Float[Tensor, "cell token width"], cells: CellTokens, masked: Tensor | None
+    ) -> Float[Tensor, "cell token width"]:
+        """Add the value's vector to the gene's."""
         value = cells.value[..., None] / self.bins if self.continuous else cells.value
         shown: Tensor = self.value(value)
         if masked is not None:
             shown = shown.where(~masked[..., None], self.unknown.weight[0])
-        return self.gene(cells.gene) + shown
+        return genes + shown

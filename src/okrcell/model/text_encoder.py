@@ -1,5 +1,8 @@
 """A text becomes one vector."""
 
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -7,6 +10,7 @@ from typing import Annotated, Any, Literal
 import torch
 from jaxtyping import Float
 from pydantic import Field
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from okrcell.errors import CheckpointError
@@ -29,7 +33,7 @@ class TextEncoderSettings(Settings):
     pooling: Literal["first", "mean"] = "mean"
     """Our reconstruction: the paper does not say. first: the first token (`faithful`); mean: over all word pieces."""
     adapt: Literal["nothing", "last_attention", "last_block"] = "last_attention"
-    """What is trained in the second stage. The paper: the last self-attention layer, read as the attention sub-layer."""
+    """What is trained in the second stage. The paper: the last self-attention layer; we read: its attention sub-layer."""
 
 
 class TextEncoder(nn.Module):
@@ -41,12 +45,16 @@ class TextEncoder(nn.Module):
 
         folder = find_encoder(settings.name)
         try:
-            self.transformer: Any = AutoModel.from_pretrained(folder, use_safetensors=_has_safetensors(folder))
-            self.tokeniser = TextTokeniser(folder, settings.limit)
-        except (OSError, ValueError) as error:
+            with _quiet_loading(folder):
+                self.transformer: Any = AutoModel.from_pretrained(
+                    folder, use_safetensors=_has_safetensors(folder), trust_remote_code=False
+                )
+                self.tokeniser = TextTokeniser(folder, settings.limit)
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+            reason = next(filter(None, str(error).splitlines()), type(error).__name__)
             raise CheckpointError(
-                f"The text encoder {settings.name} cannot be loaded: {str(error).splitlines()[0]} Give a local folder, a "
-                f"hub id that this machine can reach, or '{EMBEDDED}', which is installed with okrcell."
+                f"The text encoder {settings.name} cannot be loaded: {reason} Give a local folder, a hub id that this "
+                f"machine can reach, or '{EMBEDDED}', which is installed with okrcell."
             ) from None
         self.settings = settings
         self.width: int = self.transformer.config.hidden_size
@@ -74,7 +82,9 @@ class TextEncoder(nn.Module):
     def last(self, states: Float[Tensor, "text piece width"], attention: Tensor) -> Float[Tensor, "text width"]:
         """Run the last layer alone on what `states` returned, and pool; equals `forward`."""
         layer = self.transformer.encoder.layer[-1]
-        return self.pool(layer(states, attention[:, None, None, :].bool()), attention)
+        seen = layer(states, attention[:, None, None, :].bool())
+        # Before transformers 5 a layer gave a tuple.
+        return self.pool(seen[0] if isinstance(seen, tuple) else seen, attention)
 
     def pool(self, states: Float[Tensor, "text piece width"], attention: Tensor) -> Float[Tensor, "text width"]:
         """Make one vector of a text's word pieces."""
@@ -94,6 +104,11 @@ class TextEncoder(nn.Module):
         if mark is None:
             return []
         layers = [name for name, _ in self.transformer.named_parameters() if ".layer." in f".{name}"]
+        if not layers:
+            raise CheckpointError(
+                f"The text encoder {self.settings.name} ({self.transformer.config.model_type}) has no layers that "
+                "okrcell knows how to adapt; set text_encoder.adapt to nothing."
+            )
         last = layers[-1].split("layer.")[0] + "layer." + layers[-1].split("layer.")[1].split(".")[0]
         return [
             (f"transformer.{name}", parameter)
@@ -128,5 +143,25 @@ def find_encoder(name: str) -> str:
 
 
 def _has_safetensors(folder: str) -> bool | None:
-    """Ask for safetensors where we can see them; on a hub they are preferred and torch's weights-only reader is next."""
+    """Ask for safetensors where we see them; on a hub they are preferred, and torch's weights-only reader is next."""
     return True if any(Path(folder).glob("*.safetensors")) else None
+
+
+@contextmanager
+def _quiet_loading(folder: str) -> Generator[None]:
+    """Keep the library's bar and its list of unused weights off the screen; a download still shows how far it is."""
+    from transformers.utils import logging
+
+    bar, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    if Path(folder).is_dir():
+        logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            with warnings.catch_warnings():
+                # The hub's client warns if the environment keeps its own bars off; they stay off.
+                warnings.simplefilter("ignore")
+                logging.enable_progress_bar()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ class StreamSettings(Settings):
     size (method 11.8 proposes 0.5)."""
     mask: tuple[float, ...] = (0.25, 0.5, 0.75)
     """Shares of genes hidden for the generative losses; one is drawn per step [paper]. (0,) switches hiding off."""
+    most_hidden: Annotated[int, Field(ge=1)] | None = None
+    """Never hide more genes of a cell than so many (ours: predicting a few costs less)."""
     fewest_genes: Annotated[float, Field(gt=0, le=1)] = 1.0
     """The least share of its genes that a cell is shown with, as if a smaller panel had been measured; 1 switches this
     off (ours). The share is drawn per cell, half of the cells keep all."""
@@ -44,7 +46,7 @@ class PairBatch:
     cell_type: Int[Tensor, "pair"]
     """A number for each cell type, -1 where unknown."""
     trust: Float[Tensor, "pair"]
-    """0 for a cell of which nothing is known, else 1."""
+    """0 for a cell whose type is unknown or that shows no gene, else 1."""
     row: Int[Tensor, "pair"]
     """Which cell of the corpus it is."""
 
@@ -67,7 +69,7 @@ class PairStream:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which as many pairs are drawn as there are."""
+        """Steps in which one device draws as many pairs as there are."""
         return max(1, -(-len(self._rows) // self.settings.batch_size))
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> PairBatch:
@@ -107,7 +109,7 @@ class PairStream:
             expression.data[rng.random(expression.nnz) > np.repeat(shown, np.diff(expression.indptr))] = 0
         sampled = self._tokeniser.settings.select == "hashed"
         cells = self._tokeniser.tokenise(expression, lottery if sampled else None)
-        masked = torch.from_numpy(rng.random(cells.gene.shape) < share) & cells.known
+        masked = _masked(cells, share, self.settings.most_hidden, rng)
         description = pairs.description[rows]
         choices = [pairs.phrasings[number] for number in description]
         text = [int(texts[int(rng.random() * len(texts))]) if len(texts) else 0 for texts in choices]
@@ -117,14 +119,22 @@ class PairStream:
             masked,
             torch.tensor(text, dtype=torch.long),
             torch.from_numpy(kind.astype(np.int64)),
-            torch.from_numpy((kind >= 0).astype(np.float32)),
+            (torch.from_numpy(kind >= 0) & cells.known.any(dim=1)).float(),
             torch.from_numpy(rows.astype(np.int64)),
         )
 
 
+def _masked(cells: CellTokens, share: float, most: int | None, rng: np.random.Generator) -> Bool[Tensor, "pair token"]:
+    draw = torch.from_numpy(rng.random(cells.gene.shape))
+    masked = (draw < share) & cells.known
+    if most is None or most >= masked.shape[1]:
+        return masked
+    return masked & (draw <= draw.masked_fill(~masked, 2.0).kthvalue(most, dim=1, keepdim=True).values)
+
+
 def _chances(pairs: Pairs, rows: NDArray[np.int64], balance: float) -> NDArray[np.float64] | None:
     """Cumulative chance of each row, or None when all are equal."""
-    if balance == 0:
+    if balance == 0 or len(rows) == 0:
         return None
     study = pairs.corpus.obs["study"].cat.codes.to_numpy()[rows].astype(np.int64)
     kind = study * (len(pairs.descriptions) + 1) + pairs.cell_type[pairs.description[rows]] + 1

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from jaxtyping import Int
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -27,13 +25,15 @@ class TextTokens:
 class TextTokeniser:
     """The tokeniser that came with a text encoder; texts are cut at ``limit`` word pieces."""
 
-    def __init__(self, folder: "str | Path", limit: int) -> None:
+    def __init__(self, folder: str | Path, limit: int) -> None:
         from transformers import AutoTokenizer
 
         self.limit = limit
-        self._tokeniser: Any = AutoTokenizer.from_pretrained(folder)
+        self._tokeniser: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
     def tokenise(self, texts: Sequence[str]) -> TextTokens:
         """Tokenise ``texts``; all are padded to the longest of them."""
-        encoded = self._tokeniser(list(texts), padding=True, truncation=True, max_length=self.limit, return_tensors="pt")
+        encoded = self._tokeniser(
+            list(texts), padding=True, truncation=True, max_length=self.limit, return_tensors="pt"
+        )
         return TextTokens(encoded["input_ids"], encoded["attention_mask"])

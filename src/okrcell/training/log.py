@@ -1,9 +1,11 @@
 """A line a step, that one can plot."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from okrcell.files import whole_file
 
 
 class Log:
@@ -15,7 +17,8 @@ class Log:
 
     def __init__(self, path: Path, *, from_step: int) -> None:
         kept = [line for line in _lines(path) if line["step"] < from_step]
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        with whole_file(path) as draft:
+            draft.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, step: int, **values: Any) -> None:
@@ -28,7 +31,7 @@ class Log:
         self._file.close()
 
 
-def read_log(path: Path) -> list[Mapping[str, Any]]:
+def read_log(path: Path) -> Sequence[Mapping[str, Any]]:
     """Return the lines of a log, in order."""
     return _lines(path)
 

@@ -1,9 +1,9 @@
-"""Learn one space for cells and texts. Read this first: data comes in at the top, a model folder goes out at the end."""
+"""Learn one space for cells and texts. Read this first: cells come in at the top, a model folder goes out at the end."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,12 +22,13 @@ from okrcell.model.checkpoint import Checkpoint, save_checkpoint
 from okrcell.pairs.pair import Pairs
 from okrcell.pairs.split import Split, split
 from okrcell.pairs.stream import PairBatch, PairStream
+from okrcell.training.calibration import calibrate
 from okrcell.training.card import model_card
 from okrcell.training.facts import run_facts
 from okrcell.training.log import Log
 from okrcell.training.resume import Position, load_position, restore_position, save_position
 from okrcell.training.schedule import Schedule
-from okrcell.training.settings import PretrainSettings
+from okrcell.training.settings import ComputeSettings, PretrainSettings
 from okrcell.training.text_bank import TextBank
 
 Progress = Callable[[int, int, Loss], None]
@@ -57,11 +58,11 @@ class TrainingStep(nn.Module):
     def forward(self, batch: PairBatch, stage: int) -> Loss:
         """Return the loss of a batch; in stage 2 gradients also reach the adapted layer of the text encoder."""
         view = self.model.view_cells(batch.cells, batch.masked)
-        texts = self._texts.vectors(batch.text, stage)
+        texts = torch.zeros_like(view.vector)
+        if self._settings.objective.alignment != "none":
+            texts = self._texts.vectors(batch.text, stage)
         bins = self.model.settings.tokeniser.bins
-        guess = None
-        if view.by_gene is not None and view.by_cell is not None:
-            guess = Guess(view.by_gene, view.by_cell, batch.cells.value, batch.masked, bins)
+        guess = Guess(view.by_gene, view.by_cell, view.value, view.hidden, bins)
         return objective(
             view.vector, texts, batch.cell_type, batch.trust, self.model.temperature, guess, self._settings.objective
         )
@@ -89,14 +90,16 @@ def pretrain(settings: PretrainSettings, *, resume: bool = False, progress: Prog
     tokeniser = BinTokeniser(settings.model.tokeniser, vocabulary, GeneTable.bundled())
     stream = PairStream(pairs, sides.train, tokeniser, settings.stream)
     check = PairStream(pairs, sides.validation, tokeniser, settings.stream.model_copy(update={"fewest_genes": 1.0}))
-    schedule = Schedule(settings.schedule, stream.steps_per_epoch)
+    schedule = Schedule(settings.schedule, -(-stream.steps_per_epoch // fabric.world_size))
 
     model = CellTextModel(settings.model, genes=len(vocabulary))
     optimiser = _optimiser(model, settings)
-    start = _start(settings, pairs.corpus, model, optimiser, resume=resume)
+    start = _start(settings, pairs.corpus, resume=resume)
     step_of = TrainingStep(model, TextBank(model, pairs.texts), settings)
     learner, optimiser = fabric.setup(step_of, optimiser)
-    log = Log(settings.output / LOG, from_step=start)
+    if start > 0:
+        restore_position(settings.output / LATEST, model, optimiser)
+    log = Log(settings.output / LOG, from_step=start) if fabric.is_global_zero else None
 
     learner.train()
     for step in range(start, schedule.total):
@@ -110,20 +113,25 @@ def pretrain(settings: PretrainSettings, *, resume: bool = False, progress: Prog
         optimiser.step()
         optimiser.zero_grad()
 
-        if fabric.is_global_zero:
+        if log is not None:
             log.write(step, stage=schedule.stage(step), **_figures(loss), temperature=model.temperature.item())
             if progress is not None:
                 progress(step + 1, schedule.total, loss)
         last = step + 1 == schedule.total
         if (step + 1) % settings.check_every == 0 or last:
-            log.write(step, **_validated(learner, check, fabric, schedule.stage(step)))
+            validation = _validated(learner, check, fabric, schedule.stage(step))
+            if log is not None:
+                log.write(step, **validation)
         if ((step + 1) % settings.save_every == 0 or last) and fabric.is_global_zero:
             position = Position(step + 1, settings.model_dump(mode="json"), pairs.corpus.fingerprint)
             save_position(settings.output / LATEST, position, model, optimiser)
-    log.close()
+    if log is not None:
+        log.close()
 
     validation = _validated(learner, check, fabric, schedule.stage(schedule.total - 1))
     facts = run_facts(settings, pairs, sides, schedule.total, validation)
+    if settings.objective.alignment != "none":
+        facts["calibration"] = calibrate(model.eval().cpu(), pairs, sides.validation, tokeniser, settings.seed)
     if fabric.is_global_zero:
         finished = Checkpoint(model.eval(), vocabulary, facts, settings.title)
         save_checkpoint(finished, settings.output / MODEL, card=model_card(settings, facts), half=settings.half)
@@ -138,11 +146,20 @@ def _fabric(settings: PretrainSettings) -> Fabric:
         accelerator=compute.accelerator,
         devices=compute.devices,
         num_nodes=compute.nodes,
-        strategy=compute.strategy,
+        strategy=_strategy(compute),
         precision=compute.precision,
     )
     fabric.launch()
     return fabric
+
+
+def _strategy(compute: ComputeSettings) -> str:
+    devices = torch.cuda.device_count() if compute.devices == "auto" else compute.devices
+    several = devices > 1 or compute.nodes > 1
+    if compute.strategy == "ddp" or (compute.strategy == "auto" and several):
+        # In stage 1 the text encoder's adapted layer has no gradient, which plain ddp takes for a mistake.
+        return "ddp_find_unused_parameters_true"
+    return compute.strategy
 
 
 def _pairs(settings: PretrainSettings) -> tuple[Pairs, Split]:
@@ -162,7 +179,8 @@ def _vocabulary(corpus: Corpus, settings: PretrainSettings) -> GeneVocabulary:
     rows = np.flatnonzero(corpus.gene_count() >= settings.genes_in_cells)
     if len(rows) == 0:
         raise InputError(
-            f"No gene of the corpus {settings.corpus} is expressed in {settings.genes_in_cells} cells; lower genes_in_cells."
+            f"No gene of the corpus {settings.corpus} is expressed in {settings.genes_in_cells} cells; lower "
+            "genes_in_cells."
         )
     return GeneVocabulary.from_table(GeneTable.bundled(), rows, corpus.gene_scale())
 
@@ -181,10 +199,8 @@ def _optimiser(model: CellTextModel, settings: PretrainSettings) -> torch.optim.
     return torch.optim.AdamW(groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
 
 
-def _start(
-    settings: PretrainSettings, corpus: Corpus, model: CellTextModel, optimiser: torch.optim.Optimizer, *, resume: bool
-) -> int:
-    """Make the run's folder, or put back where a former run stood; return the first step to take."""
+def _start(settings: PretrainSettings, corpus: Corpus, *, resume: bool) -> int:
+    """Make the run's folder, or find where a former run of the same settings stood; return the first step to take."""
     latest = settings.output / LATEST
     recover_folder(latest)
     if not resume:
@@ -196,16 +212,27 @@ def _start(
         return 0
     position = load_position(latest)
     now = settings.model_dump(mode="json")
-    changed = sorted(key for key in now if now[key] != position.settings.get(key) and key not in {"output", "corpus"})
+    changed = sorted(_differing(now, position.settings) - {"output", "corpus"})
     if changed:
         raise SettingsError(
-            f"The run in {settings.output} was begun with other settings ({', '.join(changed)}); resume with the same ones, "
-            "or name another output folder."
+            f"The run in {settings.output} was begun with other settings ({', '.join(changed)}); resume with the same "
+            "ones, or name another output folder."
         )
     if position.corpus != corpus.fingerprint:
         raise InputError(f"The corpus {settings.corpus} has changed since the run in {settings.output} began.")
-    restore_position(latest, model, optimiser)
     return position.step
+
+
+def _differing(now: dict[str, Any], before: dict[str, Any]) -> set[str]:
+    """Name the settings that differ, such as ``schedule.learning_rate``."""
+    names: set[str] = set()
+    for key in now.keys() | before.keys():
+        one, other = now.get(key), before.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            names |= {f"{key}.{name}" for name in _differing(one, other)}
+        elif one != other:
+            names.add(key)
+    return names
 
 
 def _on(fabric: Fabric, batch: PairBatch) -> PairBatch:

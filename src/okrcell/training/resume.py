@@ -32,18 +32,18 @@ class Position:
 def save_position(path: Path, position: Position, model: nn.Module, optimiser: Optimizer) -> None:
     """Write weights, optimiser and random state whole: a process killed meanwhile leaves the former folder."""
     tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        tensors["random.cuda"] = torch.cuda.get_rng_state()
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad or name in _learned_names(model, optimiser):
+        if parameter.requires_grad:
             tensors[f"model.{name}"] = parameter.detach()
-    groups: list[dict[str, Any]] = []
     for number, group in enumerate(optimiser.param_groups):
-        groups.append({key: value for key, value in group.items() if key != "params"})
         for place, parameter in enumerate(group["params"]):
             for key, value in optimiser.state.get(parameter, {}).items():
                 tensors[f"optimiser.{number}.{place}.{key}"] = torch.as_tensor(value)
     with whole_folder(path) as draft:
         save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, draft / TENSORS)
-        facts = {"step": position.step, "settings": position.settings, "corpus": position.corpus, "groups": groups}
+        facts = {"step": position.step, "settings": position.settings, "corpus": position.corpus}
         (draft / STATE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
@@ -61,7 +61,7 @@ def load_position(path: Path) -> Position:
         return Position(facts["step"], facts["settings"], facts["corpus"])
     except FileNotFoundError:
         raise CheckpointError(f"There is no run to resume at {path.parent}: it has no {path.name}/{STATE}.") from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path / STATE} is damaged: {error}. Start the run anew.") from None
 
 
@@ -75,22 +75,22 @@ def restore_position(path: Path, model: nn.Module, optimiser: Optimizer) -> None
     """
     try:
         tensors = load_file(path / TENSORS)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path / TENSORS} is damaged ({error}). Start the run anew.") from None
-    parameters = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            if name.startswith("model."):
-                parameters[name.removeprefix("model.")].copy_(tensor)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if parameter.requires_grad:
+                    parameter.copy_(tensors[f"model.{name}"])
+        random = tensors["random"]
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path / TENSORS} is damaged ({reason}). Start the run anew.") from None
     for number, group in enumerate(optimiser.param_groups):
         for place, parameter in enumerate(group["params"]):
             prefix = f"optimiser.{number}.{place}."
             found = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
             if found:
-                optimiser.state[parameter] = found
-    torch.set_rng_state(tensors["random"])
-
-
-def _learned_names(model: nn.Module, optimiser: Optimizer) -> set[str]:
-    learned = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
-    return {name for name, parameter in model.named_parameters() if id(parameter) in learned}
+                # The optimiser counts its steps on the processor, and keeps all else where the parameter is.
+                moved = {key: value if key == "step" else value.to(parameter.device) for key, value in found.items()}
+                optimiser.state[parameter] = moved
+    torch.set_rng_state(random)
+    if "random.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random.cuda"])

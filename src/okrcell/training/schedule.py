@@ -16,12 +16,12 @@ class Schedule:
     @property
     def switch(self) -> int:
         """First step of stage 2."""
-        return round(self.settings.epochs[0] * self.steps_per_epoch)
+        return self._lengths[0]
 
     @property
     def total(self) -> int:
         """Number of steps in both stages, at least one."""
-        return max(1, self.switch + round(self.settings.epochs[1] * self.steps_per_epoch))
+        return max(1, sum(self._lengths))
 
     def stage(self, step: int) -> int:
         """Return 1 while the text encoder is frozen, then 2."""
@@ -36,3 +36,10 @@ class Schedule:
             return 0.9 ** (step // self.steps_per_epoch)
         progress = (step - rise) / max(1, self.total - rise)
         return 0.01 + 0.99 * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+
+    @property
+    def _lengths(self) -> tuple[int, int]:
+        if self.settings.steps is not None:
+            return self.settings.steps
+        first, second = self.settings.epochs
+        return round(first * self.steps_per_epoch), round(second * self.steps_per_epoch)

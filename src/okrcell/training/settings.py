@@ -18,6 +18,8 @@ class ScheduleSettings(Settings):
     epochs: tuple[float, float] = (3, 3)
     """Passes over the training cells in stage 1 (text encoder frozen) and stage 2 (its adapted layer trained too). The
     paper: 6 in all; the split is our reconstruction."""
+    steps: tuple[int, int] | None = None
+    """Steps of the two stages, in place of ``epochs``."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     """[paper]"""
     text_learning_rate: Annotated[float, Field(gt=0)] | None = None

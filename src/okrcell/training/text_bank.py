@@ -1,8 +1,7 @@
 """What the frozen layers say of each text, kept so that they say it once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -10,15 +9,19 @@ from torch import Tensor
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.texts.tokenise import TextTokens
 
-TEXTS_AT_ONCE = 64
+TEXTS_AT_ONCE = 16
+"""Texts that go through the frozen layers together, of like length; they are always the same ones."""
 
 
 class TextBank:
     """Vectors of a corpus' distinct texts.
 
-    While the text encoder is frozen a text's pooled vector is a constant, so it is computed once (method 5.1). In stage 2
-    only the last layer changes: what it receives is a constant too, and is kept where the encoder allows it. Otherwise
-    all layers run at every step.
+    While the text encoder is frozen a text's pooled vector is a constant, so it is computed once (method 5.1). In
+    stage 2 only the last layer changes: what it receives is a constant too, and is kept where the encoder allows it.
+    Otherwise all layers run at every step.
+
+    A text's last bits depend on the company in which it is computed. That company is a fixed one, not the batch that
+    asks first: a run that was killed, and asks in another order, goes on to the same numbers.
     """
 
     def __init__(self, model: CellTextModel, texts: Sequence[str]) -> None:
@@ -26,6 +29,8 @@ class TextBank:
         self._texts = texts
         self._pooled: dict[int, Tensor] = {}
         self._states: dict[int, Tensor] = {}
+        self._companies = _by_length(texts)
+        self._company = {place: number for number, some in enumerate(self._companies) for place in some}
 
     def vectors(self, text: Int[Tensor, "pair"], stage: int) -> Float[Tensor, "pair dim"]:
         """Return t_i for the texts at the places ``text``; each distinct one is computed once."""
@@ -35,8 +40,7 @@ class TextBank:
 
     @torch.no_grad()
     def _frozen(self, places: list[int]) -> Tensor:
-        new = [place for place in places if place not in self._pooled]
-        for some in _by_length(new, self._texts):
+        for some in self._lacking(places, self._pooled):
             pooled = self._model.text_encoder(self._tokens(some))
             self._pooled.update(zip(some, pooled.cpu(), strict=True))
         return torch.stack([self._pooled[place] for place in places])
@@ -45,7 +49,7 @@ class TextBank:
         encoder = self._model.text_encoder
         if not encoder.keeps_states:
             return encoder(self._tokens(places))
-        for some in _by_length([place for place in places if place not in self._states], self._texts):
+        for some in self._lacking(places, self._states):
             tokens = self._tokens(some)
             for place, states, length in zip(some, encoder.states(tokens), tokens.attention.sum(1), strict=True):
                 self._states[place] = states[:length].cpu().clone()
@@ -54,6 +58,10 @@ class TextBank:
         attention = (torch.arange(int(length.max())) < length[:, None]).long()
         padded = torch.nn.utils.rnn.pad_sequence(states, batch_first=True)
         return encoder.last(padded.to(self._device), attention.to(self._device))
+
+    def _lacking(self, places: Sequence[int], kept: Mapping[int, Tensor]) -> list[list[int]]:
+        """Return the companies of those ``places`` that are not kept yet."""
+        return [self._companies[one] for one in sorted({self._company[place] for place in places if place not in kept})]
 
     @property
     def _device(self) -> torch.device:
@@ -64,6 +72,6 @@ class TextBank:
         return TextTokens(tokens.piece.to(self._device), tokens.attention.to(self._device))
 
 
-def _by_length(places: list[int], texts: Sequence[str]) -> list[list[int]]:
-    order = sorted(places, key=lambda place: len(texts[place]))
-    return [part.tolist() for part in np.array_split(order, -(-len(order) // TEXTS_AT_ONCE))] if order else []
+def _by_length(texts: Sequence[str]) -> list[list[int]]:
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    return [order[start : start + TEXTS_AT_ONCE] for start in range(0, len(order), TEXTS_AT_ONCE)]

@@ -1,0 +1,62 @@
+"""How fast is `okrcell annotate` from the shell to the written file, and how much memory does it take?
+
+    python benchmarks/annotate.py cells.h5ad --cells 10000 --candidates "T cell,B cell,CL:0000576"
+
+The file's cells are repeated to the number asked for. Each run is a process of its own, start-up and writing included.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import anndata
+import numpy as np
+from scipy import sparse
+
+CANDIDATES = (
+    "naive CD4 T cell,memory CD4 T cell,CD8 T cell,regulatory T cell,natural killer cell,naive B cell,memory B cell,"
+    "plasma cell,CD14 monocyte,CD16 monocyte,conventional dendritic cell,plasmacytoid dendritic cell,platelet,"
+    "hematopoietic stem cell,neutrophil,basophil,mast cell,erythrocyte,macrophage,gamma delta T cell"
+)
+
+
+def main() -> None:
+    """Print cells per second and peak memory over the repeats: the median, and the slowest and fastest."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file")
+    parser.add_argument("--cells", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--candidates", default=CANDIDATES)
+    given = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as folder:
+        cells = Path(folder) / "cells.h5ad"
+        _repeated(Path(given.file), given.cells, cells)
+        seconds = []
+        for _ in range(given.repeats):
+            start = time.perf_counter()
+            command = [sys.executable, "-m", "okrcell", "annotate", cells, "-o", Path(folder) / "annotated.h5ad"]
+            subprocess.run([*map(str, command), "--candidates", given.candidates], check=True, capture_output=True)
+            seconds.append(time.perf_counter() - start)
+    speed = [given.cells / each for each in seconds]
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
+    print(f"{given.cells:,} cells, {len(given.candidates.split(','))} candidates, {given.repeats} runs")
+    print(f"cells/s, all in: {statistics.median(speed):,.0f} ({min(speed):,.0f} - {max(speed):,.0f})")
+    print(f"seconds: {statistics.median(seconds):.1f} ({min(seconds):.1f} - {max(seconds):.1f})")
+    print(f"peak memory: {peak:.2f} GiB")
+
+
+def _repeated(source: Path, cells: int, target: Path) -> None:
+    adata = anndata.read_h5ad(source)
+    places = np.arange(cells) % adata.n_obs
+    obs = adata.obs.iloc[places].set_axis([f"cell-{place}" for place in range(cells)])
+    anndata.AnnData(sparse.csr_matrix(adata.X)[places], obs=obs, var=adata.var).write_h5ad(target)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""How many cells a second become tokens?
+
+Cells like those of a 10x blood sample: real counts when a file is given, such as pbmc3k, repeated to the number asked for.
+
+    python benchmarks/tokenise.py cells.h5ad --cells 10000
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from okrcell.cells.expression import read_expression
+from okrcell.cells.open import open_cells
+from okrcell.cells.tokenise import BinTokeniser, TokeniserSettings
+from okrcell.model.embedder import bundled_model
+from okrcell.model.checkpoint import GENES
+from okrcell.cells.vocabulary import GeneVocabulary
+
+
+def main() -> None:
+    """Time each tokeniser over some repeats and print cells per second: the median, and the slowest and fastest."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file")
+    parser.add_argument("--cells", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+
+    expression = read_expression(open_cells(given.file))
+    rows = sparse.vstack(list(expression.blocks())).tocsr()
+    rows = rows[np.arange(given.cells) % rows.shape[0]]
+    vocabulary = GeneVocabulary.load(bundled_model() / GENES)
+    print(f"{given.cells:,} cells, {rows.nnz / given.cells:.0f} genes each, {torch.get_num_threads()} threads")
+    print(f"{'tokeniser':<44}{'cells/s':>10}   slowest - fastest")
+    for kind, select, value, limit in (
+        ("quantile_bins", "hashed", "expression", 1200),
+        ("quantile_bins", "relative", "relative", 512),
+        ("rank", "relative", "relative", 1200),
+    ):
+        settings = TokeniserSettings(kind=kind, select=select, value=value, limit=limit)
+        tokeniser = BinTokeniser(settings, vocabulary, expression.table)
+        tokeniser.tokenise(rows[:256])
+        speeds = []
+        for _ in range(given.repeats):
+            start = time.perf_counter()
+            tokeniser.tokenise(rows)
+            speeds.append(given.cells / (time.perf_counter() - start))
+        name = f"{kind}, {select}, {value}, {limit}"
+        print(f"{name:<44}{statistics.median(speeds):>10,.0f}   {min(speeds):,.0f} - {max(speeds):,.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""How often is the zero-shot answer right, on labelled files?
+
+    python benchmarks/zero_shot.py pbmc3k.h5ad kang_ifnb.h5ad
+
+For each file the candidates are its own Cell Ontology ids. Cells without an id are named too, and not counted.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import accuracy_score, f1_score
+
+import okrcell as okr
+from okrcell.cells.open import open_cells
+from okrcell.provenance import receipt
+
+TRUTH = "cell_type_ontology_term_id"
+
+
+def main() -> None:
+    """Print a Markdown table: accuracy, macro-F1, and accuracy of the more confident half."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--json", type=Path, help="write the figures with a receipt")
+    given = parser.parse_args()
+
+    model = okr.load(given.model)
+    print("| set | cells | candidates | accuracy | macro-F1 | accuracy, confident half | mean confidence |")
+    print("|---|---|---|---|---|---|---|")
+    rows = []
+    for file in given.files:
+        adata = open_cells(file)
+        truth = adata.obs[TRUTH].astype(str).replace({"nan": "", "unknown": ""})
+        candidates = sorted(set(truth) - {""})
+        if len(candidates) < 2:
+            print(f"| {file.stem} | {adata.n_obs:,} | {len(candidates)} | - | - | - | - |")
+            continue
+        okr.tl.annotate(adata, model, candidates=candidates)
+        known = (truth != "").to_numpy()
+        answer = adata.obs[f"okrcell_{TRUTH}"].astype(str)[known]
+        truth, confidence = truth[known], adata.obs["okrcell_confidence"].to_numpy()[known]
+        surest = np.argsort(-confidence, kind="stable")[: len(truth) // 2]
+        row = {
+            "set": file.stem,
+            "cells": int(known.sum()),
+            "candidates": len(candidates),
+            "accuracy": accuracy_score(truth, answer),
+            "macro_f1": f1_score(truth, answer, average="macro", zero_division=0),
+            "accuracy_of_confident_half": accuracy_score(truth.iloc[surest], answer.iloc[surest]),
+            "mean_confidence": float(confidence.mean()),
+        }
+        rows.append(row)
+        print("| " + " | ".join(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()) + " |")
+    means = {name: float(np.mean([row[name] for row in rows])) for name in ("accuracy", "macro_f1")}
+    print(f"| mean | | | {means['accuracy']:.3f} | {means['macro_f1']:.3f} | | |")
+    if given.json:
+        facts = receipt("benchmark zero-shot", model=model.name, weights_sha256=model.fingerprint, rows=rows)
+        given.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Where a picture is drawn, shown and kept."""
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from okrcell.errors import InputError
+from okrcell.files import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+CATEGORIES = (
+    "#4F46B8", "#3FB5A3", "#CC6677", "#88CCEE", "#999933", "#882255", "#DDCC77", "#117733", "#AA4499", "#5C99E0",
+)  # fmt: skip
+"""Ten colours for paper light or dark, after Paul Tol's muted scheme (SRON/EPS/TN/09-002) with a lighter indigo and a
+blue. Any two differ by 18 or more units of CIELAB, to the common eye and to those that confuse red with green."""
+UNKNOWN = "#9A9EA6"
+"""Grey, for cells of which nothing is said."""
+RAMPS = {
+    "value": ("#F0E8C6", "#A8D3B0", "#45A8A8", "#2C6A9B", "#252A6B"),
+    "share": ("#F6F5F1", "#CADDE8", "#7FB0CC", "#2F72A6", "#12365F"),
+}
+"""From little to much on light paper; lightness falls all the way, so that the order holds without hue."""
+DARK_RAMPS = {
+    "value": ("#2D3550", "#2C6A9B", "#45A8A8", "#A8D3B0", "#F6EFCF"),
+    "share": ("#20252F", "#24476A", "#2F72A6", "#7FB0CC", "#E3EFF5"),
+}
+
+
+def axes_for(ax: "Axes | None", width: float, height: float) -> "Axes":
+    """Return ``ax``, or the axes of a new pyplot figure of ``width`` by ``height`` inches."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def finish(ax: "Axes", *, new: bool, show: bool | None, save: str | Path | None) -> "Axes":
+    """Keep the picture in the file ``save``, and show it.
+
+    ``show`` None means: as scanpy's ``settings.autoshow`` says, and only a figure that was made here and not saved.
+
+    Raises
+    ------
+    InputError
+        If the folder of ``save`` does not exist, or its ending names no kind of picture.
+    """
+    figure = figure_of(ax)
+    if save is not None:
+        path = Path(save)
+        kinds = figure.canvas.get_supported_filetypes()
+        if path.suffix.lstrip(".").lower() not in kinds:
+            raise InputError(f"Cannot save a picture as '{path.name}'. Endings that work: {', '.join(sorted(kinds))}.")
+        with whole_file(path) as draft:
+            figure.savefig(draft, dpi=200, bbox_inches="tight")
+    if show is None and new and save is None:
+        from scanpy import settings
+
+        show = bool(settings.autoshow)
+    if show:
+        from matplotlib import pyplot as plt
+
+        plt.show()
+    return ax
+
+
+def figure_of(ax: "Axes") -> "Figure":
+    """Return the outermost figure."""
+    return cast("Figure", ax.get_figure(root=True))
+
+
+def on_dark_paper(ax: "Axes") -> bool:
+    """Tell whether the picture's ground is dark, as in a dark style sheet."""
+    from matplotlib.colors import to_rgba
+
+    ground = to_rgba(figure_of(ax).get_facecolor())
+    ink = to_rgba(_ink())
+    # A see-through ground lets the page shine through; then the ink tells.
+    return luminance(ground) < 0.4 if ground[3] > 0 else luminance(ink) > 0.6
+
+
+def ramp(ax: "Axes", kind: str) -> "Colormap":
+    """Return the colours from little to much that suit the paper of ``ax``; ``kind`` is a key of `RAMPS`."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = (DARK_RAMPS if on_dark_paper(ax) else RAMPS)[kind]
+    return LinearSegmentedColormap.from_list(f"okrcell {kind}", colours)
+
+
+def colour_bar(ax: "Axes", drawn: "ScalarMappable", label: str) -> "Colorbar":
+    """Stand a colour bar beside the picture, as near in a small one as in a large one."""
+    bar = figure_of(ax).colorbar(drawn, cax=ax.inset_axes((1.02, 0.15, 0.025, 0.7)))
+    bar.set_label(label, fontsize="small")
+    bar.ax.tick_params(length=0, labelsize="small")
+    bar.ax.spines[:].set_visible(False)
+    return bar
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    """Return how light red, green, blue in [0, 1] look, in [0, 1] (Rec. 709 weights)."""
+    red, green, blue = colour[:3]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def wrapped(name: str, width: int, lines: int = 4) -> str:
+    """Break a long name into lines of at most ``width`` letters; what does not fit in so many ``lines`` is "…"."""
+    return "\n".join(textwrap.wrap(name, width, max_lines=lines, placeholder=" …")) or name
+
+
+def _ink() -> str:
+    from matplotlib import rcParams
+
+    return str(rcParams["text.color"])

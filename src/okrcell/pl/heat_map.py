@@ -1,0 +1,151 @@
+"""Authors' labels against answers, as a heat map."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from okrcell.errors import InputError
+from okrcell.pl.canvas import axes_for, colour_bar, figure_of, finish, luminance, ramp, wrapped
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
+UNLABELLED = "unknown"
+ROOM_FOR_COUNTS = 14
+"""With more columns than this only percentages are written, and with twice as many nothing."""
+
+
+def confusion(
+    adata: "AnnData",
+    *,
+    truth: str,
+    answer: str = "okrcell_cell_type",
+    expected: Mapping[str, str] | None = None,
+    title: str | None = None,
+    color_map: "str | Colormap | None" = None,
+    ax: "Axes | None" = None,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> "Axes":
+    """Draw which answers the cells of each label were given; the percentages of a row sum to 100.
+
+    Parameters
+    ----------
+    truth, answer
+        Columns of ``obs``: the authors' labels (rows) and the answers (columns). Missing ones count as "unknown".
+    expected
+        Label to the answer that would be right, where the two use different words. It orders rows and columns, and what
+        it expects is framed. By default the same words are expected, and other columns lie where most of
+        their cells are.
+    title, color_map, ax, show, save
+        As for `okrcell.pl.confidence`.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or ``save`` cannot be written.
+    """
+    table = counts(adata, truth, answer, expected)
+    share = table.to_numpy(dtype=np.float64) / np.maximum(table.to_numpy().sum(axis=1, keepdims=True), 1)
+    rows, columns = table.shape
+    new, ax = ax is None, axes_for(ax, 3.2 + 0.78 * columns, 2.4 + 0.52 * rows)
+    image = ax.imshow(
+        share, cmap=ramp(ax, "share") if color_map is None else color_map, vmin=0, vmax=1, aspect="auto", zorder=0
+    )
+    _write(ax, table, share)
+    _frame_expected(ax, table, expected)
+    names = [wrapped(str(name), 26, lines=2) for name in table.columns]
+    ax.set_xticks(range(columns), names, rotation=40, ha="right", rotation_mode="anchor", fontsize="small")
+    ax.set_yticks(
+        range(rows),
+        [f"{wrapped(str(name), 30, lines=2)}  ({total:,})" for name, total in table.sum(axis=1).items()],
+        fontsize="small",
+    )
+    # Thin lines of the paper's colour keep neighbouring squares apart.
+    ax.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+    ax.grid(which="minor", color=figure_of(ax).get_facecolor(), linewidth=2)
+    ax.grid(which="major", visible=False)
+    ax.tick_params(which="both", length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel("answer", loc="left", fontsize="small")
+    ax.set_ylabel(f"label ({truth})", loc="top", fontsize="small")
+    ax.set_title(
+        wrapped(f"{truth} and answers" if title is None else title, 60),
+        loc="left",
+        fontsize="medium",
+        fontweight="bold",
+    )
+    colour_bar(ax, image, "share of the row").set_ticks([0, 0.5, 1], labels=["0%", "50%", "100%"])
+    return finish(ax, new=new, show=show, save=save)
+
+
+def counts(adata: "AnnData", truth: str, answer: str, expected: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Count cells by label (rows) and answer (columns), ordered so that what is expected runs down the diagonal.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    for key in (truth, answer):
+        if key not in adata.obs:
+            raise InputError(f"There is no column '{key}' in obs, which has: {', '.join(map(str, adata.obs.columns))}.")
+    labels, given = (adata.obs[key].astype("object").fillna(UNLABELLED).astype(str) for key in (truth, answer))
+    table = pd.crosstab(labels, given)
+    table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]
+    rows = [str(row) for row in table.index]
+    if expected is not None:
+        rows = [row for row in expected if row in rows] + [row for row in rows if row not in expected]
+        wanted = [expected[row] for row in rows if row in expected]
+        first = list(dict.fromkeys([*wanted, *(column for column in expected.values() if column in table.columns)]))
+        table = table.reindex(
+            columns=[*first, *(column for column in table.columns if column not in first)], fill_value=0
+        )
+        order = [*first, *_by_home(table.loc[rows].drop(columns=first))]
+    else:
+        order = _by_home(table.loc[rows])
+    order = [*(name for name in order if name != UNLABELLED), *(name for name in order if name == UNLABELLED)]
+    return table.loc[rows, order]
+
+
+def _by_home(table: pd.DataFrame) -> list[str]:
+    """Order columns by the row of their own name, else by the row with most of its cells in them."""
+    share = table.to_numpy(dtype=np.float64) / np.maximum(table.to_numpy().sum(axis=1, keepdims=True), 1)
+    rows = {str(name): place for place, name in enumerate(table.index)}
+    home = {str(name): rows.get(str(name), int(share[:, place].argmax())) for place, name in enumerate(table.columns)}
+    return sorted(home, key=lambda name: (home[name], name not in rows))
+
+
+def _write(ax: "Axes", table: pd.DataFrame, share: np.ndarray) -> None:
+    columns = table.shape[1]
+    if columns > 2 * ROOM_FOR_COUNTS:
+        return
+    colour_of = ax.images[0].to_rgba(share)
+    for (row, column), number in np.ndenumerate(table.to_numpy()):
+        if number == 0:
+            continue
+        part = share[row, column]
+        percent = f"{part:.0%}" if part >= 0.005 else "<1%"
+        dark = "#14161A" if luminance(tuple(colour_of[row, column])) > 0.5 else "#FFFFFF"
+        text = percent if columns > ROOM_FOR_COUNTS else f"{percent}\n{number:,}"
+        ax.text(column, row, text, ha="center", va="center", fontsize=7.5, color=dark, linespacing=1.15)
+
+
+def _frame_expected(ax: "Axes", table: pd.DataFrame, expected: Mapping[str, str] | None) -> None:
+    from matplotlib import rcParams
+    from matplotlib.patches import Rectangle
+
+    columns: Sequence[str] = [str(name) for name in table.columns]
+    for row, label in enumerate(table.index):
+        right = str(label) if expected is None else expected.get(str(label))
+        if right in columns and right != UNLABELLED:
+            corner = (columns.index(right) - 0.47, row - 0.46)
+            ax.add_patch(
+                Rectangle(corner, 0.94, 0.92, fill=False, edgecolor=rcParams["text.color"], linewidth=1.1, zorder=3)
+            )

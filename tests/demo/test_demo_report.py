@@ -1,0 +1,61 @@
+"""The page's sentences follow from the numbers."""
+
+from dataclasses import replace
+
+from okrcell.demo.measures import Agreement, Group
+from okrcell.demo.report import percent, reliability, seen_before, slips
+
+FIGURES = Agreement(
+    cells=100,
+    right=60,
+    accuracy=0.6,
+    balanced_accuracy=0.5,
+    macro_f1=0.5,
+    lineage_accuracy=0.8,
+    commonest=0.3,
+    mean_confidence=0.62,
+    calibration_error=0.05,
+    by_label=(
+        Group("B", 50, 0.9, 0.8, "B cell", "T cell", 5),
+        Group("T", 50, 0.3, 0.8, "T cell", "NK cell", 30),
+        Group("NK", 5, 1.0, 0.8, "NK cell"),
+    ),
+    by_status=(),
+    by_confidence=(),
+)
+
+
+def test_confidence_near_agreement_is_believed():
+    assert "about as sure as it should be" in reliability(FIGURES, calibrated=True)
+
+
+def test_confidence_above_agreement_is_called_too_sure():
+    assert "too sure of itself, by 30 points" in reliability(replace(FIGURES, mean_confidence=0.9), calibrated=True)
+
+
+def test_confidence_below_agreement_is_called_less_sure():
+    assert "less sure than it could be, by 40 points" in reliability(
+        replace(FIGURES, mean_confidence=0.2), calibrated=True
+    )
+
+
+def test_a_model_without_calibration_is_told_so():
+    assert "never calibrated" in reliability(FIGURES, calibrated=False)
+
+
+def test_the_largest_slips_come_first():
+    assert slips(FIGURES) == [
+        "30 of 50 “T” were called “NK cell”",
+        "5 of 50 “B” were called “T cell”",
+    ]
+
+
+def test_nearly_all_is_not_all():
+    assert [percent(share) for share in (0, 0.001, 0.5, 0.999, 1)] == ["0%", "< 1%", "50%", "> 99%", "100%"]
+
+
+def test_what_the_model_has_seen_is_told_from_its_own_facts():
+    assert "does not tell" in seen_before({})
+    assert "No cells of this study" in seen_before({"seen": {"studies": ["baron"]}})
+    assert "sorted blood cells" in seen_before({"seen": {"studies": ["baron", "zheng_pbmc_facs"]}})
+    assert "this very sample" in seen_before({"seen": {"studies": ["pbmc68k", "zheng_pbmc_facs"]}})
