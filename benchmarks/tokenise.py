@@ -16,9 +16,9 @@ from scipy import sparse
 from okrcell.cells.expression import read_expression
 from okrcell.cells.open import open_cells
 from okrcell.cells.tokenise import BinTokeniser, TokeniserSettings
-from okrcell.model.embedder import bundled_model
-from okrcell.model.checkpoint import GENES
 from okrcell.cells.vocabulary import GeneVocabulary
+from okrcell.model.checkpoint import GENES
+from okrcell.model.embedder import bundled_model
 
 
 def main() -> None:

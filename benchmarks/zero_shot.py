@@ -53,7 +53,11 @@ def main() -> None:
             "mean_confidence": float(confidence.mean()),
         }
         rows.append(row)
-        print("| " + " | ".join(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()) + " |")
+        print(
+            "| "
+            + " | ".join(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values())
+            + " |"
+        )
     means = {name: float(np.mean([row[name] for row in rows])) for name in ("accuracy", "macro_f1")}
     print(f"| mean | | | {means['accuracy']:.3f} | {means['macro_f1']:.3f} | | |")
     if given.json:

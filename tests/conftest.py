@@ -94,13 +94,19 @@ def vocabulary(corpus):
     )
 
 
-def save_text_encoder(config, folder: Path) -> Path:
+@pytest.fixture(scope="session")
+def save_text_encoder():
+    """Write a text encoder of a given shape into a folder, and return the folder."""
+    return _save_text_encoder
+
+
+def _save_text_encoder(config, folder: Path) -> Path:
     """Write an untrained transformer with a word-piece tokeniser that knows some words and every letter."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import AutoModel, PreTrainedTokenizerFast
 
-    words = "cell the of a and t b in blood positive monocyte natural killer type this is it tissue".split()
+    words = ["cell", "the", "of", "a", "t", "b", "in", "blood", "positive", "monocyte", "natural", "killer", "tissue"]
     letters = string.ascii_lowercase + string.digits + string.punctuation
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
     place = {piece: number for number, piece in enumerate(dict.fromkeys(pieces + words))}
@@ -123,7 +129,7 @@ def save_text_encoder(config, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_text_encoder(tmp_path_factory) -> Path:
+def tiny_text_encoder(save_text_encoder, tmp_path_factory) -> Path:
     """Folder of a BERT of two layers of width 16."""
     from transformers import BertConfig
 

@@ -198,3 +198,21 @@ def test_recovery_leaves_a_whole_folder_alone(tmp_path: Path):
     fill(twin, "old")
     recover_folder(target)
     assert contents(target) == whole("new")
+
+
+def test_a_rename_that_fails_puts_the_old_folder_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    target = tmp_path / "model"
+    with whole_folder(target) as draft:
+        fill(draft, "old")
+    rename = Path.replace
+
+    def refuse_the_draft(self: Path, place: Path) -> Path:
+        if place == target and self != old_twin(target):
+            raise OSError("the disk is gone for a moment")
+        return rename(self, place)
+
+    monkeypatch.setattr(Path, "replace", refuse_the_draft)
+    with pytest.raises(OSError, match="gone for a moment"), whole_folder(target) as draft:
+        fill(draft, "new")
+    assert contents(target) == whole("old")
+    assert list(tmp_path.iterdir()) == [target]

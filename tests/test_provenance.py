@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from okrcell.errors import InputError
 from okrcell.provenance import PACKAGES, fingerprint, receipt, write_json
 
 
@@ -64,3 +65,8 @@ def test_json_is_written_whole_with_its_keys_in_their_own_order(tmp_path: Path):
     with pytest.raises(TypeError):
         write_json(path, {"z": object()})
     assert json.loads(path.read_text(encoding="utf-8")) == {"z": 1, "a": "γδ T cell"}
+
+
+def test_what_is_not_there_has_no_fingerprint(tmp_path: Path):
+    with pytest.raises(InputError, match=r"no file or folder at .*absent"):
+        fingerprint(tmp_path / "absent")

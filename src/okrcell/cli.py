@@ -24,9 +24,13 @@ app = App(
 )
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
-ModelPath = Annotated[Path | None, Parameter(name="--model", help="Model folder or hub id; the bundled one by default.")]
+ModelPath = Annotated[
+    Path | None, Parameter(name="--model", help="Model folder or hub id; the bundled one by default.")
+]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write; replaced whole, or left as it is.")]
-Layer = Annotated[str | None, Parameter(help="Matrix to read: a layer, X or raw; by default the one nearest to counts.")]
+Layer = Annotated[
+    str | None, Parameter(help="Matrix to read: a layer, X or raw; by default the one nearest to counts.")
+]
 Orthologs = Annotated[bool, Parameter(negative="", help="Accept mouse genes, led to their one-to-one human orthologs.")]
 
 
@@ -101,12 +105,16 @@ def annotate(
     cells: Path,
     *,
     output: Output,
-    candidates: Annotated[str | None, Parameter(help="File with one a line, or a,b,c: names, CL ids, sentences.")] = None,
+    candidates: Annotated[
+        str | None, Parameter(help="File with one a line, or a,b,c: names, CL ids, sentences.")
+    ] = None,
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
 ) -> None:
     """Name the type of each cell from free text; without candidates, from all types that the model has seen."""
+    import pandas as pd
+
     from okrcell import tl
     from okrcell.tasks.candidates import candidates_in
 
@@ -117,12 +125,14 @@ def annotate(
         tl.annotate(adata, _model(model), candidates=words, layer=layer, orthologs=orthologs, progress=step)
     _saved(adata, output, cells)
     _tell(adata, "annotate")
-    counted = adata.obs["okrcell_cell_type"].value_counts()
-    confidence = adata.obs.groupby("okrcell_cell_type", observed=True)["okrcell_confidence"].mean()
-    for name, number in counted[counted > 0].items():
-        print(f"  {number:>8,}  {name}  (mean confidence {confidence[name]:.2f})")
-    status = adata.obs["okrcell_status"].value_counts()
-    print("Status: " + ", ".join(f"{number:,} {name}" for name, number in status.items()) + ".")
+    obs = pd.DataFrame(adata.obs)
+    for name, cells_of_it in obs.groupby("okrcell_cell_type", observed=True)["okrcell_confidence"]:
+        print(f"  {len(cells_of_it):>8,}  {name}  (mean confidence {cells_of_it.mean():.2f})")
+    print(
+        "Status: "
+        + ", ".join(f"{number:,} {name}" for name, number in obs["okrcell_status"].value_counts().items())
+        + "."
+    )
     print(f"Wrote {adata.n_obs:,} cells to {output}, in obs['okrcell_cell_type'] and beside it.")
 
 
@@ -138,6 +148,8 @@ def find(
     orthologs: Orthologs = False,
 ) -> None:
     """Find the cells that a sentence tells of."""
+    import pandas as pd
+
     from okrcell import tl
     from okrcell.tasks.retrieve import best
 
@@ -148,10 +160,11 @@ def find(
     adata = _opened(cells)
     with _bar("Searching") as step:
         tl.find_cells(adata, _model(model), text, layer=layer, orthologs=orthologs, progress=step)
-    scores = adata.obs["okrcell_match"].to_numpy()
-    told = [name for name in ("cell_type", "bulk_labels", "tissue", "donor", "okrcell_cell_type") if name in adata.obs]
+    obs = pd.DataFrame(adata.obs)
+    scores = obs["okrcell_match"].to_numpy()
+    told = [name for name in ("cell_type", "bulk_labels", "tissue", "donor", "okrcell_cell_type") if name in obs]
     for place in best(scores, top):
-        row = adata.obs.iloc[place]
+        row = obs.iloc[int(place)]
         print("\t".join([f"{scores[place]:.3f}", str(row.name), *(str(row[name]) for name in told)]))
     if output is not None:
         _saved(adata, output, cells)
@@ -161,7 +174,8 @@ def find(
 def main(words: Sequence[str] | None = None) -> None:
     """Run a verb; ``words`` are the command line's by default.
 
-    Exit status 0 when the work is done, 2 for a mistake that the user can mend, told in one line."""
+    Exit status 0 when the work is done, 2 for a mistake that the user can mend, told in one line.
+    """
     try:
         app(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -217,7 +231,13 @@ def _bar(title: str) -> "Generator[Any]":
     """Show progress on stderr; what is yielded takes the number done, the number in all, and a word."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[word]}"))
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[word]}"),
+    )
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(title, total=None, word="")
 

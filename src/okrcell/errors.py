@@ -21,4 +21,6 @@ class MissingExtraError(OkrcellError, ImportError):
     """An optional package is not installed; the message is the command that installs it."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs the package {package}, which is not installed: pip install 'okrcell[{extra}]'")
+        super().__init__(
+            f"{purpose} needs the package {package}, which is not installed: pip install 'okrcell[{extra}]'"
+        )

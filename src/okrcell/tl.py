@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from okrcell.errors import InputError
 from okrcell.provenance import receipt
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def annotate(
 
     empty = np.isnan(cells[:, 0])
     adata.obsm[VECTORS] = cells
-    adata.obsm["okrcell_scores"] = pd.DataFrame(found.scores, index=adata.obs_names, columns=[each.name for each in some])
+    names = pd.Index(np.array([each.name for each in some], dtype=object))
+    adata.obsm["okrcell_scores"] = pd.DataFrame(found.scores, index=adata.obs_names, columns=names)
     best = found.answer.best
     _column(adata, "cell_type", [each.name for each in some], best, empty, absent="unknown")
     _column(adata, "cell_type_ontology_term_id", [each.term_id for each in some], best, empty, absent="")
@@ -163,24 +165,20 @@ def find_cells(
     from okrcell.tasks.retrieve import match
 
     model = _model(model)
-    probe = match(np.zeros((0, model.dim), dtype=np.float32), text, model)
+    if not text.strip():
+        raise InputError("The text to search for is empty; write what the cells should be, such as 'B cell'.")
     expression = None
     if not _has_vectors_of(adata, model) or layer is not None:
         expression = _expression(adata, layer, orthologs=orthologs)
         adata.obsm[VECTORS] = model.embed_cells(expression, progress)
-    scores = match(adata.obsm[VECTORS], text, model)
-    adata.obs[key_added] = scores.astype(probe.dtype)
+    adata.obs[key_added] = match(np.asarray(adata.obsm[VECTORS]), text, model)
     _leave_receipt(adata, "find", model, expression, text=text, key_added=key_added)
 
 
 def _model(model: "Embedder | None") -> "Embedder":
-    from okrcell.model.embedder import Embedder, load
+    from okrcell.model.embedder import load
 
-    if model is None:
-        return load()
-    if not isinstance(model, Embedder):
-        raise TypeError(f"model must come from okrcell.load(), but it is a {type(model).__name__}.")
-    return model
+    return load() if model is None else model
 
 
 def _expression(adata: "AnnData", layer: str | None, *, orthologs: bool) -> "Expression":
@@ -190,7 +188,13 @@ def _expression(adata: "AnnData", layer: str | None, *, orthologs: bool) -> "Exp
 
 
 def _column(
-    adata: "AnnData", name: str, values: Sequence[str], best: "NDArray[np.intp]", empty: "NDArray[np.bool_]", *, absent: str
+    adata: "AnnData",
+    name: str,
+    values: Sequence[str],
+    best: "NDArray[np.intp]",
+    empty: "NDArray[np.bool_]",
+    *,
+    absent: str,
 ) -> None:
     written = np.array(values, dtype=object)[best]
     written[empty] = absent

@@ -58,7 +58,10 @@ def test_bins_are_the_share_of_the_cells_values_that_lie_below(tokeniser, table,
     for cell, row in enumerate(dense):
         present = np.flatnonzero(row)
         twice = (2 * rankdata(row[present].astype(np.float64), method="average")).astype(int)
-        expected = {gene + 1: 1 + (bins - 1) * (rank - 2) // (2 * len(present)) for gene, rank in zip(present, twice)}
+        expected = {
+            gene + 1: 1 + (bins - 1) * (rank - 2) // (2 * len(present))
+            for gene, rank in zip(present, twice, strict=True)
+        }
         assert as_dict(tokens, cell) == expected
 
 

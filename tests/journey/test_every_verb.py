@@ -62,7 +62,16 @@ def test_embed_gives_each_cell_a_unit_vector(folder):
 def test_annotate_keeps_every_row_and_fills_the_slots(folder):
     words = folder / "candidates.txt"
     words.write_text("# of blood\nT cell\nCL:0000236\na monocyte that expresses CD14\n")
-    run("annotate", folder / "cells.h5ad", "-o", folder / "named.h5ad", "--model", folder / "run/model", "--candidates", words)
+    run(
+        "annotate",
+        folder / "cells.h5ad",
+        "-o",
+        folder / "named.h5ad",
+        "--model",
+        folder / "run/model",
+        "--candidates",
+        words,
+    )
     before, after = anndata.read_h5ad(folder / "cells.h5ad"), anndata.read_h5ad(folder / "named.h5ad")
     assert after.obs_names.tolist() == before.obs_names.tolist()
     names = ["T cell", "B cell", "a monocyte that expresses CD14"]
@@ -99,7 +108,16 @@ def test_find_prints_the_best_cells_and_writes_all_scores(folder, capsys):
 
 def test_one_cell_and_one_candidate_are_enough(folder):
     anndata.read_h5ad(folder / "cells.h5ad")[:1].write_h5ad(folder / "one.h5ad")
-    run("annotate", folder / "one.h5ad", "-o", folder / "o.h5ad", "--model", folder / "run/model", "--candidates", "T cell")
+    run(
+        "annotate",
+        folder / "one.h5ad",
+        "-o",
+        folder / "o.h5ad",
+        "--model",
+        folder / "run/model",
+        "--candidates",
+        "T cell",
+    )
     assert anndata.read_h5ad(folder / "o.h5ad").obs["okrcell_cell_type"].tolist() == ["T cell"]
 
 
@@ -108,7 +126,16 @@ def test_an_empty_cell_is_unknown_and_stays_in_its_place(folder):
     cells.X = cells.X.toarray()
     cells.X[2] = 0
     cells.write_h5ad(folder / "gap.h5ad")
-    run("annotate", folder / "gap.h5ad", "-o", folder / "g.h5ad", "--model", folder / "run/model", "--candidates", "T cell,B cell")
+    run(
+        "annotate",
+        folder / "gap.h5ad",
+        "-o",
+        folder / "g.h5ad",
+        "--model",
+        folder / "run/model",
+        "--candidates",
+        "T cell,B cell",
+    )
     after = anndata.read_h5ad(folder / "g.h5ad")
     assert after.obs["okrcell_status"].iloc[2] == "unknown"
     assert after.obs["okrcell_cell_type"].tolist().count("unknown") == 1

@@ -44,7 +44,10 @@ MISTAKES = {
     "genes of a mouse": (("embed", "mouse.h5ad", "-o", "out.h5ad"), "--orthologs"),
     "no such layer": (("embed", "good.h5ad", "-o", "out.h5ad", "--layer", "spliced"), "spliced"),
     "no candidate in the file": (("annotate", "good.h5ad", "-o", "out.h5ad", "--candidates", "empty.txt"), "empty.txt"),
-    "a candidates file that is not there": (("annotate", "good.h5ad", "-o", "out.h5ad", "--candidates", "c.txt"), "c.txt"),
+    "a candidates file that is not there": (
+        ("annotate", "good.h5ad", "-o", "out.h5ad", "--candidates", "c.txt"),
+        "c.txt",
+    ),
     "an id that is not in the ontology": (
         ("annotate", "good.h5ad", "-o", "out.h5ad", "--candidates", "CL:9999999"),
         "CL:9999999",

@@ -48,7 +48,9 @@ def test_a_vector_knows_neither_padding_nor_neighbours(encoder):
     assert float((wider - together).abs().max()) <= 1e-6
     for row in range(5):
         width = 3 + 2 * row
-        alone = vector(encoder, CellTokens(all_cells.gene[row : row + 1, :width], all_cells.value[row : row + 1, :width]))
+        alone = vector(
+            encoder, CellTokens(all_cells.gene[row : row + 1, :width], all_cells.value[row : row + 1, :width])
+        )
         assert float((alone[0] - together[row]).abs().max()) <= 1e-6
     assert float((together[0] - together[1]).abs().max()) > 1e-2
 

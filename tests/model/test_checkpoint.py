@@ -69,7 +69,12 @@ def test_a_loaded_model_can_be_saved_again(folder, tmp_path):
 
 
 def test_the_folder_holds_tables_and_tensors_only_and_not_the_frozen_text_encoder(folder, checkpoint):
-    assert sorted(file.name for file in folder.iterdir()) == ["README.md", "genes.tsv", "model.json", "weights.safetensors"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "README.md",
+        "genes.tsv",
+        "model.json",
+        "weights.safetensors",
+    ]
     kept = [name for name in load_file(folder / "weights.safetensors") if name.startswith("text_encoder.")]
     assert sorted(kept) == sorted(f"text_encoder.{name}" for name, _ in checkpoint.model.text_encoder.adapted_by_name())
 

@@ -66,7 +66,10 @@ def test_a_long_text_is_cut_at_the_limit(encoder):
 
 
 def test_what_is_adapted_is_named_and_all_else_is_frozen(encoder):
-    names = {adapt: [name for name, _ in encoder(adapt=adapt).adapted_by_name()] for adapt in ("last_attention", "last_block")}
+    names = {
+        adapt: [name for name, _ in encoder(adapt=adapt).adapted_by_name()]
+        for adapt in ("last_attention", "last_block")
+    }
     assert {name.split("layer.1.")[1].split(".")[0] for name in names["last_attention"]} == {"attention"}
     assert {name.split("layer.1.")[1].split(".")[0] for name in names["last_block"]} == {
         "attention",
@@ -108,7 +111,9 @@ def test_the_embedded_encoder_knows_what_words_mean():
     made = TextEncoder(TextEncoderSettings())
     assert made.settings.name == EMBEDDED
     with torch.no_grad():
-        tokens = made.tokeniser.tokenise(["a B cell makes antibodies", "plasma cells secrete immunoglobulin", "tax law"])
+        tokens = made.tokeniser.tokenise(
+            ["a B cell makes antibodies", "plasma cells secrete immunoglobulin", "tax law"]
+        )
         near = torch.nn.functional.normalize(made(tokens), dim=1)
         torch.testing.assert_close(made.last(made.states(tokens), tokens.attention), made(tokens))
     assert near.shape == (3, 384)

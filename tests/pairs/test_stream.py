@@ -98,12 +98,22 @@ def test_only_genes_are_hidden_and_one_share_is_drawn_for_a_step(stream):
     assert not stream(mask=(0.0,)).batch(0).masked.any()
 
 
+def test_no_more_genes_are_hidden_than_allowed(stream):
+    free, bounded = stream(batch_size=64), stream(batch_size=64, most_hidden=5)
+    for step in range(4):
+        every, some = free.batch(step).masked, bounded.batch(step).masked
+        assert some.sum(dim=1).tolist() == every.sum(dim=1).clamp(max=5).tolist()
+        assert not (some & ~every).any()
+
+
 def test_a_cell_without_type_or_genes_has_no_trust_and_all_others_have_it(pairs, vocabulary, stream):
     made = stream(rows=np.arange(700), batch_size=100)
-    trust = {row: value for batch in made.in_order() for row, value in zip(batch.row.tolist(), batch.trust.tolist())}
+    batches = list(made.in_order())
+    rows = torch.cat([batch.row for batch in batches]).tolist()
+    trust = dict(zip(rows, torch.cat([batch.trust for batch in batches]).tolist(), strict=True))
     assert sorted(row for row, value in trust.items() if value == 0) == [3, *range(690, 700)]
     assert set(trust.values()) == {0.0, 1.0}
-    kinds = {row: value for batch in made.in_order() for row, value in zip(batch.row.tolist(), batch.cell_type.tolist())}
+    kinds = dict(zip(rows, torch.cat([batch.cell_type for batch in batches]).tolist(), strict=True))
     assert {kinds[row] for row in range(690, 700)} == {-1}
     assert pairs.described.sum() == 690
 

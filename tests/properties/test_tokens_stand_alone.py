@@ -14,7 +14,9 @@ from okrcell.cells.tokenise import BinTokeniser, TokeniserSettings
 from okrcell.cells.vocabulary import GeneVocabulary
 
 GENES = 12
-cells = arrays.arrays(np.float32, st.tuples(st.integers(1, 12), st.just(GENES)), elements=st.integers(0, 4000).map(float))
+cells = arrays.arrays(
+    np.float32, st.tuples(st.integers(1, 12), st.just(GENES)), elements=st.integers(0, 4000).map(float)
+)
 choices = st.tuples(
     st.sampled_from(["quantile_bins", "rank"]), st.sampled_from(["hashed", "highest", "relative"]), st.integers(1, 15)
 )

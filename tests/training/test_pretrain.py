@@ -24,7 +24,9 @@ def adapted_weights(model_folder):
 
 
 def original_weights(settings):
-    return {f"text_encoder.{name}": tensor for name, tensor in TextEncoder(settings.model.text_encoder).adapted_by_name()}
+    return {
+        f"text_encoder.{name}": tensor for name, tensor in TextEncoder(settings.model.text_encoder).adapted_by_name()
+    }
 
 
 def test_the_losses_fall_and_the_model_folder_is_whole(run_settings, blood):
@@ -69,11 +71,14 @@ def test_stage_2_moves_the_adapted_layer(run_settings, adapt):
 
 
 def test_stage_2_moves_nothing_of_the_text_encoder_if_nothing_is_adapted(run_settings):
-    assert adapted_weights(pretrain(run_settings({**SHORT, "model": {"text_encoder": {"adapt": "nothing"}}})).model) == {}
+    assert (
+        adapted_weights(pretrain(run_settings({**SHORT, "model": {"text_encoder": {"adapt": "nothing"}}})).model) == {}
+    )
 
 
 def test_one_seed_gives_the_same_numbers_and_another_gives_others(run_settings):
-    logs = [read_log(pretrain(run_settings({**SHORT, "seed": seed}, output=f"{seed}{again}")).log) for seed, again in ((0, "a"), (0, "b"), (1, "a"))]
+    runs = [run_settings({**SHORT, "seed": seed}, output=name) for name, seed in (("a", 0), ("b", 0), ("c", 1))]
+    logs = [read_log(pretrain(settings).log) for settings in runs]
     assert logs[0] == logs[1]
     assert logs[0] != logs[2]
 
@@ -133,7 +138,7 @@ def wordless(blood, tmp_path):
 
 
 def test_a_corpus_without_cell_types_is_refused_for_alignment(run_settings, wordless):
-    with pytest.raises(InputError, match="No cell of the corpus .* has a cell type"):
+    with pytest.raises(InputError, match=r"No cell of the corpus .* has a cell type"):
         pretrain(run_settings({"corpus": str(wordless)}))
 
 

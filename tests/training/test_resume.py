@@ -22,7 +22,10 @@ from okrcell.training.pretrain import pretrain
 from okrcell.training.settings import PretrainSettings
 pretrain(parse_settings(PretrainSettings, json.loads(sys.argv[1]), "test"), resume=sys.argv[2] == "resume")
 """
-SOME = {"schedule": {"steps": [14, 14], "warmup": 0.1, "decay": "cosine"}, "stream": {"balance": 0.5, "fewest_genes": 0.3}}
+SOME = {
+    "schedule": {"steps": [14, 14], "warmup": 0.1, "decay": "cosine"},
+    "stream": {"balance": 0.5, "fewest_genes": 0.3},
+}
 
 
 def start(settings):
@@ -132,3 +135,23 @@ def test_a_position_of_another_model_is_refused(tmp_path):
     other = torch.nn.Linear(7, 1)
     with pytest.raises(CheckpointError, match="is damaged"):
         restore_position(tmp_path / "latest", other, torch.optim.AdamW(other.parameters()))
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_run_and_it_is_resumed(run_settings, tmp_path):
+    changes = {
+        "compute": {"devices": 2, "strategy": "ddp"},
+        "stream": {"batch_size": 16},
+        "schedule": {"steps": [3, 3]},
+    }
+    settings = run_settings({**changes, "save_every": 2})
+    # Each process starts the script anew, so there must be one.
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    told = json.dumps(settings.model_dump(mode="json"))
+    for how in ("anew", "resume"):
+        command = [sys.executable, script, told, how]
+        ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180)
+        assert ended.returncode == 0, ended.stderr
+    steps = [line["step"] for line in read_log(settings.output / "log.jsonl") if "total" in line]
+    assert steps == list(range(6))

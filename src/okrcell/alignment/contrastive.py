@@ -14,8 +14,8 @@ def info_nce(
 ) -> Float[Tensor, ""]:
     """Pull each query towards its target keys, in proportion to how far we trust the pair.
 
-    ``targets[p, k]`` is the probability that key ``k`` matches query ``p`` (rows sum to 1) and ``weights[p]`` the trust in
-    pair ``p``, in [0, 1]. Queries and keys have unit length. Keys whose target is NaN are left out: neither match nor
+    ``targets[p, k]`` is the probability that key ``k`` matches query ``p`` (rows sum to 1) and ``weights[p]`` the trust
+    in pair ``p``, in [0, 1]. Queries and keys have unit length. Keys whose target is NaN are left out: neither match nor
     negative. With targets of one and full trust this is ``cross_entropy`` (InfoNCE, arXiv 1807.03748; E8, E12). Returns
     the mean over the trusted pairs, 0 if there are none.
     """

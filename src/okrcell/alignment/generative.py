@@ -5,7 +5,10 @@ from torch import Tensor
 
 
 def expression_loss(
-    predicted: Float[Tensor, "cell token"], value: Int[Tensor, "cell token"], masked: Bool[Tensor, "cell token"], bins: int
+    predicted: Float[Tensor, "cell token"],
+    value: Int[Tensor, "cell token"],
+    masked: Bool[Tensor, "cell token"],
+    bins: int,
 ) -> Float[Tensor, ""]:
     """Mean squared error between value classes over the masked genes, in units of the whole range (E5, E6).
 

@@ -152,9 +152,7 @@ class BinTokeniser:
         return torch.log1p(expression * (TARGET_SUM / total)) - self._log_scale[gene]
 
 
-def _quantile_bins(
-    value: Float[Tensor, "cell gene"], present: Tensor, bins: int
-) -> Int[Tensor, "cell gene"]:
+def _quantile_bins(value: Float[Tensor, "cell gene"], present: Tensor, bins: int) -> Int[Tensor, "cell gene"]:
     """Class 1 .. bins - 1 by the share of the cell's values below, ties in the middle.
 
     Any monotone change of scale (log, counts per million) leaves the classes as they are.

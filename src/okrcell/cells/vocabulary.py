@@ -30,7 +30,9 @@ class GeneVocabulary:
         return len(self.ensembl_id)
 
     @classmethod
-    def from_table(cls, table: GeneTable, rows: Sequence[int] | NDArray[np.integer], scale: NDArray[np.float32]) -> Self:
+    def from_table(
+        cls, table: GeneTable, rows: Sequence[int] | NDArray[np.integer], scale: NDArray[np.float32]
+    ) -> Self:
         """Take the genes at ``rows`` of the table, in that order; ``scale`` is given for the whole table."""
         rows = np.asarray(rows)
         return cls(table.ensembl_id[rows], table.symbol[rows], scale[rows].astype(np.float32))

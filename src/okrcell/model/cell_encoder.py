@@ -86,8 +86,8 @@ class GeneSum(nn.Module):
 class LatentEncoder(nn.Module):
     """Learned queries gather from the known genes; hidden genes ask the queries for their value (ours).
 
-    The queries start from the linear sum of the genes: without it, attention took three times as many steps to learn which
-    genes matter (docs/results/first-model.md).
+    The queries start from the linear sum of the genes: without it, attention takes longer to learn which genes matter
+    (docs/results/first-model.md).
     """
 
     def __init__(self, settings: CellEncoderSettings, genes: int, bins: int) -> None:

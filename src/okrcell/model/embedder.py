@@ -104,7 +104,7 @@ class Embedder:
         by_length = np.argsort([len(text) for text in texts], kind="stable")
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             some = by_length[start : start + TEXTS_AT_ONCE].tolist()
-            tokens = self.model.text_encoder.tokeniser.tokenise([texts[place] for place in some])
+            tokens = self.model.text_encoder.tokeniser.tokenise([texts[int(place)] for place in some])
             vectors[some] = self.model.embed_texts(tokens).numpy()
         return vectors
 

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from okrcell.errors import InputError
 from okrcell.settings import Settings
 
 
@@ -20,6 +21,9 @@ class SplitSettings(Settings):
     """Share of the groups, and so in expectation of the cells, that is not learned from."""
     largest: Annotated[float, Field(gt=0, le=1)] = 0.2
     """A group with a larger share of all cells than this is always learned from."""
+    studies: tuple[str, ...] = ()
+    """Studies kept for validation whole, beside the groups that are drawn: what is calibrated on them holds for studies
+    never seen, not only for new donors."""
     seed: int = 0
     """Another seed chooses other groups."""
     overlapping: Mapping[str, str] = {}
@@ -51,19 +55,28 @@ def split(obs: pd.DataFrame, settings: SplitSettings | None = None) -> Split:
     obs
         One row a cell, with the columns ``study`` and ``donor`` ("" where unknown).
 
+    Raises
+    ------
+    InputError
+        If a study that ``settings.studies`` names is not there.
+
     Notes
     -----
     The paper splits by cell, which leaves donors on both sides; splitting by study and donor is ours. If the corpus has
     a single group there is no other way than by cell, and ``note`` says so.
     """
     settings = SplitSettings() if settings is None else settings
+    absent = sorted(set(settings.studies) - set(obs["study"].astype(str).unique()))
+    if absent:
+        raise InputError(f"The corpus has no study {', '.join(absent)}, which the settings keep for validation.")
     code, names = _groups(obs, settings.overlapping)
     if len(names) < 2:
         return _by_cell(len(obs), settings)
     share = np.bincount(code, minlength=len(names)) / len(obs)
     draw = np.array([_draw(name, settings.seed) for name in names])
     allowed = share <= settings.largest
-    chosen = allowed & (draw < settings.validation)
+    named = np.array([name.split(" | ")[0] in settings.studies for name in names])
+    chosen = named | (allowed & (draw < settings.validation))
     if not chosen.any():
         chosen[np.argmin(np.where(allowed, draw, np.inf)) if allowed.any() else np.argmin(share)] = True
     elif chosen.all():
@@ -73,7 +86,7 @@ def split(obs: pd.DataFrame, settings: SplitSettings | None = None) -> Split:
     note = (
         f"{len(groups)} of {len(names)} groups of study and donor, {kept.mean():.1%} of the cells, are for validation."
     )
-    too_large = int(((draw < settings.validation) & ~allowed).sum())
+    too_large = int(((draw < settings.validation) & ~allowed & ~named).sum())
     if too_large:
         note += f" {too_large} more would be, but hold over {settings.largest:.0%} of the cells and are learned from."
     return Split(np.flatnonzero(~kept), np.flatnonzero(kept), groups, note)

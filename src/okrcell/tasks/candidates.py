@@ -88,9 +88,7 @@ def known_candidates(embedder: Embedder) -> list[Candidate]:
     return candidates(words)
 
 
-def candidate_vectors(
-    some: Sequence[Candidate], embedder: TextEmbedder
-) -> Float[np.ndarray, "candidate dim"]:
+def candidate_vectors(some: Sequence[Candidate], embedder: TextEmbedder) -> Float[np.ndarray, "candidate dim"]:
     """Return a unit vector for each candidate: the direction of the mean of its texts' vectors."""
     vectors = embedder.embed_texts([text for candidate in some for text in candidate.texts])
     starts = np.cumsum([0, *(len(candidate.texts) for candidate in some[:-1])])

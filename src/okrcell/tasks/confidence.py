@@ -44,9 +44,7 @@ def temperature(facts: Mapping[str, Any], genes: int) -> float:
     return float(np.exp(np.interp(np.log(max(genes, 1)), np.log(sizes), np.log(values))))
 
 
-def probabilities(
-    scores: Float[np.ndarray, "cell candidate"], heat: float
-) -> Float[np.ndarray, "cell candidate"]:
+def probabilities(scores: Float[np.ndarray, "cell candidate"], heat: float) -> Float[np.ndarray, "cell candidate"]:
     """Softmax of similarities at temperature ``heat``; rows sum to 1, or are NaN for a cell without expression.
 
     With one candidate there is nothing to compare with and the probability is 1.
@@ -61,7 +59,7 @@ def answer(probability: Float[np.ndarray, "cell candidate"], some: Sequence[Cand
 
     The probability of a term is the sum over the candidates that are kinds of it (method 11.6).
     """
-    empty = np.isnan(probability).any(axis=1)
+    empty = np.asarray(np.isnan(probability).any(axis=1))
     shares = np.where(empty[:, None], 0.0, probability)
     best = shares.argmax(axis=1)
     confidence = shares[np.arange(len(shares)), best].astype(np.float32)
@@ -89,4 +87,6 @@ def _lineages(some: Sequence[Candidate]) -> tuple[list[str], NDArray[np.bool_]]:
     # A term that holds every candidate says nothing about the cell.
     terms = [term for term in shared if 2 <= counted[term] < len(some)]
     terms.sort(key=lambda term: (-counted[term], len(cells.ancestors(term)), term))
-    return terms, np.array([[term in line for term in terms] for line in lineage], dtype=bool).reshape(len(some), len(terms))
+    return terms, np.array([[term in line for term in terms] for line in lineage], dtype=bool).reshape(
+        len(some), len(terms)
+    )

@@ -4,7 +4,6 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.errors import InputError
 from okrcell.model.embedder import TextEmbedder
 from okrcell.texts.describe import label_texts
 
@@ -19,8 +18,6 @@ def match(cells: Float[np.ndarray, "cell dim"], text: str, embedder: TextEmbedde
     InputError
         If the text is empty.
     """
-    if not text.strip():
-        raise InputError("The text to search for is empty; write what the cells should be, such as 'B cell'.")
     vectors = embedder.embed_texts(label_texts(text))
     mean = vectors.mean(axis=0)
     return cells @ (mean / np.linalg.norm(mean))

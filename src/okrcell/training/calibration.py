@@ -1,6 +1,7 @@
 """How much a similarity is worth, learned from cells that were held out."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ PANELS = (200, 500, 2000, 8000)
 """Numbers of genes that a smaller assay might measure."""
 CELLS_OF_A_STUDY = 400
 """So many at most, that no study speaks for all."""
+FEWEST_CELLS = 30
+"""A study with fewer is left out."""
 RANGE = (0.005, 1.0)
 """Temperatures that are looked at."""
 
@@ -27,6 +30,7 @@ RANGE = (0.005, 1.0)
 class HeldOut:
     """Cells of one study that were not learned from, with the names they could have."""
 
+    name: str
     rows: sparse.csr_matrix
     truth: NDArray[np.intp]
     """For each cell, the place of its type in ``names``."""
@@ -44,7 +48,7 @@ def calibrate(
     Returns
     -------
     ``temperature_by_genes`` (size of the panel to temperature), ``cells``, ``studies``; empty if no study with two types
-    was held out.
+    and enough cells was held out.
     """
     studies = _held_out(pairs, rows, seed)
     if not studies:
@@ -55,15 +59,15 @@ def calibrate(
     for size in (*(size for size in PANELS if size < vocabulary), vocabulary):
         panel = _panel(chance, size, vocabulary, seed)
         scored = [(_similarities(model, study, tokeniser, panel), study.truth) for study in studies]
-        # A panel of a handful of expressed genes never gives more confidence than a larger one.
         fitted[str(size)] = _best_temperature(scored)
     ordered = sorted(fitted, key=int, reverse=True)
-    for larger, smaller in zip(ordered, ordered[1:], strict=False):
+    # Chance may say otherwise on few cells, but fewer genes never give more confidence.
+    for larger, smaller in pairwise(ordered):
         fitted[smaller] = max(fitted[smaller], fitted[larger])
     return {
         "temperature_by_genes": fitted,
         "cells": sum(len(study.truth) for study in studies),
-        "studies": len(studies),
+        "studies": [study.name for study in studies],
     }
 
 
@@ -75,11 +79,11 @@ def _held_out(pairs: Pairs, rows: NDArray[np.int64], seed: int) -> list[HeldOut]
     for name in sorted(set(study[rows].tolist())):
         mine = rows[(study[rows] == name) & (kind[rows] >= 0)]
         possible = np.unique(kind[(study == name) & (kind >= 0)])
-        if len(mine) == 0 or len(possible) < 2:
+        if len(mine) < FEWEST_CELLS or len(possible) < 2:
             continue
         mine = np.sort(rng.permutation(mine)[:CELLS_OF_A_STUDY])
         names = tuple(pairs.cell_type_names[number] for number in possible)
-        found.append(HeldOut(pairs.corpus.rows(mine), np.searchsorted(possible, kind[mine]), names))
+        found.append(HeldOut(name, pairs.corpus.rows(mine), np.searchsorted(possible, kind[mine]), names))
     return found
 
 

@@ -18,15 +18,16 @@ donors are in `model.json`, under `seen`: compare them with your data before you
 
 ## How
 
-{steps:,} steps of {batch} pairs, seed {seed}; {alignment} with {partners} partners, GEP {gene:g}, GEPC {cell:g}. Cell encoder: {encoder}.
-Text encoder: {text}, of which only the layer named `{adapt}` was trained. Validation: {note}
+{steps:,} steps of {batch} pairs, seed {seed}; {alignment} with {partners} partners, GEP {gene:g}, GEPC {cell:g}. Cell
+encoder: {encoder}. Text encoder: {text}, of which only the layer named `{adapt}` was trained. Validation: {note}
 
 {figures}
 
 ## What it cannot do
 
 It knows human genes and the tissues it has seen; a type it has never seen as cells is placed by its words alone. Its
-confidence is calibrated on held-out donors of its own corpus, which are easier than a new technology. It does not diagnose.
+confidence is calibrated on {calibrated} of held-out studies, which may be nearer to its corpus than your cells are. It does
+not diagnose.
 """
 
 
@@ -34,8 +35,11 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any]) -> str:
     """Write the card of a run, Markdown, from its settings and `run_facts`."""
     seen = facts["seen"]
     encoder = settings.model.cell_encoder
+    calibration = facts.get("calibration", {})
     figures = "\n".join(
-        f"- {name.replace('_', ' ')}: {value:.4f}" for name, value in facts["validation"].items() if isinstance(value, float)
+        f"- {name.replace('_', ' ')}: {value:.4f}"
+        for name, value in facts["validation"].items()
+        if isinstance(value, float)
     )
     return CARD.format(
         title=settings.title,
@@ -52,9 +56,10 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any]) -> str:
         partners=settings.objective.partners,
         gene=settings.objective.gene_weight,
         cell=settings.objective.cell_weight,
-        encoder=f"{encoder.kind}, {encoder.blocks} blocks of width {encoder.width}, up to {settings.model.tokeniser.limit} genes",
+        encoder=f"{encoder.kind}, {encoder.blocks} blocks of width {encoder.width}, {settings.model.tokeniser.limit} genes",
         text=settings.model.text_encoder.name,
         adapt=settings.model.text_encoder.adapt,
         note=facts["validation"]["note"],
         figures=figures,
+        calibrated=f"{calibration['cells']:,} cells" if calibration else "no cells",
     )

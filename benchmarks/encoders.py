@@ -1,0 +1,55 @@
+"""How many cells a second does each kind of cell encoder read, by the number of genes?
+
+    python benchmarks/encoders.py
+
+Random tokens, since only their number matters; the shapes are those of configs/paper.yaml (full) and configs/mini.yaml
+(latent). Each pair is measured in turn in one process, so that their ratio holds on a busy machine.
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import torch
+import yaml
+
+from okrcell.cells.tokenise import CellTokens
+from okrcell.model.cell_encoder import CellEncoderSettings, cell_encoder
+
+GENES, BINS, CELLS = 20_000, 51, 32
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def main() -> None:
+    """Print cells per second of both encoders, median of the repeats, and the ratio's range."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    encoders = {name: _encoder(name) for name in ("paper", "mini")}
+    print(f"{torch.get_num_threads()} threads, {CELLS} cells at a time, {given.repeats} repeats")
+    print("| genes a cell | full (paper) cells/s | latent (mini) cells/s | ratio, lowest - highest |")
+    print("|---|---|---|---|")
+    for genes in (128, 384, 1200):
+        torch.manual_seed(0)
+        cells = CellTokens(torch.randint(1, GENES, (CELLS, genes)), torch.randint(1, BINS, (CELLS, genes)))
+        speed = {name: [] for name in encoders}
+        for repeat in range(given.repeats + 1):
+            for name, encoder in encoders.items():
+                start = time.perf_counter()
+                with torch.inference_mode():
+                    encoder(cells)
+                if repeat:
+                    speed[name].append(CELLS / (time.perf_counter() - start))
+        ratios = [latent / full for full, latent in zip(speed["paper"], speed["mini"], strict=True)]
+        full, latent = (statistics.median(speed[name]) for name in ("paper", "mini"))
+        print(f"| {genes:,} | {full:,.0f} | {latent:,.0f} | {min(ratios):.1f} - {max(ratios):.1f} |")
+
+
+def _encoder(config: str) -> torch.nn.Module:
+    settings = yaml.safe_load((CONFIGS / f"{config}.yaml").read_text())["model"]["cell_encoder"]
+    return cell_encoder(CellEncoderSettings(**settings), genes=GENES, bins=BINS).eval()
+
+
+if __name__ == "__main__":
+    main()

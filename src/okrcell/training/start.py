@@ -1,0 +1,147 @@
+"""What a run needs before its first step."""
+
+import shutil
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from okrcell.cells.corpus import Corpus
+from okrcell.cells.genes import GeneTable
+from okrcell.cells.vocabulary import GeneVocabulary
+from okrcell.errors import InputError, SettingsError
+from okrcell.files import recover_folder
+from okrcell.model.cell_text_model import CellTextModel
+from okrcell.pairs.pair import Pairs
+from okrcell.pairs.split import Split, split
+from okrcell.training.resume import load_position
+from okrcell.training.settings import ComputeSettings, PretrainSettings
+
+LATEST, MODEL, LOG = "latest", "model", "log.jsonl"
+"""What stands in a run's folder."""
+
+
+def launched(settings: PretrainSettings) -> Fabric:
+    """Start the processes that the settings ask for."""
+    compute = settings.compute
+    if compute.threads is not None:
+        torch.set_num_threads(compute.threads)
+    fabric = Fabric(
+        accelerator=compute.accelerator,
+        devices=compute.devices,
+        num_nodes=compute.nodes,
+        strategy=_strategy(compute),
+        precision=compute.precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+def _strategy(compute: ComputeSettings) -> str:
+    devices = torch.cuda.device_count() if compute.devices == "auto" else compute.devices
+    several = devices > 1 or compute.nodes > 1
+    if compute.strategy == "ddp" or (compute.strategy == "auto" and several):
+        # In stage 1 the text encoder's adapted layer has no gradient, which plain ddp takes for a mistake.
+        return "ddp_find_unused_parameters_true"
+    return compute.strategy
+
+
+def pairs_of(settings: PretrainSettings) -> tuple[Pairs, Split]:
+    """Open the corpus, describe its cells, and set some aside.
+
+    Raises
+    ------
+    InputError
+        If there are no cells, or no texts to align them with.
+    """
+    corpus = Corpus.open(settings.corpus, GeneTable.bundled())
+    if len(corpus) == 0:
+        raise InputError(f"The corpus {settings.corpus} has no cells; add some with `okrcell prepare`.")
+    pairs = Pairs.of(corpus)
+    if settings.objective.alignment != "none" and not pairs.described.any():
+        raise InputError(
+            f"No cell of the corpus {settings.corpus} has a cell type, so there are no texts to align with. Add an obs "
+            "column cell_type before `okrcell prepare`, or set objective.alignment to none."
+        )
+    return pairs, split(corpus.obs, settings.split)
+
+
+def vocabulary_of(corpus: Corpus, settings: PretrainSettings) -> GeneVocabulary:
+    """Choose the genes that the model will know: those that enough cells express.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    rows = np.flatnonzero(corpus.gene_count() >= settings.genes_in_cells)
+    if len(rows) == 0:
+        raise InputError(
+            f"No gene of the corpus {settings.corpus} is expressed in {settings.genes_in_cells} cells; lower "
+            "genes_in_cells."
+        )
+    return GeneVocabulary.from_table(GeneTable.bundled(), rows, corpus.gene_scale())
+
+
+def optimiser_of(model: CellTextModel, settings: PretrainSettings) -> torch.optim.Optimizer:
+    """AdamW over the cell side from the start, and over the adapted text layer, which has no gradient in stage 1."""
+    schedule = settings.schedule
+    text = model.text_encoder.adapted()
+    for parameter in text:
+        parameter.requires_grad_()
+    adapted = {id(parameter) for parameter in text}
+    cell = [each for each in model.parameters() if each.requires_grad and id(each) not in adapted]
+    groups = [{"params": cell, "full_rate": schedule.learning_rate}]
+    if text:
+        groups.append({"params": text, "full_rate": schedule.text_learning_rate or schedule.learning_rate})
+    return torch.optim.AdamW(groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+
+
+def first_step(settings: PretrainSettings, corpus: Corpus, *, resume: bool) -> int:
+    """Make the run's folder, or find where a former run of the same settings stood; return the first step to take.
+
+    Raises
+    ------
+    InputError
+        If the folder holds a run that is not to be resumed, or the corpus has changed since.
+    SettingsError
+        If the run was begun with other settings; they are named.
+    CheckpointError
+        If there is nothing to resume, or it is damaged.
+    """
+    latest = settings.output / LATEST
+    recover_folder(latest)
+    for draft in settings.output.glob(f".{LATEST}.*"):
+        # Left by a process that was killed while it saved.
+        shutil.rmtree(draft, ignore_errors=True)
+    if not resume:
+        if latest.exists() or (settings.output / MODEL).exists():
+            raise InputError(
+                f"{settings.output} already holds a run. Go on with --resume, or name another output folder."
+            )
+        settings.output.mkdir(parents=True, exist_ok=True)
+        return 0
+    position = load_position(latest)
+    now = settings.model_dump(mode="json")
+    changed = sorted(_differing(now, position.settings) - {"output", "corpus"})
+    if changed:
+        raise SettingsError(
+            f"The run in {settings.output} was begun with other settings ({', '.join(changed)}); resume with the same "
+            "ones, or name another output folder."
+        )
+    if position.corpus != corpus.fingerprint:
+        raise InputError(f"The corpus {settings.corpus} has changed since the run in {settings.output} began.")
+    return position.step
+
+
+def _differing(now: dict[str, Any], before: dict[str, Any]) -> set[str]:
+    """Name the settings that differ, such as ``schedule.learning_rate``."""
+    names: set[str] = set()
+    for key in now.keys() | before.keys():
+        one, other = now.get(key), before.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            names |= {f"{key}.{name}" for name in _differing(one, other)}
+        elif one != other:
+            names.add(key)
+    return names
