@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from okrcell.errors import InputError
 from okrcell.pairs.split import SplitSettings, split
 
 
@@ -107,3 +108,11 @@ def test_a_single_group_is_split_by_cell_and_says_so():
 def test_hardly_any_cells_are_no_trouble(cells, kept):
     found = split(cells_of({("only", ""): cells}))
     assert (len(found.train), len(found.validation)) == (cells - kept, kept)
+
+
+def test_studies_that_are_named_are_held_out_whole_and_a_misspelt_one_is_refused():
+    obs = pd.DataFrame({"study": ["a"] * 50 + ["b"] * 50 + ["c"] * 50, "donor": [""] * 150}, dtype="category")
+    held = split(obs, SplitSettings(studies=("b",), validation=1e-9))
+    assert held.validation.tolist() == list(range(50, 100))
+    with pytest.raises(InputError, match="no study d"):
+        split(obs, SplitSettings(studies=("d",)))

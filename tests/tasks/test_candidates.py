@@ -1,0 +1,63 @@
+"""A candidate is a name, an id or a sentence."""
+
+import numpy as np
+import pytest
+
+from okrcell.errors import InputError
+from okrcell.tasks.candidates import candidate_vectors, candidates, candidates_in
+
+
+class Counting:
+    """Gives each text a vector of its own and counts the calls."""
+
+    name = "counting"
+
+    def __init__(self):
+        self.calls = 0
+
+    def embed_texts(self, texts):
+        self.calls += 1
+        return np.eye(max(len(texts), 1), dtype=np.float32)[: len(texts)]
+
+
+def test_an_id_takes_the_name_of_its_term_and_a_known_name_its_id():
+    by_id, by_name, free = candidates(["CL:0000236", "T cells", "a cell that glows"])
+    assert (by_id.name, by_id.term_id) == ("B cell", "CL:0000236")
+    assert (by_name.name, by_name.term_id) == ("T cells", "CL:0000084")
+    assert (free.name, free.term_id, free.texts) == ("a cell that glows", "", ("a cell that glows",))
+
+
+def test_a_repeated_candidate_counts_once_in_its_first_place():
+    assert [each.name for each in candidates(["B cell", "T cell", "CL:0000236"])] == ["B cell", "T cell"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [([], "no candidates"), (["B cell", " "], "empty"), (["CL:9999999"], "CL:9999999"), ("B cell", "list")],
+)
+def test_what_is_no_candidate_is_refused(words, told):
+    with pytest.raises(InputError, match=told):
+        candidates(words)
+
+
+def test_a_file_holds_one_a_line_and_a_text_splits_at_commas(tmp_path):
+    (tmp_path / "some.txt").write_text("# blood\nB cell\n\n a cell, with a comma \n")
+    assert candidates_in(str(tmp_path / "some.txt")) == ["B cell", "a cell, with a comma"]
+    assert candidates_in("B cell, CL:0000084,") == ["B cell", "CL:0000084"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00binary", b"\n# nothing\n"])
+def test_a_file_without_candidates_is_refused(tmp_path, content):
+    (tmp_path / "bad.txt").write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.txt"):
+        candidates_in(str(tmp_path / "bad.txt"))
+
+
+def test_a_candidate_is_the_direction_of_the_mean_of_its_texts():
+    some = candidates(["a cell that glows", "CL:0000236"])
+    embedder = Counting()
+    vectors = candidate_vectors(some, embedder)
+    texts = len(some[1].texts)
+    assert embedder.calls == 1
+    np.testing.assert_allclose(vectors[0, 0], 1)
+    np.testing.assert_allclose(vectors[1, 1:], np.full(texts, texts**-0.5), rtol=1e-6)

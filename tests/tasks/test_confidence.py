@@ -1,0 +1,69 @@
+"""Confidence is a probability, and a doubtful leaf becomes a sure branch."""
+
+import numpy as np
+import pytest
+
+from okrcell.tasks.candidates import candidates
+from okrcell.tasks.confidence import UNCALIBRATED, answer, probabilities, temperature
+
+T_CELLS_AND_MORE = candidates(
+    [
+        "CD4-positive, alpha-beta T cell",
+        "CD8-positive, alpha-beta T cell",
+        "B cell",
+        "monocyte",
+        "something else entirely",
+    ]
+)
+
+
+def test_probabilities_sum_to_one_and_follow_the_scores():
+    scores = np.array([[0.1, 0.3, 0.2], [0.9, -0.9, 0.0]])
+    found = probabilities(scores, 0.1)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    np.testing.assert_allclose(found[0], np.exp([1, 3, 2]) / np.exp([1, 3, 2]).sum())
+
+
+def test_one_candidate_is_certain_and_an_empty_cell_is_not_answered():
+    np.testing.assert_array_equal(probabilities(np.array([[0.2]]), 0.1), [[1.0]])
+    assert np.isnan(probabilities(np.array([[np.nan, np.nan]]), 0.1)).all()
+
+
+def test_a_clear_answer_is_confident():
+    found = answer(np.array([[0.6, 0.1, 0.1, 0.1, 0.1]]), T_CELLS_AND_MORE)
+    assert (found.best[0], found.status[0], found.broader[0]) == (0, "confident", "")
+    assert found.confidence[0] == pytest.approx(0.6)
+
+
+def test_two_kinds_of_t_cell_in_doubt_are_surely_a_t_cell():
+    found = answer(np.array([[0.4, 0.35, 0.1, 0.1, 0.05]]), T_CELLS_AND_MORE)
+    assert found.status[0] == "broad"
+    # The deepest term that holds both and none of the others.
+    assert found.broader[0] == "CL:0000791"
+    assert found.best[0] == 0
+
+
+def test_a_branch_that_holds_all_candidates_is_no_answer():
+    some = candidates(["CD4-positive, alpha-beta T cell", "CD8-positive, alpha-beta T cell", "gamma-delta T cell"])
+    found = answer(np.array([[0.3, 0.4, 0.3]]), some)
+    assert found.broader[0] != "CL:0000084"
+
+
+def test_doubt_over_unlike_types_is_unknown():
+    some = candidates(["T cell", "B cell", "a cell that glows", "a cell that hums"])
+    found = answer(np.array([[0.24, 0.24, 0.26, 0.26]]), some)
+    assert (found.status[0], found.broader[0]) == ("unknown", "")
+
+
+def test_a_cell_without_expression_is_unknown_with_no_confidence():
+    found = answer(np.array([[np.nan] * 5, [1, 0, 0, 0, 0]]), T_CELLS_AND_MORE)
+    assert found.status.tolist() == ["unknown", "confident"]
+    assert found.confidence.tolist() == [0, 1]
+
+
+def test_fewer_genes_give_a_higher_temperature_between_the_sizes_that_were_fitted():
+    facts = {"calibration": {"temperature_by_genes": {"20000": 0.1, "200": 0.3}}}
+    assert temperature(facts, 20_000) == pytest.approx(0.1)
+    assert temperature(facts, 50) == pytest.approx(0.3)
+    assert temperature(facts, 2_000) == pytest.approx(np.sqrt(0.1 * 0.3))
+    assert temperature({}, 2_000) == UNCALIBRATED
