@@ -2,15 +2,18 @@
 
 Cells like those of a 10x blood sample: real counts when a file is given, such as pbmc3k, repeated to the number asked for.
 
-    python benchmarks/tokenise.py cells.h5ad --cells 10000
+    python benchmarks/tokenise.py [cells.h5ad] --cells 10000
 """
 
 import argparse
 import statistics
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
+from real_cells import blood
 from scipy import sparse
 
 from okrcell.cells.expression import read_expression
@@ -24,13 +27,14 @@ from okrcell.model.embedder import bundled_model
 def main() -> None:
     """Time each tokeniser over some repeats and print cells per second: the median, and the slowest and fastest."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file")
+    parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--cells", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
 
-    expression = read_expression(open_cells(given.file))
-    rows = sparse.vstack(list(expression.blocks())).tocsr()
+    with tempfile.TemporaryDirectory() as folder:
+        expression = read_expression(open_cells(given.file or blood(Path(folder))))
+        rows = sparse.vstack(list(expression.blocks())).tocsr()
     rows = rows[np.arange(given.cells) % rows.shape[0]]
     vocabulary = GeneVocabulary.load(bundled_model() / GENES)
     print(f"{given.cells:,} cells, {rows.nnz / given.cells:.0f} genes each, {torch.get_num_threads()} threads")

@@ -58,8 +58,9 @@ def prepare(
     with _bar("Preparing") as step:
         done = prepare_files(files, output, settings, lambda file, cells, of: step(cells, of, file.name))
     for file in done.files:
-        note = "already there" if file.already else f"{file.kind} in {file.source}, {file.coverage:.1%} of genes known"
-        print(f"{file.study}: {file.cells:,} cells, {note}")
+        print(f"{file.study}: {file.cells:,} cells" + (", already there" if file.already else ""))
+        for finding in file.findings:
+            print(f"  {finding}")
     print(f"Wrote {done.cells:,} cells to {output}, which now has {done.corpus_cells:,}.")
 
 
@@ -160,6 +161,7 @@ def find(
     adata = _opened(cells)
     with _bar("Searching") as step:
         tl.find_cells(adata, _model(model), text, layer=layer, orthologs=orthologs, progress=step)
+    _tell(adata, "find")
     obs = pd.DataFrame(adata.obs)
     scores = obs["okrcell_match"].to_numpy()
     told = [name for name in ("cell_type", "bulk_labels", "tissue", "donor", "okrcell_cell_type") if name in obs]
@@ -222,8 +224,9 @@ def _saved(adata: "AnnData", output: Path, cells: Path) -> None:
 
 
 def _tell(adata: "AnnData", verb: str) -> None:
+    # On stderr, so that what a pipe reads is answers only.
     for finding in adata.uns["okrcell"][verb]["findings"]:
-        print(f"  {finding}")
+        print(f"  {finding}", file=sys.stderr)
 
 
 @contextmanager

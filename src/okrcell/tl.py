@@ -1,5 +1,6 @@
 """Tools in scanpy's grammar: AnnData in, named slots out."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -58,8 +59,8 @@ def embed(
     """
     model = _model(model)
     expression = _expression(adata, layer, orthologs=orthologs)
-    adata.obsm[key_added] = model.embed_cells(expression, progress)
-    _leave_receipt(adata, "embed", model, expression, key_added=key_added)
+    _embedded(adata, model, expression, key_added, progress)
+    _leave_receipt(adata, "embed", model, expression, key_added=key_added, layer=layer or "", orthologs=orthologs)
 
 
 def annotate(
@@ -87,7 +88,8 @@ def annotate(
     ``obs["okrcell_confidence"]`` the probability that it is right, in [0, 1];
     ``obs["okrcell_status"]``: "confident" where that is at least one half, "broad" where only
     ``obs["okrcell_broader_cell_type_ontology_term_id"]`` is more likely than not, else "unknown";
-    ``obsm["okrcell_scores"]`` DataFrame (cell, candidate), cosine similarity; ``uns["okrcell"]["annotate"]`` the receipt.
+    ``obsm["okrcell_scores"]`` DataFrame (cell, candidate; "/" in a name becomes "|"), cosine similarity;
+    ``uns["okrcell"]["annotate"]`` the receipt.
 
     Raises
     ------
@@ -102,13 +104,12 @@ def annotate(
     # Candidates are read first: a slip in one of them should not cost the time of a million cells.
     some = known_candidates(model) if candidates is None else read_candidates(candidates)
     expression = _expression(adata, layer, orthologs=orthologs)
-    cells = model.embed_cells(expression, progress)
-    measured = model.measured(expression)
-    found = zero_shot(cells, some, model, measured)
+    cells = _embedded(adata, model, expression, VECTORS, progress)
+    found = zero_shot(cells, some, model, model.measured(expression))
 
     empty = np.isnan(cells[:, 0])
-    adata.obsm[VECTORS] = cells
-    names = pd.Index(np.array([each.name for each in some], dtype=object))
+    # An h5ad file takes "/" for a folder; the receipt has the names as they were given.
+    names = pd.Index(np.array([each.name.replace("/", "|") for each in some], dtype=object))
     adata.obsm["okrcell_scores"] = pd.DataFrame(found.scores, index=adata.obs_names, columns=names)
     best = found.answer.best
     _column(adata, "cell_type", [each.name for each in some], best, empty, absent="unknown")
@@ -126,6 +127,8 @@ def annotate(
         candidates_named_by="user" if candidates is not None else "the model's own cell types",
         candidate_texts=json.dumps({each.name: each.texts for each in some}, ensure_ascii=False),
         temperature=found.temperature,
+        layer=layer or "",
+        orthologs=orthologs,
     )
 
 
@@ -170,9 +173,11 @@ def find_cells(
     expression = None
     if not _has_vectors_of(adata, model) or layer is not None:
         expression = _expression(adata, layer, orthologs=orthologs)
-        adata.obsm[VECTORS] = model.embed_cells(expression, progress)
+        _embedded(adata, model, expression, VECTORS, progress)
     adata.obs[key_added] = match(np.asarray(adata.obsm[VECTORS]), text, model)
-    _leave_receipt(adata, "find", model, expression, text=text, key_added=key_added)
+    _leave_receipt(
+        adata, "find", model, expression, text=text, key_added=key_added, layer=layer or "", orthologs=orthologs
+    )
 
 
 def _model(model: "Embedder | None") -> "Embedder":
@@ -201,15 +206,27 @@ def _column(
     adata.obs[f"okrcell_{name}"] = pd.Categorical(written)
 
 
+def _embedded(
+    adata: "AnnData", model: "Embedder", expression: "Expression", slot: str, progress: "Progress | None"
+) -> "NDArray[np.float32]":
+    """Write the vectors to ``obsm[slot]``, and beside the receipts, whose they are."""
+    vectors = model.embed_cells(expression, progress)
+    adata.obsm[slot] = vectors
+    receipts = dict(adata.uns.get("okrcell", {}))
+    receipts["vectors"] = {**dict(receipts.get("vectors", {})), slot: model.fingerprint}
+    adata.uns["okrcell"] = receipts
+    return vectors
+
+
 def _has_vectors_of(adata: "AnnData", model: "Embedder") -> bool:
-    receipts = adata.uns.get("okrcell", {})
-    made = [receipts[verb] for verb in ("embed", "annotate", "find") if verb in receipts]
-    return VECTORS in adata.obsm and any(each.get("weights_sha256") == model.fingerprint for each in made)
+    whose = dict(adata.uns.get("okrcell", {})).get("vectors", {}).get(VECTORS, "")
+    return VECTORS in adata.obsm and bool(model.fingerprint) and whose == model.fingerprint
 
 
 def _leave_receipt(
     adata: "AnnData", verb: str, model: "Embedder", expression: "Expression | None", **facts: Any
 ) -> None:
+    facts["findings"] = []
     if expression is not None:
         facts |= {
             "matrix": expression.source,
@@ -219,5 +236,7 @@ def _leave_receipt(
             "model_genes_measured": model.measured(expression),
             "model_genes": len(model.vocabulary),
         }
-    written = receipt(verb, model=model.name, weights_sha256=model.fingerprint, **facts)
+    rows = hashlib.sha256("\n".join([*adata.obs_names, "", *adata.var_names]).encode()).hexdigest()
+    table = {"cells": adata.n_obs, "genes": adata.n_vars, "names_sha256": rows}
+    written = receipt(verb, model=model.name, weights_sha256=model.fingerprint, input=table, **facts)
     adata.uns["okrcell"] = {**adata.uns.get("okrcell", {}), verb: written}

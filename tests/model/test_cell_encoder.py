@@ -113,7 +113,7 @@ def test_a_view_tells_of_the_hidden_genes_and_no_others(model):
 def test_the_temperature_starts_where_it_is_set_and_has_a_floor(model):
     assert float(model.temperature.detach()) == pytest.approx(0.05)
     with torch.no_grad():
-        model.log_heat.fill_(20.0)
+        model.log_sharpness.fill_(20.0)
     assert float(model.temperature.detach()) == pytest.approx(0.01)
 
 

@@ -116,3 +116,16 @@ def test_studies_that_are_named_are_held_out_whole_and_a_misspelt_one_is_refused
     assert held.validation.tolist() == list(range(50, 100))
     with pytest.raises(InputError, match="no study d"):
         split(obs, SplitSettings(studies=("d",)))
+
+
+def test_a_named_study_takes_those_that_overlap_with_it_along_and_never_all():
+    obs = pd.DataFrame({"study": ["a"] * 5 + ["b"] * 5 + ["c"] * 5, "donor": [""] * 15}, dtype="category")
+    held = split(obs, SplitSettings(studies=("a",), overlapping={"a": "one", "b": "one"}, validation=1e-9))
+    assert held.train.tolist() == list(range(10, 15))
+    with pytest.raises(InputError, match="none is left"):
+        split(obs, SplitSettings(studies=("a", "b", "c")))
+
+
+def test_one_cell_is_learned_from_whatever_the_seed():
+    obs = pd.DataFrame({"study": ["a"], "donor": [""]}, dtype="category")
+    assert all(len(split(obs, SplitSettings(seed=seed)).train) == 1 for seed in range(60))

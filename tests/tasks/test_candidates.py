@@ -61,3 +61,20 @@ def test_a_candidate_is_the_direction_of_the_mean_of_its_texts():
     assert embedder.calls == 1
     np.testing.assert_allclose(vectors[0, 0], 1)
     np.testing.assert_allclose(vectors[1, 1:], np.full(texts, texts**-0.5), rtol=1e-6)
+
+
+def test_a_name_that_holds_a_comma_is_put_together_again():
+    assert candidates_in("B cell,CD4-positive, alpha-beta T cell,my own type") == [
+        "B cell",
+        "CD4-positive, alpha-beta T cell",
+        "my own type",
+    ]
+
+
+def test_a_long_list_is_no_file():
+    words = [f"a type of cell that is called number {number}" for number in range(200)]
+    assert candidates_in(",".join(words)) == words
+
+
+def test_two_names_of_one_type_are_one_candidate():
+    assert [each.name for each in candidates(["B cells", "B lymphocyte", "CL:0000236"])] == ["B cells"]

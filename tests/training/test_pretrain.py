@@ -42,7 +42,7 @@ def test_the_losses_fall_and_the_model_folder_is_whole(run_settings, blood):
         assert np.mean([line[part] for line in steps[-10:]]) < np.mean([line[part] for line in steps[:10]])
     # Nothing drowns the rest at the start: all parts are of the order of what they are to become.
     assert max(steps[0]["gene"], steps[0]["cell"]) < 2
-    assert [line["step"] for line in lines if "validation_total" in line] == [39, 79]
+    assert [line["step"] for line in lines if "validation_total" in line] == [39, 80]
     assert trained.validation["validation_total"] < steps[0]["total"]
     facts = load_checkpoint(trained.model).facts
     assert facts["seen"]["studies"] == ["first", "second"]

@@ -45,7 +45,7 @@ class GeneVocabulary:
     def save(self, path: Path) -> None:
         """Write a tab-separated table: ensembl_id, symbol, scale."""
         frame = pd.DataFrame({"ensembl_id": self.ensembl_id, "symbol": self.symbol, "scale": self.scale})
-        frame.to_csv(path, sep="\t", index=False, float_format="%.6g")
+        frame.to_csv(path, sep="\t", index=False, float_format="%.9g")
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -17,12 +17,15 @@ from okrcell.model.text_encoder import TextEncoder, TextEncoderSettings
 from okrcell.settings import Settings
 from okrcell.texts.tokenise import TextTokens
 
-HOTTEST = 0.01
+COLDEST = 0.01
 """The temperature never falls below (method 7.2, `improved`)."""
 
 
 class ModelSettings(Settings):
-    """The shape of the model; the defaults are the paper's where it gives them."""
+    """The shape of the model.
+
+    The cell side's defaults are the paper's where it gives them; `configs/paper.yaml` is the paper's whole setting.
+    """
 
     tokeniser: TokeniserSettings = TokeniserSettings()
     cell_encoder: CellEncoderSettings = CellEncoderSettings()
@@ -33,7 +36,7 @@ class ModelSettings(Settings):
     """The paper has none; a linear one gives frozen text vectors room to separate types (ours, `improved`)."""
     dim: Annotated[int, Field(ge=2)] | None = None
     """Length of the common vectors; by default the text encoder's width (paper: 768)."""
-    temperature: Annotated[float, Field(gt=0)] = 0.05
+    temperature: Annotated[float, Field(ge=COLDEST)] = 0.05
     """tau, or where it starts if it is learned (our reconstruction, as in CRCL)."""
     learn_temperature: bool = True
 
@@ -45,7 +48,7 @@ class CellView:
     vector: Float[Tensor, "cell dim"]
     """Unit length: c_i of method E4."""
     by_gene: Float[Tensor, "cell hidden"]
-    """Predicted value classes of the hidden genes, from their own states (GEP)."""
+    """Predicted value classes of the hidden genes, as shares of all classes, from their own states (GEP)."""
     by_cell: Float[Tensor, "cell hidden"]
     """The same from the cell's vector alone (GEPC)."""
     value: Int[Tensor, "cell hidden"]
@@ -74,12 +77,12 @@ class CellTextModel(nn.Module):
         linear = settings.text_projector == "linear"
         self.text_projector: nn.Module = nn.Linear(text_width, self.dim) if linear else nn.Identity()
         heat = -torch.tensor(settings.temperature).log()
-        self.log_heat = nn.Parameter(heat, requires_grad=settings.learn_temperature)
+        self.log_sharpness = nn.Parameter(heat, requires_grad=settings.learn_temperature)
 
     @property
     def temperature(self) -> Tensor:
         """tau: what similarities are divided by."""
-        return self.log_heat.neg().exp().clamp_min(HOTTEST)
+        return self.log_sharpness.neg().exp().clamp_min(COLDEST)
 
     def embed_cells(self, cells: CellTokens) -> Float[Tensor, "cell dim"]:
         """Return c_i, of unit length, with all genes known."""

@@ -21,6 +21,15 @@ from okrcell.settings import parse_settings
 FORMAT = 1
 MODEL, WEIGHTS, GENES, CARD = "model.json", "weights.safetensors", "genes.tsv", "README.md"
 TEXT_PREFIX = "text_encoder."
+KINDS: dict[str, type] = {
+    "settings": dict,
+    "seen": dict,
+    "calibration": dict,
+    "weights_sha256": str,
+    "genes_sha256": str,
+    "text_encoder_sha256": str,
+}
+"""What parts of ``model.json`` must be, so that a damaged or hostile one is refused at the door."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half
             **checkpoint.facts,
             "text_encoder_sha256": _encoder_fingerprint(model.settings.text_encoder.name),
             "weights_sha256": fingerprint(draft / WEIGHTS),
+            "genes_sha256": fingerprint(draft / GENES),
         }
         (draft / MODEL).write_text(json.dumps(description, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -80,6 +90,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     except (KeyError, SettingsError) as error:
         raise CheckpointError(f"{path / MODEL} does not describe a model of this version: {error}") from None
     vocabulary = GeneVocabulary.load(path / GENES)
+    if fingerprint(path / GENES) != description["genes_sha256"]:
+        raise CheckpointError(
+            f"{path / GENES} is not the gene list that the model was saved with. Fetch the model again."
+        )
     weights = _weights(path / WEIGHTS, description.get("weights_sha256"))
     seen = _encoder_fingerprint(settings.text_encoder.name)
     expected = description.get("text_encoder_sha256")
@@ -114,10 +128,15 @@ def _described(path: Path) -> dict[str, Any]:
         description = json.loads((path / MODEL).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path} is no model folder: it has no {MODEL}.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path / MODEL} is damaged: {error}.") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:  # pyright: ignore[reportUnknownMemberType]
         raise CheckpointError(f"{path / MODEL} is not of format {FORMAT}, the one this version of okrcell reads.")
+    wrong = [name for name, kind in KINDS.items() if not isinstance(description.get(name, kind()), kind)]
+    if wrong or "genes_sha256" not in description:
+        raise CheckpointError(
+            f"{path / MODEL} is damaged: {(wrong or ['genes_sha256'])[0]} is missing or of another kind."
+        )
     return cast(dict[str, Any], description)
 
 

@@ -26,12 +26,12 @@ class ExpressionDecoder(nn.Module):
         nn.init.normal_(self.cell.weight, std=SMALL)
 
     def by_gene(self, states: Float[Tensor, "cell token width"]) -> Float[Tensor, "cell token"]:
-        """GEP: the value class (as a number) that each token's state speaks of."""
+        """GEP: the value class (as a share of all classes) that each token's state speaks of."""
         return self.from_state(states).squeeze(-1)
 
     def by_cell(
         self, gene: Int[Tensor, "cell token"], cell: Float[Tensor, "cell width"], embedding: nn.Embedding
     ) -> Float[Tensor, "cell token"]:
-        """GEPC: the value class (as a number) that the cell's vector alone says of each gene."""
+        """GEPC: the value class (as a share of all classes) that the cell's vector alone says of each gene."""
         asked = self.query(embedding(gene)).sigmoid()
         return (asked @ self.cell(cell)[..., None]).squeeze(-1) / math.sqrt(asked.shape[-1])

@@ -70,17 +70,21 @@ def split(obs: pd.DataFrame, settings: SplitSettings | None = None) -> Split:
     if absent:
         raise InputError(f"The corpus has no study {', '.join(absent)}, which the settings keep for validation.")
     code, names = _groups(obs, settings.overlapping)
-    if len(names) < 2:
+    if len(names) < 2 and not settings.studies:
         return _by_cell(len(obs), settings)
     share = np.bincount(code, minlength=len(names)) / len(obs)
     draw = np.array([_draw(name, settings.seed) for name in names])
     allowed = share <= settings.largest
-    named = np.array([name.split(" | ")[0] in settings.studies for name in names])
+    # A group that overlaps with a named study is kept back with it.
+    of_named = obs["study"].astype(str).isin(settings.studies).to_numpy()
+    named = np.bincount(code, weights=of_named, minlength=len(names)) > 0
+    if named.all():
+        raise InputError("The settings keep every study for validation (split.studies), so none is left to learn from.")
     chosen = named | (allowed & (draw < settings.validation))
     if not chosen.any():
         chosen[np.argmin(np.where(allowed, draw, np.inf)) if allowed.any() else np.argmin(share)] = True
     elif chosen.all():
-        chosen[np.argmax(draw)] = False
+        chosen[np.argmax(np.where(named, -1.0, draw))] = False
     kept = chosen[code]
     groups = tuple(sorted(np.asarray(names)[chosen].tolist()))
     note = (
@@ -119,6 +123,8 @@ def _by_cell(cells: int, settings: SplitSettings) -> Split:
     kept = draw < settings.validation
     if not kept.any() and cells > 1:
         kept[np.argmin(draw)] = True
+    if kept.all() and cells > 0:
+        kept[np.argmax(draw)] = False
     note = (
         "The corpus is of a single study and donor, so validation cells are of the same donor as training cells: "
         "scores on them are too good."

@@ -24,14 +24,14 @@ class StreamSettings(Settings):
     balance: Annotated[float, Field(ge=0, le=1)] = 0.0
     """0: every cell equally often. 1: every kind of cell of every study equally often; between, the power of the kind's
     size (method 11.8 proposes 0.5)."""
-    mask: tuple[float, ...] = (0.25, 0.5, 0.75)
+    mask: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)] = (0.25, 0.5, 0.75)
     """Shares of genes hidden for the generative losses; one is drawn per step [paper]. (0,) switches hiding off."""
     most_hidden: Annotated[int, Field(ge=1)] | None = None
     """Never hide more genes of a cell than so many (ours: predicting a few costs less)."""
     fewest_genes: Annotated[float, Field(gt=0, le=1)] = 1.0
     """The least share of its genes that a cell is shown with, as if a smaller panel had been measured; 1 switches this
     off (ours). The share is drawn per cell, half of the cells keep all."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,16 @@ class PairStream:
         rows = everyone[rank::world]
         return self._made(rows, float(share), np.random.default_rng([self.settings.seed, step, 2, rank]))
 
-    def in_order(self) -> Iterator[PairBatch]:
-        """Go through all rows once, in their order: for validation. Choices are the same at every call."""
+    def in_order(self, most: int | None = None) -> Iterator[PairBatch]:
+        """Go through the rows once, in their order: for validation. Choices are the same at every call.
+
+        With ``most``, so many batches at most, of rows at even distances.
+        """
         size = self.settings.batch_size
-        for number, start in enumerate(range(0, len(self._rows), size)):
+        rows = self._rows[:: 1 if most is None else max(1, -(-len(self._rows) // (most * size)))]
+        for number, start in enumerate(range(0, len(rows), size)):
             rng = np.random.default_rng([self.settings.seed, number, 3])
-            yield self._made(self._rows[start : start + size], float(np.median(self.settings.mask)), rng)
+            yield self._made(rows[start : start + size], float(np.median(self.settings.mask)), rng)
 
     def _drawn(self, step: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
         if self._chance is not None:

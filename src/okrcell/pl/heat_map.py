@@ -23,7 +23,7 @@ ROOM_FOR_COUNTS = 14
 def confusion(
     adata: "AnnData",
     *,
-    truth: str,
+    truth: str = "cell_type",
     answer: str = "okrcell_cell_type",
     expected: Mapping[str, str] | None = None,
     title: str | None = None,

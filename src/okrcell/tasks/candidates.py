@@ -29,7 +29,7 @@ class Candidate:
 
 
 def candidates(words: Sequence[str]) -> list[Candidate]:
-    """Read what the user wrote: names, Cell Ontology ids or free text; repeated ones once, in their order.
+    """Read what the user wrote: names, Cell Ontology ids or free text; what means the same once, in their order.
 
     Raises
     ------
@@ -41,7 +41,8 @@ def candidates(words: Sequence[str]) -> list[Candidate]:
     read: dict[str, Candidate] = {}
     for word in words:
         candidate = _read(str(word))
-        read.setdefault(candidate.name, candidate)
+        # Two names of one type would share its probability, and neither would seem likely.
+        read.setdefault(candidate.term_id or candidate.name, candidate)
     if not read:
         raise InputError("There are no candidates. Give at least one name, Cell Ontology id or sentence.")
     return list(read.values())
@@ -56,20 +57,41 @@ def candidates_in(source: str) -> list[str]:
         If the file holds no text or no candidate.
     """
     path = Path(source)
-    if len(source) < 4096 and path.is_file():
+    if _is_file(path):
         if path.stat().st_size > LONGEST_FILE:
             raise InputError(f"{source} has {path.stat().st_size:,} bytes: that is no list of candidates.")
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError:
             raise InputError(f"{source} is no text file; write one candidate a line, UTF-8.") from None
+        except OSError as error:
+            raise InputError(f"{source} cannot be read: {error.strerror}.") from None
         words = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         if not words:
             raise InputError(f"{source} holds no candidate; write one name, Cell Ontology id or sentence a line.")
         return words
     if path.suffix in {".txt", ".tsv", ".csv", ".list"} and "," not in source:
         raise InputError(f"There is no candidates file {source}.")
-    return [word.strip() for word in source.split(",") if word.strip()]
+    return _rejoined([word.strip() for word in source.split(",") if word.strip()])
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # A long list of names is too long for a file's name.
+        return False
+
+
+def _rejoined(words: list[str]) -> list[str]:
+    """Put names together again that hold a comma, such as "CD4-positive, alpha-beta T cell"."""
+    known = ontology(CELL_ONTOLOGY).find
+    joined: list[str] = []
+    while words:
+        size = next((size for size in (4, 3, 2) if size <= len(words) and known(", ".join(words[:size]))), 1)
+        joined.append(", ".join(words[:size]))
+        words = words[size:]
+    return joined
 
 
 def known_candidates(embedder: Embedder) -> list[Candidate]:

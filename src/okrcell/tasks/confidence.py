@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from okrcell.errors import CheckpointError
 from okrcell.knowledge.ontology import ontology
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate
 
@@ -40,16 +41,19 @@ def temperature(facts: Mapping[str, Any], genes: int) -> float:
     fitted = facts.get("calibration", {}).get("temperature_by_genes")
     if not fitted:
         return UNCALIBRATED
-    sizes, values = zip(*sorted((int(size), float(value)) for size, value in fitted.items()), strict=True)
+    try:
+        sizes, values = zip(*sorted((int(size), float(value)) for size, value in fitted.items()), strict=True)
+    except (AttributeError, TypeError, ValueError):
+        raise CheckpointError("The model's calibration is damaged; fetch the model again.") from None
     return float(np.exp(np.interp(np.log(max(genes, 1)), np.log(sizes), np.log(values))))
 
 
-def probabilities(scores: Float[np.ndarray, "cell candidate"], heat: float) -> Float[np.ndarray, "cell candidate"]:
-    """Softmax of similarities at temperature ``heat``; rows sum to 1, or are NaN for a cell without expression.
+def probabilities(scores: Float[np.ndarray, "cell candidate"], divisor: float) -> Float[np.ndarray, "cell candidate"]:
+    """Softmax of similarities divided by ``divisor``; rows sum to 1, or are NaN for a cell without expression.
 
     With one candidate there is nothing to compare with and the probability is 1.
     """
-    raised = (scores - scores.max(axis=1, keepdims=True)) / heat
+    raised = (scores - scores.max(axis=1, keepdims=True)) / divisor
     weight = np.exp(raised)
     return weight / weight.sum(axis=1, keepdims=True)
 
@@ -76,6 +80,16 @@ def answer(probability: Float[np.ndarray, "cell candidate"], some: Sequence[Cand
         broader[doubtful[found]] = np.array(terms, dtype=object)[deepest[found]]
         status[doubtful[found]] = "broad"
     return Answer(best, confidence, status, broader)
+
+
+def joined(parts: Sequence[Answer]) -> Answer:
+    """Put the answers of blocks of cells in a row."""
+    return Answer(
+        np.concatenate([part.best for part in parts]),
+        np.concatenate([part.confidence for part in parts]),
+        np.concatenate([part.status for part in parts]),
+        np.concatenate([part.broader for part in parts]),
+    )
 
 
 def _lineages(some: Sequence[Candidate]) -> tuple[list[str], NDArray[np.bool_]]:

@@ -8,7 +8,9 @@ from jaxtyping import Float
 
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.candidates import Candidate, candidate_vectors
-from okrcell.tasks.confidence import Answer, answer, probabilities, temperature
+from okrcell.tasks.confidence import Answer, answer, joined, probabilities, temperature
+
+CELLS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,13 @@ def zero_shot(
     genes
         Number of the model's genes that the file measured; with fewer, confidence is lower.
     """
-    scores = cells @ candidate_vectors(some, embedder).T
-    heat = temperature(embedder.facts, genes)
-    return ZeroShot(tuple(some), scores, answer(probabilities(scores, heat), some), heat)
+    vectors = candidate_vectors(some, embedder)
+    divisor = temperature(embedder.facts, genes)
+    scores = np.empty((len(cells), len(some)), dtype=np.float32)
+    parts: list[Answer] = []
+    # In blocks, so that a million cells take the memory of their scores and no more.
+    for start in range(0, max(len(cells), 1), CELLS_AT_ONCE):
+        block = slice(start, start + CELLS_AT_ONCE)
+        scores[block] = cells[block] @ vectors.T
+        parts.append(answer(probabilities(scores[block], divisor), some))
+    return ZeroShot(tuple(some), scores, joined(parts), divisor)

@@ -12,11 +12,12 @@ from scipy import sparse
 from scipy.optimize import minimize_scalar
 
 from okrcell.cells.tokenise import CellTokeniser
+from okrcell.errors import InputError
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.pairs.pair import Pairs
 from okrcell.texts.describe import label_texts
 
-PANELS = (200, 500, 2000, 8000)
+PANELS = (50, 200, 500, 2000, 8000)
 """Numbers of genes that a smaller assay might measure."""
 CELLS_OF_A_STUDY = 400
 """So many at most, that no study speaks for all."""
@@ -106,10 +107,18 @@ def _similarities(
     tokens = tokeniser.tokenise(rows)
     cells = model.embed_cells(tokens)
     texts = [
-        model.embed_texts(model.text_encoder.tokeniser.tokenise(label_texts(name))).mean(dim=0) for name in study.names
+        model.embed_texts(model.text_encoder.tokeniser.tokenise(_texts_of(name))).mean(dim=0) for name in study.names
     ]
     candidates = torch.nn.functional.normalize(torch.stack(texts), dim=-1)
     return (cells @ candidates.T).numpy()
+
+
+def _texts_of(name: str) -> tuple[str, ...]:
+    try:
+        return label_texts(name)
+    except InputError:
+        # An author's word that has the form of an id.
+        return (name,)
 
 
 def _best_temperature(scored: list[tuple[Float[np.ndarray, "cell candidate"], NDArray[np.intp]]]) -> float:

@@ -125,7 +125,7 @@ def pretrain(settings: PretrainSettings, *, resume: bool = False, progress: Prog
 
     validation = validated(learner, check, fabric, schedule.stage(schedule.total - 1))
     if log is not None:
-        log.write(schedule.total - 1, **validation)
+        log.write(schedule.total, **validation)
         log.close()
         facts = run_facts(settings, pairs, sides, schedule.total, validation)
         if settings.objective.alignment != "none":

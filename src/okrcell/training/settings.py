@@ -15,10 +15,10 @@ from okrcell.settings import Settings
 class ScheduleSettings(Settings):
     """How long, how fast, and what is frozen when (method 6)."""
 
-    epochs: tuple[float, float] = (3, 3)
+    epochs: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (3, 3)
     """Passes over the training cells in stage 1 (text encoder frozen) and stage 2 (its adapted layer trained too). The
     paper: 6 in all; the split is our reconstruction."""
-    steps: tuple[int, int] | None = None
+    steps: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
     """Steps of the two stages, in place of ``epochs``."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     """[paper]"""
@@ -41,8 +41,8 @@ class ComputeSettings(Settings):
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     nodes: Annotated[int, Field(ge=1)] = 1
-    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    strategy: Literal["auto", "ddp"] = "auto"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     threads: Annotated[int, Field(ge=1)] | None = None
     """Processor threads; by default all cores."""
 
@@ -58,8 +58,8 @@ class PretrainSettings(Settings):
     """Name of the model, for its card."""
     preset: str = "improved"
     """Which preset of the method the choices follow; told in the card."""
-    seed: int = 0
-    """One seed, same numbers."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the starting weights and dropout. `stream.seed` and `split.seed` are apart, so that one can be changed alone."""
     model: ModelSettings = ModelSettings()
     stream: StreamSettings = StreamSettings()
     split: SplitSettings = SplitSettings()

@@ -27,6 +27,13 @@ def launched(settings: PretrainSettings) -> Fabric:
     compute = settings.compute
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
+    if (compute.accelerator == "cuda" and not torch.cuda.is_available()) or (
+        compute.accelerator == "mps" and not torch.backends.mps.is_available()
+    ):
+        raise SettingsError(
+            f"compute.accelerator is {compute.accelerator}, but this machine has none. Set it to auto or cpu, with "
+            "devices and nodes to fit."
+        )
     fabric = Fabric(
         accelerator=compute.accelerator,
         devices=compute.devices,
@@ -120,7 +127,12 @@ def first_step(settings: PretrainSettings, corpus: Corpus, *, resume: bool) -> i
             raise InputError(
                 f"{settings.output} already holds a run. Go on with --resume, or name another output folder."
             )
-        settings.output.mkdir(parents=True, exist_ok=True)
+        try:
+            settings.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"Cannot make the run's folder {settings.output}: {error.strerror}.") from None
+        if (settings.output / LOG).exists():
+            raise InputError(f"{settings.output} holds a {LOG} but no run to resume; name another output folder.")
         return 0
     position = load_position(latest)
     now = settings.model_dump(mode="json")

@@ -65,7 +65,7 @@ class TextBank:
 
     @property
     def _device(self) -> torch.device:
-        return self._model.log_heat.device
+        return self._model.log_sharpness.device
 
     def _tokens(self, places: Sequence[int]) -> TextTokens:
         tokens = self._model.text_encoder.tokeniser.tokenise([self._texts[place] for place in places])

@@ -1,0 +1,23 @@
+"""Which cells to measure on: the user's, a folder of data sets, or those that come with scanpy."""
+
+import os
+from pathlib import Path
+
+
+def data_folder() -> Path | None:
+    """Return the folder of data sets: ``OKRCELL_DATA``, or ``../shared/data`` beside the repository, if there is one."""
+    named = os.environ.get("OKRCELL_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+def blood(folder: Path) -> Path:
+    """Return a file of blood cells; without data sets, scanpy's 700 cells are written to ``folder``."""
+    data = data_folder()
+    if data is not None:
+        return data / "evaluate" / "pbmc3k.h5ad"
+    import scanpy as sc
+
+    path = folder / "pbmc68k_reduced.h5ad"
+    sc.datasets.pbmc68k_reduced().raw.to_adata().write_h5ad(path)
+    return path
