@@ -17,7 +17,7 @@ from okrcell.settings import Settings
 
 TARGET_SUM = 10_000.0
 """Counts a cell is scaled to before genes are compared with their mean in the corpus."""
-ROWS_AT_ONCE = 1024
+ROWS_AT_ONCE = 512
 
 
 class TokeniserSettings(Settings):
@@ -88,42 +88,47 @@ class BinTokeniser:
             For learning only: uniform numbers in [0, 1), one for each stored value of ``rows``; the genes with the
             lowest numbers are the sample ("sampled anew in each iteration", method 3.1).
         """
-        parts = [
-            self._tokenise(rows[start : start + ROWS_AT_ONCE], _slice_of(keep, rows.indptr, start))
-            for start in range(0, len(rows.indptr) - 1, ROWS_AT_ONCE)
-        ]
+        cells = len(rows.indptr) - 1
+        draw = None if keep is None else sparse.csr_matrix((keep, rows.indices, rows.indptr), shape=rows.shape)
+        # Cells of like size go together, because each is padded to the largest of its company.
+        by_size = np.argsort(-np.diff(rows.indptr), kind="stable")
+        companies = [by_size[start : start + ROWS_AT_ONCE] for start in range(0, cells, ROWS_AT_ONCE)]
+        parts = [self._tokenise(rows[some], None if draw is None else draw[some].data) for some in companies]
         width = max((part.gene.shape[1] for part in parts), default=1)
-        return CellTokens(
-            torch.cat([_widen(part.gene, width) for part in parts]) if parts else torch.zeros(0, 1, dtype=torch.long),
-            torch.cat([_widen(part.value, width) for part in parts]) if parts else torch.zeros(0, 1, dtype=torch.long),
-        )
+        gene, value = torch.zeros(cells, width, dtype=torch.long), torch.zeros(cells, width, dtype=torch.long)
+        for some, part in zip(companies, parts, strict=True):
+            gene[some, : part.gene.shape[1]] = part.gene
+            value[some, : part.gene.shape[1]] = part.value
+        return CellTokens(gene, value)
 
     def _tokenise(self, rows: sparse.csr_matrix, keep: NDArray[np.float32] | None) -> CellTokens:
         settings = self.settings
         gene, expression, lottery = self._padded(rows, keep)
-        relative = self._relative(gene, expression, rows)
         by_rank = settings.kind == "rank"
-        measured = relative if by_rank or settings.value == "relative" else expression
-        value = _quantile_bins(measured, gene != PADDING, settings.bins)
+        relative = expression
+        if by_rank or "relative" in (settings.value, settings.select):
+            relative = self._relative(gene, expression, rows)
+        value = _quantile_bins(
+            expression if settings.value == "expression" else relative, gene != PADDING, settings.bins
+        )
         if by_rank:
-            order = relative
-        elif lottery is not None:
-            order = lottery
-        elif settings.select == "relative":
-            order = relative
-        elif settings.select == "highest":
-            order = expression
-        else:
-            order = _hashed(gene, value * (gene != PADDING))
-        order = order.masked_fill(gene == PADDING, -torch.inf)
-        chosen = order.sort(dim=1, descending=True, stable=True).indices[:, : settings.limit]
-        gene, value = gene.gather(1, chosen), value.gather(1, chosen)
-        if by_rank:
+            chosen = _highest(relative, gene, settings.limit)
+            gene = gene.gather(1, chosen)
             place = torch.arange(gene.shape[1]).expand_as(gene)
             value = settings.bins - 1 - place * (settings.bins - 1) // settings.limit
-        width = max(int((gene != PADDING).sum(1).max()) if len(gene) else 0, 1)
-        gene = gene[:, :width]
-        return CellTokens(gene, value[:, :width] * (gene != PADDING))
+            return _trimmed(gene, value)
+        # Whether a cell's genes are chosen among depends on the cell alone, and so does the order they come in.
+        large = (gene != PADDING).sum(dim=1) > settings.limit
+        places = torch.arange(min(gene.shape[1], settings.limit)).repeat(len(gene), 1)
+        if bool(large.any()):
+            if lottery is not None:
+                order = lottery[large]
+            elif settings.select == "hashed":
+                order = _hashed(gene[large], value[large] * (gene[large] != PADDING))
+            else:
+                order = (relative if settings.select == "relative" else expression)[large]
+            places[large] = _highest(order, gene[large], settings.limit)
+        return _trimmed(gene.gather(1, places), value.gather(1, places))
 
     def _padded(
         self, rows: sparse.csr_matrix, keep: NDArray[np.float32] | None
@@ -157,13 +162,31 @@ def _quantile_bins(value: Float[Tensor, "cell gene"], present: Tensor, bins: int
 
     Any monotone change of scale (log, counts per million) leaves the classes as they are.
     """
-    ranked = value.masked_fill(~present, torch.inf)
-    ordered = ranked.sort(dim=1).values
-    below = torch.searchsorted(ordered, ranked)
-    upto = torch.searchsorted(ordered, ranked, right=True)
+    ordered, origin = value.masked_fill(~present, torch.inf).sort(dim=1)
+    place = torch.arange(value.shape[1])
+    starts = torch.ones_like(present)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    first = torch.where(starts, place, 0).cummax(dim=1).values
+    ends = starts.roll(-1, dims=1)
+    ends[:, -1] = True
+    last = torch.where(ends, place, value.shape[1]).flip(1).cummin(dim=1).values.flip(1)
     # In whole numbers, because a rounded share would put a value that lies on a bin's edge on either side of it.
     twice = 2 * present.sum(1, keepdim=True).clamp_min(1)
-    return (1 + (below + upto - 1) * (bins - 1) // twice).clamp(max=bins - 1)
+    classes = (1 + (first + last) * (bins - 1) // twice).clamp(max=bins - 1)
+    return torch.empty_like(classes).scatter_(1, origin, classes)
+
+
+def _highest(order: Tensor, gene: Int[Tensor, "cell gene"], limit: int) -> Int[Tensor, "cell token"]:
+    """Places of the ``limit`` genes that are highest in ``order``, the highest first; padding last."""
+    order = order.masked_fill(gene == PADDING, -torch.inf)
+    return order.sort(dim=1, descending=True, stable=True).indices[:, :limit]
+
+
+def _trimmed(gene: Int[Tensor, "cell token"], value: Int[Tensor, "cell token"]) -> CellTokens:
+    """Leave out columns in which there is only padding."""
+    width = max(int((gene != PADDING).sum(dim=1).max()) if len(gene) else 0, 1)
+    gene = gene[:, :width]
+    return CellTokens(gene, value[:, :width] * (gene != PADDING))
 
 
 def _hashed(gene: Int[Tensor, "cell gene"], value: Int[Tensor, "cell gene"]) -> Float[Tensor, "cell gene"]:
@@ -182,14 +205,3 @@ def _mixed(number: NDArray[np.uint64]) -> NDArray[np.uint64]:
     number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return number ^ (number >> np.uint64(31))
-
-
-def _slice_of(keep: NDArray[np.float32] | None, starts: NDArray[np.integer], row: int) -> NDArray[np.float32] | None:
-    if keep is None:
-        return None
-    last = min(row + ROWS_AT_ONCE, len(starts) - 1)
-    return keep[starts[row] : starts[last]]
-
-
-def _widen(tokens: Tensor, width: int) -> Tensor:
-    return torch.nn.functional.pad(tokens, (0, width - tokens.shape[1]))
