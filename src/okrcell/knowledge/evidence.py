@@ -16,7 +16,7 @@ class Evidence:
     source: str
     """Who says so: "Cell Ontology", "metadata", a journal."""
     record: str
-    """Where it stands in the source: "CL:0000624", "obs['tissue']", a PubMed id."""
+    """Where it stands in the source: "CL:0000624", "profile.tissue", a PubMed id."""
     snapshot: str
     """The version of the source that was read; empty for the user's own metadata."""
     licence: str

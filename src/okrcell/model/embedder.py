@@ -57,7 +57,7 @@ class Embedder:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Open a model folder, or a folder of a hub id.
+        """Open a model folder.
 
         Raises
         ------

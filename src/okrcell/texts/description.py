@@ -34,7 +34,7 @@ class Writer(Protocol):
     """
 
     name: str
-    """The key of the writer in `okrcell.texts.writers.WRITERS`, told in receipts."""
+    """The key of the writer in `okrcell.texts.writers.WRITERS`."""
 
     def write(self, profile: CellProfile, evidence: Sequence[Evidence]) -> Description:
         """Describe the profile; ``evidence`` is what the sources know of its terms, in the order of the sources."""

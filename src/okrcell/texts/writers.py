@@ -130,8 +130,9 @@ def _where(profile: CellProfile) -> str:
     return f"{place} of a donor with {profile.disease}" if profile.disease else place
 
 
-def _stated(column: str, text: str) -> Evidence:
-    return Evidence(text, "metadata", f"obs['{column}']", "", "", "metadata")
+def _stated(fact: str, text: str) -> Evidence:
+    # The profile, not a column of obs: a stage may have been read from a tissue's name, a word put in standard terms.
+    return Evidence(text, "metadata", f"profile.{fact}", "", "", "metadata")
 
 
 def _root(name: str) -> str:

@@ -9,7 +9,7 @@ from okrcell.cells.tokenise import CellTokens
 from okrcell.pairs.stream import PairBatch, PairStream
 
 MOST_BATCHES = 20
-"""Enough to see a trend; all validation cells of a large corpus would cost more than the steps between two looks."""
+"""Enough to see a trend: all validation cells of a large corpus would cost more than the steps between two looks."""
 
 
 def figures(loss: Loss) -> dict[str, float]:
