@@ -92,13 +92,14 @@ def vocabulary_of(corpus: Corpus, settings: PretrainSettings) -> GeneVocabulary:
 
 
 def optimiser_of(model: CellTextModel, settings: PretrainSettings) -> torch.optim.Optimizer:
-    """AdamW over the cell side from the start, and over the adapted text layer, which has no gradient in stage 1."""
+    """AdamW over the cell side and the language side; the adapted text layer has no gradient in stage 1."""
     schedule = settings.schedule
-    text = model.text_encoder.adapted()
-    for parameter in text:
+    adapted = model.text_encoder.adapted()
+    for parameter in adapted:
         parameter.requires_grad_()
-    adapted = {id(parameter) for parameter in text}
-    cell = [each for each in model.parameters() if each.requires_grad and id(each) not in adapted]
+    text = [*model.text_projector.parameters(), *adapted]
+    of_text = {id(parameter) for parameter in text}
+    cell = [each for each in model.parameters() if each.requires_grad and id(each) not in of_text]
     groups = [{"params": cell, "full_rate": schedule.learning_rate}]
     if text:
         groups.append({"params": text, "full_rate": schedule.text_learning_rate or schedule.learning_rate})
