@@ -23,9 +23,7 @@ class ScheduleSettings(Settings):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     """[paper]"""
     text_learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """For the language side, text projector and adapted layer; the same as the others by default. What is learned there
-    from the texts of a small corpus is soon learned by heart: a slow language side keeps sentences that were never seen in
-    their place (docs/results/first-model.md)."""
+    """For the language side, text projector and adapted layer; the same as the others by default."""
     decay: Literal["epoch", "cosine"] = "epoch"
     """epoch: times 0.9 after each (how we read the paper's "weight decay of 0.9 after each epoch"). cosine: down to a
     hundredth by the end."""
