@@ -18,8 +18,10 @@ donors are in `model.json`, under `seen`: compare them with your data before you
 
 ## How
 
-{steps:,} steps of {batch} pairs, seed {seed}; {alignment} with {partners} partners, GEP {gene:g}, GEPC {cell:g}. Cell
-encoder: {encoder}. Text encoder: {text}, of which only the layer named `{adapt}` was trained. Validation: {note}
+{steps:,} steps of {batch} pairs, seed {seed}; {alignment} with {partners} partners, GEP {gene:g}, GEPC {cell:g}.
+Cell encoder: {encoder}. Text encoder: {text}, {adapted}.
+
+Validation: {note}
 
 {figures}
 
@@ -36,6 +38,7 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any]) -> str:
     seen = facts["seen"]
     encoder = settings.model.cell_encoder
     calibration = facts.get("calibration", {})
+    second_stage = (settings.schedule.steps or settings.schedule.epochs)[1] > 0
     figures = "\n".join(
         f"- {name.replace('_', ' ')}: {value:.4f}"
         for name, value in facts["validation"].items()
@@ -58,7 +61,7 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any]) -> str:
         cell=settings.objective.cell_weight,
         encoder=f"{encoder.kind}, {encoder.blocks} blocks of width {encoder.width}, {settings.model.tokeniser.limit} genes",
         text=settings.model.text_encoder.name,
-        adapt=settings.model.text_encoder.adapt,
+        adapted=f"its layer `{settings.model.text_encoder.adapt}` trained" if second_stage else "frozen",
         note=facts["validation"]["note"],
         figures=figures,
         calibrated=f"{calibration['cells']:,} cells" if calibration else "no cells",
