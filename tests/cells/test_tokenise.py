@@ -7,7 +7,7 @@ from scipy import sparse
 from scipy.stats import rankdata
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import ROWS_AT_ONCE, TARGET_SUM, BinTokeniser, TokeniserSettings
+from okrcell.cells.tokenise import ROWS_AT_ONCE, SCALED_TOTAL, BinTokeniser, TokeniserSettings
 from okrcell.cells.vocabulary import PADDING, GeneVocabulary
 
 GENES = 60
@@ -147,7 +147,7 @@ def test_the_highest_are_the_highest(tokeniser, table):
 def relative(dense, known):
     """How far each gene lies above its mean in the corpus, in float64."""
     dense = dense.astype(np.float64)
-    share = np.log1p(dense * TARGET_SUM / dense.sum(axis=1, keepdims=True))
+    share = np.log1p(dense * SCALED_TOTAL / dense.sum(axis=1, keepdims=True))
     return share - np.log1p(known.scale[: dense.shape[1]].astype(np.float64))
 
 

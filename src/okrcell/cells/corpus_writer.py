@@ -33,11 +33,9 @@ from okrcell.cells.corpus_obs import known_columns
 from okrcell.cells.corpus_shard import runs, shard_writer
 from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneTable
+from okrcell.cells.vocabulary import SCALED_TOTAL
 from okrcell.errors import InputError
 from okrcell.provenance import fingerprint, write_json
-
-SCALED_TOTAL = 10_000.0
-"""What the values of a cell sum to before `Corpus.gene_scale` takes its means."""
 
 
 class CorpusWriter:

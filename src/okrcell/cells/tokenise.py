@@ -12,11 +12,9 @@ from scipy import sparse
 from torch import Tensor
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.vocabulary import PADDING, GeneVocabulary
+from okrcell.cells.vocabulary import PADDING, SCALED_TOTAL, GeneVocabulary
 from okrcell.settings import Settings
 
-TARGET_SUM = 10_000.0
-"""Counts a cell is scaled to before genes are compared with their mean in the corpus."""
 ROWS_AT_ONCE = 512
 
 
@@ -152,9 +150,9 @@ class BinTokeniser:
         return gene, expression, lottery
 
     def _relative(self, gene: Tensor, expression: Tensor, rows: sparse.csr_matrix) -> Tensor:
-        """Log expression at `TARGET_SUM` counts, over the log of the gene's mean in the corpus."""
+        """Log expression at `SCALED_TOTAL` counts, over the log of the gene's mean in the corpus."""
         total = torch.from_numpy(np.asarray(rows.sum(axis=1), dtype=np.float32)).clamp_min(1e-12)
-        return torch.log1p(expression * (TARGET_SUM / total)) - self._log_scale[gene]
+        return torch.log1p(expression * (SCALED_TOTAL / total)) - self._log_scale[gene]
 
 
 def _quantile_bins(value: Float[Tensor, "cell gene"], present: Tensor, bins: int) -> Int[Tensor, "cell gene"]:

@@ -15,6 +15,9 @@ from okrcell.errors import CheckpointError
 PADDING = 0
 """The token that stands for no gene; gene ``i`` of the vocabulary is token ``i + 1``."""
 
+SCALED_TOTAL = 10_000.0
+"""What a cell's values are scaled to before a gene is compared over cells: in the corpus' means and in tokens alike."""
+
 
 @dataclass(frozen=True, eq=False)
 class GeneVocabulary:

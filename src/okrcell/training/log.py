@@ -1,7 +1,6 @@
 """A line a step, that one can plot."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ class Log:
     """
 
     def __init__(self, path: Path, *, from_step: int) -> None:
-        kept = [line for line in _lines(path) if line["step"] < from_step]
+        kept = [line for line in read_log(path) if line["step"] < from_step]
         with whole_file(path) as draft:
             draft.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
@@ -31,12 +30,8 @@ class Log:
         self._file.close()
 
 
-def read_log(path: Path) -> Sequence[Mapping[str, Any]]:
-    """Return the lines of a log, in order."""
-    return _lines(path)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a log, in order; none if there is no log."""
     if not path.exists():
         return []
     lines: list[dict[str, Any]] = []
