@@ -1,10 +1,16 @@
 """What a sentence about biology rests on."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Aspect = Literal["name", "definition", "synonym", "metadata", "passage"]
+Aspect = Literal[
+    "name", "definition", "synonym", "metadata", "passage", "description", "marker", "absent_marker", "gene", "function"
+]
+"""What of a record is quoted: an ontology term's ``name``, ``definition`` or ``synonym``; the user's own ``metadata``;
+a ``passage`` of literature; an expert's long ``description`` of a cell type; the ``marker`` genes of a cell type, or
+those it lacks (``absent_marker``); what a ``gene`` is; a ``function`` (a Gene Ontology term)."""
 
 
 @dataclass(frozen=True)
@@ -23,18 +29,31 @@ class Evidence:
     """The terms of the source; empty for the user's own metadata."""
     aspect: Aspect = "passage"
     """What of the record is quoted; a free text is a passage."""
+    terms: tuple[str, ...] = ()
+    """Ids of the ontology terms that it tells of; for an ontology's own record, the record itself."""
+    genes: tuple[str, ...] = ()
+    """Approved symbols of the genes that it tells of, the best supported first."""
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of the words, to see whether a source still says the same."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 class KnowledgeSource(Protocol):
-    """A place to ask what is known: an ontology, a marker table, an index of literature.
+    """A place to ask what is known: an ontology, a marker table, a folder of abstracts.
 
     A source answers from what is on disk, always in the same order for the same question, and says nothing about a term
     it does not know rather than failing: a description is written from whatever the sources together can tell.
     """
 
     name: str
-    """The name under which the source appears in `Evidence.source`."""
+    """The key of the source in `okrcell.knowledge.sources.SOURCES`."""
 
     def about(self, term_id: str) -> Sequence[Evidence]:
-        """Tell what is known of an ontology term such as "CL:0000624"; empty when nothing is."""
+        """Tell what is known of an ontology term ("CL:0000624") or a gene ("MS4A1"); empty when nothing is."""
+        ...
+
+    def passages(self) -> Iterator[Evidence]:
+        """Go through all that is worth finding by its words, for an index."""
         ...

@@ -1,7 +1,7 @@
 """Cell types, tissues and diseases as the ontologies name, define and order them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, cached_property
@@ -203,9 +203,18 @@ class OntologySource:
         home = ontology(prefix)
         term = home.term(term_id)
         address = (home.name, term.id, home.snapshot, home.licence)
-        definition = (Evidence(term.definition, *address, "definition"),) if term.definition else ()
-        synonyms = (Evidence(synonym, *address, "synonym") for synonym in term.synonyms)
-        return (Evidence(term.name, *address, "name"), *definition, *synonyms)
+        definition = (Evidence(term.definition, *address, "definition", (term.id,)),) if term.definition else ()
+        synonyms = (Evidence(synonym, *address, "synonym", (term.id,)) for synonym in term.synonyms)
+        return (Evidence(term.name, *address, "name", (term.id,)), *definition, *synonyms)
+
+    def passages(self) -> Iterator[Evidence]:
+        """Go through the definitions of cell types, tissues and diseases, each led by its term's name."""
+        for prefix in ("CL", "UBERON", "MONDO"):
+            home = ontology(prefix)
+            for term in map(home.term, home.terms()):
+                if term.definition:
+                    text = f"{term.name}: {term.definition}"
+                    yield Evidence(text, home.name, term.id, home.snapshot, home.licence, "definition", (term.id,))
 
 
 @cache

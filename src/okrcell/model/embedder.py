@@ -33,16 +33,6 @@ class CellEmbedder(Protocol):
         ...
 
 
-class TextEmbedder(Protocol):
-    """Anything that gives texts vectors."""
-
-    name: str
-
-    def embed_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "text dim"]:
-        """Return float32 vectors of unit length."""
-        ...
-
-
 class Embedder:
     """A trained model in use: both encoders with their tokenisers."""
 

@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from okrcell.errors import InputError
 from okrcell.knowledge.ontology import ontology, prefix_of
-from okrcell.model.embedder import Embedder, TextEmbedder
+from okrcell.knowledge.vectors import TextEmbedder
+from okrcell.model.embedder import Embedder
 from okrcell.texts.describe import label_texts
 
 CELL_ONTOLOGY = "CL"

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.model.embedder import TextEmbedder
+from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.texts.describe import label_texts
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from okrcell.knowledge.evidence import Evidence
 from okrcell.texts.profile import CellProfile
@@ -17,6 +17,14 @@ class Sentence:
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """A statement that a writer made and the screening did not let pass."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Description:
     """What is said of every cell with one profile."""
 
@@ -24,13 +32,27 @@ class Description:
     sentences: tuple[Sentence, ...]
     phrasings: tuple[str, ...]
     """Texts of the same truth, without repetition and never empty; the first is all sentences in a row."""
+    writer: str = "template"
+    """Who wrote it: the key of the writer in `okrcell.texts.writers.WRITERS`."""
+    prompt: str = ""
+    """Version of the prompt and name of the language model; empty for a writer without one."""
+    original: tuple[str, ...] = ()
+    """Phrasings of the original text (metadata and ontology), where the description says more than that."""
+    dropped: tuple[Dropped, ...] = ()
+    """What was written and did not pass the screening, with the reasons."""
+    similarity: float | None = None
+    """Cosine of the written text to the original one (E1), in [-1, 1]; None where it was not measured."""
+    outcome: Literal["written", "original"] = "written"
+    """original: the written text was refused, or could not be had, and the original one stands in its place."""
+    remark: str = ""
+    """Why the original text stands in place of a written one; empty otherwise."""
 
 
 class Writer(Protocol):
     """Makes a description of a profile from what the knowledge sources tell.
 
     A writer says nothing that neither the profile nor the evidence holds, and each of its sentences names the evidence
-    it rests on. The writer of this version fills a template; one that asks a language model fits the same place.
+    it rests on.
     """
 
     name: str

@@ -1,0 +1,32 @@
+"""The verbs, on one screen."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import CycloptsError
+
+from okrcell.cli import cells as cells
+from okrcell.cli import learning as learning
+from okrcell.cli.app import app
+from okrcell.errors import OkrcellError
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run a verb; ``words`` are the command line's by default.
+
+    Exit status 0 when the work is done, 2 for a mistake that the user can mend, told in one line.
+    """
+    try:
+        app(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        _end(str(error))
+    except OkrcellError as error:
+        _end(str(error))
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _end(message: str) -> None:
+    print("okrcell: " + " ".join(message.split()), file=sys.stderr)
+    raise SystemExit(2) from None

@@ -1,0 +1,68 @@
+"""What the tools have in common: reading, vectors, receipts."""
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from okrcell.provenance import receipt
+
+if TYPE_CHECKING:
+    import numpy as np
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from okrcell.cells.expression import Expression
+    from okrcell.model.embedder import Embedder, Progress
+
+VECTORS = "X_okrcell"
+
+
+def chosen_model(model: "Embedder | None") -> "Embedder":
+    """Give the model that was named, else the bundled one."""
+    from okrcell.model.embedder import load
+
+    return load() if model is None else model
+
+
+def expression_of(adata: "AnnData", layer: str | None, *, orthologs: bool) -> "Expression":
+    """Read the counts, by default from the matrix nearest to them."""
+    from okrcell.cells.expression import read_expression
+
+    return read_expression(adata, layer=layer, orthologs=orthologs)
+
+
+def embedded(
+    adata: "AnnData", model: "Embedder", expression: "Expression", slot: str, progress: "Progress | None"
+) -> "NDArray[np.float32]":
+    """Write the vectors to ``obsm[slot]``, and beside the receipts, whose they are."""
+    vectors = model.embed_cells(expression, progress)
+    adata.obsm[slot] = vectors
+    receipts = dict(adata.uns.get("okrcell", {}))
+    receipts["vectors"] = {**dict(receipts.get("vectors", {})), slot: model.fingerprint}
+    adata.uns["okrcell"] = receipts
+    return vectors
+
+
+def has_vectors_of(adata: "AnnData", model: "Embedder") -> bool:
+    """Tell whether the slot holds vectors of this very model."""
+    whose = dict(adata.uns.get("okrcell", {})).get("vectors", {}).get(VECTORS, "")
+    return VECTORS in adata.obsm and bool(model.fingerprint) and whose == model.fingerprint
+
+
+def leave_receipt(
+    adata: "AnnData", verb: str, model: "Embedder", expression: "Expression | None", **facts: Any
+) -> None:
+    """Write what gave the answers to ``uns["okrcell"][verb]``."""
+    facts["findings"] = []
+    if expression is not None:
+        facts |= {
+            "matrix": expression.source,
+            "kind": expression.kind,
+            "findings": list(expression.findings),
+            "gene_coverage": float(expression.resolution.coverage),
+            "model_genes_measured": model.measured(expression),
+            "model_genes": len(model.vocabulary),
+        }
+    rows = hashlib.sha256("\n".join([*adata.obs_names, "", *adata.var_names]).encode()).hexdigest()
+    table = {"cells": adata.n_obs, "genes": adata.n_vars, "names_sha256": rows}
+    written = receipt(verb, model=model.name, weights_sha256=model.fingerprint, input=table, **facts)
+    adata.uns["okrcell"] = {**adata.uns.get("okrcell", {}), verb: written}
