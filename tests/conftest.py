@@ -40,6 +40,16 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_knowledge() -> Path:
+    """Folder of public knowledge files; not everyone has it."""
+    beside = Path(__file__).parents[2] / "shared" / "knowledge"
+    folder = Path(os.environ.get("OKRCELL_TEST_KNOWLEDGE", beside))
+    if not folder.is_dir():
+        pytest.skip("no shared knowledge; name its folder in OKRCELL_TEST_KNOWLEDGE")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def blood():
     """700 real blood cells with all 765 genes of the file, log values, named by their authors; read, do not change."""
     import anndata as ad
