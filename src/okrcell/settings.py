@@ -50,6 +50,20 @@ def load_settings(kind: type[AnySettings], path: str | Path, **given: Any) -> An
     SettingsError
         If the file is missing, is no YAML, or holds an unknown or impossible setting.
     """
+    values = read_yaml(path)
+    if isinstance(values, dict):
+        values |= {name: value for name, value in given.items() if value is not None}
+    return parse_settings(kind, values, str(path))
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Read a YAML file; an empty one holds an empty mapping.
+
+    Raises
+    ------
+    SettingsError
+        If the file is missing or no YAML.
+    """
     path = Path(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -58,10 +72,7 @@ def load_settings(kind: type[AnySettings], path: str | Path, **given: Any) -> An
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
         raise SettingsError(f"{path} cannot be read as YAML: {reason}.") from None
-    values = {} if values is None else values
-    if isinstance(values, dict):
-        values |= {name: value for name, value in given.items() if value is not None}
-    return parse_settings(kind, values, str(path))
+    return {} if values is None else values
 
 
 def _fields_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

@@ -1,6 +1,6 @@
 import pytest
 
-from okrcell.texts.sentences import apposition, article, introduced, shortened, split
+from okrcell.texts.sentences import apposition, article, introduced, listed, shortened, split
 
 
 def test_a_definition_becomes_a_sentence_about_the_name():
@@ -45,3 +45,10 @@ def test_a_tissue_is_defined_in_passing():
 )  # fmt: skip
 def test_the_article_follows_the_sound(name: str, expected: str):
     assert article(name) == expected
+
+
+def test_a_list_reads_as_one():
+    assert listed(["CD79A", "MS4A1", "CD19"]) == "CD79A, MS4A1 and CD19"
+    assert listed(["CD79A", "MS4A1"]) == "CD79A and MS4A1"
+    assert listed(["CD79A"]) == "CD79A"
+    assert listed([]) == ""

@@ -124,7 +124,7 @@ def test_a_corpus_that_has_changed_is_not_resumed_on(run_settings, blood, tmp_pa
     settings = run_settings({**SHORT, "corpus": str(tmp_path / "corpus")})
     pretrain(settings)
     prepare([tmp_path / "two.h5ad"], tmp_path / "corpus")
-    with pytest.raises(InputError, match="has changed"):
+    with pytest.raises(InputError, match="have changed"):
         pretrain(settings, resume=True)
 
 

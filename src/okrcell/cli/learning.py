@@ -1,12 +1,17 @@
-"""Verbs that make a model: prepare, pretrain."""
+"""Verbs that make a model: prepare, enrich, pretrain."""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
 from okrcell.cli.shared import Layer, Orthologs, Output, bar
+from okrcell.errors import InputError
+
+if TYPE_CHECKING:
+    from okrcell.texts.budget import Estimate
 
 
 @app.command
@@ -29,6 +34,70 @@ def prepare(
         for finding in file.findings:
             print(f"  {finding}")
     print(f"Wrote {done.cells:,} cells to {output}, which now has {done.corpus_cells:,}.")
+
+
+@app.command
+def enrich(
+    cells: Annotated[Path, Parameter(help="Corpus folder, or a file of cells with what is known of them in obs.")],
+    *,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Parquet file; CORPUS/descriptions.parquet by default.")
+    ] = None,
+    writer: Annotated[
+        Literal["template", "endpoint"] | None, Parameter(help="A template, or a language model.")
+    ] = None,
+    sources: Annotated[str | None, Parameter(help="Which sources are asked, a,b,c; by default all at hand.")] = None,
+    knowledge: Annotated[
+        str | None, Parameter(help="Folder or URL of the knowledge files; also OKRCELL_KNOWLEDGE.")
+    ] = None,
+    literature: Annotated[Path | None, Parameter(help="Your own abstracts: PubMed XML, JSON lines, a folder.")] = None,
+    llm: Annotated[str | None, Parameter(help="Name of the language model; its key is in OKRCELL_API_KEY.")] = None,
+    base_url: Annotated[str | None, Parameter(help="Address of its OpenAI-compatible API.")] = None,
+    config: Annotated[Path | None, Parameter(help="YAML file of settings: endpoint, budget, screening.")] = None,
+    estimate: Annotated[bool, Parameter(negative="", help="Only tell what the language model would cost.")] = False,
+) -> None:
+    """Write what is known of each kind of cell, every sentence with its source."""
+    from okrcell import tl
+    from okrcell.texts.enrich import enrich_settings
+
+    if output is None and not (cells / "corpus.json").exists():
+        raise InputError(f"{cells} is no corpus folder, so its descriptions have no place yet: name a file with -o.")
+    settings = enrich_settings(
+        config,
+        endpoint={name: value for name, value in (("model", llm), ("base_url", base_url)) if value},
+        writer=writer or ("endpoint" if llm or base_url else None),
+        sources=None if sources is None else tuple(name.strip() for name in sources.split(",")),
+    )
+    with bar("Enriching") as step:
+        done = tl.enrich(
+            cells,
+            output or cells / "descriptions.parquet",
+            settings,
+            knowledge=knowledge,
+            literature=literature,
+            confirm=_only_tell if estimate else _tell_estimate,
+            progress=step,
+        )
+    for source in done.absent:
+        print(f"  not asked: {source}", file=sys.stderr)
+    print(f"Asked {', '.join(done.sources)}.")
+    for line in done.told():
+        print(line)
+    print(f"Wrote {len(done.descriptions):,} descriptions to {done.output}, {done.kept:,} of them were there already.")
+
+
+def _tell_estimate(estimate: "Estimate") -> None:
+    money = f", {estimate.money:.2f} in money" if estimate.money else ""
+    print(
+        f"{estimate.calls:,} calls, about {estimate.prompt_tokens:,} tokens to send and {estimate.completion_tokens:,} to "
+        f"be written{money}; {estimate.cached:,} answers are there already.",
+        file=sys.stderr,
+    )
+
+
+def _only_tell(estimate: "Estimate") -> None:
+    _tell_estimate(estimate)
+    raise SystemExit(0)
 
 
 @app.command

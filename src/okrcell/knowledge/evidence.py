@@ -50,6 +50,11 @@ class KnowledgeSource(Protocol):
     name: str
     """The key of the source in `okrcell.knowledge.sources.SOURCES`."""
 
+    @property
+    def snapshot(self) -> str:
+        """What is read, by release and fingerprint: equal snapshots give equal answers."""
+        ...
+
     def about(self, term_id: str) -> Sequence[Evidence]:
         """Tell what is known of an ontology term ("CL:0000624") or a gene ("MS4A1"); empty when nothing is."""
         ...

@@ -70,6 +70,10 @@ class Ontology:
         synonyms = (str(synonym) for synonym in record.get("synonyms", ()))
         return Term(current, record["label"], without_references(record.get("description", "")), tuple(synonyms))
 
+    def names_of(self, term_id: str) -> tuple[str, ...]:
+        """List the name and synonyms of a term in use; cheaper than `term`."""
+        return (self._records[term_id]["label"], *self._spellings(term_id))
+
     def current(self, term_id: str) -> str | None:
         """Write an id as the ontology does today: "cl_0000624" is "CL:0000624"; None when there is no such term."""
         match = _ID.fullmatch(term_id)
@@ -139,6 +143,30 @@ class Ontology:
             (above_one[term] + above_other[term] for term in above_one.keys() & above_other.keys()), default=None
         )
 
+    def common_parent(self, one: str, other: str) -> str | None:
+        """Find the nearest term that both are kinds of, be it one of them; None when they share none.
+
+        Of several that are equally near the narrowest is taken: the one with the fewest kinds below it.
+        """
+        above_one, above_other = self._above(one), self._above(other)
+        shared = above_one.keys() & above_other.keys()
+        steps = {term: above_one[term] + above_other[term] for term in shared if term in self._records}
+        return min(steps, key=lambda term: (steps[term], self.kinds_below.get(term, 0), term), default=None)
+
+    @cached_property
+    def kinds_below(self) -> dict[str, int]:
+        """How many terms lie below each term; one without any is left out."""
+        below: dict[str, int] = {}
+        for term in self._in_use:
+            for above in self._records[term]["ancestors"]:
+                below[above] = below.get(above, 0) + 1
+        return below
+
+    def has_name(self, label: str, term_id: str) -> bool:
+        """Tell whether a label is the term's own name, but for spelling and a noun such as "cell"."""
+        name = normal_name(self.term(term_id).name)
+        return normal_name(label) in (name, *(name.removesuffix(f" {noun}") for noun in NOUNS.get(self.prefix, ())))
+
     def _above(self, term_id: str) -> dict[str, int]:
         term = self.term(term_id).id
         return {**self._records[term]["ancestors"], term: 0}
@@ -194,6 +222,11 @@ class OntologySource:
     """Names, definitions and synonyms of ontology terms, with release and licence (a `KnowledgeSource`)."""
 
     name = "ontologies"
+
+    @property
+    def snapshot(self) -> str:
+        """The releases that are read."""
+        return "; ".join(f"{prefix} {ontology(prefix).snapshot}" for prefix in ONTOLOGIES)
 
     def about(self, term_id: str) -> Sequence[Evidence]:
         """Quote the term's name, definition and synonyms, in this order; empty when the id is unknown."""

@@ -1,6 +1,7 @@
 """A cell and the descriptions that may be read with it."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okrcell.cells.corpus import Corpus
+from okrcell.errors import InputError
+from okrcell.pairs.mix import TextSettings, drawable
+from okrcell.provenance import fingerprint
 from okrcell.texts.describe import describe
-from okrcell.texts.description import Description, Writer
-from okrcell.texts.profile import profiles
+from okrcell.texts.description import Description
+from okrcell.texts.profile import CellProfile, profiles
+from okrcell.texts.store import load_descriptions
 
 
 @dataclass(frozen=True)
@@ -20,36 +25,47 @@ class Pairs:
     corpus: Corpus
     descriptions: tuple[Description, ...]
     texts: tuple[str, ...]
-    """Every distinct phrasing once, over all descriptions."""
+    """Every distinct text once, over all descriptions."""
     phrasings: tuple[NDArray[np.int32], ...]
-    """For each description, the places of its phrasings in ``texts``; none where nothing is known of the cell type."""
+    """For each description, the places in ``texts`` of what may be drawn; none where nothing is known of the type."""
+    chances: tuple[NDArray[np.float64], ...]
+    """For each description, the chance of each of those; they add up to 1."""
     description: NDArray[np.int32]
     """For each cell of the corpus, its place in ``descriptions``."""
     cell_type: NDArray[np.int32]
     """For each description, a number that it shares with the others of its cell type; -1 where unknown."""
     cell_type_names: tuple[str, ...]
     """What those numbers stand for: Cell Ontology ids where known, else the author's words."""
+    fingerprint: str
+    """A sha256 of the corpus, and of the file of descriptions where there is one."""
 
     @classmethod
-    def of(cls, corpus: Corpus, writer: Writer | None = None) -> Self:
-        """Read the profiles of a corpus and describe each distinct one."""
+    def of(cls, corpus: Corpus, settings: TextSettings | None = None) -> Self:
+        """Read the profiles of a corpus and give each distinct one its description.
+
+        Raises
+        ------
+        InputError
+            If the file of descriptions cannot be read, or lacks profiles of the corpus.
+        """
+        settings = TextSettings() if settings is None else settings
         found = profiles(corpus.obs)
-        descriptions = tuple(describe(found.distinct, writer))
-        place: dict[str, int] = {}
-        phrasings = tuple(
-            np.array([place.setdefault(text, len(place)) for text in _spoken(description)], dtype=np.int32)
-            for description in descriptions
-        )
+        descriptions = _stored(found.distinct, settings)
+        # A text that only names a tissue fits most cells of a batch: as a partner it would teach that they differ.
+        drawn = [drawable(one, settings) if one.profile.cell_type else {} for one in descriptions]
+        texts = {text: place for place, text in enumerate(dict.fromkeys(text for some in drawn for text in some))}
         names = [description.profile.cell_type_id or description.profile.cell_type for description in descriptions]
         kinds = {name: number for number, name in enumerate(dict.fromkeys(filter(None, names)))}
         return cls(
             corpus,
-            descriptions,
-            tuple(place),
-            phrasings,
+            tuple(descriptions),
+            tuple(texts),
+            tuple(np.array([texts[text] for text in some], dtype=np.int32) for some in drawn),
+            tuple(np.array(list(some.values()), dtype=np.float64) for some in drawn),
             found.code.astype(np.int32),
             np.array([kinds.get(name, -1) for name in names], dtype=np.int32),
             tuple(kinds),
+            _fingerprint(corpus, settings),
         )
 
     @property
@@ -58,7 +74,29 @@ class Pairs:
         known = np.array([len(texts) > 0 for texts in self.phrasings], dtype=bool)
         return known[self.description] if len(known) else np.zeros(0, dtype=bool)
 
+    def draw(self, description: int, chance: float) -> int:
+        """Choose a text of a description by a number drawn from [0, 1); its place in ``texts``, 0 if it has none."""
+        if not len(self.phrasings[description]):
+            return 0
+        reached = int(np.searchsorted(np.cumsum(self.chances[description]), chance, side="right"))
+        return int(self.phrasings[description][min(reached, len(self.phrasings[description]) - 1)])
 
-def _spoken(description: Description) -> Sequence[str]:
-    # A text that only names a tissue fits most cells of a batch: as a partner it would teach that they differ from it.
-    return description.phrasings if description.profile.cell_type else ()
+
+def _stored(wanted: Sequence[CellProfile], settings: TextSettings) -> list[Description]:
+    if settings.descriptions is None:
+        return describe(wanted)
+    known: Mapping[CellProfile, Description] = load_descriptions(settings.descriptions).by_profile()
+    lacking = [profile for profile in wanted if profile not in known]
+    if lacking:
+        example = ", ".join(filter(None, (lacking[0].cell_type, lacking[0].tissue))) or "nothing known"
+        raise InputError(
+            f"{settings.descriptions} lacks {len(lacking):,} of the corpus' {len(wanted):,} profiles, such as '{example}'. "
+            "Run `okrcell enrich` on the corpus again; what is written already is kept."
+        )
+    return [known[profile] for profile in wanted]
+
+
+def _fingerprint(corpus: Corpus, settings: TextSettings) -> str:
+    if settings.descriptions is None:
+        return corpus.fingerprint
+    return hashlib.sha256(f"{corpus.fingerprint}{fingerprint(settings.descriptions)}".encode()).hexdigest()

@@ -115,8 +115,7 @@ class PairStream:
         cells = self._tokeniser.tokenise(expression, lottery if sampled else None)
         masked = _masked(cells, share, self.settings.most_hidden, rng)
         description = pairs.description[rows]
-        choices = [pairs.phrasings[number] for number in description]
-        text = [int(texts[int(rng.random() * len(texts))]) if len(texts) else 0 for texts in choices]
+        text = [pairs.draw(int(number), rng.random()) for number in description]
         kind = pairs.cell_type[description]
         return PairBatch(
             cells,

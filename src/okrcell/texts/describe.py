@@ -6,9 +6,11 @@ from okrcell.errors import InputError
 from okrcell.knowledge.evidence import KnowledgeSource
 from okrcell.knowledge.ontology import OntologySource, Term, ontology, prefix_of
 from okrcell.texts.description import Description, Writer
+from okrcell.texts.gather import Inquiry, evidence_for
+from okrcell.texts.original import other_names, without_repetition
 from okrcell.texts.profile import CellProfile
 from okrcell.texts.sentences import introduced
-from okrcell.texts.writers import WRITERS, other_names, without_repetition
+from okrcell.texts.template import TemplateWriter
 
 
 def describe(
@@ -20,14 +22,10 @@ def describe(
 
     Without ``writer`` the template writer works, offline; without ``sources`` only the ontologies are asked.
     """
-    writer = WRITERS["template"] if writer is None else writer
-    sources = (OntologySource(),) if sources is None else sources
-    written: dict[CellProfile, Description] = {}
+    writer = TemplateWriter() if writer is None else writer
+    inquiry = Inquiry((OntologySource(),) if sources is None else sources)
     order = list(profiles)
-    for profile in dict.fromkeys(order):
-        terms = dict.fromkeys(filter(None, (profile.cell_type_id, profile.tissue_id, profile.disease_id)))
-        evidence = [piece for term in terms for source in sources for piece in source.about(term)]
-        written[profile] = writer.write(profile, evidence)
+    written = {profile: writer.write(profile, evidence_for(profile, inquiry)) for profile in dict.fromkeys(order)}
     return [written[profile] for profile in order]
 
 

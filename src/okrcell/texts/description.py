@@ -31,7 +31,8 @@ class Description:
     profile: CellProfile
     sentences: tuple[Sentence, ...]
     phrasings: tuple[str, ...]
-    """Texts of the same truth, without repetition and never empty; the first is all sentences in a row."""
+    """Texts of the same truth, without repetition; the first is all sentences in a row. Empty only where ``outcome`` is
+    "dropped"."""
     writer: str = "template"
     """Who wrote it: the key of the writer in `okrcell.texts.writers.WRITERS`."""
     prompt: str = ""
@@ -42,10 +43,11 @@ class Description:
     """What was written and did not pass the screening, with the reasons."""
     similarity: float | None = None
     """Cosine of the written text to the original one (E1), in [-1, 1]; None where it was not measured."""
-    outcome: Literal["written", "original"] = "written"
-    """original: the written text was refused, or could not be had, and the original one stands in its place."""
+    outcome: Literal["written", "original", "failed", "dropped"] = "written"
+    """original: the written text was refused, and the original one stands in its place. failed: none could be had this
+    time, and the original one stands in; a later run asks again. dropped: refused, and nothing stands in its place."""
     remark: str = ""
-    """Why the original text stands in place of a written one; empty otherwise."""
+    """Why this is no written text; empty otherwise."""
 
 
 class Writer(Protocol):

@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from okrcell.knowledge.labels import spaced, stage_named, tidy, uncapitalised, unstaged, without_remark
 from okrcell.texts.standardise import (
     cell_type_term,
     disease_term,
     names_a_place,
     sex_named,
+    stage_term,
     term_by_id,
     term_by_name,
     tissue_term,
 )
-from okrcell.texts.words import spaced, stage_named, tidy, uncapitalised, unstaged, without_remark
 
 FIELDS = ("cell_type", "tissue", "disease", "development_stage", "sex", "assay")
 """The columns of obs that are read, each with its ``_ontology_term_id`` twin where there is one."""
@@ -90,7 +91,7 @@ def read_profile(facts: Mapping[str, str]) -> CellProfile:
     cell_type = term_by_id(ids["cell_type"], "CL") or cell_type_term(words["cell_type"], tissue_id)
     disease = term_by_id(ids["disease"], "MONDO", "PATO") or disease_term(words["disease"])
     stage = words["development_stage"]
-    stage_term = term_by_id(ids["development_stage"], "HsapDv", "MmusDv") or term_by_name(stage, "HsapDv")
+    stage_found = term_by_id(ids["development_stage"], "HsapDv", "MmusDv") or stage_term(stage)
     sex = term_by_id(ids["sex"], "PATO")
     assay = term_by_id(ids["assay"], "EFO") or term_by_name(words["assay"], "EFO")
     label = tidy(words["cell_type"])
@@ -101,7 +102,7 @@ def read_profile(facts: Mapping[str, str]) -> CellProfile:
         tissue_id=tissue_id,
         disease=disease.name if disease else tidy(words["disease"]),
         disease_id=disease.id if disease else "",
-        development_stage=(stage_term.name if stage_term else tidy(stage)) or stage_named(spaced(words["tissue"])),
+        development_stage=(stage_found.name if stage_found else tidy(stage)) or stage_named(spaced(words["tissue"])),
         sex=sex.name if sex else sex_named(words["sex"]),
         assay=assay.name if assay else tidy(words["assay"]),
         label=label,

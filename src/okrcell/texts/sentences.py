@@ -1,6 +1,7 @@
 """Good English from a name and a definition."""
 
 import re
+from collections.abc import Sequence
 
 _END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(])")
 _ABBREVIATED = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|al|approx|sp|spp|ca|Fig|no|St|Dr)|\b[A-Z])\.$")
@@ -56,6 +57,11 @@ def apposition(name: str, definition: str, limit: int = 220) -> str:
     if re.match(r"(An?|Any|The)\s", first):
         return f"{name}, {lower(re.sub(r'^Any ', 'A ', first))}"
     return f"{name}: {lower(first)}" if "(" in first else f"{name} ({lower(first)})"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Write a list: "CD79A, MS4A1 and CD19"."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
 
 
 def article(name: str) -> str:

@@ -3,9 +3,18 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
+from okrcell.knowledge.labels import readings, spaced, tidy, unstaged, without_remark
+from okrcell.knowledge.matching import SURE, Match, match
 from okrcell.knowledge.naming import normal_name
 from okrcell.knowledge.ontology import Term, ontology, prefix_of
-from okrcell.texts.words import of_tumour, readings, spaced, tidy
+from okrcell.knowledge.stages import stages_named
+from okrcell.knowledge.vectors import TextEmbedder
+
+ONTOLOGY_OF = {
+    "cell_type": ("CL",), "tissue": ("UBERON", "CL"), "disease": ("MONDO", "PATO"),
+    "development_stage": ("HsapDv", "MmusDv"), "sex": ("PATO",), "assay": ("EFO",),
+}  # fmt: skip
+"""Column of obs: the ontologies whose ids its twin ``_ontology_term_id`` may hold, the first for an author's words."""
 
 HEALTHY = frozenset({"normal", "healthy", "control", "healthy control", "normal control", "no disease", "non diseased"})
 """What authors call tissue without disease; the Phenotype and Trait Ontology calls it normal."""
@@ -18,6 +27,36 @@ ADJECTIVES = {
 """How English names a cell after its tissue."""
 
 
+def matches(
+    column: str, label: str, *, tissue_id: str = "", embedder: TextEmbedder | None = None, top: int = 4
+) -> tuple[Match, ...]:
+    """List the terms that the words of a column (one of `ONTOLOGY_OF`) may mean, best first.
+
+    ``tissue_id`` tells what a cell type's words mean in their tissue; ``embedder`` compares what words alone do not
+    settle.
+    """
+    sure = {
+        "cell_type": lambda: cell_type_named(label, tissue_id),
+        "tissue": lambda: tissue_term(label),
+        "disease": lambda: disease_term(label),
+        "development_stage": lambda: stage_term(label),
+        "sex": lambda: sex_term(label),
+        "assay": lambda: term_by_name(label, "EFO"),
+    }[column]()
+    words = label if column == "cell_type" else tidy(label)
+    if column == "tissue":
+        words = unstaged(without_remark(spaced(words)))
+    if not words or column == "sex":
+        return () if sure is None else (Match(sure, 0.97, "name"),)
+    others = match(words, ONTOLOGY_OF[column][0], tissue_id=tissue_id, embedder=embedder, top=top + 1)
+    if sure is None:
+        return others[:top]
+    own = next(
+        (other for other in others if other.term.id == sure.id and other.score >= SURE), Match(sure, 0.9, "part")
+    )
+    return (own, *(other for other in others if other.term.id != sure.id))[:top]
+
+
 def term_by_id(term_id: str, *prefixes: str) -> Term | None:
     """Look up an id of one of these ontologies; None when it is none of theirs, or obsolete without a replacement."""
     prefix = prefix_of(term_id)
@@ -28,19 +67,27 @@ def term_by_id(term_id: str, *prefixes: str) -> Term | None:
 
 @lru_cache(100_000)
 def cell_type_term(label: str, tissue_id: str = "") -> Term | None:
-    """Find the cell type a label means: as it stands, else as a cell of its tissue ("beta" in a pancreatic islet).
+    """Find the cell type a label means: by its name or synonym, else by the words it is made of, where these are clear.
 
-    Of a label with more words than a name the broader reading is taken ("Fibroblast_APOD high" is a fibroblast), unless
-    it speaks of a tumour.
+    Of a label with more words than a name the broader term is taken ("Fibroblast_APOD high" is a fibroblast), unless it
+    speaks of a tumour. The tissue tells "beta" in a pancreatic islet.
     """
-    tissue = term_by_id(tissue_id, "UBERON")
-    cells = ontology("CL")
-    for reading in (tidy(label),) if of_tumour(label) else readings(label):
-        within = _within(reading, tissue) if tissue else ()
-        found = cells.find_as_written(reading) or _one(map(cells.find_as_written, within)) or cells.find(reading)
-        if found is not None:
-            return found
-    return None
+    named = cell_type_named(label, tissue_id)
+    if named is not None:
+        return named
+    best = match(label, "CL", tissue_id=tissue_id, top=1)
+    return best[0].term if best and best[0].score >= SURE else None
+
+
+def cell_type_named(label: str, tissue_id: str = "") -> Term | None:
+    """Find the cell type whose name or synonym a label is, as it stands or as a cell of its tissue."""
+    words = tidy(label)
+    if not words:
+        return None
+    cells, tissue = ontology("CL"), term_by_id(tissue_id, "UBERON")
+    within = _within(words, tissue) if tissue else ()
+    found = (cells.find_as_written(words), cells.find(words), _one(map(cells.find_as_written, within)))
+    return next((term for term in found if term is not None and not term.name.endswith("(Mmus)")), None)
 
 
 @lru_cache(10_000)
@@ -56,6 +103,20 @@ def disease_term(label: str) -> Term | None:
     if normal_name(words) in HEALTHY:
         return ontology("PATO").find("normal")
     return ontology("MONDO").find(words) if words else None
+
+
+@lru_cache(10_000)
+def stage_term(label: str) -> Term | None:
+    """Find the stage of life, by name or by age: "34 years", "GW16", "CS7"."""
+    stages = ontology("HsapDv")
+    by_age = (term for name in stages_named(tidy(label)) if (term := stages.find_as_written(name)))
+    return next(by_age, None) or term_by_name(label, "HsapDv")
+
+
+def sex_term(label: str) -> Term | None:
+    """Find female or male; None for anything else."""
+    word = sex_named(label)
+    return ontology("PATO").find_as_written(word) if word else None
 
 
 def sex_named(label: str) -> str:

@@ -2,6 +2,8 @@
 
 from okrcell.tl.annotate import annotate
 from okrcell.tl.embed import embed
+from okrcell.tl.enrich import enrich
 from okrcell.tl.find import find_cells
+from okrcell.tl.standardise import standardise
 
-__all__ = ["annotate", "embed", "find_cells"]
+__all__ = ["annotate", "embed", "enrich", "find_cells", "standardise"]

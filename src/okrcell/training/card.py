@@ -12,8 +12,8 @@ they tell of the same cell. An open implementation of the method described in OK
 
 ## What it learned from
 
-{cells:,} cells of {studies} studies ({texts:,} of them with a cell type, of {types} kinds), their plain descriptions from the
-Cell Ontology, UBERON and MONDO. No cell of these studies is in this folder, only weights. The names of the studies and
+{cells:,} cells of {studies} studies ({texts:,} of them with a cell type, of {types} kinds), and from what is said of them: texts by the
+{writers} writer from {sources}{mix}. No cell of these studies is in this folder, only weights. The names of the studies and
 donors are in `model.json`, under `seen`: compare them with your data before you believe a score.
 
 ## How
@@ -35,7 +35,7 @@ not diagnose.
 
 def model_card(settings: PretrainSettings, facts: dict[str, Any]) -> str:
     """Write the card of a run, Markdown, from its settings and `run_facts`."""
-    seen = facts["seen"]
+    seen, told = facts["seen"], facts["receipt"]["descriptions"]
     encoder = settings.model.cell_encoder
     calibration = facts.get("calibration", {})
     second_stage = (settings.schedule.steps or settings.schedule.epochs)[1] > 0
@@ -51,6 +51,11 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any]) -> str:
         cells=seen["cells"],
         studies=len(seen["studies"]),
         texts=seen["cells_with_text"],
+        writers=" and ".join(told["writers"]),
+        sources=", ".join(told["sources"]) or "metadata alone",
+        mix=f", {told['enriched']:,} of {told['profiles']:,} enriched, mix `{settings.texts.mix}`"
+        if told["enriched"]
+        else "",
         types=len(seen["cell_types"]),
         steps=facts["receipt"]["steps"],
         batch=settings.stream.batch_size,

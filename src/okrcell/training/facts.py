@@ -1,10 +1,13 @@
 """What a model remembers of its making."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from okrcell.pairs.pair import Pairs
 from okrcell.pairs.split import Split
 from okrcell.provenance import receipt
+from okrcell.texts.description import Description
 from okrcell.training.settings import PretrainSettings
 
 
@@ -36,7 +39,22 @@ def run_facts(
             seed=settings.seed,
             steps=steps,
             # Where things lay on the maker's disk is nobody's business; what they held is in the fingerprint.
-            settings=settings.model_dump(mode="json", exclude={"corpus", "output"}),
+            settings=settings.model_dump(
+                mode="json", exclude={"corpus": True, "output": True, "texts": {"descriptions"}}
+            ),
             corpus={"fingerprint": pairs.corpus.fingerprint, "cells": len(pairs.corpus)},
+            descriptions=told_of(pairs.descriptions),
         ),
+    }
+
+
+def told_of(descriptions: Sequence[Description]) -> dict[str, Any]:
+    """Count who wrote the descriptions, and name the sources their sentences cite."""
+    cited = {piece.source for each in descriptions for sentence in each.sentences for piece in sentence.evidence}
+    return {
+        "profiles": len(descriptions),
+        "enriched": sum(bool(each.original) and each.outcome == "written" for each in descriptions),
+        "writers": dict(sorted(Counter(each.writer for each in descriptions).items())),
+        "prompts": sorted({each.prompt for each in descriptions} - {""}),
+        "sources": sorted(cited - {"metadata"}),
     }

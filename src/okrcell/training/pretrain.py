@@ -86,7 +86,7 @@ def pretrain(settings: PretrainSettings, *, resume: bool = False, progress: Prog
 
     model = CellTextModel(settings.model, genes=len(vocabulary))
     optimiser = optimiser_of(model, settings)
-    start = first_step(settings, pairs.corpus, resume=resume)
+    start = first_step(settings, pairs, resume=resume)
     step_of = TrainingStep(model, TextBank(model, pairs.texts), settings)
     learner, optimiser = fabric.setup(step_of, optimiser)
     if resume:
@@ -95,7 +95,7 @@ def pretrain(settings: PretrainSettings, *, resume: bool = False, progress: Prog
 
     def save(step: int) -> None:
         if fabric.is_global_zero:
-            position = Position(step, settings.model_dump(mode="json"), pairs.corpus.fingerprint)
+            position = Position(step, settings.model_dump(mode="json"), pairs.fingerprint)
             save_position(settings.output / LATEST, position, model, optimiser)
 
     if not resume:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from okrcell.alignment.objective import ObjectiveSettings
 from okrcell.model.cell_text_model import ModelSettings
+from okrcell.pairs.mix import TextSettings
 from okrcell.pairs.split import SplitSettings
 from okrcell.pairs.stream import StreamSettings
 from okrcell.settings import Settings
@@ -61,6 +62,7 @@ class PretrainSettings(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the starting weights and dropout. `stream.seed` and `split.seed` are apart, so that one can be changed alone."""
     model: ModelSettings = ModelSettings()
+    texts: TextSettings = TextSettings()
     stream: StreamSettings = StreamSettings()
     split: SplitSettings = SplitSettings()
     objective: ObjectiveSettings = ObjectiveSettings()

@@ -65,7 +65,7 @@ def pairs_of(settings: PretrainSettings) -> tuple[Pairs, Split]:
     corpus = Corpus.open(settings.corpus, GeneTable.bundled())
     if len(corpus) == 0:
         raise InputError(f"The corpus {settings.corpus} has no cells; add some with `okrcell prepare`.")
-    pairs = Pairs.of(corpus)
+    pairs = Pairs.of(corpus, settings.texts)
     if settings.objective.alignment != "none" and not pairs.described.any():
         raise InputError(
             f"No cell of the corpus {settings.corpus} has a cell type, so there are no texts to align with. Add an obs "
@@ -106,13 +106,13 @@ def optimiser_of(model: CellTextModel, settings: PretrainSettings) -> torch.opti
     return torch.optim.AdamW(groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
 
 
-def first_step(settings: PretrainSettings, corpus: Corpus, *, resume: bool) -> int:
+def first_step(settings: PretrainSettings, pairs: Pairs, *, resume: bool) -> int:
     """Make the run's folder, or find where a former run of the same settings stood; return the first step to take.
 
     Raises
     ------
     InputError
-        If the folder holds a run that is not to be resumed, or the corpus has changed since.
+        If the folder holds a run that is not to be resumed, or the corpus or its descriptions have changed since.
     SettingsError
         If the run was begun with other settings; they are named.
     CheckpointError
@@ -137,14 +137,16 @@ def first_step(settings: PretrainSettings, corpus: Corpus, *, resume: bool) -> i
         return 0
     position = load_position(latest)
     now = settings.model_dump(mode="json")
-    changed = sorted(_differing(now, position.settings) - {"output", "corpus"})
+    changed = sorted(_differing(now, position.settings) - {"output", "corpus", "texts.descriptions"})
     if changed:
         raise SettingsError(
             f"The run in {settings.output} was begun with other settings ({', '.join(changed)}); resume with the same "
             "ones, or name another output folder."
         )
-    if position.corpus != corpus.fingerprint:
-        raise InputError(f"The corpus {settings.corpus} has changed since the run in {settings.output} began.")
+    if position.corpus != pairs.fingerprint:
+        raise InputError(
+            f"The corpus {settings.corpus} or its descriptions have changed since the run in {settings.output} began."
+        )
     return position.step
 
 

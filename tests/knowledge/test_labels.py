@@ -1,6 +1,6 @@
 import pytest
 
-from okrcell.texts.words import readings, spaced, stage_named, tidy, uncapitalised, unstaged
+from okrcell.knowledge.labels import readings, spaced, stage_named, tidy, uncapitalised, unstaged
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,14 @@ _PLACEHOLDER = re.compile(
     r"|not (available|assigned|applicable|annotated|determined|known|provided|reported|specified)"
     r"|low quality|doublet|multiplet|cell|total|all)( cell| type| cell type| tissue)?"
     r"|((cell )?(cluster|type|subtype|group|class|node|patient|sample|donor|leiden|louvain|seurat cluster|c) ?)?"
-    r"\d+[a-z]?"
+    r"\d+[a-wyz]?"
     r"( specific| cluster| cell)*"
 )
 _STAGE = re.compile(r"\b(adult|fetal|foetal|embryonic|newborn|neonatal|postnatal|developing)\b", re.IGNORECASE)
 _PLACE = re.compile(r"\b(peripheral|venous|whole|left|right|upper|lower|anterior|posterior)\b", re.IGNORECASE)
-_TUMOUR = re.compile(r"tumou?r|cancer|malignan|neoplas|carcinoma|(?<!str)oma\b|leuk[a]?emi", re.IGNORECASE)
+_TUMOUR = re.compile(
+    r"(?<!non-)(?<!non )(tumou?r|cancer|malignan|neoplas|carcinoma|(?<!str)oma\b|leuk[a]?emi)", re.IGNORECASE
+)
 _NUMBER = re.compile(r"[\s_-]+(type[\s_-]*)?\d{1,2}[a-z]?$", re.IGNORECASE)
 
 
@@ -51,6 +53,26 @@ def readings(label: str) -> Iterator[str]:
             if tidied and tidied not in seen:
                 seen.add(tidied)
                 yield tidied
+
+
+def qualifier(label: str) -> str:
+    """Find what follows an underscore in a label whose words are parted by spaces: "Fibroblast_APOD high" has "APOD high"."""
+    label = without_remark(label)
+    head, _, rest = label.partition("_")
+    apart = " " in label or re.search(r"[A-Z][a-z]+[A-Z]", rest)
+    return rest if apart and re.search(r"[A-Za-z]{3}", head) else ""
+
+
+def alternatives(label: str) -> tuple[str, ...]:
+    """Part a label that leaves two or more kinds open: "Microglia/Macrophage", "T or NK cell"."""
+    parts = re.split(r"\s*/\s*|\s+(?:or|and|&)\s+", without_remark(label))
+    kinds = all(re.search(r"[A-Za-z]", part) and not re.fullmatch(r"CD\d+\w*[+-]?", part) for part in parts)
+    return tuple(parts) if kinds and len(parts) > 1 else ()
+
+
+def in_capitals(label: str) -> frozenset[str]:
+    """List the words that are written in capitals, in small letters: those may be genes."""
+    return frozenset(word.lower() for word in re.findall(r"\b[A-Z][A-Z0-9]{2,}\b", label))
 
 
 def of_tumour(label: str) -> bool:

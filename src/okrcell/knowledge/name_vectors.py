@@ -1,0 +1,83 @@
+"""The names of an ontology as vectors, made once and kept on disk."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from okrcell.files import whole_file
+from okrcell.knowledge.ontology import Ontology, ontology
+from okrcell.knowledge.vectors import TextEmbedder
+
+ALL_SYNONYMS = 20_000
+"""An ontology with more names than this is compared by the names of its terms only, which takes a tenth of the time."""
+
+
+class NameVectors:
+    """A unit vector for each name, to find the terms nearest to some words."""
+
+    def __init__(self, term_ids: Sequence[str], vectors: NDArray[np.float32], embedder: TextEmbedder) -> None:
+        self._term_ids = term_ids
+        self._vectors = vectors
+        self._embedder = embedder
+
+    def nearest(self, texts: Sequence[str], top: int) -> list[tuple[str, float]]:
+        """List (term id, cosine) of the ``top`` terms with a name nearest to one of ``texts``, nearest first."""
+        cosines = (self._embedder.embed_texts(list(texts)) @ self._vectors.T).max(axis=0)
+        best: dict[str, float] = {}
+        for place in np.argsort(-cosines, kind="stable"):
+            best.setdefault(self._term_ids[int(place)], float(cosines[place]))
+            if len(best) == top:
+                break
+        return list(best.items())
+
+
+def name_vectors(home: Ontology, embedder: TextEmbedder, folder: Path | None = None) -> NameVectors:
+    """Open the vectors of an ontology's names, or make them and keep them in ``folder``.
+
+    They are kept apart by encoder and by the names themselves, so another release of either makes its own.
+    """
+    folder = cache_folder() if folder is None else folder
+    term_ids, names = _names(home.prefix)
+    key = hashlib.sha256("\n".join((embedder.name, *names)).encode()).hexdigest()[:16]
+    path = folder / f"names-{home.prefix}-{key}.npy"
+    return NameVectors(term_ids, _read(path, names, embedder), embedder)
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: ``OKRCELL_CACHE``, else the place the system has for it."""
+    named = os.environ.get("OKRCELL_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "okrcell"
+
+
+def _read(path: Path, names: tuple[str, ...], embedder: TextEmbedder) -> NDArray[np.float32]:
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        if len(vectors) == len(names):
+            return vectors
+    except (OSError, ValueError, EOFError):
+        pass  # not there yet, or cut short: it is made anew
+    vectors = embedder.embed_texts(names).astype(np.float32)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as draft, draft.open("wb") as file:
+            np.save(file, vectors, allow_pickle=False)
+    except OSError:
+        pass  # a disk that takes no files costs time, and nothing else
+    return vectors
+
+
+@cache
+def _names(prefix: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    home = ontology(prefix)
+    terms = [home.term(term_id) for term_id in home.terms()]
+    named = [(term.id, name) for term in terms for name in dict.fromkeys((term.name, *term.synonyms))]
+    if len(named) > ALL_SYNONYMS:
+        named = [(term.id, term.name) for term in terms]
+    return tuple(term_id for term_id, _ in named), tuple(name for _, name in named)

@@ -1,0 +1,62 @@
+"""The terms around a term, to search among what is told of its kin."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from okrcell.errors import InputError
+from okrcell.knowledge.ontology import Ontology, ontology, prefix_of
+
+
+def neighbourhood(term_id: str, up: int = 1, down: int = 1) -> frozenset[str]:
+    """Gather a term, its ancestors within ``up`` steps and its descendants within ``down`` steps.
+
+    Raises
+    ------
+    InputError
+        If no ontology has the term.
+    """
+    home = _home(term_id)
+    start = home.term(term_id).id
+    children = _children(home.prefix) if down else {}
+    return _within(start, up, home.parents) | _within(start, down, lambda term: children.get(term, ()))
+
+
+def question(term_id: str) -> str:
+    """Name a term with its parents ("Tc2 cell, a kind of CD8-positive, alpha-beta T cell"), to search for what is told of it.
+
+    A definition rarely repeats its own name; what kind of thing it is, it nearly always says.
+
+    Raises
+    ------
+    InputError
+        If no ontology has the term.
+    """
+    home = _home(term_id)
+    parents = " and ".join(home.term(parent).name for parent in home.parents(term_id))
+    name = home.term(term_id).name
+    return f"{name}, a kind of {parents}" if parents else name
+
+
+def _home(term_id: str) -> Ontology:
+    prefix = prefix_of(term_id)
+    if prefix is None:
+        raise InputError(f"'{term_id}' is no id of an ontology known here; an id looks like CL:0000236.")
+    return ontology(prefix)
+
+
+def _within(start: str, steps: int, onward: Callable[[str], Sequence[str]]) -> frozenset[str]:
+    reached = frontier = {start}
+    for _ in range(steps):
+        frontier = {term for place in frontier for term in onward(place)} - reached
+        reached = reached | frontier
+    return frozenset(reached)
+
+
+@cache
+def _children(prefix: str) -> dict[str, tuple[str, ...]]:
+    home = ontology(prefix)
+    children: dict[str, tuple[str, ...]] = {}
+    for term in home.terms():
+        for parent in home.parents(term):
+            children[parent] = (*children.get(parent, ()), term)
+    return children

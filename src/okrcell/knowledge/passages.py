@@ -1,0 +1,62 @@
+"""A text cut into passages of whole sentences."""
+
+import re
+from typing import Annotated
+
+from pydantic import Field
+
+from okrcell.settings import Settings
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
+_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|et al|approx|resp|Fig|Figs|Dr|No|St|spp|sp|ca|[A-Z])\.)$")
+
+
+class PassageSettings(Settings):
+    """How long texts are cut."""
+
+    length: Annotated[int, Field(ge=1)] = 500
+    """Tokens (words and punctuation marks) of a passage at most; a longer sentence stands alone."""
+    overlap: Annotated[int, Field(ge=0)] = 50
+    """Tokens at the end of a passage that the next one repeats, in whole sentences."""
+
+
+def passages_of(text: str, settings: PassageSettings) -> tuple[str, ...]:
+    """Cut a text into passages of whole sentences that overlap a little."""
+    sentences = [(sentence, count_tokens(sentence)) for sentence in sentences_of(text)]
+    passages: list[str] = []
+    start = 0
+    while start < len(sentences):
+        end, length = start, 0
+        while end < len(sentences) and (end == start or length + sentences[end][1] <= settings.length):
+            length += sentences[end][1]
+            end += 1
+        passages.append(" ".join(sentence for sentence, _ in sentences[start:end]))
+        if end == len(sentences):
+            break
+        # The next passage begins some sentences earlier, but it must get further than this one.
+        back, repeated = end, 0
+        while back - 1 > start and repeated + sentences[back - 1][1] <= settings.overlap:
+            back -= 1
+            repeated += sentences[back][1]
+        start = back if repeated + sentences[end][1] <= settings.length else end
+    return tuple(passages)
+
+
+def count_tokens(text: str) -> int:
+    """Count the words and punctuation marks."""
+    return len(_TOKEN.findall(text))
+
+
+def sentences_of(text: str) -> tuple[str, ...]:
+    """Cut a text into sentences; "e.g.", "et al." or an initial ends none."""
+    text = " ".join(text.split())
+    sentences: list[str] = []
+    start = 0
+    for end in _END.finditer(text):
+        sentence = text[start : end.end()].strip()
+        if not _ABBREVIATION.search(sentence):
+            sentences.append(sentence)
+            start = end.end()
+    rest = text[start:].strip()
+    return (*sentences, rest) if rest else tuple(sentences)

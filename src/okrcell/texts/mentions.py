@@ -1,0 +1,110 @@
+"""Cut a text into words and figures, to find what it names."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from okrcell.knowledge.naming import normal_name
+
+BREAKS = frozenset(",;:.()[]")
+
+_MARK = r"CD\d+[A-Z]*(?=(?:high|hi|low|lo|dim|neg|pos|int|bright)\b)"
+_TOKEN = re.compile(rf"{_MARK}|[^\W_]+|(?<=\w)\+|(?<=\w)[-−](?=$|[\s,/.;)]|CD\d)|[;:()\[\]]|[.,](?=\s|$)")
+_MARKER = re.compile(r"CD\d+[A-Za-z]*|[A-Z][A-Z0-9]{2,}|[Ll]in")
+_NUMBER = re.compile(r"(?<![\w.,-])\d+(?:[.,]\d+)*(?![\d]*[A-Za-z])")
+_ROMAN = re.compile(r"\b(?i:types?|class|grade|phase|layers?|stage|group)[ -](I{1,3}|IV|VI{0,3}|IX|X)\b")
+_PLAIN = re.compile(r"[A-Za-z0-9]+(?:(?:[ '-]|, )[A-Za-z0-9]+)*")
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9]+|,")
+_IN_WORDS = {
+    "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10",
+    "eleven": "11", "twelve": "12", "hundred": "100", "thousand": "1000",
+}  # fmt: skip
+_ROMANS = {
+    "I": "1", "II": "2", "III": "3", "IV": "4", "V": "5", "VI": "6", "VII": "7", "VIII": "8", "IX": "9", "X": "10",
+}  # fmt: skip
+
+
+_ENDINGS = (
+    "izations", "ization", "isation", "ations", "ation", "ators", "ator", "ating", "ated", "ates", "ate", "ities",
+    "ity", "ments", "ment", "ings", "ing", "ions", "ion", "ives", "ive", "ors", "or", "ies", "ied", "ers", "er", "ed",
+    "es", "al", "ic", "ly", "y", "e",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Something named in a text."""
+
+    text: str
+    """As it is written there."""
+    kind: Literal["term", "gene", "code"]
+    """code: letters and digits that mean no known gene, such as "Th17" or "IgG2"."""
+    first: int
+    """Its first word."""
+    last: int
+    """The word after its last."""
+    means: frozenset[str]
+    """Ids of ontology terms, or symbols of genes; more than one where the name is shared, none for a code."""
+
+
+class Word(NamedTuple):
+    """A word as `normal_name` writes it, or a mark of punctuation, with its place in the text."""
+
+    norm: str
+    start: int
+    end: int
+
+
+@lru_cache(50_000)
+def words(text: str) -> tuple[Word, ...]:
+    """Cut a text into words; "CD8+" is "cd8" and "positive", and a plural is its singular."""
+    return tuple(_words(text))
+
+
+def norms(name: str) -> list[str]:
+    """Give the words of a name without their places."""
+    if _PLAIN.fullmatch(name):
+        return [norm for word in _PLAIN_WORD.findall(name) for norm in (_norms(word) or (word,))]
+    return [word.norm for word in _words(name)]
+
+
+def numbers(text: str) -> frozenset[str]:
+    """Gather the quantities of a text: figures, number words from two on, and the Roman figures of types and classes.
+
+    Figures that belong to a name (CD19, IL-2) are none.
+    """
+    figures = {figure.replace(",", "") for figure in _NUMBER.findall(text)}
+    romans = {_ROMANS[figure] for figure in _ROMAN.findall(text)}
+    return frozenset(figures | romans | {_IN_WORDS[word.norm] for word in words(text) if word.norm in _IN_WORDS})
+
+
+def stem(word: str) -> str:
+    """Cut a word down to what its forms share: "inhibits", "inhibited" and "inhibition" are "inhibit"."""
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 4:
+            return word[: -len(ending)]
+    return word
+
+
+def _words(text: str) -> Iterator[Word]:
+    before = ""
+    for token in _TOKEN.finditer(text):
+        written = token[0]
+        if written in BREAKS:
+            yield Word(written, *token.span())
+        elif written == "+":
+            yield Word("positive", *token.span())
+        elif written in "-−":
+            if _MARKER.fullmatch(before):
+                yield Word("negative", *token.span())
+        else:
+            for norm in _norms(written):
+                yield Word(norm, *token.span())
+        before = written
+
+
+@lru_cache(200_000)
+def _norms(word: str) -> tuple[str, ...]:
+    return tuple(normal_name(word).split())

@@ -1,0 +1,144 @@
+"""Descriptions on disk, each sentence beside the records it rests on.
+
+A Parquet file with one row a profile, readable by anything that reads Parquet: the facts of the profile; ``text``;
+``sentences`` (their text, and the places in ``citations`` of what each rests on); ``citations`` (words, source, record,
+snapshot, licence, sha256 of the words); ``phrasings`` and ``original`` to draw from in training; ``dropped`` with reasons;
+``similarity``, ``writer``, ``prompt``, ``outcome``, ``remark``. The receipt is in the file's own metadata.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from okrcell.errors import InputError
+from okrcell.files import whole_file
+from okrcell.knowledge.evidence import Evidence
+from okrcell.texts.description import Description, Dropped, Sentence
+from okrcell.texts.profile import CellProfile
+
+FORMAT = "okrcell descriptions 1"
+_FACTS = tuple(field.name for field in fields(CellProfile))
+_TEXTS = pa.list_(pa.string())
+_CITATION = pa.struct(
+    [
+        *((name, pa.string()) for name in ("text", "source", "record", "snapshot", "licence", "aspect", "sha256")),
+        ("terms", _TEXTS),
+        ("genes", _TEXTS),
+    ]
+)
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in _FACTS),
+        ("text", pa.string()),
+        ("sentences", pa.list_(pa.struct([("text", pa.string()), ("cites", pa.list_(pa.int32()))]))),
+        ("citations", pa.list_(_CITATION)),
+        ("phrasings", _TEXTS),
+        ("original", _TEXTS),
+        ("dropped", pa.list_(pa.struct([("text", pa.string()), ("reason", pa.string())]))),
+        ("similarity", pa.float64()),
+        *((name, pa.string()) for name in ("writer", "prompt", "outcome", "remark")),
+    ]
+)
+"""The columns of the file."""
+
+
+@dataclass(frozen=True)
+class StoredDescriptions:
+    """Descriptions with the receipt of the run that made them."""
+
+    descriptions: tuple[Description, ...]
+    receipt: Mapping[str, Any]
+
+    def by_profile(self) -> dict[CellProfile, Description]:
+        """Find each by its profile."""
+        return {description.profile: description for description in self.descriptions}
+
+
+def save_descriptions(path: str | Path, descriptions: Iterable[Description], receipt: Mapping[str, Any]) -> None:
+    """Write descriptions, whole or not at all, in the order given.
+
+    Raises
+    ------
+    InputError
+        If the folder of ``path`` does not exist or cannot be written.
+    """
+    notes = {"okrcell.format": FORMAT, "okrcell.receipt": json.dumps(receipt, ensure_ascii=False)}
+    table = pa.Table.from_pylist([_row(description) for description in descriptions], SCHEMA)
+    with whole_file(path) as draft:
+        pq.write_table(table.replace_schema_metadata(notes), draft, compression="zstd")
+
+
+def load_descriptions(path: str | Path) -> StoredDescriptions:
+    """Read descriptions back; equal to what was saved.
+
+    Raises
+    ------
+    InputError
+        If there is no file, or it is not one of descriptions.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no file of descriptions at {path}. Write one with `okrcell enrich`.")
+    try:
+        notes = {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
+        if notes.get("okrcell.format") != FORMAT:
+            seen = notes.get("okrcell.format", "another kind of table")
+            raise InputError(f"{path} does not hold '{FORMAT}' but {seen}. Write it again with `okrcell enrich`.")
+        rows = pq.read_table(path, schema=SCHEMA).to_pylist()
+        return StoredDescriptions(tuple(map(_description, rows)), json.loads(notes["okrcell.receipt"]))
+    except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, IndexError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path} cannot be read as descriptions: {reason} Write it with `okrcell enrich`.") from None
+
+
+def _row(description: Description) -> dict[str, Any]:
+    place: dict[Evidence, int] = {}
+    sentences = [
+        {"text": sentence.text, "cites": [place.setdefault(piece, len(place)) for piece in sentence.evidence]}
+        for sentence in description.sentences
+    ]
+    return {
+        **asdict(description.profile),
+        "text": next(iter(description.phrasings), ""),
+        "sentences": sentences,
+        "citations": [{**asdict(piece), "sha256": piece.sha256} for piece in place],
+        "phrasings": description.phrasings,
+        "original": description.original,
+        "dropped": [asdict(one) for one in description.dropped],
+        "similarity": description.similarity,
+        "writer": description.writer,
+        "prompt": description.prompt,
+        "outcome": description.outcome,
+        "remark": description.remark,
+    }
+
+
+def _description(row: dict[str, Any]) -> Description:
+    citations = [_evidence(piece) for piece in row["citations"]]
+    return Description(
+        profile=CellProfile(**{name: row[name] for name in _FACTS}),
+        sentences=tuple(
+            Sentence(sentence["text"], tuple(citations[place] for place in sentence["cites"]))
+            for sentence in row["sentences"]
+        ),
+        phrasings=tuple(row["phrasings"]),
+        writer=row["writer"],
+        prompt=row["prompt"],
+        original=tuple(row["original"]),
+        dropped=tuple(Dropped(**one) for one in row["dropped"]),
+        similarity=row["similarity"],
+        outcome=row["outcome"],
+        remark=row["remark"],
+    )
+
+
+def _evidence(piece: dict[str, Any]) -> Evidence:
+    words = {name: value for name, value in piece.items() if name not in {"sha256", "terms", "genes"}}
+    return Evidence(**words, terms=tuple(piece["terms"]), genes=tuple(piece["genes"]))

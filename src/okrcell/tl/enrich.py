@@ -1,0 +1,249 @@
+"""Write what is known of the cells of a study, with its sources."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from okrcell.errors import InputError, SettingsError
+from okrcell.provenance import receipt
+from okrcell.texts.description import Description
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+    from okrcell.knowledge.evidence import KnowledgeSource
+    from okrcell.knowledge.vectors import TextEmbedder
+    from okrcell.texts.budget import Estimate
+    from okrcell.texts.enrich import EnrichSettings, Request
+    from okrcell.texts.profile import CellProfile
+
+Progress = Callable[[int, int, str], None]
+"""Told how much of how much is done, and what is being done."""
+
+
+@dataclass(frozen=True)
+class Enriched:
+    """What `enrich` made."""
+
+    output: Path | None
+    descriptions: tuple[Description, ...]
+    """One for each distinct profile, in the order in which the cells first show it."""
+    kept: int
+    """How many of them were in the output already, from the same sources and settings."""
+    sources: tuple[str, ...]
+    """The knowledge sources that were asked."""
+    absent: tuple[str, ...]
+    """What was not asked because a file is missing, a line each."""
+    screening: Mapping[str, Any] | None
+    """What the screening of a language model's texts did (`okrcell.texts.screen.ScreeningReport`); None without one."""
+
+    def told(self) -> tuple[str, ...]:
+        """Sum up what was written and screened, in one line or two."""
+        facts = figures(self.descriptions)
+        outcomes = ", ".join(f"{number:,} {name}" for name, number in facts["outcomes"].items())
+        cited = ", ".join(f"{source} {number:,}" for source, number in facts["citations"].items())
+        lines = (
+            f"{facts['sentences']:,} sentences in {facts['profiles']:,} descriptions ({outcomes}). They cite {cited}.",
+        )
+        if self.screening is None:
+            return lines
+        shares = self.screening
+        return (
+            *lines,
+            f"Screening: {shares['dropped']:,} of {shares['sentences']:,} written sentences dropped, {shares['rejected']:.0%} "
+            f"of texts rejected under cosine {shares['threshold']:.3f}, {shares['swapped_rejected']:.0%} of swapped ones.",
+        )
+
+
+def enrich(
+    cells: "AnnData | str | Path",
+    output: str | Path | None = None,
+    settings: "EnrichSettings | None" = None,
+    *,
+    knowledge: str | Path | None = None,
+    literature: str | Path | None = None,
+    ledger: str | Path | None = None,
+    confirm: "Callable[[Estimate], None] | None" = None,
+    progress: Progress | None = None,
+) -> Enriched:
+    """Describe the cells of a study: what they are, where they come from, what is known of them, and who says so.
+
+    Parameters
+    ----------
+    cells
+        A corpus folder, a file of cells, or AnnData. Only ``obs`` is read: cell type, tissue, disease, stage, sex, assay.
+    output
+        Parquet file (`okrcell.texts.store` tells its columns). Profiles that it holds from the same sources and settings
+        are kept and not written again. None: nothing is written to disk.
+    settings
+        Who writes, what is asked, what is screened; by default the template writer, offline.
+    knowledge
+        Folder or URL of the knowledge files; by default the environment's OKRCELL_KNOWLEDGE, else what was fetched.
+        Without any file the ontologies alone are asked.
+    literature
+        The user's own file or folder of abstracts.
+    ledger
+        Where a language model's answers are kept; by default beside the output. What is in it is never paid again.
+    confirm
+        Told the estimate of calls, tokens and money before the first call; it may raise to stop.
+    progress
+        Told what is done.
+
+    Raises
+    ------
+    InputError
+        If the cells, a source or a setting cannot be used; the message says what to do.
+    BudgetSpent
+        If the next call could cost more than the budget leaves; all answers so far are in the ledger.
+    """
+    from okrcell.knowledge.snapshots import KnowledgeFiles
+    from okrcell.knowledge.sources import absent_sources, open_sources
+    from okrcell.texts.enrich import EnrichSettings
+    from okrcell.texts.store import load_descriptions, save_descriptions
+
+    settings = EnrichSettings() if settings is None else settings
+    wanted, told = _profiles(cells)
+    files = KnowledgeFiles(knowledge)
+    sources = open_sources(settings.sources, files, leaks=settings.leaks, literature=literature)
+    absent = absent_sources(files) if settings.sources is None else {}
+    key = _key(settings, sources)
+    target = None if output is None else Path(output)
+    known: dict[CellProfile, Description] = {}
+    report: dict[str, Any] | None = None
+    if target is not None and target.exists():
+        stored = load_descriptions(target)
+        if stored.receipt.get("key") == key:
+            report = stored.receipt.get("screening")
+            # What could not be had last time is asked for again.
+            known = {profile: each for profile, each in stored.by_profile().items() if each.outcome != "failed"}
+    lacking = [profile for profile in wanted if profile not in known]
+    if lacking:
+        ledger_file = ledger or (target.with_suffix(".ledger") if target else None)
+        written, report = _written(lacking, settings, sources, ledger_file, confirm, progress or _silent)
+        known |= dict(zip(lacking, written, strict=True))
+    descriptions = tuple(known[profile] for profile in wanted)
+    names = tuple(source.name for source in sources)
+    if target is not None and lacking:
+        facts = {"key": key, "sources": names, "cells": told, "settings": settings.model_dump(mode="json")}
+        facts["screening"] = report
+        save_descriptions(target, descriptions, receipt("enrich", **facts, **figures(descriptions)))
+    return Enriched(target, descriptions, len(wanted) - len(lacking), names, tuple(absent.values()), report)
+
+
+def figures(descriptions: Sequence[Description]) -> dict[str, Any]:
+    """Count what came of the writing: profiles by outcome, sentences kept and dropped, sources cited."""
+    cited = Counter(piece.source for each in descriptions for said in each.sentences for piece in said.evidence)
+    return {
+        "profiles": len(descriptions),
+        "outcomes": dict(sorted(Counter(each.outcome for each in descriptions).items())),
+        "sentences": sum(len(each.sentences) for each in descriptions),
+        "dropped_sentences": sum(len(each.dropped) for each in descriptions),
+        "citations": dict(cited.most_common()),
+    }
+
+
+def _profiles(cells: "AnnData | str | Path") -> "tuple[Sequence[CellProfile], dict[str, Any]]":
+    from okrcell.texts.profile import profiles
+
+    obs, told = _obs(cells)
+    found = profiles(obs)
+    if not any(profile.known for profile in found.distinct):
+        raise InputError(
+            "Nothing is known of these cells: obs has no column cell_type, tissue, disease, development_stage, sex or "
+            "assay with a value. Add one, or name the cells first with `okrcell annotate`."
+        )
+    return found.distinct, told
+
+
+def _obs(cells: "AnnData | str | Path") -> "tuple[pd.DataFrame, dict[str, Any]]":
+    import pandas as pd
+
+    if not isinstance(cells, str | Path):
+        return pd.DataFrame(cells.obs), {"cells": cells.n_obs}
+    path = Path(cells)
+    if (path / "corpus.json").exists():
+        from okrcell.cells.corpus import Corpus
+
+        corpus = Corpus.open(path)
+        return corpus.obs, {"cells": len(corpus), "fingerprint": corpus.fingerprint}
+    from okrcell.cells.open import open_cells
+    from okrcell.provenance import fingerprint
+
+    adata = open_cells(path)
+    return pd.DataFrame(adata.obs), {"cells": adata.n_obs, "fingerprint": fingerprint(path)}
+
+
+def _key(settings: "EnrichSettings", sources: "Sequence[KnowledgeSource]") -> str:
+    """Fingerprint all that a description follows from, but for the profile itself."""
+    versions = receipt("enrich")["versions"]
+    facts = {
+        "settings": settings.model_dump(mode="json"),
+        "sources": [(source.name, source.snapshot) for source in sources],
+        "versions": {name: versions[name] for name in ("okrcell", "cellxgene_ontology_guide")},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _written(
+    profiles: "Sequence[CellProfile]",
+    settings: "EnrichSettings",
+    sources: "Sequence[KnowledgeSource]",
+    ledger: str | Path | None,
+    confirm: "Callable[[Estimate], None] | None",
+    progress: Progress,
+) -> "tuple[list[Description], dict[str, Any] | None]":
+    from okrcell.texts.enrich import by_template, requests_for, reviewed
+    from okrcell.texts.library import SEARCHED, retriever_of
+
+    screened = settings.writer != "template"
+    embedder = _encoder() if screened or any(source.name in SEARCHED for source in sources) else None
+    retriever = retriever_of(sources, settings.retrieval, embedder, lambda done, of: progress(done, of, "indexing"))
+    requests = list(requests_for(profiles, sources, retriever))
+    if not screened:
+        return by_template(requests, lambda done, of: progress(done, of, "writing")), None
+    texts = _by_endpoint(requests, settings, ledger, confirm, lambda done, of: progress(done, of, "writing"))
+    review = reviewed(
+        texts, embedder or _encoder(), settings.screening, lambda done, of: progress(done, of, "screening")
+    )
+    return review.descriptions, asdict(review.report)
+
+
+def _by_endpoint(
+    requests: "Sequence[Request]",
+    settings: "EnrichSettings",
+    ledger: str | Path | None,
+    confirm: "Callable[[Estimate], None] | None",
+    progress: Callable[[int, int], None],
+) -> "list[Description]":
+    from okrcell.texts.endpoint import EndpointWriter
+    from okrcell.texts.enrich import written
+    from okrcell.texts.ledger import Ledger
+
+    if settings.endpoint is None:
+        raise SettingsError(
+            "The writer 'endpoint' needs to know the language model: set endpoint.model and endpoint.base_url, or pass "
+            "--llm and --base-url."
+        )
+    if ledger is None:
+        raise InputError("A language model's answers must be kept somewhere: name an output, or a ledger file.")
+    with Ledger(ledger) as kept:
+        writer = EndpointWriter(settings.endpoint, kept)
+        writer.ready()
+        if confirm is not None:
+            confirm(writer.estimate((request.profile, request.evidence) for request in requests))
+        return written(requests, writer, at_once=settings.endpoint.concurrency, progress=progress)
+
+
+def _encoder() -> "TextEmbedder":
+    from okrcell.model.sentence_encoder import SentenceEncoder
+
+    return SentenceEncoder()
+
+
+def _silent(done: int, of: int, what: str) -> None:
+    pass

@@ -1,0 +1,245 @@
+"""Markers are sorted by who speaks for them, and nothing rests on a resource that was left out."""
+
+import csv
+import gzip
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from okrcell.errors import InputError
+from okrcell.knowledge.marker_tables import (
+    LEAKING,
+    accordion_rows,
+    agreed_term,
+    cellmarker_rows,
+    organ_term,
+    panglaodb_rows,
+)
+from okrcell.knowledge.markers import MarkerRow, MarkerSource, sorted_by_support
+from okrcell.knowledge.ontology import ontology
+from okrcell.knowledge.sources import open_sources
+
+B_CELL, T_CELL, LUNG, BLOOD = "CL:0000236", "CL:0000084", "UBERON:0002048", "UBERON:0000178"
+
+statements = st.lists(
+    st.builds(
+        MarkerRow,
+        cell_type=st.sampled_from([B_CELL, T_CELL]),
+        gene=st.sampled_from(["CD19", "CD3E", "MS4A1", "CD4"]),
+        by=st.sampled_from(["one", "two", "three"]),
+        tissue=st.sampled_from(["", LUNG, BLOOD]),
+        present=st.booleans(),
+    ),
+    max_size=30,
+)
+
+
+@given(statements, st.randoms())
+def test_the_order_of_a_table_does_not_matter(rows, rng):
+    turned = list(rows)
+    rng.shuffle(turned)
+    assert sorted_by_support(rows) == sorted_by_support(turned)
+
+
+@given(statements)
+def test_genes_come_once_and_never_both_as_present_and_absent(rows):
+    table = sorted_by_support(rows)
+    for (cell_type, tissue, present), genes in table.genes.items():
+        assert len(set(genes)) == len(genes) > 0
+        assert not set(genes) & set(table.genes.get((cell_type, tissue, not present), ()))
+
+
+@given(statements)
+def test_the_better_supported_gene_comes_first(rows):
+    def support(gene, present):
+        return len({row.by for row in rows if (row.cell_type, row.gene, row.present) == (B_CELL, gene, present)})
+
+    for present in (True, False):
+        genes = sorted_by_support(rows).genes.get((B_CELL, "", present), ())
+        counts = [support(gene, present) for gene in genes]
+        assert counts == sorted(counts, reverse=True)
+        assert all(support(gene, present) > support(gene, not present) for gene in genes)
+
+
+def test_within_a_tissue_fame_elsewhere_decides_between_equals():
+    rows = [MarkerRow(B_CELL, gene, "one", LUNG) for gene in ("AAAS", "MS4A1")]
+    rows += [MarkerRow(B_CELL, "MS4A1", "two"), MarkerRow(B_CELL, "CD19", "two")]
+    assert sorted_by_support(rows).genes[B_CELL, LUNG, True] == ("MS4A1", "AAAS")
+
+
+def test_a_marker_of_few_types_comes_before_a_marker_of_many():
+    rows = [MarkerRow(B_CELL, "ACTB", "one"), MarkerRow(B_CELL, "CD19", "one"), MarkerRow(T_CELL, "ACTB", "one")]
+    assert sorted_by_support(rows).genes[B_CELL, "", True] == ("CD19", "ACTB")
+
+
+@pytest.fixture
+def source():
+    rows = [
+        *(MarkerRow(B_CELL, gene, by) for gene in ("CD79A", "MS4A1") for by in ("one", "two")),
+        MarkerRow(B_CELL, "CD19", "one", LUNG),
+        MarkerRow(B_CELL, "CD3E", "one", present=False),
+    ]
+    return MarkerSource("table", "A table", "of today", "CC0", lambda: rows)
+
+
+def test_evidence_quotes_the_genes_with_their_address(source):
+    general, absent, lung = source.about(B_CELL)
+    assert general.text == "Marker genes of B cell: CD79A, MS4A1, CD19."
+    assert general.genes == ("CD79A", "MS4A1", "CD19")
+    assert (general.aspect, general.record, general.terms) == ("marker", B_CELL, (B_CELL,))
+    assert absent.text == "Negative marker genes of B cell (absent or low): CD3E."
+    assert (absent.aspect, absent.genes) == ("absent_marker", ("CD3E",))
+    assert lung.text == "Marker genes of B cell in lung: CD19."
+    assert (lung.record, lung.terms) == (f"{B_CELL} in {LUNG}", (B_CELL, LUNG))
+    assert {(piece.source, piece.snapshot, piece.licence) for piece in (general, absent, lung)} == {
+        ("A table", "of today", "CC0")
+    }
+    assert list(source.passages()) == [general, absent, lung]
+
+
+@pytest.mark.parametrize("term", [T_CELL, LUNG, "MS4A1", "", "CL:9999999", "no term: at all"])
+def test_a_table_says_nothing_of_what_it_does_not_know(source, term):
+    assert source.about(term) == ()
+
+
+def written(path, columns, *rows):
+    text = io.StringIO(newline="")
+    table = csv.writer(text, delimiter="\t" if ".tsv" in path.suffixes else ",")
+    table.writerow(columns)
+    table.writerows(rows)
+    content = text.getvalue().encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+@pytest.fixture
+def accordion(tmp_path):
+    by_cell_type = written(
+        tmp_path / "by_cl.csv.gz",
+        ("species", "CL_ID", "marker", "marker_type", "resources"),
+        ("Human", B_CELL, "MS4A1", "positive", "Abcam|CELLxGENE|PanglaoDB"),
+        ("Human", B_CELL, "LEAK1", "positive", "Azimuth|CELLxGENE|Celltypist_v2|MSigDB"),
+        ("Human", B_CELL, "CD19", "positive", "Abcam|MSigDB"),
+        ("Human", B_CELL, "CD3E", "negative", "Abcam"),
+        ("Human", "CL:9999999", "CD3E", "positive", "Abcam"),
+        ("Mouse", B_CELL, "Ms4a1", "positive", "Abcam"),
+    )
+    by_tissue = written(
+        tmp_path / "healthy.csv",
+        ("species", "CL_ID", "Uberon_ID", "marker", "marker_type", "resource"),
+        ("Human", B_CELL, LUNG, "CD19", "positive", "Abcam"),
+        ("Human", B_CELL, BLOOD, "LEAK1", "positive", "Azimuth"),
+    )
+    return by_cell_type, by_tissue
+
+
+def test_leaking_resources_are_left_out_unless_asked_for(accordion):
+    kept = sorted_by_support(accordion_rows(*accordion, leaks=False)).genes
+    assert kept == {
+        (B_CELL, "", True): ("MS4A1", "CD19"),
+        (B_CELL, "", False): ("CD3E",),
+        (B_CELL, LUNG, True): ("CD19",),
+    }
+    everything = sorted_by_support(accordion_rows(*accordion, leaks=True)).genes
+    assert everything[B_CELL, "", True] == ("LEAK1", "MS4A1", "CD19")
+    assert everything[B_CELL, BLOOD, True] == ("LEAK1",)
+
+
+def test_a_table_that_lacks_a_column_is_told_with_what_it_has(tmp_path):
+    table = written(tmp_path / "table.csv", ("species", "gene"), ("Human", "CD19"))
+    with pytest.raises(InputError, match=r"table\.csv has no column cell_type.*its columns are: species, gene"):
+        list(cellmarker_rows(table))
+
+
+def test_a_table_cut_short_is_told(accordion):
+    by_cell_type, by_tissue = accordion
+    by_cell_type.write_bytes(by_cell_type.read_bytes()[:-20])
+    with pytest.raises(InputError, match="cut short"):
+        list(accordion_rows(by_cell_type, by_tissue, leaks=False))
+
+
+def test_a_table_of_other_bytes_is_told(tmp_path):
+    (tmp_path / "bytes.csv").write_bytes(b"species,cell_type\n\xff\xfe\x00,\x00\n" * 9)
+    with pytest.raises(InputError, match=r"bytes\.csv"):
+        list(cellmarker_rows(tmp_path / "bytes.csv"))
+
+
+def test_a_table_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(InputError, match="There is no file"):
+        list(panglaodb_rows(tmp_path / "nothing.tsv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "given_id", "term"),
+    [
+        ("B cell", "CL_0000236", B_CELL),
+        ("B cell", "", B_CELL),
+        ("CD4+ T cell", "CL_0000624", "CL:0000624"),  # each word of the name is one of the term's
+        ("Regulatory T(Treg) cell", "CL_0000815", "CL:0000815"),
+        ("Natural killer T (NKT) cell", "CL_0000623", ""),  # these are no natural killer cells
+        ("Interstitial cell", "CL_0000178", ontology("CL").find("interstitial cell").id),  # not all are Leydig cells
+        ("Mystery cell", "", ""),
+    ],
+)
+def test_a_broad_id_does_not_make_a_narrow_name_broad(name, given_id, term):
+    assert agreed_term(name, given_id) == term
+
+
+@pytest.mark.parametrize(
+    ("name", "organ", "term"),
+    [
+        ("Alpha cells", "Pancreas", "pancreatic A cell"),
+        ("T regulatory cells", "Immune system", "regulatory T cell"),
+        ("Hepatocytes", "Liver", "hepatocyte"),
+        ("Endothelial cells (aorta)", "Vasculature", ""),  # not all endothelial cells are of the aorta
+        ("Trophoblast stem cells", "Embryo", ""),  # nor all trophoblast cells stem cells
+        ("Undefined placental cells", "Placenta", ""),
+    ],
+)
+def test_the_organ_tells_which_type_is_meant_and_no_broader_one_takes_its_place(name, organ, term):
+    found = organ_term(name, organ)
+    assert (ontology("CL").term(found).name if found else "") == term
+
+
+def test_papers_count_once_and_sick_cells_not_at_all(tmp_path):
+    columns = ("species", "cell_type", "cancer_type", "cell_name", "cellontology_id", "uberonongology_id", "Symbol")
+    healthy = ("Human", "Normal cell", "Normal", "B cell", "CL_0000236")
+    table = written(
+        tmp_path / "table.csv",
+        (*columns, "PMID", "marker_source"),
+        (*healthy, "UBERON_0002048", "CD19", "1.0", "Experiment"),
+        (*healthy, "", "CD19", "1.0", "Review"),
+        (*healthy, "", "MS4A1", "2.0", "Experiment"),
+        (*healthy, "", "MS4A1", "3.0", "Experiment"),
+        (*healthy, "", "", "4.0", "Experiment"),
+        ("Human", "Cancer cell", "Melanoma", "B cell", "CL_0000236", "", "KRAS", "5.0", "Experiment"),
+        ("Mouse", "Normal cell", "Normal", "B cell", "CL_0000236", "", "Cd19", "6.0", "Experiment"),
+    )
+    genes = sorted_by_support(cellmarker_rows(table)).genes
+    assert genes == {(B_CELL, "", True): ("MS4A1", "CD19"), (B_CELL, LUNG, True): ("CD19",)}
+
+
+def test_nothing_rests_on_a_leaking_row_of_the_real_table(shared_knowledge, tmp_path):
+    whole, cleaned = [], []
+    for name in ("cellmarker_accordion_by_cl.csv", "cellmarker_accordion_healthy.csv"):
+        with gzip.open(shared_knowledge / f"{name}.gz", "rt", newline="") as file:
+            columns, *rows = csv.reader(file)
+        id_of, told_by = columns.index("CL_ID"), columns.index("resources" if "resources" in columns else "resource")
+        rows = [row for row in rows if row[id_of].endswith("6")]  # a tenth of the types is enough, and quicker
+        whole.append(written(tmp_path / name, columns, *rows))
+        for row in rows:
+            row[told_by] = "|".join(part for part in row[told_by].split("|") if part not in LEAKING)
+        cleaned.append(written(tmp_path / f"clean_{name}", columns, *(row for row in rows if row[told_by])))
+    left_out = sorted_by_support(accordion_rows(*whole, leaks=False))
+    assert left_out == sorted_by_support(accordion_rows(*cleaned, leaks=True))
+    assert left_out != sorted_by_support(accordion_rows(*whole, leaks=True))
+    assert len(left_out.places) > 30
+
+
+def test_real_tables_know_what_everyone_knows(shared_knowledge):
+    known = {"CD19", "MS4A1", "CD79A"}
+    for source in open_sources(["accordion", "cellmarker2", "panglaodb"], shared_knowledge):
+        assert known <= set(source.about(B_CELL)[0].genes)
+        assert not known & set(source.about(T_CELL)[0].genes)

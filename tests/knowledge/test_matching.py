@@ -1,0 +1,191 @@
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from okrcell.errors import InputError
+from okrcell.knowledge.matching import SURE, match
+from okrcell.knowledge.meaning import meaning
+from okrcell.knowledge.name_vectors import name_vectors
+from okrcell.knowledge.ontology import ontology
+
+PANCREAS, BRAIN = "UBERON:0001264", "UBERON:0000955"
+
+
+def name(label: str, prefix: str = "CL", tissue_id: str = "") -> str:
+    found = match(label, prefix, tissue_id=tissue_id)
+    return found[0].term.name if found and found[0].score >= SURE else ""
+
+
+class ByLetters:
+    """Compares texts by the pairs of letters they share; counts how often it is asked."""
+
+    name = "letters"
+
+    def __init__(self):
+        self.asked = 0
+
+    def embed_texts(self, texts):
+        self.asked += len(texts)
+        vectors = np.full((len(texts), 256), 1e-6, dtype=np.float32)
+        for row, text in enumerate(texts):
+            for one, other in zip(text.lower(), text.lower()[1:], strict=False):
+                vectors[row, (ord(one) * 31 + ord(other)) % 256] += 1
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("label", "term"),
+    [
+        ("B cells", "B cell"),
+        ("CD14+ Mono", "CD14-positive monocyte"),
+        ("AT2", "pulmonary alveolar type 2 cell"),
+        ("pDC", "plasmacytoid dendritic cell"),
+        ("Oligo", "oligodendrocyte"),
+        ("Astro", "astrocyte"),
+        ("Endo", "endothelial cell"),
+        ("CD8 Tem", "effector memory CD8-positive, alpha-beta T cell"),
+        ("CD4_TCM", "central memory CD4-positive, alpha-beta T cell"),
+        ("Mph", "macrophage"),
+        ("MAIT", "mucosal-associated invariant T cell"),
+        ("Treg", "regulatory T cell"),
+        ("reg. T cell", "regulatory T cell"),
+        ("memory B", "memory B cell"),
+        ("B, memory", "memory B cell"),
+        ("memoryB", "memory B cell"),
+        ("Naïve T-cells", "naive T cell"),
+        ("Eosinophill", "eosinophil"),
+        ("SMC", "smooth muscle cell"),
+        ("Exc neuron", "glutamatergic neuron"),
+        ("Fibroblast_APOD high", "fibroblast"),
+        ("Macrophage_BreastEpithelium", "macrophage"),
+        ("Endothelial 2", "endothelial cell"),
+    ],
+)
+def test_what_people_write_is_understood(label: str, term: str):
+    assert name(label) == term
+
+
+@pytest.mark.parametrize("label", ["", " ", "NA", "unknown", "cluster 3", "Patient1-specific", "xyzzy", "strange cell"])
+def test_what_says_nothing_is_given_nothing_sure(label: str):
+    assert name(label) == ""
+
+
+def test_the_tissue_tells_what_is_meant():
+    assert name("beta", tissue_id=PANCREAS) == "type B pancreatic cell"
+    assert name("beta") == ""
+    assert name("Micro", tissue_id=BRAIN) == "microglial cell"
+    assert name("Neutrophil_LTF high", tissue_id="UBERON:0002371") == "neutrophil"
+
+
+def test_a_marker_that_is_absent_is_not_taken_for_one_that_is_there():
+    below = {found.term.name for found in match("CD8- T cell", "CL", top=20) if found.score >= SURE}
+    assert not {name for name in below if "CD8-positive" in name}
+    assert meaning("CD8+ T cells") == meaning("CD8-positive T-cell") == meaning("CD8pos T cell")
+    assert meaning("CD14dim")[0] == meaning("CD14-low")[0] == "cd14low"
+
+
+def test_a_tumour_cell_and_a_progenitor_are_no_kinds_of_the_grown_cell():
+    assert name("T cell (leukemia)") == ""
+    assert name("Enterocyte progenitor") != "enterocyte"
+    assert name("Oligodendrocytes (non-malignant)") == "oligodendrocyte"
+
+
+def test_two_kinds_left_open_are_what_they_have_in_common():
+    found = match("Microglia/Macrophage", "CL")[0]
+    assert (found.term.name, found.how) == ("macrophage", "part")
+    assert name("B or T cell") == "lymphocyte"
+
+
+def test_how_a_match_came_about_is_told():
+    told = {
+        label: match(label, "CL")[0].how
+        for label in ("cl_0000236", "B cells", "B lymphocyte", "CD4 Tcm", "B cell_X1 high")
+    }
+    assert list(told.values()) == ["id", "name", "synonym", "abbreviation", "part"]
+
+
+def test_runners_up_follow_in_order_and_none_twice():
+    found = match("CD4 memory T", "CL", top=8)
+    scores = [one.score for one in found]
+    assert len({one.term.id for one in found}) == len(found) == 8
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 < score <= 1 for score in scores)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.text(max_size=30)
+    | st.lists(st.sampled_from(["CD4+", "T", "b", "/", "_", "Mono", "(x)", "α", "12"])).map(" ".join)
+)
+def test_whatever_is_written_gives_scores_within_bounds(label: str):
+    assert all(0 < one.score <= 1 for one in match(label, "CL"))
+
+
+def test_most_terms_are_found_by_their_own_name():
+    cells = ontology("CL")
+    some = [cells.term(term) for term in cells.terms()[1::40]]
+    some = [term for term in some if not term.name.endswith("(Mmus)")]
+    right = sum(match(term.name, "CL", top=1)[0].term.id == term.id for term in some)
+    assert right / len(some) > 0.98
+
+
+@pytest.mark.parametrize(
+    ("prefix", "label", "term"),
+    [
+        ("UBERON", "pancreas islet", "islet of Langerhans"),
+        ("UBERON", "PBMCs", "blood"),
+        ("MONDO", "T2D", "type 2 diabetes mellitus"),
+        ("MONDO", "SLE", "systemic lupus erythematosus"),
+        ("EFO", "10X Genomics 3 prime v2", "10x 3' v2"),
+        ("EFO", "10x", "10x technology"),
+    ],
+)
+def test_tissues_diseases_and_assays_are_understood_too(prefix: str, label: str, term: str):
+    assert name(label, prefix) == term
+
+
+def test_an_unknown_ontology_is_refused():
+    with pytest.raises(InputError, match="There is no ontology"):
+        match("B cell", "XX")
+
+
+def test_vectors_are_asked_only_where_words_say_too_little_and_are_never_sure(tmp_path, monkeypatch):
+    monkeypatch.setenv("OKRCELL_CACHE", str(tmp_path))
+    embedder = ByLetters()
+    assert match("B cell", "CL", embedder=embedder)[0].how == "name"
+    assert embedder.asked == 0
+    found = match("lymphozytisch", "CL", embedder=embedder)
+    assert any(one.how == "dense" for one in found)
+    assert all(one.score < SURE for one in found if one.how == "dense")
+
+
+def test_vectors_of_names_are_made_once_and_a_cut_file_is_made_anew(tmp_path):
+    stages = ontology("HsapDv")
+    embedder = ByLetters()
+    first = name_vectors(stages, embedder, tmp_path).nearest(["adult stage"], 3)
+    assert first[0][0] == "HsapDv:0000258"
+    once = embedder.asked
+    assert name_vectors(stages, embedder, tmp_path).nearest(["adult stage"], 3) == first
+    assert embedder.asked == once + 1
+    file = next(tmp_path.iterdir())
+    file.write_bytes(file.read_bytes()[:200])
+    assert name_vectors(stages, embedder, tmp_path).nearest(["adult stage"], 3) == first
+
+
+def test_the_common_parent_is_the_nearest_shared_term():
+    cells = ontology("CL")
+    assert cells.common_parent("CL:0000624", "CL:0000625") == "CL:0000791"
+    assert cells.common_parent("CL:0000084", "CL:0000624") == "CL:0000084"
+    assert cells.common_parent("CL:0000236", "CL:0000236") == "CL:0000236"
+    assert cells.common_parent("CL:0000236", "CL:0000084") == cells.common_parent("CL:0000084", "CL:0000236")
+
+
+def test_a_label_takes_milliseconds():
+    match("CD4 Tcm", "CL")
+    begin = time.perf_counter()
+    for number in range(100):
+        match(f"CD8 effector memory T cell {number}", "CL", top=1)
+    assert time.perf_counter() - begin < 5

@@ -1,0 +1,27 @@
+import pytest
+
+from okrcell.knowledge.ontology import ontology
+from okrcell.knowledge.stages import stages_named
+
+
+@pytest.mark.parametrize(
+    ("age", "stage"),
+    [
+        ("34 years", "34-year-old stage"),
+        ("34y", "34-year-old stage"),
+        ("25-year-old human", "25-year-old stage"),
+        ("3 months", "3-month-old stage"),
+        ("GW16", "14th week post-fertilization stage"),
+        ("16 weeks gestation", "14th week post-fertilization stage"),
+        ("12 pcw", "12th week post-fertilization stage"),
+        ("CS7", "Carnegie stage 07"),
+    ],
+)
+def test_an_age_names_a_stage_that_the_ontology_has(age: str, stage: str):
+    assert list(stages_named(age)) == [stage]
+    assert ontology("HsapDv").find_as_written(stage) is not None
+
+
+@pytest.mark.parametrize("words", ["", "adult", "donor 7", "day 3", "v2"])
+def test_what_is_no_age_names_none(words: str):
+    assert list(stages_named(words)) == []

@@ -1,0 +1,77 @@
+"""Original and enriched texts are drawn as often as they should be."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from okrcell.errors import InputError
+from okrcell.pairs.mix import TextSettings, drawable
+from okrcell.pairs.pair import Pairs
+from okrcell.texts.describe import describe
+from okrcell.texts.description import Description
+from okrcell.texts.profile import CellProfile, profiles
+from okrcell.texts.store import save_descriptions
+
+words = st.text("abc", min_size=1, max_size=2)
+ENRICHED = Description(CellProfile("B cell"), (), ("long", "longer"), original=("short", "brief", "terse"))
+
+
+@given(
+    st.lists(words, min_size=1, max_size=4, unique=True),
+    st.lists(words, max_size=4, unique=True),
+    st.sampled_from(["sample", "enriched", "original", "concatenate"]),
+    st.floats(0, 1),
+)
+def test_chances_add_up_to_one(phrasings, original, mix, share):
+    description = Description(CellProfile("B cell"), (), tuple(phrasings), original=tuple(original))
+    chances = drawable(description, TextSettings(mix=mix, share=share))
+    assert sum(chances.values()) == pytest.approx(1)
+    assert all(chance > 0 for chance in chances.values())
+
+
+def test_each_mix_draws_from_its_own_texts():
+    assert set(drawable(ENRICHED, TextSettings(mix="enriched"))) == {"long", "longer"}
+    assert set(drawable(ENRICHED, TextSettings(mix="original"))) == {"short", "brief", "terse"}
+    assert drawable(ENRICHED, TextSettings(mix="concatenate")) == {"short long": 1.0}
+    sampled = drawable(ENRICHED, TextSettings(mix="sample", share=0.8))
+    assert sampled["long"] == pytest.approx(0.4)
+    assert sampled["terse"] == pytest.approx(0.2 / 3)
+
+
+def test_a_description_without_enrichment_is_its_own_original():
+    plain = Description(CellProfile("B cell"), (), ("one", "two"))
+    for mix in ("sample", "enriched", "original"):
+        assert drawable(plain, TextSettings(mix=mix)) == pytest.approx({"one": 0.5, "two": 0.5})
+
+
+@pytest.fixture
+def enriched_file(corpus, tmp_path):
+    plain = describe(profiles(corpus.obs).distinct)
+    some = [
+        Description(one.profile, one.sentences, (f"Enriched: {one.phrasings[0]}",), original=one.phrasings)
+        for one in plain
+    ]
+    save_descriptions(tmp_path / "descriptions.parquet", some, {})
+    return tmp_path / "descriptions.parquet"
+
+
+def test_texts_are_drawn_at_the_share_that_was_set(corpus, enriched_file):
+    pairs = Pairs.of(corpus, TextSettings(descriptions=enriched_file, mix="sample", share=0.25))
+    rng = np.random.default_rng(0)
+    drawn = Counter(pairs.texts[pairs.draw(0, rng.random())].startswith("Enriched") for _ in range(4000))
+    assert drawn[True] / 4000 == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_corpus_that_outgrew_its_descriptions_is_refused(corpus, enriched_file):
+    some = describe([CellProfile("B cell")])
+    save_descriptions(enriched_file, some, {})
+    with pytest.raises(InputError, match="Run `okrcell enrich` on the corpus again"):
+        Pairs.of(corpus, TextSettings(descriptions=enriched_file))
+
+
+def test_other_descriptions_give_another_fingerprint(corpus, enriched_file):
+    with_file = Pairs.of(corpus, TextSettings(descriptions=enriched_file)).fingerprint
+    assert with_file != Pairs.of(corpus).fingerprint == corpus.fingerprint

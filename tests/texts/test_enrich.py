@@ -1,0 +1,206 @@
+"""Descriptions are looked up, written, screened and kept, whatever happens on the way."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from fake_endpoint import FakeEndpoint, fails, says
+
+import okrcell as okr
+from okrcell.errors import InputError, SettingsError
+from okrcell.knowledge.evidence import Evidence
+from okrcell.texts.answers import WritingFailed
+from okrcell.texts.budget import BudgetSpent
+from okrcell.texts.description import Description
+from okrcell.texts.enrich import EnrichSettings, Request, enrich_settings, original_of, written
+from okrcell.texts.profile import CellProfile
+from okrcell.texts.store import load_descriptions
+
+MANY = [Request(CellProfile(f"cell {number}", label=f"cell {number}"), ()) for number in range(40)]
+
+
+class Slow:
+    """Writes after a while, the later ones sooner, and fails where it is told to."""
+
+    name = "slow"
+
+    def __init__(self, fails: dict[str, Exception] | None = None) -> None:
+        self.fails = fails or {}
+        self.running = self.most = 0
+        self.wrote: list[str] = []
+        self._lock = threading.Lock()
+
+    def write(self, profile: CellProfile, evidence: Sequence[Evidence]) -> Description:
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        time.sleep(0.004 if profile.cell_type.endswith("0") else 0.001)
+        with self._lock:
+            self.running -= 1
+            self.wrote.append(profile.cell_type)
+        if profile.cell_type in self.fails:
+            raise self.fails[profile.cell_type]
+        return Description(profile, (), (f"It is {profile.cell_type}.",))
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 16])
+def test_descriptions_come_in_the_order_of_the_requests_however_many_are_written_at_once(at_once):
+    writer, told = Slow(), []
+    texts = written(MANY, writer, at_once=at_once, progress=lambda done, of: told.append((done, of)))
+    assert [text.profile for text in texts] == [request.profile for request in MANY]
+    assert writer.most <= at_once
+    assert told[-1] == (40, 40)
+
+
+@pytest.mark.parametrize(("lasting", "outcome"), [(True, "original"), (False, "failed")])
+def test_a_text_that_cannot_be_had_is_replaced_by_the_original_with_the_reason(lasting, outcome):
+    writer = Slow({"cell 7": WritingFailed("two answers could not be used", lasting)})
+    texts = written(MANY, writer, at_once=4)
+    assert texts[7].outcome == outcome
+    assert texts[7].remark == "two answers could not be used"
+    assert texts[7].phrasings == original_of(MANY[7].profile).phrasings
+    assert [text.outcome for text in texts].count("written") == 39
+
+
+def test_when_the_budget_ends_what_is_under_way_is_waited_for():
+    writer = Slow({"cell 12": BudgetSpent("no more")})
+    with pytest.raises(BudgetSpent):
+        written(MANY, writer, at_once=8)
+    assert writer.running == 0
+    assert len(writer.wrote) < 40
+
+
+def cells(**columns: list[str]) -> anndata.AnnData:
+    obs = pd.DataFrame(columns).set_axis([f"c{number}" for number in range(len(next(iter(columns.values()))))])
+    return anndata.AnnData(np.ones((len(obs), 1), dtype=np.float32), obs=obs)
+
+
+BLOOD = {"cell_type": ["B cell", "NK cell", "B cell", "CD14+ Mono"], "tissue": ["blood"] * 4}
+
+
+def test_equal_profiles_share_one_description():
+    done = okr.enrich(cells(**BLOOD), settings=EnrichSettings(sources=("ontologies",)))
+    assert [one.profile.cell_type for one in done.descriptions] == [
+        "B cell",
+        "natural killer cell",
+        "CD14-positive monocyte",
+    ]
+    assert done.output is None
+    assert all(sentence.evidence for one in done.descriptions for sentence in one.sentences)
+
+
+def test_a_second_run_keeps_what_is_there_and_writes_only_what_is_new(tmp_path):
+    settings = EnrichSettings(sources=("ontologies",))
+    first = okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", settings)
+    before = (tmp_path / "d.parquet").stat().st_mtime_ns
+    again = okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", settings)
+    assert (first.kept, again.kept) == (0, 3)
+    assert again.descriptions == first.descriptions == load_descriptions(tmp_path / "d.parquet").descriptions
+    assert (tmp_path / "d.parquet").stat().st_mtime_ns == before
+    more = cells(cell_type=[*BLOOD["cell_type"], "T cell"], tissue=["blood"] * 5)
+    assert okr.enrich(more, tmp_path / "d.parquet", settings).kept == 3
+    assert len(load_descriptions(tmp_path / "d.parquet").descriptions) == 4
+
+
+def test_other_settings_write_everything_anew(tmp_path):
+    okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", EnrichSettings(sources=("ontologies",)))
+    other = EnrichSettings(sources=("ontologies",), leaks=True)
+    assert okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", other).kept == 0
+
+
+def test_cells_of_which_nothing_is_known_are_refused():
+    with pytest.raises(InputError, match="Nothing is known of these cells"):
+        okr.enrich(cells(cluster=["1", "2"]))
+
+
+def test_missing_sources_are_named(tmp_path):
+    (tmp_path / "knowledge").mkdir()
+    done = okr.enrich(cells(**BLOOD), knowledge=tmp_path / "knowledge")
+    assert done.sources == ("ontologies",)
+    assert any("cellmarker2_raw.csv.gz" in line for line in done.absent)
+
+
+def test_settings_on_the_command_line_win_over_the_file(tmp_path):
+    (tmp_path / "e.yaml").write_text("writer: endpoint\nendpoint: {model: a, base_url: 'http://localhost:1/v1'}\n")
+    settings = enrich_settings(tmp_path / "e.yaml", endpoint={"model": "b"}, writer=None)
+    assert settings.endpoint is not None
+    assert (settings.writer, settings.endpoint.model) == ("endpoint", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("writr: template", "did you mean 'writer'"), ("- a", "mapping"), ("writer: [", "YAML")],
+)
+def test_a_slip_in_the_settings_file_is_named(tmp_path, text, said):
+    (tmp_path / "e.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        enrich_settings(tmp_path / "e.yaml", endpoint={})
+
+
+ANSWER = (
+    '{"sentences": [{"text": "The cell was taken from blood.", "evidence": [2]},'
+    ' {"text": "It expresses FOXP3 in the kidney.", "evidence": [2]}]}'
+)
+
+
+def by_endpoint(url: str, **more: object) -> EnrichSettings:
+    endpoint = {"model": "m", "base_url": url, "prompt": "short-1", "retries": 0, "first_wait": 0.01}
+    return enrich_settings(
+        None, endpoint=endpoint, writer="endpoint", sources=("ontologies",), screening={"threshold": -1.0}, **more
+    )
+
+
+def test_a_language_model_writes_and_what_its_evidence_does_not_bear_is_dropped_with_the_reason(tmp_path):
+    estimates = []
+    with FakeEndpoint(then=says(ANSWER)) as server:
+        settings = by_endpoint(server.url)
+        done = okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", settings, confirm=estimates.append)
+        calls = len(server.requests)
+        again = okr.enrich(cells(**BLOOD), tmp_path / "e.parquet", settings, ledger=tmp_path / "d.ledger")
+        assert len(server.requests) == calls == 3
+    assert estimates[0].calls == 3
+    for one in done.descriptions:
+        assert [sentence.text for sentence in one.sentences] == ["The cell was taken from blood."]
+        assert [dropped.text for dropped in one.dropped] == ["It expresses FOXP3 in the kidney."]
+        assert "FOXP3" in one.dropped[0].reason or "kidney" in one.dropped[0].reason
+        assert not any("FOXP3" in text for text in one.phrasings)
+        assert one.original == original_of(one.profile).phrasings
+        assert one.similarity is not None
+        assert one.prompt == "short-1 m"
+    assert again.descriptions == done.descriptions
+
+
+def test_what_could_not_be_had_is_asked_for_again_by_the_next_run(tmp_path):
+    with FakeEndpoint(fails(400, "this one is refused"), then=says(ANSWER)) as server:
+        settings = by_endpoint(
+            server.url,
+        )
+        first = okr.enrich(cells(cell_type=["B cell"], tissue=["blood"]), tmp_path / "d.parquet", settings)
+        second = okr.enrich(cells(cell_type=["B cell"], tissue=["blood"]), tmp_path / "d.parquet", settings)
+    assert {first.descriptions[0].outcome, second.descriptions[0].outcome} <= {"failed", "written"}
+    assert second.descriptions[0].outcome == "written"
+
+
+def test_a_language_model_without_a_name_is_asked_for():
+    with pytest.raises(SettingsError, match="--llm"):
+        okr.enrich(cells(**BLOOD), settings=EnrichSettings(writer="endpoint", sources=("ontologies",)))
+
+
+def test_the_sources_of_real_knowledge_are_cited(shared_knowledge):
+    done = okr.enrich(
+        cells(**BLOOD),
+        settings=EnrichSettings(sources=("ontologies", "descriptions", "accordion", "gene_summaries")),
+        knowledge=shared_knowledge,
+    )
+    b_cell = done.descriptions[0]
+    assert "MS4A1" in b_cell.phrasings[0]
+    assert {piece.source for said in b_cell.sentences for piece in said.evidence} >= {
+        "Cell Ontology", "Cell Marker Accordion", "RefSeq", "metadata",
+    }  # fmt: skip
+    assert all(said.evidence for one in done.descriptions for said in one.sentences)
+    assert all(piece.snapshot and piece.licence for one in done.descriptions for said in one.sentences
+               for piece in said.evidence if piece.source != "metadata")  # fmt: skip

@@ -1,0 +1,81 @@
+import pytest
+
+from okrcell.knowledge.evidence import Evidence
+from okrcell.texts.gene_words import functions_of
+from okrcell.texts.known import Known
+
+
+def summary(symbol: str, text: str) -> Evidence:
+    return Evidence(text, "RefSeq", "Entrez:1", "2024", "public domain", "gene", (), (symbol,))
+
+
+def said(symbol: str, text: str) -> str:
+    return " ".join(sentence.text for sentence in functions_of([symbol], Known([summary(symbol, text)]), 3))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("This gene encodes the CD8 alpha chain.", "GENE1 encodes the CD8 alpha chain."),
+        (
+            "The protein encoded by this gene is a surface antigen.",
+            "The protein encoded by GENE1 is a surface antigen.",
+        ),
+        ("The product of this gene binds actin.", "The product of GENE1 binds actin."),
+        ("The encoded enzyme cleaves peptides.", "The enzyme encoded by GENE1 cleaves peptides."),
+        ("GENE1 (CD94) is an antigen on NK cells.", "GENE1 (CD94) is an antigen on NK cells."),
+        ("Ribosomes catalyze synthesis. This gene encodes a ribosomal protein.", "GENE1 encodes a ribosomal protein."),
+    ],
+)
+def test_this_gene_becomes_the_genes_symbol(text: str, expected: str):
+    assert said("GENE1", text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mutations in this gene cause blindness.",
+        "This gene is located on chromosome 5 and has a pseudogene.",
+        "This gene product family is large.",
+        "Histones are basic nuclear proteins.",
+        "GENE10 is another gene.",
+        "GENE1 molecule",
+        "This gene encodes lysozyme, whose substrate is peptidoglycan (cleaving the beta.",
+        f"This gene encodes {'a very long ' * 30}protein.",
+    ],
+)
+def test_what_is_not_the_role_of_this_gene_is_not_said(text: str):
+    assert said("GENE1", text) == ""
+
+
+def test_a_role_tells_more_than_a_family():
+    text = "This gene encodes a member of the membrane gene family. This gene encodes a molecule of B cell growth."
+    assert said("MS4A1", text) == "MS4A1 encodes a molecule of B cell growth."
+
+
+def test_genes_keep_their_order_and_those_with_a_role_are_preferred():
+    known = Known([
+        summary("A1", "This gene encodes a member of a gene family."),
+        summary("B1", "This gene encodes insulin."),
+        summary("C1", "This gene encodes glucagon."),
+    ])  # fmt: skip
+    assert [s.text for s in functions_of(["A1", "B1", "C1"], known, 2)] == [
+        "B1 encodes insulin.",
+        "C1 encodes glucagon.",
+    ]
+
+
+def test_without_a_summary_the_gene_ontology_speaks():
+    annotation = Evidence(
+        "PRM1 is annotated with: DNA packaging.",
+        "Gene Ontology",
+        "GO:1 PRM1",
+        "1",
+        "CC BY 4.0",
+        "function",
+        (),
+        ("PRM1",),
+    )
+    (sentence,) = functions_of(["PRM1"], Known([annotation]), 3)
+    assert sentence.text == "The Gene Ontology annotates PRM1 with DNA packaging."
+    assert sentence.evidence == (annotation,)

@@ -1,0 +1,176 @@
+"""What the ledger holds is held for good, and by one run at a time."""
+
+import sqlite3
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from okrcell.errors import InputError
+from okrcell.texts.budget import Budget, BudgetSpent, Cost, Spent
+from okrcell.texts.ledger import Asked, Ledger, NotBilled, Paid
+
+NO_LIMIT = Budget()
+WORST = Cost(1000, 0.5)
+
+
+def asked(key: str = "a") -> Asked:
+    return Asked(key, "m", "short-1", "http://localhost", "[]")
+
+
+def pay(ledger: Ledger, key: str, paid: Paid | None = None, budget: Budget = NO_LIMIT) -> None:
+    with ledger.call(asked(key), WORST, budget) as call:
+        call.paid(paid or Paid(f"answer to {key}", 10, 5, 0.01))
+
+
+def test_an_answer_is_found_again_by_the_next_run(tmp_path):
+    with Ledger(tmp_path / "ledger") as ledger:
+        assert ledger.answer("a") is None
+        pay(ledger, "a")
+        assert ledger.answer("a") == "answer to a"
+        spent = ledger.spent()
+    with Ledger(tmp_path / "ledger") as ledger:
+        assert ledger.answer("a") == "answer to a"
+        assert ledger.spent() == spent == Spent(1, 10, 5, 0.01)
+
+
+def test_an_answer_is_on_disk_when_paid_returns(tmp_path):
+    path = tmp_path / "ledger"
+    with Ledger(path) as ledger, ledger.call(asked(), WORST, NO_LIMIT) as call:
+        call.paid(Paid("the whole answer", 1, 1))
+        copy = tmp_path / "copy"
+        for name in ("", "-wal"):
+            (tmp_path / f"copy{name}").write_bytes((tmp_path / f"ledger{name}").read_bytes())
+    with Ledger(copy) as killed:
+        assert killed.answer("a") == "the whole answer"
+
+
+def test_a_request_on_its_way_at_the_end_of_a_run_counts_as_perhaps_billed(tmp_path):
+    with Ledger(tmp_path / "ledger") as ledger, ledger.call(asked(), WORST, NO_LIMIT):
+        for name in ("", "-wal"):
+            (tmp_path / f"copy{name}").write_bytes((tmp_path / f"ledger{name}").read_bytes())
+        assert ledger.spent() == Spent()
+    with Ledger(tmp_path / "copy") as killed:
+        assert killed.spent() == Spent(doubtful=WORST)
+        assert killed.in_doubt("a")
+
+
+def test_only_what_may_have_been_billed_is_in_doubt(tmp_path):
+    with Ledger(tmp_path / "ledger") as ledger:
+        for error in (NotBilled("refused"), ValueError("cut")):
+            with pytest.raises(type(error)), ledger.call(asked(str(error)), WORST, NO_LIMIT):
+                raise error
+        assert ledger.in_doubt("cut")
+        assert not ledger.in_doubt("refused")
+        assert ledger.spent() == Spent(doubtful=WORST)
+
+
+def test_no_key_has_two_paid_answers(tmp_path):
+    with Ledger(tmp_path / "ledger") as ledger:
+        pay(ledger, "a")
+        with pytest.raises(InputError, match="UNIQUE"):
+            pay(ledger, "a")
+        assert ledger.answer("a") == "answer to a"
+        assert ledger.spent().calls == 1
+
+
+def test_two_runs_cannot_hold_one_ledger(tmp_path):
+    with Ledger(tmp_path / "ledger") as ledger:
+        with pytest.raises(InputError, match="in use by another run"):
+            Ledger(tmp_path / "ledger", wait=0.05)
+        pay(ledger, "a")
+    with Ledger(tmp_path / "ledger", wait=0.05) as ledger:
+        assert ledger.answer("a")
+
+
+def test_what_is_no_ledger_is_refused_and_left_as_it_is(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database at all, and long enough to be read as one" * 50)
+    other = tmp_path / "other.sqlite"
+    disk = sqlite3.connect(other)
+    disk.execute("CREATE TABLE cells (name)")
+    disk.close()
+    before = [file.read_bytes() for file in (text, other)]
+    for path, said in (
+        (text, "no ledger, or is damaged"),
+        (other, "a database of something else"),
+        (tmp_path / "nowhere" / "ledger", "no folder"),
+        (tmp_path, "Cannot use"),
+    ):
+        with pytest.raises(InputError, match=said) as refused:
+            Ledger(path)
+        assert "\n" not in str(refused.value)
+    assert text.read_bytes() == before[0]
+    disk = sqlite3.connect(other)
+    assert disk.execute("SELECT name FROM sqlite_master").fetchall() == [("cells",)]
+    disk.close()
+
+
+def test_a_ledger_of_another_layout_is_not_touched(tmp_path):
+    Ledger(tmp_path / "ledger").close()
+    disk = sqlite3.connect(tmp_path / "ledger")
+    disk.execute("PRAGMA user_version = 7")
+    disk.close()
+    with pytest.raises(InputError, match="layout 7"):
+        Ledger(tmp_path / "ledger")
+
+
+def test_a_damaged_ledger_is_one_line(tmp_path):
+    path = tmp_path / "ledger"
+    with Ledger(path) as ledger:
+        for number in range(50):
+            pay(ledger, f"{number}", Paid("long " * 500, 1, 1))
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        Ledger(path)
+
+
+@given(
+    limit=st.integers(0, 6000),
+    fates=st.lists(st.tuples(st.sampled_from(["paid", "free", "lost"]), st.integers(1, 1000)), max_size=15),
+)
+def test_whatever_happens_no_more_than_the_budget_is_spent(limit, fates):
+    budget = Budget(tokens=limit)
+    truly_billed = 0
+    with Ledger(":memory:") as ledger:
+        for number, (fate, tokens) in enumerate(fates):
+            left = limit - ledger.spent().most.tokens
+            try:
+                with ledger.call(asked(str(number)), WORST, budget) as call:
+                    if fate == "free":
+                        raise NotBilled
+                    truly_billed += tokens
+                    if fate == "lost":
+                        raise TimeoutError
+                    call.paid(Paid("", tokens, 0))
+            except (NotBilled, TimeoutError):
+                pass
+            except BudgetSpent:
+                assert left < WORST.tokens
+            assert truly_billed <= ledger.spent().most.tokens <= limit
+
+
+def test_the_budget_waits_for_what_is_on_its_way_before_it_ends_a_run(tmp_path):
+    budget = Budget(tokens=1500)
+    with Ledger(tmp_path / "ledger") as ledger:
+        with ledger.call(asked("a"), WORST, budget) as call:
+            second = threading.Thread(target=pay, args=(ledger, "b", None, budget))
+            second.start()
+            second.join(0.05)
+            assert second.is_alive()
+            call.paid(Paid("", 100, 0))
+        second.join(5)
+        assert ledger.answer("b")
+
+
+def test_it_learns_what_answers_usually_take(tmp_path):
+    with Ledger(tmp_path / "ledger") as ledger:
+        assert ledger.usual("m", "short-1").completion_tokens is None
+        pay(ledger, "a", Paid("", 1, 10))
+        pay(ledger, "b", Paid("", 1, 20))
+        usual = ledger.usual("m", "short-1")
+        assert (usual.characters_per_token, usual.completion_tokens) == (2.0, 15.0)
+        assert ledger.usual("m", "essay-1").completion_tokens is None

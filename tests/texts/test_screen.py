@@ -1,0 +1,121 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from okrcell.errors import InputError
+from okrcell.knowledge.evidence import Evidence
+from okrcell.texts.description import Description, Sentence
+from okrcell.texts.faithful import Gate
+from okrcell.texts.profile import CellProfile
+from okrcell.texts.screen import ScreeningSettings, screen, sift
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+
+
+class Letters:
+    """Compares texts by how often each letter stands in them."""
+
+    name = "letters"
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        counts = np.array([[text.lower().count(letter) for letter in ALPHABET] for text in texts], dtype=np.float32)
+        return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+
+def described(name: str, term: str, *said: str) -> Description:
+    profile = CellProfile(name, term)
+    evidence = Evidence(f"Marker genes of {name}: CD79A.", "a source", term, "", "", "marker", (term,), ("CD79A",))
+    sentences = tuple(Sentence(text, (evidence,)) for text in said)
+    return Description(profile, sentences, (" ".join(said), *said[:1], name), "endpoint", "essay-1, a model")
+
+
+def original(text: Description) -> Description:
+    return replace(text, sentences=(), phrasings=(f"{text.profile.cell_type}.",), writer="template", prompt="")
+
+
+def test_a_false_sentence_leaves_every_phrasing_and_is_kept_with_the_reason():
+    text = described("B cell", "CL:0000236", "A B cell expresses CD19.", "A B cell expresses CD79A.")
+    sifted = sift(text, Gate())
+    assert [sentence.text for sentence in sifted.sentences] == ["A B cell expresses CD79A."]
+    assert sifted.phrasings == ("A B cell expresses CD79A.", "B cell")
+    assert [dropped.text for dropped in sifted.dropped] == ["A B cell expresses CD19."]
+    assert "CD19" in sifted.dropped[0].reason
+
+
+def test_a_text_unlike_its_original_is_replaced_and_told_why():
+    like = described("B cell", "CL:0000236", "B cell CD79A.")
+    unlike = described("B cell", "CL:0000236", "CD79A zzz zzz zzz.")
+    screened = screen([like, unlike], [original(like), original(unlike)], Letters(), ScreeningSettings(threshold=0.5))
+    kept, replaced = screened.descriptions
+    assert kept is not None
+    assert replaced is not None
+    assert kept.outcome == "written"
+    assert kept.similarity is not None
+    assert kept.similarity > 0.5
+    assert (replaced.outcome, replaced.phrasings, replaced.writer) == ("original", ("B cell.",), "endpoint")
+    assert "under 0.500" in replaced.remark
+    assert screened.report.rejected == 0.5
+
+
+def test_a_rejected_text_may_leave_nothing():
+    unlike = described("B cell", "CL:0000236", "CD79A zzz zzz zzz.")
+    settings = ScreeningSettings(threshold=0.5, on_reject="drop")
+    assert screen([unlike], [original(unlike)], Letters(), settings).descriptions == (None,)
+
+
+def test_without_a_true_sentence_the_original_stands():
+    text = described("B cell", "CL:0000236", "A B cell expresses CD19.")
+    (screened,) = screen([text], [original(text)], Letters(), ScreeningSettings(threshold=-1)).descriptions
+    assert screened is not None
+    assert (screened.outcome, screened.phrasings) == ("original", ("B cell.",))
+    assert len(screened.dropped) == 1
+
+
+def test_sentences_are_left_alone_when_asked():
+    text = described("B cell", "CL:0000236", "A B cell expresses CD19.")
+    settings = ScreeningSettings(threshold=-1, sentences=False)
+    (screened,) = screen([text], [original(text)], Letters(), settings).descriptions
+    assert screened is not None
+    assert screened.sentences == text.sentences
+
+
+def test_the_calibrated_threshold_is_the_95th_percentile_of_strangers():
+    texts = [
+        described(name, term, f"A {name} expresses CD79A.")
+        for name, term in (("B cell", "CL:0000236"), ("macrophage", "CL:0000235"), ("neuron", "CL:0000540"))
+    ]
+    originals = [original(text) for text in texts]
+    report = screen(texts, originals, Letters()).report
+    first = Letters().embed_texts([text.phrasings[0] for text in originals]).astype(float)
+    written = Letters().embed_texts([text.phrasings[0] for text in texts]).astype(float)
+    strangers = (first @ written.T)[~np.eye(3, dtype=bool)]
+    assert report.threshold == pytest.approx(np.percentile(strangers, 95))
+    assert report.strangers.count == 6
+    assert report.own.count == 3
+    assert report.embedder == "letters"
+
+
+def test_one_cell_type_cannot_calibrate():
+    text = described("B cell", "CL:0000236", "A B cell expresses CD79A.")
+    with pytest.raises(InputError, match=r"Set screening\.threshold to a number"):
+        screen([text], [original(text)], Letters())
+
+
+def test_an_original_is_not_screened():
+    text = original(described("B cell", "CL:0000236", "A B cell expresses CD79A."))
+    text = replace(text, outcome="original", remark="the server did not answer")
+    assert screen([text], [text], Letters(), ScreeningSettings(threshold=0.5)).descriptions == (text,)
+
+
+def test_each_text_needs_its_original():
+    with pytest.raises(InputError, match="1 written texts for 0 originals"):
+        screen([described("B cell", "CL:0000236", "x")], [], Letters())
+
+
+def test_the_threshold_is_a_cosine():
+    with pytest.raises(ValidationError):
+        ScreeningSettings(threshold=2)

@@ -1,0 +1,98 @@
+import pandas as pd
+import pytest
+
+from okrcell.errors import InputError
+from okrcell.texts.decisions import checked_overrides, decide, read_overrides, write_decisions
+from okrcell.texts.standardise import matches
+
+OBS = pd.DataFrame(
+    {
+        "cell_type": ["CD14+ Mono", "beta", "Cancer Cycling", "B cell", None, "CD14+ Mono"],
+        "cell_type_ontology_term_id": ["", "", "", "cl_0000787", "", "CL:99"],
+        "tissue": ["PBMC", "pancreas islet", "lung (tumour)", "blood", "Smith 2020", "PBMC"],
+        "disease": ["healthy", "T2D", "lung adenocarcinoma", "NA", "", "healthy"],
+        "sex": ["F", "male", "1", "", "woman", "F"],
+        "development_stage": ["34 years", "adult", "", "GW16", "x", "34 years"],
+        "assay": ["10x 3' v3", "Smart-seq2", "", "inDrop", "", "10x 3' v3"],
+    }
+)
+
+
+def test_each_row_gets_its_ids_and_nothing_where_unsure():
+    ids = decide(OBS).ids
+    assert ids["cell_type"] == ["CL:0001054", "CL:0000169", "", "CL:0000787", "", "CL:0001054"]
+    assert ids["tissue"][:4] == ["UBERON:0000178", "UBERON:0000006", "UBERON:0002048", "UBERON:0000178"]
+    assert ids["disease"] == ["PATO:0000461", "MONDO:0005148", "MONDO:0005061", "", "", "PATO:0000461"]
+    assert ids["sex"] == ["PATO:0000383", "PATO:0000384", "", "", "PATO:0000383", "PATO:0000383"]
+    assert ids["development_stage"][:4] == ["HsapDv:0000128", "HsapDv:0000258", "", "HsapDv:0000051"] or (
+        ids["development_stage"][2] == "" and all(ids["development_stage"][place] for place in (0, 1, 3))
+    )
+    assert ids["assay"][0] == "EFO:0009922"
+
+
+def test_the_table_tells_what_was_decided_and_what_else_it_may_be():
+    table = decide(OBS).table
+    row = table[(table["column"] == "cell_type") & (table["label"] == "CD14+ Mono")].iloc[0]
+    assert (row["term_name"], row["how"], row["cells"]) == ("CD14-positive monocyte", "abbreviation", 1)
+    assert "CL:" in row["runners_up"]
+    own = table[(table["column"] == "cell_type") & (table["label"] == "B cell")].iloc[0]
+    assert (own["term_id"], own["how"], own["score"]) == ("CL:0000787", "id", 1.0)
+
+
+def test_the_table_handed_back_decides(tmp_path):
+    table = decide(OBS).table
+    cancer = (table["column"] == "cell_type") & (table["label"] == "Cancer Cycling")
+    table.loc[cancer, "term_id"] = "CL:0001064"
+    table.loc[(table["column"] == "disease") & (table["label"] == "T2D"), "term_id"] = ""
+    write_decisions(table, tmp_path / "table.tsv")
+    again = decide(OBS, overrides=read_overrides(tmp_path / "table.tsv"))
+    assert again.ids["cell_type"][2] == "CL:0001064"
+    assert again.ids["disease"][1] == ""
+    assert set(again.table["how"]) == {"override"}
+    first = decide(OBS).ids
+    assert again.ids["tissue"] == first["tissue"]
+
+
+def test_an_override_without_a_tissue_holds_everywhere():
+    overrides = pd.DataFrame({"column": ["cell_type"], "label": ["CD14+ Mono"], "term_id": ["CL:0000576"]})
+    assert decide(OBS, overrides=overrides).ids["cell_type"][0] == "CL:0000576"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"label": ["x"]}, "no column and no term_id"),
+        ({"column": ["cell_type"], "label": ["x"], "term_id": ["CL:123456789"]}, "line 2: 'CL:123456789' is no term"),
+        ({"column": ["cell_type"], "label": ["x"], "term_id": ["UBERON:0000178"]}, "no term of CL"),
+        ({"column": ["colour"], "label": ["x"], "term_id": [""]}, "no column 'colour'"),
+    ],
+)
+def test_overrides_that_cannot_be_are_refused_with_the_line(table: dict, message: str):
+    with pytest.raises(InputError, match=message):
+        checked_overrides(pd.DataFrame(table))
+
+
+def test_overrides_that_are_missing_or_no_table_are_refused(tmp_path):
+    with pytest.raises(InputError, match="No overrides"):
+        read_overrides(tmp_path / "none.tsv")
+    (tmp_path / "bad.tsv").write_bytes(b"\xff\xfe\x00bad")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_overrides(tmp_path / "bad.tsv")
+    (tmp_path / "empty.tsv").write_text("")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_overrides(tmp_path / "empty.tsv")
+
+
+def test_a_table_without_rows_is_no_trouble():
+    decided = decide(OBS.iloc[:0])
+    assert decided.ids["cell_type"] == []
+    assert len(decided.table) == 0
+
+
+def test_categories_give_the_same_as_words():
+    assert decide(OBS.astype("category")).ids == decide(OBS).ids
+
+
+def test_two_tissues_are_not_one():
+    best = matches("tissue", "hippocampus and prefrontal cortex")
+    assert not best or best[0].term.name not in ("prefrontal cortex",) or best[0].score < 0.6

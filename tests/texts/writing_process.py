@@ -1,0 +1,32 @@
+"""What the test of kills runs in a process of its own: write descriptions of many profiles, some at a time."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+CONCURRENCY = 4
+
+
+def profiles(count: int):
+    from okrcell.texts.profile import CellProfile
+
+    return [
+        CellProfile(label=f"B cell {number}", cell_type=f"B cell {number}", tissue="blood") for number in range(count)
+    ]
+
+
+def write_all(url: str, ledger_path: str, count: int, when_lost: str = "ask_again") -> None:
+    from okrcell.texts.answers import WritingFailed
+    from okrcell.texts.endpoint import EndpointSettings, EndpointWriter
+    from okrcell.texts.ledger import Ledger
+
+    settings = EndpointSettings(model="m", base_url=url, concurrency=CONCURRENCY, prompt="short-1", when_lost=when_lost)
+    with Ledger(ledger_path) as ledger, ThreadPoolExecutor(CONCURRENCY) as threads:
+        writer = EndpointWriter(settings, ledger)
+
+        def written(profile) -> bool:
+            try:
+                return bool(writer.write(profile, ()).sentences)
+            except WritingFailed:
+                return False
+
+        done = sum(threads.map(written, profiles(count)))
+    assert done == count or when_lost == "leave"
