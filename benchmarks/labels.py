@@ -17,7 +17,7 @@ import h5py
 from anndata.io import read_elem
 from real_cells import data_folder
 
-from okrcell.knowledge.matching import SURE, Match, match
+from okrcell.knowledge.matching.matcher import SURE, Match, match
 from okrcell.knowledge.ontology import ontology
 from okrcell.provenance import receipt
 from okrcell.texts.standardise import term_by_id, tissue_term

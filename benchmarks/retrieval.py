@@ -24,10 +24,10 @@ import numpy as np
 from knowledge_passages import real_passages
 
 from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.fusion import FusionSettings
-from okrcell.knowledge.index import PassageIndex
-from okrcell.knowledge.neighbourhood import question
+from okrcell.knowledge.neighbourhood import questions
 from okrcell.knowledge.ontology import ontology
+from okrcell.knowledge.search.fusion import FusionSettings
+from okrcell.knowledge.search.index import PassageIndex
 from okrcell.model.sentence_encoder import SentenceEncoder
 from okrcell.provenance import receipt, write_json
 
@@ -62,11 +62,13 @@ class Remembered:
 
 
 def masked_definitions() -> Iterator[tuple[str, Evidence]]:
-    """Give every Cell Ontology name with its definition, in which the name itself is struck out."""
+    """Give every Cell Ontology name with its definition, in which the name, its synonyms and their plurals are struck out."""
     home = ontology("CL")
     for term in map(home.term, home.terms()):
         if term.definition:
-            text = " ".join(re.sub(re.escape(term.name), "", term.definition, flags=re.IGNORECASE).split())
+            names = "|".join(map(re.escape, sorted((term.name, *term.synonyms), key=len, reverse=True)))
+            text = re.sub(rf"(?<!\w)(?:{names})(?:s|es)?(?!\w)", "", term.definition, flags=re.IGNORECASE)
+            text = " ".join(text.split())
             yield term.name, Evidence(text, home.name, term.id, home.snapshot, home.licence, "definition", (term.id,))
 
 
@@ -91,15 +93,19 @@ def definitions() -> dict[str, Any]:
         print(f"tuned on {QUERIES} other names; the best five:")
         for row in tuning[:5]:
             print(" ", *row)
-        kin = [(question(passage.record), passage) for _, passage in pairs]
-        both = [((name, asked), passage) for (name, passage), (asked, _) in zip(pairs, kin, strict=True)]
-        encoder.embed_texts([asked for asked, _ in kin])
+        widened = [(questions(passage.record), passage) for _, passage in pairs]
+        kin = [(asked[:2], passage) for asked, passage in widened]
+        encoder.embed_texts([text for asked, _ in widened for text in asked])
         found = {
             f"{name}; {asked}": {
-                "reported": recall(index, questions, reported, each),
-                "all": recall(index, questions, range(len(pairs)), each),
+                "reported": recall(index, put, reported, each),
+                "all": recall(index, put, range(len(pairs)), each),
             }
-            for asked, questions in (("name", pairs), ("name, a kind of its parents", kin), ("both", both))
+            for asked, put in {
+                "name": pairs,
+                "name, with parents": kin,
+                "name, with parents, with synonyms": widened,
+            }.items()
             for name, each in ALONE.items()
         }
     print(f"{len(pairs)} definitions; {QUERIES} names of seed {REPORTED}, and all names:")
@@ -191,8 +197,8 @@ def _timed(ask: Any, texts: Sequence[str]) -> dict[str, float]:
 OPENED = """
 import json, sys, time
 started = time.perf_counter()
-from okrcell.knowledge.fusion import FusionSettings
-from okrcell.knowledge.index import PassageIndex
+from okrcell.knowledge.search.fusion import FusionSettings
+from okrcell.knowledge.search.index import PassageIndex
 imported = time.perf_counter()
 index = PassageIndex.open(sys.argv[1])
 opened = time.perf_counter()

@@ -23,17 +23,17 @@ from anndata.io import read_elem
 from okrcell.cells.genes import GeneTable
 from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.ontology import Term, ontology
-from okrcell.knowledge.sources import open_sources
+from okrcell.knowledge.sources.registry import open_sources
 from okrcell.model.sentence_encoder import SentenceEncoder
 from okrcell.texts.description import Description, Sentence
-from okrcell.texts.faithful import Gate
 from okrcell.texts.gather import Inquiry, evidence_for
-from okrcell.texts.ground import ancestors
-from okrcell.texts.original import original_description
 from okrcell.texts.profile import CellProfile, profiles
-from okrcell.texts.screen import screen
+from okrcell.texts.screening.faithful import Gate
+from okrcell.texts.screening.ground import ancestors
+from okrcell.texts.screening.screen import screen
 from okrcell.texts.sentences import introduced, split
-from okrcell.texts.template import TemplateWriter
+from okrcell.texts.template.original import original_description
+from okrcell.texts.template.writer import TemplateWriter
 
 Case = tuple[str, bool, Sentence, CellProfile]
 """What was done, whether the gate should let it pass, the sentence and whom it is about."""

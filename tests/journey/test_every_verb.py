@@ -52,6 +52,42 @@ def test_training_leaves_a_model_with_its_card_and_a_log(folder):
     assert [line["step"] for line in losses if "total" in line] == list(range(25))
 
 
+def test_standardise_gives_labels_their_terms_and_takes_a_persons_word(folder):
+    run("standardise", folder / "cells.h5ad", "-o", folder / "terms.h5ad")
+    ids = anndata.read_h5ad(folder / "terms.h5ad").obs
+    given = dict(zip(ids["cell_type"].astype(str), ids["cell_type_ontology_term_id"].astype(str), strict=True))
+    assert given["CD19+ B"] == "CL:0001201"  # B cell, CD19-positive
+    assert set(ids["tissue_ontology_term_id"].astype(str)) == {"UBERON:0000178"}
+    table = folder / "terms.standardised.tsv"
+    table.write_text(table.read_text().replace("CL:0001201", "CL:0000785"))
+    run("standardise", folder / "cells.h5ad", "-o", folder / "again.h5ad", "--overrides", table)
+    ids = anndata.read_h5ad(folder / "again.h5ad").obs
+    assert set(ids.loc[ids["cell_type"] == "CD19+ B", "cell_type_ontology_term_id"].astype(str)) == {"CL:0000785"}
+
+
+def test_a_model_learns_from_enriched_texts(folder, capsys):
+    run("enrich", folder / "corpus", "--sources", "ontologies")
+    assert f"Wrote 10 descriptions to {folder / 'corpus/descriptions.parquet'}" in capsys.readouterr().out
+    run("enrich", folder / "corpus", "--sources", "ontologies")
+    assert "10 of them were there already" in capsys.readouterr().out
+    texts = f"texts: {{descriptions: '{folder / 'corpus/descriptions.parquet'}', mix: enriched}}\n"
+    (folder / "enriched.yaml").write_text(SETTINGS + texts)
+    run("pretrain", folder / "enriched.yaml", "--corpus", folder / "corpus", "-o", folder / "enriched")
+    made = json.loads((folder / "enriched/model/model.json").read_text())["receipt"]
+    assert made["descriptions"]["profiles"] == 10
+    assert "Cell Ontology" in made["descriptions"]["sources"]
+    assert "descriptions" not in made["settings"]["texts"]
+
+
+def test_knowledge_tells_what_there_is(folder, capsys):
+    run("knowledge", "list", "--knowledge", folder)
+    told = capsys.readouterr().out
+    assert "ontologies" in told
+    assert "gene_summaries" in told
+    run("knowledge", "info", "accordion", "--knowledge", folder)
+    assert "sha256" in capsys.readouterr().out
+
+
 def test_embed_gives_each_cell_a_unit_vector(folder):
     run("embed", folder / "cells.h5ad", "-o", folder / "embedded.h5ad", "--model", folder / "run/model")
     vectors = anndata.read_h5ad(folder / "embedded.h5ad").obsm["X_okrcell"]

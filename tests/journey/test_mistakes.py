@@ -61,6 +61,19 @@ MISTAKES = {
     "the output is the input": (("embed", "good.h5ad", "-o", "good.h5ad"), "itself"),
     "an unknown option": (("embed", "good.h5ad", "--outptu", "out.h5ad"), "--outptu"),
     "an unknown verb": (("anotate", "good.h5ad"), "anotate"),
+    "no place for descriptions": (("enrich", "good.h5ad"), "-o"),
+    "a knowledge source that is not there": (("enrich", "good.h5ad", "-o", "d.parquet", "--sources", "wiki"), "wiki"),
+    "no folder of knowledge": (("enrich", "good.h5ad", "-o", "d.parquet", "--knowledge", "nowhere"), "nowhere"),
+    "a language model without an address": (("enrich", "good.h5ad", "-o", "d.parquet", "--llm", "m"), "base_url"),
+    "an address that is none": (
+        ("enrich", "good.h5ad", "-o", "d.parquet", "--llm", "m", "--base-url", "localhost"),
+        "base_url",
+    ),
+    "no such knowledge file": (("knowledge", "fetch", "genes.csv"), "genes.csv"),
+    "overrides that are not there": (
+        ("standardise", "good.h5ad", "-o", "out.h5ad", "--overrides", "none.tsv"),
+        "none.tsv",
+    ),
     "a misspelt setting": (("pretrain", "typo.yaml"), "learning_rate"),
     "no settings file": (("pretrain", "none.yaml"), "none.yaml"),
 }

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.fusion import FusionSettings
-from okrcell.knowledge.index import PassageIndex
-from okrcell.knowledge.neighbourhood import neighbourhood, question
-from okrcell.knowledge.word_search import fragments, words
+from okrcell.knowledge.neighbourhood import neighbourhood, questions
+from okrcell.knowledge.search.fusion import FusionSettings
+from okrcell.knowledge.search.index import PassageIndex
+from okrcell.knowledge.search.word_search import fragments, words
 
 DENSE, LEXICAL = FusionSettings(words=0, fragments=0), FusionSettings(meaning=0)
 
@@ -128,8 +128,9 @@ def test_a_neighbourhood_grows_step_by_step():
 
 
 def test_a_question_says_what_kind_of_thing_is_sought():
-    assert question("CL:0000236") == "B cell, a kind of lymphocyte of B lineage"
-    assert question("CL:0000000") == "cell"
+    assert questions("CL:0000236")[:2] == ("B cell", "B cell, a kind of lymphocyte of B lineage")
+    assert questions("CL:0000236")[2].startswith("B cell, a kind of lymphocyte of B lineage; ")
+    assert questions("CL:0000000") == ("cell",)
 
 
 @pytest.mark.parametrize("wrong", ["B cell", "CL:9999999", "XY:1"])
@@ -137,7 +138,7 @@ def test_a_term_that_nobody_knows_has_no_neighbourhood(wrong):
     with pytest.raises(InputError, match=wrong):
         neighbourhood(wrong)
     with pytest.raises(InputError, match=wrong):
-        question(wrong)
+        questions(wrong)
 
 
 def test_two_phrasings_are_asked_together(index):
@@ -267,9 +268,9 @@ def test_nothing_in_the_folder_is_a_pickle(index):
 
 KILLED = """
 import os, signal, sys
-from okrcell.knowledge import index_files as module
+from okrcell.knowledge.search import index_files as module
 from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.index import PassageIndex
+from okrcell.knowledge.search.index import PassageIndex
 
 def killed(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)

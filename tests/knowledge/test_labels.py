@@ -1,6 +1,6 @@
 import pytest
 
-from okrcell.knowledge.labels import readings, spaced, stage_named, tidy, uncapitalised, unstaged
+from okrcell.knowledge.matching.labels import readings, spaced, stage_named, tidy, uncapitalised, unstaged
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError
-from okrcell.knowledge.literature import LiteratureSource
-from okrcell.knowledge.named_types import named_types
-from okrcell.knowledge.passages import PassageSettings, count_tokens, passages_of, sentences_of
+from okrcell.knowledge.sources.literature import LiteratureSource
+from okrcell.knowledge.sources.named_types import named_types
+from okrcell.knowledge.sources.passages import PassageSettings, count_tokens, passages_of, sentences_of
 
 ARTICLE = """
 <PubmedArticle><MedlineCitation Status="MEDLINE"><PMID Version="1">{pmid}</PMID>

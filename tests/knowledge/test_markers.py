@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError
-from okrcell.knowledge.marker_tables import (
+from okrcell.knowledge.ontology import ontology
+from okrcell.knowledge.sources.marker_tables import (
     LEAKING,
     accordion_rows,
     agreed_term,
@@ -17,9 +18,8 @@ from okrcell.knowledge.marker_tables import (
     organ_term,
     panglaodb_rows,
 )
-from okrcell.knowledge.markers import MarkerRow, MarkerSource, sorted_by_support
-from okrcell.knowledge.ontology import ontology
-from okrcell.knowledge.sources import open_sources
+from okrcell.knowledge.sources.markers import MarkerRow, MarkerSource, sorted_by_support
+from okrcell.knowledge.sources.registry import open_sources
 
 B_CELL, T_CELL, LUNG, BLOOD = "CL:0000236", "CL:0000084", "UBERON:0002048", "UBERON:0000178"
 
@@ -79,7 +79,8 @@ def source():
     rows = [
         *(MarkerRow(B_CELL, gene, by) for gene in ("CD79A", "MS4A1") for by in ("one", "two")),
         MarkerRow(B_CELL, "CD19", "one", LUNG),
-        MarkerRow(B_CELL, "CD3E", "one", present=False),
+        *(MarkerRow(B_CELL, "CD3E", by, present=False) for by in ("one", "two")),
+        MarkerRow(B_CELL, "ACTB", "one", present=False),
     ]
     return MarkerSource("table", "A table", "of today", "CC0", lambda: rows)
 
@@ -122,7 +123,8 @@ def accordion(tmp_path):
         ("Human", B_CELL, "MS4A1", "positive", "Abcam|CELLxGENE|PanglaoDB"),
         ("Human", B_CELL, "LEAK1", "positive", "Azimuth|CELLxGENE|Celltypist_v2|MSigDB"),
         ("Human", B_CELL, "CD19", "positive", "Abcam|MSigDB"),
-        ("Human", B_CELL, "CD3E", "negative", "Abcam"),
+        ("Human", B_CELL, "CD3E", "negative", "Abcam|PanglaoDB"),
+        ("Human", B_CELL, "ACTB", "negative", "Abcam"),
         ("Human", "CL:9999999", "CD3E", "positive", "Abcam"),
         ("Mouse", B_CELL, "Ms4a1", "positive", "Abcam"),
     )

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError
-from okrcell.knowledge.matching import SURE, match
-from okrcell.knowledge.meaning import meaning
-from okrcell.knowledge.name_vectors import name_vectors
+from okrcell.knowledge.matching.matcher import SURE, match
+from okrcell.knowledge.matching.meaning import meaning
+from okrcell.knowledge.matching.name_vectors import name_vectors
 from okrcell.knowledge.ontology import ontology
 
 PANCREAS, BRAIN = "UBERON:0001264", "UBERON:0000955"

@@ -14,7 +14,7 @@ import okrcell.cli.knowledge
 from okrcell.errors import InputError
 from okrcell.knowledge import snapshots as module
 from okrcell.knowledge.snapshots import KnowledgeFiles, Published, Snapshot
-from okrcell.knowledge.sources import SOURCES, absent_sources, open_sources
+from okrcell.knowledge.sources.registry import SOURCES, absent_sources, open_sources
 
 CONTENT = bytes(range(256)) * 1200
 FILE, UNPUBLISHED = "cl_terms.json.gz", "human_genes.csv.gz"

@@ -10,7 +10,7 @@ import pytest
 from okrcell.errors import InputError
 from okrcell.knowledge.ontology import ontology, prefix_of
 from okrcell.knowledge.snapshots import KnowledgeFiles
-from okrcell.knowledge.sources import SOURCES, absent_sources, open_sources
+from okrcell.knowledge.sources.registry import SOURCES, absent_sources, open_sources
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import pytest
 
+from okrcell.knowledge.matching.stages import stages_named
 from okrcell.knowledge.ontology import ontology
-from okrcell.knowledge.stages import stages_named
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from okrcell.knowledge.ontology import OntologySource
-from okrcell.texts.answers import WritingFailed
-from okrcell.texts.endpoint import EndpointSettings, EndpointWriter
-from okrcell.texts.ledger import Ledger
+from okrcell.texts.endpoint.answers import WritingFailed
+from okrcell.texts.endpoint.ledger import Ledger
+from okrcell.texts.endpoint.writer import EndpointSettings, EndpointWriter
 from okrcell.texts.profile import CellProfile
 
 pytestmark = pytest.mark.llm

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okrcell.knowledge.evidence import Evidence
-from okrcell.texts.answers import Reply, WrongAnswer, WrongReply, read_answer, read_reply, schema
+from okrcell.texts.endpoint.answers import Reply, WrongAnswer, WrongReply, read_answer, read_reply, schema
 
 EVIDENCE = tuple(Evidence(f"fact {number}", "source", str(number), "", "") for number in (1, 2))
 

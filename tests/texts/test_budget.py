@@ -3,7 +3,7 @@
 import pytest
 
 from okrcell.errors import OkrcellError
-from okrcell.texts.budget import Budget, Cost, Prices, Spent
+from okrcell.texts.endpoint.budget import Budget, Cost, Prices, Spent
 
 
 def test_prices_are_for_a_million_tokens():

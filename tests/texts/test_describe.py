@@ -6,8 +6,8 @@ from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
 from okrcell.texts.describe import describe, label_texts
 from okrcell.texts.description import Description, Sentence
-from okrcell.texts.original import other_names
 from okrcell.texts.profile import CellProfile, read_profile
+from okrcell.texts.template.original import other_names
 from okrcell.texts.writers import WRITERS
 
 FULL = read_profile(

@@ -23,12 +23,12 @@ from fake_endpoint import (
 from okrcell.errors import MissingExtraError, OkrcellError, SettingsError
 from okrcell.knowledge.evidence import Evidence
 from okrcell.settings import parse_settings
-from okrcell.texts.answers import WritingFailed
-from okrcell.texts.asking import FAILURES_IN_A_ROW
-from okrcell.texts.budget import BudgetSpent, Cost
-from okrcell.texts.endpoint import EndpointSettings, EndpointWriter
-from okrcell.texts.ledger import Ledger
-from okrcell.texts.post import EndpointError
+from okrcell.texts.endpoint.answers import WritingFailed
+from okrcell.texts.endpoint.asking import FAILURES_IN_A_ROW
+from okrcell.texts.endpoint.budget import BudgetSpent, Cost
+from okrcell.texts.endpoint.ledger import Ledger
+from okrcell.texts.endpoint.post import EndpointError
+from okrcell.texts.endpoint.writer import EndpointSettings, EndpointWriter
 from okrcell.texts.profile import CellProfile
 
 B_CELL = CellProfile(cell_type="B cell", cell_type_id="CL:0000236", tissue="blood", label="B cells")

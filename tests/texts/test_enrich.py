@@ -13,9 +13,9 @@ from fake_endpoint import FakeEndpoint, fails, says
 import okrcell as okr
 from okrcell.errors import InputError, SettingsError
 from okrcell.knowledge.evidence import Evidence
-from okrcell.texts.answers import WritingFailed
-from okrcell.texts.budget import BudgetSpent
 from okrcell.texts.description import Description
+from okrcell.texts.endpoint.answers import WritingFailed
+from okrcell.texts.endpoint.budget import BudgetSpent
 from okrcell.texts.enrich import EnrichSettings, Request, enrich_settings, original_of, written
 from okrcell.texts.profile import CellProfile
 from okrcell.texts.store import load_descriptions

@@ -6,8 +6,8 @@ import pytest
 from okrcell.knowledge.evidence import Aspect, Evidence
 from okrcell.knowledge.ontology import ontology
 from okrcell.texts.description import Sentence
-from okrcell.texts.faithful import Gate
 from okrcell.texts.profile import CellProfile
+from okrcell.texts.screening.faithful import Gate
 from okrcell.texts.sentences import introduced
 
 CASES = Path(__file__).parent / "faithfulness.jsonl"

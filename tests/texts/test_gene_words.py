@@ -1,8 +1,8 @@
 import pytest
 
 from okrcell.knowledge.evidence import Evidence
-from okrcell.texts.gene_words import functions_of
 from okrcell.texts.known import Known
+from okrcell.texts.template.gene_words import functions_of
 
 
 def summary(symbol: str, text: str) -> Evidence:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from okrcell.knowledge.ontology import OntologySource
-from okrcell.texts.graded import LIMITS, graded, pieces
+from okrcell.texts.endpoint.graded import LIMITS, graded, pieces
 from okrcell.texts.sentences import split
 
 

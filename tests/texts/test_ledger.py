@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError
-from okrcell.texts.budget import Budget, BudgetSpent, Cost, Spent
-from okrcell.texts.ledger import Asked, Ledger, NotBilled, Paid
+from okrcell.texts.endpoint.budget import Budget, BudgetSpent, Cost, Spent
+from okrcell.texts.endpoint.ledger import Asked, Ledger, NotBilled, Paid
 
 NO_LIMIT = Budget()
 WORST = Cost(1000, 0.5)

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from okrcell.knowledge.evidence import Aspect, Evidence
 from okrcell.knowledge.ontology import ontology
 from okrcell.texts.known import Known
-from okrcell.texts.marker_choice import FEW, absent_markers, broader, general_markers, tissue_markers
+from okrcell.texts.template.marker_choice import FEW, absent_markers, broader, general_markers, tissue_markers
 
 B_CELL, BLOOD, KIDNEY, CORTEX = "CL:0000236", "UBERON:0000178", "UBERON:0002113", "UBERON:0001225"
 

@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.knowledge.ontology import ontology
-from okrcell.texts.gene_mentions import gene_mentions, symbols_of
-from okrcell.texts.mentions import norms, numbers, stem, words
-from okrcell.texts.term_mentions import term_mentions
+from okrcell.texts.screening.gene_mentions import gene_mentions, symbols_of
+from okrcell.texts.screening.mentions import norms, numbers, stem, words
+from okrcell.texts.screening.term_mentions import term_mentions
 
 
 def genes(text: str) -> dict[str, frozenset[str]]:

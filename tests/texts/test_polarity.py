@@ -1,9 +1,9 @@
 import pytest
 
-from okrcell.texts.effects import effects
-from okrcell.texts.mentions import words
-from okrcell.texts.polarity import sign_of
-from okrcell.texts.turning_words import PAIRS, Sign, opposites_of
+from okrcell.texts.screening.effects import effects
+from okrcell.texts.screening.mentions import words
+from okrcell.texts.screening.polarity import sign_of
+from okrcell.texts.screening.turning_words import PAIRS, Sign, opposites_of
 
 
 def sign(text: str, name: str = "CD19") -> Sign:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.knowledge.evidence import Evidence
+from okrcell.texts.endpoint.prompt import PromptVersion, ask, facts_of
 from okrcell.texts.profile import CellProfile
-from okrcell.texts.prompt import PromptVersion, ask, stated
 
 PROFILE = CellProfile(cell_type="B cell", cell_type_id="CL:0000236", tissue="blood", sex="female", label="B cells")
 VERSIONS = get_args(PromptVersion)
@@ -31,7 +31,7 @@ def test_facts_come_first_and_every_piece_has_its_number(version):
         "[3] sex: female",
         "[4] Cell Ontology CL:0000236, definition: A lymphocyte of B lineage.",
     ]
-    assert asked.evidence == (*stated(PROFILE), definition("A lymphocyte\nof B lineage."))
+    assert asked.evidence == (*facts_of(PROFILE), definition("A lymphocyte\nof B lineage."))
     assert '"sentences"' in system
     assert "$" not in system
 

@@ -3,7 +3,7 @@ import pytest
 from okrcell.knowledge.evidence import Evidence
 from okrcell.texts.known import Known
 from okrcell.texts.profile import CellProfile
-from okrcell.texts.quotation import quotation
+from okrcell.texts.template.quotation import quotation
 
 MAST_CELL = CellProfile(cell_type="mast cell", cell_type_id="CL:0000097")
 

@@ -8,10 +8,11 @@ from pydantic import ValidationError
 
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
+from okrcell.knowledge.ontology import ontology
 from okrcell.texts.description import Description, Sentence
-from okrcell.texts.faithful import Gate
 from okrcell.texts.profile import CellProfile
-from okrcell.texts.screen import ScreeningSettings, screen, sift
+from okrcell.texts.screening.faithful import Gate
+from okrcell.texts.screening.screen import FEWEST_TYPES, ScreeningSettings, screen, sift
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
@@ -83,26 +84,32 @@ def test_sentences_are_left_alone_when_asked():
     assert screened.sentences == text.sentences
 
 
+def some_types(number: int) -> list[Description]:
+    home = ontology("CL")
+    terms = [home.term(term) for term in home.terms() if home.term(term).definition][:number]
+    return [described(term.name, term.id, f"A {term.name} expresses CD79A.") for term in terms]
+
+
 def test_the_calibrated_threshold_is_the_95th_percentile_of_strangers():
-    texts = [
-        described(name, term, f"A {name} expresses CD79A.")
-        for name, term in (("B cell", "CL:0000236"), ("macrophage", "CL:0000235"), ("neuron", "CL:0000540"))
-    ]
+    texts = some_types(FEWEST_TYPES)
     originals = [original(text) for text in texts]
-    report = screen(texts, originals, Letters()).report
+    report = screen(texts, originals, Letters(), ScreeningSettings(sentences=False)).report
     first = Letters().embed_texts([text.phrasings[0] for text in originals]).astype(float)
     written = Letters().embed_texts([text.phrasings[0] for text in texts]).astype(float)
-    strangers = (first @ written.T)[~np.eye(3, dtype=bool)]
+    strangers = (first @ written.T)[~np.eye(FEWEST_TYPES, dtype=bool)]
     assert report.threshold == pytest.approx(np.percentile(strangers, 95))
-    assert report.strangers.count == 6
-    assert report.own.count == 3
+    assert report.strangers.count == FEWEST_TYPES * (FEWEST_TYPES - 1)
+    assert report.own.count == FEWEST_TYPES
     assert report.embedder == "letters"
 
 
-def test_one_cell_type_cannot_calibrate():
-    text = described("B cell", "CL:0000236", "A B cell expresses CD79A.")
-    with pytest.raises(InputError, match=r"Set screening\.threshold to a number"):
-        screen([text], [original(text)], Letters())
+def test_of_few_cell_types_no_text_is_rejected_and_the_report_says_so():
+    texts = some_types(FEWEST_TYPES - 1)
+    settings = ScreeningSettings(sentences=False)
+    screened = screen(texts, [original(text) for text in texts], Letters(), settings)
+    assert screened.report.threshold is None
+    assert screened.report.rejected == 0
+    assert [one.outcome for one in screened.descriptions if one] == ["written"] * (FEWEST_TYPES - 1)
 
 
 def test_an_original_is_not_screened():

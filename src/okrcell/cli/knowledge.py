@@ -27,7 +27,7 @@ Place = Annotated[
 def list_sources(*, place: Place = None) -> None:
     """List the sources, what they tell of, and whether their files are here."""
     from okrcell.knowledge.snapshots import KnowledgeFiles
-    from okrcell.knowledge.sources import SOURCES
+    from okrcell.knowledge.sources.registry import SOURCES
 
     held = KnowledgeFiles(place)
     for name, kind in SOURCES.items():
@@ -76,9 +76,9 @@ def info(name: str, *, place: Place = None) -> None:
     name
         A source or a file, as ``okrcell knowledge list`` and ``fetch`` name them.
     """
-    from okrcell.knowledge.marker_tables import LEAKING
     from okrcell.knowledge.snapshots import KnowledgeFiles, snapshots
-    from okrcell.knowledge.sources import SOURCES
+    from okrcell.knowledge.sources.marker_tables import LEAKING
+    from okrcell.knowledge.sources.registry import SOURCES
 
     held = KnowledgeFiles(place)
     if name in SOURCES:
@@ -110,7 +110,7 @@ def _state(held: "KnowledgeFiles", file: str) -> str:
 
 def _files(names: "tuple[str, ...] | list[str]") -> list[str]:
     from okrcell.knowledge.snapshots import snapshots
-    from okrcell.knowledge.sources import SOURCES
+    from okrcell.knowledge.sources.registry import SOURCES
 
     files: list[str] = []
     for name in names:

@@ -11,7 +11,7 @@ from okrcell.cli.shared import Layer, Orthologs, Output, bar
 from okrcell.errors import InputError
 
 if TYPE_CHECKING:
-    from okrcell.texts.budget import Estimate
+    from okrcell.texts.endpoint.budget import Estimate
 
 
 @app.command

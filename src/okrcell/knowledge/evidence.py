@@ -48,7 +48,7 @@ class KnowledgeSource(Protocol):
     """
 
     name: str
-    """The key of the source in `okrcell.knowledge.sources.SOURCES`."""
+    """The key of the source in `okrcell.knowledge.sources.registry.SOURCES`."""
 
     @property
     def snapshot(self) -> str:

@@ -6,6 +6,9 @@ from functools import cache
 from okrcell.errors import InputError
 from okrcell.knowledge.ontology import Ontology, ontology, prefix_of
 
+SYNONYMS = 3
+"""Other names that go into a question at most."""
+
 
 def neighbourhood(term_id: str, up: int = 1, down: int = 1) -> frozenset[str]:
     """Gather a term, its ancestors within ``up`` steps and its descendants within ``down`` steps.
@@ -21,10 +24,11 @@ def neighbourhood(term_id: str, up: int = 1, down: int = 1) -> frozenset[str]:
     return _within(start, up, home.parents) | _within(start, down, lambda term: children.get(term, ()))
 
 
-def question(term_id: str) -> str:
-    """Name a term with its parents ("Tc2 cell, a kind of CD8-positive, alpha-beta T cell"), to search for what is told of it.
+def questions(term_id: str) -> tuple[str, ...]:
+    """Put a term into words, to search for what is told of it: its name; with its parents; with its synonyms as well.
 
-    A definition rarely repeats its own name; what kind of thing it is, it nearly always says.
+    "Tc2 cell", "Tc2 cell, a kind of CD8-positive, alpha-beta T cell", and so on. A definition rarely repeats its own name;
+    what kind of thing it is, it nearly always says.
 
     Raises
     ------
@@ -32,9 +36,10 @@ def question(term_id: str) -> str:
         If no ontology has the term.
     """
     home = _home(term_id)
-    parents = " and ".join(home.term(parent).name for parent in home.parents(term_id))
-    name = home.term(term_id).name
-    return f"{name}, a kind of {parents}" if parents else name
+    term = home.term(term_id)
+    parents = " and ".join(home.term(parent).name for parent in home.parents(term.id))
+    kind = f"{term.name}, a kind of {parents}" if parents else term.name
+    return tuple(dict.fromkeys((term.name, kind, "; ".join((kind, *term.synonyms[:SYNONYMS])))))
 
 
 def _home(term_id: str) -> Ontology:

@@ -18,7 +18,8 @@ class SentenceEncoder:
     """
 
     def __init__(self, name: str = EMBEDDED, limit: int = 256) -> None:
-        self.name = name
+        # Texts cut elsewhere have other vectors: an index must be able to tell.
+        self.name = f"{name}, {limit} word pieces"
         self._encoder = TextEncoder(TextEncoderSettings(name=name, limit=limit, adapt="nothing"))
 
     @torch.inference_mode()

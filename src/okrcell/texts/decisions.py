@@ -10,7 +10,7 @@ import pandas as pd
 
 from okrcell.errors import InputError
 from okrcell.files import whole_file
-from okrcell.knowledge.matching import SURE
+from okrcell.knowledge.matching.matcher import SURE
 from okrcell.knowledge.ontology import ontology
 from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.texts.standardise import ONTOLOGY_OF, matches, term_by_id

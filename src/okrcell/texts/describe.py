@@ -7,10 +7,10 @@ from okrcell.knowledge.evidence import KnowledgeSource
 from okrcell.knowledge.ontology import OntologySource, Term, ontology, prefix_of
 from okrcell.texts.description import Description, Writer
 from okrcell.texts.gather import Inquiry, evidence_for
-from okrcell.texts.original import other_names, without_repetition
 from okrcell.texts.profile import CellProfile
 from okrcell.texts.sentences import introduced
-from okrcell.texts.template import TemplateWriter
+from okrcell.texts.template.original import other_names, without_repetition
+from okrcell.texts.template.writer import TemplateWriter
 
 
 def describe(

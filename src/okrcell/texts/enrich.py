@@ -10,15 +10,15 @@ from okrcell.knowledge.evidence import Evidence, KnowledgeSource
 from okrcell.knowledge.ontology import OntologySource
 from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.settings import Settings, parse_settings, read_yaml
-from okrcell.texts.answers import WritingFailed
 from okrcell.texts.description import Description, Writer
-from okrcell.texts.endpoint_settings import EndpointSettings
+from okrcell.texts.endpoint.answers import WritingFailed
+from okrcell.texts.endpoint.settings import EndpointSettings
 from okrcell.texts.gather import Inquiry, evidence_for
-from okrcell.texts.original import original_description
 from okrcell.texts.profile import CellProfile
 from okrcell.texts.retrieve import RetrievalSettings, Retriever
-from okrcell.texts.screen import ScreeningReport, ScreeningSettings, screen
-from okrcell.texts.template import TemplateWriter
+from okrcell.texts.screening.screen import ScreeningReport, ScreeningSettings, screen
+from okrcell.texts.template.original import original_description
+from okrcell.texts.template.writer import TemplateWriter
 
 Progress = Callable[[int, int], None]
 """Told how many profiles of how many are described."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from okrcell.knowledge.evidence import Evidence, KnowledgeSource
 from okrcell.knowledge.ontology import ontology
 from okrcell.texts.known import Known
-from okrcell.texts.marker_choice import ENOUGH, broader, general_markers, nearby_tissues, tissue_of
 from okrcell.texts.profile import CellProfile
+from okrcell.texts.template.marker_choice import ENOUGH, broader, general_markers, nearby_tissues, tissue_of
 
 GENES = 5
 """Of so many marker genes, the first ones, it is asked what they do."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from okrcell.errors import InputError
 from okrcell.files import recover_folder
 from okrcell.knowledge.evidence import KnowledgeSource
-from okrcell.knowledge.index import PassageIndex
+from okrcell.knowledge.search.index import PassageIndex
 from okrcell.knowledge.snapshots import cache_folder
 from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.texts.retrieve import RetrievalSettings, Retriever

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from okrcell.knowledge.labels import spaced, stage_named, tidy, uncapitalised, unstaged, without_remark
+from okrcell.knowledge.evidence import Evidence
+from okrcell.knowledge.matching.labels import spaced, stage_named, tidy, uncapitalised, unstaged, without_remark
 from okrcell.texts.standardise import (
     cell_type_term,
     disease_term,
@@ -107,6 +108,11 @@ def read_profile(facts: Mapping[str, str]) -> CellProfile:
         assay=assay.name if assay else tidy(words["assay"]),
         label=label,
     )
+
+
+def stated(fact: str, words: str) -> Evidence:
+    """Make evidence of a fact of the profile; not of a column of obs: a stage may have been read from a tissue's name."""
+    return Evidence(words, "metadata", f"profile.{fact}", "", "", "metadata")
 
 
 def _codes(column: pd.Series) -> NDArray[np.int64]:

@@ -5,10 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.index import PassageIndex
+from okrcell.knowledge.neighbourhood import questions
+from okrcell.knowledge.search.index import PassageIndex
 from okrcell.settings import Settings
-from okrcell.texts.original import NORMAL
 from okrcell.texts.profile import CellProfile
+from okrcell.texts.template.original import NORMAL
 
 
 class RetrievalSettings(Settings):
@@ -19,6 +20,8 @@ class RetrievalSettings(Settings):
     disease: bool = True
     """Ask with the disease too. The paper's query leaves it out, although its prompt asks for a passage on it; False
     is `faithful`."""
+    widen: bool = True
+    """Ask a second time with the parents and synonyms of the cell type [ours]; False is `faithful`."""
 
 
 def query_of(profile: CellProfile, settings: RetrievalSettings) -> str:
@@ -35,14 +38,17 @@ class Retriever:
     def __init__(self, index: PassageIndex, settings: RetrievalSettings) -> None:
         self._index = index
         self._settings = settings
-        self._answers: dict[str, tuple[Evidence, ...]] = {}
+        self._answers: dict[tuple[str, ...], tuple[Evidence, ...]] = {}
 
     def passages(self, profile: CellProfile) -> tuple[Evidence, ...]:
         """Return the passages nearest to the profile, the best first; none when nothing is known of the cell."""
         query = query_of(profile, self._settings)
         if not query or self._settings.top_k == 0:
             return ()
-        if query not in self._answers:
-            hits = self._index.search(query, self._settings.top_k)
-            self._answers[query] = tuple(hit.evidence for hit in hits)
-        return self._answers[query]
+        # What kind of cell it is, and how else it is called, finds what the bare name misses.
+        widest = questions(profile.cell_type_id)[-1:] if profile.cell_type_id and self._settings.widen else ()
+        asked = (query, *widest)
+        if asked not in self._answers:
+            hits = self._index.search(asked, self._settings.top_k)
+            self._answers[asked] = tuple(hit.evidence for hit in hits)
+        return self._answers[asked]

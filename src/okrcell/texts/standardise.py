@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from okrcell.knowledge.labels import readings, spaced, tidy, unstaged, without_remark
-from okrcell.knowledge.matching import SURE, Match, match
+from okrcell.knowledge.matching.labels import readings, spaced, tidy, unstaged, without_remark
+from okrcell.knowledge.matching.matcher import SURE, Match, match
+from okrcell.knowledge.matching.stages import stages_named
 from okrcell.knowledge.naming import normal_name
 from okrcell.knowledge.ontology import Term, ontology, prefix_of
-from okrcell.knowledge.stages import stages_named
 from okrcell.knowledge.vectors import TextEmbedder
 
 ONTOLOGY_OF = {

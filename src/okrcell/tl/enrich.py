@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from okrcell.knowledge.evidence import KnowledgeSource
     from okrcell.knowledge.vectors import TextEmbedder
-    from okrcell.texts.budget import Estimate
+    from okrcell.texts.endpoint.budget import Estimate
     from okrcell.texts.enrich import EnrichSettings, Request
     from okrcell.texts.profile import CellProfile
 
@@ -40,7 +40,7 @@ class Enriched:
     absent: tuple[str, ...]
     """What was not asked because a file is missing, a line each."""
     screening: Mapping[str, Any] | None
-    """What the screening of a language model's texts did (`okrcell.texts.screen.ScreeningReport`); None without one."""
+    """What the screening of a language model's texts did (a `ScreeningReport`); None where none was needed."""
 
     def told(self) -> tuple[str, ...]:
         """Sum up what was written and screened, in one line or two."""
@@ -53,6 +53,9 @@ class Enriched:
         if self.screening is None:
             return lines
         shares = self.screening
+        if shares["threshold"] is None:
+            said = f"{shares['dropped']:,} of {shares['sentences']:,} written sentences dropped"
+            return (*lines, f"Screening: {said}; too few cell types to compare whole texts.")
         return (
             *lines,
             f"Screening: {shares['dropped']:,} of {shares['sentences']:,} written sentences dropped, {shares['rejected']:.0%} "
@@ -102,15 +105,15 @@ def enrich(
         If the next call could cost more than the budget leaves; all answers so far are in the ledger.
     """
     from okrcell.knowledge.snapshots import KnowledgeFiles
-    from okrcell.knowledge.sources import absent_sources, open_sources
+    from okrcell.knowledge.sources.registry import absent_sources, open_sources
     from okrcell.texts.enrich import EnrichSettings
     from okrcell.texts.store import load_descriptions, save_descriptions
 
     settings = EnrichSettings() if settings is None else settings
-    wanted, told = _profiles(cells)
     files = KnowledgeFiles(knowledge)
     sources = open_sources(settings.sources, files, leaks=settings.leaks, literature=literature)
     absent = absent_sources(files) if settings.sources is None else {}
+    wanted, told = _profiles(cells)
     key = _key(settings, sources)
     target = None if output is None else Path(output)
     known: dict[CellProfile, Description] = {}
@@ -129,9 +132,16 @@ def enrich(
     descriptions = tuple(known[profile] for profile in wanted)
     names = tuple(source.name for source in sources)
     if target is not None and lacking:
-        facts = {"key": key, "sources": names, "cells": told, "settings": settings.model_dump(mode="json")}
-        facts["screening"] = report
-        save_descriptions(target, descriptions, receipt("enrich", **facts, **figures(descriptions)))
+        made = receipt(
+            "enrich",
+            key=key,
+            sources=names,
+            cells=told,
+            settings=settings.model_dump(mode="json"),
+            screening=report,
+            **figures(descriptions),
+        )
+        save_descriptions(target, descriptions, made)
     return Enriched(target, descriptions, len(wanted) - len(lacking), names, tuple(absent.values()), report)
 
 
@@ -220,9 +230,9 @@ def _by_endpoint(
     confirm: "Callable[[Estimate], None] | None",
     progress: Callable[[int, int], None],
 ) -> "list[Description]":
-    from okrcell.texts.endpoint import EndpointWriter
+    from okrcell.texts.endpoint.ledger import Ledger
+    from okrcell.texts.endpoint.writer import EndpointWriter
     from okrcell.texts.enrich import written
-    from okrcell.texts.ledger import Ledger
 
     if settings.endpoint is None:
         raise SettingsError(

@@ -12,9 +12,9 @@ they tell of the same cell. An open implementation of the method described in OK
 
 ## What it learned from
 
-{cells:,} cells of {studies} studies ({texts:,} of them with a cell type, of {types} kinds), and from what is said of them: texts by the
-{writers} writer from {sources}{mix}. No cell of these studies is in this folder, only weights. The names of the studies and
-donors are in `model.json`, under `seen`: compare them with your data before you believe a score.
+{cells:,} cells of {studies} studies ({texts:,} of them with a cell type, of {types} kinds), and what is said of them:
+texts of the {writers} writer from {sources}{mix}. No cell of these studies is in this folder, only weights.
+The names of the studies and donors are in `model.json`, under `seen`: compare them with your data before you believe a score.
 
 ## How
 

@@ -1,0 +1,1 @@
+"""Any label a person writes becomes an ontology term."""

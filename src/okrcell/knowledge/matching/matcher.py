@@ -1,0 +1,230 @@
+"""What an author writes is matched to the terms of an ontology."""
+
+import html
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from heapq import nlargest, nsmallest
+from typing import Literal
+
+from okrcell.knowledge.matching.labels import alternatives, in_capitals, of_tumour, qualifier, tidy, without_remark
+from okrcell.knowledge.matching.meaning import SILENT, meaning, opposite
+from okrcell.knowledge.matching.word_index import WordIndex
+from okrcell.knowledge.matching.written_out import written_out
+from okrcell.knowledge.ontology import Ontology, Term, ontology
+from okrcell.knowledge.vectors import TextEmbedder
+
+How = Literal["id", "name", "synonym", "abbreviation", "part", "dense"]
+"""What a match rests on: the term's id, its name, a synonym; the same words once abbreviations are written out; part
+of the label's words, so that the term is broader than the label; or the nearness of vectors."""
+
+STEPS: tuple[How, ...] = ("id", "name", "synonym", "abbreviation", "part", "dense")
+"""From the surest to the least sure."""
+
+SURE = 0.6
+"""Score from which a match is taken for what the author meant."""
+
+BROADER, NARROWER = 0.5, 2.0
+"""How much a score suffers from words of the label that the term leaves out, and from words of the term that nobody said."""
+
+DOUBTFUL = 0.55
+"""Most that is given to one of several kinds that a label leaves open, and to a term that only vectors speak for."""
+
+BECOMING = frozenset({"precursor", "stem"})
+"""Words that make another cell of a cell, where others only narrow its kind."""
+
+OF_THE_TISSUE = 1.06
+"""Factor for a term behind an abbreviation whose definition speaks of the tissue that the cells come from."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """A term that a label may mean."""
+
+    term: Term
+    score: float
+    """How much speaks for it, in [0, 1]; 1 for an id, over `SURE` where it may be taken without a look."""
+    how: How
+
+
+@dataclass(frozen=True)
+class _Found:
+    term_id: str
+    score: float
+    how: How
+
+
+class Matcher:
+    """Names and synonyms of one ontology, indexed by the words that carry their meaning."""
+
+    def __init__(self, home: Ontology) -> None:
+        self.home = home
+        self._index = WordIndex(home)
+
+    def match(
+        self, label: str, *, tissue_id: str = "", embedder: TextEmbedder | None = None, top: int = 5
+    ) -> tuple[Match, ...]:
+        """List the terms that ``label`` may mean, best first, each term once; empty when it says nothing.
+
+        Parameters
+        ----------
+        label
+            An id, a name, a synonym, an abbreviation, or words that hold one of them.
+        tissue_id
+            Uberon id of where the cells come from: it tells "beta" of the islets from others.
+        embedder
+            Compares by vectors, where the words say too little. The vectors of all names are made at the first
+            use and kept on disk.
+        top
+            Most terms to list.
+        """
+        found: dict[str, _Found] = {}
+        for one in self._matches(label, tissue_id):
+            known = found.get(one.term_id)
+            if known is None or one.score > known.score:
+                found[one.term_id] = one
+        if place := self._words_of_tissue(tissue_id):
+            for one in nlargest(8, found.values(), key=lambda one: one.score):
+                short = one.how == "abbreviation" and one.score < 0.9
+                if short and place & frozenset(meaning(self.home.term(one.term_id).definition)):
+                    found[one.term_id] = replace(one, score=min(0.9, one.score * OF_THE_TISSUE))
+        best = max((one.score for one in found.values()), default=0.0)
+        if embedder is not None and best < SURE and tidy(label) and not of_tumour(label):
+            for one in self._near(label, embedder, 10):
+                # Vectors were less often right than even a poor match by words, so they stand behind it.
+                behind = one if best == 0 else replace(one, score=min(one.score, 0.99 * best))
+                found.setdefault(one.term_id, behind)
+        ranked = nsmallest(top, found.values(), key=lambda one: (-one.score, STEPS.index(one.how), one.term_id))
+        return tuple(Match(self.home.term(one.term_id), one.score, one.how) for one in ranked)
+
+    def _matches(self, label: str, tissue_id: str) -> Iterator[_Found]:
+        current = self.home.current(label)
+        if current is not None:
+            yield _Found(current, 1.0, "id")
+            return
+        words = tidy(label)
+        if not words:
+            return
+        # The underscores of the label itself tell its qualifier.
+        label = " ".join(html.unescape(label).split())
+        for found, score in ((self.home.find_as_written(words), 0.99), (self.home.find(words), 0.97)):
+            if found is not None and self._index.in_reach(found.id):
+                named = self.home.has_name(words, found.id)
+                yield _Found(found.id, score if named else score - 0.02, "name" if named else "synonym")
+        parts = alternatives(label)
+        for match in self._by_words(label, self._words_of_tissue(tissue_id), whole=of_tumour(label)):
+            # A label that leaves two kinds open is not one of them.
+            doubtful = parts and match.how == "part" and match.score > DOUBTFUL
+            yield replace(match, score=DOUBTFUL) if doubtful else match
+        if parts and not of_tumour(label):
+            yield from self._by_alternatives(parts, tissue_id)
+
+    def _by_words(self, label: str, place: frozenset[str], *, whole: bool) -> Iterator[_Found]:
+        aside, capitals = qualifier(label), in_capitals(label)
+        besides = frozenset(meaning(aside)) - frozenset(meaning(label.removesuffix(aside)))
+        for reading in written_out(label if whole else without_remark(label) or label, self._index):
+            said = {word: self._index.weights.get(word, 0.0) for word in reading.words}
+            # What is said and not in a name makes the name a broader one; some words do so less than others.
+            cost = {word: self._cost(word, capitals, besides | place) for word in reading.words}
+            becoming = bool(reading.words & BECOMING - besides)
+            for number, weight in self._sharing(said, besides).items():
+                entry = self._index.entries[number]
+                if becoming and not entry.words & BECOMING:
+                    continue  # an enterocyte's progenitor is no enterocyte
+                if weight < 0.3 * entry.weight or _contradicts(reading.words, entry.words):
+                    continue
+                unsaid = entry.words - reading.words
+                # A tissue's word in the name is as good as said, though a name without it is preferred.
+                near = 0.9 * sum(self._index.weights[word] for word in unsaid & place)
+                of_label = weight / (weight + sum(cost[word] for word in reading.words - entry.words))
+                of_name = (weight + near) / entry.weight
+                if whole and of_label < 1:
+                    continue
+                score = 0.95 * reading.credit * of_label**BROADER * of_name**NARROWER
+                score -= 0.01 * (entry.how == "synonym") + 0.002 * len(entry.silent - reading.words)
+                if entry.short and not reading.expanded:
+                    score *= 0.62
+                if score > 0.1:
+                    how = (
+                        "part" if of_label < 1 or of_name < 0.85 else "abbreviation" if reading.expanded else entry.how
+                    )
+                    yield _Found(entry.term_id, score, how)
+
+    def _sharing(self, said: Mapping[str, float], besides: frozenset[str]) -> dict[int, float]:
+        shared: dict[int, float] = defaultdict(float)
+        for word in sorted(said, key=lambda word: word in besides):
+            for number in self._index.with_word(word):
+                if word not in besides or number in shared:
+                    shared[number] += said[word]
+        return shared
+
+    def _cost(self, word: str, capitals: frozenset[str], aside: frozenset[str]) -> float:
+        if word.isdigit():
+            return 0.4
+        gene = word in capitals or any(sign.isdigit() for sign in word) or word.endswith(("high", "low", "+", "-"))
+        cost = self._index.weights.get(word, 0.8 if gene else 1.5)
+        return 0.25 * cost if word in aside else cost
+
+    def _by_alternatives(self, parts: Sequence[str], tissue_id: str) -> Iterator[_Found]:
+        # "Microglia/macrophage" is what the two have in common.
+        best = [self.match(part, tissue_id=tissue_id, top=1) for part in parts]
+        if all(best):
+            common = best[0][0].term.id
+            for other in best[1:]:
+                shared = self.home.common_parent(common, other[0].term.id)
+                if shared is None:
+                    return
+                common = shared
+            steps = max(self.home.distance(common, one[0].term.id) or 0 for one in best)
+            if steps <= 3:
+                yield _Found(common, min(one[0].score for one in best) * 0.95**steps, "part")
+
+    def _near(self, label: str, embedder: TextEmbedder, top: int) -> Iterator[_Found]:
+        from okrcell.knowledge.matching.name_vectors import name_vectors
+
+        texts = [tidy(label), *(reading.text for reading in written_out(label, self._index)[:1])]
+        for term_id, cosine in name_vectors(self.home, embedder).nearest(texts, top):
+            if self._index.in_reach(term_id):
+                yield _Found(term_id, DOUBTFUL * max(0.0, min(1.0, (cosine - 0.3) / 0.7)), "dense")
+
+    @lru_cache(4096)  # noqa: B019 - a matcher lives as long as the process
+    def _words_of_tissue(self, tissue_id: str) -> frozenset[str]:
+        tissues = ontology("UBERON")
+        if tissues.current(tissue_id) is None:
+            return frozenset()
+        near = [
+            tissue_id,
+            *(above for above in tissues.ancestors(tissue_id) if tissues.distance(tissue_id, above) == 1),
+        ]
+        here = (name for term in map(tissues.term, near) for name in (term.name, *term.synonyms))
+        return frozenset(word for name in here for word in meaning(name)) - SILENT
+
+
+def _contradicts(label: frozenset[str], name: frozenset[str]) -> bool:
+    if "t" in label and "b" in label and not ("t" in name and "b" in name):
+        return True
+    signed = [word for word in label if word[-1] in "+-"]
+    return bool(signed) and any(opposite(one, other) for one in name - label for other in signed)
+
+
+@cache
+def matcher(prefix: str) -> Matcher:
+    """Give the one `Matcher` of an ontology; it is kept for the life of the process."""
+    return Matcher(ontology(prefix))
+
+
+def match(
+    label: str, prefix: str, *, tissue_id: str = "", embedder: TextEmbedder | None = None, top: int = 5
+) -> tuple[Match, ...]:
+    """List the terms of the ontology ``prefix`` that ``label`` may mean, best first (see `Matcher.match`).
+
+    >>> match("CD8 Tem", "CL")[0].term.name
+    'effector memory CD8-positive, alpha-beta T cell'
+
+    Raises
+    ------
+    InputError
+        If there is no such ontology.
+    """
+    return matcher(prefix).match(label, tissue_id=tissue_id, embedder=embedder, top=top)

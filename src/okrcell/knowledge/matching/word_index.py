@@ -1,0 +1,105 @@
+"""The names of an ontology, found by the words that carry their meaning."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from okrcell.knowledge.matching.abbreviations import ASSAYS, DISEASES, SHORT, TISSUES, Abbreviations
+from okrcell.knowledge.matching.meaning import FAINT, SILENT, meaning
+from okrcell.knowledge.ontology import Ontology
+
+WRITTEN_SHORT = {"CL": SHORT, "UBERON": TISSUES, "MONDO": DISEASES, "EFO": ASSAYS}
+"""Prefix of an ontology: the abbreviations that are written out in labels; in the Cell Ontology in its names as well."""
+
+ROOTS = {"EFO": ("EFO:0002772", "EFO:0010183")}
+"""Where a label can only mean part of an ontology: assays by molecule and library constructions of single cells."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name or synonym of a term, as words."""
+
+    term_id: str
+    words: frozenset[str]
+    """Those that count."""
+    silent: frozenset[str]
+    """Those that people leave out."""
+    weight: float
+    """How much its words count together."""
+    how: Literal["name", "synonym"]
+
+    @property
+    def short(self) -> bool:
+        """Whether it is a few letters, which may mean many things."""
+        return len(self.words) == 1 and self.how == "synonym" and all(len(word) <= 4 for word in self.words)
+
+
+class WordIndex:
+    """Which names of an ontology hold a word, and how much each word tells; made when first asked."""
+
+    def __init__(self, home: Ontology) -> None:
+        self.home = home
+        self.short = {short: meaning(long) for short, long in WRITTEN_SHORT.get(home.prefix, {}).items()}
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Every name and synonym, in the order of the terms."""
+        return self._built[0]
+
+    def with_word(self, word: str) -> list[int]:
+        """List the places among `entries` of those that hold ``word``."""
+        return self._built[1].get(word, [])
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """How much a word tells, by its rarity: from 2 for "T" to 6 for a word of one name, and little for faint ones."""
+        return self._built[2]
+
+    @cached_property
+    def abbreviations(self) -> Abbreviations:
+        """The short words that the names explain; in the Cell Ontology only, where labels are often cut short."""
+        below = self.home.kinds_below
+        names = ((words, 1.0 + below.get(term_id, 0)) for term_id, _, words in self._named)
+        return Abbreviations(names, short=self.home.prefix == "CL")
+
+    def in_reach(self, term_id: str) -> bool:
+        """Tell whether a label may mean this term: an assay, and no cell of mice."""
+        roots = ROOTS.get(self.home.prefix)
+        inside = roots is None or bool(self.home.ancestors(term_id).intersection(roots))
+        return inside and not self.home.names_of(term_id)[0].endswith("(Mmus)")
+
+    @cached_property
+    def _named(self) -> list[tuple[str, Literal["name", "synonym"], tuple[str, ...]]]:
+        named: list[tuple[str, Literal["name", "synonym"], tuple[str, ...]]] = []
+        for term_id in self.home.terms():
+            if self.in_reach(term_id):
+                name, *synonyms = self.home.names_of(term_id)
+                named.append((term_id, "name", meaning(name)))
+                named.extend((term_id, "synonym", meaning(synonym)) for synonym in synonyms)
+        return named
+
+    @cached_property
+    def _built(self) -> tuple[list[Entry], dict[str, list[int]], dict[str, float]]:
+        telling: list[frozenset[str]] = []
+        silent: list[frozenset[str]] = []
+        having: dict[str, list[int]] = defaultdict(list)
+        short = self.short if self.home.prefix == "CL" else {}
+        for number, (_, _, words) in enumerate(self._named):
+            written = frozenset(other for word in words for other in short.get(word, (word,)))
+            telling.append(written - SILENT or written)
+            silent.append((written & SILENT) - {"cell"})
+            for word in telling[-1]:
+                having[word].append(number)
+        weights = {word: _weight(word, len(some) / len(telling)) for word, some in having.items()}
+        entries = [
+            Entry(term_id, words, unneeded, sum(weights[word] for word in words), how)
+            for (term_id, how, _), words, unneeded in zip(self._named, telling, silent, strict=True)
+        ]
+        return entries, dict(having), weights
+
+
+def _weight(word: str, share: float) -> float:
+    return 0.4 if word in FAINT else min(6.0, max(2.0, -math.log(share) - 1))

@@ -1,0 +1,55 @@
+"""A label with its abbreviations written out, in each way that they may be meant."""
+
+import math
+from dataclasses import dataclass
+from itertools import islice, product
+
+from okrcell.knowledge.matching.abbreviations import POPULATIONS
+from okrcell.knowledge.matching.labels import in_capitals
+from okrcell.knowledge.matching.meaning import SILENT, meaning
+from okrcell.knowledge.matching.word_index import WordIndex
+
+MOST = 12
+"""Most ways to read one label."""
+
+
+@dataclass(frozen=True)
+class WrittenOut:
+    """One way to read a label."""
+
+    text: str
+    """All of its words in their order."""
+    words: frozenset[str]
+    """Those that count."""
+    credit: float
+    """How likely its abbreviations mean this, in [0, 1]."""
+    expanded: bool
+    """Whether any was written out at all."""
+
+
+def written_out(label: str, index: WordIndex) -> list[WrittenOut]:
+    """List the ways to read ``label``, the likeliest of each word first."""
+    words = meaning(label)
+    capitals = in_capitals(label)
+    ways: list[WrittenOut] = []
+    for chosen in islice(product(*(_options(word, index, capitals) for word in words)), MOST):
+        told = frozenset(word for some, _ in chosen for word in some) - SILENT
+        expanded = any(some != (word,) for (some, _), word in zip(chosen, words, strict=True))
+        alone = next(iter(told)) if len(told) == 1 else ""
+        if index.home.prefix == "CL" and alone in POPULATIONS:
+            told, expanded = frozenset(POPULATIONS[alone].split()), True
+        text = " ".join(word for some, _ in chosen for word in some)
+        ways.append(WrittenOut(text, told, math.prod(credit for _, credit in chosen), expanded))
+    return ways
+
+
+def _options(word: str, index: WordIndex, capitals: frozenset[str]) -> list[tuple[tuple[str, ...], float]]:
+    if word in index.short:
+        also = [((word,), 0.9)] if index.with_word(word) else []
+        return [(index.short[word], 0.98), *also]
+    if word in SILENT or len(word) < 2 or index.abbreviations.common(word):
+        return [((word,), 1.0)]
+    others = [(one.words, one.credit) for one in index.abbreviations.explain(word, capitals=word in capitals)]
+    if index.abbreviations.knows(word):
+        return [((word,), 1.0), *others]
+    return [*others, ((word,), 0.9)]

@@ -1,0 +1,77 @@
+"""Long descriptions of cell types that experts wrote for the Cell Ontology."""
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from okrcell.errors import InputError
+from okrcell.knowledge.evidence import Evidence
+from okrcell.knowledge.ontology import ontology, prefix_of
+from okrcell.knowledge.snapshots import HeldFile
+from okrcell.knowledge.sources.tables import opened_bytes
+
+
+class DescriptionSource:
+    """What experts tell of a cell type in some paragraphs (a `KnowledgeSource`)."""
+
+    name = "descriptions"
+
+    def __init__(self, file: HeldFile) -> None:
+        self._file = file
+
+    @property
+    def snapshot(self) -> str:
+        """The file that is read."""
+        return self._file.version
+
+    def about(self, term_id: str) -> Sequence[Evidence]:
+        """Quote the long description of a cell type; empty when it has none."""
+        if prefix_of(term_id) != "CL":
+            return ()
+        current = ontology("CL").current(term_id)
+        text = self._texts.get(current or "")
+        return (self._quote(text, current),) if text and current else ()
+
+    def passages(self) -> Iterator[Evidence]:
+        """Go through all descriptions, each paragraph led by the name of its cell type."""
+        for cell_type, text in self._texts.items():
+            name = ontology("CL").term(cell_type).name
+            for paragraph in text.split("\n"):
+                if paragraph.strip():
+                    yield self._quote(f"{name}: {paragraph.strip()}", cell_type)
+
+    def references(self, term_id: str) -> tuple[str, ...]:
+        """List what the description of a cell type cites, such as "DOI:10.1038/…"."""
+        current = ontology("CL").current(term_id)
+        return tuple(dict.fromkeys(self._references.get(current or "", "").split("|"))) if current else ()
+
+    def _quote(self, text: str, cell_type: str) -> Evidence:
+        address = ("Cell Ontology, extended description", cell_type, self._file.version, self._file.snapshot.licence)
+        return Evidence(text, *address, "description", (cell_type,))
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        return {term: _tidy(record["extended_description"]) for term, record in self._records.items()}
+
+    @cached_property
+    def _references(self) -> dict[str, str]:
+        return {term: record.get("extended_refs") or "" for term, record in self._records.items()}
+
+    @cached_property
+    def _records(self) -> dict[str, Any]:
+        try:
+            with opened_bytes(self._file.path) as file:
+                records = json.load(file)
+            described = {record["id"]: record for record in records if record.get("extended_description")}
+        except InputError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{self._file.path} is no list of ontology terms in JSON: {error}.") from None
+        current = ((ontology("CL").current(term), record) for term, record in described.items())
+        return {term: record for term, record in current if term}
+
+
+def _tidy(text: str) -> str:
+    paragraphs = (" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(paragraph for paragraph in paragraphs if paragraph)

@@ -1,0 +1,80 @@
+"""What genes do, in the terms of the Gene Ontology."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from okrcell.knowledge.definitions import without_references
+from okrcell.knowledge.evidence import Evidence
+from okrcell.knowledge.ontology import prefix_of
+from okrcell.knowledge.snapshots import HeldFile
+from okrcell.knowledge.sources.tables import rows
+
+MOST_GENES = 30
+"""So many genes of a term are told at most."""
+
+
+class GeneOntologySource:
+    """Functions, processes and places in the cell of human genes (a `KnowledgeSource`)."""
+
+    name = "gene_ontology"
+
+    def __init__(self, terms: HeldFile, annotations: HeldFile) -> None:
+        self._terms_file = terms
+        self._annotations_file = annotations
+
+    @property
+    def snapshot(self) -> str:
+        """The files that are read."""
+        return f"{self._terms_file.version}; {self._annotations_file.version}"
+
+    def about(self, term_id: str) -> Sequence[Evidence]:
+        """Quote what a gene is annotated with, the term of fewest genes first; or what a GO term means.
+
+        A term that few genes share says more of a gene than "protein binding", which comes last.
+        """
+        if prefix_of(term_id):
+            return ()
+        if term_id in self._terms:
+            return (self._meaning(term_id),)
+        return tuple(self._annotation(term_id, term) for term in self._terms_of.get(term_id, ()))
+
+    def passages(self) -> Iterator[Evidence]:
+        """Go through the definitions of all terms, each led by its name."""
+        return map(self._meaning, self._terms)
+
+    def _annotation(self, gene: str, term: str) -> Evidence:
+        name, _ = self._terms[term]
+        file = self._annotations_file
+        text, record = f"{gene} is annotated with: {name}.", f"{term} {gene}"
+        address = ("Gene Ontology", record, file.version, file.snapshot.licence)
+        return Evidence(text, *address, "function", (term,), (gene,))
+
+    def _meaning(self, term: str) -> Evidence:
+        name, definition = self._terms[term]
+        file = self._terms_file
+        address = ("Gene Ontology", term, file.version, file.snapshot.licence)
+        genes = sorted(self._genes_of.get(term, ()), key=lambda gene: (len(self._terms_of[gene]), gene))
+        return Evidence(f"{name}: {definition}", *address, "function", (term,), tuple(genes[:MOST_GENES]))
+
+    @cached_property
+    def _terms(self) -> dict[str, tuple[str, str]]:
+        columns = ("go_id", "name", "definition")
+        table = rows(self._terms_file.path, *columns)
+        return {row["go_id"]: (row["name"], without_references(row["definition"])) for row in table}
+
+    @cached_property
+    def _genes_of(self) -> dict[str, set[str]]:
+        genes: defaultdict[str, set[str]] = defaultdict(set)
+        for row in rows(self._annotations_file.path, "go_id", "symbol"):
+            if row["symbol"] and row["go_id"] in self._terms:
+                genes[row["go_id"]].add(row["symbol"])
+        return dict(genes)
+
+    @cached_property
+    def _terms_of(self) -> dict[str, tuple[str, ...]]:
+        terms: defaultdict[str, list[str]] = defaultdict(list)
+        for term in sorted(self._genes_of, key=lambda term: (len(self._genes_of[term]), term)):
+            for gene in self._genes_of[term]:
+                terms[gene].append(term)
+        return {gene: tuple(of) for gene, of in terms.items()}

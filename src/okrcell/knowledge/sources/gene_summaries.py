@@ -1,0 +1,65 @@
+"""What a gene is: its full name, and the summary that RefSeq gives of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from okrcell.knowledge.evidence import Evidence
+from okrcell.knowledge.ontology import prefix_of
+from okrcell.knowledge.snapshots import HeldFile
+from okrcell.knowledge.sources.tables import rows
+
+_LICENCES = {"HGNC": "CC0 1.0", "RefSeq": "public domain"}
+
+
+@dataclass(frozen=True)
+class _Gene:
+    symbol: str
+    name: str
+    ensembl: str
+    entrez: str
+    summary: str
+
+
+class GeneSummarySource:
+    """Names and RefSeq summaries of human genes, by approved symbol (a `KnowledgeSource`)."""
+
+    name = "gene_summaries"
+
+    def __init__(self, file: HeldFile) -> None:
+        self._file = file
+
+    @property
+    def snapshot(self) -> str:
+        """The file that is read."""
+        return self._file.version
+
+    def about(self, term_id: str) -> Sequence[Evidence]:
+        """Quote the summary of a gene and its full name, such as "CD19 molecule"; empty for what is no approved symbol."""
+        gene = None if prefix_of(term_id) else self._genes.get(term_id)
+        if gene is None:
+            return ()
+        summary = (self._quote(gene, gene.summary, "RefSeq"),) if gene.summary else ()
+        name = (self._quote(gene, gene.name, "HGNC"),) if gene.name else ()
+        return (*summary, *name)
+
+    def passages(self) -> Iterator[Evidence]:
+        """Go through the summaries, each led by the gene's symbol and name."""
+        for gene in self._genes.values():
+            if gene.summary:
+                yield self._quote(gene, f"{gene.symbol} ({gene.name}): {gene.summary}", "RefSeq")
+
+    def _quote(self, gene: _Gene, text: str, source: str) -> Evidence:
+        record = f"Entrez:{gene.entrez}" if source == "RefSeq" and gene.entrez else gene.ensembl
+        return Evidence(text, source, record, self._file.version, _LICENCES[source], "gene", (), (gene.symbol,))
+
+    @cached_property
+    def _genes(self) -> dict[str, _Gene]:
+        columns = ("ensembl_id", "Approved symbol", "name", "Entrez", "refseq_summary")
+        genes: dict[str, _Gene] = {}
+        for row in rows(self._file.path, *columns):
+            ensembl, symbol, name, entrez, summary = (row[column].strip() for column in columns)
+            # One symbol may have several Ensembl ids (haplotypes); the one with a summary speaks for it.
+            if symbol and (symbol not in genes or (summary and not genes[symbol].summary)):
+                genes[symbol] = _Gene(symbol, name, ensembl, entrez, summary)
+        return genes

@@ -1,0 +1,141 @@
+"""Abstracts of papers, from a file or a folder."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from okrcell.errors import InputError
+from okrcell.knowledge.evidence import Evidence
+from okrcell.knowledge.sources.named_types import named_types
+from okrcell.knowledge.sources.passages import PassageSettings, passages_of
+from okrcell.knowledge.sources.pubmed import Abstract, abstracts_in_xml
+from okrcell.knowledge.sources.tables import opened_bytes
+from okrcell.provenance import fingerprint
+
+LICENCE = "abstract (c) its publisher"
+ENDINGS = (".xml", ".jsonl", ".json")
+"""Kinds of files that are read, each also as .gz."""
+
+
+class LiteratureSource:
+    """Abstracts of papers, in passages (a `KnowledgeSource`).
+
+    An abstract is found by its words, through an index of `passages`; it is about no term by itself.
+
+    Parameters
+    ----------
+    place
+        A file, or a folder of files: PubMed XML, JSON lines, or a JSON list; each plain or gzip. A JSON record has
+        "pmid" (or "id"), "title" and "abstract" (or "text"), and may have "journal", "year" and "licence".
+    snapshot
+        The version of the corpus; by default the fingerprint of each file.
+    licence
+        The terms of texts that do not state their own.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to read at ``place``.
+    """
+
+    name = "literature"
+
+    def __init__(
+        self, place: Path, snapshot: str | None = None, licence: str = LICENCE, settings: PassageSettings | None = None
+    ) -> None:
+        self._files = _files_of(place)
+        self._stated = snapshot
+        self._licence = licence
+        self._settings = settings or PassageSettings()
+
+    @property
+    def snapshot(self) -> str:
+        """The files that are read, and how their texts are cut."""
+        cut = f"cut at {self._settings.length} tokens, {self._settings.overlap} shared"
+        return "; ".join([*(self._stated or self._version(file) for file in self._files), cut])
+
+    def about(self, term_id: str) -> Sequence[Evidence]:
+        """Give nothing: ask an index of the passages."""
+        return ()
+
+    def passages(self) -> Iterator[Evidence]:
+        """Go through the passages of all abstracts, each led by its title, with the cell types that it names.
+
+        A repeated PubMed id counts once.
+        """
+        seen: set[str] = set()
+        for file in self._files:
+            snapshot = self._stated or self._version(file)
+            for abstract in _abstracts(file):
+                if abstract.record not in seen:
+                    seen.add(abstract.record)
+                    for text in passages_of(abstract.text, self._settings):
+                        led = f"{abstract.title} {text}" if abstract.title else text
+                        address = (abstract.journal or "PubMed", abstract.record, snapshot)
+                        yield Evidence(led, *address, abstract.licence or self._licence, "passage", named_types(led))
+
+    @staticmethod
+    def _version(file: Path) -> str:
+        return f"{file.name}, sha256 {fingerprint(file)[:12]}"
+
+
+def _files_of(place: Path) -> tuple[Path, ...]:
+    if place.is_file():
+        return (place,)
+    if not place.is_dir():
+        raise InputError(f"There is no literature at {place}. Name a file or a folder of {', '.join(ENDINGS)} files.")
+    files = tuple(sorted(file for file in place.iterdir() if _ending(file)))
+    if not files:
+        raise InputError(f"The folder {place} has no literature: no file ends in {', '.join(ENDINGS)}, plain or .gz.")
+    return files
+
+
+def _ending(file: Path) -> str | None:
+    name = file.name.removesuffix(".gz")
+    return next((ending for ending in ENDINGS if name.endswith(ending)), None) if file.is_file() else None
+
+
+def _abstracts(file: Path) -> Iterator[Abstract]:
+    ending = _ending(file)
+    if ending is None:
+        raise InputError(f"{file} is no literature: its name must end in {', '.join(ENDINGS)}, plain or .gz.")
+    return abstracts_in_xml(file) if ending == ".xml" else _in_json(file, lines=ending == ".jsonl")
+
+
+def _in_json(file: Path, lines: bool) -> Iterator[Abstract]:
+    with opened_bytes(file) as opened:
+        if lines:
+            for number, line in enumerate(opened, 1):
+                if line.strip():
+                    yield from _of_record(_parsed(line, f"Line {number} of {file}"), f"Line {number} of {file}")
+            return
+        records = _parsed(opened.read(), str(file))
+    if not isinstance(records, list):
+        raise InputError(f"{file} must hold a JSON list of abstracts, but it holds a {type(records).__name__}.")
+    for number, record in enumerate(records, 1):
+        yield from _of_record(record, f"Record {number} of {file}")
+
+
+def _parsed(text: bytes, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is no JSON: {error}.") from None
+
+
+def _of_record(record: Any, where: str) -> Iterator[Abstract]:
+    if not isinstance(record, dict):
+        raise InputError(f"{where} must be a JSON object with pmid, title and abstract.")
+    told = {str(key): str(value) for key, value in record.items() if isinstance(value, (str, int, float))}
+    pmid, other = told.get("pmid") or told.get("PMID"), told.get("id")
+    if not (pmid or other):
+        raise InputError(f"{where} has no pmid and no id; its keys are: {', '.join(map(str, record))[:200]}.")
+    text = told.get("abstract") or told.get("text", "")
+    if text:
+        # PubMedQA keeps the last part of an abstract, and a title that is a question, under names of their own.
+        whole = " ".join(part for part in (text, told.get("conclusion", "")) if part)
+        title = told.get("title") or told.get("question", "")
+        yield Abstract(
+            f"PMID:{pmid}" if pmid else str(other), title, whole, told.get("journal", ""), told.get("licence", "")
+        )

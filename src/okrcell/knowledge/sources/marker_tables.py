@@ -1,0 +1,106 @@
+"""Three published marker tables, row by row in the words of the Cell Ontology."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from okrcell.knowledge.matching.matcher import SURE, match
+from okrcell.knowledge.naming import normal_name
+from okrcell.knowledge.ontology import ontology
+from okrcell.knowledge.sources.markers import MarkerRow
+from okrcell.knowledge.sources.tables import rows
+
+LEAKING = frozenset({"CELLxGENE", "Azimuth", "Celltypist_v2", "MSigDB"})
+"""Resources of the accordion that were made from atlases which benchmarks use as well: who is tested on such an atlas
+must not have read its markers."""
+
+_IN_BRACKETS = re.compile(r"\s*\([^()]*\)")
+
+
+def accordion_rows(by_cell_type: Path, by_tissue: Path, leaks: bool) -> Iterator[MarkerRow]:
+    """Read the human rows of the Cell Marker Accordion; those of `LEAKING` resources only when ``leaks``."""
+    columns = ("species", "CL_ID", "marker", "marker_type")
+    for row in rows(by_cell_type, *columns, "resources"):
+        for resource in row["resources"].split("|"):
+            yield from _of_accordion(row, resource, "", leaks)
+    for row in rows(by_tissue, *columns, "Uberon_ID", "resource"):
+        yield from _of_accordion(row, row["resource"], row["Uberon_ID"], leaks)
+
+
+def _of_accordion(row: dict[str, str], resource: str, tissue: str, leaks: bool) -> Iterator[MarkerRow]:
+    cell_type = _current("CL", row["CL_ID"])
+    if row["species"] == "Human" and cell_type and (leaks or resource not in LEAKING):
+        yield MarkerRow(
+            cell_type, row["marker"], resource, _current("UBERON", tissue), row["marker_type"] != "negative"
+        )
+
+
+def cellmarker_rows(path: Path) -> Iterator[MarkerRow]:
+    """Read the human rows of CellMarker 2 on healthy cells; each paper counts once for a gene."""
+    columns = ("species", "cell_type", "cancer_type", "cell_name", "cellontology_id", "uberonongology_id")
+    for row in rows(path, *columns, "Symbol", "PMID", "marker_source"):
+        healthy = row["cell_type"] == "Normal cell" and row["cancer_type"] == "Normal"
+        if row["species"] == "Human" and healthy and row["Symbol"]:
+            cell_type = agreed_term(row["cell_name"], row["cellontology_id"])
+            if cell_type:
+                by = row["PMID"].removesuffix(".0") or row["marker_source"]
+                yield MarkerRow(cell_type, row["Symbol"], by, _current("UBERON", row["uberonongology_id"]))
+
+
+@cache
+def agreed_term(name: str, given_id: str) -> str:
+    """Give the Cell Ontology id that a name and an id of a table agree on; "" when they do not.
+
+    Tables made by hand give broad ids to narrow names (natural killer T cells the id of natural killer cells). So the
+    name decides where the ontology knows it; the id is believed where each word of the name is one of the term's.
+    """
+    home = ontology("CL")
+    bare = _IN_BRACKETS.sub("", name)
+    found = home.find(name) or home.find(bare)
+    if found is not None:
+        return found.id
+    given = home.current(given_id)
+    if given is None:
+        return ""
+    term = home.term(given)
+    words = set(normal_name(bare).split())
+    return given if any(words <= set(normal_name(known).split()) for known in (term.name, *term.synonyms)) else ""
+
+
+def panglaodb_rows(path: Path) -> Iterator[MarkerRow]:
+    """Read the human rows of PanglaoDB; canonical markers first, then those which tell the cell type apart best."""
+    columns = ("species", "official gene symbol", "cell type", "organ", "canonical marker")
+    for row in rows(path, *columns, "sensitivity_human", "specificity_human"):
+        found = organ_term(row["cell type"], row["organ"]) if "Hs" in row["species"].split() else ""
+        if found:
+            # What the table calls specificity is the share of cells of other types that have the gene.
+            told_apart = _number(row["sensitivity_human"]) - _number(row["specificity_human"])
+            weight = _number(row["canonical marker"]) + (told_apart + 1) / 2
+            yield MarkerRow(found, row["official gene symbol"], "PanglaoDB", weight=weight)
+
+
+@cache
+def organ_term(name: str, organ: str) -> str:
+    """Give the Cell Ontology id of a cell type that is named within an organ ("Alpha cells" of the pancreas), or ""."""
+    found = ontology("CL").find(name)
+    if found is not None:
+        return found.id
+    # Only the very type will do, not a broader one; and a name of two types, or with a remark, is no name of one.
+    if "(" in name or " and " in name:
+        return ""
+    place = next((guess.term.id for guess in match(organ, "UBERON") if guess.score >= SURE), "")
+    same = (guess.term.id for guess in match(name, "CL", tissue_id=place)[:1] if guess.how in {"name", "synonym"})
+    return next(same, "")
+
+
+@cache
+def _current(prefix: str, term_id: str) -> str:
+    return ontology(prefix).current(term_id) or "" if term_id else ""
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,119 @@
+"""Abstracts in PubMed's XML, read in safety."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.parsers import expat
+
+from okrcell.errors import InputError
+from okrcell.knowledge.sources.tables import opened_bytes
+
+_TEXTS = {
+    "PMID": "MedlineCitation",
+    "ArticleTitle": "Article",
+    "AbstractText": "Abstract",
+    "CopyrightInformation": "Abstract",
+    "Title": "Journal",
+    "ISOAbbreviation": "Journal",
+    "PublicationType": "PublicationTypeList",
+}
+"""What is read: element, and the element that it must stand in. References have PubMed ids of their own, and
+``OtherAbstract`` holds translations."""
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Abstract:
+    """A paper's abstract with its address."""
+
+    record: str
+    """ "PMID:123", or whatever id the file gives."""
+    title: str
+    text: str
+    journal: str
+    """Empty when it is not told."""
+    licence: str
+    """Terms that the record itself states; empty when it states none."""
+
+
+def abstracts_in_xml(file: Path) -> Iterator[Abstract]:
+    """Go through the articles that have an abstract and were not retracted, in bounded memory.
+
+    Nothing outside the file is ever read.
+
+    Raises
+    ------
+    InputError
+        If the file is no well-formed XML, or declares entities of its own (a known way to exhaust a reader).
+    """
+    reader = _Reader(file)
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.say
+    parser.EntityDeclHandler = reader.refuse_entity
+    # Without a handler for external entities expat never opens one; PubMed's own DOCTYPE is left unread.
+    try:
+        with opened_bytes(file) as opened:
+            while piece := opened.read(_PIECE):
+                parser.Parse(piece, False)
+                yield from reader.taken()
+        parser.Parse(b"", True)
+    except InputError:
+        raise
+    except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two for encodings it does not know
+        raise InputError(f"{file} is no well-formed XML: {error}.") from None
+    yield from reader.taken()
+    if not reader.articles:
+        raise InputError(f"{file} has no PubmedArticle; it does not look like PubMed's XML.")
+
+
+class _Reader:
+    def __init__(self, file: Path) -> None:
+        self.articles = 0
+        self._file = file
+        self._ready: list[Abstract] = []
+        self._path: list[str] = []
+        self._parts: list[str] | None = None
+        self._label = ""
+        self._told: dict[str, list[str]] = {}
+
+    def taken(self) -> list[Abstract]:
+        ready, self._ready = self._ready, []
+        return ready
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag == "MedlineCitation":
+            self._told = {}
+            self.articles += 1
+        self._path.append(tag)
+        if self._is_text(tag):
+            self._parts = []
+            self._label = attributes.get("Label", "")
+
+    def say(self, text: str) -> None:
+        if self._parts is not None:
+            self._parts.append(text)
+
+    def end(self, tag: str) -> None:
+        if self._is_text(tag):
+            text = " ".join("".join(self._parts or ()).split())
+            self._parts = None
+            if text:
+                self._told.setdefault(tag, []).append(f"{self._label}: {text}" if self._label else text)
+        self._path.pop()
+        if tag == "MedlineCitation" and {"AbstractText", "PMID"} <= self._told.keys():
+            if "Retracted Publication" in self._told.get("PublicationType", ()):
+                return
+            told = {name: texts[0] for name, texts in self._told.items()}
+            text = " ".join(self._told["AbstractText"])
+            journal = told.get("ISOAbbreviation") or told.get("Title", "")
+            licence = told.get("CopyrightInformation", "")
+            self._ready.append(Abstract(f"PMID:{told['PMID']}", told.get("ArticleTitle", ""), text, journal, licence))
+
+    def refuse_entity(self, name: str, *_: object) -> None:
+        raise InputError(f"{self._file} declares the XML entity '{name}', which PubMed never does; it is not read.")
+
+    def _is_text(self, tag: str) -> bool:
+        return len(self._path) > 1 and _TEXTS.get(tag) == self._path[-2]

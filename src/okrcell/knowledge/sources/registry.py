@@ -1,0 +1,149 @@
+"""Everything that can be asked what is known."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+from okrcell.errors import InputError
+from okrcell.knowledge.evidence import KnowledgeSource
+from okrcell.knowledge.ontology import OntologySource
+from okrcell.knowledge.snapshots import HeldFile, KnowledgeFiles
+from okrcell.knowledge.sources import marker_tables
+from okrcell.knowledge.sources.descriptions import DescriptionSource
+from okrcell.knowledge.sources.gene_ontology import GeneOntologySource
+from okrcell.knowledge.sources.gene_summaries import GeneSummarySource
+from okrcell.knowledge.sources.literature import LiteratureSource
+from okrcell.knowledge.sources.markers import MarkerSource
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """A source one can open."""
+
+    what: str
+    """What it tells of, in one line."""
+    files: tuple[str, ...]
+    """Names of the knowledge files it reads; none when it comes with the package."""
+    opened: Callable[[tuple[HeldFile, ...], bool], KnowledgeSource]
+    """Make it from its files; the second argument is whether leak-prone rows may be read."""
+
+
+def _accordion(files: tuple[HeldFile, ...], leaks: bool) -> MarkerSource:
+    by_cell_type, by_tissue = files
+    read = partial(marker_tables.accordion_rows, by_cell_type.path, by_tissue.path, leaks)
+    left_out = "" if leaks else f"; without {', '.join(sorted(marker_tables.LEAKING))}"
+    version = f"{by_cell_type.version} and {by_tissue.sha256[:12]}{left_out}"
+    return MarkerSource("accordion", "Cell Marker Accordion", version, by_cell_type.snapshot.licence, read)
+
+
+def _cellmarker2(files: tuple[HeldFile, ...], leaks: bool) -> MarkerSource:
+    (file,) = files
+    read = partial(marker_tables.cellmarker_rows, file.path)
+    return MarkerSource("cellmarker2", "CellMarker 2.0", file.version, file.snapshot.licence, read)
+
+
+def _panglaodb(files: tuple[HeldFile, ...], leaks: bool) -> MarkerSource:
+    (file,) = files
+    read = partial(marker_tables.panglaodb_rows, file.path)
+    return MarkerSource("panglaodb", "PanglaoDB", file.version, file.snapshot.licence, read)
+
+
+SOURCES: dict[str, SourceKind] = {
+    "ontologies": SourceKind(
+        "names, definitions and synonyms of cell types, tissues, diseases", (), lambda files, leaks: OntologySource()
+    ),
+    "descriptions": SourceKind(
+        "long descriptions of cell types", ("cl_terms.json.gz",), lambda files, leaks: DescriptionSource(*files)
+    ),
+    "accordion": SourceKind(
+        "marker genes of cell types, in general and by tissue, from 23 resources",
+        ("cellmarker_accordion_by_cl.csv.gz", "cellmarker_accordion_healthy.csv.gz"),
+        _accordion,
+    ),
+    "cellmarker2": SourceKind("marker genes of cell types, from papers", ("cellmarker2_raw.csv.gz",), _cellmarker2),
+    "panglaodb": SourceKind(
+        "marker genes of cell types, from single-cell studies", ("PanglaoDB_markers_27_Mar_2020.tsv",), _panglaodb
+    ),
+    "gene_summaries": SourceKind(
+        "names and RefSeq summaries of genes", ("human_genes.csv.gz",), lambda files, leaks: GeneSummarySource(*files)
+    ),
+    "gene_ontology": SourceKind(
+        "functions of genes",
+        ("go_terms_2018.tsv.gz", "go_annotations_human_2018.csv.gz"),
+        lambda files, leaks: GeneOntologySource(*files),
+    ),
+    "literature": SourceKind(
+        "abstracts of papers",
+        ("pubmedqa_labeled_1k.json.gz",),
+        lambda files, leaks: LiteratureSource(files[0].path, files[0].version, files[0].snapshot.licence),
+    ),
+}
+"""By name, in the order in which they are asked."""
+
+
+def open_sources(
+    names: Iterable[str] | None = None,
+    place: str | Path | KnowledgeFiles | None = None,
+    leaks: bool = False,
+    literature: str | Path | None = None,
+) -> tuple[KnowledgeSource, ...]:
+    """Open sources, in the order of `SOURCES`.
+
+    Parameters
+    ----------
+    names
+        Which ones; by default all whose files are at hand (`absent_sources` tells of the others).
+    place
+        Folder or URL of the knowledge files (see `KnowledgeFiles`).
+    leaks
+        Whether marker rows that were made from atlases which benchmarks use as well may be read.
+    literature
+        The user's own file or folder of abstracts: "literature" is then asked in any case, and reads these in the place
+        of its small corpus.
+
+    Raises
+    ------
+    InputError
+        If there is no source of a name, or a file of a source that was asked for is missing.
+    """
+    held = place if isinstance(place, KnowledgeFiles) else KnowledgeFiles(place)
+    asked = _known(names) if names is not None else [name for name in SOURCES if _at_hand(name, held)]
+    if literature is not None:
+        asked.append("literature")
+    return tuple(
+        LiteratureSource(Path(literature)) if name == "literature" and literature is not None
+        else _opened(name, held, leaks)
+        for name in SOURCES
+        if name in asked
+    )  # fmt: skip
+
+
+def absent_sources(place: str | Path | KnowledgeFiles | None = None) -> dict[str, str]:
+    """Tell of each source that cannot be opened, in one line, what it lacks; by name."""
+    held = place if isinstance(place, KnowledgeFiles) else KnowledgeFiles(place)
+    lacking = {name: [file for file in kind.files if not held.holds(file)] for name, kind in SOURCES.items()}
+    return {name: held.missing(files[0]) for name, files in lacking.items() if files and held.url is None}
+
+
+def _at_hand(name: str, held: KnowledgeFiles) -> bool:
+    return held.url is not None or all(held.holds(file) for file in SOURCES[name].files)
+
+
+def _opened(name: str, held: KnowledgeFiles, leaks: bool) -> KnowledgeSource:
+    files = tuple(held.file(file) for file in SOURCES[name].files)
+    return _kept(name, files, tuple(file.path.stat().st_mtime_ns for file in files), leaks)
+
+
+@cache
+def _kept(name: str, files: tuple[HeldFile, ...], changed: Sequence[int], leaks: bool) -> KnowledgeSource:
+    # Kept for the life of the process, so that a table is read once; ``changed`` reads it again after a change.
+    return SOURCES[name].opened(files, leaks)
+
+
+def _known(names: Iterable[str]) -> list[str]:
+    asked = list(names)
+    for name in asked:
+        if name not in SOURCES:
+            raise InputError(f"There is no knowledge source '{name}'; known are: {', '.join(SOURCES)}.")
+    return asked

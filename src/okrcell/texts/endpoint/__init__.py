@@ -1,0 +1,1 @@
+"""A language model writes, within a budget, and nothing is paid twice."""

@@ -1,0 +1,104 @@
+"""Descriptions written by a language model, each sentence with the evidence it rests on."""
+
+from collections.abc import Iterable, Sequence
+
+from okrcell.knowledge.evidence import Evidence
+from okrcell.texts.description import Description
+from okrcell.texts.endpoint.answers import WritingFailed, WrongAnswer, read_answer, read_reply, schema
+from okrcell.texts.endpoint.asking import Asking
+from okrcell.texts.endpoint.budget import Estimate
+from okrcell.texts.endpoint.graded import graded
+from okrcell.texts.endpoint.ledger import Ledger
+from okrcell.texts.endpoint.prompt import PromptVersion, Question, ask
+from okrcell.texts.endpoint.settings import EndpointSettings
+from okrcell.texts.profile import CellProfile
+
+__all__ = ["EndpointSettings", "EndpointWriter"]
+
+CHARACTERS_PER_TOKEN = 4.0
+"""Of English prose; what a model's tokeniser really does is learnt from its first answers."""
+
+COMPLETION_TOKENS: dict[PromptVersion, int] = {"essay-1": 1200, "short-1": 350}
+"""What an answer takes before there is one to learn from: the words, in JSON, with their citations."""
+
+SENTENCES: dict[PromptVersion, int] = {"essay-1": 60, "short-1": 10}
+"""The most that an answer may have, well above what the prompt asks for."""
+
+
+class EndpointWriter:
+    """Asks an OpenAI-compatible endpoint; many threads may call `write` at a time.
+
+    Every answer is in the ledger before anything is done with it, so a second run makes no call and a killed one goes
+    on where it stopped.
+    """
+
+    name = "endpoint"
+
+    def __init__(self, settings: EndpointSettings, ledger: Ledger) -> None:
+        self.settings = settings
+        self._ledger = ledger
+        self._asking = Asking(settings, ledger)
+
+    def write(self, profile: CellProfile, evidence: Sequence[Evidence]) -> Description:
+        """Describe the profile, from the ledger or by asking; an answer that cannot be used is asked for once more.
+
+        Raises
+        ------
+        WritingFailed
+            If no usable answer could be had for this profile; others may go well.
+        EndpointError
+            If the endpoint cannot be used at all.
+        BudgetSpent
+            If the next request might cost more than is left.
+        """
+        if not profile.known:
+            raise WritingFailed("nothing is known of this cell", lasting=True)
+        question = self._question(profile, evidence)
+        shape = schema(len(question.evidence), SENTENCES[self.settings.prompt])
+        trouble = ""
+        for attempt in (1, 2):
+            key = self._asking.key(question.messages(), attempt)
+            reply = read_reply(self._asking.answer(key, question.messages(trouble), shape))
+            try:
+                sentences = read_answer(reply, question.evidence)
+            except WrongAnswer as error:
+                trouble = str(error)
+                continue
+            texts = graded(profile.cell_type, [sentence.text for sentence in sentences])
+            return Description(
+                profile=profile,
+                sentences=sentences,
+                phrasings=texts,
+                writer=self.name,
+                prompt=f"{self.settings.prompt} {self.settings.model}",
+            )
+        raise WritingFailed(f"two answers of {self.settings.model} could not be used: {trouble}", lasting=True)
+
+    def ready(self) -> None:
+        """Raise at once what the first request would raise: no client installed, a key that would go in the clear."""
+        self._asking.ready()
+
+    def estimate(self, requests: Iterable[tuple[CellProfile, Sequence[Evidence]]]) -> Estimate:
+        """Tell what writing these would take; equal ones count once, and no request is made."""
+        usual = self._ledger.usual(self.settings.model, self.settings.prompt)
+        per_token = usual.characters_per_token or CHARACTERS_PER_TOKEN
+        completion = min(
+            usual.completion_tokens or COMPLETION_TOKENS[self.settings.prompt], float(self.settings.max_tokens)
+        )
+        missing: dict[str, int] = {}
+        cached: set[str] = set()
+        for profile, evidence in requests:
+            if profile.known:
+                messages = self._question(profile, evidence).messages()
+                key = self._asking.key(messages, 1)
+                if key not in missing and key not in cached and self._ledger.answer(key) is not None:
+                    cached.add(key)
+                elif key not in cached:
+                    missing[key] = sum(len(message["content"]) for message in messages)
+        prompt_tokens = round(sum(missing.values()) / per_token)
+        completion_tokens = round(len(missing) * completion)
+        money = self.settings.prices.cost(prompt_tokens, completion_tokens).money
+        return Estimate(len(missing), len(cached), prompt_tokens, completion_tokens, money)
+
+    def _question(self, profile: CellProfile, evidence: Sequence[Evidence]) -> Question:
+        return ask(self.settings.prompt, profile, evidence, self.settings.evidence_limit)

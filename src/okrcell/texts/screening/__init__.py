@@ -1,0 +1,1 @@
+"""What a writer says is held against what is known."""

@@ -1,0 +1,157 @@
+"""Let no sentence say what its evidence does not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from okrcell.texts.description import Sentence
+from okrcell.texts.profile import CellProfile
+from okrcell.texts.screening.effects import Effect
+from okrcell.texts.screening.ground import Ground, fitting
+from okrcell.texts.screening.mentions import Mention, norms, numbers, stem
+from okrcell.texts.screening.reading import Reading, read
+from okrcell.texts.screening.turning_words import Sign, listed, opposites_of
+
+CONTRARY: dict[Sign, frozenset[Sign]] = {
+    "present": frozenset({"absent"}),
+    "high": frozenset({"absent", "low"}),
+    "low": frozenset({"present", "high"}),
+    "absent": frozenset({"present", "high", "low"}),
+}
+"""What is said of a thing: what evidence must not say all through."""
+
+WHOLE = 6
+"""Letters a tissue's name must have to be looked for inside longer words ("myelin" in "demyelination")."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Holds each sentence against the evidence it cites, word by word and offline.
+
+    Genes, cell types, tissues and diseases that a sentence names, and the numbers it states, must stand in its evidence
+    or its profile; a broader term ("lymphocyte" for a T cell) may stand for what is there, a narrower or a related one
+    may not. What is affirmed may not be denied, nor the other way round. The gate knows names and a few hundred words;
+    it does not understand a sentence, and lets a falsehood pass that is made of true names in a wrong order.
+    """
+
+    shared: float = 0.15
+    """Least share of a sentence's telling words that its evidence or profile must hold, in [0, 1]."""
+
+    def objection(self, sentence: Sentence, profile: CellProfile) -> str | None:
+        """Say what is wrong with a sentence about a profile, in one clause; None when nothing is."""
+        return next(self._objections(sentence, profile), None)
+
+    def _objections(self, sentence: Sentence, profile: CellProfile) -> Iterator[str]:
+        if not sentence.evidence:
+            yield "cites no evidence"
+            return
+        said = read(sentence.text)
+        evidence = fitting(sentence.evidence, profile, said.terms)
+        if not evidence:
+            about = ", ".join(dict.fromkeys(piece.record for piece in sentence.evidence))
+            yield f"rests on {about}, which is about another cell type than the one it speaks of"
+            return
+        ground = Ground(profile, evidence)
+        supported = tuple(term for term in said.terms if _stands(term, ground))
+        yield from _unknown_names(said, ground, supported)
+        yield from _unknown_numbers(said, ground, supported)
+        yield from _turned_signs(said, ground)
+        yield from _denied_kinds(said, ground)
+        yield from _turned_words(said, ground)
+        yield from _turned_effects(said, ground)
+        yield from _turned_denials(said, ground)
+        yield from self._unrelated(said, ground)
+
+    def _unrelated(self, said: Reading, ground: Ground) -> Iterator[str]:
+        if len(said.stems) >= 5 and len(said.stems & ground.stems) < self.shared * len(said.stems):
+            yield "has hardly a word in common with its evidence"
+
+
+def _stands(mention: Mention, ground: Ground) -> bool:
+    if mention.kind == "term" and not mention.means.isdisjoint(ground.terms):
+        return True
+    if mention.kind != "term" and not ground.genes.isdisjoint((mention.text, *mention.means)):
+        return True
+    name = norms(mention.text)
+    within = len(name) == 1 and len(name[0]) >= WHOLE and all(term.startswith("UBERON:") for term in mention.means)
+    return ground.holds(name) or (mention.kind == "term" and within and ground.contains(name[0]))
+
+
+def _unknown_names(said: Reading, ground: Ground, supported: tuple[Mention, ...]) -> Iterator[str]:
+    for term in said.terms:
+        if term not in supported:
+            yield f"names {term.text}, of which its evidence says nothing"
+    covered = {place for term in supported for place in range(term.first, term.last)}
+    for gene in said.genes:
+        if not covered.issuperset(range(gene.first, gene.last)) and not _stands(gene, ground):
+            yield f"names {gene.text}, of which its evidence says nothing"
+
+
+def _unknown_numbers(said: Reading, ground: Ground, supported: tuple[Mention, ...]) -> Iterator[str]:
+    in_names = {number for name in (*supported, *said.genes) for number in numbers(name.text)}
+    for number in sorted(said.numbers - ground.numbers - in_names):
+        yield f"states the number {number}, which its evidence does not"
+
+
+def _turned_signs(said: Reading, ground: Ground) -> Iterator[str]:
+    for gene in said.genes:
+        if _contrary(said.sign(gene), ground.gene_signs(gene.means)):
+            yield f"says of {gene.text} the contrary of its evidence"
+    if said.genes:
+        return  # "CD3 is absent from B cells" denies CD3, not B cells
+    for term in said.terms:
+        sign = said.sign(term)
+        if sign == "present" and said.denies:
+            continue  # "lacks the markers that T cells have" does not affirm T cells
+        if _contrary(sign, ground.term_signs(term.means)):
+            yield f"says of {term.text} the contrary of its evidence"
+
+
+def _denied_kinds(said: Reading, ground: Ground) -> Iterator[str]:
+    for term in said.terms:
+        before = [word.norm for word in said.words[max(0, term.first - 2) : term.first]]
+        denied = "not" in before or before[-1:] in (["non"], ["no"])
+        if denied and not term.means.isdisjoint(ground.kinds) and "absent" not in ground.term_signs(term.means):
+            yield f"denies that it is {term.text}"
+
+
+def _contrary(said: Sign, known: frozenset[Sign]) -> bool:
+    return bool(known) and known <= CONTRARY[said]
+
+
+def _turned_words(said: Reading, ground: Ground) -> Iterator[str]:
+    for word in sorted(said.plain_words - ground.plain_words):
+        turned = opposites_of(word) & ground.plain_words
+        if turned and stem(word) not in ground.stems:
+            yield f"says {word} where its evidence says {min(turned)}"
+
+
+def _turned_effects(said: Reading, ground: Ground) -> Iterator[str]:
+    for effect in said.effects:
+        shared = [(len(_telling(effect) & _telling(other)), other) for other in ground.effects]
+        most = max((number for number, _ in shared), default=0)
+        known = [other for number, other in shared if number == most > 0]
+        if known and all(other.raises != effect.raises for other in known):
+            yield f"says {effect.verb} where its evidence says {known[0].verb}"
+
+
+def _telling(effect: Effect) -> frozenset[str]:
+    return effect.about - _VAGUE
+
+
+def _turned_denials(said: Reading, ground: Ground) -> Iterator[str]:
+    denied = said.denied & (ground.affirmed | ground.ever_denied)
+    if denied and not denied & ground.ever_denied:
+        yield f"denies what its evidence affirms ({', '.join(sorted(denied))})"
+    affirmed = (said.affirmed - said.denied) & ground.denied
+    if affirmed and not said.denied & ground.ever_denied:
+        yield f"affirms what its evidence denies ({', '.join(sorted(affirmed))})"
+
+
+_VAGUE = frozenset(
+    stem(word)
+    for word in listed(
+        "cell protein gene function activity role level expression response process factor receptor signaling pathway "
+        "regulation activation type tissue through which with that this member family"
+    )
+)
+"""Stems that two statements about different things may share."""

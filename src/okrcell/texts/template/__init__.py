@@ -1,0 +1,1 @@
+"""Descriptions written without a language model."""

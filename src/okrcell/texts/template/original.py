@@ -1,0 +1,132 @@
+"""What metadata and ontology alone say of a cell."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from okrcell.knowledge.evidence import Evidence
+from okrcell.knowledge.naming import normal_name
+from okrcell.texts.description import Description, Sentence
+from okrcell.texts.known import Known
+from okrcell.texts.profile import CellProfile, stated
+from okrcell.texts.sentences import apposition, article, capital, introduced
+
+NORMAL = "PATO:0000461"
+"""The term for tissue without disease."""
+
+
+def original_description(
+    profile: CellProfile, evidence: Sequence[Evidence], writer: str = "template", remark: str = ""
+) -> Description:
+    """Describe a profile by its facts, their names and definitions, and nothing else (the paper's original text).
+
+    With a ``remark`` this stands in place of a text that was refused or could not be had, and the remark says why.
+    """
+    known = Known(evidence)
+    sentences = (*type_sentences(profile, known), *sample_sentences(profile, known))
+    texts = (joined(sentences), *original_phrasings(profile, known))
+    outcome = "original" if remark else "written"
+    return Description(profile, sentences, without_repetition(texts), writer, outcome=outcome, remark=remark)
+
+
+def type_sentences(profile: CellProfile, known: Known) -> Iterator[Sentence]:
+    """Say what the cell is and how else it is called, with the records this rests on."""
+    if not profile.cell_type:
+        return
+    type_id = profile.cell_type_id
+    definition = known.definition(type_id)
+    fact = stated("cell_type", profile.label) if profile.label else stated("cell_type_ontology_term_id", type_id)
+    said = (
+        introduced(profile.cell_type, definition.text if definition else "")
+        if type_id
+        else f"{profile.label}, as the authors call this cell."
+    )
+    yield Sentence(said, (fact, *_named(known, type_id, definition is not None)))
+    also = other_names(profile.cell_type, known.synonyms(type_id), 2)
+    if also:
+        pieces = tuple(piece for piece in known.record(type_id, "synonym") if piece.text in also)
+        yield Sentence(f"It is also called {' or '.join(also)}.", pieces)
+
+
+def sample_sentences(profile: CellProfile, known: Known) -> Iterator[Sentence]:
+    """Say where the cell comes from, a sentence per fact: tissue, disease, stage, sex, assay."""
+    subject = "It" if profile.cell_type else "This cell"
+    if profile.tissue:
+        place = _in_passing(profile.tissue, known.definition(profile.tissue_id))
+        cited = _named(known, profile.tissue_id, place != profile.tissue)
+        yield Sentence(f"{subject} comes from {place}.", (stated("tissue", profile.tissue), *cited))
+    if profile.disease_id == NORMAL:
+        yield Sentence("The tissue is normal.", (stated("disease", profile.disease), *known.record(NORMAL, "name")))
+    elif profile.disease:
+        disease = _in_passing(profile.disease, known.definition(profile.disease_id))
+        cited = _named(known, profile.disease_id, disease != profile.disease)
+        yield Sentence(f"The disease is {disease}.", (stated("disease", profile.disease), *cited))
+    if profile.development_stage:
+        stage = profile.development_stage.removesuffix(" stage")
+        yield Sentence(f"The stage of life is {stage}.", (stated("development_stage", profile.development_stage),))
+    if profile.sex:
+        yield Sentence(f"The donor is {profile.sex}.", (stated("sex", profile.sex),))
+    if profile.assay:
+        yield Sentence(f"It was measured by {profile.assay}.", (stated("assay", profile.assay),))
+
+
+def original_phrasings(profile: CellProfile, known: Known) -> Iterator[str]:
+    """Say the same more briefly, from name and definition to what the author wrote; "A cell." of an unknown cell."""
+    name, label = profile.cell_type, profile.label
+    definition = known.definition(profile.cell_type_id)
+    if not profile.known:
+        yield "A cell."
+    if name:
+        if definition:
+            yield introduced(name, definition.text)
+        yield name
+        if profile.tissue:
+            yield f"{name} in {profile.tissue}"
+        if normal_name(label) != normal_name(name):
+            yield label
+        yield from other_names(name, known.synonyms(profile.cell_type_id), 2)
+    subject = f"{article(name)} {name}" if profile.cell_type_id else "" if name else "a cell"
+    if subject and (profile.tissue or profile.disease):
+        yield f"{capital(subject)}{_where(profile)}."
+    if label and (profile.tissue or profile.disease) and (not subject or normal_name(label) != normal_name(name)):
+        yield f"{label}{_where(profile)}"
+
+
+def other_names(name: str, synonyms: Iterable[str], most: int) -> tuple[str, ...]:
+    """Choose up to ``most`` synonyms that are more than another spelling of the name or of each other.
+
+    Names in words come before abbreviations, and names turned round for an index ("muscle, smooth") are left out.
+    """
+    chosen: dict[str, str] = {_root(name): ""}
+    for synonym in sorted(synonyms, key=lambda words: len(words) <= 5):
+        if len(synonym) > 2 and ("," not in synonym or "," in name):
+            chosen.setdefault(_root(synonym), synonym)
+    return tuple(chosen.values())[1 : most + 1]
+
+
+def joined(sentences: Iterable[Sentence]) -> str:
+    """Write sentences in a row."""
+    return " ".join(sentence.text for sentence in sentences)
+
+
+def without_repetition(texts: Iterable[str]) -> tuple[str, ...]:
+    """Keep the first of equal texts, and no empty one."""
+    return tuple(dict.fromkeys(text for text in texts if text))
+
+
+def _where(profile: CellProfile) -> str:
+    if profile.disease_id == NORMAL:
+        return f" in normal {profile.tissue or 'tissue'}"
+    place = f" in {profile.tissue}" if profile.tissue else ""
+    return f"{place} of a donor with {profile.disease}" if profile.disease else place
+
+
+def _in_passing(name: str, definition: Evidence | None) -> str:
+    return apposition(name, definition.text) if definition else name
+
+
+def _named(known: Known, term_id: str, defined: bool) -> tuple[Evidence, ...]:
+    definition = known.definition(term_id) if defined else None
+    return (*known.record(term_id, "name")[:1], *((definition,) if definition else ()))
+
+
+def _root(name: str) -> str:
+    return normal_name(name).replace("lymphocyte", "cell")
