@@ -38,14 +38,18 @@ TRUTH = "cell_type_ontology_term_id"
 def main() -> None:
     """Print a Markdown table: mean and range over seeds of each measure, for each arm; write all figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--descriptions", type=Path, required=True)
-    parser.add_argument("--output", "-o", type=Path, required=True)
+    parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--descriptions", type=Path)
+    parser.add_argument("--output", "-o", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=["original", "sample"])
     parser.add_argument("--files", nargs="*", type=Path)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    if not (given.corpus and given.descriptions and given.output):
+        parser.exit(
+            0, "Nothing to train on: name --corpus, --descriptions and -o. It takes about six minutes a model.\n"
+        )
     files = given.files or sorted(((data_folder() or Path()) / "evaluate").glob("*.h5ad"))
     if not files:
         parser.exit(0, "No labelled files: name some, or set OKRCELL_DATA to a folder with evaluate/*.h5ad.\n")

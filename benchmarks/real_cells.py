@@ -11,6 +11,13 @@ def data_folder() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def knowledge_folder() -> Path | None:
+    """Return the folder of knowledge files: ``OKRCELL_KNOWLEDGE``, or ``../shared/knowledge`` beside the repository."""
+    named = os.environ.get("OKRCELL_KNOWLEDGE")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "knowledge"
+    return folder if folder.is_dir() else None
+
+
 def blood(folder: Path) -> Path:
     """Return a file of blood cells; without data sets, scanpy's 700 cells are written to ``folder``."""
     data = data_folder()

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from knowledge_passages import real_passages
+from real_cells import knowledge_folder
 
 from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.neighbourhood import questions
@@ -225,8 +226,8 @@ def _memory() -> dict[str, int]:
 def main() -> None:
     """Measure one part and put it into the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["definitions", "speed"])
-    parser.add_argument("--knowledge", type=Path, default=Path(__file__).parents[2] / "shared" / "knowledge")
+    parser.add_argument("part", choices=["definitions", "speed"], nargs="?", default="definitions")
+    parser.add_argument("--knowledge", type=Path, default=knowledge_folder())
     parser.add_argument("--index", type=Path)
     parser.add_argument("--queries", type=int, default=500)
     given = parser.parse_args()

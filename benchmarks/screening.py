@@ -19,6 +19,7 @@ from pathlib import Path
 
 import h5py
 from anndata.io import read_elem
+from real_cells import data_folder, knowledge_folder
 
 from okrcell.cells.genes import GeneTable
 from okrcell.knowledge.evidence import Evidence
@@ -168,13 +169,15 @@ def listing(names: list[str]) -> str:
 def main() -> None:
     """Measure, print, and write what was measured."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("knowledge", type=Path)
-    parser.add_argument("pretrain", type=Path)
+    parser.add_argument("knowledge", type=Path, nargs="?", default=knowledge_folder())
+    parser.add_argument("pretrain", type=Path, nargs="?", default=(data_folder() or Path()) / "pretrain")
     parser.add_argument("--each", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path)
     asked = parser.parse_args()
+    if asked.knowledge is None or not asked.pretrain.is_dir():
+        parser.exit(0, "No knowledge files or cells: name their folders.\n")
     rng, gate = random.Random(asked.seed), Gate()
     cases = [
         *definitions(rng, asked.each), *summaries(asked.knowledge, rng, asked.each), *terms_changed(rng, asked.each),

@@ -16,9 +16,10 @@ from okrcell.knowledge.evidence import Evidence
 from okrcell.texts.description import Description
 from okrcell.texts.endpoint.answers import WritingFailed
 from okrcell.texts.endpoint.budget import BudgetSpent
-from okrcell.texts.enrich import EnrichSettings, Request, enrich_settings, original_of, written
+from okrcell.texts.enrich import EnrichSettings, enrich_settings
 from okrcell.texts.profile import CellProfile
 from okrcell.texts.store import load_descriptions
+from okrcell.texts.writing import Request, original_of, written
 
 MANY = [Request(CellProfile(f"cell {number}", label=f"cell {number}"), ()) for number in range(40)]
 

@@ -1,27 +1,28 @@
 """Every profile of a study gets a description that was looked up, written, screened and cited."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from okrcell.knowledge.evidence import Evidence, KnowledgeSource
-from okrcell.knowledge.ontology import OntologySource
+from okrcell.errors import InputError, SettingsError
+from okrcell.knowledge.evidence import KnowledgeSource
 from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.settings import Settings, parse_settings, read_yaml
-from okrcell.texts.description import Description, Writer
-from okrcell.texts.endpoint.answers import WritingFailed
+from okrcell.texts.description import Description
+from okrcell.texts.endpoint.budget import Estimate
+from okrcell.texts.endpoint.ledger import Ledger
 from okrcell.texts.endpoint.settings import EndpointSettings
-from okrcell.texts.gather import Inquiry, evidence_for
+from okrcell.texts.endpoint.writer import EndpointWriter
+from okrcell.texts.library import SEARCHED, retriever_of
 from okrcell.texts.profile import CellProfile
-from okrcell.texts.retrieve import RetrievalSettings, Retriever
-from okrcell.texts.screening.screen import ScreeningReport, ScreeningSettings, screen
-from okrcell.texts.template.original import original_description
+from okrcell.texts.retrieve import RetrievalSettings
+from okrcell.texts.screening.screen import ScreeningSettings
 from okrcell.texts.template.writer import TemplateWriter
+from okrcell.texts.writing import Request, requests_for, reviewed, written
 
-Progress = Callable[[int, int], None]
-"""Told how many profiles of how many are described."""
+Progress = Callable[[int, int, str], None]
+"""Told how many of how many are done, and what is being done."""
 
 
 class EnrichSettings(Settings):
@@ -56,100 +57,56 @@ def enrich_settings(path: Path | None, endpoint: Mapping[str, Any], **given: Any
     return parse_settings(EnrichSettings, values, str(path or "the command line"))
 
 
-@dataclass(frozen=True)
-class Request:
-    """A profile with all that a writer is told of it."""
+def describe_with(
+    profiles: Sequence[CellProfile],
+    settings: EnrichSettings,
+    sources: Sequence[KnowledgeSource],
+    encoder: Callable[[], TextEmbedder],
+    ledger: str | Path | None,
+    confirm: Callable[[Estimate], None] | None,
+    progress: Progress,
+) -> tuple[list[Description], dict[str, Any] | None]:
+    """Look up, write and screen; the second part tells what the screening did, None where a template wrote.
 
-    profile: CellProfile
-    evidence: tuple[Evidence, ...]
-    """What the sources know of its terms and genes, then passages of literature."""
+    ``encoder`` is called only where vectors are needed: to search literature, and to screen.
 
-
-@dataclass(frozen=True)
-class Reviewed:
-    """What a language model wrote, after the screening."""
-
-    descriptions: list[Description]
-    report: ScreeningReport
-
-
-def requests_for(
-    profiles: Sequence[CellProfile], sources: Sequence[KnowledgeSource], retriever: Retriever | None
-) -> Iterator[Request]:
-    """Gather the evidence of each profile, in the order given; a term is asked about once."""
-    inquiry = Inquiry(sources)
-    for profile in profiles:
-        passages = retriever.passages(profile) if retriever else ()
-        yield Request(profile, tuple(dict.fromkeys((*evidence_for(profile, inquiry), *passages))))
-
-
-def written(
-    requests: Sequence[Request], writer: Writer, *, at_once: int = 1, progress: Progress | None = None
-) -> list[Description]:
-    """Have each request written, ``at_once`` at a time, and hand the descriptions back in the order of the requests.
-
-    A text that could not be had is replaced by the original one, with the reason. When the budget ends, requests that are
-    under way are still waited for, so that what was paid is kept; then the exception goes on.
+    Raises
+    ------
+    SettingsError
+        If a language model is to write and none is named.
+    BudgetSpent
+        If the next call could cost more than the budget leaves; all answers so far are in the ledger.
     """
-    done: dict[int, Description] = {}
-    if at_once == 1:
-        for place, request in enumerate(requests):
-            done[place] = _one(request, writer)
-            _tell(progress, place + 1, len(requests))
-        return list(done.values())
-    with ThreadPoolExecutor(at_once) as pool:
-        waiting = iter(enumerate(requests))
-        running: dict[Future[Description], int] = {}
-        try:
-            while running or len(done) < len(requests):
-                for place, request in waiting:
-                    running[pool.submit(_one, request, writer)] = place
-                    if len(running) == at_once:
-                        break
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    done[running.pop(future)] = future.result()
-                _tell(progress, len(done), len(requests))
-        finally:
-            wait(running)
-    return [done[place] for place in range(len(requests))]
+    screened = settings.writer != "template"
+    embedder = encoder() if screened or any(source.name in SEARCHED for source in sources) else None
+    retriever = retriever_of(sources, settings.retrieval, embedder, lambda done, of: progress(done, of, "indexing"))
+    requests = list(requests_for(profiles, sources, retriever))
+    if not screened:
+        return written(requests, TemplateWriter(), progress=lambda done, of: progress(done, of, "writing")), None
+    texts = _by_endpoint(requests, settings, ledger, confirm, lambda done, of: progress(done, of, "writing"))
+    review = reviewed(
+        texts, embedder or encoder(), settings.screening, lambda done, of: progress(done, of, "screening")
+    )
+    return review.descriptions, asdict(review.report)
 
 
-def by_template(requests: Sequence[Request], progress: Progress | None = None) -> list[Description]:
-    """Write by template."""
-    return written(requests, TemplateWriter(), progress=progress)
-
-
-def reviewed(
-    texts: Sequence[Description],
-    embedder: TextEmbedder,
-    settings: ScreeningSettings,
-    progress: Progress | None = None,
-) -> Reviewed:
-    """Screen what a language model wrote, and put the original phrasings beside what passed."""
-    originals = [original_of(text.profile) for text in texts]
-    screened = screen(texts, originals, embedder, settings, progress)
-    kept = [
-        replace(text, original=original.phrasings) if text else Description(original.profile, (), (), outcome="dropped")
-        for text, original in zip(screened.descriptions, originals, strict=True)
-    ]
-    return Reviewed(kept, screened.report)
-
-
-def original_of(profile: CellProfile) -> Description:
-    """Say what metadata and ontology alone tell of a profile."""
-    return original_description(profile, evidence_for(profile, Inquiry((OntologySource(),))))
-
-
-def _one(request: Request, writer: Writer) -> Description:
-    try:
-        return writer.write(request.profile, request.evidence)
-    except WritingFailed as error:
-        plain = original_of(request.profile)
-        outcome = "original" if error.lasting else "failed"
-        return replace(plain, writer=writer.name, outcome=outcome, remark=error.reason)
-
-
-def _tell(progress: Progress | None, done: int, of: int) -> None:
-    if progress is not None:
-        progress(done, of)
+def _by_endpoint(
+    requests: Sequence[Request],
+    settings: EnrichSettings,
+    ledger: str | Path | None,
+    confirm: Callable[[Estimate], None] | None,
+    progress: Callable[[int, int], None],
+) -> list[Description]:
+    if settings.endpoint is None:
+        raise SettingsError(
+            "The writer 'endpoint' needs to know the language model: set endpoint.model and endpoint.base_url, or pass "
+            "--llm and --base-url."
+        )
+    if ledger is None:
+        raise InputError("A language model's answers must be kept somewhere: name an output, or a ledger file.")
+    with Ledger(ledger) as kept:
+        writer = EndpointWriter(settings.endpoint, kept)
+        writer.ready()
+        if confirm is not None:
+            confirm(writer.estimate((request.profile, request.evidence) for request in requests))
+        return written(requests, writer, at_once=settings.endpoint.concurrency, progress=progress)

@@ -4,11 +4,11 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from okrcell.errors import InputError, SettingsError
+from okrcell.errors import InputError
 from okrcell.provenance import receipt
 from okrcell.texts.description import Description
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from okrcell.knowledge.evidence import KnowledgeSource
     from okrcell.knowledge.vectors import TextEmbedder
     from okrcell.texts.endpoint.budget import Estimate
-    from okrcell.texts.enrich import EnrichSettings, Request
+    from okrcell.texts.enrich import EnrichSettings
     from okrcell.texts.profile import CellProfile
 
 Progress = Callable[[int, int, str], None]
@@ -106,7 +106,7 @@ def enrich(
     """
     from okrcell.knowledge.snapshots import KnowledgeFiles
     from okrcell.knowledge.sources.registry import absent_sources, open_sources
-    from okrcell.texts.enrich import EnrichSettings
+    from okrcell.texts.enrich import EnrichSettings, describe_with
     from okrcell.texts.store import load_descriptions, save_descriptions
 
     settings = EnrichSettings() if settings is None else settings
@@ -127,8 +127,10 @@ def enrich(
     lacking = [profile for profile in wanted if profile not in known]
     if lacking:
         ledger_file = ledger or (target.with_suffix(".ledger") if target else None)
-        written, report = _written(lacking, settings, sources, ledger_file, confirm, progress or _silent)
-        known |= dict(zip(lacking, written, strict=True))
+        # A language model's texts are screened together, for they are compared; the ledger gives old answers for nothing.
+        some = lacking if settings.writer == "template" else wanted
+        written, report = describe_with(some, settings, sources, _encoder, ledger_file, confirm, progress or _silent)
+        known |= dict(zip(some, written, strict=True))
     descriptions = tuple(known[profile] for profile in wanted)
     names = tuple(source.name for source in sources)
     if target is not None and lacking:
@@ -197,56 +199,6 @@ def _key(settings: "EnrichSettings", sources: "Sequence[KnowledgeSource]") -> st
         "versions": {name: versions[name] for name in ("okrcell", "cellxgene_ontology_guide")},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _written(
-    profiles: "Sequence[CellProfile]",
-    settings: "EnrichSettings",
-    sources: "Sequence[KnowledgeSource]",
-    ledger: str | Path | None,
-    confirm: "Callable[[Estimate], None] | None",
-    progress: Progress,
-) -> "tuple[list[Description], dict[str, Any] | None]":
-    from okrcell.texts.enrich import by_template, requests_for, reviewed
-    from okrcell.texts.library import SEARCHED, retriever_of
-
-    screened = settings.writer != "template"
-    embedder = _encoder() if screened or any(source.name in SEARCHED for source in sources) else None
-    retriever = retriever_of(sources, settings.retrieval, embedder, lambda done, of: progress(done, of, "indexing"))
-    requests = list(requests_for(profiles, sources, retriever))
-    if not screened:
-        return by_template(requests, lambda done, of: progress(done, of, "writing")), None
-    texts = _by_endpoint(requests, settings, ledger, confirm, lambda done, of: progress(done, of, "writing"))
-    review = reviewed(
-        texts, embedder or _encoder(), settings.screening, lambda done, of: progress(done, of, "screening")
-    )
-    return review.descriptions, asdict(review.report)
-
-
-def _by_endpoint(
-    requests: "Sequence[Request]",
-    settings: "EnrichSettings",
-    ledger: str | Path | None,
-    confirm: "Callable[[Estimate], None] | None",
-    progress: Callable[[int, int], None],
-) -> "list[Description]":
-    from okrcell.texts.endpoint.ledger import Ledger
-    from okrcell.texts.endpoint.writer import EndpointWriter
-    from okrcell.texts.enrich import written
-
-    if settings.endpoint is None:
-        raise SettingsError(
-            "The writer 'endpoint' needs to know the language model: set endpoint.model and endpoint.base_url, or pass "
-            "--llm and --base-url."
-        )
-    if ledger is None:
-        raise InputError("A language model's answers must be kept somewhere: name an output, or a ledger file.")
-    with Ledger(ledger) as kept:
-        writer = EndpointWriter(settings.endpoint, kept)
-        writer.ready()
-        if confirm is not None:
-            confirm(writer.estimate((request.profile, request.evidence) for request in requests))
-        return written(requests, writer, at_once=settings.endpoint.concurrency, progress=progress)
 
 
 def _encoder() -> "TextEmbedder":
