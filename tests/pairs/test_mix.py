@@ -1,19 +1,23 @@
 """Original and enriched texts are drawn as often as they should be."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from okrcell.cells.genes import GeneTable
+from okrcell.cells.tokenise import BinTokeniser, TokeniserSettings
 from okrcell.errors import InputError
 from okrcell.pairs.mix import TextSettings, drawable
 from okrcell.pairs.pair import Pairs
+from okrcell.pairs.stream import PairStream, StreamSettings
 from okrcell.texts.describe import describe
 from okrcell.texts.description import Description
 from okrcell.texts.profile import CellProfile, profiles
-from okrcell.texts.store import save_descriptions
+from okrcell.texts.store import load_descriptions, save_descriptions
 
 words = st.text("abc", min_size=1, max_size=2)
 ENRICHED = Description(CellProfile("B cell"), (), ("long", "longer"), original=("short", "brief", "terse"))
@@ -75,3 +79,17 @@ def test_a_corpus_that_outgrew_its_descriptions_is_refused(corpus, enriched_file
 def test_other_descriptions_give_another_fingerprint(corpus, enriched_file):
     with_file = Pairs.of(corpus, TextSettings(descriptions=enriched_file)).fingerprint
     assert with_file != Pairs.of(corpus).fingerprint == corpus.fingerprint
+
+
+def test_cells_whose_text_was_refused_take_no_part_in_alignment(corpus, enriched_file, vocabulary):
+    some = load_descriptions(enriched_file).descriptions
+    refused = [replace(some[0], sentences=(), phrasings=(), original=(), outcome="dropped"), *some[1:]]
+    save_descriptions(enriched_file, refused, {})
+    pairs = Pairs.of(corpus, TextSettings(descriptions=enriched_file))
+    assert not pairs.described[pairs.description == 0].any()
+    tokeniser = BinTokeniser(TokeniserSettings(limit=32), vocabulary, GeneTable.bundled())
+    batch = PairStream(pairs, np.arange(len(corpus)), tokeniser, StreamSettings(batch_size=256)).batch(0)
+    of_refused = pairs.description[batch.row.numpy()] == 0
+    assert of_refused.any()
+    assert (batch.trust.numpy()[of_refused] == 0).all()
+    assert (batch.trust.numpy()[~of_refused] == 1).any()

@@ -8,7 +8,6 @@ from okrcell.texts.describe import describe, label_texts
 from okrcell.texts.description import Description, Sentence
 from okrcell.texts.profile import CellProfile, read_profile
 from okrcell.texts.template.original import other_names
-from okrcell.texts.writers import WRITERS
 
 FULL = read_profile(
     {
@@ -106,10 +105,6 @@ def test_a_writer_and_a_source_of_ones_own_fit_in():
             return Description(profile, sentences, tuple(sentence.text for sentence in sentences))
 
     assert describe([FULL], Quoting(), [Notebook()])[0].phrasings == ("glows",)
-
-
-def test_the_template_writer_goes_by_its_name():
-    assert WRITERS["template"]().name == "template"
 
 
 def test_synonyms_that_are_only_another_spelling_are_left_out():

@@ -107,6 +107,25 @@ def test_a_second_run_keeps_what_is_there_and_writes_only_what_is_new(tmp_path):
     assert len(load_descriptions(tmp_path / "d.parquet").descriptions) == 4
 
 
+def test_a_second_study_is_added_to_the_same_file(tmp_path):
+    settings = EnrichSettings(sources=("ontologies",))
+    okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", settings)
+    assert okr.enrich(cells(cell_type=["neuron"], tissue=["brain"]), tmp_path / "d.parquet", settings).kept == 0
+    assert okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", settings).kept == 3
+    assert len(load_descriptions(tmp_path / "d.parquet").descriptions) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("none/d.parquet", "no folder"), ("folder", "it is a folder"), ("text", "no desc")]
+)
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path, name, said):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("mine")
+    with pytest.raises(InputError, match=said):
+        okr.enrich(cells(cluster=["nothing is known"]), tmp_path / name)
+    assert (tmp_path / "text").read_text() == "mine"
+
+
 def test_other_settings_write_everything_anew(tmp_path):
     okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", EnrichSettings(sources=("ontologies",)))
     other = EnrichSettings(sources=("ontologies",), leaks=True)

@@ -2,8 +2,8 @@ from collections.abc import Iterator, Sequence
 
 from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.ontology import OntologySource
-from okrcell.texts.gather import Inquiry, evidence_for, kinship
-from okrcell.texts.known import Known
+from okrcell.texts.gather import Inquiry, evidence_for
+from okrcell.texts.known import Known, kinship
 from okrcell.texts.profile import CellProfile
 
 MONOCYTE, CLASSICAL = "CL:0000576", "CL:0001054"

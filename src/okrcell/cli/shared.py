@@ -80,7 +80,7 @@ def bar(title: str) -> "Generator[Any]":
         TimeRemainingColumn(),
         TextColumn("{task.fields[word]}"),
     )
-    with Progress(*columns, console=err, transient=True) as shown:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as shown:
         task = shown.add_task(title, total=None, word="")
 
         def step(done: int, of: int, word: str = "") -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -68,9 +69,9 @@ class Pairs:
             _fingerprint(corpus, settings),
         )
 
-    @property
+    @cached_property
     def described(self) -> NDArray[np.bool_]:
-        """For each cell, whether its cell type is known: such cells take part in alignment."""
+        """For each cell, whether there is a text of its cell type: such cells take part in alignment."""
         known = np.array([len(texts) > 0 for texts in self.phrasings], dtype=bool)
         return known[self.description] if len(known) else np.zeros(0, dtype=bool)
 

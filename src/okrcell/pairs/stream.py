@@ -46,7 +46,7 @@ class PairBatch:
     cell_type: Int[Tensor, "pair"]
     """A number for each cell type, -1 where unknown."""
     trust: Float[Tensor, "pair"]
-    """0 for a cell whose type is unknown or that shows no gene, else 1."""
+    """0 for a cell that has no text (its type is unknown, or its text was refused) or shows no gene, else 1."""
     row: Int[Tensor, "pair"]
     """Which cell of the corpus it is."""
 
@@ -122,7 +122,7 @@ class PairStream:
             masked,
             torch.tensor(text, dtype=torch.long),
             torch.from_numpy(kind.astype(np.int64)),
-            (torch.from_numpy(kind >= 0) & cells.known.any(dim=1)).float(),
+            (torch.from_numpy(pairs.described[rows]) & cells.known.any(dim=1)).float(),
             torch.from_numpy(rows.astype(np.int64)),
         )
 

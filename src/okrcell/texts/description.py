@@ -34,7 +34,7 @@ class Description:
     """Texts of the same truth, without repetition; the first is all sentences in a row. Empty only where ``outcome`` is
     "dropped"."""
     writer: str = "template"
-    """Who wrote it: the key of the writer in `okrcell.texts.writers.WRITERS`."""
+    """Who wrote it: the `Writer.name`."""
     prompt: str = ""
     """Version of the prompt and name of the language model; empty for a writer without one."""
     original: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Writer(Protocol):
     """
 
     name: str
-    """The key of the writer in `okrcell.texts.writers.WRITERS`."""
+    """What `okrcell.texts.enrich.EnrichSettings.writer` calls it."""
 
     def write(self, profile: CellProfile, evidence: Sequence[Evidence]) -> Description:
         """Describe the profile; ``evidence`` is what the sources know of its terms, in the order of the sources."""

@@ -6,10 +6,7 @@ from okrcell.knowledge.evidence import Evidence, KnowledgeSource
 from okrcell.knowledge.ontology import ontology
 from okrcell.texts.known import Known
 from okrcell.texts.profile import CellProfile
-from okrcell.texts.template.marker_choice import ENOUGH, broader, general_markers, nearby_tissues, tissue_of
-
-GENES = 5
-"""Of so many marker genes, the first ones, it is asked what they do."""
+from okrcell.texts.template.marker_choice import ENOUGH, GENES, broader, general_markers, nearby_tissues, tissue_of
 
 
 class Inquiry:
@@ -53,11 +50,6 @@ def evidence_for(profile: CellProfile, sources: Sequence[KnowledgeSource] | Inqu
     for gene in markers.genes:
         evidence += [piece for piece in inquiry.about(gene) if piece.aspect in ("gene", "function")]
     return evidence
-
-
-def kinship(term_id: str, known: Known) -> tuple[Evidence, ...]:
-    """Find the record that a cell type is a kind of another, whose id is the second of its terms."""
-    return tuple(piece for piece in known.record(term_id, "passage") if len(piece.terms) == 2)
 
 
 def _kinship(term_id: str, broader_id: str) -> Evidence:

@@ -36,3 +36,8 @@ class Known:
     def all(self, aspect: Aspect) -> Sequence[Evidence]:
         """Give every piece of an aspect."""
         return self._pieces.get(aspect, ())
+
+
+def kinship(term_id: str, known: Known) -> tuple[Evidence, ...]:
+    """Find the record that a cell type is a kind of another, whose id is the second of its terms."""
+    return tuple(piece for piece in known.record(term_id, "passage") if len(piece.terms) == 2)

@@ -73,6 +73,27 @@ def save_descriptions(path: str | Path, descriptions: Iterable[Description], rec
         pq.write_table(table.replace_schema_metadata(notes), draft, compression="zstd")
 
 
+def must_take_descriptions(path: Path) -> None:
+    """Refuse an output before any work is done.
+
+    Raises
+    ------
+    InputError
+        If its folder is not there, or something else than descriptions stands in its place.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"Cannot write {path}: there is no folder {path.parent}. Make it first.")
+    if path.is_dir():
+        raise InputError(f"Cannot write {path}: it is a folder. Name a file, such as {path / 'descriptions.parquet'}.")
+    if path.exists():
+        try:
+            load_descriptions(path)
+        except InputError:
+            raise InputError(
+                f"{path} exists and holds no descriptions that can be read. Name another output, or remove it."
+            ) from None
+
+
 def load_descriptions(path: str | Path) -> StoredDescriptions:
     """Read descriptions back; equal to what was saved.
 
@@ -94,8 +115,8 @@ def load_descriptions(path: str | Path) -> StoredDescriptions:
     except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, IndexError) as error:
         if isinstance(error, InputError):
             raise
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path} cannot be read as descriptions: {reason} Write it with `okrcell enrich`.") from None
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise InputError(f"{path} cannot be read as descriptions: {reason}. Write it with `okrcell enrich`.") from None
 
 
 def _row(description: Description) -> dict[str, Any]:

@@ -81,8 +81,8 @@ def enrich(
     cells
         A corpus folder, a file of cells, or AnnData. Only ``obs`` is read: cell type, tissue, disease, stage, sex, assay.
     output
-        Parquet file (`okrcell.texts.store` tells its columns). Profiles that it holds from the same sources and settings
-        are kept and not written again. None: nothing is written to disk.
+        Parquet file (`okrcell.texts.store` tells its columns). What it holds from the same sources and settings is kept,
+        other studies' profiles too, and not written again; from others, it is replaced. None: nothing is written to disk.
     settings
         Who writes, what is asked, what is screened; by default the template writer, offline.
     knowledge
@@ -107,23 +107,24 @@ def enrich(
     from okrcell.knowledge.snapshots import KnowledgeFiles
     from okrcell.knowledge.sources.registry import absent_sources, open_sources
     from okrcell.texts.enrich import EnrichSettings, describe_with
-    from okrcell.texts.store import load_descriptions, save_descriptions
+    from okrcell.texts.store import load_descriptions, must_take_descriptions, save_descriptions
 
     settings = EnrichSettings() if settings is None else settings
+    target = None if output is None else Path(output)
+    if target is not None:
+        must_take_descriptions(target)
     files = KnowledgeFiles(knowledge)
     sources = open_sources(settings.sources, files, leaks=settings.leaks, literature=literature)
     absent = absent_sources(files) if settings.sources is None else {}
     wanted, told = _profiles(cells)
     key = _key(settings, sources)
-    target = None if output is None else Path(output)
     known: dict[CellProfile, Description] = {}
     report: dict[str, Any] | None = None
-    if target is not None and target.exists():
-        stored = load_descriptions(target)
-        if stored.receipt.get("key") == key:
-            report = stored.receipt.get("screening")
-            # What could not be had last time is asked for again.
-            known = {profile: each for profile, each in stored.by_profile().items() if each.outcome != "failed"}
+    stored = load_descriptions(target) if target is not None and target.exists() else None
+    if stored is not None and stored.receipt.get("key") == key:
+        report = stored.receipt.get("screening")
+        # What could not be had last time is asked for again.
+        known = {profile: each for profile, each in stored.by_profile().items() if each.outcome != "failed"}
     lacking = [profile for profile in wanted if profile not in known]
     if lacking:
         ledger_file = ledger or (target.with_suffix(".ledger") if target else None)
@@ -143,7 +144,9 @@ def enrich(
             screening=report,
             **figures(descriptions),
         )
-        save_descriptions(target, descriptions, made)
+        # Other profiles that the file holds, of another study say, stay in it.
+        others = [each for profile, each in known.items() if profile not in set(wanted)]
+        save_descriptions(target, [*descriptions, *others], made)
     return Enriched(target, descriptions, len(wanted) - len(lacking), names, tuple(absent.values()), report)
 
 

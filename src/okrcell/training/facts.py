@@ -21,14 +21,15 @@ def run_facts(
     """
     obs = pairs.corpus.obs.iloc[sides.train]
     donors = (obs["study"].astype(str) + " | " + obs["donor"].astype(str)).where(obs["donor"].astype(str) != "")
-    kinds = pairs.cell_type[pairs.description[sides.train]]
+    with_text = sides.train[pairs.described[sides.train]]
+    kinds = pairs.cell_type[pairs.description[with_text]]
     seen = sorted({pairs.cell_type_names[number] for number in set(kinds.tolist()) if number >= 0})
     return {
         "title": settings.title,
         "preset": settings.preset,
         "seen": {
             "cells": len(sides.train),
-            "cells_with_text": int((kinds >= 0).sum()),
+            "cells_with_text": len(with_text),
             "studies": sorted(obs["study"].astype(str).unique().tolist()),
             "donors": sorted(donors.dropna().unique().tolist()),
             "cell_types": seen,

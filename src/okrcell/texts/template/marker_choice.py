@@ -12,6 +12,8 @@ from okrcell.texts.known import Known
 from okrcell.texts.screening.common_names import PROTEINS
 from okrcell.texts.screening.gene_mentions import symbols_of
 
+GENES = 5
+"""Of so many marker genes, the first ones, it is told what they do."""
 ENOUGH = 3
 """Fewer marker genes than this say little: the nearest broader type that has more is told of besides."""
 ANCESTORS = 8

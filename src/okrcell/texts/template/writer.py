@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.ontology import ontology
 from okrcell.texts.description import Description, Sentence
-from okrcell.texts.gather import GENES, kinship
-from okrcell.texts.known import Known
+from okrcell.texts.known import Known, kinship
 from okrcell.texts.profile import CellProfile
 from okrcell.texts.sentences import article, capital, introduced, listed, shortened, split
 from okrcell.texts.template.gene_words import functions_of
-from okrcell.texts.template.marker_choice import ENOUGH, absent_markers, general_markers, tissue_markers
+from okrcell.texts.template.marker_choice import ENOUGH, GENES, absent_markers, general_markers, tissue_markers
 from okrcell.texts.template.original import (
     joined,
     original_phrasings,
