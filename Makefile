@@ -26,7 +26,7 @@ test-slow: $(VENV)/.test  ## Run the tests that take minutes
 test-llm: $(VENV)/.llm  ## Run the tests that need a language model: a small one, on this machine
 	@$(BIN)/python -m pytest -m llm
 
-bench: $(VENV)/.test  ## Measure; every file in benchmarks/ prints its figures
+bench: $(VENV)/.test  ## Measure; the files in benchmarks/ print their figures, or say what they need
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
 
 lint: $(VENV)/.lint  ## Check style, types and the floors of the house

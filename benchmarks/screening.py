@@ -26,6 +26,7 @@ from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.ontology import Term, ontology
 from okrcell.knowledge.sources.registry import open_sources
 from okrcell.model.sentence_encoder import SentenceEncoder
+from okrcell.provenance import receipt, write_json
 from okrcell.texts.description import Description, Sentence
 from okrcell.texts.gather import Inquiry, evidence_for
 from okrcell.texts.profile import CellProfile, profiles
@@ -214,7 +215,7 @@ def main() -> None:
         )
     print(json.dumps({name: figures[name] for name in figures if name != "gate"}, indent=1))
     if asked.output:
-        asked.output.write_text(json.dumps(figures, indent=1) + "\n")
+        write_json(asked.output, receipt("benchmark screening", each=asked.each, **figures))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ class CheckpointError(OkrcellError):
     """A model folder is missing, damaged, or of another version."""
 
 
+class WorkLeftError(OkrcellError):
+    """The work was done in part: what is done is kept, and running again goes on."""
+
+
 class MissingExtraError(OkrcellError, ImportError):
     """An optional package is not installed; the message is the command that installs it."""
 

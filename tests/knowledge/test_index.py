@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.neighbourhood import neighbourhood, questions
+from okrcell.knowledge.search import word_counts
 from okrcell.knowledge.search.fusion import FusionSettings
 from okrcell.knowledge.search.index import PassageIndex
+from okrcell.knowledge.search.word_counts import count_words
 from okrcell.knowledge.search.word_search import fragments, words
 
 DENSE, LEXICAL = FusionSettings(words=0, fragments=0), FusionSettings(meaning=0)
@@ -270,7 +272,9 @@ KILLED = """
 import os, signal, sys
 from okrcell.knowledge.search import index_files as module
 from okrcell.knowledge.evidence import Evidence
+from okrcell.knowledge.search import word_counts
 from okrcell.knowledge.search.index import PassageIndex
+from okrcell.knowledge.search.word_counts import count_words
 
 def killed(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -321,3 +325,25 @@ def test_passages_added_later_are_found_as_if_they_had_always_been_there(first, 
         expected = {each.sha256 for each in [*first, *later] if "CL:2" in each.terms and each.source == "journal"}
         kin = grown.search(question, 99, sources=["journal"], about=frozenset({"CL:2"}))
         assert {each.evidence.sha256 for each in kin} <= expected
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=8), max_size=14), st.integers(1, 5), st.integers(0, 14))
+def test_counts_in_portions_are_the_counts_of_all_at_once(split, portion, known):
+    whole_words: dict[str, int] = {}
+    whole = count_words(split, whole_words)
+    words_now: dict[str, int] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word_counts, "PASSAGES_AT_ONCE", portion)
+        patch.setattr(word_counts, "PAIRS_AT_ONCE", portion)
+        joined = count_words(split[known:], words_now, count_words(split[:known], words_now))
+        weighed = word_counts.weights(joined, 1.5, 0.3)
+    assert words_now == whole_words
+    for one, other in zip(joined, whole, strict=True):
+        assert one.dtype == other.dtype
+        assert one.tolist() == other.tolist()
+    assert weighed.tolist() == word_counts.weights(whole, 1.5, 0.3).tolist()
+
+
+def test_passages_are_taken_one_by_one_and_each_once(tmp_path):
+    index = PassageIndex.build(tmp_path / "index", (each for each in [*TALES, *TALES]), HashedWords())
+    assert [index[place] for place in range(len(index))] == TALES

@@ -1,6 +1,14 @@
 import pytest
 
-from okrcell.knowledge.matching.labels import readings, spaced, stage_named, tidy, uncapitalised, unstaged
+from okrcell.knowledge.matching.labels import (
+    readings,
+    running_number,
+    spaced,
+    stage_named,
+    tidy,
+    uncapitalised,
+    unstaged,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,3 +54,8 @@ def test_the_stage_of_life_is_told_apart_from_the_tissue():
     assert stage_named("lung") == ""
     assert unstaged("Lung (fetal)") == "Lung"
     assert uncapitalised("Bone Marrow CD34P") == "bone marrow CD34P"
+
+
+def test_a_number_that_counts_stands_apart():
+    assert (running_number("B cell 1"), running_number("Endothelial_12")) == ("1", "12")
+    assert {running_number(label) for label in ("B1 cell", "ILC2", "alveolar type 2", "Th-17", "B cell")} == {""}

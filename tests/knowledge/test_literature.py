@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError
+from okrcell.knowledge import snapshots
 from okrcell.knowledge.sources.literature import LiteratureSource
 from okrcell.knowledge.sources.named_types import named_types
 from okrcell.knowledge.sources.passages import PassageSettings, count_tokens, passages_of, sentences_of
+from okrcell.provenance import fingerprint
 
 ARTICLE = """
 <PubmedArticle><MedlineCitation Status="MEDLINE"><PMID Version="1">{pmid}</PMID>
@@ -161,3 +163,23 @@ def test_the_real_corpus_is_read_whole(shared_knowledge):
     passages = list(LiteratureSource(shared_knowledge / "pubmedqa_labeled_1k.json.gz").passages())
     assert len({passage.record for passage in passages}) == 1000
     assert len(passages) > 1000
+
+
+def test_literature_without_an_abstract_is_told_with_its_place(tmp_path):
+    (tmp_path / "mine.jsonl").write_text('{"pmid": "1", "title": "No abstract"}\n')
+    with pytest.raises(InputError, match="holds no abstract") as error:
+        list(LiteratureSource(tmp_path).passages())
+    assert str(tmp_path) in str(error.value)
+
+
+def test_a_file_is_read_for_its_fingerprint_once_and_again_after_a_change(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(snapshots, "fingerprint", lambda path: read.append(path) or fingerprint(path))
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"pmid": "1", "abstract": "B cells."}\n')
+    source = LiteratureSource(file)
+    first = {source.snapshot for _ in range(3)}
+    assert len(first) == len(read) == 1
+    file.write_text('{"pmid": "1", "abstract": "T cells kill."}\n')
+    assert source.snapshot not in first
+    assert len(read) == 2

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from okrcell.errors import InputError
 from okrcell.knowledge.ontology import ontology
 from okrcell.knowledge.sources.marker_tables import (
+    ASKED_THEMSELVES,
     LEAKING,
+    LEAKING_PAPERS,
     accordion_rows,
     agreed_term,
     cellmarker_rows,
@@ -69,6 +71,21 @@ def test_within_a_tissue_fame_elsewhere_decides_between_equals():
     assert sorted_by_support(rows).genes[B_CELL, LUNG, True] == ("MS4A1", "AAAS")
 
 
+@pytest.mark.parametrize(
+    ("said", "general"),
+    [
+        ([("one", LUNG)], False),
+        ([("one", LUNG), ("two", LUNG)], True),
+        ([("one", LUNG), ("one", BLOOD)], True),
+        ([("one", "")], True),
+    ],
+)
+def test_what_one_table_says_of_one_tissue_is_not_said_of_the_type_as_such(said, general):
+    table = sorted_by_support(MarkerRow(B_CELL, "SCGB1A1", by, tissue) for by, tissue in said).genes
+    assert ((B_CELL, "", True) in table) == general
+    assert all(table[B_CELL, tissue, True] == ("SCGB1A1",) for _, tissue in said if tissue)
+
+
 def test_a_marker_of_few_types_comes_before_a_marker_of_many():
     rows = [MarkerRow(B_CELL, "ACTB", "one"), MarkerRow(B_CELL, "CD19", "one"), MarkerRow(T_CELL, "ACTB", "one")]
     assert sorted_by_support(rows).genes[B_CELL, "", True] == ("CD19", "ACTB")
@@ -87,8 +104,8 @@ def source():
 
 def test_evidence_quotes_the_genes_with_their_address(source):
     general, absent, lung = source.about(B_CELL)
-    assert general.text == "Marker genes of B cell: CD79A, MS4A1, CD19."
-    assert general.genes == ("CD79A", "MS4A1", "CD19")
+    assert general.text == "Marker genes of B cell: CD79A, MS4A1."
+    assert general.genes == ("CD79A", "MS4A1")
     assert (general.aspect, general.record, general.terms) == ("marker", B_CELL, (B_CELL,))
     assert absent.text == "Negative marker genes of B cell (absent or low): CD3E."
     assert (absent.aspect, absent.genes) == ("absent_marker", ("CD3E",))
@@ -120,10 +137,11 @@ def accordion(tmp_path):
     by_cell_type = written(
         tmp_path / "by_cl.csv.gz",
         ("species", "CL_ID", "marker", "marker_type", "resources"),
-        ("Human", B_CELL, "MS4A1", "positive", "Abcam|CELLxGENE|PanglaoDB"),
+        ("Human", B_CELL, "MS4A1", "positive", "Abcam|CELLxGENE|ASCT+B"),
         ("Human", B_CELL, "LEAK1", "positive", "Azimuth|CELLxGENE|Celltypist_v2|MSigDB"),
         ("Human", B_CELL, "CD19", "positive", "Abcam|MSigDB"),
-        ("Human", B_CELL, "CD3E", "negative", "Abcam|PanglaoDB"),
+        ("Human", B_CELL, "CD3E", "negative", "Abcam|ASCT+B"),
+        ("Human", B_CELL, "PAX5", "positive", "CellMarker2.0|PanglaoDB"),
         ("Human", B_CELL, "ACTB", "negative", "Abcam"),
         ("Human", "CL:9999999", "CD3E", "positive", "Abcam"),
         ("Mouse", B_CELL, "Ms4a1", "positive", "Abcam"),
@@ -149,10 +167,17 @@ def test_leaking_resources_are_left_out_unless_asked_for(accordion):
     assert everything[B_CELL, BLOOD, True] == ("LEAK1",)
 
 
+def test_resources_that_are_asked_themselves_are_not_asked_through_the_accordion(accordion):
+    for leaks in (False, True):
+        told = list(accordion_rows(*accordion, leaks))
+        assert not {row.by for row in told} & ASKED_THEMSELVES
+        assert "PAX5" not in {row.gene for row in told}
+
+
 def test_a_table_that_lacks_a_column_is_told_with_what_it_has(tmp_path):
     table = written(tmp_path / "table.csv", ("species", "gene"), ("Human", "CD19"))
     with pytest.raises(InputError, match=r"table\.csv has no column cell_type.*its columns are: species, gene"):
-        list(cellmarker_rows(table))
+        list(cellmarker_rows(table, leaks=False))
 
 
 def test_a_table_cut_short_is_told(accordion):
@@ -165,7 +190,7 @@ def test_a_table_cut_short_is_told(accordion):
 def test_a_table_of_other_bytes_is_told(tmp_path):
     (tmp_path / "bytes.csv").write_bytes(b"species,cell_type\n\xff\xfe\x00,\x00\n" * 9)
     with pytest.raises(InputError, match=r"bytes\.csv"):
-        list(cellmarker_rows(tmp_path / "bytes.csv"))
+        list(cellmarker_rows(tmp_path / "bytes.csv", leaks=False))
 
 
 def test_a_table_that_is_not_there_is_told(tmp_path):
@@ -219,8 +244,38 @@ def test_papers_count_once_and_sick_cells_not_at_all(tmp_path):
         ("Human", "Cancer cell", "Melanoma", "B cell", "CL_0000236", "", "KRAS", "5.0", "Experiment"),
         ("Mouse", "Normal cell", "Normal", "B cell", "CL_0000236", "", "Cd19", "6.0", "Experiment"),
     )
-    genes = sorted_by_support(cellmarker_rows(table)).genes
+    genes = sorted_by_support(cellmarker_rows(table, leaks=False)).genes
     assert genes == {(B_CELL, "", True): ("MS4A1", "CD19"), (B_CELL, LUNG, True): ("CD19",)}
+
+
+def test_papers_on_cells_of_benchmarks_are_left_out_unless_asked_for(tmp_path):
+    columns = ("species", "cell_type", "cancer_type", "cell_name", "cellontology_id", "uberonongology_id", "Symbol")
+    healthy = ("Human", "Normal cell", "Normal", "B cell", "CL_0000236", "")
+    papers = {paper: f"GENE{number}" for number, paper in enumerate(sorted(LEAKING_PAPERS))}
+    table = written(
+        tmp_path / "table.csv",
+        (*columns, "PMID", "marker_source"),
+        *((*healthy, gene, f"{paper}.0", "Experiment") for paper, gene in papers.items()),
+        (*healthy, "CD19", "1.0", "Experiment"),
+    )
+    assert [row.gene for row in cellmarker_rows(table, leaks=False)] == ["CD19"]
+    assert {row.gene for row in cellmarker_rows(table, leaks=True)} == {"CD19", *papers.values()}
+
+
+def test_genes_of_a_type_that_was_never_measured_keep_their_order(tmp_path):
+    columns = ("species", "official gene symbol", "cell type", "organ", "canonical marker")
+    table = written(
+        tmp_path / "table.tsv",
+        (*columns, "sensitivity_human", "specificity_human"),
+        ("Mm Hs", "GHRL", "Epsilon cells", "Pancreas", "1", "0.0", "0.0006"),
+        ("Hs", "CORIN", "Epsilon cells", "Pancreas", "1", "0.0", "0.0"),
+        ("Hs", "GHRLOS", "Epsilon cells", "Pancreas", "1", "NA", "NA"),
+        ("Mm Hs", "ACTB", "Hepatocytes", "Liver", "1", "0.9", "0.9"),
+        ("Mm Hs", "ALB", "Hepatocytes", "Liver", "1", "0.9", "0.1"),
+    )
+    genes = sorted_by_support(panglaodb_rows(table)).genes
+    assert genes[ontology("CL").find("pancreatic epsilon cell").id, "", True] == ("GHRL", "CORIN", "GHRLOS")
+    assert genes[ontology("CL").find("hepatocyte").id, "", True] == ("ALB", "ACTB")
 
 
 def test_nothing_rests_on_a_leaking_row_of_the_real_table(shared_knowledge, tmp_path):

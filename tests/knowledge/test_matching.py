@@ -99,6 +99,63 @@ def test_two_kinds_left_open_are_what_they_have_in_common():
     assert name("B or T cell") == "lymphocyte"
 
 
+@pytest.mark.parametrize(
+    "label",
+    ["decidual macrophage", "gastric T cell", "Gastric mucosa cell", "blood vessel cell", "thyrocyte",
+     "Intermediated cell", "Reticularis cell", "MuSC", "Ect", "Fibroblast/T cell", "Neuron/T cell"],
+)  # fmt: skip
+def test_what_only_resembles_a_term_is_never_sure(label: str):
+    assert name(label) == ""
+
+
+@pytest.mark.parametrize(
+    ("label", "tissue"),
+    [("SSCs", "testis"), ("blast", "embryo"), ("aCM", "heart"), ("cTAL", "kidney"), ("MuSC", "skeletal muscle tissue"),
+     ("Neu", "blood"), ("HSC", "liver"), ("NPC", "liver"), ("PSC", "pancreas"), ("PEC", "kidney"), ("Bas", "skin"),
+     ("ExN", "brain"), ("oRG", "brain"), ("Ect", "embryo"), ("dnT", "blood"), ("Lamp5", "cerebral cortex")],
+)  # fmt: skip
+def test_letters_alone_are_never_sure_where_the_tissue_does_not_speak_for_them(label: str, tissue: str):
+    place = ontology("UBERON").find(tissue)
+    assert place is not None
+    assert name(label, tissue_id=place.id) == ""
+
+
+def test_the_cell_outweighs_its_tissue():
+    assert name("renal T cell", tissue_id="UBERON:0002113") == "T cell"
+    assert name("Endothelial cell_BreastEpithelium") == "endothelial cell"
+
+
+@pytest.mark.parametrize("label", ["Bcells 1", "B cell 1", "B_cell_1"])
+def test_a_number_apart_only_counts(label: str):
+    assert name(label) == "B cell"
+    assert name("B-1 B cell") == "B-1 B cell"
+
+
+@pytest.mark.parametrize(
+    ("label", "shared"),
+    [("T_NK", "lymphocyte"), ("NK/T", "lymphocyte"), ("B/Plasma", "lymphocyte of B lineage"),
+     ("Plasma/B", "lymphocyte of B lineage")],
+)  # fmt: skip
+def test_a_mixture_is_given_only_what_its_kinds_share(label: str, shared: str):
+    sure = [one.term.name for one in match(label, "CL") if one.score >= SURE]
+    assert sure == [shared]
+
+
+def test_a_term_of_another_tissue_is_not_sure():
+    marrow = "UBERON:0002371"
+    sure = [one.term.name for one in match("TRM", "CL", tissue_id=marrow, top=20) if one.score >= SURE]
+    assert not [term for term in sure if "lung" in term]
+
+
+def test_a_slip_of_the_pen_is_forgiven():
+    assert {name(label) for label in ("monocytte", "monocyt", "moncoyte")} == {"monocyte"}
+
+
+def test_a_mould_is_found_by_its_own_name_only():
+    assert name("arthroconidium") == "arthroconidium"
+    assert not [one for one in match("art", "CL", top=50) if "conidium" in one.term.name]
+
+
 def test_how_a_match_came_about_is_told():
     told = {
         label: match(label, "CL")[0].how

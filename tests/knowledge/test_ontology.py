@@ -146,3 +146,26 @@ def test_the_cell_ontology_is_searched_in_well_under_a_second_once_read():
     for _ in range(1000):
         ontology("CL").find("natural killer cells")
     assert time.perf_counter() - begin < 1
+
+
+@pytest.mark.parametrize(
+    ("label", "term"),
+    [("epidermis", "outer epithelium"), ("bowel", "intestine"), ("adrenal", "adrenal gland"), ("skin", "skin of body"),
+     ("hippocampus", "Ammon's horn"), ("adipose", "adipose tissue")],
+)  # fmt: skip
+def test_what_is_written_comes_before_a_noun_that_nobody_wrote(label: str, term: str):
+    found = ontology("UBERON").find(label)
+    assert found is not None
+    assert found.name == term
+
+
+def test_a_gut_is_no_gland():
+    assert ontology("UBERON").find("gut") is None
+
+
+def test_terms_overlap_where_a_part_is_common_to_both():
+    tissues = ontology("UBERON")
+    brain, cortex, liver = "UBERON:0000955", "UBERON:0000956", "UBERON:0002107"
+    assert cortex in tissues.below(brain)
+    assert {brain, cortex} <= tissues.overlapping(brain) & tissues.overlapping(cortex)
+    assert liver not in tissues.overlapping(brain)

@@ -259,6 +259,14 @@ def test_without_files_there_are_the_ontologies_alone(monkeypatch, tmp_path):
     assert set(absent_sources()) == set(SOURCES) - {"ontologies"}
 
 
+def test_the_environment_may_name_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("OKRCELL_CACHE", str(tmp_path))
+    monkeypatch.delenv("OKRCELL_KNOWLEDGE", raising=False)
+    assert module.cache_folder() == KnowledgeFiles().folder == tmp_path / "knowledge"
+    monkeypatch.delenv("OKRCELL_CACHE")
+    assert tmp_path not in module.cache_folder().parents
+
+
 def test_the_shared_files_are_those_that_are_declared(shared_knowledge):
     for name, snapshot in module.snapshots().items():
         held = KnowledgeFiles(shared_knowledge).file(name)

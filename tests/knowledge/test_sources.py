@@ -100,6 +100,18 @@ def test_leaks_are_told_in_the_snapshot(tmp_path):
     (all_of_it,) = open_sources(["accordion"], tmp_path, leaks=True)
     assert "without Azimuth, CELLxGENE" in kept.about("CL:0000084")[0].snapshot
     assert "without" not in all_of_it.about("CL:0000084")[0].snapshot
+    assert "CellMarker2.0 and PanglaoDB are asked as tables of their own" in all_of_it.snapshot
+
+
+def test_a_folder_without_any_knowledge_file_is_told(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="holds none of the knowledge files") as error:
+        open_sources(place=tmp_path)
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+    monkeypatch.setenv("OKRCELL_KNOWLEDGE", str(tmp_path))
+    with pytest.raises(InputError, match="holds none"):
+        open_sources(place=KnowledgeFiles())
+    assert [source.name for source in open_sources(["ontologies"], tmp_path)] == ["ontologies"]
 
 
 def test_a_source_that_is_asked_for_must_be_there(tmp_path):
@@ -131,9 +143,22 @@ def test_a_cut_file_of_descriptions_is_told_as_such(tmp_path):
         source.about("CL:0000084")
 
 
-@pytest.mark.parametrize("content", [b"[1, 2]", b'{"id": 1}', b'[{"extended_description": "x"}]', b"no json"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[1, 2]",
+        b'{"id": 1}',
+        b'[{"extended_description": "x"}]',
+        b"no json",
+        b'[{"id": "CL:0000084", "extended_description": 5}]',
+        b'[{"id": 5, "extended_description": "x"}]',
+        b'[{"id": ["CL:0000084"], "extended_description": "x"}]',
+        b'[{"id": "CL:0000084", "extended_description": "x", "extended_refs": ["DOI:1"]}]',
+    ],
+)
 def test_a_damaged_file_of_descriptions_is_told(tmp_path, content):
     (tmp_path / "cl_terms.json.gz").write_bytes(gzip.compress(content))
     (source,) = open_sources(["descriptions"], tmp_path)
-    with pytest.raises(InputError, match=r"cl_terms\.json\.gz"):
+    with pytest.raises(InputError, match=r"cl_terms\.json\.gz") as error:
         source.about("CL:0000084")
+    assert "\n" not in str(error.value)

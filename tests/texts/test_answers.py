@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okrcell.knowledge.evidence import Evidence
-from okrcell.texts.endpoint.answers import Reply, WrongAnswer, WrongReply, read_answer, read_reply, schema
+from okrcell.texts.endpoint.answers import (
+    LONGEST_REPLY,
+    MOST_CITED,
+    MOST_SENTENCES,
+    Reply,
+    WrongAnswer,
+    WrongReply,
+    read_answer,
+    read_reply,
+    schema,
+)
 
 EVIDENCE = tuple(Evidence(f"fact {number}", "source", str(number), "", "") for number in (1, 2))
 
@@ -89,6 +99,25 @@ def test_a_deep_body_is_a_fault_and_no_crash():
 def test_a_server_that_tells_no_usage_is_read_all_the_same(usage):
     read = read_reply(completion(GOOD, usage=usage))
     assert (read.content, read.prompt_tokens, read.completion_tokens) == (GOOD, None, None)
+
+
+def test_a_huge_body_is_a_fault():
+    with pytest.raises(WrongReply, match="are not read"):
+        read_reply(completion("It is a cell. " * (LONGEST_REPLY // 10)))
+
+
+def said(*texts: str, cited: int = 1) -> Reply:
+    sentences = [{"text": text, "evidence": list(range(1, cited + 1))} for text in texts]
+    return reply(json.dumps({"sentences": sentences}))
+
+
+def test_the_bounds_of_the_schema_hold_for_a_server_that_knows_no_schema():
+    evidence = EVIDENCE * 5
+    texts = [f"It is cell number {number}." for number in range(MOST_SENTENCES + 1)]
+    assert len(read_answer(said(*texts[1:], cited=MOST_CITED), evidence)) == MOST_SENTENCES
+    for wrong in (said(*texts), said(" ".join(texts)), said(texts[0], cited=MOST_CITED + 1)):
+        with pytest.raises(WrongAnswer, match=f"at most ({MOST_SENTENCES}|{MOST_CITED})"):
+            read_answer(wrong, evidence)
 
 
 def test_the_schema_names_the_fields_that_are_read():

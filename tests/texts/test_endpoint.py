@@ -340,6 +340,61 @@ def test_the_key_is_sent_and_stands_nowhere_else(tmp_path, monkeypatch, caplog, 
     assert KEY not in "".join((*seen, caplog.text))
 
 
+@pytest.mark.parametrize("key", [KEY, "sk/0123456789/SECRET"])
+@pytest.mark.parametrize("escaped", ["-", "/", "all", "twice"])
+@pytest.mark.parametrize("status", [200, 400, 404])
+def test_the_key_stands_nowhere_when_it_comes_back_escaped(tmp_path, monkeypatch, key, escaped, status):
+    monkeypatch.setenv("OKRCELL_API_KEY", key)
+    spelt = {
+        "-": key.replace("-", "\\u002d"),
+        "/": key.replace("/", "\\/"),
+        "all": "".join(f"\\u{ord(letter):04X}" for letter in key),
+        "twice": key.replace("S", "\\\\u0053"),
+    }[escaped]
+    answer = completion(json.dumps({"sentences": [{"text": "The key is HERE.", "evidence": [1]}]}))
+    body = answer if status == 200 else json.dumps({"error": {"message": "The key is HERE."}})
+    body = body.replace("HERE", spelt)
+    with FakeEndpoint(then=lambda exchange: exchange.send(status, body)) as server, Ledger(tmp_path / "l") as ledger:
+        writer = EndpointWriter(settings_for(server.url), ledger)
+        try:
+            seen = repr(writer.write(B_CELL, []))
+        except (WritingFailed, EndpointError) as error:
+            seen = "".join(traceback.format_exception(error))
+    files = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert "[key]" in seen
+    for told in (seen, files.decode("utf-8", errors="replace")):
+        for spelling in (key, spelt, spelt.replace("\\\\", "\\")):
+            assert spelling not in told
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_what_the_server_says_can_be_printed_and_saved(ledger, status):
+    said = json.dumps({"error": {"message": "bad \ud800 thing \x1b[31mRED\x1b]0;title\x07\u202e."}})
+    with FakeEndpoint(then=lambda exchange: exchange.send(status, said)) as server:
+        writer = EndpointWriter(settings_for(server.url), ledger)
+        with pytest.raises((WritingFailed, EndpointError), match="bad thing") as failed:
+            writer.write(B_CELL, [])
+    assert str(failed.value).isprintable()
+    assert str(failed.value).encode()
+
+
+@pytest.mark.parametrize("tokens", [10**30, 2**62, 10**9 + 1])
+def test_a_use_that_cannot_be_is_not_believed(tmp_path, tokens):
+    with FakeEndpoint(says(GOOD, usage=(tokens, 5))) as server:
+        for _ in range(2):
+            with Ledger(tmp_path / "ledger") as ledger:
+                EndpointWriter(settings_for(server.url), ledger).write(B_CELL, [])
+                assert 0 < ledger.spent().prompt_tokens < 10_000
+
+
+def test_a_server_that_asks_for_ages_is_told_of_in_one_line(ledger):
+    with FakeEndpoint(fails(429, Retry_After="1e308")) as server:
+        writer = EndpointWriter(settings_for(server.url), ledger)
+        with pytest.raises(EndpointError, match="run again later") as failed:
+            writer.write(B_CELL, [])
+    assert "1e+308 s" in str(failed.value)
+
+
 def test_a_key_is_not_sent_in_the_clear_over_a_network(ledger, monkeypatch):
     EndpointWriter(settings_for("http://192.0.2.1/v1"), ledger).ready()
     monkeypatch.setenv("OKRCELL_API_KEY", KEY)

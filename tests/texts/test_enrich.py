@@ -1,5 +1,6 @@
 """Descriptions are looked up, written, screened and kept, whatever happens on the way."""
 
+import gzip
 import threading
 import time
 from collections.abc import Sequence
@@ -11,13 +12,16 @@ import pytest
 from fake_endpoint import FakeEndpoint, fails, says
 
 import okrcell as okr
+import okrcell.cli
 from okrcell.errors import InputError, SettingsError
 from okrcell.knowledge.evidence import Evidence
+from okrcell.pairs.mix import TextSettings, drawable
 from okrcell.texts.description import Description
 from okrcell.texts.endpoint.answers import WritingFailed
 from okrcell.texts.endpoint.budget import BudgetSpent
 from okrcell.texts.enrich import EnrichSettings, enrich_settings
 from okrcell.texts.profile import CellProfile
+from okrcell.texts.screening.screen import ScreeningSettings
 from okrcell.texts.store import load_descriptions
 from okrcell.texts.writing import Request, original_of, written
 
@@ -138,10 +142,10 @@ def test_cells_of_which_nothing_is_known_are_refused():
 
 
 def test_missing_sources_are_named(tmp_path):
-    (tmp_path / "knowledge").mkdir()
-    done = okr.enrich(cells(**BLOOD), knowledge=tmp_path / "knowledge")
-    assert done.sources == ("ontologies",)
-    assert any("cellmarker2_raw.csv.gz" in line for line in done.absent)
+    (tmp_path / "cl_terms.json.gz").write_bytes(gzip.compress(b"[]"))
+    done = okr.enrich(cells(**BLOOD), knowledge=tmp_path)
+    assert done.sources == ("ontologies", "descriptions")
+    assert "cellmarker2_raw.csv.gz" in done.absent["cellmarker2"]
 
 
 def test_settings_on_the_command_line_win_over_the_file(tmp_path):
@@ -195,13 +199,14 @@ def test_a_language_model_writes_and_what_its_evidence_does_not_bear_is_dropped_
 
 
 def test_what_could_not_be_had_is_asked_for_again_by_the_next_run(tmp_path):
-    with FakeEndpoint(fails(400, "this one is refused"), then=says(ANSWER)) as server:
-        settings = by_endpoint(
-            server.url,
-        )
+    with FakeEndpoint(fails(500, "out of order"), then=says(ANSWER)) as server:
+        settings = by_endpoint(server.url)
         first = okr.enrich(cells(cell_type=["B cell"], tissue=["blood"]), tmp_path / "d.parquet", settings)
         second = okr.enrich(cells(cell_type=["B cell"], tissue=["blood"]), tmp_path / "d.parquet", settings)
-    assert {first.descriptions[0].outcome, second.descriptions[0].outcome} <= {"failed", "written"}
+    assert first.failed is not None
+    assert first.failed[0] == 1
+    assert first.failed[1]
+    assert second.failed is None
     assert second.descriptions[0].outcome == "written"
 
 
@@ -224,3 +229,46 @@ def test_the_sources_of_real_knowledge_are_cited(shared_knowledge):
     assert all(said.evidence for one in done.descriptions for said in one.sentences)
     assert all(piece.snapshot and piece.licence for one in done.descriptions for said in one.sentences
                for piece in said.evidence if piece.source != "metadata")  # fmt: skip
+
+
+def test_with_drop_a_refused_text_leaves_its_reasons_and_nothing_to_draw(tmp_path):
+    with FakeEndpoint(
+        then=says('{"sentences": [{"text": "It expresses FOXP3 in the kidney.", "evidence": [2]}]}')
+    ) as server:
+        settings = by_endpoint(server.url)
+        settings = settings.model_copy(update={"screening": ScreeningSettings(threshold=-1, on_reject="drop")})
+        (one,) = okr.enrich(
+            cells(cell_type=["B cell"], tissue=["blood"]), tmp_path / "d.parquet", settings
+        ).descriptions
+    assert (one.outcome, one.phrasings, one.writer) == ("dropped", (), "endpoint")
+    assert [dropped.text for dropped in one.dropped] == ["It expresses FOXP3 in the kidney."]
+    assert one.original
+    assert load_descriptions(tmp_path / "d.parquet").descriptions == (one,)
+    assert drawable(one, TextSettings()) == {}
+
+
+def test_a_server_that_is_down_is_told_with_status_2_and_the_work_left_is_named(tmp_path, capsys):
+    cells(**BLOOD).write_h5ad(tmp_path / "cells.h5ad")
+    words = ["enrich", str(tmp_path / "cells.h5ad"), "-o", str(tmp_path / "d.parquet"), "--sources", "ontologies"]
+    (tmp_path / "e.yaml").write_text("endpoint: {retries: 0, first_wait: 0.01}\n")
+    with FakeEndpoint() as server:
+        address = server.url
+    with pytest.raises(SystemExit) as ended:
+        okrcell.cli.main([*words, "--config", str(tmp_path / "e.yaml"), "--llm", "m", "--base-url", address])
+    assert ended.value.code == 2
+    assert "3 of them could not be had this time" in capsys.readouterr().err
+
+
+def test_an_estimate_sends_nothing_and_writes_nothing(tmp_path, capsys):
+    cells(**BLOOD).write_h5ad(tmp_path / "cells.h5ad")
+    words = ["enrich", str(tmp_path / "cells.h5ad"), "-o", str(tmp_path / "d.parquet"), "--sources", "ontologies"]
+    with FakeEndpoint() as server:
+        with pytest.raises(SystemExit) as ended:
+            okrcell.cli.main([*words, "--llm", "m", "--base-url", server.url, "--estimate"])
+        assert not server.requests
+    assert ended.value.code == 0
+    assert "3 calls" in capsys.readouterr().err
+    assert not (tmp_path / "d.parquet").exists()
+    with pytest.raises(SystemExit) as ended:
+        okrcell.cli.main([*words, "--estimate"])
+    assert ended.value.code == 2

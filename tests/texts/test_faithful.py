@@ -61,6 +61,64 @@ def test_what_the_evidence_does_not_say_is_stopped(text: str, cited: Evidence, r
     assert reason in said
 
 
+def record(text: str) -> Evidence:
+    return Evidence(text, "a source", "a record", "", "", "passage")
+
+
+RODS = record("Rods are more sensitive to light than cones, and their nuclei are central instead of peripheral.")
+BONE = record(
+    "A phagocytic cell that removes the matrix of bone. It regulates the transcription of the hormone (AMH) gene."
+)
+ION = record(
+    "A chloride channel. Mutations of CFTR cause cystic fibrosis. It is expressed with steroidogenic factor 1."
+)
+PLACE = record(
+    "A cell of the peripheral nervous system. Mature mast cells are found everywhere, except the bloodstream."
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "cited", "reason"),
+    [("Rods are less sensitive to light than cones.", RODS, "says less where"),
+     ("Its nuclei are at the periphery.", RODS, "the opposite"),
+     ("It deposits the matrix of bone.", BONE, "says deposit where"), ("It silences the gene for AMH.", BONE, "which way"),
+     ("It activates AMH.", BONE, "which way"), ("It keeps the hormone back.", BONE, "which way"),
+     ("It is a sodium channel.", ION, "names sodium"), ("It carries Ca2+ through a channel.", ION, "names Ca2+"),
+     ("CFTR does not cause cystic fibrosis.", ION, "denies"), ("It is dead.", MARKERS, "says nothing that"),
+     ("B cells contract rhythmically and pump.", MARKERS, "says nothing that"),
+     ("It secretes bile.", MARKERS, "names bile"),
+     ("Diese Zelle lebt im Gehirn.", MARKERS, "says nothing that"),
+     ("这是一个肝细胞，它不产生抗体。", MARKERS, "Latin letters"),
+     ("Это нейрон, CD19.", MARKERS, "Latin letters"), ("B cells: see http://cells.example/x for CD19.", MARKERS, "address"),
+     ("B cells with CD19, at www.cells.org today.", MARKERS, "address"),
+     ("Mature mast cells circulate in the blood.", PLACE, "contrary"), ("It lies in the lymphatic system.", PLACE, "names")],
+)  # fmt: skip
+def test_a_turn_without_a_foreign_name_is_stopped(text: str, cited: Evidence, reason: str):
+    assert reason in (objection(text, cited, profile=CellProfile()) or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "cited"),
+    [("Rods are more sensitive than cones.", RODS), ("Cones are less sensitive to light than rods.", RODS),
+     ("Its nuclei lie centrally rather than at the periphery.", RODS), ("It resorbs the matrix of bone.", BONE),
+     ("It controls the hormone.", BONE), ("Loss of CFTR causes cystic fibrosis.", ION), ("NR5A1 is expressed too.", ION),
+     ("Chloride passes through it, a channel for Cl(-).", ION), ("It is found in peripheral nerves.", PLACE),
+     ("No mature mast cells are found in the blood.", PLACE)],
+)  # fmt: skip
+def test_the_same_in_other_words_passes(text: str, cited: Evidence):
+    assert objection(text, cited, profile=CellProfile()) is None
+
+
+def test_a_genes_symbol_is_no_disease_and_the_assay_may_be_stated():
+    caps = evidence("This gene encodes a calcium-binding protein.", "gene", (), ("CAPS",))
+    assert objection("CAPS encodes a calcium-binding protein.", caps) is None
+    measured = CellProfile("B cell", "CL:0000236", assay="10x 3' v2", label="ATI")
+    assert objection("It was measured by 10x 3' v2.", MARKERS, profile=measured) is None
+    mueller = CellProfile("Mueller cell", "CL:0000636", label="MG")
+    assert objection("MG, as the authors call this cell.", record("MG"), profile=mueller) is None
+    assert objection("ATI, as the authors call this cell.", MARKERS, profile=measured) is None
+
+
 def test_a_sentence_without_evidence_is_stopped():
     assert objection("It expresses CD19.") == "cites no evidence"
 

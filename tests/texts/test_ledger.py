@@ -107,6 +107,21 @@ def test_what_is_no_ledger_is_refused_and_left_as_it_is(tmp_path):
     disk.close()
 
 
+@pytest.mark.parametrize("pragma", ["user_version = 3", "application_id = 7", "journal_mode = WAL"])
+def test_not_a_byte_of_another_programs_database_is_changed(tmp_path, pragma):
+    other = tmp_path / "other.sqlite"
+    disk = sqlite3.connect(other)
+    disk.execute(f"PRAGMA {pragma}")
+    disk.execute("CREATE TABLE cells (name)")
+    disk.commit()
+    disk.close()
+    before = other.read_bytes()
+    with pytest.raises(InputError, match="a database of something else"):
+        Ledger(other)
+    assert other.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["other.sqlite"]
+
+
 def test_a_ledger_of_another_layout_is_not_touched(tmp_path):
     Ledger(tmp_path / "ledger").close()
     disk = sqlite3.connect(tmp_path / "ledger")

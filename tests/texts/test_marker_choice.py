@@ -1,8 +1,12 @@
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.knowledge.evidence import Aspect, Evidence
 from okrcell.knowledge.ontology import ontology
+from okrcell.knowledge.sources.registry import open_sources
 from okrcell.texts.known import Known
 from okrcell.texts.template.marker_choice import FEW, absent_markers, broader, general_markers, tissue_markers
 
@@ -80,6 +84,25 @@ def test_a_gene_in_dispute_is_no_marker_and_one_that_more_tables_claim_is_not_ab
     known = Known([absent, table("two", "CD5 CD19", B_CELL), table("three", "CD19 CD74", B_CELL)])
     assert general_markers(B_CELL, known, 10).genes == ("CD19", "CD74")
     assert absent_markers(B_CELL, known, 10).genes == ("CD5",)
+
+
+@pytest.mark.parametrize(
+    ("name", "genes"),
+    [
+        ("pancreatic PP cell", {"PPY"}),
+        ("pancreatic epsilon cell", {"GHRL"}),
+        ("pancreatic A cell", {"GCG", "ARX"}),
+        ("type B pancreatic cell", {"INS", "PDX1", "IAPP"}),
+        ("B cell", {"CD79A", "CD79B", "MS4A1", "CD19"}),
+        ("pulmonary alveolar type 2 cell", {"SFTPC", "ABCA3"}),
+    ],
+)
+def test_the_real_tables_together_name_first_what_textbooks_name(shared_knowledge: Path, name: str, genes: set[str]):
+    term = ontology("CL").find(name)
+    assert term is not None
+    tables = open_sources(["accordion", "cellmarker2", "panglaodb"], shared_knowledge)
+    known = Known([piece for source in tables for piece in source.about(term.id)])
+    assert genes == set(general_markers(term.id, known, 10).genes[: len(genes)])
 
 
 def test_broader_types_come_nearest_first():

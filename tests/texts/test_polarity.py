@@ -14,7 +14,8 @@ def sign(text: str, name: str = "CD19") -> Sign:
 
 @pytest.mark.parametrize(
     "text",
-    ["It expresses CD19.", "CD19-positive cells", "CD19+ cells", "It lacks CD3 and expresses CD19.", "positive for CD19",
+    ["It expresses CD19.", "loss of CD19 causes disease", "CD19 is a low affinity receptor", "CD19, whose loss leads to CD19",
+     "CD19-positive cells", "CD19+ cells", "It lacks CD3 and expresses CD19.", "positive for CD19",
      "It lacks CD3, but CD19 is present.", "not only CD19 but also CD20", "It does not lack CD19.", "CD19 negative regulator",
      "It has no nucleus and CD19 is expressed.", "a non-nucleated cell with CD19", "CD19 and are negative for CD3"],
 )  # fmt: skip
@@ -27,7 +28,8 @@ def test_what_is_affirmed_is_present(text: str):
     ["It lacks CD19.", "It is CD19-negative.", "CD19- cells", "CD19neg cells", "negative for CD3 and CD19",
      "does not express CD3, CD14 or CD19", "CD19 is absent", "CD3 and CD19 are not expressed", "without CD19",
      "neither CD3 nor CD19", "fails to express CD19", "in the absence of CD19", "CD19 expression is lost",
-     "It is not CD19-positive.", "CD19 rather than CD3 is a negative marker", "It doesn't express CD19."],
+     "It is not CD19-positive.", "CD19 rather than CD3 is a negative marker", "It doesn't express CD19.",
+     "loss of CD19", "It has lost CD19, and its nucleus causes trouble."],
 )  # fmt: skip
 def test_what_is_denied_is_absent(text: str):
     assert sign(text) == "absent"

@@ -51,7 +51,18 @@ def test_placeholders_count_as_unknown(placeholder: object):
 
 
 def test_healthy_tissue_is_normal():
-    assert {one(disease=word).disease_id for word in ("normal", "Healthy", "control")} == {"PATO:0000461"}
+    words = ("normal", "Healthy", "control", "Healthy donors", "Ctrl", "uninfected", "normal adjacent tissue")
+    assert {one(disease=word).disease_id for word in words} == {"PATO:0000461"}
+
+
+def test_tissues_and_diseases_are_read_as_standardise_reads_them():
+    profile = one(tissue="PBMCs", disease="T2D")
+    assert (profile.tissue, profile.disease) == ("blood", "type 2 diabetes mellitus")
+
+
+@pytest.mark.parametrize("label", ["Multiplet clusters_Placenta", "mix cells_Placenta"])
+def test_cells_of_several_kinds_are_no_kind(label: str):
+    assert one(cell_type=label).cell_type == ""
 
 
 def test_a_stage_written_into_the_tissue_is_read():

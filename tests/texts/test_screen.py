@@ -10,6 +10,7 @@ from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.ontology import ontology
 from okrcell.texts.description import Description, Sentence
+from okrcell.texts.endpoint.graded import graded
 from okrcell.texts.profile import CellProfile
 from okrcell.texts.screening.faithful import Gate
 from okrcell.texts.screening.screen import FEWEST_TYPES, ScreeningSettings, screen, sift
@@ -42,9 +43,25 @@ def test_a_false_sentence_leaves_every_phrasing_and_is_kept_with_the_reason():
     text = described("B cell", "CL:0000236", "A B cell expresses CD19.", "A B cell expresses CD79A.")
     sifted = sift(text, Gate())
     assert [sentence.text for sentence in sifted.sentences] == ["A B cell expresses CD79A."]
-    assert sifted.phrasings == ("A B cell expresses CD79A.", "B cell")
+    assert sifted.phrasings == ("A B cell expresses CD79A.", "B cell: A B cell expresses CD79A.")
     assert [dropped.text for dropped in sifted.dropped] == ["A B cell expresses CD19."]
     assert "CD19" in sifted.dropped[0].reason
+
+
+def test_a_sentence_is_cut_out_where_it_is_one_and_not_inside_another():
+    false, true = "B cells express CD19.", "CD79A marks B cells."
+    text = described("B cell", "CL:0000236", false, true, "In blood, B cells express CD19.")
+    texts = (f"{true} {false}", f"B cell: {false}", f"B cell: {false} {true}", f"{true} In mice, {false}")
+    sifted = sift(replace(text, sentences=text.sentences[:2], phrasings=texts, writer="template"), Gate())
+    assert sifted.phrasings == (true, f"B cell: {true}", f"{true} In mice, {false}")
+
+
+def test_a_language_models_phrasings_are_made_anew():
+    said = ("B cells express CD19.", "B cells express CD79A.", "CD79A marks B cells.")
+    text = described("B cell", "CL:0000236", *said)
+    sifted = sift(text, Gate())
+    assert sifted.phrasings == graded("B cell", said[1:])
+    assert sifted.phrasings == (" ".join(said[1:]), f"B cell: {said[1]}")
 
 
 def test_a_text_unlike_its_original_is_replaced_and_told_why():

@@ -23,6 +23,21 @@ def test_a_definition_with_a_subject_of_its_own_stays_as_it_is():
     assert introduced("monocyte", "Myeloid leukocyte.") == "Monocyte: myeloid leukocyte."
 
 
+def test_the_article_that_an_ontology_leaves_open_is_chosen():
+    assert (
+        introduced("cycling B cell", "A(n) B cell that is cycling.") == "A cycling B cell is a B cell that is cycling."
+    )
+    assert introduced("venule cell", "A(n) endothelial cell that is part of a(n) venule.") == (
+        "A venule cell is an endothelial cell that is part of a venule."
+    )
+    assert apposition("venule wall", "A(n) organ of a(n) venule.") == "venule wall, an organ of a venule"
+
+
+def test_a_formula_defines_nothing():
+    assert introduced("fungal cell", "Any cell that in taxon some Fungi.") == "Fungal cell."
+    assert apposition("fungal cell", "Any cell that in taxon some Fungi.") == "fungal cell"
+
+
 def test_definitions_are_cut_at_sentence_ends():
     text = "First is e.g. short. Second is longer. Third."
     assert split(text) == ["First is e.g. short.", "Second is longer.", "Third."]

@@ -11,7 +11,7 @@ from okrcell.texts.describe import describe
 from okrcell.texts.description import Description
 from okrcell.texts.gather import Inquiry, evidence_for
 from okrcell.texts.profile import CellProfile, read_profile
-from okrcell.texts.template.original import original_description
+from okrcell.texts.template.original import original_description, other_names
 from okrcell.texts.template.writer import TemplateWriter
 
 B_CELL, PLASMABLAST, BLOOD = "CL:0000236", "CL:0000980", "UBERON:0000178"
@@ -106,6 +106,18 @@ def test_markers_of_a_broader_type_are_said_to_be_its_own():
         "B cell",
     }
     assert f"A {profile.cell_type} is a kind of B cell, a cell type whose" in " ".join(description.phrasings)
+
+
+def test_a_formula_is_neither_quoted_nor_cited():
+    description = written(read_profile({"cell_type_ontology_term_id": "CL:0000521"}))
+    assert description.phrasings[0].startswith("Fungal cell.")
+    assert not any("in taxon" in text for text in description.phrasings)
+    assert all(one.aspect != "definition" for sentence in description.sentences for one in sentence.evidence)
+
+
+def test_codes_are_no_other_names():
+    names = ["T.4Nve.Sp", "MF.LN", "NK.94+.Sp", "DRG Nav1.7 neuron", "Th cell"]
+    assert other_names("cell", names, 5) == ("DRG Nav1.7 neuron", "Th cell")
 
 
 def test_knowledge_about_another_type_is_not_used():

@@ -7,4 +7,5 @@ app = App(
     help="Cells and language in one space: from counts to an answer.",
     help_format="plaintext",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )

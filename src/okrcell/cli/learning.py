@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from okrcell.cli.app import app
 from okrcell.cli.shared import Layer, Orthologs, Output, bar
-from okrcell.errors import InputError
+from okrcell.errors import InputError, WorkLeftError
 
 if TYPE_CHECKING:
     from okrcell.texts.endpoint.budget import Estimate
@@ -68,6 +68,8 @@ def enrich(
         writer=writer or ("endpoint" if llm or base_url else None),
         sources=None if sources is None else tuple(name.strip() for name in sources.split(",")),
     )
+    if estimate and settings.writer != "endpoint":
+        raise InputError("--estimate tells what a language model would cost: name one with --llm and --base-url.")
     with bar("Enriching") as step:
         done = tl.enrich(
             cells,
@@ -78,12 +80,18 @@ def enrich(
             confirm=_only_tell if estimate else _tell_estimate,
             progress=step,
         )
-    for source in done.absent:
-        print(f"  not asked: {source}", file=sys.stderr)
+    if estimate:
+        print(f"Nothing to ask: all {len(done.descriptions):,} descriptions are there.", file=sys.stderr)
+        return
+    if done.absent:
+        print(f"  not asked, for want of files: {', '.join(done.absent)} (`okrcell knowledge list`)", file=sys.stderr)
     print(f"Asked {', '.join(done.sources)}.")
     for line in done.told():
         print(line)
     print(f"Wrote {len(done.descriptions):,} descriptions to {done.output}, {done.kept:,} of them were there already.")
+    if done.failed:
+        number, reason = done.failed
+        raise WorkLeftError(f"{number:,} of them could not be had this time: {reason}. Run again to ask for those.")
 
 
 def _tell_estimate(estimate: "Estimate") -> None:

@@ -1,5 +1,6 @@
 """Verbs that give words their terms: standardise."""
 
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,7 @@ def standardise(
     with bar("Standardising") as step:
         give_terms(adata, overrides=chosen, embedder=embedder, progress=step)
     table = adata.uns["okrcell"]["standardise"]["decisions"]
-    beside = output.with_suffix(".standardised.tsv")
+    beside = _beside(output, overrides)
     write_decisions(table, beside)
     saved(adata, output, cells)
     tell(adata, "standardise")
@@ -44,3 +45,12 @@ def standardise(
             f"  {column}: {given} of {len(rows)} labels, {int(rows.loc[rows['term_id'] != '', 'cells'].sum()):,} cells"
         )
     print(f"Wrote {adata.n_obs:,} cells to {output}; review {beside} and hand it back with --overrides.")
+
+
+def _beside(output: Path, overrides: Path | None) -> Path:
+    """Name the table after the output; with a number where a table stands that a person may have gone through."""
+    first = output.with_suffix(".standardised.tsv")
+    if overrides is None or not first.exists():
+        return first
+    numbered = (output.with_suffix(f".standardised-{number}.tsv") for number in count(2))
+    return next(path for path in numbered if not path.exists())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, cached_property
 from importlib.metadata import version
+from itertools import product
 from typing import Any, cast
 
 from okrcell.errors import InputError
@@ -25,8 +26,13 @@ ONTOLOGIES = {
 }
 """Prefix of the ids: (name of the ontology, its licence)."""
 
-NOUNS = {"CL": ("cell",), "UBERON": ("of body", "gland", "tissue"), "HsapDv": ("stage",)}
+NOUNS = {"CL": ("cell",), "UBERON": ("of body", "gland", "tissue", "proper"), "HsapDv": ("stage",)}
 """Words that people leave out of names: a "mast" is a mast cell, an "adrenal" an adrenal gland."""
+
+NOTHING_MORE = frozenset({"of body"})
+"""Those that add nothing at all: skin is the skin of the body, before it is any part of it."""
+
+_ADJECTIVE = re.compile(r".*(al|ar|ary|ic|id|ous|ine)")
 
 _ID = re.compile(r"\s*([A-Za-z]+)[:_](\S*)\s*")
 
@@ -98,17 +104,20 @@ class Ontology:
         """
         if not normal_name(label):
             return None
-        endings = [f" {noun}" for noun in NOUNS.get(self.prefix, ())]
+        nouns = [noun for noun in NOUNS.get(self.prefix, ()) if _goes_with(label, noun)]
+        same = [f"{label.strip()} {noun}" for noun in nouns if noun in NOTHING_MORE]
+        added = [f"{label.strip()} {noun}" for noun in nouns if noun not in NOTHING_MORE]
         if self.prefix == "CL" and normal_name(label).endswith("ia"):
-            endings.append("l cell")
-        return self._find(label, *(f"{label.strip()}{ending}" for ending in endings))
+            added.append(f"{label.strip()}l cell")
+        return self._find((label, *same), added)
 
     def find_as_written(self, label: str) -> Term | None:
         """Find the one term with this name or synonym, as `find` does, without adding a noun such as "cell"."""
-        return self._find(label)
+        return self._find((label,))
 
-    def _find(self, *labels: str) -> Term | None:
-        for names in (self._names, self._synonyms):
+    def _find(self, *written: Sequence[str]) -> Term | None:
+        # A noun that nobody wrote comes after every name and synonym that somebody did.
+        for labels, names in product(written, (self._names, self._synonyms)):
             for label in labels:
                 key = normal_name(label)
                 ids = names.get(key, ())
@@ -135,6 +144,15 @@ class Ontology:
     def ancestors(self, term_id: str) -> frozenset[str]:
         """Gather every term above, without the term itself."""
         return frozenset(self._above(term_id)) - {self.term(term_id).id}
+
+    def below(self, term_id: str) -> frozenset[str]:
+        """Gather the terms in use that are kinds or parts of this one, without the term itself."""
+        return frozenset(term for term in self._in_use if term_id in self._records[term]["ancestors"])
+
+    def overlapping(self, term_id: str) -> frozenset[str]:
+        """Gather the terms that have a kind or part in common with this one, and those above or below it."""
+        parts = self.below(term_id) | {self.term(term_id).id}
+        return parts.union(*(self._records[part]["ancestors"] for part in parts))
 
     def distance(self, one: str, other: str) -> int | None:
         """Count the steps from one term up to a shared ancestor and down to the other; None when they share none."""
@@ -255,6 +273,11 @@ def _schema() -> Any:
     from cellxgene_ontology_guide.supported_versions import CXGSchema
 
     return CXGSchema()
+
+
+def _goes_with(label: str, noun: str) -> bool:
+    # "Adrenal" is a gland, and "gut" is none.
+    return noun != "gland" or _ADJECTIVE.fullmatch(normal_name(label)) is not None
 
 
 def _index(named: Any) -> dict[str, tuple[str, ...]]:

@@ -16,6 +16,8 @@ from okrcell.settings import Settings, parse_settings
 
 PLACE = "OKRCELL_KNOWLEDGE"
 """Environment variable that names a folder or a URL where the knowledge files are."""
+CACHE = "OKRCELL_CACHE"
+"""Environment variable that names the folder for what was fetched and what can be made again."""
 
 
 class Published(Settings):
@@ -69,7 +71,7 @@ class HeldFile:
     @property
     def sha256(self) -> str:
         """Fingerprint of the file as it is now."""
-        return _fingerprint(self.path, self.path.stat().st_mtime_ns)
+        return current_fingerprint(self.path)
 
     @cached_property
     def version(self) -> str:
@@ -170,13 +172,18 @@ class KnowledgeFiles:
 
 
 def cache_folder() -> Path:
-    """The user's cache for fetched knowledge."""
+    """The user's cache for fetched knowledge: in OKRCELL_CACHE, else in the place that the system has for caches."""
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("okrcell")) / "knowledge"
+    return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("okrcell")).expanduser() / "knowledge"
+
+
+def current_fingerprint(path: Path) -> str:
+    """Give the sha256 of a file as it is now; it is read again only after a change of its time or size."""
+    now = path.stat()
+    return _fingerprint(path.absolute(), now.st_mtime_ns, now.st_size)
 
 
 @cache
-def _fingerprint(path: Path, changed: int) -> str:
-    # ``changed`` is part of the key, so that a file that was changed is read again.
+def _fingerprint(path: Path, changed: int, size: int) -> str:
     return fingerprint(path)

@@ -23,7 +23,7 @@ class TextSettings(Settings):
 
 def drawable(description: Description, settings: TextSettings) -> dict[str, float]:
     """Give the texts that may be drawn for a description, each with its chance; the chances add up to 1, or there is none."""
-    if not description.phrasings:
+    if description.outcome == "dropped":
         return {}
     enriched = description.phrasings
     original = description.original or enriched

@@ -1,12 +1,16 @@
 """Ask the literature what is known of a cell."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.neighbourhood import questions
 from okrcell.knowledge.search.index import PassageIndex
+from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.settings import Settings
 from okrcell.texts.profile import CellProfile
 from okrcell.texts.template.original import NORMAL
@@ -35,20 +39,52 @@ def query_of(profile: CellProfile, settings: RetrievalSettings) -> str:
 class Retriever:
     """Looks up each distinct question once."""
 
-    def __init__(self, index: PassageIndex, settings: RetrievalSettings) -> None:
+    def __init__(self, index: PassageIndex, settings: RetrievalSettings, embedder: "Remembering | None" = None) -> None:
         self._index = index
         self._settings = settings
+        self._embedder = embedder
         self._answers: dict[tuple[str, ...], tuple[Evidence, ...]] = {}
 
     def passages(self, profile: CellProfile) -> tuple[Evidence, ...]:
         """Return the passages nearest to the profile, the best first; none when nothing is known of the cell."""
-        query = query_of(profile, self._settings)
-        if not query or self._settings.top_k == 0:
+        asked = self._questions(profile)
+        if not asked or self._settings.top_k == 0:
             return ()
-        # What kind of cell it is, and how else it is called, finds what the bare name misses.
-        widest = questions(profile.cell_type_id)[-1:] if profile.cell_type_id and self._settings.widen else ()
-        asked = (query, *widest)
         if asked not in self._answers:
             hits = self._index.search(asked, self._settings.top_k)
             self._answers[asked] = tuple(hit.evidence for hit in hits)
         return self._answers[asked]
+
+    def prepare(self, profiles: Sequence[CellProfile]) -> None:
+        """Embed the questions of many profiles at a time, which is several times quicker than one by one."""
+        if self._embedder is not None:
+            self._embedder.learn([text for profile in profiles for text in self._questions(profile)])
+
+    def _questions(self, profile: CellProfile) -> tuple[str, ...]:
+        query = query_of(profile, self._settings)
+        if not query:
+            return ()
+        # What kind of cell it is, and how else it is called, finds what the bare name misses.
+        widest = questions(profile.cell_type_id)[-1:] if profile.cell_type_id and self._settings.widen else ()
+        return (query, *widest)
+
+
+class Remembering:
+    """A `TextEmbedder` that keeps the vectors of the texts it was told to learn."""
+
+    def __init__(self, embedder: TextEmbedder) -> None:
+        self.name = embedder.name
+        self._embedder = embedder
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    def learn(self, texts: Sequence[str]) -> None:
+        """Embed the texts, each once, and keep their vectors."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known.update(zip(new, self._embedder.embed_texts(new), strict=True))
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return float32 vectors (text, dim) of unit length."""
+        if all(text in self._known for text in texts):
+            return np.stack([self._known[text] for text in texts])
+        return self._embedder.embed_texts(texts)

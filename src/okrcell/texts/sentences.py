@@ -38,9 +38,9 @@ def introduced(name: str, definition: str, limit: int = 420) -> str:
 
     "A lymphocyte that kills." defines a "natural killer cell": "A natural killer cell is a lymphocyte that kills."
     """
-    if not definition:
+    if not readable(definition):
         return f"{capital(name)}."
-    text = shortened(definition, limit)
+    text = shortened(_with_articles(definition), limit)
     if text.casefold().startswith((f"{name} ".casefold(), f"{article(name)} {name} ".casefold())):
         return capital(text)
     if _OWN_SUBJECT.match(text) or not (opening := _ARTICLE.match(text)):
@@ -49,10 +49,20 @@ def introduced(name: str, definition: str, limit: int = 420) -> str:
     return f"{capital(article(name))} {name} is {article(rest)} {rest}"
 
 
+def readable(definition: str) -> bool:
+    """Tell whether a definition is there and in words of people: "a cell that in taxon some Fungi" is a formula."""
+    return bool(definition.strip()) and "in taxon" not in definition
+
+
 def apposition(name: str, definition: str, limit: int = 220) -> str:
     """Name a thing and add its first defining sentence in passing, if it is short: "blood, a fluid that ..."."""
-    first = shortened(definition, 0).rstrip(".")
-    if not first or len(first) > limit or _OWN_SUBJECT.match(first) or first.casefold().startswith(name.casefold()):
+    first = shortened(_with_articles(definition), 0).rstrip(".")
+    if (
+        not readable(definition)
+        or len(first) > limit
+        or _OWN_SUBJECT.match(first)
+        or first.casefold().startswith(name.casefold())
+    ):
         return name
     if re.match(r"(An?|Any|The)\s", first):
         return f"{name}, {lower(re.sub(r'^Any ', 'A ', first))}"
@@ -71,6 +81,16 @@ def article(name: str) -> str:
     if spelt:
         return "an" if word[0] in "AEFHILMNORSX" else "a"
     return "an" if re.match(r"(?!uni|eu|us[aeiu]|one|ubi)[aeiou]", word, re.IGNORECASE) else "a"
+
+
+def _with_articles(text: str) -> str:
+    """Choose the article where the ontology leaves it open: "A(n) B cell of a(n) organ" is "A B cell of an organ"."""
+
+    def chosen(found: re.Match[str]) -> str:
+        letter, word = found.groups()
+        return f"{capital(article(word)) if letter == 'A' else article(word)} {word}"
+
+    return re.sub(r"\b([Aa])\(n\)\s+(\S+)", chosen, text)
 
 
 def capital(text: str) -> str:

@@ -1,6 +1,6 @@
 """An author's id or words become an ontology term."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from okrcell.knowledge.matching.labels import readings, spaced, tidy, unstaged, without_remark
@@ -16,7 +16,19 @@ ONTOLOGY_OF = {
 }  # fmt: skip
 """Column of obs: the ontologies whose ids its twin ``_ontology_term_id`` may hold, the first for an author's words."""
 
-HEALTHY = frozenset({"normal", "healthy", "control", "healthy control", "normal control", "no disease", "non diseased"})
+HEALTHY = frozenset(
+    {"normal", "healthy", "control", "healthy control", "normal control", "no disease", "non diseased", "healthy donor"}
+    | {
+        "ctrl",
+        "ctl",
+        "uninfected",
+        "non infected",
+        "normal adjacent tissue",
+        "adjacent normal tissue",
+        "adjacent normal",
+    }
+    | {"normal adjacent", "normal tissue", "healthy tissue", "healthy volunteer", "healthy subject", "unaffected"}
+)
 """What authors call tissue without disease; the Phenotype and Trait Ontology calls it normal."""
 
 ADJECTIVES = {
@@ -36,7 +48,7 @@ def matches(
     settle.
     """
     sure = {
-        "cell_type": lambda: cell_type_named(label, tissue_id),
+        "cell_type": lambda: cell_of_tissue(label, tissue_id),
         "tissue": lambda: tissue_term(label),
         "disease": lambda: disease_term(label),
         "development_stage": lambda: stage_term(label),
@@ -49,7 +61,7 @@ def matches(
     if not words or column == "sex":
         return () if sure is None else (Match(sure, 0.97, "name"),)
     others = match(words, ONTOLOGY_OF[column][0], tissue_id=tissue_id, embedder=embedder, top=top + 1)
-    if sure is None:
+    if sure is None or (column == "cell_type" and _is_named(others)):
         return others[:top]
     own = next(
         (other for other in others if other.term.id == sure.id and other.score >= SURE), Match(sure, 0.9, "part")
@@ -72,28 +84,25 @@ def cell_type_term(label: str, tissue_id: str = "") -> Term | None:
     Of a label with more words than a name the broader term is taken ("Fibroblast_APOD high" is a fibroblast), unless it
     speaks of a tumour. The tissue tells "beta" in a pancreatic islet.
     """
-    named = cell_type_named(label, tissue_id)
-    if named is not None:
-        return named
     best = match(label, "CL", tissue_id=tissue_id, top=1)
-    return best[0].term if best and best[0].score >= SURE else None
+    named = None if _is_named(best) else cell_of_tissue(label, tissue_id)
+    return named or (best[0].term if best and best[0].score >= SURE else None)
 
 
-def cell_type_named(label: str, tissue_id: str = "") -> Term | None:
-    """Find the cell type whose name or synonym a label is, as it stands or as a cell of its tissue."""
-    words = tidy(label)
-    if not words:
+def cell_of_tissue(label: str, tissue_id: str) -> Term | None:
+    """Find the cell type whose name or synonym a label is, once its tissue is added: "beta" in the pancreas."""
+    words, tissue = tidy(label), term_by_id(tissue_id, "UBERON")
+    if not words or tissue is None:
         return None
-    cells, tissue = ontology("CL"), term_by_id(tissue_id, "UBERON")
-    within = _within(words, tissue) if tissue else ()
-    found = (cells.find_as_written(words), cells.find(words), _one(map(cells.find_as_written, within)))
-    return next((term for term in found if term is not None and not term.name.endswith("(Mmus)")), None)
+    found = _one(map(ontology("CL").find_as_written, _within(words, tissue)))
+    return None if found is None or found.name.endswith("(Mmus)") else found
 
 
 @lru_cache(10_000)
 def tissue_term(label: str) -> Term | None:
     """Find the tissue a label means; "AdultLung" and "Lung (fetal)" are lung."""
-    return next((term for reading in readings(spaced(label)) if (term := ontology("UBERON").find(reading))), None)
+    named = (term for reading in readings(spaced(label)) if (term := ontology("UBERON").find(reading)))
+    return next(named, None) or _sure("UBERON", unstaged(without_remark(spaced(tidy(label)))))
 
 
 @lru_cache(10_000)
@@ -102,7 +111,7 @@ def disease_term(label: str) -> Term | None:
     words = tidy(label)
     if normal_name(words) in HEALTHY:
         return ontology("PATO").find("normal")
-    return ontology("MONDO").find(words) if words else None
+    return ontology("MONDO").find(words) or _sure("MONDO", words) if words else None
 
 
 @lru_cache(10_000)
@@ -138,6 +147,15 @@ def names_a_place(words: str) -> bool:
     parts = words.split()
     runs = (" ".join(parts[i:j]) for i in range(len(parts)) for j in range(i + 1, min(i + 4, len(parts)) + 1))
     return any(ontology("UBERON").find(run) or ontology("CL").find(run) for run in runs)
+
+
+def _sure(prefix: str, words: str) -> Term | None:
+    found = match(words, prefix, top=1) if words else ()
+    return found[0].term if found and found[0].score >= SURE else None
+
+
+def _is_named(found: Sequence[Match]) -> bool:
+    return bool(found) and found[0].score >= SURE and found[0].how in ("id", "name", "synonym")
 
 
 def _within(label: str, tissue: Term) -> Iterable[str]:

@@ -73,8 +73,8 @@ def save_descriptions(path: str | Path, descriptions: Iterable[Description], rec
         pq.write_table(table.replace_schema_metadata(notes), draft, compression="zstd")
 
 
-def must_take_descriptions(path: Path) -> None:
-    """Refuse an output before any work is done.
+def stored_at(path: Path) -> StoredDescriptions | None:
+    """Read what an output holds already, None if there is nothing yet; an impossible output is refused before any work.
 
     Raises
     ------
@@ -85,13 +85,14 @@ def must_take_descriptions(path: Path) -> None:
         raise InputError(f"Cannot write {path}: there is no folder {path.parent}. Make it first.")
     if path.is_dir():
         raise InputError(f"Cannot write {path}: it is a folder. Name a file, such as {path / 'descriptions.parquet'}.")
-    if path.exists():
-        try:
-            load_descriptions(path)
-        except InputError:
-            raise InputError(
-                f"{path} exists and holds no descriptions that can be read. Name another output, or remove it."
-            ) from None
+    if not path.exists():
+        return None
+    try:
+        return load_descriptions(path)
+    except InputError:
+        raise InputError(
+            f"{path} exists and holds no descriptions that can be read. Name another output, or remove it."
+        ) from None
 
 
 def load_descriptions(path: str | Path) -> StoredDescriptions:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from okrcell.knowledge.evidence import Evidence, KnowledgeSource
 from okrcell.knowledge.ontology import OntologySource
 from okrcell.knowledge.vectors import TextEmbedder
-from okrcell.texts.description import Description, Writer
+from okrcell.texts.description import Description, Dropped, Writer
 from okrcell.texts.endpoint.answers import WritingFailed
 from okrcell.texts.gather import Inquiry, evidence_for
 from okrcell.texts.profile import CellProfile
@@ -41,6 +41,8 @@ def requests_for(
 ) -> Iterator[Request]:
     """Gather the evidence of each profile, in the order given; a term is asked about once."""
     inquiry = Inquiry(sources)
+    if retriever is not None:
+        retriever.prepare(profiles)
     for profile in profiles:
         passages = retriever.passages(profile) if retriever else ()
         yield Request(profile, tuple(dict.fromkeys((*evidence_for(profile, inquiry), *passages))))
@@ -88,10 +90,18 @@ def reviewed(
     originals = [original_of(text.profile) for text in texts]
     screened = screen(texts, originals, embedder, settings, progress)
     kept = [
-        replace(text, original=original.phrasings) if text else Description(original.profile, (), (), outcome="dropped")
-        for text, original in zip(screened.descriptions, originals, strict=True)
+        replace(after, original=original.phrasings) if after else _nothing_in_place_of(before, original)
+        for before, after, original in zip(texts, screened.descriptions, originals, strict=True)
     ]
     return Reviewed(kept, screened.report)
+
+
+def _nothing_in_place_of(text: Description, original: Description) -> Description:
+    reason = "the whole text was refused"
+    dropped = (*text.dropped, *(Dropped(sentence.text, reason) for sentence in text.sentences))
+    return replace(
+        text, sentences=(), phrasings=(), original=original.phrasings, dropped=dropped, outcome="dropped", remark=reason
+    )
 
 
 def original_of(profile: CellProfile) -> Description:

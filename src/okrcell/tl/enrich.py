@@ -37,10 +37,16 @@ class Enriched:
     """How many of them were in the output already, from the same sources and settings."""
     sources: tuple[str, ...]
     """The knowledge sources that were asked."""
-    absent: tuple[str, ...]
-    """What was not asked because a file is missing, a line each."""
+    absent: Mapping[str, str]
+    """What was not asked because a file is missing: a line for each source, by its name."""
     screening: Mapping[str, Any] | None
     """What the screening of a language model's texts did (a `ScreeningReport`); None where none was needed."""
+
+    @property
+    def failed(self) -> tuple[int, str] | None:
+        """How many texts could not be had this time, and the commonest reason; None if all could."""
+        remarks = Counter(each.remark for each in self.descriptions if each.outcome == "failed")
+        return (remarks.total(), remarks.most_common(1)[0][0].rstrip(".")) if remarks else None
 
     def told(self) -> tuple[str, ...]:
         """Sum up what was written and screened, in one line or two."""
@@ -107,24 +113,32 @@ def enrich(
     from okrcell.knowledge.snapshots import KnowledgeFiles
     from okrcell.knowledge.sources.registry import absent_sources, open_sources
     from okrcell.texts.enrich import EnrichSettings, describe_with
-    from okrcell.texts.store import load_descriptions, must_take_descriptions, save_descriptions
+    from okrcell.texts.store import save_descriptions, stored_at
 
     settings = EnrichSettings() if settings is None else settings
     target = None if output is None else Path(output)
-    if target is not None:
-        must_take_descriptions(target)
+    stored = None if target is None else stored_at(target)
     files = KnowledgeFiles(knowledge)
     sources = open_sources(settings.sources, files, leaks=settings.leaks, literature=literature)
     absent = absent_sources(files) if settings.sources is None else {}
-    wanted, told = _profiles(cells)
+    obs, told = _obs(cells)
     key = _key(settings, sources)
     known: dict[CellProfile, Description] = {}
     report: dict[str, Any] | None = None
-    stored = load_descriptions(target) if target is not None and target.exists() else None
+    names = tuple(source.name for source in sources)
     if stored is not None and stored.receipt.get("key") == key:
+        of_these = stored.descriptions[: stored.receipt.get("profiles", 0)]
+        if (
+            "fingerprint" in told
+            and stored.receipt.get("cells") == told
+            and not any(each.outcome == "failed" for each in of_these)
+        ):
+            # The very same cells: not even their profiles need to be read.
+            return Enriched(target, of_these, len(of_these), names, absent, stored.receipt.get("screening"))
         report = stored.receipt.get("screening")
         # What could not be had last time is asked for again.
         known = {profile: each for profile, each in stored.by_profile().items() if each.outcome != "failed"}
+    wanted = _profiles(obs())
     lacking = [profile for profile in wanted if profile not in known]
     if lacking:
         ledger_file = ledger or (target.with_suffix(".ledger") if target else None)
@@ -133,7 +147,6 @@ def enrich(
         written, report = describe_with(some, settings, sources, _encoder, ledger_file, confirm, progress or _silent)
         known |= dict(zip(some, written, strict=True))
     descriptions = tuple(known[profile] for profile in wanted)
-    names = tuple(source.name for source in sources)
     if target is not None and lacking:
         made = receipt(
             "enrich",
@@ -147,7 +160,7 @@ def enrich(
         # Other profiles that the file holds, of another study say, stay in it.
         others = [each for profile, each in known.items() if profile not in set(wanted)]
         save_descriptions(target, [*descriptions, *others], made)
-    return Enriched(target, descriptions, len(wanted) - len(lacking), names, tuple(absent.values()), report)
+    return Enriched(target, descriptions, len(wanted) - len(lacking), names, absent, report)
 
 
 def figures(descriptions: Sequence[Description]) -> dict[str, Any]:
@@ -162,35 +175,35 @@ def figures(descriptions: Sequence[Description]) -> dict[str, Any]:
     }
 
 
-def _profiles(cells: "AnnData | str | Path") -> "tuple[Sequence[CellProfile], dict[str, Any]]":
+def _profiles(obs: "pd.DataFrame") -> "Sequence[CellProfile]":
     from okrcell.texts.profile import profiles
 
-    obs, told = _obs(cells)
     found = profiles(obs)
     if not any(profile.known for profile in found.distinct):
         raise InputError(
             "Nothing is known of these cells: obs has no column cell_type, tissue, disease, development_stage, sex or "
             "assay with a value. Add one, or name the cells first with `okrcell annotate`."
         )
-    return found.distinct, told
+    return found.distinct
 
 
-def _obs(cells: "AnnData | str | Path") -> "tuple[pd.DataFrame, dict[str, Any]]":
+def _obs(cells: "AnnData | str | Path") -> "tuple[Callable[[], pd.DataFrame], dict[str, Any]]":
+    """Give obs, to be read when it is needed, and what tells these cells from others."""
     import pandas as pd
 
     if not isinstance(cells, str | Path):
-        return pd.DataFrame(cells.obs), {"cells": cells.n_obs}
+        return lambda: pd.DataFrame(cells.obs), {"cells": cells.n_obs}
     path = Path(cells)
     if (path / "corpus.json").exists():
         from okrcell.cells.corpus import Corpus
 
         corpus = Corpus.open(path)
-        return corpus.obs, {"cells": len(corpus), "fingerprint": corpus.fingerprint}
+        return lambda: corpus.obs, {"cells": len(corpus), "fingerprint": corpus.fingerprint}
     from okrcell.cells.open import open_cells
     from okrcell.provenance import fingerprint
 
     adata = open_cells(path)
-    return pd.DataFrame(adata.obs), {"cells": adata.n_obs, "fingerprint": fingerprint(path)}
+    return lambda: pd.DataFrame(adata.obs), {"cells": adata.n_obs, "fingerprint": fingerprint(path)}
 
 
 def _key(settings: "EnrichSettings", sources: "Sequence[KnowledgeSource]") -> str:

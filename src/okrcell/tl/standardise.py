@@ -7,13 +7,25 @@ import pandas as pd
 
 from okrcell.errors import InputError
 from okrcell.provenance import receipt
-from okrcell.texts.decisions import Progress, checked_overrides, decide, read_overrides, snapshots, told_apart
+from okrcell.texts.decisions import (
+    Decisions,
+    Progress,
+    checked_overrides,
+    decide,
+    read_overrides,
+    snapshots,
+    told_apart,
+    unsure,
+)
 from okrcell.texts.standardise import ONTOLOGY_OF
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from okrcell.knowledge.vectors import TextEmbedder
+
+MOST_TOLD = 5
+"""Most rows of the overrides that a finding names."""
 
 
 def standardise(
@@ -58,19 +70,31 @@ def standardise(
         chosen = None if overrides is None else read_overrides(overrides)
     decided = decide(obs, overrides=chosen, embedder=embedder, progress=progress)
     for column, ids in decided.ids.items():
-        adata.obs[f"{column}_ontology_term_id"] = pd.Categorical(ids)
-    unsure = int((decided.table["term_id"] == "").sum())
+        adata.obs[f"{column}_ontology_term_id"] = ids
     written = receipt(
         "standardise",
         labels=len(decided.table),
         how=told_apart(decided.table),
         ontologies=snapshots(list(decided.ids)),
         embedder="" if embedder is None else embedder.name,
-        overrides=0 if chosen is None else len(chosen),
-        findings=[f"{unsure} of {len(decided.table)} labels were left empty, for no term was sure."] if unsure else [],
+        overrides=decided.overridden,
+        findings=_findings(decided),
     )
     decisions = decided.table.set_axis([str(number) for number in range(len(decided.table))])
     adata.uns["okrcell"] = {
         **adata.uns.get("okrcell", {}),
         "standardise": {**written, "decisions": decisions},
     }
+
+
+def _findings(decided: Decisions) -> list[str]:
+    findings = []
+    if left := unsure(decided.table):
+        findings.append(f"{left} of {len(decided.table)} labels were left empty, for no term was sure.")
+    if decided.unused:
+        told = "; ".join(decided.unused[:MOST_TOLD]) + ("; ..." if len(decided.unused) > MOST_TOLD else "")
+        findings.append(
+            f"{len(decided.unused)} rows of the overrides decided nothing, for no cells have their label, or other rows "
+            f"say otherwise of it: {told}."
+        )
+    return findings

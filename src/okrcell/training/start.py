@@ -68,8 +68,10 @@ def pairs_of(settings: PretrainSettings) -> tuple[Pairs, Split]:
     pairs = Pairs.of(corpus, settings.texts)
     if settings.objective.alignment != "none" and not pairs.described.any():
         raise InputError(
-            f"No cell of the corpus {settings.corpus} has a cell type, so there are no texts to align with. Add an obs "
-            "column cell_type before `okrcell prepare`, or set objective.alignment to none."
+            f"No cell of the corpus {settings.corpus} has a text of its cell type, so there is nothing to align with. Add "
+            "an obs column cell_type before `okrcell prepare`"
+            + (f", see why {settings.texts.descriptions} refused all texts" if settings.texts.descriptions else "")
+            + ", or set objective.alignment to none."
         )
     return pairs, split(corpus.obs, settings.split)
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from okrcell.knowledge.matching.meaning import SAME
+
 SHORT = {
     # lymphoid
     "nk": "natural killer", "nkt": "natural killer t", "mait": "mucosal associated invariant t",
@@ -29,7 +31,7 @@ SHORT = {
     "cm": "cardiomyocyte", "fb": "fibroblast", "caf": "cancer associated fibroblast", "at1": "alveolar 1",
     "at2": "alveolar 2", "aec": "alveolar", "msc": "mesenchymal stem", "es": "embryonic stem", "esc": "embryonic stem",
     "eec": "enteroendocrine", "ta": "transit amplifying", "evt": "extravillous trophoblast",
-    "opc": "oligodendrocyte precursor", "nsc": "neural stem", "npc": "neural precursor", "rgc": "retinal ganglion",
+    "opc": "oligodendrocyte precursor", "nsc": "neural stem", "rgc": "retinal ganglion",
     "exc": "glutamatergic", "excitatory": "glutamatergic", "inh": "gabaergic", "inhibitory": "gabaergic",
     # states
     "mem": "memory", "eff": "effector", "act": "activated", "reg": "regulatory", "prog": "precursor",
@@ -61,6 +63,12 @@ DISEASES = {
 TOP = 3
 """Most readings of one word."""
 
+ADJECTIVE_OF = {noun: word for word, noun in SAME.items() if noun in ("liver", "lung", "heart", "kidney", "stomach")}
+"""Organs whose adjective begins with another letter, as authors write initials of it: "HSC" is a hepatic stellate cell."""
+
+UNIQUE = 5
+"""Letters from which the beginning of a word may be taken for it, where hardly any other word begins so."""
+
 _MARKED = re.compile(r"(cd\d)([a-z]{2,})")
 
 
@@ -81,6 +89,8 @@ class Expansion:
     words: tuple[str, ...]
     credit: float
     """How likely it is that this is meant, in [0, 1]."""
+    doubtful: bool = False
+    """Whether it is only a guess by letters, which something else must speak for."""
 
 
 class Abbreviations:
@@ -104,7 +114,8 @@ class Abbreviations:
                 self._alone.add(telling[0])
             if not short:
                 continue
-            for letters in {_initials(words), _initials(telling)}:
+            adjectives = tuple(ADJECTIVE_OF.get(word, word) for word in words)
+            for letters in {_initials(words), _initials(telling), _initials(adjectives)}:
                 if 2 <= len(letters) <= 6 and len(telling) > 1:
                     before = self._initials[letters].get(telling, 0.0)
                     self._initials[letters][telling] = max(before, prominence)
@@ -147,7 +158,7 @@ class Abbreviations:
                     for other, number in self._names_with.items()
                     if other.startswith(word) and other != word
                 }
-                found = _shared(begun, 0.55, 0.4)
+                found = _shared(begun, 0.55, 0.4, unique=len(word) >= UNIQUE)
             if not found and 2 <= len(word) <= 5:
                 kept = {(other,): float(self._names_with[other]) for other in self._alone if _skeleton(word, other)}
                 found = _shared(kept, 0.4, 0.35)
@@ -156,8 +167,8 @@ class Abbreviations:
     def _misspelt(self, word: str) -> tuple[Expansion, ...]:
         if len(word) < 6 or not word.isalpha():
             return ()
-        near = get_close_matches(word, [other for other in self._names_with if other[0] == word[0]], TOP, 0.88)
-        return tuple(Expansion((other,), 0.9) for other in near)
+        near = get_close_matches(word, [other for other in self._names_with if other[0] == word[0]], TOP, 0.87)
+        return tuple(Expansion((other,), 0.9, not _slip(word, other)) for other in near)
 
     def _parted(self, word: str) -> tuple[str, ...]:
         # "memoryt", "thelper" and "naivecytotoxic" are words written together.
@@ -186,8 +197,27 @@ def _skeleton(short: str, word: str) -> bool:
     return all(letter in letters for letter in short)
 
 
-def _shared(weights: Mapping[tuple[str, ...], float], least: float, more: float) -> tuple[Expansion, ...]:
+def _slip(written: str, word: str) -> bool:
+    """Tell whether one letter was doubled or dropped, or two changed places; other changes may make another word."""
+    doubled = any(written[:at] + written[at + 1 :] == word and written[at] == written[at - 1]
+                  for at in range(1, len(written)))  # fmt: skip
+    dropped = any(word[:at] + word[at + 1 :] == written for at in range(len(word)))
+    swapped = len(word) == len(written) and any(
+        written[:at] + written[at + 1] + written[at] + written[at + 2 :] == word for at in range(len(written) - 1)
+    )
+    return doubled or dropped or swapped
+
+
+def _shared(
+    weights: Mapping[tuple[str, ...], float], least: float, more: float, *, unique: bool = False
+) -> tuple[Expansion, ...]:
     whole = sum(weights.values())
     best = sorted(weights, key=lambda words: (-weights[words], words))[:TOP]
-    return tuple(Expansion(words, least * (weights[words] / weights[best[0]]) ** 0.25 + more * weights[words] / whole)
-                 for words in best)  # fmt: skip
+    return tuple(
+        Expansion(
+            words,
+            least * (weights[words] / weights[best[0]]) ** 0.25 + more * weights[words] / whole,
+            not (unique and weights[words] > 0.6 * whole),
+        )
+        for words in best
+    )

@@ -15,6 +15,9 @@ _PLACEHOLDER = re.compile(
     r"\d+[a-wyz]?"
     r"( specific| cluster| cell)*"
 )
+_SEVERAL = re.compile(
+    r"(mix|mixed|hybrid|unknown|ambiguous|low quality|(doub|trip|multip)let|debris|unassigned)( cell| cluster)+"
+)
 _STAGE = re.compile(r"\b(adult|fetal|foetal|embryonic|newborn|neonatal|postnatal|developing)\b", re.IGNORECASE)
 _PLACE = re.compile(r"\b(peripheral|venous|whole|left|right|upper|lower|anterior|posterior)\b", re.IGNORECASE)
 _TUMOUR = re.compile(
@@ -31,7 +34,10 @@ def tidy(value: object) -> str:
     """
     if value is None or isinstance(value, float):
         return ""
-    words = " ".join(html.unescape(str(value)).replace("_", " ").split())
+    written = html.unescape(str(value))
+    if _SEVERAL.fullmatch(normal_name(written.split("_")[0])):
+        return ""
+    words = " ".join(written.replace("_", " ").split())
     if words.endswith("?") or _PLACEHOLDER.fullmatch(normal_name(words)) or not re.search(r"[^\W\d]", words):
         return ""
     return words
@@ -70,9 +76,15 @@ def alternatives(label: str) -> tuple[str, ...]:
     return tuple(parts) if kinds and len(parts) > 1 else ()
 
 
+def running_number(label: str) -> str:
+    """Find the number that only counts: "B cell 1" has "1", but "B1 cell", "B-1" and "alveolar type 2" have none."""
+    found = re.search(r"(?<!type)[\s_]+(\d{1,2})$", without_remark(label).strip(), re.IGNORECASE)
+    return found[1] if found else ""
+
+
 def in_capitals(label: str) -> frozenset[str]:
-    """List the words that are written in capitals, in small letters: those may be genes."""
-    return frozenset(word.lower() for word in re.findall(r"\b[A-Z][A-Z0-9]{2,}\b", label))
+    """List the words in capitals, or that end in some ("MuSC"), in small letters: they are genes or read by initials."""
+    return frozenset(word.lower() for word in re.findall(r"\b[A-Z][A-Z0-9]{2,}\b|\b[A-Za-z]?[a-z]+[A-Z]+s?\b", label))
 
 
 def of_tumour(label: str) -> bool:

@@ -8,10 +8,19 @@ from functools import cache, lru_cache
 from heapq import nlargest, nsmallest
 from typing import Literal
 
-from okrcell.knowledge.matching.labels import alternatives, in_capitals, of_tumour, qualifier, tidy, without_remark
+from okrcell.knowledge.matching.labels import (
+    alternatives,
+    in_capitals,
+    of_tumour,
+    qualifier,
+    running_number,
+    tidy,
+    without_remark,
+)
 from okrcell.knowledge.matching.meaning import SILENT, meaning, opposite
-from okrcell.knowledge.matching.word_index import WordIndex
-from okrcell.knowledge.matching.written_out import written_out
+from okrcell.knowledge.matching.places import elsewhere, speaks_of
+from okrcell.knowledge.matching.word_index import Entry, WordIndex
+from okrcell.knowledge.matching.written_out import WrittenOut, written_out
 from okrcell.knowledge.ontology import Ontology, Term, ontology
 from okrcell.knowledge.vectors import TextEmbedder
 
@@ -34,6 +43,9 @@ DOUBTFUL = 0.55
 BECOMING = frozenset({"precursor", "stem"})
 """Words that make another cell of a cell, where others only narrow its kind."""
 
+TOO_MANY_KINDS = 600
+"""A term with more kinds below it says nothing of what two kinds have in common: "cell", "motile cell"."""
+
 OF_THE_TISSUE = 1.06
 """Factor for a term behind an abbreviation whose definition speaks of the tissue that the cells come from."""
 
@@ -53,6 +65,10 @@ class _Found:
     term_id: str
     score: float
     how: How
+    guess: bool = False
+    """Whether it rests on letters alone."""
+    doubted: bool = False
+    """Whether it was kept under `SURE`, where it stays."""
 
 
 class Matcher:
@@ -86,9 +102,14 @@ class Matcher:
                 found[one.term_id] = one
         if place := self._words_of_tissue(tissue_id):
             for one in nlargest(8, found.values(), key=lambda one: one.score):
-                short = one.how == "abbreviation" and one.score < 0.9
+                short = one.how == "abbreviation" and one.score < 0.9 and not one.doubted
                 if short and place & frozenset(meaning(self.home.term(one.term_id).definition)):
                     found[one.term_id] = replace(one, score=min(0.9, one.score * OF_THE_TISSUE))
+        if in_capitals(label) and any(one.guess and self._is_named_for(one, tissue_id) for one in found.values()):
+            # "HSC" in the liver may be its stellate cell as well as the stem cell of blood.
+            for one in found.values():
+                if one.guess and not self._is_named_for(one, tissue_id):
+                    found[one.term_id] = _in_doubt(one)
         best = max((one.score for one in found.values()), default=0.0)
         if embedder is not None and best < SURE and tidy(label) and not of_tumour(label):
             for one in self._near(label, embedder, 10):
@@ -108,25 +129,49 @@ class Matcher:
             return
         # The underscores of the label itself tell its qualifier.
         label = " ".join(html.unescape(label).split())
+        parts = () if of_tumour(label) else self._kinds_left_open(label)
         for found, score in ((self.home.find_as_written(words), 0.99), (self.home.find(words), 0.97)):
             if found is not None and self._index.in_reach(found.id):
-                named = self.home.has_name(words, found.id)
-                yield _Found(found.id, score if named else score - 0.02, "name" if named else "synonym")
-        parts = alternatives(label)
-        for match in self._by_words(label, self._words_of_tissue(tissue_id), whole=of_tumour(label)):
+                if self.home.has_name(words, found.id):
+                    yield _Found(found.id, score, "name")
+                    continue
+                one = _Found(found.id, score - 0.02, "synonym")
+                doubted = parts or self._is_elsewhere(found.id, meaning(label), tissue_id)
+                yield _in_doubt(one) if doubted else one
+        common = list(self._by_alternatives(parts, tissue_id)) if parts else []
+        shared = {one.term_id for one in common}
+        for one in self._by_words(label, tissue_id, whole=of_tumour(label)):
             # A label that leaves two kinds open is not one of them.
-            doubtful = parts and match.how == "part" and match.score > DOUBTFUL
-            yield replace(match, score=DOUBTFUL) if doubtful else match
-        if parts and not of_tumour(label):
-            yield from self._by_alternatives(parts, tissue_id)
+            yield _in_doubt(one) if parts and one.term_id not in shared else one
+        yield from common
 
-    def _by_words(self, label: str, place: frozenset[str], *, whole: bool) -> Iterator[_Found]:
+    def _kinds_left_open(self, label: str) -> tuple[str, ...]:
+        parts = alternatives(label)
+        if parts or label.count("_") != 1:
+            return parts
+        # "T_NK" leaves two kinds open, "Epithelial_basal" names one of the other.
+        parts = tuple(label.split("_"))
+        kinds = [self._kind(part.strip()) for part in parts]
+        if None in kinds or kinds[0] == kinds[1]:
+            return ()
+        one, other = (str(kind) for kind in kinds)
+        return () if one in self.home.ancestors(other) or other in self.home.ancestors(one) else parts
+
+    def _kind(self, part: str) -> str | None:
+        found = self.home.find(part) or self.home.find(" ".join(self._index.short.get(part.lower(), ())))
+        return None if found is None else found.id
+
+    def _by_words(self, label: str, tissue_id: str, *, whole: bool) -> Iterator[_Found]:
+        place = self._words_of_tissue(tissue_id)
         aside, capitals = qualifier(label), in_capitals(label)
+        written = meaning(label)
+        number_only = frozenset(filter(None, (running_number(label),)))
         besides = frozenset(meaning(aside)) - frozenset(meaning(label.removesuffix(aside)))
         for reading in written_out(label if whole else without_remark(label) or label, self._index):
             said = {word: self._index.weights.get(word, 0.0) for word in reading.words}
             # What is said and not in a name makes the name a broader one; some words do so less than others.
             cost = {word: self._cost(word, capitals, besides | place) for word in reading.words}
+            heads = self._index.heads(_main_words(label, aside, reading))
             becoming = bool(reading.words & BECOMING - besides)
             for number, weight in self._sharing(said, besides).items():
                 entry = self._index.entries[number]
@@ -149,7 +194,48 @@ class Matcher:
                     how = (
                         "part" if of_label < 1 or of_name < 0.85 else "abbreviation" if reading.expanded else entry.how
                     )
-                    yield _Found(entry.term_id, score, how)
+                    found = _Found(entry.term_id, score, how, bool(entry.words & reading.doubted))
+                    counted = number_only & entry.words
+                    beside = of_label < 1 and heads and not self._is_kind_of(entry, heads)
+                    doubted = score >= SURE and (
+                        counted
+                        or beside
+                        or self._is_a_guess(entry, reading, tissue_id)
+                        or self._is_elsewhere(
+                            entry.term_id, (*written, *sorted(reading.words - reading.doubted)), tissue_id
+                        )
+                    )
+                    yield _in_doubt(found) if doubted else found
+
+    def _is_kind_of(self, entry: Entry, heads: frozenset[str]) -> bool:
+        """Tell whether an entry, or a term above it, has one of the nouns in its name."""
+        return bool(heads & entry.words) or bool(heads & self._words_above(entry.term_id))
+
+    def _is_a_guess(self, entry: Entry, reading: WrittenOut, tissue_id: str) -> bool:
+        """Tell whether an entry rests on letters alone, and its term does not speak of the cell's tissue."""
+        if not entry.words & reading.doubted:
+            return False
+        if not tissue_id or self.home.prefix != "CL":
+            return True
+        term = self.home.term(entry.term_id)
+        told = (*meaning(term.name), *meaning(term.definition), *sorted(self._words_above(term.id)))
+        return not speaks_of(told, tissue_id)
+
+    def _is_named_for(self, found: _Found, tissue_id: str) -> bool:
+        """Tell whether the term of a guess has the tissue in its name."""
+        return found.score >= 0.3 and speaks_of(meaning(self.home.names_of(found.term_id)[0]), tissue_id)
+
+    def _is_elsewhere(self, term_id: str, written: Sequence[str], tissue_id: str) -> bool:
+        """Tell whether the term names a place that the label does not, and that the tissue has nothing to do with."""
+        if not tissue_id or self.home.prefix != "CL":
+            return False
+        name = meaning(self.home.names_of(term_id)[0])
+        return elsewhere(name, written, tissue_id)
+
+    @lru_cache(8192)  # noqa: B019 - a matcher lives as long as the process
+    def _words_above(self, term_id: str) -> frozenset[str]:
+        names = (self.home.names_of(above)[0] for above in self.home.ancestors(term_id) if self.home.current(above))
+        return frozenset(word for name in names for word in meaning(name)) - SILENT
 
     def _sharing(self, said: Mapping[str, float], besides: frozenset[str]) -> dict[int, float]:
         shared: dict[int, float] = defaultdict(float)
@@ -177,7 +263,7 @@ class Matcher:
                     return
                 common = shared
             steps = max(self.home.distance(common, one[0].term.id) or 0 for one in best)
-            if steps <= 3:
+            if steps <= 3 and self.home.kinds_below.get(common, 0) <= TOO_MANY_KINDS:
                 yield _Found(common, min(one[0].score for one in best) * 0.95**steps, "part")
 
     def _near(self, label: str, embedder: TextEmbedder, top: int) -> Iterator[_Found]:
@@ -199,6 +285,21 @@ class Matcher:
         ]
         here = (name for term in map(tissues.term, near) for name in (term.name, *term.synonyms))
         return frozenset(word for name in here for word in meaning(name)) - SILENT
+
+
+def _in_doubt(found: _Found) -> _Found:
+    """Keep a match under `SURE`, and above those that were less likely."""
+    if found.score < DOUBTFUL:
+        return found
+    lift = (found.score - DOUBTFUL) / (1 - DOUBTFUL)
+    return replace(found, score=DOUBTFUL + 0.9 * lift * (SURE - DOUBTFUL), doubted=True)
+
+
+def _main_words(label: str, aside: str, reading: WrittenOut) -> list[str]:
+    """List the words of a reading that are not in its qualifier, with "T cell, memory" turned to "memory T cell"."""
+    named = without_remark(label).removesuffix(aside).split(",")[0]
+    besides = frozenset(meaning(label)) - frozenset(meaning(named))
+    return [word for word in reading.text.split() if word in reading.words and word not in besides]
 
 
 def _contradicts(label: frozenset[str], name: frozenset[str]) -> bool:

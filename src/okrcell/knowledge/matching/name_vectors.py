@@ -1,7 +1,6 @@
 """The names of an ontology as vectors, made once and kept on disk."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from okrcell.files import whole_file
 from okrcell.knowledge.ontology import Ontology, ontology
+from okrcell.knowledge.snapshots import cache_folder
 from okrcell.knowledge.vectors import TextEmbedder
 
 ALL_SYNONYMS = 20_000
@@ -37,23 +37,15 @@ class NameVectors:
 
 
 def name_vectors(home: Ontology, embedder: TextEmbedder, folder: Path | None = None) -> NameVectors:
-    """Open the vectors of an ontology's names, or make them and keep them in ``folder``.
+    """Open the vectors of an ontology's names, or make them and keep them in ``folder``, by default the user's cache.
 
     They are kept apart by encoder and by the names themselves, so another release of either makes its own.
     """
-    folder = cache_folder() if folder is None else folder
+    folder = cache_folder().parent if folder is None else folder
     term_ids, names = _names(home.prefix)
     key = hashlib.sha256("\n".join((embedder.name, *names)).encode()).hexdigest()[:16]
     path = folder / f"names-{home.prefix}-{key}.npy"
     return NameVectors(term_ids, _read(path, names, embedder), embedder)
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be made again: ``OKRCELL_CACHE``, else the place the system has for it."""
-    named = os.environ.get("OKRCELL_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "okrcell"
 
 
 def _read(path: Path, names: tuple[str, ...], embedder: TextEmbedder) -> NDArray[np.float32]:

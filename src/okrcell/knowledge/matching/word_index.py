@@ -1,14 +1,16 @@
 """The names of an ontology, found by the words that carry their meaning."""
 
 import math
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from okrcell.knowledge.matching.abbreviations import ASSAYS, DISEASES, SHORT, TISSUES, Abbreviations
 from okrcell.knowledge.matching.meaning import FAINT, SILENT, meaning
+from okrcell.knowledge.matching.places import is_place
 from okrcell.knowledge.ontology import Ontology
 
 WRITTEN_SHORT = {"CL": SHORT, "UBERON": TISSUES, "MONDO": DISEASES, "EFO": ASSAYS}
@@ -16,6 +18,10 @@ WRITTEN_SHORT = {"CL": SHORT, "UBERON": TISSUES, "MONDO": DISEASES, "EFO": ASSAY
 
 ROOTS = {"EFO": ("EFO:0002772", "EFO:0010183")}
 """Where a label can only mean part of an ontology: assays by molecule and library constructions of single cells."""
+
+
+_NOT_HUMAN = re.compile(r"\b(fungal|prokaryotic|plant|spore)\b|\(sensu (?!Vertebrata|Mammalia)")
+_ADJECTIVE = re.compile(r".{3,}(al|ar|ic|ed|ory|ive|ous|ing|id)")
 
 
 @dataclass(frozen=True)
@@ -65,17 +71,41 @@ class WordIndex:
         names = ((words, 1.0 + below.get(term_id, 0)) for term_id, _, words in self._named)
         return Abbreviations(names, short=self.home.prefix == "CL")
 
+    def heads(self, words: Sequence[str]) -> frozenset[str]:
+        """Choose the words of a label, in their order, of which the right term must have one.
+
+        It is the last noun that is a kind of cell by itself ("macrophage", "T"); without such the adjectives
+        ("endothelial", "basal"), and without those the last place ("mucosa"). Cells only.
+        """
+        if self.home.prefix != "CL":
+            return frozenset()
+        kinds = [word for word in words if word in self._kinds]
+        nouns = [word for word in kinds if not _ADJECTIVE.fullmatch(word)]
+        if nouns:
+            return frozenset(nouns[-1:])
+        return frozenset(kinds or [word for word in words if is_place(word)][-1:])
+
+    @cached_property
+    def _kinds(self) -> frozenset[str]:
+        alone = (entry.words for entry in self.entries if entry.how == "name" and len(entry.words) == 1)
+        return frozenset(word for words in alone for word in words if not is_place(word))
+
     def in_reach(self, term_id: str) -> bool:
         """Tell whether a label may mean this term: an assay, and no cell of mice."""
         roots = ROOTS.get(self.home.prefix)
         inside = roots is None or bool(self.home.ancestors(term_id).intersection(roots))
         return inside and not self.home.names_of(term_id)[0].endswith("(Mmus)")
 
+    def _is_strange(self, term_id: str) -> bool:
+        # A mould's cell is found by its own name, and never by some of its letters.
+        above = (self.home.names_of(one)[0] for one in self.home.ancestors(term_id) if self.home.current(one))
+        return self.home.prefix == "CL" and any(map(_NOT_HUMAN.search, (self.home.names_of(term_id)[0], *above)))
+
     @cached_property
     def _named(self) -> list[tuple[str, Literal["name", "synonym"], tuple[str, ...]]]:
         named: list[tuple[str, Literal["name", "synonym"], tuple[str, ...]]] = []
         for term_id in self.home.terms():
-            if self.in_reach(term_id):
+            if self.in_reach(term_id) and not self._is_strange(term_id):
                 name, *synonyms = self.home.names_of(term_id)
                 named.append((term_id, "name", meaning(name)))
                 named.extend((term_id, "synonym", meaning(synonym)) for synonym in synonyms)
@@ -87,8 +117,11 @@ class WordIndex:
         silent: list[frozenset[str]] = []
         having: dict[str, list[int]] = defaultdict(list)
         short = self.short if self.home.prefix == "CL" else {}
-        for number, (_, _, words) in enumerate(self._named):
-            written = frozenset(other for word in words for other in short.get(word, (word,)))
+        for number, (_, how, words) in enumerate(self._named):
+            # Names are written in full: the "endo" of an endo-epithelial cell is no endothelium.
+            written = frozenset(
+                other for word in words for other in (short.get(word, (word,)) if how == "synonym" else (word,))
+            )
             telling.append(written - SILENT or written)
             silent.append((written & SILENT) - {"cell"})
             for word in telling[-1]:

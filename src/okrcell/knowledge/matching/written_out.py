@@ -25,6 +25,8 @@ class WrittenOut:
     """How likely its abbreviations mean this, in [0, 1]."""
     expanded: bool
     """Whether any was written out at all."""
+    doubted: frozenset[str]
+    """Words that are only a guess by letters."""
 
 
 def written_out(label: str, index: WordIndex) -> list[WrittenOut]:
@@ -33,23 +35,28 @@ def written_out(label: str, index: WordIndex) -> list[WrittenOut]:
     capitals = in_capitals(label)
     ways: list[WrittenOut] = []
     for chosen in islice(product(*(_options(word, index, capitals) for word in words)), MOST):
-        told = frozenset(word for some, _ in chosen for word in some) - SILENT
-        expanded = any(some != (word,) for (some, _), word in zip(chosen, words, strict=True))
+        told = frozenset(word for some, *_ in chosen for word in some) - SILENT
+        expanded = any(some != (word,) for (some, *_), word in zip(chosen, words, strict=True))
         alone = next(iter(told)) if len(told) == 1 else ""
         if index.home.prefix == "CL" and alone in POPULATIONS:
             told, expanded = frozenset(POPULATIONS[alone].split()), True
-        text = " ".join(word for some, _ in chosen for word in some)
-        ways.append(WrittenOut(text, told, math.prod(credit for _, credit in chosen), expanded))
+        text = " ".join(word for some, *_ in chosen for word in some)
+        doubted = frozenset(word for some, _, doubtful in chosen if doubtful for word in some) - SILENT
+        ways.append(WrittenOut(text, told, math.prod(credit for _, credit, _ in chosen), expanded, doubted))
     return ways
 
 
-def _options(word: str, index: WordIndex, capitals: frozenset[str]) -> list[tuple[tuple[str, ...], float]]:
+_Option = tuple[tuple[str, ...], float, bool]
+
+
+def _options(word: str, index: WordIndex, capitals: frozenset[str]) -> list[_Option]:
     if word in index.short:
-        also = [((word,), 0.9)] if index.with_word(word) else []
-        return [(index.short[word], 0.98), *also]
+        also: list[_Option] = [((word,), 0.9, False)] if index.with_word(word) else []
+        return [(index.short[word], 0.98, False), *also]
     if word in SILENT or len(word) < 2 or index.abbreviations.common(word):
-        return [((word,), 1.0)]
-    others = [(one.words, one.credit) for one in index.abbreviations.explain(word, capitals=word in capitals)]
+        return [((word,), 1.0, False)]
+    explained = index.abbreviations.explain(word, capitals=word in capitals)
+    others = [(one.words, one.credit, one.doubtful) for one in explained]
     if index.abbreviations.knows(word):
-        return [((word,), 1.0), *others]
-    return [*others, ((word,), 0.9)]
+        return [((word,), 1.0, False), *others]
+    return [*others, ((word,), 0.9, False)]

@@ -10,7 +10,8 @@ An index is a folder::
 Nothing in it can run. It is written whole or not at all, also when passages are added.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -62,9 +63,10 @@ class PassageIndex:
         folder = Path(folder)
         must_be_replaceable(folder)
         new = _once(passages, set())
-        if not new:
+        first = next(new, None)
+        if first is None:
             raise InputError("There are no passages to build an index of. Are the sources empty, or filtered away?")
-        write_index(folder, None, new, embedder, progress)
+        write_index(folder, None, chain([first], new), embedder, progress)
         return cls.open(folder, embedder, check=False)
 
     @classmethod
@@ -113,13 +115,14 @@ class PassageIndex:
             If the index has vectors, but was opened without the encoder that makes more of them.
         """
         new = _once(passages, self._files.passages.keys())
-        if not new:
+        first = next(new, None)
+        if first is None:
             return 0
         if self._files.vectors is not None and self._embedder is None:
             raise InputError(f"The index in {self.folder} has vectors: open it with its encoder to add passages.")
-        write_index(self.folder, self._files, new, self._embedder, progress)
+        added = write_index(self.folder, self._files, chain([first], new), self._embedder, progress)
         self._files = type(self).open(self.folder, self._embedder, check=False)._files
-        return len(new)
+        return added
 
     def search(
         self,
@@ -189,11 +192,10 @@ def _best_ranks(ways: list[str], ranks: list[int]) -> list[int | None]:
     ]
 
 
-def _once(passages: Iterable[Evidence], known: set[PassageKey]) -> list[Evidence]:
-    """Keep the passages that are not known, each once, in their order."""
-    new: dict[PassageKey, Evidence] = {}
+def _once(passages: Iterable[Evidence], known: set[PassageKey]) -> Iterator[Evidence]:
+    """Let the passages through that are not known, each once, in their order; ``known`` grows by them."""
     for passage in passages:
         key = key_of(passage)
         if key not in known:
-            new.setdefault(key, passage)
-    return list(new.values())
+            known.add(key)
+            yield passage

@@ -1,6 +1,6 @@
 """An index of passages is written, and mapped again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,21 +34,45 @@ class IndexFiles(NamedTuple):
 def write_index(
     folder: Path,
     former: IndexFiles | None,
-    new: Sequence[Evidence],
+    new: Iterable[Evidence],
     embedder: TextEmbedder | None,
     progress: Progress | None,
-) -> None:
-    """Write former passages with the vectors they have, then ``new`` ones; whole or not at all."""
-    texts = [passage.text for passage in new]
+) -> int:
+    """Write former passages with the vectors they have, then ``new`` ones; whole or not at all. Return how many are new.
+
+    The new passages go to disk as they come, and their words are read from there: they need not fit into memory.
+    """
     with whole_folder(folder) as draft:
         write_passages(draft / PASSAGES, former.passages.batches if former else (), new)
+        texts = _Texts(PassageStore.open(draft / PASSAGES), len(former.passages) if former else 0)
         dim = 0
         if embedder is not None:
             dim = _write_vectors(draft / VECTORS, former.vectors if former else None, texts, embedder, progress)
         for by in SPLITS:
             WordSearch.build(by, texts, former.searches[by] if former else None).save(draft / by)
-        before = len(former.passages) if former else 0
-        write_manifest(draft, before + len(new), embedder.name if embedder else None, dim)
+        added = len(texts)
+        write_manifest(draft, texts.before + added, embedder.name if embedder else None, dim)
+        del texts  # a file that is still mapped cannot be moved everywhere
+    return added
+
+
+class _Texts:
+    """The words of the stored passages after the first ``before`` ones, read a portion at a time."""
+
+    def __init__(self, passages: PassageStore, before: int) -> None:
+        self._passages, self.before = passages, before
+
+    def __len__(self) -> int:
+        return len(self._passages) - self.before
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), TEXTS_AT_ONCE):
+            yield from self.portion(start)
+
+    def portion(self, start: int) -> list[str]:
+        """Give the next `TEXTS_AT_ONCE` texts."""
+        first = self.before + start
+        return self._passages.texts(first, min(first + TEXTS_AT_ONCE, self.before + len(self)))
 
 
 def map_index(folder: Path, manifest: IndexManifest) -> IndexFiles:
@@ -74,14 +98,14 @@ def map_index(folder: Path, manifest: IndexManifest) -> IndexFiles:
 def _write_vectors(
     path: Path,
     former: NDArray[np.float32] | None,
-    texts: Sequence[str],
+    texts: _Texts,
     embedder: TextEmbedder,
     progress: Progress | None,
 ) -> int:
     """Write former vectors and those of ``texts``, a portion at a time, and return their length."""
     vectors, kept = None, 0 if former is None else len(former)
     for start in range(0, len(texts), TEXTS_AT_ONCE):
-        some = embedder.embed_texts(texts[start : start + TEXTS_AT_ONCE])
+        some = embedder.embed_texts(texts.portion(start))
         if vectors is None:
             shape = (kept + len(texts), some.shape[1])
             vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)

@@ -65,6 +65,10 @@ class PassageStore:
         row |= {"terms": tuple(row["terms"]), "genes": tuple(row["genes"])}
         return Evidence(**row)
 
+    def texts(self, start: int, stop: int | None = None) -> list[str]:
+        """Give the words of the passages from ``start`` on, up to ``stop``."""
+        return cast(list[str], self._table["text"].slice(start, None if stop is None else stop - start).to_pylist())
+
     @property
     def batches(self) -> list[pa.RecordBatch]:
         """The stored rows, to be written again beside new ones; what came in small portions comes out in large ones."""

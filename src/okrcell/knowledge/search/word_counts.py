@@ -1,10 +1,16 @@
 """How often every word stands in every passage, and what that weighs."""
 
 from collections.abc import Iterable
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+PASSAGES_AT_ONCE = 4096
+"""Passages that are counted at once."""
+PAIRS_AT_ONCE = 1 << 20
+"""Words in passages that are weighed at once."""
 
 
 class WordCounts(NamedTuple):
@@ -24,27 +30,50 @@ def count_words(split: Iterable[list[str]], vocabulary: dict[str, int], former: 
     """Count the words of new passages and join them to ``former`` counts.
 
     Words that are new take the next numbers in ``vocabulary``, which is changed; the passages count on from the former.
+    Only a portion of the passages is held word by word at any time.
     """
-    words: list[int] = []
-    lengths: list[int] = []
-    for passage in split:
-        words.extend([vocabulary.setdefault(word, len(vocabulary)) for word in passage])
-        lengths.append(len(passage))
-    before = 0 if former is None else len(former.length)
-    length = np.array(lengths, dtype=np.int32)
-    passages = before + len(lengths)
-    place = np.repeat(np.arange(before, passages, dtype=np.int64), length)
+    portions = [former] if former is not None else []
+    passages = (
+        np.array([vocabulary.setdefault(word, len(vocabulary)) for word in passage], dtype=np.int32)
+        for passage in split
+    )
+    while portion := list(islice(passages, PASSAGES_AT_ONCE)):
+        portions.append(_count(portion, len(vocabulary)))
+    return _joined(portions, len(vocabulary))
+
+
+def _count(passages: list[NDArray[np.int32]], words: int) -> WordCounts:
+    length = np.array([len(passage) for passage in passages], dtype=np.int32)
+    place = np.repeat(np.arange(len(passages), dtype=np.int64), length)
     # A word and a passage as one number, which sorts by word and then by passage.
-    pair, count = np.unique(np.array(words, dtype=np.int64) * passages + place, return_counts=True)
-    if former is not None:
-        word = np.repeat(np.arange(len(former.start) - 1, dtype=np.int64), np.diff(former.start))
-        pair = np.concatenate([word * passages + former.passage, pair])
-        order = np.argsort(pair, kind="stable")
-        pair, count = pair[order], np.concatenate([former.times, count])[order]
-        length = np.concatenate([former.length, length])
-    word, passage = np.divmod(pair, max(passages, 1))
-    start = np.concatenate([[0], np.cumsum(np.bincount(word, minlength=len(vocabulary)))])
-    return WordCounts(start.astype(np.int64), passage.astype(np.int32), count.astype(np.int32), length.astype(np.int32))
+    pair = np.concatenate(passages).astype(np.int64) * len(passages) + place
+    pair, count = np.unique(pair, return_counts=True)
+    word, passage = np.divmod(pair, len(passages))
+    start = _running_sum(np.bincount(word, minlength=words))
+    return WordCounts(start, passage.astype(np.int32), count.astype(np.int32), length)
+
+
+def _joined(portions: list[WordCounts], words: int) -> WordCounts:
+    """Put portions behind each other, each word's passages in the order of the portions."""
+    frequency = np.zeros(words, dtype=np.int64)
+    for portion in portions:
+        frequency[: len(portion.start) - 1] += np.diff(portion.start)
+    start = _running_sum(frequency)
+    passage, times = np.empty(start[-1], dtype=np.int32), np.empty(start[-1], dtype=np.int32)
+    free, before = start[:-1].copy(), 0
+    for portion in portions:
+        here = np.diff(portion.start)
+        known = len(here)
+        to = np.arange(len(portion.passage)) + np.repeat(free[:known] - portion.start[:-1], here)
+        passage[to], times[to] = portion.passage + np.int32(before), portion.times
+        free[:known] += here
+        before += len(portion.length)
+    length = np.concatenate([np.zeros(0, dtype=np.int32), *(portion.length for portion in portions)])
+    return WordCounts(start, passage, times, length)
+
+
+def _running_sum(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(numbers, dtype=np.int64)])
 
 
 def weights(counts: WordCounts, saturation: float, length_weight: float) -> NDArray[np.float32]:
@@ -56,5 +85,12 @@ def weights(counts: WordCounts, saturation: float, length_weight: float) -> NDAr
     rarity = np.log1p((passages - frequency + 0.5) / (frequency + 0.5))
     mean = max(float(counts.length.mean()), 1e-9) if passages else 1.0
     norm = saturation * (1 - length_weight + length_weight * counts.length / mean)
-    count = counts.times.astype(np.float64)
-    return (np.repeat(rarity, frequency) * count / (norm[counts.passage] + count)).astype(np.float32)
+    weight = np.empty(len(counts.passage), dtype=np.float32)
+    # Some words at a time, for numbers of double precision take four times the room of the weights.
+    borders = np.searchsorted(counts.start, np.arange(0, len(weight), PAIRS_AT_ONCE))
+    for first, last in pairwise([*borders.tolist(), len(frequency)]):
+        some = slice(int(counts.start[first]), int(counts.start[last]))
+        count = counts.times[some].astype(np.float64)
+        rare = np.repeat(rarity[first:last], frequency[first:last])
+        weight[some] = rare * count / (norm[counts.passage[some]] + count)
+    return weight

@@ -1,7 +1,7 @@
 """Passages found by the words they share with a question."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,7 +52,7 @@ class WordSearch:
         self._by, self._counts, self._scorer = by, counts, scorer
 
     @classmethod
-    def build(cls, by: str, texts: Sequence[str], former: Self | None = None) -> Self:
+    def build(cls, by: str, texts: Iterable[str], former: Self | None = None) -> Self:
         """Weigh the words or fragments (``by``: a key of `SPLITS`) of former passages and of ``texts``, in this order."""
         from bm25s import BM25
 

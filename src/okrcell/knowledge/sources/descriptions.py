@@ -3,13 +3,25 @@
 import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.ontology import ontology, prefix_of
 from okrcell.knowledge.snapshots import HeldFile
 from okrcell.knowledge.sources.tables import opened_bytes
+
+
+class _Described(NamedTuple):
+    text: str
+    references: str
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Self:
+        told = (record["id"], record["extended_description"], record.get("extended_refs") or "")
+        if not all(isinstance(part, str) for part in told):
+            raise ValueError(f"the id, the description or its references are no words in the record of {told[0]!r:.60}")
+        return cls(*told[1:])
 
 
 class DescriptionSource:
@@ -52,18 +64,19 @@ class DescriptionSource:
 
     @cached_property
     def _texts(self) -> dict[str, str]:
-        return {term: _tidy(record["extended_description"]) for term, record in self._records.items()}
+        return {term: _tidy(record.text) for term, record in self._records.items()}
 
     @cached_property
     def _references(self) -> dict[str, str]:
-        return {term: record.get("extended_refs") or "" for term, record in self._records.items()}
+        return {term: record.references for term, record in self._records.items()}
 
     @cached_property
-    def _records(self) -> dict[str, Any]:
+    def _records(self) -> dict[str, _Described]:
         try:
             with opened_bytes(self._file.path) as file:
                 records = json.load(file)
-            described = {record["id"]: record for record in records if record.get("extended_description")}
+            told = [record for record in records if record.get("extended_description")]
+            described = {record["id"]: _Described.of(record) for record in told}
         except InputError:
             raise
         except (ValueError, TypeError, KeyError, AttributeError) as error:

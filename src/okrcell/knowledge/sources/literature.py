@@ -7,11 +7,11 @@ from typing import Any
 
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
+from okrcell.knowledge.snapshots import current_fingerprint
 from okrcell.knowledge.sources.named_types import named_types
 from okrcell.knowledge.sources.passages import PassageSettings, passages_of
 from okrcell.knowledge.sources.pubmed import Abstract, abstracts_in_xml
 from okrcell.knowledge.sources.tables import opened_bytes
-from okrcell.provenance import fingerprint
 
 LICENCE = "abstract (c) its publisher"
 ENDINGS = (".xml", ".jsonl", ".json")
@@ -44,6 +44,7 @@ class LiteratureSource:
     def __init__(
         self, place: Path, snapshot: str | None = None, licence: str = LICENCE, settings: PassageSettings | None = None
     ) -> None:
+        self._place = place
         self._files = _files_of(place)
         self._stated = snapshot
         self._licence = licence
@@ -63,7 +64,13 @@ class LiteratureSource:
         """Go through the passages of all abstracts, each led by its title, with the cell types that it names.
 
         A repeated PubMed id counts once.
+
+        Raises
+        ------
+        InputError
+            If a file cannot be read, or there is not a single abstract in all of them.
         """
+        empty = True
         seen: set[str] = set()
         for file in self._files:
             snapshot = self._stated or self._version(file)
@@ -73,11 +80,14 @@ class LiteratureSource:
                     for text in passages_of(abstract.text, self._settings):
                         led = f"{abstract.title} {text}" if abstract.title else text
                         address = (abstract.journal or "PubMed", abstract.record, snapshot)
+                        empty = False
                         yield Evidence(led, *address, abstract.licence or self._licence, "passage", named_types(led))
+        if empty:
+            raise InputError(f"The literature at {self._place} holds no abstract with words: is it the right place?")
 
     @staticmethod
     def _version(file: Path) -> str:
-        return f"{file.name}, sha256 {fingerprint(file)[:12]}"
+        return f"{file.name}, sha256 {current_fingerprint(file)[:12]}"
 
 
 def _files_of(place: Path) -> tuple[Path, ...]:

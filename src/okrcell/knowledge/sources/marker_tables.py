@@ -11,15 +11,37 @@ from okrcell.knowledge.ontology import ontology
 from okrcell.knowledge.sources.markers import MarkerRow
 from okrcell.knowledge.sources.tables import rows
 
-LEAKING = frozenset({"CELLxGENE", "Azimuth", "Celltypist_v2", "MSigDB"})
+LEAKING = frozenset({"CELLxGENE", "Azimuth", "Celltypist_v2", "MSigDB", "HUSCH", "DRscDB"})
 """Resources of the accordion that were made from atlases which benchmarks use as well: who is tested on such an atlas
 must not have read its markers."""
+
+ASKED_THEMSELVES = frozenset({"CellMarker2.0", "PanglaoDB"})
+"""Resources of the accordion that okrcell reads as tables of their own: read here too, their word would count twice."""
+
+LEAKING_PAPERS = frozenset(
+    {
+        "27693023",  # Muraro 2016, pancreas
+        "27667667",  # Segerstolpe 2016, pancreas
+        "27667665",  # Xin 2016, pancreas
+        "27364731",  # Wang 2016, pancreas
+        "27667365",  # Baron 2016, pancreas
+        "27345837",  # Grün 2016, pancreas
+        "27864352",  # Lawlor 2017, pancreas
+        "28965763",  # Enge 2017, pancreas
+        "28091601",  # Zheng 2017, blood
+        "29227470",  # Kang 2018, blood, stimulated by interferon
+    }
+)
+"""PubMed ids of the papers on cells which benchmarks use: their markers were read off the very cells of the test."""
 
 _IN_BRACKETS = re.compile(r"\s*\([^()]*\)")
 
 
 def accordion_rows(by_cell_type: Path, by_tissue: Path, leaks: bool) -> Iterator[MarkerRow]:
-    """Read the human rows of the Cell Marker Accordion; those of `LEAKING` resources only when ``leaks``."""
+    """Read the human rows of the Cell Marker Accordion; those of `LEAKING` resources only when ``leaks``.
+
+    Rows of the resources that are `ASKED_THEMSELVES` are never read here.
+    """
     columns = ("species", "CL_ID", "marker", "marker_type")
     for row in rows(by_cell_type, *columns, "resources"):
         for resource in row["resources"].split("|"):
@@ -30,21 +52,27 @@ def accordion_rows(by_cell_type: Path, by_tissue: Path, leaks: bool) -> Iterator
 
 def _of_accordion(row: dict[str, str], resource: str, tissue: str, leaks: bool) -> Iterator[MarkerRow]:
     cell_type = _current("CL", row["CL_ID"])
-    if row["species"] == "Human" and cell_type and (leaks or resource not in LEAKING):
+    wanted = resource not in ASKED_THEMSELVES and (leaks or resource not in LEAKING)
+    if row["species"] == "Human" and cell_type and wanted:
         yield MarkerRow(
             cell_type, row["marker"], resource, _current("UBERON", tissue), row["marker_type"] != "negative"
         )
 
 
-def cellmarker_rows(path: Path) -> Iterator[MarkerRow]:
-    """Read the human rows of CellMarker 2 on healthy cells; each paper counts once for a gene."""
+def cellmarker_rows(path: Path, leaks: bool) -> Iterator[MarkerRow]:
+    """Read the human rows of CellMarker 2 on healthy cells; those of `LEAKING_PAPERS` only when ``leaks``.
+
+    Each paper counts once for a gene.
+    """
     columns = ("species", "cell_type", "cancer_type", "cell_name", "cellontology_id", "uberonongology_id")
     for row in rows(path, *columns, "Symbol", "PMID", "marker_source"):
         healthy = row["cell_type"] == "Normal cell" and row["cancer_type"] == "Normal"
-        if row["species"] == "Human" and healthy and row["Symbol"]:
+        paper = row["PMID"].removesuffix(".0")
+        wanted = leaks or paper not in LEAKING_PAPERS
+        if row["species"] == "Human" and healthy and row["Symbol"] and wanted:
             cell_type = agreed_term(row["cell_name"], row["cellontology_id"])
             if cell_type:
-                by = row["PMID"].removesuffix(".0") or row["marker_source"]
+                by = paper or row["marker_source"]
                 yield MarkerRow(cell_type, row["Symbol"], by, _current("UBERON", row["uberonongology_id"]))
 
 
@@ -69,15 +97,22 @@ def agreed_term(name: str, given_id: str) -> str:
 
 
 def panglaodb_rows(path: Path) -> Iterator[MarkerRow]:
-    """Read the human rows of PanglaoDB; canonical markers first, then those which tell the cell type apart best."""
+    """Read the human rows of PanglaoDB; canonical markers first, then those which tell the cell type apart best.
+
+    The genes of a cell type that was found in none of its data sets keep the order of the table, its curators' own.
+    """
     columns = ("species", "official gene symbol", "cell type", "organ", "canonical marker")
-    for row in rows(path, *columns, "sensitivity_human", "specificity_human"):
-        found = organ_term(row["cell type"], row["organ"]) if "Hs" in row["species"].split() else ""
+    table = rows(path, *columns, "sensitivity_human", "specificity_human")
+    human = [row for row in table if "Hs" in row["species"].split()]
+    measured = {row["cell type"] for row in human if _number(row["sensitivity_human"]) > 0}
+    for place, row in enumerate(human):
+        found = organ_term(row["cell type"], row["organ"])
         if found:
             # What the table calls specificity is the share of cells of other types that have the gene.
             told_apart = _number(row["sensitivity_human"]) - _number(row["specificity_human"])
-            weight = _number(row["canonical marker"]) + (told_apart + 1) / 2
-            yield MarkerRow(found, row["official gene symbol"], "PanglaoDB", weight=weight)
+            own = (told_apart + 1) / 2 if row["cell type"] in measured else 1 - place / len(human)
+            weight = _number(row["canonical marker"]) + own
+            yield MarkerRow(found, row["official gene symbol"].strip(), "PanglaoDB", weight=weight)
 
 
 @cache

@@ -99,13 +99,18 @@ def sorted_by_support(statements: Iterable[MarkerRow]) -> MarkerTable:
     larger weight; then the marker of the fewest cell types (it tells them apart), but the absent gene that marks the
     most others; then the first of the alphabet. A gene that more speak
     for as a marker than as absent is no absent gene, nor the other way round; an absent gene needs two who say so.
+
+    What one table says of a cell type in one tissue may be true there alone. So it is said of the cell type as such only
+    when two speak for it or it was found in two tissues, or when it was said without a tissue.
     """
     by: defaultdict[tuple[str, str, bool], defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     weights: defaultdict[tuple[str, str], float] = defaultdict(float)
     marked: defaultdict[str, set[str]] = defaultdict(set)
+    tissues: defaultdict[tuple[str, str, bool], set[str]] = defaultdict(set)
     for row in statements:
         for tissue in {"", row.tissue}:
             by[row.cell_type, tissue, row.present][row.gene].add(row.by)
+        tissues[row.cell_type, row.gene, row.present].add(row.tissue)
         weights[row.cell_type, row.gene] = max(weights[row.cell_type, row.gene], row.weight)
         if row.present:
             marked[row.gene].add(row.cell_type)
@@ -116,6 +121,11 @@ def sorted_by_support(statements: Iterable[MarkerRow]) -> MarkerTable:
         # A gene is called absent for being low beside others; one table's word for it is not enough.
         fewest = 0 if present else 1
         believed = [gene for gene in support if len(anywhere[gene]) > max(fewest, len(against.get(gene, ())))]
+        if not tissue:
+            found = {gene: tissues[cell_type, gene, present] for gene in believed}
+            believed = [
+                gene for gene in believed if "" in found[gene] or len(found[gene]) > 1 or len(anywhere[gene]) > 1
+            ]
 
         def rank(
             gene: str,

@@ -8,7 +8,7 @@ from pathlib import Path
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import KnowledgeSource
 from okrcell.knowledge.ontology import OntologySource
-from okrcell.knowledge.snapshots import HeldFile, KnowledgeFiles
+from okrcell.knowledge.snapshots import HeldFile, KnowledgeFiles, snapshots
 from okrcell.knowledge.sources import marker_tables
 from okrcell.knowledge.sources.descriptions import DescriptionSource
 from okrcell.knowledge.sources.gene_ontology import GeneOntologySource
@@ -32,15 +32,17 @@ class SourceKind:
 def _accordion(files: tuple[HeldFile, ...], leaks: bool) -> MarkerSource:
     by_cell_type, by_tissue = files
     read = partial(marker_tables.accordion_rows, by_cell_type.path, by_tissue.path, leaks)
+    elsewhere = f"; {' and '.join(sorted(marker_tables.ASKED_THEMSELVES))} are asked as tables of their own"
     left_out = "" if leaks else f"; without {', '.join(sorted(marker_tables.LEAKING))}"
-    version = f"{by_cell_type.version} and {by_tissue.sha256[:12]}{left_out}"
+    version = f"{by_cell_type.version} and {by_tissue.sha256[:12]}{elsewhere}{left_out}"
     return MarkerSource("accordion", "Cell Marker Accordion", version, by_cell_type.snapshot.licence, read)
 
 
 def _cellmarker2(files: tuple[HeldFile, ...], leaks: bool) -> MarkerSource:
     (file,) = files
-    read = partial(marker_tables.cellmarker_rows, file.path)
-    return MarkerSource("cellmarker2", "CellMarker 2.0", file.version, file.snapshot.licence, read)
+    read = partial(marker_tables.cellmarker_rows, file.path, leaks)
+    version = file.version if leaks else f"{file.version}; without papers on cells of benchmarks"
+    return MarkerSource("cellmarker2", "CellMarker 2.0", version, file.snapshot.licence, read)
 
 
 def _panglaodb(files: tuple[HeldFile, ...], leaks: bool) -> MarkerSource:
@@ -57,7 +59,7 @@ SOURCES: dict[str, SourceKind] = {
         "long descriptions of cell types", ("cl_terms.json.gz",), lambda files, leaks: DescriptionSource(*files)
     ),
     "accordion": SourceKind(
-        "marker genes of cell types, in general and by tissue, from 23 resources",
+        "marker genes of cell types, in general and by tissue, from many resources",
         ("cellmarker_accordion_by_cl.csv.gz", "cellmarker_accordion_healthy.csv.gz"),
         _accordion,
     ),
@@ -105,9 +107,15 @@ def open_sources(
     Raises
     ------
     InputError
-        If there is no source of a name, or a file of a source that was asked for is missing.
+        If there is no source of a name, or a file of a source that was asked for is missing; or, when all are asked for,
+        if the user's folder holds no knowledge file at all.
     """
     held = place if isinstance(place, KnowledgeFiles) else KnowledgeFiles(place)
+    if names is None and literature is None and not held.is_cache and not any(map(held.holds, snapshots())):
+        raise InputError(
+            f"The folder {held.folder} holds none of the knowledge files, such as {next(iter(snapshots()))}: "
+            "is it the right one? The files are listed by: okrcell knowledge list"
+        )
     asked = _known(names) if names is not None else [name for name in SOURCES if _at_hand(name, held)]
     if literature is not None:
         asked.append("literature")

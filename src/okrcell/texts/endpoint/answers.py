@@ -18,6 +18,16 @@ _FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 _NUMBERS = re.compile(r"\s*\[\d+(?:\s*[,;–-]\s*\d+)*\]")
 
 
+MOST_CITED = 6
+"""Pieces of evidence that one sentence may cite."""
+MOST_SENTENCES = 60
+"""Sentences of the longest answer, well above what any prompt asks for."""
+LONGEST_REPLY = 4_000_000
+"""Characters of a reply's body; none that is of use comes near."""
+MOST_TOKENS = 10**9
+"""No request uses more, so a server that says so is not believed."""
+
+
 def schema(evidence: int, sentences: int) -> dict[str, Any]:
     """Make the JSON schema of an answer: at most so many sentences, that cite evidence numbered 1 to ``evidence``.
 
@@ -27,7 +37,7 @@ def schema(evidence: int, sentences: int) -> dict[str, Any]:
     number = {"type": "integer", "minimum": 1, "maximum": evidence}
     properties = {
         "text": {"type": "string"},
-        "evidence": {"type": "array", "minItems": 1, "maxItems": 6, "items": number},
+        "evidence": {"type": "array", "minItems": 1, "maxItems": MOST_CITED, "items": number},
     }
     cited = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
     return {
@@ -83,19 +93,19 @@ class _Completion(BaseModel):
 
 
 class _Usage(BaseModel):
-    prompt_tokens: Annotated[int, Field(ge=0)]
-    completion_tokens: Annotated[int, Field(ge=0)]
+    prompt_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)]
+    completion_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 
 
 class _CitedSentence(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
     text: Annotated[str, Field(min_length=1)]
-    evidence: Annotated[list[int], Field(min_length=1)]
+    evidence: Annotated[list[int], Field(min_length=1, max_length=MOST_CITED)]
 
 
 class _Answer(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
-    sentences: Annotated[list[_CitedSentence], Field(min_length=1)]
+    sentences: Annotated[list[_CitedSentence], Field(min_length=1, max_length=MOST_SENTENCES)]
 
 
 def read_reply(body: str) -> Reply:
@@ -104,8 +114,12 @@ def read_reply(body: str) -> Reply:
     Raises
     ------
     WrongReply
-        If the body is no JSON (cut on the way, a proxy's page), or holds no choice.
+        If the body is no JSON (cut on the way, a proxy's page), holds no choice, or is longer than `LONGEST_REPLY`.
     """
+    if len(body) > LONGEST_REPLY:
+        raise WrongReply(
+            f"the body of the reply has {len(body):,} characters; more than {LONGEST_REPLY:,} are not read"
+        )
     try:
         parsed = json.loads(body)
         completion = _Completion.model_validate(parsed)
@@ -134,7 +148,7 @@ def read_answer(reply: Reply, evidence: Sequence[Evidence]) -> tuple[Sentence, .
     Raises
     ------
     WrongAnswer
-        If it is no JSON, has another schema, or a sentence cites nothing or what is not there.
+        If it is no JSON, has another schema, is too long, or a sentence cites nothing or what is not there.
     """
     if reply.cut:
         raise WrongAnswer("it was cut off at the limit of length; write fewer words")
@@ -163,4 +177,6 @@ def read_answer(reply: Reply, evidence: Sequence[Evidence]) -> tuple[Sentence, .
         for part in split(text):
             whole = part if part.endswith((".", "!", "?")) else f"{part}."
             sentences.setdefault(whole, Sentence(whole, cited))
+    if len(sentences) > MOST_SENTENCES:
+        raise WrongAnswer(f"it has {len(sentences)} sentences; write at most {MOST_SENTENCES}")
     return tuple(sentences.values())

@@ -170,7 +170,7 @@ class Asking:
         if asked is not None:
             if asked > self._settings.longest_wait:
                 raise EndpointError(
-                    f"{self._settings.base_url} wants to be left in peace for {asked:.0f} s. Every answer so far is"
+                    f"{self._settings.base_url} wants to be left in peace for {asked:g} s. Every answer so far is"
                     " kept; run again later, with a smaller concurrency or a longer longest_wait."
                 )
             with self._lock:

@@ -124,6 +124,7 @@ class Ledger:
         except sqlite3.Error as error:
             raise self._trouble(error) from None
         try:
+            self._refuse_what_is_not_ours()
             self._take_hold()
         except sqlite3.Error as error:
             self._disk.close()
@@ -211,6 +212,26 @@ class Ledger:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def _refuse_what_is_not_ours(self) -> None:
+        """Look before any pragma that writes: switching another program's database to WAL would change it."""
+        try:
+            with self.path.open("rb") as file:
+                head = file.read(100)
+        except OSError:
+            return  # in memory, new, or for SQLite to complain of
+        if not head.startswith(b"SQLite format 3\0"):
+            return
+        if head[18:19] == b"\x01":  # with a rollback journal; a ledger that was killed early may still have one
+            application = self._disk.execute("PRAGMA application_id").fetchone()[0]
+            tables = self._disk.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        else:  # reading a WAL database opens files beside it, and the head tells enough unless it is still in them
+            application, tables = int.from_bytes(head[68:72], "big"), 0
+        if application != _APPLICATION and (application or tables):
+            raise self._something_else()
+
+    def _something_else(self) -> InputError:
+        return InputError(f"{self.path} is a database of something else. Name another file for the ledger.")
+
     def _take_hold(self) -> None:
         # An exclusive lock needs no shared memory (so it works on network disks too) and ends with the process, however
         # that ends.
@@ -227,7 +248,7 @@ class Ledger:
                 self._disk.execute(f"PRAGMA application_id = {_APPLICATION}")
                 self._disk.execute(f"PRAGMA user_version = {_LAYOUT}")
             elif application != _APPLICATION:
-                raise InputError(f"{self.path} is a database of something else. Name another file for the ledger.")
+                raise self._something_else()
             elif (layout := self._disk.execute("PRAGMA user_version").fetchone()[0]) != _LAYOUT:
                 raise InputError(
                     f"{self.path} is a ledger of layout {layout}, and this version reads layout {_LAYOUT}. Use the"

@@ -1,6 +1,7 @@
 """One request to a language model, and what became of it."""
 
 import os
+import re
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -91,6 +92,7 @@ class Post:
             )
         if not (self._key.isascii() and self._key.isprintable()) or " " in self._key:
             raise SettingsError("The key in the environment holds characters that no key has; copy it again.")
+        self._key_as_sent_back = _spellings(self._key)
         # A proxy would carry what is meant for this machine elsewhere; a redirect would carry the evidence elsewhere.
         http = openai.DefaultHttpxClient(trust_env=not settings.on_this_machine, follow_redirects=False)
         self._client = openai.OpenAI(
@@ -146,7 +148,7 @@ class Post:
         try:
             read_reply(body)
         except WrongReply as error:
-            if said := _error_in(body):
+            if said := self._fit_to_print(_error_in(body)):
                 raise TryLater(f"the server said: {said}", None) from None
             raise Unreadable(str(error)) from None
         return Received(body, headers.get("idempotent-replayed", "").casefold() == "true")
@@ -154,7 +156,7 @@ class Post:
     def _of_status(self, status: int, headers: Mapping[str, str], body: str) -> Exception:
         """Tell what an error status means; what the server says of keys is not repeated."""
         where, model = self._settings.base_url, self._settings.model
-        said = f"HTTP {status}: {_error_in(body) or ' '.join(body.split())[:200] or 'no explanation'}"
+        said = f"HTTP {status}: {self._fit_to_print(_error_in(body) or body) or 'no explanation'}"
         if status in {401, 403}:
             had = "refuses the key in the environment" if self._key else "asks for a key, and there is none"
             return EndpointError(f"{where} {had} (HTTP {status}). Put a valid one into {KEY_NAMES[0]}.")
@@ -179,9 +181,22 @@ class Post:
         return Lost(said)
 
     def _clean(self, body: bytes) -> str:
-        text = body.decode("utf-8", errors="replace")
+        return self._without_key(body.decode("utf-8", errors="replace"))
+
+    def _without_key(self, text: str) -> str:
         # Some servers send back what they were sent. A word such as "EMPTY" is no secret, and may stand in an answer.
-        return text.replace(self._key, "[key]") if len(self._key) >= 8 else text
+        return self._key_as_sent_back.sub("[key]", text) if len(self._key) >= 8 else text
+
+    def _fit_to_print(self, said: str) -> str:
+        # A terminal obeys control characters, and lone surrogates cannot be saved.
+        printable = "".join(letter if letter.isprintable() else " " for letter in said)
+        return self._without_key(" ".join(printable.split()))[:200]
+
+
+def _spellings(key: str) -> re.Pattern[str]:
+    """Match a key however often it was written as JSON: any of its characters may be escaped, and escapes too."""
+    forms = (rf"(?:\\{{0,9}}{re.escape(letter)}|\\{{1,9}}u{ord(letter):04x})" for letter in key)
+    return re.compile("".join(forms), re.IGNORECASE)
 
 
 def _error_in(body: str) -> str:
@@ -190,7 +205,7 @@ def _error_in(body: str) -> str:
         parsed = loads(body)
         error = parsed.get("error", parsed.get("message")) if isinstance(parsed, dict) else None
         said = error.get("message") if isinstance(error, dict) else error
-        return " ".join(str(said).split())[:200] if said else ""
+        return str(said) if said else ""
     return ""
 
 

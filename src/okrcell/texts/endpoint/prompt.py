@@ -11,7 +11,7 @@ from okrcell.knowledge.evidence import Aspect, Evidence
 from okrcell.texts.profile import CellProfile, stated
 
 PromptVersion = Literal["essay-1", "short-1"]
-"""The files of `okrcell/texts/prompts`. A file is never changed once it is out: another wording is another version."""
+"""The files of `okrcell/texts/endpoint/prompts`. A file is never changed once it is out: another wording is another version."""
 
 _ASPECT: dict[Aspect, str] = {
     "name": "name",

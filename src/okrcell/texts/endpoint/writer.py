@@ -4,7 +4,15 @@ from collections.abc import Iterable, Sequence
 
 from okrcell.knowledge.evidence import Evidence
 from okrcell.texts.description import Description
-from okrcell.texts.endpoint.answers import WritingFailed, WrongAnswer, read_answer, read_reply, schema
+from okrcell.texts.endpoint.answers import (
+    MOST_SENTENCES,
+    WritingFailed,
+    WrongAnswer,
+    WrongReply,
+    read_answer,
+    read_reply,
+    schema,
+)
 from okrcell.texts.endpoint.asking import Asking
 from okrcell.texts.endpoint.budget import Estimate
 from okrcell.texts.endpoint.graded import graded
@@ -21,7 +29,7 @@ CHARACTERS_PER_TOKEN = 4.0
 COMPLETION_TOKENS: dict[PromptVersion, int] = {"essay-1": 1200, "short-1": 350}
 """What an answer takes before there is one to learn from: the words, in JSON, with their citations."""
 
-SENTENCES: dict[PromptVersion, int] = {"essay-1": 60, "short-1": 10}
+SENTENCES: dict[PromptVersion, int] = {"essay-1": MOST_SENTENCES, "short-1": 10}
 """The most that an answer may have, well above what the prompt asks for."""
 
 
@@ -58,10 +66,10 @@ class EndpointWriter:
         trouble = ""
         for attempt in (1, 2):
             key = self._asking.key(question.messages(), attempt)
-            reply = read_reply(self._asking.answer(key, question.messages(trouble), shape))
+            body = self._asking.answer(key, question.messages(trouble), shape)
             try:
-                sentences = read_answer(reply, question.evidence)
-            except WrongAnswer as error:
+                sentences = read_answer(read_reply(body), question.evidence)
+            except (WrongAnswer, WrongReply) as error:  # a reply stored by an earlier version may not be read by this
                 trouble = str(error)
                 continue
             texts = graded(profile.cell_type, [sentence.text for sentence in sentences])

@@ -4,7 +4,7 @@ from okrcell.texts.screening.turning_words import listed
 
 ADJECTIVES = {
     # places
-    "adrenal": "adrenal gland", "biliary": "biliary tree", "bronchial": "bronchus", "cardiac": "heart",
+    "adrenal": "adrenal gland", "biliary": "biliary tree", "bloodstream": "blood", "bronchial": "bronchus", "cardiac": "heart",
     "cerebellar": "cerebellum", "cerebral": "brain", "colonic": "colon", "corneal": "cornea", "cutaneous": "skin of body",
     "dermal": "dermis", "duodenal": "duodenum", "endometrial": "endometrium", "epidermal": "epidermis",
     "esophageal": "esophagus", "gastric": "stomach", "hepatic": "liver", "hypothalamic": "hypothalamus",
@@ -24,6 +24,8 @@ ADJECTIVES = {
 
 PROTEINS = {
     "actin": "ACTB ACTA1 ACTA2 ACTG1", "adiponectin": "ADIPOQ", "albumin": "ALB", "alpha smooth muscle actin": "ACTA2",
+    "androgen receptor": "AR", "glucocorticoid receptor": "NR3C1", "steroidogenic factor 1": "NR5A1",
+    "thyroid transcription factor 1": "NKX2-1",
     "amylase": "AMY1A AMY2A", "aromatase": "CYP19A1", "B cell receptor": "CD79A CD79B IGHM", "blimp1": "PRDM1",
     "brain derived neurotrophic factor": "BDNF", "c kit": "KIT", "calbindin": "CALB1", "calretinin": "CALB2",
     "caspase": "CASP1 CASP3 CASP8", "catalase": "CAT", "CD11b": "ITGAM", "CD11c": "ITGAX", "CD16": "FCGR3A FCGR3B",
@@ -66,10 +68,14 @@ SIGNALS = {
     "acetylcholine": "acetylcholine", "aldosterone": "aldosterone", "adrenaline": "adrenaline", "cortisol": "cortisol",
     "dopamine": "dopamine", "epinephrine": "adrenaline", "estradiol": "estrogen", "estrogen": "estrogen", "GABA": "GABA",
     "gamma aminobutyric acid": "GABA", "glutamate": "glutamate", "glycine": "glycine", "histamine": "histamine",
+    "calcium": "calcium", "chloride": "chloride", "iron": "iron", "magnesium": "magnesium", "phosphate": "phosphate",
+    "potassium": "potassium", "proton": "proton", "hydrogen ion": "proton", "sodium": "sodium", "zinc": "zinc",
+    "Ca2+": "calcium", "Ca(2+)": "calcium", "Cl(-)": "chloride", "H(+)": "proton", "K(+)": "potassium", "Na+": "sodium",
+    "Mg2+": "magnesium", "Mg(2+)": "magnesium", "Na(+)": "sodium", "Zn2+": "zinc", "Zn(2+)": "zinc",
     "melatonin": "melatonin", "noradrenaline": "noradrenaline", "norepinephrine": "noradrenaline",
     "progesterone": "progesterone", "serotonin": "serotonin", "testosterone": "testosterone", "thyroxine": "thyroxine",
 }  # fmt: skip
-"""Messenger that no gene encodes: one name for all of its names."""
+"""Messenger or ion that no gene encodes: one name for all of its names."""
 
 PROTEIN_FAMILIES = {
     "annexin": "ANXA", "aquaporin": "AQP", "caspase": "CASP", "cathepsin": "CTS", "chromogranin": "CHG",

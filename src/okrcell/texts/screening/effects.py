@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from okrcell.texts.screening.mentions import Word, stem
 from okrcell.texts.screening.polarity import is_denied
-from okrcell.texts.screening.turning_words import ENDS, LOWERS, RAISES, SUBJECTS
+from okrcell.texts.screening.turning_words import ENDS, LOWERS, RAISES, REGULATES, SUBJECTS, listed
 
 BEFORE, AHEAD = 6, 12
 """How many words around a verb tell what it is about."""
@@ -19,6 +19,8 @@ class Effect:
     raises: bool
     about: frozenset[str]
     """The words around the verb, by their stems."""
+    upon: frozenset[str]
+    """The next words after it, by their stems."""
 
 
 def effects(words: Sequence[Word]) -> Iterator[Effect]:
@@ -31,7 +33,30 @@ def effects(words: Sequence[Word]) -> Iterator[Effect]:
             raises = not raises
         around = (*_clause(words, place, -BEFORE), *_clause(words, place, AHEAD))
         about = frozenset(stem(near.norm) for near in around if len(near.norm) > 3)
-        yield Effect(word.norm, raises, about)
+        yield Effect(word.norm, raises, about, _named(_clause(words, place, BEFORE)))
+
+
+def regulated(words: Sequence[Word]) -> frozenset[str]:
+    """Gather the stems of what is said to be regulated, by verbs that do not say which way."""
+    return frozenset(
+        found
+        for place, word in enumerate(words)
+        if word.norm.startswith(REGULATES) and _direction(words, place - 1) is None
+        for found in _named(_statement(words[place + 1 : place + 1 + AHEAD]))
+    )
+
+
+def _statement(words: Sequence[Word]) -> Sequence[Word]:
+    """Cut at the end of a statement; what stands in brackets belongs to it: "the hormone (AMH) gene"."""
+    end = next((at for at, word in enumerate(words) if word.norm in (".", ";")), len(words))
+    return words[:end]
+
+
+def _named(words: Sequence[Word]) -> frozenset[str]:
+    return frozenset(stem(word.norm) for word in words if len(word.norm) > 2 and word.norm not in _LITTLE)
+
+
+_LITTLE = listed("and the for from with that this into its are was not but out via both other")
 
 
 def _clause(words: Sequence[Word], place: int, reach: int) -> tuple[Word, ...]:
@@ -49,11 +74,16 @@ def _clause(words: Sequence[Word], place: int, reach: int) -> tuple[Word, ...]:
 
 
 def _direction(words: Sequence[Word], place: int) -> bool | None:
+    if place < 0:
+        return None
     norm = words[place].norm
     following = words[place + 1].norm if place + 1 < len(words) else ""
     if norm in ("positive", "negative", "positively", "negatively", "up", "down"):
         regulated = following.startswith(("regulat", "modulat", "control"))
         return norm.startswith(("positive", "up")) if regulated else None
+    if norm in ("keep", "kept", "keeping", "hold", "held", "holding"):
+        ahead = {word.norm for word in words[place + 1 : place + 5]}
+        return None if ahead.isdisjoint(("from", "back")) else False
     if norm.endswith("ing") and following in ("hormone", "factor", "protein", "peptide", "cell"):
         return None  # "thyroid stimulating hormone" is a name
     if norm.endswith(("ation", "ion", "ive", "or")) and following not in ("of", "for"):

@@ -7,9 +7,11 @@ from okrcell.texts.description import Sentence
 from okrcell.texts.profile import CellProfile
 from okrcell.texts.screening.effects import Effect
 from okrcell.texts.screening.ground import Ground, fitting
+from okrcell.texts.screening.language import unreadable
 from okrcell.texts.screening.mentions import Mention, norms, numbers, stem
-from okrcell.texts.screening.reading import Reading, read
-from okrcell.texts.screening.turning_words import Sign, listed, opposites_of
+from okrcell.texts.screening.reading import Reading, read, tells
+from okrcell.texts.screening.sides import CLEAR, sides
+from okrcell.texts.screening.turning_words import STEERS, Sign, listed, opposites_of
 
 CONTRARY: dict[Sign, frozenset[Sign]] = {
     "present": frozenset({"absent"}),
@@ -44,6 +46,9 @@ class Gate:
         if not sentence.evidence:
             yield "cites no evidence"
             return
+        if (reason := unreadable(sentence.text)) is not None:
+            yield reason
+            return
         said = read(sentence.text)
         evidence = fitting(sentence.evidence, profile, said.terms)
         if not evidence:
@@ -57,23 +62,47 @@ class Gate:
         yield from _turned_signs(said, ground)
         yield from _denied_kinds(said, ground)
         yield from _turned_words(said, ground)
+        yield from _turned_sides(said, ground)
         yield from _turned_effects(said, ground)
+        yield from _untold_effects(said, ground)
         yield from _turned_denials(said, ground)
-        yield from self._unrelated(said, ground)
+        yield from self._unrelated(said, ground, supported)
 
-    def _unrelated(self, said: Reading, ground: Ground) -> Iterator[str]:
-        if len(said.stems) >= 5 and len(said.stems & ground.stems) < self.shared * len(said.stems):
+    def _unrelated(self, said: Reading, ground: Ground, supported: tuple[Mention, ...]) -> Iterator[str]:
+        known = (*supported, *(gene for gene in said.genes if _stands(gene, ground)))
+        named = {stem(word.norm) for name in known for word in said.words[name.first : name.last]}
+        loose = said.stems - named
+        shared = {word for word in said.plain_words & ground.plain_words if _counts(word)}
+        label = not known and said.holds(norms(ground.profile.label))  # the authors' own word, such as "MG"
+        molecule = any(word.startswith("express") for word in said.plain_words)  # it may go by a name unknown here
+        # A word or two beside a known name may be the writer's own; two known names are a statement on their evidence.
+        if (
+            len({name.means for name in known}) < 2
+            and len(loose) > 2 * bool(known)
+            and not (shared or label or molecule or loose & ground.stems)
+        ):
+            yield "says nothing that its evidence does"
+        if len(said.stems) >= 5 and len(said.stems & (ground.stems | named)) < self.shared * len(said.stems):
             yield "has hardly a word in common with its evidence"
+
+
+def _counts(word: str) -> bool:
+    """Tell whether sharing a word is sharing something: "10x" and "ATI" are, "the" and "cell" are not."""
+    return tells(word) or (word not in _LITTLE and (len(word) == 3 or not word.isalpha()) and word.isalnum())
 
 
 def _stands(mention: Mention, ground: Ground) -> bool:
     if mention.kind == "term" and not mention.means.isdisjoint(ground.terms):
         return True
-    if mention.kind != "term" and not ground.genes.isdisjoint((mention.text, *mention.means)):
+    if mention.text in ground.genes:  # a gene's symbol may also be a disease's abbreviation
+        return True
+    if mention.kind != "term" and not ground.genes.isdisjoint(mention.means):
         return True
     name = norms(mention.text)
     within = len(name) == 1 and len(name[0]) >= WHOLE and all(term.startswith("UBERON:") for term in mention.means)
-    return ground.holds(name) or (mention.kind == "term" and within and ground.contains(name[0]))
+    if ground.holds(name) or (mention.kind == "term" and within and ground.contains(name[0])):
+        return True
+    return mention.kind == "term" and ground.names_system_of(name)
 
 
 def _unknown_names(said: Reading, ground: Ground, supported: tuple[Mention, ...]) -> Iterator[str]:
@@ -102,8 +131,16 @@ def _turned_signs(said: Reading, ground: Ground) -> Iterator[str]:
         sign = said.sign(term)
         if sign == "present" and said.denies:
             continue  # "lacks the markers that T cells have" does not affirm T cells
+        if sign == "absent" and _says_where_not(said, term, ground):
+            continue
         if _contrary(sign, ground.term_signs(term.means)):
             yield f"says of {term.text} the contrary of its evidence"
+
+
+def _says_where_not(said: Reading, term: Mention, ground: Ground) -> bool:
+    """Tell whether a denied subject is only denied a place: "No mast cells are in the blood"."""
+    others = (other for other in said.terms if other is not term)
+    return said.words[0].norm == "no" and any("absent" in ground.term_signs(other.means) for other in others)
 
 
 def _denied_kinds(said: Reading, ground: Ground) -> Iterator[str]:
@@ -125,6 +162,34 @@ def _turned_words(said: Reading, ground: Ground) -> Iterator[str]:
             yield f"says {word} where its evidence says {min(turned)}"
 
 
+def _turned_sides(said: Reading, ground: Ground) -> Iterator[str]:
+    for pair, side in sorted(sides(said.words, CLEAR)):
+        if (
+            (pair, 1 - side) in ground.sides
+            and not {(pair, side)} & ground.sides
+            and (pair, 1 - side) not in said.sides
+        ):
+            word = next(word.norm for word in said.words if word.norm.startswith(CLEAR[pair][side]))
+            yield f"says {word} where its evidence says the opposite"
+    for comparison in said.comparisons:
+        known = [other for other in ground.comparisons if other.quality == comparison.quality]
+        if known and all(comparison.contradicts(other) for other in known):
+            yield (
+                "says more where its evidence says less"
+                if comparison.more
+                else "says less where its evidence says more"
+            )
+
+
+def _untold_effects(said: Reading, ground: Ground) -> Iterator[str]:
+    """Object to a direction where the evidence only says that something is regulated."""
+    for effect in said.effects:
+        upon = effect.upon - _VAGUE
+        directed = any(not upon.isdisjoint(other.about | other.upon) for other in ground.effects)
+        if effect.verb.startswith(STEERS) and not directed and not upon.isdisjoint(ground.regulated):
+            yield f"says {effect.verb} where its evidence does not say which way"
+
+
 def _turned_effects(said: Reading, ground: Ground) -> Iterator[str]:
     for effect in said.effects:
         shared = [(len(_telling(effect) & _telling(other)), other) for other in ground.effects]
@@ -139,6 +204,8 @@ def _telling(effect: Effect) -> frozenset[str]:
 
 
 def _turned_denials(said: Reading, ground: Ground) -> Iterator[str]:
+    if any(_says_where_not(said, term, ground) for term in said.terms):
+        return
     denied = said.denied & (ground.affirmed | ground.ever_denied)
     if denied and not denied & ground.ever_denied:
         yield f"denies what its evidence affirms ({', '.join(sorted(denied))})"
@@ -147,6 +214,7 @@ def _turned_denials(said: Reading, ground: Ground) -> Iterator[str]:
         yield f"affirms what its evidence denies ({', '.join(sorted(affirmed))})"
 
 
+_LITTLE = listed("the and for its are was has had can not but all any may one two who how out via also")
 _VAGUE = frozenset(
     stem(word)
     for word in listed(

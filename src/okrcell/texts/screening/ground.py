@@ -10,6 +10,7 @@ from okrcell.texts.profile import CellProfile
 from okrcell.texts.screening.effects import Effect
 from okrcell.texts.screening.mentions import Mention
 from okrcell.texts.screening.reading import Reading, read
+from okrcell.texts.screening.sides import Comparison
 from okrcell.texts.screening.turning_words import Sign
 
 
@@ -56,6 +57,21 @@ class Ground:
         return tuple(effect for reading in self.readings for effect in reading.effects)
 
     @cached_property
+    def regulated(self) -> frozenset[str]:
+        """Stems of what it says is regulated, without telling which way."""
+        return frozenset().union(*(reading.regulated for reading in self.readings))
+
+    @cached_property
+    def sides(self) -> frozenset[tuple[int, int]]:
+        """On which side of opposite things it is."""
+        return frozenset().union(*(reading.sides for reading in self.readings))
+
+    @cached_property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """All it calls more or less so."""
+        return tuple(comparison for reading in self.readings for comparison in reading.comparisons)
+
+    @cached_property
     def denied(self) -> frozenset[str]:
         """Stems it denies and nowhere affirms."""
         return frozenset().union(*(reading.denied for reading in self.readings)) - self.affirmed
@@ -78,6 +94,15 @@ class Ground:
     def contains(self, part: str) -> bool:
         """Tell whether a word is part of one that names nothing: "myelin" of "demyelination", not "dermis" of "epidermis"."""
         return any(part in word for reading in self.readings for word in reading.loose_words)
+
+    def names_system_of(self, name: Sequence[str]) -> bool:
+        """Tell whether it names the whole of a part, or a part of the whole: "peripheral nerve", "... nervous system"."""
+        named = {self._words_of(reading, mention) for reading in self.readings for mention in reading.terms}
+        return any(_part_and_whole(tuple(name), other) or _part_and_whole(other, tuple(name)) for other in named)
+
+    @staticmethod
+    def _words_of(reading: Reading, mention: Mention) -> tuple[str, ...]:
+        return tuple(word.norm for word in reading.words[mention.first : mention.last])
 
     def gene_signs(self, symbols: Iterable[str]) -> frozenset[Sign]:
         """Tell what is said of these genes."""
@@ -183,6 +208,13 @@ def _fits(piece: Evidence, profile: CellProfile, named: Sequence[Mention]) -> bo
         return True
     meant = {profile.cell_type_id, *(term for mention in named for term in mention.means)}
     return any(not types.isdisjoint((term, *ancestors(term))) for term in meant)
+
+
+def _part_and_whole(part: Sequence[str], whole: Sequence[str]) -> bool:
+    """Tell whether the whole is a system that is called after the part, word by word."""
+    if len(part) < 2 or len(part) + 1 != len(whole) or whole[-1] != "system":
+        return False
+    return all(len(one) > 3 and one[:4] == other[:4] for one, other in zip(part, whole, strict=False))
 
 
 def _sign_by_aspect(piece: Evidence) -> Sign | None:

@@ -8,6 +8,7 @@ from okrcell.texts.screening.turning_words import (
     AFTER_NOT,
     BARELY,
     BE,
+    CAUSES,
     DENIAL,
     GONE,
     LEVELS,
@@ -19,6 +20,8 @@ from okrcell.texts.screening.turning_words import (
     Sign,
 )
 
+_OF_KIND = frozenset({"affinity", "molecular", "density", "voltage", "threshold"})
+"""Words whose "low" tells a kind ("a low affinity receptor"), not an amount."""
 REACH = 12
 """How many words a denial may reach ahead, and a verdict ("... are absent") back."""
 
@@ -83,7 +86,7 @@ def _before(words: Sequence[Word], first: int, reach: int = REACH) -> Sign:
             sign, since = "absent", place
         elif norm == "non":
             sign = "absent" if place == first - 1 else sign
-        elif norm in DENIAL:
+        elif norm in DENIAL and not _is_a_cause(words, place):
             doubled = sign == "absent" and place - since <= 2 and norm not in ("not", "nor", "no")
             sign, since = ("present" if doubled else "absent"), place
         elif norm in BARELY and sign != "absent" and following in LEVELS:
@@ -93,6 +96,17 @@ def _before(words: Sequence[Word], first: int, reach: int = REACH) -> Sign:
         elif _affirms(norm) and place - since > 2 and following not in DENIAL:
             sign = "present"
     return sign
+
+
+def _is_a_cause(words: Sequence[Word], place: int) -> bool:
+    """Tell whether a loss is said to do something: "whose loss causes fibrosis" denies nothing."""
+    reach = {"loss": 8, "lost": 2}.get(words[place].norm, 0)
+    for word in words[place + 1 : place + 1 + reach]:
+        if word.norm in LIMITS:
+            break
+        if stem(word.norm) in CAUSES:
+            return True
+    return False
 
 
 def _verdict(words: Sequence[Word], last: int) -> Sign | None:
@@ -109,7 +123,7 @@ def _verdict(words: Sequence[Word], last: int) -> Sign | None:
                 return "absent"
             if any(word in GONE for word in rest[:2]) and "not" not in rest[:1] and "for" not in rest[1:]:
                 return "absent"
-            if any(word in ("low", "weak", "weakly", "dim") for word in rest[:2]):
+            if any(word in ("low", "weak", "weakly", "dim") for word in rest[:2]) and not _OF_KIND.intersection(rest):
                 return "low"
             return "present" if any(word in AFTER_NOT for word in rest[:2]) else None
     return None

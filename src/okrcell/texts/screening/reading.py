@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from okrcell.texts.screening.effects import Effect, effects
+from okrcell.texts.screening.effects import Effect, effects, regulated
 from okrcell.texts.screening.gene_mentions import gene_mentions
 from okrcell.texts.screening.mentions import BREAKS, Mention, Word, numbers, stem, words
 from okrcell.texts.screening.polarity import denied_words, sign_of
+from okrcell.texts.screening.sides import Comparison, comparisons, sides
 from okrcell.texts.screening.term_mentions import term_mentions
 from okrcell.texts.screening.turning_words import Sign, listed
 
@@ -75,6 +76,21 @@ class Reading:
     def effects(self) -> tuple[Effect, ...]:
         """What it says is raised or lowered."""
         return tuple(effects(self.words))
+
+    @cached_property
+    def regulated(self) -> frozenset[str]:
+        """Stems of what it says is regulated, without telling which way."""
+        return regulated(self.words)
+
+    @cached_property
+    def sides(self) -> frozenset[tuple[int, int]]:
+        """On which side of opposite things it is."""
+        return sides(self.words)
+
+    @cached_property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """What it calls more or less so."""
+        return tuple(comparisons(self.words))
 
     @cached_property
     def loose_words(self) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """Written texts that stray from what is known of their cell are not believed."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
@@ -12,6 +13,7 @@ from okrcell.errors import InputError
 from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.settings import Settings
 from okrcell.texts.description import Description, Dropped, Sentence
+from okrcell.texts.endpoint.graded import graded
 from okrcell.texts.screening.faithful import Gate
 from okrcell.texts.screening.likeness import Spread, calibrated, measure, spread
 
@@ -120,7 +122,7 @@ def screen(
 def sift(description: Description, gate: Gate) -> Description:
     """Leave out the sentences the gate objects to, from every phrasing too, and keep them with the reason.
 
-    Without a sentence left the description has no phrasings.
+    A language model's phrasings are made anew from the sentences that are left. Without one left there are none.
     """
     kept, dropped = list[Sentence](), list(description.dropped)
     for sentence in description.sentences:
@@ -132,7 +134,12 @@ def sift(description: Description, gate: Gate) -> Description:
     if len(kept) == len(description.sentences):
         return description
     gone = [text.text for text in dropped[len(description.dropped) :]]
-    phrasings = [_without(text, gone) for text in description.phrasings] if kept else []
+    if not kept:
+        phrasings = ()
+    elif description.writer == "endpoint":
+        phrasings = graded(description.profile.cell_type, [sentence.text for sentence in kept])
+    else:
+        phrasings = tuple(_without(text, gone) for text in description.phrasings)
     return replace(
         description,
         sentences=tuple(kept),
@@ -174,9 +181,11 @@ def _in_its_place(original: Description, written: Description, cosine: float | N
 
 
 def _without(text: str, gone: Sequence[str]) -> str:
+    """Cut sentences out where they stand as sentences, not inside others; "" if only a heading is left."""
     for sentence in gone:
-        text = text.replace(sentence, " ")
-    return " ".join(text.split())
+        text = re.sub(rf"(?:\A|(?<=[.!?:] )){re.escape(sentence)}(?:\s+|\Z)", "", text)
+    left = " ".join(text.split())
+    return "" if left.endswith(":") else left
 
 
 def _share(truths: NDArray[np.bool_]) -> float:

@@ -22,6 +22,8 @@ DENIAL = listed(
     "except excluding minus missing doesn don isn aren didn wasn weren couldn"
 )
 """Words that deny what follows them."""
+CAUSES = listed("caus lead led result trigger induc underlie impair")
+"""Stems of verbs by which a loss does something, so that nothing is denied."""
 PHRASES = frozenset({("rather", "than"), ("instead", "of"), ("negative", "for"), ("negative", "marker")})
 """Two words that deny what follows them."""
 RICHLY = listed("high highly strong strongly abundant abundantly elevated increased")
@@ -70,6 +72,13 @@ LOWERS = tuple(
     )
 )
 """How verbs begin that say something is lowered."""
+
+REGULATES = tuple(listed("regulat modulat control"))
+"""How verbs begin that say something is steered, and not which way."""
+STEERS = tuple(
+    listed("silenc repress suppress inhibit block downregulat keep kept hold held activat stimulat induc upregulat")
+)
+"""How verbs begin that say which way."""
 
 PAIRS = listed(
     """

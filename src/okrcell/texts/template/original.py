@@ -1,5 +1,6 @@
 """What metadata and ontology alone say of a cell."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from okrcell.knowledge.evidence import Evidence
@@ -7,10 +8,12 @@ from okrcell.knowledge.naming import normal_name
 from okrcell.texts.description import Description, Sentence
 from okrcell.texts.known import Known
 from okrcell.texts.profile import CellProfile, stated
-from okrcell.texts.sentences import apposition, article, capital, introduced
+from okrcell.texts.sentences import apposition, article, capital, introduced, readable
 
 NORMAL = "PATO:0000461"
 """The term for tissue without disease."""
+_CODE = re.compile(r"^\S*\w\.\w\S*$")
+"""One word with a full stop in it: the Immunological Genome Project's codes of its samples."""
 
 
 def original_description(
@@ -32,7 +35,7 @@ def type_sentences(profile: CellProfile, known: Known) -> Iterator[Sentence]:
     if not profile.cell_type:
         return
     type_id = profile.cell_type_id
-    definition = known.definition(type_id)
+    definition = definition_of(type_id, known)
     fact = stated("cell_type", profile.label) if profile.label else stated("cell_type_ontology_term_id", type_id)
     said = (
         introduced(profile.cell_type, definition.text if definition else "")
@@ -50,13 +53,13 @@ def sample_sentences(profile: CellProfile, known: Known) -> Iterator[Sentence]:
     """Say where the cell comes from, a sentence per fact: tissue, disease, stage, sex, assay."""
     subject = "It" if profile.cell_type else "This cell"
     if profile.tissue:
-        place = _in_passing(profile.tissue, known.definition(profile.tissue_id))
+        place = _in_passing(profile.tissue, definition_of(profile.tissue_id, known))
         cited = _named(known, profile.tissue_id, place != profile.tissue)
         yield Sentence(f"{subject} comes from {place}.", (stated("tissue", profile.tissue), *cited))
     if profile.disease_id == NORMAL:
         yield Sentence("The tissue is normal.", (stated("disease", profile.disease), *known.record(NORMAL, "name")))
     elif profile.disease:
-        disease = _in_passing(profile.disease, known.definition(profile.disease_id))
+        disease = _in_passing(profile.disease, definition_of(profile.disease_id, known))
         cited = _named(known, profile.disease_id, disease != profile.disease)
         yield Sentence(f"The disease is {disease}.", (stated("disease", profile.disease), *cited))
     if profile.development_stage:
@@ -71,7 +74,7 @@ def sample_sentences(profile: CellProfile, known: Known) -> Iterator[Sentence]:
 def original_phrasings(profile: CellProfile, known: Known) -> Iterator[str]:
     """Say the same more briefly, from name and definition to what the author wrote; "A cell." of an unknown cell."""
     name, label = profile.cell_type, profile.label
-    definition = known.definition(profile.cell_type_id)
+    definition = definition_of(profile.cell_type_id, known)
     if not profile.known:
         yield "A cell."
     if name:
@@ -90,14 +93,21 @@ def original_phrasings(profile: CellProfile, known: Known) -> Iterator[str]:
         yield f"{label}{_where(profile)}"
 
 
+def definition_of(term_id: str, known: Known) -> Evidence | None:
+    """Find the term's definition, if it is in words that people use."""
+    definition = known.definition(term_id)
+    return definition if definition is not None and readable(definition.text) else None
+
+
 def other_names(name: str, synonyms: Iterable[str], most: int) -> tuple[str, ...]:
     """Choose up to ``most`` synonyms that are more than another spelling of the name or of each other.
 
-    Names in words come before abbreviations, and names turned round for an index ("muscle, smooth") are left out.
+    Names in words come before abbreviations. Left out are names turned round for an index ("muscle, smooth") and the
+    codes of a catalogue ("T.4Nve.Sp").
     """
     chosen: dict[str, str] = {_root(name): ""}
     for synonym in sorted(synonyms, key=lambda words: len(words) <= 5):
-        if len(synonym) > 2 and ("," not in synonym or "," in name):
+        if len(synonym) > 2 and ("," not in synonym or "," in name) and not _CODE.search(synonym):
             chosen.setdefault(_root(synonym), synonym)
     return tuple(chosen.values())[1 : most + 1]
 
@@ -124,7 +134,7 @@ def _in_passing(name: str, definition: Evidence | None) -> str:
 
 
 def _named(known: Known, term_id: str, defined: bool) -> tuple[Evidence, ...]:
-    definition = known.definition(term_id) if defined else None
+    definition = definition_of(term_id, known) if defined else None
     return (*known.record(term_id, "name")[:1], *((definition,) if definition else ()))
 
 

@@ -12,6 +12,7 @@ from okrcell.texts.sentences import article, capital, introduced, listed, shorte
 from okrcell.texts.template.gene_words import functions_of
 from okrcell.texts.template.marker_choice import ENOUGH, GENES, absent_markers, general_markers, tissue_markers
 from okrcell.texts.template.original import (
+    definition_of,
     joined,
     original_phrasings,
     sample_sentences,
@@ -61,7 +62,7 @@ class TemplateWriter:
 
 def _type_phrasings(profile: CellProfile, known: Known, expert: str, functions: str) -> Iterator[str]:
     """Say what is true of the cell type wherever it is found, so that all its profiles share these texts."""
-    name, definition = profile.cell_type, known.definition(profile.cell_type_id)
+    name, definition = profile.cell_type, definition_of(profile.cell_type_id, known)
     subject = f"{article(name)} {name}"
     markers = joined(_in_general(profile, known, f"Marker genes of {subject}"))
     markers = re.sub(r"(?:^|(?<=\. ))It is", f"{capital(subject)} is", markers)
