@@ -11,9 +11,10 @@ Nothing in it can run. It is written whole or not at all, also when passages are
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,7 +174,10 @@ class PassageIndex:
         if weights.meaning > 0 and self._files.vectors is not None and self._embedder is not None:
             # One vector at a time: for so few, a product of matrices would first copy all the passages' vectors.
             for vector in self._embedder.embed_texts(phrasings):
-                places = best(self._files.vectors @ vector, weights.depth, allowed)
+                # One thread: an encoder's threads that wait in busy loops would slow those of a product several times.
+                with _blas().limit(limits=1, user_api="blas"):
+                    likeness = self._files.vectors @ vector
+                places = best(likeness, weights.depth, allowed)
                 rankings.append(("meaning", Ranking(places, weights.meaning / len(phrasings))))
         return rankings
 
@@ -182,6 +186,13 @@ class PassageIndex:
         masks = [self._files.passages.of(sources)] if sources is not None else []
         masks += [self._files.passages.about(about)] if about is not None else []
         return np.logical_and.reduce(masks) if masks else None
+
+
+@cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _best_ranks(ways: list[str], ranks: list[int]) -> list[int | None]:
