@@ -138,7 +138,7 @@ def wordless(blood, tmp_path):
 
 
 def test_a_corpus_without_cell_types_is_refused_for_alignment(run_settings, wordless):
-    with pytest.raises(InputError, match=r"No cell of the corpus .* has a cell type"):
+    with pytest.raises(InputError, match=r"No cell of the corpus .* has a text of its cell type"):
         pretrain(run_settings({"corpus": str(wordless)}))
 
 

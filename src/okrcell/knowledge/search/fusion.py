@@ -13,11 +13,11 @@ from okrcell.settings import Settings
 class FusionSettings(Settings):
     """How much each way of searching has to say; tuned on definitions (``docs/results/retrieval.md``)."""
 
-    words: Annotated[float, Field(ge=0)] = 0.25
+    words: Annotated[float, Field(ge=0)] = 0.3
     """Weight of the ranking by shared words (BM25)."""
-    fragments: Annotated[float, Field(ge=0)] = 0.25
+    fragments: Annotated[float, Field(ge=0)] = 0.3
     """Weight of the ranking by shared parts of words: "osteocyte" and "osteoblast" have four letters in common (BM25)."""
-    meaning: Annotated[float, Field(ge=0)] = 0.5
+    meaning: Annotated[float, Field(ge=0)] = 0.4
     """Weight of the ranking by the vectors of a text encoder."""
     k: Annotated[float, Field(ge=0)] = 3.0
     """Of ``1 / (k + rank)``: the larger, the less it counts to be first rather than tenth. The usual 60 did worse here."""
