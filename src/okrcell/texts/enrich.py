@@ -77,16 +77,15 @@ def describe_with(
     BudgetSpent
         If the next call could cost more than the budget leaves; all answers so far are in the ledger.
     """
-    screened = settings.writer != "template"
-    embedder = encoder() if screened or any(source.name in SEARCHED for source in sources) else None
+    by_template = settings.writer == "template"
+    searching = any(source.name in SEARCHED for source in sources)
+    embedder = None if by_template and not searching else encoder()
     retriever = retriever_of(sources, settings.retrieval, embedder, lambda done, of: progress(done, of, "indexing"))
     requests = list(requests_for(profiles, sources, retriever))
-    if not screened:
+    if by_template or embedder is None:
         return written(requests, TemplateWriter(), progress=lambda done, of: progress(done, of, "writing")), None
     texts = _by_endpoint(requests, settings, ledger, confirm, lambda done, of: progress(done, of, "writing"))
-    review = reviewed(
-        texts, embedder or encoder(), settings.screening, lambda done, of: progress(done, of, "screening")
-    )
+    review = reviewed(texts, embedder, settings.screening, lambda done, of: progress(done, of, "screening"))
     return review.descriptions, asdict(review.report)
 
 
