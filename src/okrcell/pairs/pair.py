@@ -7,11 +7,13 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from okrcell.cells.corpus import Corpus
 from okrcell.errors import InputError
 from okrcell.pairs.mix import TextSettings, drawable
+from okrcell.pairs.tampering import CellRows
 from okrcell.provenance import fingerprint
 from okrcell.texts.describe import describe
 from okrcell.texts.description import Description
@@ -33,12 +35,16 @@ class Pairs:
     """For each description, the chance of each of those; they add up to 1."""
     description: NDArray[np.int32]
     """For each cell of the corpus, its place in ``descriptions``."""
+    description_before_noise: NDArray[np.int32]
+    """The same before any was made wrong (`okrcell.pairs.noise`): noise does not change how often a cell is drawn."""
     cell_type: NDArray[np.int32]
     """For each description, a number that it shares with the others of its cell type; -1 where unknown."""
     cell_type_names: tuple[str, ...]
     """What those numbers stand for: Cell Ontology ids where known, else the author's words."""
     fingerprint: str
     """A sha256 of the corpus, and of the file of descriptions where there is one."""
+    cells: CellRows
+    """Where expression is read: the corpus, or the corpus with some cells spoiled (`okrcell.pairs.noise`)."""
 
     @classmethod
     def of(cls, corpus: Corpus, settings: TextSettings | None = None) -> Self:
@@ -57,16 +63,19 @@ class Pairs:
         texts = {text: place for place, text in enumerate(dict.fromkeys(text for some in drawn for text in some))}
         names = [description.profile.cell_type_id or description.profile.cell_type for description in descriptions]
         kinds = {name: number for number, name in enumerate(dict.fromkeys(filter(None, names)))}
+        description = found.code.astype(np.int32)
         return cls(
             corpus,
             tuple(descriptions),
             tuple(texts),
             tuple(np.array([texts[text] for text in some], dtype=np.int32) for some in drawn),
             tuple(np.array(list(some.values()), dtype=np.float64) for some in drawn),
-            found.code.astype(np.int32),
+            description,
+            description,
             np.array([kinds.get(name, -1) for name in names], dtype=np.int32),
             tuple(kinds),
             _fingerprint(corpus, settings),
+            corpus,
         )
 
     @cached_property
@@ -74,6 +83,15 @@ class Pairs:
         """For each cell, whether there is a text of its cell type: such cells take part in alignment."""
         known = np.array([len(texts) > 0 for texts in self.phrasings], dtype=bool)
         return known[self.description] if len(known) else np.zeros(0, dtype=bool)
+
+    @property
+    def tampered(self) -> bool:
+        """Whether the expression of some cells is not what the corpus holds."""
+        return self.cells is not self.corpus
+
+    def expression(self, rows: ArrayLike) -> sparse.csr_matrix:
+        """Return the expression of cells, in the order asked: float32 (cell, gene of the table), on the linear scale."""
+        return self.cells.rows(rows)
 
     def draw(self, description: int, chance: float) -> int:
         """Choose a text of a description by a number drawn from [0, 1); its place in ``texts``, 0 if it has none."""

@@ -12,6 +12,8 @@ from pydantic import Field
 from torch import Tensor
 
 from okrcell.cells.tokenise import CellTokeniser, CellTokens
+from okrcell.errors import SettingsError
+from okrcell.pairs.kept_tokens import KeptTokens
 from okrcell.pairs.pair import Pairs
 from okrcell.settings import Settings
 
@@ -31,6 +33,9 @@ class StreamSettings(Settings):
     fewest_genes: Annotated[float, Field(gt=0, le=1)] = 1.0
     """The least share of its genes that a cell is shown with, as if a smaller panel had been measured; 1 switches this
     off (ours). The share is drawn per cell, half of the cells keep all."""
+    keep_tokens: bool = False
+    """Tokenise each cell once and keep its tokens in memory (six bytes a token): quicker after the first pass, the batches are
+    the same. Only where nothing is drawn anew at each visit, so not with ``fewest_genes`` nor with genes sampled by lot."""
     seed: Annotated[int, Field(ge=0)] = 0
 
 
@@ -56,21 +61,44 @@ class PairStream:
 
     ``batch(step)`` depends on the seed and the step alone, so a run that was killed goes on with the very batches it
     would have seen.
+
+    Parameters
+    ----------
+    kept
+        Tokens of the same corpus by the same tokeniser, kept by another stream. Looked at only with
+        ``settings.keep_tokens``, and not where expression is tampered with: those tokens are kept apart.
+
+    Raises
+    ------
+    SettingsError
+        If tokens shall be kept though each visit draws others.
     """
 
     def __init__(
-        self, pairs: Pairs, rows: NDArray[np.int64], tokeniser: CellTokeniser, settings: StreamSettings
+        self,
+        pairs: Pairs,
+        rows: NDArray[np.int64],
+        tokeniser: CellTokeniser,
+        settings: StreamSettings,
+        kept: KeptTokens | None = None,
     ) -> None:
         self.pairs = pairs
         self.settings = settings
         self._tokeniser = tokeniser
         self._rows = np.asarray(rows)
+        self._by_lot = tokeniser.settings.select == "hashed"
+        self._kept = self._keeping(kept) if settings.keep_tokens else None
         self._chance = _chances(pairs, self._rows, settings.balance)
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps in which one device draws as many pairs as there are."""
-        return max(1, -(-len(self._rows) // self.settings.batch_size))
+        return max(1, -(-self.pairs_per_epoch // self.settings.batch_size))
+
+    @property
+    def pairs_per_epoch(self) -> int:
+        """How many pairs there are."""
+        return len(self._rows)
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> PairBatch:
         """Return the pairs of ``step`` (from 0) for device ``rank`` of ``world``."""
@@ -103,16 +131,23 @@ class PairStream:
             drawn[here] = self._rows[order[places[here] % len(self._rows)]]
         return drawn
 
+    def _keeping(self, kept: KeptTokens | None) -> KeptTokens:
+        for drawn, remedy in (
+            (self._by_lot, "set model.tokeniser.select to highest or relative"),
+            (self.settings.fewest_genes < 1, "set stream.fewest_genes to 1"),
+        ):
+            if drawn:
+                raise SettingsError(
+                    "stream.keep_tokens keeps the tokens of a cell's first visit, but each visit would draw other genes: "
+                    f"{remedy}, or stream.keep_tokens to false."
+                )
+        if kept is None or self.pairs.tampered:
+            return KeptTokens(self.pairs, self._tokeniser)
+        return kept
+
     def _made(self, rows: NDArray[np.int64], share: float, rng: np.random.Generator) -> PairBatch:
         pairs = self.pairs
-        expression = pairs.corpus.rows(rows)
-        lottery: NDArray[np.float32] = rng.random(expression.nnz, dtype=np.float32)
-        if self.settings.fewest_genes < 1:
-            shown = rng.uniform(self.settings.fewest_genes, 1, len(rows))
-            shown[rng.random(len(rows)) < 0.5] = 1
-            expression.data[rng.random(expression.nnz) > np.repeat(shown, np.diff(expression.indptr))] = 0
-        sampled = self._tokeniser.settings.select == "hashed"
-        cells = self._tokeniser.tokenise(expression, lottery if sampled else None)
+        cells = self._kept.tokens(rows) if self._kept is not None else self._tokens(rows, rng)
         masked = _masked(cells, share, self.settings.most_hidden, rng)
         description = pairs.description[rows]
         text = [pairs.draw(int(number), rng.random()) for number in description]
@@ -126,6 +161,17 @@ class PairStream:
             torch.from_numpy(rows.astype(np.int64)),
         )
 
+    def _tokens(self, rows: NDArray[np.int64], rng: np.random.Generator) -> CellTokens:
+        expression = self.pairs.expression(rows)
+        if not self._by_lot and self.settings.fewest_genes == 1:
+            return self._tokeniser.tokenise(expression)
+        lottery: NDArray[np.float32] = rng.random(expression.nnz, dtype=np.float32)
+        if self.settings.fewest_genes < 1:
+            shown = rng.uniform(self.settings.fewest_genes, 1, len(rows))
+            shown[rng.random(len(rows)) < 0.5] = 1
+            expression.data[rng.random(expression.nnz) > np.repeat(shown, np.diff(expression.indptr))] = 0
+        return self._tokeniser.tokenise(expression, lottery if self._by_lot else None)
+
 
 def _masked(cells: CellTokens, share: float, most: int | None, rng: np.random.Generator) -> Bool[Tensor, "pair token"]:
     draw = torch.from_numpy(rng.random(cells.gene.shape))
@@ -136,11 +182,14 @@ def _masked(cells: CellTokens, share: float, most: int | None, rng: np.random.Ge
 
 
 def _chances(pairs: Pairs, rows: NDArray[np.int64], balance: float) -> NDArray[np.float64] | None:
-    """Cumulative chance of each row, or None when all are equal."""
+    """Cumulative chance of each row, or None when all are equal.
+
+    By the kinds before noise: else wrong labels of a rare kind would be drawn far more often than they are.
+    """
     if balance == 0 or len(rows) == 0:
         return None
     study = pairs.corpus.obs["study"].cat.codes.to_numpy()[rows].astype(np.int64)
-    kind = study * (len(pairs.descriptions) + 1) + pairs.cell_type[pairs.description[rows]] + 1
+    kind = study * (len(pairs.descriptions) + 1) + pairs.cell_type[pairs.description_before_noise[rows]] + 1
     _, code, size = np.unique(kind, return_inverse=True, return_counts=True)
     chance = np.cumsum(size[code].astype(float) ** -balance)
     return chance / chance[-1]
