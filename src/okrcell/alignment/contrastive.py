@@ -1,50 +1,53 @@
 """Pull a cell towards its own text, away from the others."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 
-def info_nce(
+def matching(
     queries: Float[Tensor, "pair dim"],
     keys: Float[Tensor, "key dim"],
     targets: Float[Tensor, "pair key"],
     temperature: Float[Tensor, ""] | float,
-    weights: Float[Tensor, "pair"] | None = None,
-) -> Float[Tensor, ""]:
-    """Pull each query towards its target keys, in proportion to how far we trust the pair.
+) -> Float[Tensor, "pair key"]:
+    """Return the log of the probability that a key is a query's match (E8): a softmax over similarities.
 
-    ``targets[p, k]`` is the probability that key ``k`` matches query ``p`` (rows sum to 1) and ``weights[p]`` the trust
-    in pair ``p``, in [0, 1]. Queries and keys have unit length. Keys whose target is NaN are left out: neither match nor
-    negative. With targets of one and full trust this is ``cross_entropy`` (InfoNCE, arXiv 1807.03748; E8, E12). Returns
-    the mean over the trusted pairs, 0 if there are none.
+    Queries and keys have unit length. Keys whose target is NaN are left out of the sum and have minus infinity. In 32 bits
+    whatever comes in: at a temperature of 0.01 half precision cannot tell likely keys apart.
     """
-    ignored = targets.isnan()
-    logits = (queries @ keys.T / temperature).masked_fill(ignored, -torch.inf)
-    log_probability = logits.log_softmax(dim=1).masked_fill(ignored, 0.0)
-    loss = -(targets.nan_to_num() * log_probability).sum(dim=1)
-    if weights is None:
-        return loss.mean()
-    return (weights * loss).sum() / weights.sum().clamp_min(1e-6)
+    return _logits(queries, keys, temperature).masked_fill(targets.isnan(), -torch.inf).log_softmax(dim=1)
 
 
-def one_partner(pairs: int, device: torch.device | None = None) -> Float[Tensor, "pair key"]:
-    """Say that each pair's only match is its own partner; every other text is a negative, as in the paper."""
-    return torch.eye(pairs, device=device)
+def surprise(log_probability: Float[Tensor, "pair key"], targets: Float[Tensor, "pair key"]) -> Float[Tensor, "pair"]:
+    """Return how little each pair expects its matches: the cross-entropy with ``targets`` (rows sum to 1), from 0 up.
 
-
-def shared_partners(cell_type: Int[Tensor, "pair"]) -> Float[Tensor, "pair key"]:
-    """Say that pairs of one cell type match one another, each with an equal share.
-
-    Many cells share one text, so plain InfoNCE pushes cells from their own description (method 5.7, row 3; "several
-    positives with equal share").
+    With a single match of target 1 this is ``cross_entropy`` (InfoNCE, arXiv 1807.03748; one direction of E12).
     """
-    same = (cell_type[:, None] == cell_type[None, :]).float()
-    return same / same.sum(dim=1, keepdim=True)
+    # 0 times minus infinity, of a key that is left out, is to be 0, in the gradient too.
+    finite = log_probability.masked_fill(targets.isnan(), 0.0)
+    return -(targets.nan_to_num() * finite).sum(dim=1)
 
 
-def masked_partners(cell_type: Int[Tensor, "pair"]) -> Float[Tensor, "pair key"]:
-    """Say that each pair's match is its own partner, and that others of its cell type are no negatives (row 3)."""
-    same = cell_type[:, None] == cell_type[None, :]
-    own = torch.eye(len(cell_type), device=cell_type.device)
-    return own.masked_fill(same & (own == 0), torch.nan)
+def sigmoid_surprise(
+    queries: Float[Tensor, "pair dim"],
+    keys: Float[Tensor, "key dim"],
+    targets: Float[Tensor, "pair key"],
+    temperature: Float[Tensor, ""] | float,
+    bias: float,
+) -> Float[Tensor, "pair"]:
+    """Ask of each key by itself whether it matches: the sum of logistic losses over keys (SigLIP, arXiv 2303.15343).
+
+    A control. ``bias`` is added to every similarity over temperature (the publication learns it, from -10); a key with a
+    target above 0 is a match, one of 0 a contradiction, NaN is left out.
+    """
+    sign = targets.nan_to_num().sign() * 2 - 1
+    logits = _logits(queries, keys, temperature) + bias
+    return -functional.logsigmoid(sign * logits).masked_fill(targets.isnan(), 0.0).sum(dim=1)
+
+
+def _logits(queries: Tensor, keys: Tensor, temperature: Float[Tensor, ""] | float) -> Float[Tensor, "pair key"]:
+    # Autocast would take the product back to half precision.
+    with torch.autocast(queries.device.type, enabled=False):
+        return queries.float() @ keys.float().T / temperature

@@ -1,31 +1,64 @@
 """The sum that training lowers, with named parts."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from okrcell.alignment.contrastive import info_nce, masked_partners, one_partner, shared_partners
-from okrcell.alignment.generative import expression_loss
+from okrcell.alignment.complementary import contradiction
+from okrcell.alignment.contrastive import matching, sigmoid_surprise, surprise
+from okrcell.alignment.curriculum import CurriculumSettings, sample_weights
+from okrcell.alignment.generative import cell_type_loss, expression_loss
+from okrcell.alignment.memory_bank import BankSettings
+from okrcell.alignment.partners import PartnerSettings, Vectors, partners
+from okrcell.alignment.presets import differing, with_preset
+from okrcell.alignment.reliability import ReliabilitySettings
 from okrcell.settings import Settings
 
 
 class ObjectiveSettings(Settings):
-    """Which losses have how much say (E21; the paper gives no weights: all 1 is our reconstruction)."""
+    """Which losses have how much say; a preset fills what is not said."""
 
-    alignment: Literal["info_nce", "none"] = "info_nce"
-    """info_nce: the symmetric control objective. none: cells only (the paper's "scGPT")."""
-    partners: Literal["own", "masked", "shared"] = "shared"
-    """Who matches whom. own: only the pair's own text (the paper). masked: other pairs of the cell type are left out.
-    shared: they match too (method 5.7, row 3)."""
+    preset: Literal["control", "faithful", "improved"] = "control"
+    """control: InfoNCE in the batch, every pair trusted. faithful: the paper's robust objective, as near as is known.
+    improved: with our repairs (docs/method.md)."""
+    alignment: Literal["softmax", "sigmoid", "none"] = "softmax"
+    """softmax: InfoNCE (E12). sigmoid: SigLIP, a control. none: cells only (the paper's "scGPT")."""
+    sigmoid_bias: float = -10.0
+    """Of SigLIP; where its authors start it."""
+    partners: PartnerSettings = PartnerSettings()
+    bank: BankSettings = BankSettings()
+    reliability: ReliabilitySettings = ReliabilitySettings()
+    curriculum: CurriculumSettings = CurriculumSettings()
+    negative_weight: Annotated[float, Field(ge=0)] = 5.0
+    """lambda: weight of the complementary part [paper: 5]. 0: without it."""
+    omega: Annotated[float, Field(ge=0, le=1)] | Literal["adaptive"] = 0.5
+    """Exponent of E13, larger is more tolerant of noise (our reconstruction). adaptive: 1 - W, as in CRCL."""
     gene_weight: Annotated[float, Field(ge=0)] = 1.0
-    """Weight of GEP."""
+    """Weight of GEP (E21; the paper gives no weights: 1 is our reconstruction)."""
     cell_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of GEPC."""
+    type_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of CLS, naming the cell's type; 0 because it would empty the zero-shot claim (method 4)."""
     alignment_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the cell-text part."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, values: Any) -> Any:
+        return with_preset(values) if isinstance(values, dict) else values
+
+    @property
+    def judges(self) -> bool:
+        """Whether there is trust to be asked for."""
+        return self.alignment != "none" and self.reliability.use
+
+    @property
+    def deviations(self) -> dict[str, Any]:
+        """Name the choices that are not the preset's, as results must (method 7)."""
+        return differing(self.model_dump(), type(self)(preset=self.preset).model_dump())
 
 
 class Loss(NamedTuple):
@@ -36,8 +69,15 @@ class Loss(NamedTuple):
     """GEP: hidden genes from their own states."""
     cell: Float[Tensor, ""]
     """GEPC: hidden genes from the cell's vector."""
+    cell_type: Float[Tensor, ""]
+    """CLS: the cell type from the cell's vector."""
     cell_to_text: Float[Tensor, ""]
+    """Pull of each cell to its text, in proportion to trust."""
     text_to_cell: Float[Tensor, ""]
+    contradiction: Float[Tensor, ""]
+    """Complementary part, both directions, before its weight."""
+    trust: Float[Tensor, ""]
+    """Mean W of the batch's pairs; not part of the sum."""
 
 
 @dataclass(frozen=True)
@@ -50,39 +90,84 @@ class Guess:
     hidden: Bool[Tensor, "cell hidden"]
     """False for padding."""
     bins: int
+    type_logits: Float[Tensor, "cell kind"] | None = None
+    """What CLS says; None where it has no weight."""
+
+
+class Alignment(NamedTuple):
+    """The cell-text part, over pairs."""
+
+    cell_to_text: Float[Tensor, ""]
+    text_to_cell: Float[Tensor, ""]
+    contradiction: Float[Tensor, ""]
+
+
+def align(
+    pairs: Vectors,
+    keys: Vectors,
+    trust: Float[Tensor, "pair"],
+    temperature: Float[Tensor, ""],
+    progress: float,
+    kin: Bool[Tensor, "kind kind"] | None,
+    settings: ObjectiveSettings,
+) -> Alignment:
+    """Return the robust alignment of cells and texts, means over the pairs (E12 to E20).
+
+    Parameters
+    ----------
+    keys
+        What pairs are compared with: first their own partners in the same order, then a bank's.
+    trust
+        W of each pair, in [0, 1], without gradient.
+    progress
+        u, the share of all steps that is done.
+    kin
+        Which cell types are one another's ancestors; see `partners`.
+    """
+    targets = partners(pairs.cell_type, keys.cell_type, settings.partners, kin)
+    nothing = pairs.cells.sum() * 0
+    if settings.alignment == "sigmoid":
+        to_text, to_cell = (
+            sigmoid_surprise(one, other, targets, temperature, settings.sigmoid_bias)
+            for one, other in ((pairs.cells, keys.texts), (pairs.texts, keys.cells))
+        )
+        return Alignment((trust * to_text).mean(), (trust * to_cell).mean(), nothing)
+    text_probability = matching(pairs.cells, keys.texts, targets, temperature)
+    cell_probability = matching(pairs.texts, keys.cells, targets, temperature)
+    to_text, to_cell = surprise(text_probability, targets), surprise(cell_probability, targets)
+    difficulty = ((to_text + to_cell) / 2).detach()
+    weights = sample_weights(difficulty, trust, progress, len(keys.cell_type), settings.curriculum)
+    pull = trust * weights if settings.curriculum.weigh == "whole" else trust
+    against = nothing
+    if settings.negative_weight > 0:
+        omega = 1 - trust if settings.omega == "adaptive" else settings.omega
+        both = contradiction(text_probability, targets, omega) + contradiction(cell_probability, targets, omega)
+        against = (weights * both).mean()
+    return Alignment((pull * to_text).mean(), (pull * to_cell).mean(), against)
 
 
 def objective(
-    cells: Float[Tensor, "pair dim"],
-    texts: Float[Tensor, "pair dim"],
-    cell_type: Int[Tensor, "pair"],
-    trust: Float[Tensor, "pair"],
-    temperature: Float[Tensor, ""],
     guess: Guess,
+    cell_type: Int[Tensor, "cell"],
+    aligned: Alignment | None,
+    trust: Float[Tensor, "pair"],
     settings: ObjectiveSettings,
 ) -> Loss:
-    """Add up the parts.
+    """Add up the parts (E21).
 
-    ``cells`` and ``texts`` have unit length; ``cell_type`` tells which pairs mean the same; ``trust`` is 0 for a cell of
-    which nothing is known, which then only takes part in the generative losses, neither as query nor as key.
+    ``cell_type`` is of all cells, -1 where unknown; ``aligned`` and ``trust`` are of those that have a text, None where
+    there is none.
     """
-    nothing = cells.sum() * 0
-    cell_to_text = text_to_cell = nothing
     gene = expression_loss(guess.by_gene, guess.value, guess.hidden, guess.bins)
     cell = expression_loss(guess.by_cell, guess.value, guess.hidden, guess.bins)
-    paired = trust > 0
-    if settings.alignment == "info_nce" and bool(paired.any()):
-        cells, texts, cell_type, trust = cells[paired], texts[paired], cell_type[paired], trust[paired]
-        targets = {
-            "own": lambda: one_partner(len(cells), cells.device),
-            "masked": lambda: masked_partners(cell_type),
-            "shared": lambda: shared_partners(cell_type),
-        }[settings.partners]()
-        cell_to_text = info_nce(cells, texts, targets, temperature, trust)
-        text_to_cell = info_nce(texts, cells, targets, temperature, trust)
+    nothing = gene.detach() * 0
+    named = nothing if guess.type_logits is None else cell_type_loss(guess.type_logits, cell_type)
+    to_text, to_cell, against = aligned or Alignment(nothing, nothing, nothing)
     total = (
         settings.gene_weight * gene
         + settings.cell_weight * cell
-        + settings.alignment_weight * (cell_to_text + text_to_cell)
+        + settings.type_weight * named
+        + settings.alignment_weight * (to_text + to_cell + settings.negative_weight * against)
     )
-    return Loss(total, gene, cell, cell_to_text, text_to_cell)
+    mean_trust = trust.mean() if len(trust) else nothing
+    return Loss(total, gene, cell, named, to_text, to_cell, against, mean_trust)

@@ -47,6 +47,8 @@ class CellView:
 
     vector: Float[Tensor, "cell dim"]
     """Unit length: c_i of method E4."""
+    state: Float[Tensor, "cell width"]
+    """h_cls, from which it was made."""
     by_gene: Float[Tensor, "cell hidden"]
     """Predicted value classes of the hidden genes, as shares of all classes, from their own states (GEP)."""
     by_cell: Float[Tensor, "cell hidden"]
@@ -84,9 +86,12 @@ class CellTextModel(nn.Module):
         """tau: what similarities are divided by."""
         return self.log_sharpness.neg().exp().clamp_min(COLDEST)
 
-    def embed_cells(self, cells: CellTokens) -> Float[Tensor, "cell dim"]:
-        """Return c_i, of unit length, with all genes known."""
-        return self._cell_vector(self.cell_encoder(cells))
+    def embed_cells(self, cells: CellTokens, masked: Tensor | None = None) -> Float[Tensor, "cell dim"]:
+        """Return c_i, of unit length; the genes in ``masked`` (bool, cell token), if any, are hidden."""
+        if masked is None:
+            return self._cell_vector(self.cell_encoder(cells))
+        nobody = torch.zeros(len(cells.gene), 1, dtype=torch.long, device=cells.gene.device)
+        return self._cell_vector(self.cell_encoder(cells, masked, nobody))
 
     def view_cells(self, cells: CellTokens, masked: Tensor) -> CellView:
         """Return c_i and the predicted values of the genes in ``masked`` (bool, cell token), in one pass."""
@@ -97,7 +102,9 @@ class CellTextModel(nn.Module):
         gene = cells.gene.gather(1, places)
         by_cell = self.decoder.by_cell(gene, states.cell, self.cell_encoder.tokens.gene)
         by_gene = self.decoder.by_gene(states.genes)
-        return CellView(self._cell_vector(states), by_gene, by_cell, cells.value.gather(1, places), hidden.bool())
+        return CellView(
+            self._cell_vector(states), states.cell, by_gene, by_cell, cells.value.gather(1, places), hidden.bool()
+        )
 
     def embed_texts(self, texts: TextTokens) -> Float[Tensor, "text dim"]:
         """Return t_i, of unit length."""

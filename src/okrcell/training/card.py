@@ -7,8 +7,8 @@ from okrcell.training.settings import PretrainSettings
 CARD = """# {title}
 
 A cell and a text meet in one space: single-cell transcriptomes and sentences become unit vectors of length {dim}, near when
-they tell of the same cell. An open implementation of the method described in OKR-CELL (arXiv 2601.05648), preset
-`{preset}`; not the authors' model, and no claim to reproduce their figures.
+they tell of the same cell. An open implementation of the method described in OKR-CELL (arXiv 2601.05648), objective
+`{preset}`{deviations}; not the authors' model, and no claim to reproduce their figures.
 
 ## What it learned from
 
@@ -18,7 +18,7 @@ The names of the studies and donors are in `model.json`, under `seen`: compare t
 
 ## How
 
-{steps:,} steps of {batch} pairs, seed {seed}; {alignment} with {partners} partners, GEP {gene:g}, GEPC {cell:g}.
+{steps:,} steps of {batch} pairs, seed {seed}; {alignment} with {partners} partners{noise}, GEP {gene:g}, GEPC {cell:g}.
 Cell encoder: {encoder}. Text encoder: {text}, {adapted}.
 
 Validation: {note}
@@ -47,7 +47,8 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any]) -> str:
     return CARD.format(
         title=settings.title,
         dim=settings.model.dim or "the text encoder's width",
-        preset=settings.preset,
+        preset=settings.objective.preset,
+        deviations="".join(f", {name} {value}" for name, value in settings.objective.deviations.items()),
         cells=seen["cells"],
         studies=len(seen["studies"]),
         texts=seen["cells_with_text"],
@@ -61,7 +62,8 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any]) -> str:
         batch=settings.stream.batch_size,
         seed=settings.seed,
         alignment=settings.objective.alignment,
-        partners=settings.objective.partners,
+        partners=settings.objective.partners.alike,
+        noise=f" ({facts['receipt']['noise']})" if settings.noise.rate else "",
         gene=settings.objective.gene_weight,
         cell=settings.objective.cell_weight,
         encoder=f"{encoder.kind}, {encoder.blocks} blocks of width {encoder.width}, {settings.model.tokeniser.limit} genes",

@@ -7,6 +7,7 @@ from torch import nn
 from okrcell.alignment.objective import Loss
 from okrcell.cells.tokenise import CellTokens
 from okrcell.pairs.stream import PairBatch, PairStream
+from okrcell.training.calendar import Moment
 
 MOST_BATCHES = 20
 """Enough to see a trend: all validation cells of a large corpus would cost more than the steps between two looks."""
@@ -18,13 +19,16 @@ def figures(loss: Loss) -> dict[str, float]:
 
 
 @torch.no_grad()
-def validated(learner: nn.Module, check: PairStream, fabric: Fabric, stage: int) -> dict[str, float]:
-    """Mean losses over the validation cells, or an even sample of many; each batch weighs by its cells."""
+def validated(learner: nn.Module, check: PairStream, fabric: Fabric, moment: Moment) -> dict[str, float]:
+    """Mean losses over the validation cells, or an even sample of many; each batch weighs by its cells.
+
+    Every pair is trusted and compared with its batch alone, whatever the objective.
+    """
     learner.eval()
     sums: dict[str, float] = {}
     cells = 0
     for batch in check.in_order(MOST_BATCHES):
-        for name, value in figures(learner(moved(fabric, batch), stage)).items():
+        for name, value in figures(learner(moved(fabric, batch), moment, None).loss).items():
             sums[name] = sums.get(name, 0.0) + value * len(batch.row)
         cells += len(batch.row)
     learner.train()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from okrcell.pairs.pair import Pairs
+from okrcell.pairs.noise import Noisy
 from okrcell.pairs.split import Split
 from okrcell.provenance import receipt
 from okrcell.texts.description import Description
@@ -12,13 +12,14 @@ from okrcell.training.settings import PretrainSettings
 
 
 def run_facts(
-    settings: PretrainSettings, pairs: Pairs, sides: Split, steps: int, validation: dict[str, float]
+    settings: PretrainSettings, harmed: Noisy, sides: Split, steps: int, validation: dict[str, float]
 ) -> dict[str, Any]:
     """Tell what was seen in learning, how it went, and with what.
 
     Studies and donors are told so that a later score can be read beside their overlap with the data it was made on; cell
     types, so that "never seen" can be checked.
     """
+    pairs = harmed.pairs
     obs = pairs.corpus.obs.iloc[sides.train]
     donors = (obs["study"].astype(str) + " | " + obs["donor"].astype(str)).where(obs["donor"].astype(str) != "")
     with_text = sides.train[pairs.described[sides.train]]
@@ -26,7 +27,8 @@ def run_facts(
     seen = sorted({pairs.cell_type_names[number] for number in set(kinds.tolist()) if number >= 0})
     return {
         "title": settings.title,
-        "preset": settings.preset,
+        "preset": settings.objective.preset,
+        "deviations": settings.objective.deviations,
         "seen": {
             "cells": len(sides.train),
             "cells_with_text": len(with_text),
@@ -44,6 +46,7 @@ def run_facts(
                 mode="json", exclude={"corpus": True, "output": True, "texts": {"descriptions"}}
             ),
             corpus={"fingerprint": pairs.corpus.fingerprint, "cells": len(pairs.corpus)},
+            noise=harmed.note,
             descriptions=told_of(pairs.descriptions),
         ),
     }

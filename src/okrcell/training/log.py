@@ -14,7 +14,11 @@ class Log:
     story.
     """
 
-    def __init__(self, path: Path, *, from_step: int) -> None:
+    def __init__(self, path: Path, *, from_step: int, mute: bool = False) -> None:
+        # Of several processes one writes.
+        self._file = None
+        if mute:
+            return
         kept = [line for line in read_log(path) if line["step"] < from_step]
         with whole_file(path) as draft:
             draft.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
@@ -22,12 +26,14 @@ class Log:
 
     def write(self, step: int, **values: Any) -> None:
         """Append a line for ``step``; it is on disk when this returns."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
+        if self._file is not None:
+            self._file.write(json.dumps({"step": step, **values}) + "\n")
+            self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

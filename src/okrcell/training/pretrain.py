@@ -5,24 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from okrcell.alignment.objective import Guess, Loss, objective
-from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokeniser
+from okrcell.alignment.objective import Loss
 from okrcell.model.cell_text_model import CellTextModel
-from okrcell.model.checkpoint import Checkpoint, save_checkpoint
-from okrcell.pairs.stream import PairBatch, PairStream
-from okrcell.training.calibration import calibrate
-from okrcell.training.card import model_card
+from okrcell.pairs.noise import noisy
+from okrcell.training.calendar import Calendar
 from okrcell.training.check import figures, moved, validated
-from okrcell.training.facts import run_facts
+from okrcell.training.finish import finish
+from okrcell.training.ground import Ground
 from okrcell.training.log import Log
+from okrcell.training.memory import Memory
 from okrcell.training.resume import Position, restore_position, save_position
 from okrcell.training.schedule import Schedule
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.start import LATEST, LOG, MODEL, first_step, launched, optimiser_of, pairs_of, vocabulary_of
-from okrcell.training.text_bank import TextBank
+from okrcell.training.start import LATEST, LOG, MODEL, RELIABILITY, first_step, launched, optimiser_of
+from okrcell.training.step import TrainingStep
 
 Progress = Callable[[int, int, Loss], None]
 """Told after each step: steps done, steps in all, the loss."""
@@ -36,37 +33,25 @@ class Trained:
     log: Path
     steps: int
     validation: dict[str, float]
+    reliability: Path | None
+    """Table of how far each pair is trusted; None where the objective asks for no trust."""
 
 
-class TrainingStep(nn.Module):
-    """The model and its objective as one module, so that data-parallel wrappers see a single forward pass."""
-
-    def __init__(self, model: CellTextModel, texts: TextBank, settings: PretrainSettings) -> None:
-        super().__init__()
-        self.model = model
-        self._texts = texts
-        self._settings = settings
-
-    def forward(self, batch: PairBatch, stage: int) -> Loss:
-        """Return the loss of a batch; in stage 2 gradients also reach the adapted layer of the text encoder."""
-        view = self.model.view_cells(batch.cells, batch.masked)
-        texts = torch.zeros_like(view.vector)
-        if self._settings.objective.alignment != "none":
-            texts = self._texts.vectors(batch.text, stage)
-        bins = self.model.settings.tokeniser.bins
-        guess = Guess(view.by_gene, view.by_cell, view.value, view.hidden, bins)
-        return objective(
-            view.vector, texts, batch.cell_type, batch.trust, self.model.temperature, guess, self._settings.objective
-        )
-
-
-def pretrain(settings: PretrainSettings, *, resume: bool = False, progress: Progress | None = None) -> Trained:
+def pretrain(
+    settings: PretrainSettings,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    ground: Ground | None = None,
+) -> Trained:
     """Train a model on a corpus, in two stages (method 6).
 
     Parameters
     ----------
     resume
         Go on from ``latest/`` of the run's folder. The numbers are those of an unbroken run.
+    ground
+        What runs on the same corpus share, if there is another one; it is looked at, and its caches are filled.
 
     Raises
     ------
@@ -74,62 +59,63 @@ def pretrain(settings: PretrainSettings, *, resume: bool = False, progress: Prog
         If the corpus is missing or empty, or the run's folder already holds a run and ``resume`` is false.
     CheckpointError
         If there is nothing to resume, or it is damaged.
+    SettingsError
+        If the settings do not fit the ground, the machine or the run that is resumed.
     """
     fabric = launched(settings)
     torch.manual_seed(settings.seed)
-    pairs, sides = pairs_of(settings)
-    vocabulary = vocabulary_of(pairs.corpus, settings)
-    tokeniser = BinTokeniser(settings.model.tokeniser, vocabulary, GeneTable.bundled())
-    stream = PairStream(pairs, sides.train, tokeniser, settings.stream)
-    check = PairStream(pairs, sides.validation, tokeniser, settings.stream.model_copy(update={"fewest_genes": 1.0}))
+    if ground is None:
+        ground = Ground.of(settings)
+    ground.serves(settings)
+    harmed = noisy(ground.pairs, ground.sides.train, settings.noise)
+    stream, check = ground.streams(harmed.pairs, settings.stream)
     schedule = Schedule(settings.schedule, -(-stream.steps_per_epoch // fabric.world_size))
+    calendar = Calendar.of(settings.objective, schedule, stream, fabric.world_size)
 
-    model = CellTextModel(settings.model, genes=len(vocabulary))
-    optimiser = optimiser_of(model, settings)
-    start = first_step(settings, pairs, resume=resume)
-    step_of = TrainingStep(model, TextBank(model, pairs.texts), settings)
+    model = CellTextModel(settings.model, genes=len(ground.vocabulary))
+    step_of = TrainingStep(model, harmed.pairs, settings, fabric, ground.texts)
+    optimiser = optimiser_of(step_of, settings)
+    start = first_step(settings, harmed.pairs, resume=resume)
     learner, optimiser = fabric.setup(step_of, optimiser)
+    memory = Memory(model, settings.objective, len(harmed.pairs.corpus), calendar.epochs, fabric.device)
     if resume:
-        restore_position(settings.output / LATEST, model, optimiser)
-    log = Log(settings.output / LOG, from_step=start) if fabric.is_global_zero else None
+        restore_position(settings.output / LATEST, step_of, optimiser, memory)
+    log = Log(settings.output / LOG, from_step=start, mute=not fabric.is_global_zero)
 
     def save(step: int) -> None:
         if fabric.is_global_zero:
-            position = Position(step, settings.model_dump(mode="json"), pairs.fingerprint)
-            save_position(settings.output / LATEST, position, model, optimiser)
+            position = Position(step, settings.model_dump(mode="json"), harmed.pairs.fingerprint)
+            save_position(settings.output / LATEST, position, step_of, optimiser, memory)
 
     if not resume:
         save(0)
     learner.train()
     for step in range(start, schedule.total):
+        moment = calendar.moment(step)
+        if step == schedule.switch:
+            memory.new_stage()
         batch = moved(fabric, stream.batch(step, fabric.global_rank, fabric.world_size))
-        for group in optimiser.param_groups:
-            group["lr"] = group["full_rate"] * schedule.rate(step)
+        schedule.set_rate(optimiser, step)
 
-        loss = learner(batch, schedule.stage(step))
+        loss, visit = learner(batch, moment, memory)
         fabric.backward(loss.total)
         fabric.clip_gradients(learner, optimiser, max_norm=settings.schedule.clip)
         optimiser.step()
         optimiser.zero_grad()
+        memory.keep(visit, model, moment.epoch)
 
-        if log is not None:
-            log.write(step, stage=schedule.stage(step), **figures(loss), temperature=model.temperature.item())
-            if progress is not None:
-                progress(step + 1, schedule.total, loss)
+        log.write(step, stage=moment.stage, **figures(loss), temperature=model.temperature.item())
+        if progress is not None and fabric.is_global_zero:
+            progress(step + 1, schedule.total, loss)
         if (step + 1) % settings.check_every == 0 and step + 1 < schedule.total:
-            checked = validated(learner, check, fabric, schedule.stage(step))
-            if log is not None:
-                log.write(step, **checked)
+            log.write(step, **validated(learner, check, fabric, moment))
         if (step + 1) % settings.save_every == 0 or step + 1 == schedule.total:
             save(step + 1)
 
-    validation = validated(learner, check, fabric, schedule.stage(schedule.total - 1))
-    if log is not None:
-        log.write(schedule.total, **validation)
-        log.close()
-        facts = run_facts(settings, pairs, sides, schedule.total, validation)
-        if settings.objective.alignment != "none":
-            facts["calibration"] = calibrate(model.eval().cpu(), pairs, sides.validation, tokeniser, settings.seed)
-        finished = Checkpoint(model.eval(), vocabulary, facts, settings.title)
-        save_checkpoint(finished, settings.output / MODEL, card=model_card(settings, facts), half=settings.half)
-    return Trained(settings.output / MODEL, settings.output / LOG, schedule.total, validation)
+    validation = validated(learner, check, fabric, calendar.moment(schedule.total - 1))
+    log.write(schedule.total, **validation)
+    log.close()
+    if fabric.is_global_zero:
+        finish(settings, ground, harmed, model, memory, schedule.total, validation)
+    trust = settings.output / RELIABILITY if settings.objective.judges else None
+    return Trained(settings.output / MODEL, settings.output / LOG, schedule.total, validation, trust)

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from okrcell.errors import CheckpointError
 from okrcell.files import recover_folder, whole_folder
+from okrcell.training.memory import Memory
 
 STATE, TENSORS = "state.json", "state.safetensors"
 
@@ -29,14 +30,15 @@ class Position:
     """Fingerprint of the corpus."""
 
 
-def save_position(path: Path, position: Position, model: nn.Module, optimiser: Optimizer) -> None:
-    """Write weights, optimiser and random state whole: a process killed meanwhile leaves the former folder."""
+def save_position(path: Path, position: Position, model: nn.Module, optimiser: Optimizer, memory: Memory) -> None:
+    """Write weights, optimiser, memory and random state whole: a process killed meanwhile leaves the former folder."""
     tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             tensors[f"model.{name}"] = parameter.detach()
+    tensors |= {f"memory.{name}": tensor for name, tensor in memory.state().items()}
     for number, group in enumerate(optimiser.param_groups):
         for place, parameter in enumerate(group["params"]):
             for key, value in optimiser.state.get(parameter, {}).items():
@@ -65,8 +67,8 @@ def load_position(path: Path) -> Position:
         raise CheckpointError(f"{path / STATE} is damaged: {error}. Start the run anew.") from None
 
 
-def restore_position(path: Path, model: nn.Module, optimiser: Optimizer) -> None:
-    """Put weights, optimiser and random state back as `save_position` found them.
+def restore_position(path: Path, model: nn.Module, optimiser: Optimizer, memory: Memory) -> None:
+    """Put weights, optimiser, memory and random state back as `save_position` found them.
 
     Raises
     ------
@@ -79,6 +81,10 @@ def restore_position(path: Path, model: nn.Module, optimiser: Optimizer) -> None
             for name, parameter in model.named_parameters():
                 if parameter.requires_grad:
                     parameter.copy_(tensors[f"model.{name}"])
+        remembered = {
+            name.removeprefix("memory."): each for name, each in tensors.items() if name.startswith("memory.")
+        }
+        memory.restore(remembered)
         random = tensors["random"]
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from torch.optim import Optimizer
+
 from okrcell.training.settings import ScheduleSettings
 
 
@@ -36,6 +38,11 @@ class Schedule:
             return 0.9 ** (step // self.steps_per_epoch)
         progress = (step - rise) / max(1, self.total - rise)
         return 0.01 + 0.99 * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+
+    def set_rate(self, optimiser: Optimizer, step: int) -> None:
+        """Give each group of an optimiser its learning rate for ``step``."""
+        for group in optimiser.param_groups:
+            group["lr"] = group["full_rate"] * self.rate(step)
 
     @property
     def _lengths(self) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from pydantic import Field
 from okrcell.alignment.objective import ObjectiveSettings
 from okrcell.model.cell_text_model import ModelSettings
 from okrcell.pairs.mix import TextSettings
+from okrcell.pairs.noise import NoiseSettings
 from okrcell.pairs.split import SplitSettings
 from okrcell.pairs.stream import StreamSettings
 from okrcell.settings import Settings
@@ -44,6 +45,9 @@ class ComputeSettings(Settings):
     nodes: Annotated[int, Field(ge=1)] = 1
     strategy: Literal["auto", "ddp"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    gather: bool = True
+    """With several devices, compare each pair with those of all devices (our reconstruction: whether the paper's N is of one
+    device or of all is not said) instead of its own device's."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """Processor threads; by default all cores."""
 
@@ -57,13 +61,13 @@ class PretrainSettings(Settings):
     """Folder of the run: ``model/`` when it is done, ``latest/`` to go on from, ``log.jsonl``."""
     title: str = "unnamed"
     """Name of the model, for its card."""
-    preset: str = "improved"
-    """Which preset of the method the choices follow; told in the card."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the starting weights and dropout. `stream.seed` and `split.seed` are apart, so that one can be changed alone."""
     model: ModelSettings = ModelSettings()
     texts: TextSettings = TextSettings()
     stream: StreamSettings = StreamSettings()
+    noise: NoiseSettings = NoiseSettings()
+    """What is made wrong on purpose, to see who bears it; for benchmarks."""
     split: SplitSettings = SplitSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -74,5 +78,7 @@ class PretrainSettings(Settings):
     """Steps between savings of ``latest/``."""
     check_every: Annotated[int, Field(ge=1)] = 500
     """Steps between looks at the validation cells."""
+    calibrate: bool = True
+    """Fit the temperature of confidence on the held-out studies at the end."""
     half: bool = False
     """Store the finished weights as 16-bit floats."""

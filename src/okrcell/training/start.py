@@ -12,13 +12,13 @@ from okrcell.cells.genes import GeneTable
 from okrcell.cells.vocabulary import GeneVocabulary
 from okrcell.errors import InputError, SettingsError
 from okrcell.files import recover_folder
-from okrcell.model.cell_text_model import CellTextModel
 from okrcell.pairs.pair import Pairs
 from okrcell.pairs.split import Split, split
 from okrcell.training.resume import load_position
 from okrcell.training.settings import ComputeSettings, PretrainSettings
+from okrcell.training.step import TrainingStep
 
-LATEST, MODEL, LOG = "latest", "model", "log.jsonl"
+LATEST, MODEL, LOG, RELIABILITY = "latest", "model", "log.jsonl", "reliability.parquet"
 """What stands in a run's folder."""
 
 
@@ -93,15 +93,15 @@ def vocabulary_of(corpus: Corpus, settings: PretrainSettings) -> GeneVocabulary:
     return GeneVocabulary.from_table(GeneTable.bundled(), rows, corpus.gene_scale())
 
 
-def optimiser_of(model: CellTextModel, settings: PretrainSettings) -> torch.optim.Optimizer:
+def optimiser_of(step: TrainingStep, settings: PretrainSettings) -> torch.optim.Optimizer:
     """AdamW over the cell side and the language side; the adapted text layer has no gradient in stage 1."""
-    schedule = settings.schedule
+    schedule, model = settings.schedule, step.model
     adapted = model.text_encoder.adapted()
     for parameter in adapted:
         parameter.requires_grad_()
     text = [*model.text_projector.parameters(), *adapted]
     of_text = {id(parameter) for parameter in text}
-    cell = [each for each in model.parameters() if each.requires_grad and id(each) not in of_text]
+    cell = [each for each in step.parameters() if each.requires_grad and id(each) not in of_text]
     groups = [{"params": cell, "full_rate": schedule.learning_rate}]
     if text:
         groups.append({"params": text, "full_rate": schedule.text_learning_rate or schedule.learning_rate})

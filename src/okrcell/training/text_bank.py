@@ -1,6 +1,7 @@
 """What the frozen layers say of each text, kept so that they say it once."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +12,16 @@ from okrcell.texts.tokenise import TextTokens
 
 TEXTS_AT_ONCE = 16
 """Texts that go through the frozen layers together, of like length; they are always the same ones."""
+
+
+@dataclass
+class FrozenTexts:
+    """What the frozen layers said, by the text's place; several runs on the same texts may share it."""
+
+    pooled: dict[int, Tensor] = field(default_factory=dict)
+    """Pooled vectors of the encoder as it was before any training."""
+    states: dict[int, Tensor] = field(default_factory=dict)
+    """What the last layer receives, without padding."""
 
 
 class TextBank:
@@ -24,36 +35,42 @@ class TextBank:
     asks first: a run that was killed, and asks in another order, goes on to the same numbers.
     """
 
-    def __init__(self, model: CellTextModel, texts: Sequence[str]) -> None:
+    def __init__(self, model: CellTextModel, texts: Sequence[str], frozen: FrozenTexts | None = None) -> None:
         self._model = model
         self._texts = texts
-        self._pooled: dict[int, Tensor] = {}
-        self._states: dict[int, Tensor] = {}
+        self._frozen = FrozenTexts() if frozen is None else frozen
         self._companies = _by_length(texts)
         self._company = {place: number for number, some in enumerate(self._companies) for place in some}
 
-    def vectors(self, text: Int[Tensor, "pair"], stage: int) -> Float[Tensor, "pair dim"]:
-        """Return t_i for the texts at the places ``text``; each distinct one is computed once."""
+    def vectors(
+        self, text: Int[Tensor, "pair"], stage: int, model: CellTextModel | None = None
+    ) -> Float[Tensor, "pair dim"]:
+        """Return t_i for the texts at the places ``text``; each distinct one is computed once.
+
+        ``model`` may be a twin, which shares the frozen layers.
+        """
+        model = self._model if model is None else model
         places, back = text.cpu().unique(return_inverse=True)
-        pooled = self._frozen(places.tolist()) if stage == 1 else self._trained(places.tolist())
-        return self._model.project_texts(pooled.to(self._device))[back.to(self._device)]
+        pooled = self._pooled(places.tolist()) if stage == 1 else self._trained(places.tolist(), model)
+        return model.project_texts(pooled.to(self._device))[back.to(self._device)]
 
     @torch.no_grad()
-    def _frozen(self, places: list[int]) -> Tensor:
-        for some in self._lacking(places, self._pooled):
+    def _pooled(self, places: list[int]) -> Tensor:
+        known = self._frozen.pooled
+        for some in self._lacking(places, known):
             pooled = self._model.text_encoder(self._tokens(some))
-            self._pooled.update(zip(some, pooled.cpu(), strict=True))
-        return torch.stack([self._pooled[place] for place in places])
+            known.update(zip(some, pooled.cpu(), strict=True))
+        return torch.stack([known[place] for place in places])
 
-    def _trained(self, places: list[int]) -> Tensor:
-        encoder = self._model.text_encoder
+    def _trained(self, places: list[int], model: CellTextModel) -> Tensor:
+        encoder, known = model.text_encoder, self._frozen.states
         if not encoder.keeps_states:
             return encoder(self._tokens(places))
-        for some in self._lacking(places, self._states):
+        for some in self._lacking(places, known):
             tokens = self._tokens(some)
             for place, states, length in zip(some, encoder.states(tokens), tokens.attention.sum(1), strict=True):
-                self._states[place] = states[:length].cpu().clone()
-        states = [self._states[place] for place in places]
+                known[place] = states[:length].cpu().clone()
+        states = [known[place] for place in places]
         length = torch.tensor([len(state) for state in states])
         attention = (torch.arange(int(length.max())) < length[:, None]).long()
         padded = torch.nn.utils.rnn.pad_sequence(states, batch_first=True)

@@ -1,0 +1,52 @@
+"""A slow copy of the model, whose vectors do not jump from step to step."""
+
+import copy
+from typing import Generic, TypeVar
+
+import torch
+from torch import nn
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+
+class Twin(Generic[AnyModule]):
+    """Follows a model at a distance (E7); after MoCo (arXiv 1911.05722).
+
+    What the model does not train is not copied but shared: a frozen text encoder's twin would be identical.
+
+    Parameters
+    ----------
+    momentum
+        m of E7, in [0, 1]: the share of itself that the twin keeps at each step.
+    """
+
+    def __init__(self, model: AnyModule, momentum: float) -> None:
+        shared = {id(parameter): parameter for parameter in model.parameters() if not parameter.requires_grad}
+        self.model: AnyModule = copy.deepcopy(model, shared).eval().requires_grad_(requires_grad=False)
+        self.momentum = momentum
+        self._trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+    @torch.no_grad()
+    def follow(self, model: AnyModule) -> None:
+        """Take a step towards ``model``: theta_bar <- m theta_bar + (1 - m) theta."""
+        mine, others = dict(self.model.named_parameters()), dict(model.named_parameters())
+        slow = [mine[name] for name in self._trained]
+        torch._foreach_lerp_(slow, [others[name].to(mine[name]) for name in self._trained], 1 - self.momentum)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return the weights that are its own, by name."""
+        mine = dict(self.model.named_parameters())
+        return {name: mine[name].detach() for name in self._trained}
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Put back what `state` gave.
+
+        Raises
+        ------
+        KeyError
+            If a weight is missing.
+        """
+        mine = dict(self.model.named_parameters())
+        for name in self._trained:
+            mine[name].copy_(state[name])

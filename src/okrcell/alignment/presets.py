@@ -1,0 +1,81 @@
+"""The objectives by name: the paper's, ours, and the controls between."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from okrcell.errors import SettingsError
+
+Choices = Mapping[str, Any]
+"""Fields of `ObjectiveSettings` that differ from their defaults, which are the paper's."""
+
+CONTROL: Choices = {
+    "bank": {"size": 0},
+    "reliability": {"use": False},
+    "curriculum": {"use": False},
+    "negative_weight": 0.0,
+}
+IMPROVED: Choices = {
+    "partners": {"alike": "shared", "kin": "masked"},
+    "bank": {"size": 0, "view": "full"},
+    "reliability": {
+        "sharpness": "temperature",
+        "duplicates": "correct",
+        "trust": "bet",
+        "keys": "trusted",
+        "warmup": 1,
+        "stability": "smooth",
+    },
+    "curriculum": {"guard": "trust", "scale": "keys"},
+    "omega": "adaptive",
+}
+PRESETS: Mapping[str, Choices] = {"control": CONTROL, "faithful": {}, "improved": IMPROVED}
+
+WITHOUT_BANK: Choices = {"bank": {"size": 0}}
+WITHOUT_CURRICULUM: Choices = {"curriculum": {"use": False}}
+LADDER: Mapping[str, Choices] = {
+    "cell_only": {"preset": "control", "alignment": "none"},
+    "siglip": {"preset": "control", "alignment": "sigmoid"},
+    "info_nce": {"preset": "control"},
+    "info_nce_shared": {"preset": "control", "partners": {"alike": "shared", "kin": "masked"}},
+    "info_nce_bank": {"preset": "control", "bank": {"size": 4096}},
+    "cca": {"preset": "faithful", **WITHOUT_BANK, **WITHOUT_CURRICULUM},
+    "cca_cmmb": {"preset": "faithful", **WITHOUT_CURRICULUM},
+    "cca_psw": {"preset": "faithful", **WITHOUT_BANK},
+    "faithful": {"preset": "faithful"},
+    "improved": {"preset": "improved"},
+    "improved_bank": {"preset": "improved", "bank": {"size": 4096}},
+}
+"""The rungs of the ladder (method 10): each objective that a benchmark compares, as choices for `ObjectiveSettings`."""
+
+
+def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill what ``values`` does not say from the preset that it names.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such preset.
+    """
+    name = values.get("preset", "control")
+    if name not in PRESETS:
+        raise SettingsError(f"There is no preset {name!r}; known: {', '.join(PRESETS)}.")
+    return _over(PRESETS[name], values)
+
+
+def differing(chosen: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the choices that differ from the usual ones, such as ``bank.size``."""
+    names: dict[str, Any] = {}
+    for name, value in chosen.items():
+        if isinstance(value, Mapping):
+            names |= {f"{name}.{inner}": found for inner, found in differing(value, usual[name]).items()}
+        elif value != usual[name]:
+            names[name] = value
+    return names
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        inner = merged.get(name)
+        merged[name] = _over(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return merged

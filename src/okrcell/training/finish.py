@@ -1,0 +1,33 @@
+"""What a run leaves behind when its last step is done."""
+
+from okrcell.model.cell_text_model import CellTextModel
+from okrcell.model.checkpoint import Checkpoint, save_checkpoint
+from okrcell.pairs.noise import Noisy
+from okrcell.training.calibration import calibrate
+from okrcell.training.card import model_card
+from okrcell.training.facts import run_facts
+from okrcell.training.ground import Ground
+from okrcell.training.memory import Memory
+from okrcell.training.reliability_file import save_reliability
+from okrcell.training.settings import PretrainSettings
+from okrcell.training.start import MODEL, RELIABILITY
+
+
+def finish(
+    settings: PretrainSettings,
+    ground: Ground,
+    harmed: Noisy,
+    model: CellTextModel,
+    memory: Memory,
+    steps: int,
+    validation: dict[str, float],
+) -> None:
+    """Write the model's folder with its card, and the table of trust if there is one."""
+    if settings.objective.judges:
+        save_reliability(settings.output / RELIABILITY, memory, harmed, ground.sides.train)
+    facts = run_facts(settings, harmed, ground.sides, steps, validation)
+    if settings.objective.alignment != "none" and settings.calibrate:
+        held_out = ground.sides.validation
+        facts["calibration"] = calibrate(model.eval().cpu(), ground.pairs, held_out, ground.tokeniser, settings.seed)
+    finished = Checkpoint(model.eval(), ground.vocabulary, facts, settings.title)
+    save_checkpoint(finished, settings.output / MODEL, card=model_card(settings, facts), half=settings.half)

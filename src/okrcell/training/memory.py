@@ -1,0 +1,106 @@
+"""What a run carries from step to step beside its weights: twins, banks, and the table of trust."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from okrcell.alignment.memory_bank import MemoryBank
+from okrcell.alignment.momentum import Twin
+from okrcell.alignment.objective import ObjectiveSettings
+from okrcell.alignment.partners import Vectors
+from okrcell.alignment.reliability import ReliabilityTable, agreement, trusted
+from okrcell.model.cell_text_model import CellTextModel
+
+
+class Visit(NamedTuple):
+    """What a step leaves behind for the memory."""
+
+    slow: Vectors | None
+    """The batch as the twins see it; None without twins."""
+    rows: Int[Tensor, "pair"]
+    """Which cells of the corpus took part in alignment."""
+    agreed: Float[Tensor, "pair"]
+    """r of each of those pairs."""
+    trust: Float[Tensor, "pair"]
+    """W of each."""
+
+
+class Memory:
+    """Read by the step, moved on by the loop: nothing in here changes but by `keep`, `new_stage` and `restore`."""
+
+    def __init__(
+        self, model: CellTextModel, settings: ObjectiveSettings, pairs: int, epochs: int, device: torch.device
+    ) -> None:
+        self._settings = settings
+        aligned = settings.alignment != "none"
+        slow = aligned and (settings.bank.size > 0 or settings.reliability.judge == "twin")
+        self.twin = Twin(model, settings.bank.momentum) if slow else None
+        self.bank = MemoryBank(settings.bank.size if aligned else 0, model.dim, device)
+        self.table = ReliabilityTable(pairs if aligned and settings.reliability.use else 0, epochs)
+        self._last_trust = torch.ones(len(self.table))
+
+    def judged(
+        self, pairs: Vectors, rows: Int[Tensor, "pair"], epoch: int, temperature: Tensor
+    ) -> tuple[Float[Tensor, "pair"], Float[Tensor, "pair"]]:
+        """Return r and W of each pair of a batch (E9 to E11)."""
+        settings = self._settings.reliability
+        if not settings.use:
+            full = torch.ones(len(rows), device=rows.device)
+            return full, full
+        same: Bool[Tensor, "pair pair"] = pairs.cell_type[:, None] == pairs.cell_type[None, :]
+        sharpness = temperature if settings.sharpness == "temperature" else settings.sharpness
+        agreed = agreement(pairs.cells, pairs.texts, same, sharpness, settings)
+        stable = self.table.stability(rows, epoch, settings)
+        return agreed, trusted(agreed, stable, same, epoch, settings)
+
+    def keep(self, visit: Visit | None, model: CellTextModel, epoch: int) -> None:
+        """Move on after a step: twins follow, banks take in the batch, the table records r."""
+        if self.twin is not None:
+            self.twin.follow(model)
+        if visit is None:
+            return
+        if visit.slow is not None:
+            self.bank.push(visit.slow)
+        if len(self.table):
+            if epoch >= self._settings.reliability.recorded_from:
+                self.table.record(visit.rows, epoch, visit.agreed)
+            self._last_trust[visit.rows.cpu()] = visit.trust.float().cpu()
+
+    @property
+    def last_trust(self) -> Float[Tensor, "row"]:
+        """W of each cell of the corpus at its last visit; 1 for one never visited."""
+        return self._last_trust
+
+    def new_stage(self) -> None:
+        """Forget vectors of texts that from now on read differently."""
+        if self._settings.bank.reset_at_stage:
+            self.bank.empty()
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that it takes to go on from here, by name."""
+        parts = {"bank": self.bank.state(), "table": self.table.state() | {"trust": self._last_trust}}
+        if self.twin is not None:
+            parts["twin"] = self.twin.state()
+        return {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave.
+
+        Raises
+        ------
+        KeyError
+            If something is missing.
+        """
+        self.bank.restore(_part(state, "bank"))
+        table = _part(state, "table")
+        self.table.restore(table)
+        self._last_trust.copy_(table["trust"])
+        if self.twin is not None:
+            self.twin.restore(_part(state, "twin"))
+
+
+def _part(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}."): tensor for key, tensor in state.items() if key.startswith(f"{name}.")}

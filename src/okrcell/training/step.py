@@ -1,0 +1,103 @@
+"""One step of learning: a batch of pairs in, a loss out, and what is to be remembered."""
+
+from typing import NamedTuple
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from okrcell.alignment.objective import Guess, Loss, align, objective
+from okrcell.alignment.partners import Vectors
+from okrcell.model.cell_text_model import CellTextModel, CellView
+from okrcell.pairs.kinship import kinship
+from okrcell.pairs.pair import Pairs
+from okrcell.pairs.stream import PairBatch
+from okrcell.training.calendar import Moment
+from okrcell.training.memory import Memory, Visit
+from okrcell.training.settings import PretrainSettings
+from okrcell.training.text_bank import FrozenTexts, TextBank
+
+
+class Stepped(NamedTuple):
+    """What a step gave."""
+
+    loss: Loss
+    visit: Visit | None
+    """None where nothing was aligned, or nothing is remembered."""
+
+
+class TrainingStep(nn.Module):
+    """The model and its objective as one module, so that data-parallel wrappers see a single forward pass.
+
+    Over several devices every pair is a key to every other (`gather`), and each device computes the alignment of all
+    pairs; the wrapper's mean over devices then is the gradient of a single device with all of them.
+    """
+
+    def __init__(
+        self, model: CellTextModel, pairs: Pairs, settings: PretrainSettings, fabric: Fabric, frozen: FrozenTexts
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.type_head = None
+        if settings.objective.type_weight > 0:
+            self.type_head = nn.Linear(settings.model.cell_encoder.width, len(pairs.cell_type_names))
+        self.register_buffer("kin", torch.from_numpy(kinship(pairs.cell_type_names)), persistent=False)
+        self._texts = TextBank(model, pairs.texts, frozen)
+        self._settings = settings
+        self._fabric = fabric
+
+    def forward(self, batch: PairBatch, moment: Moment, memory: Memory | None) -> Stepped:
+        """Return the loss of a batch; without ``memory`` every pair is trusted and compared with the batch alone."""
+        settings = self._settings.objective
+        view = self.model.view_cells(batch.cells, batch.masked)
+        guess = self._guess(view)
+        cell_type = batch.cell_type
+        if settings.alignment == "none":
+            return Stepped(objective(guess, cell_type, None, batch.trust, settings), None)
+        mine = Vectors(view.vector, self._texts.vectors(batch.text, moment.stage), cell_type)
+        # A cell without a text takes part in the generative losses only, neither as query nor as key.
+        paired = self._gathered(batch.trust) > 0
+        if not bool(paired.any()):
+            return Stepped(objective(guess, cell_type, None, batch.trust, settings), None)
+        pairs = self._everyone(mine, paired)
+        rows = self._gathered(batch.row)[paired]
+        slow = self._slow(batch, moment, memory, paired)
+        trust = agreed = torch.ones(len(rows), device=rows.device)
+        keys = pairs
+        if memory is not None:
+            judged = slow if slow is not None and settings.reliability.judge == "twin" else pairs
+            agreed, trust = memory.judged(judged, rows, moment.epoch, self.model.temperature.detach())
+            own = slow if slow is not None and settings.bank.positive_key == "momentum" else pairs
+            if settings.reliability.keys == "trusted":
+                own, slow = own.believed(trust >= 0.5), None if slow is None else slow.believed(trust >= 0.5)
+            keys = own.followed_by(memory.bank.past)
+        aligned = align(pairs, keys, trust, self.model.temperature, moment.progress, self.kin, settings)
+        loss = objective(guess, cell_type, aligned, trust, settings)
+        return Stepped(loss, None if memory is None else Visit(slow, rows, agreed, trust))
+
+    def _guess(self, view: CellView) -> Guess:
+        logits = None if self.type_head is None else self.type_head(view.state)
+        return Guess(view.by_gene, view.by_cell, view.value, view.hidden, self.model.settings.tokeniser.bins, logits)
+
+    @torch.no_grad()
+    def _slow(self, batch: PairBatch, moment: Moment, memory: Memory | None, paired: Tensor) -> Vectors | None:
+        """Return the batch as the twins see it."""
+        if memory is None or memory.twin is None:
+            return None
+        twin = memory.twin.model
+        hidden = batch.masked if self._settings.objective.bank.view == "masked" else None
+        cells = twin.embed_cells(batch.cells, hidden)
+        return self._everyone(
+            Vectors(cells, self._texts.vectors(batch.text, moment.stage, twin), batch.cell_type), paired
+        )
+
+    def _everyone(self, mine: Vectors, paired: Tensor) -> Vectors:
+        """Return the pairs of all devices that have a text."""
+        return Vectors(*(self._gathered(part)[paired] for part in mine))
+
+    def _gathered(self, mine: Tensor) -> Tensor:
+        """Put the devices' parts one behind the other, gradients included."""
+        if self._fabric.world_size == 1 or not self._settings.compute.gather:
+            return mine
+        everyone: Tensor = self._fabric.all_gather(mine, sync_grads=mine.requires_grad)
+        return everyone.flatten(0, 1)
