@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from okrcell import pl, tl
+    from okrcell.benchmarking.run import benchmark
     from okrcell.model.embedder import load
     from okrcell.pairs.prepare import prepare
     from okrcell.texts.description import Description
     from okrcell.tl import enrich, standardise
     from okrcell.training.pretrain import pretrain
 
-__all__ = ["Description", "enrich", "load", "pl", "prepare", "pretrain", "standardise", "tl"]
+__all__ = ["Description", "benchmark", "enrich", "load", "pl", "prepare", "pretrain", "standardise", "tl"]
 
 _WHERE = {
     "Description": "okrcell.texts.description",
+    "benchmark": "okrcell.benchmarking.run",
     "enrich": "okrcell.tl",
     "standardise": "okrcell.tl",
     "load": "okrcell.model.embedder",

@@ -1,0 +1,187 @@
+"""Verbs that look over what people wrote: audit."""
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from okrcell.cli.app import app
+from okrcell.cli.shared import Layer, ModelPath, Orthologs, bar, chosen_model, opened, tell
+from okrcell.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENDINGS = (".tsv", ".parquet")
+MOST_TOLD = 5
+COMMON_PAIRS = 5
+"""So many of the most common pairs of written and likely labels are printed."""
+
+
+@app.command
+def audit(
+    cells: Annotated[Path, Parameter(help="Corpus folder, or a file of labelled cells.")],
+    *,
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=["--output", "-o"], help="Table, .tsv or .parquet; CORPUS/audit.tsv or IN.audit.tsv by default."
+        ),
+    ] = None,
+    label_key: Annotated[str, Parameter(help="Column of obs with the labels.")] = "cell_type",
+    batch_key: Annotated[
+        str | None, Parameter(help="Column of donors or batches: no cell is judged by cells of its own.")
+    ] = None,
+    top: Annotated[int, Parameter(help="How many of the least trusted labels to print.")] = 10,
+    run: Annotated[Path | None, Parameter(help="Take trust from what this training run learned of the corpus.")] = None,
+    model: ModelPath = None,
+    layer: Layer = None,
+    orthologs: Orthologs = False,
+) -> None:
+    """Sort labels by how little they are trusted, each with the likely one."""
+    if top < 0:
+        raise InputError(f"--top must be at least 0, but it is {top}.")
+    is_corpus = (cells / "corpus.json").exists()
+    if cells.is_dir() and not is_corpus and cells.suffix != ".zarr" and not any(cells.glob("*matrix.mtx*")):
+        raise InputError(f"{cells} is no corpus: it holds no corpus.json. Make one with `okrcell prepare`.")
+    if run is not None and not is_corpus:
+        raise InputError(f"--run tells of the pairs of a corpus, but {cells} is a file. Name the corpus of the run.")
+    output = output or (cells / "audit.tsv" if is_corpus else cells.with_name(f"{cells.stem}.audit.tsv"))
+    _may_write(output)
+    if is_corpus:
+        if layer is not None or orthologs:
+            raise InputError("--layer and --orthologs are for files; a corpus holds human counts already.")
+        table, facts = _of_corpus(cells, model, label_key, batch_key, run)
+    else:
+        table, facts = _of_file(cells, model, label_key, batch_key, layer, orthologs=orthologs)
+    table = table.sort_values("trust", kind="stable", na_position="last", ignore_index=True)
+    _tell_summary(table, top, by_run=run is not None)
+    _write(table, facts, output)
+    print(
+        f"Wrote {len(table):,} labels to {output}, the least trusted first; beside it a picture and the receipt, "
+        f"{output.with_suffix('.png').name} and {output.with_suffix('.json').name}."
+    )
+
+
+def _of_corpus(
+    corpus: Path, model: Path | None, label_key: str, batch_key: str | None, run: Path | None
+) -> "tuple[pd.DataFrame, dict[str, Any]]":
+    from okrcell.cells.corpus import Corpus
+    from okrcell.provenance import fingerprint
+    from okrcell.tasks.audit_corpus import audit_corpus
+    from okrcell.tasks.run_reliability import FILE, read_reliability, trusted_by_run
+
+    of_run = None if run is None else read_reliability(run)
+    if run is not None and model is None and (run / "model" / "model.json").exists():
+        model = run / "model"
+    used = chosen_model(model)
+    with bar("Looking over") as step:
+        found = audit_corpus(corpus, used, label_key=label_key, batch_key=batch_key, progress=step)
+    for study, why in list(found.left_out.items())[:MOST_TOLD]:
+        print(f"  {study} is left out: {why}", file=sys.stderr)
+    if len(found.left_out) > MOST_TOLD:
+        print(f"  and {len(found.left_out) - MOST_TOLD} more studies; the receipt names them", file=sys.stderr)
+    facts: dict[str, Any] = {
+        "corpus": Corpus.open(corpus).fingerprint,
+        "label_key": label_key,
+        "batch_key": batch_key or "",
+        "model": used.name,
+        "weights_sha256": used.fingerprint,
+        "weight_of_words": found.weight_of_words,
+        "left_out": found.left_out,
+    }
+    if run is None or of_run is None:
+        return found.table, facts
+    facts |= {"trust": "mean reliability over the epochs of a run", "run_sha256": fingerprint(run / FILE)}
+    return trusted_by_run(found.table, of_run, run), facts
+
+
+def _of_file(
+    cells: Path, model: Path | None, label_key: str, batch_key: str | None, layer: str | None, *, orthologs: bool
+) -> "tuple[pd.DataFrame, dict[str, Any]]":
+    import numpy as np
+    import pandas as pd
+
+    from okrcell.tasks.audit_study import audit_study, check_labels
+    from okrcell.tl.vectors import expression_of, leave_receipt
+
+    adata = opened(cells)
+    obs = pd.DataFrame(adata.obs)
+    check_labels(obs, label_key, batch_key)
+    used = chosen_model(model)
+    expression = expression_of(adata, layer, orthologs=orthologs)
+    with bar("Looking over") as step:
+        found = audit_study(obs, expression, used, label_key=label_key, batch_key=batch_key, progress=step)
+    leave_receipt(
+        adata,
+        "audit",
+        used,
+        expression,
+        label_key=label_key,
+        batch_key=batch_key or "",
+        weight_of_words=found.audit.weight_of_words,
+        layer=layer or "",
+        orthologs=orthologs,
+    )
+    tell(adata, "audit")
+    table = found.table()
+    table.insert(0, "row", np.arange(len(table)))
+    return table, adata.uns["okrcell"]["audit"]
+
+
+def _may_write(output: Path) -> None:
+    """Refuse a table that cannot be written, before any work is done."""
+    if output.suffix not in ENDINGS:
+        raise InputError(f"The table must be a .tsv or .parquet file, but it is {output}. Name it {output.stem}.tsv.")
+    if not output.resolve().parent.is_dir():
+        raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Make it first.")
+    if not os.access(output.resolve().parent, os.W_OK):
+        raise InputError(f"Cannot write {output}: the folder {output.parent} is read-only.")
+    for path in (output, output.with_suffix(".png"), output.with_suffix(".json")):
+        if path.is_dir():
+            raise InputError(f"Cannot write {path}: it is a folder.")
+
+
+def _write(table: "pd.DataFrame", facts: dict[str, Any], output: Path) -> None:
+    from okrcell.files import whole_file
+    from okrcell.pl.audit import PROBABILITY, draw_audit
+    from okrcell.provenance import receipt, write_json
+
+    with whole_file(output) as draft:
+        if output.suffix == ".parquet":
+            table.to_parquet(draft, index=False)
+        else:
+            table.to_csv(draft, sep="\t", index=False, float_format="%.4f")
+    draw_audit(table, trust_is=facts.get("trust", PROBABILITY), show=False, save=output.with_suffix(".png"))
+    known = {name: value for name, value in facts.items() if name not in {"verb", "time", "python", "versions"}}
+    write_json(output.with_suffix(".json"), receipt("audit", **known, cells=len(table), **_figures(table)))
+
+
+def _figures(table: "pd.DataFrame") -> dict[str, Any]:
+    trust = table["trust"]
+    return {
+        "labelled": int(trust.notna().sum()),
+        "doubtful": int(table["doubtful"].sum()),
+        "expected_wrong": round(float((1 - trust).sum()), 1),
+    }
+
+
+def _tell_summary(table: "pd.DataFrame", top: int, *, by_run: bool) -> None:
+    figures = _figures(table)
+    doubtful = table[table["doubtful"]]
+    # What a run learned is an agreement, no probability.
+    about = "" if by_run else f" By their trust about {figures['expected_wrong']:,.0f} labels are wrong."
+    print(
+        f"{figures['doubtful']:,} of {figures['labelled']:,} labels are doubtful: worth a look, not yet an error.{about}"
+    )
+    pairs = Counter(zip(doubtful["cell_type"], doubtful["likely_cell_type"], strict=True))
+    for (written, likely), number in pairs.most_common(COMMON_PAIRS):
+        print(f"  {number:>8,}  {written} -> {likely}")
+    if top and len(doubtful):
+        print("\t".join(("trust", "row", "study", "written", "likely", "share")))
+    for _, row in doubtful.head(top).iterrows():
+        told = (f"{row['trust']:.3f}", row["row"], row["study"], row["cell_type"], row["likely_cell_type"])
+        print("\t".join([*map(str, told), f"{row['likely_share']:.2f}"]))

@@ -1,0 +1,165 @@
+"""Which labels are doubtful, and what they are likely instead."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from okrcell.errors import InputError
+from okrcell.pl.canvas import CATEGORIES, UNKNOWN, colour_bar, figure_of, finish, luminance, ramp, wrapped
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BINS = 40
+"""Bars of the histogram of trust, from 0 to 1."""
+ROOM = 12
+"""Labels along each side of the heat map at most: those with most doubtful cells."""
+OTHERS = "others"
+PROBABILITY = "probability that the label is right"
+SLOTS = ("okrcell_label_trust", "okrcell_label_doubtful", "okrcell_likely_cell_type")
+
+
+def audit(
+    adata: "AnnData",
+    *,
+    label_key: str = "cell_type",
+    title: str | None = None,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> "tuple[Axes, Axes]":
+    """Draw how many labels are trusted how far, and of the doubtful ones what was written and what is likely.
+
+    Parameters
+    ----------
+    label_key
+        The column that `okrcell.tl.audit` looked over.
+    title, show, save
+        As for `okrcell.pl.confidence`.
+
+    Raises
+    ------
+    InputError
+        If `okrcell.tl.audit` has not been run, or ``save`` cannot be written.
+    """
+    missing = [name for name in (*SLOTS, label_key) if name not in adata.obs]
+    if missing:
+        raise InputError(
+            f"There is no column '{missing[0]}' in obs. Run okr.tl.audit(adata, label_key='{label_key}') first."
+        )
+    obs = pd.DataFrame(adata.obs)
+    names = ("cell_type", "trust", "doubtful", "likely_cell_type")
+    table = {name: obs[key].to_numpy() for name, key in zip(names, (label_key, *SLOTS), strict=True)}
+    return draw_audit(pd.DataFrame(table), title=title, show=show, save=save)
+
+
+def draw_audit(
+    table: pd.DataFrame,
+    *,
+    trust_is: str = PROBABILITY,
+    title: str | None = None,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> "tuple[Axes, Axes]":
+    """Draw the same from a table of `okrcell audit`: columns cell_type, trust, doubtful, likely_cell_type.
+
+    ``trust_is`` tells in words what was taken for trust.
+    """
+    doubtful = table.loc[table["doubtful"].to_numpy(dtype=bool)]
+    counted = _counted(doubtful)
+    height = max(4.2, 2.2 + 0.42 * len(counted))
+    figure = _figure(7.5 + 0.55 * counted.shape[1], height, shown=save is None or bool(show))
+    both: Any = figure.subplots(1, 2, width_ratios=[3.2, 2.4 + 0.55 * counted.shape[1]])
+    left, right = both
+    _histogram(left, table, trust_is)
+    _heat_map(right, counted)
+    labelled = int(table["trust"].notna().sum())
+    heading = f"{len(doubtful):,} of {labelled:,} labels are worth a second look" if title is None else title
+    figure.suptitle(wrapped(heading, 90), x=0.01, ha="left", fontsize="large", fontweight="bold")
+    finish(left, new=True, show=show, save=save)
+    return left, right
+
+
+def _figure(width: float, height: float, *, shown: bool) -> "Figure":
+    """Make a figure; one that is only kept in a file is no business of any window."""
+    if shown:
+        from matplotlib import pyplot as plt
+
+        return plt.figure(figsize=(width, height), layout="constrained")
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _histogram(ax: "Axes", table: pd.DataFrame, trust_is: str) -> None:
+    trust, doubtful = table["trust"].to_numpy(dtype=np.float64), table["doubtful"].to_numpy(dtype=bool)
+    known = ~np.isnan(trust)
+    ax.hist(
+        [trust[known & doubtful], trust[known & ~doubtful]],
+        bins=np.linspace(0, 1, BINS + 1).tolist(),
+        stacked=True,
+        color=[CATEGORIES[2], CATEGORIES[3]],
+        label=["doubtful", "not doubtful"],
+    )
+    if known.any():
+        ax.set_yscale("log")
+        ax.set_ylim(bottom=0.7)
+    ax.set_xlim(0, 1)
+    ax.axvline(0.5, color=UNKNOWN, linewidth=1, linestyle="--")
+    ax.set_xlabel(f"trust: {trust_is}", loc="left", fontsize="small")
+    ax.set_ylabel("cells (each step of the scale is tenfold)", loc="top", fontsize="small")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper left", frameon=False, fontsize="small")
+    ax.set_title("How far labels are trusted", loc="left", fontsize="medium")
+
+
+def _counted(doubtful: pd.DataFrame) -> pd.DataFrame:
+    """Count doubtful cells by what was written (rows) and what is likely (columns), the most frequent first."""
+    written, likely = (_shortened(doubtful[name].astype(str).tolist()) for name in ("cell_type", "likely_cell_type"))
+    table = pd.crosstab(np.array(written, dtype=object), np.array(likely, dtype=object))
+    totals = dict(zip(map(str, table.index), table.sum(axis=1).tolist(), strict=True))
+    rows = sorted(totals, key=lambda name: (name == OTHERS, -totals[name]))
+    # Likely labels stand in the order of the written ones, so that mistakes in both directions face each other.
+    columns = sorted(
+        map(str, table.columns),
+        key=lambda name: (name == OTHERS, rows.index(name) if name in totals else len(rows), name),
+    )
+    return table.reindex(index=rows, columns=columns)
+
+
+def _shortened(names: list[str]) -> list[str]:
+    kept = {name for name, _ in Counter(names).most_common(ROOM)}
+    return [name if name in kept else OTHERS for name in names]
+
+
+def _heat_map(ax: "Axes", counted: pd.DataFrame) -> None:
+    ax.set_title("Doubtful labels: what was written, and what is likely", loc="left", fontsize="medium")
+    ax.spines[:].set_visible(False)
+    if not len(counted):
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.text(0.5, 0.5, "none", ha="center", va="center", transform=ax.transAxes, color=UNKNOWN)
+        return
+    cells = counted.to_numpy(dtype=np.float64)
+    image = ax.imshow(np.where(cells > 0, cells, np.nan), cmap=ramp(ax, "share"), vmin=0, aspect="auto")
+    colour_of = image.to_rgba(cells)
+    for (row, column), number in np.ndenumerate(counted.to_numpy()):
+        if number:
+            dark = "#14161A" if luminance(tuple(colour_of[row, column])) > 0.5 else "#FFFFFF"
+            ax.text(column, row, f"{number:,}", ha="center", va="center", fontsize=7.5, color=dark)
+    names = [wrapped(str(name), 24, lines=2) for name in counted.columns]
+    ax.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize="small")
+    names = [wrapped(str(name), 30, lines=2) for name in counted.index]
+    ax.set_yticks(range(len(names)), names, fontsize="small")
+    ax.set_xticks(np.arange(counted.shape[1] + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(len(counted) + 1) - 0.5, minor=True)
+    ax.grid(which="minor", color=figure_of(ax).get_facecolor(), linewidth=2)
+    ax.grid(which="major", visible=False)
+    ax.tick_params(which="both", length=0)
+    ax.set_xlabel("likely", loc="left", fontsize="small")
+    ax.set_ylabel("written", loc="top", fontsize="small")
+    colour_bar(ax, image, "cells")

@@ -1,0 +1,43 @@
+"""Cells of a corpus, read as if they were a file."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from okrcell.cells.corpus import Corpus
+from okrcell.cells.expression import Expression
+from okrcell.cells.genes import GeneResolution, GeneTable
+from okrcell.cells.rows import MatrixRows
+
+
+def cells_of(corpus: Corpus, rows: NDArray[np.integer], table: GeneTable | None = None) -> Expression:
+    """Return the cells ``rows`` of a corpus; they are read from disk a block at a time."""
+    table = GeneTable.bundled() if table is None else table
+    every = GeneResolution(
+        row=np.arange(len(table), dtype=np.int32), how={}, unknown=(), species="human", coverage=1.0, duplicated=0
+    )
+    return Expression(
+        n_cells=len(rows),
+        kind="linear",
+        source="corpus",
+        findings=(),
+        resolution=every,
+        table=table,
+        rows=MatrixRows(_Lying(corpus, np.asarray(rows, dtype=np.int64)), "the corpus"),
+    )
+
+
+class _Lying:
+    """Rows of a corpus that look like a matrix which lies on disk."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, corpus: Corpus, rows: NDArray[np.int64]) -> None:
+        self._corpus = corpus
+        self._rows = rows
+        self.shape = (len(rows), corpus.n_genes)
+
+    def __getitem__(self, some: Any) -> sparse.csr_matrix:
+        return self._corpus.rows(self._rows[some])

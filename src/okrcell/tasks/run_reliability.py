@@ -1,0 +1,60 @@
+"""How far a training run trusted each pair."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from okrcell.errors import InputError
+from okrcell.tasks.audit import EVEN
+
+FILE = "reliability.parquet"
+
+
+def read_reliability(run: Path) -> pd.DataFrame:
+    """Read the mean reliability of each pair over the epochs of a run (E9); index ``row``, columns ``study``, ``trust``.
+
+    ``trust`` is in [0, 1], NaN for a pair that was never visited.
+
+    Raises
+    ------
+    InputError
+        If the run kept no table, or it is damaged.
+    """
+    path = run / FILE
+    if not path.is_file():
+        raise InputError(
+            f"There is no {path}: the run is not finished, or its objective keeps no reliability "
+            "(objective: {reliability: {use: true}})."
+        )
+    try:
+        table = pq.read_table(path).to_pandas()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}.") from None
+    epochs = [name for name in table if str(name).startswith("epoch_")]
+    if not {"row", "study"} <= set(table) or not epochs:
+        raise InputError(f"{path} has no columns row, study, epoch_1 ...: it is no table of a run. Train again.")
+    values = table[epochs].to_numpy(dtype=np.float64)
+    seen = ~np.isnan(values)
+    mean = np.where(seen, values, 0).sum(axis=1) / np.where(seen.any(axis=1), seen.sum(axis=1), np.nan)
+    return pd.DataFrame({"study": table["study"].astype(str).to_numpy(), "trust": mean}, index=table["row"].to_numpy())
+
+
+def trusted_by_run(table: pd.DataFrame, reliability: pd.DataFrame, run: Path) -> pd.DataFrame:
+    """Put a run's trust in the place of the computed one; NaN for cells that it did not learn from.
+
+    Raises
+    ------
+    InputError
+        If the run learned from another corpus.
+    """
+    rows = table["row"].to_numpy()
+    known = np.isin(rows, reliability.index.to_numpy())
+    named = reliability["study"].reindex(rows[known]).to_numpy()
+    if not known.any() or bool(np.any(named != table["study"].to_numpy()[known])):
+        raise InputError(f"{run} learned from another corpus: its table names other cells. Name the corpus of the run.")
+    changed = table.copy()
+    changed["trust"] = reliability["trust"].reindex(rows).to_numpy()
+    changed["doubtful"] = (changed["trust"] < EVEN) & (changed["relation"] == "other")
+    return changed
