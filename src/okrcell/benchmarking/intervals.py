@@ -1,0 +1,42 @@
+"""What a few seeds tell of all seeds."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+SURE = 0.95
+"""Chance that an interval holds the mean over all seeds, if values are spread normally."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, with its spread."""
+
+    mean: float
+    sd: float | None
+    """Standard deviation of one seed (divisor n - 1); None with fewer than two seeds."""
+    low: float | None
+    high: float | None
+    """Ends of the interval of Student's t for the mean; None with fewer than two seeds."""
+    n: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies on one side of 0."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+def estimate(values: Sequence[float | None]) -> Estimate | None:
+    """Return mean, standard deviation and t-interval of the values that there are; None if there is none."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if not known:
+        return None
+    mean, n = float(np.mean(known)), len(known)
+    if n < 2:
+        return Estimate(mean, None, None, None, n)
+    sd = float(np.std(known, ddof=1))
+    half = float(stdtrit(n - 1, (1 + SURE) / 2)) * sd / math.sqrt(n)
+    return Estimate(mean, sd, mean - half, mean + half, n)

@@ -1,0 +1,119 @@
+"""Which runs a benchmark is made of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import Field
+
+from okrcell.alignment.presets import LADDER
+from okrcell.errors import SettingsError
+from okrcell.pairs.noise import NoiseSettings
+from okrcell.settings import Settings, parse_settings
+from okrcell.training.settings import PretrainSettings
+
+CLEAN = "none"
+"""The kind of noise of a run without noise."""
+KINDS = tuple(kind for kind in get_args(NoiseSettings.model_fields["kind"].annotation) if kind != CLEAN)
+"""Ways in which pairs are made wrong."""
+CONTROL = "info_nce"
+"""The objective that the others are compared with."""
+NEVER = 1_000_000_000
+"""Steps between savings: a run that was killed is begun anew, so its way is not worth keeping."""
+
+
+class NoisePlan(Settings):
+    """What is to be compared: every objective, under every kind and rate of noise, from every seed."""
+
+    objectives: Annotated[tuple[str, ...], Field(min_length=1)] = (CONTROL, "faithful", "improved")
+    """Rungs of the ladder, see `okrcell.alignment.presets`."""
+    kinds: Annotated[tuple[str, ...], Field(min_length=1)] = ("shuffled", "sibling", "dropout")
+    """Kinds of noise, see `okrcell.pairs.noise`."""
+    rates: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)] = (0.0, 0.2, 0.4, 0.6)
+    """Shares of the training pairs that are made wrong."""
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
+    """Each is the seed of the starting weights, of the order of the pairs, and of the noise."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training."""
+
+    objective: str
+    kind: str
+    """`CLEAN` where ``rate`` is 0."""
+    rate: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """A name for its folder, such as ``improved.shuffled-0.4.seed-1``."""
+        noise = "clean" if self.kind == CLEAN else f"{self.kind}-{self.rate:g}"
+        return f"{self.objective}.{noise}.seed-{self.seed}"
+
+
+def planned(plan: NoisePlan) -> list[Run]:
+    """List the runs, each once: without noise all kinds are the same run.
+
+    The seed is outermost, so that a benchmark that is stopped half way has a whole table, if of fewer seeds.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such objective or kind of noise.
+    """
+    _must_be_known(plan.objectives, LADDER, "objective")
+    _must_be_known(plan.kinds, KINDS, "kind of noise")
+    return list(dict.fromkeys(_all(plan)))
+
+
+def _all(plan: NoisePlan) -> Iterator[Run]:
+    for seed in plan.seeds:
+        for rate in plan.rates:
+            for kind in plan.kinds:
+                for objective in plan.objectives:
+                    yield Run(objective, kind if rate > 0 else CLEAN, rate, seed)
+
+
+def settings_of(run: Run, config: Mapping[str, Any], output: Path, origin: str) -> PretrainSettings:
+    """Make the settings of a run: those of the ``config`` file, with its objective, its noise and its seed.
+
+    Each run has one processor thread: several run side by side, and their numbers do not depend on how many do.
+
+    Raises
+    ------
+    SettingsError
+        If the file holds an unknown or impossible setting.
+    """
+    changes: dict[str, Any] = {
+        "output": str(output),
+        "title": run.name,
+        "seed": run.seed,
+        "stream": {"seed": run.seed},
+        "noise": {"kind": run.kind, "rate": run.rate, "seed": run.seed},
+        "objective": LADDER[run.objective],
+        "compute": {"threads": 1, "devices": 1, "nodes": 1},
+        "save_every": NEVER,
+    }
+    return parse_settings(PretrainSettings, _over(config, changes), origin)
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay ``above`` over ``below``, mapping by mapping."""
+    merged = dict(below)
+    for name, value in above.items():
+        inner = merged.get(name)
+        merged[name] = (
+            _over(inner if isinstance(inner, Mapping) else {}, value) if isinstance(value, Mapping) else value
+        )
+    return merged
+
+
+def _must_be_known(words: Sequence[str], known: Mapping[str, Any] | Sequence[str], what: str) -> None:
+    for word in words:
+        if word not in known:
+            near = get_close_matches(word, list(known), n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}."
+            raise SettingsError(f"There is no {what} '{word}'; {hint}")

@@ -1,0 +1,61 @@
+"""Work is shared out, and one failure does not cost the rest."""
+
+import json
+
+import pytest
+
+from okrcell.benchmarking.crew import share_out
+from okrcell.errors import InputError, WorkLeftError
+
+MISTAKE = {"mistake": "no cells"}
+
+
+@pytest.fixture
+def shared_out(tmp_path, monkeypatch):
+    """Let a process that answers what it is told to have its turn; return the records and what was raised."""
+
+    def done(*answers, workers=1):
+        (tmp_path / "answers").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+        pretended = tmp_path / "python"
+        pretended.write_text(
+            f'#!/bin/sh\nwhile read answer <&3; do read line || exit; echo "$answer"; done 3< {tmp_path}/answers\n'
+        )
+        pretended.chmod(0o755)
+        monkeypatch.setattr("okrcell.benchmarking.crew.sys.executable", str(pretended))
+        records: list = []
+        work = [{"settings": {"title": f"run-{number}"}} for number in range(4)]
+        try:
+            share_out(work, workers, tmp_path, records.append)
+        except (InputError, WorkLeftError) as error:
+            return records, error
+        return records, None
+
+    return done
+
+
+def test_records_come_in_the_order_of_the_work(shared_out):
+    records, error = shared_out(*({"record": number} for number in range(4)))
+    assert (records, error) == ([0, 1, 2, 3], None)
+
+
+def test_the_others_are_made_when_one_cannot_be(shared_out):
+    records, error = shared_out({"record": 0}, MISTAKE, {"record": 2}, {"record": 3})
+    assert records == [0, 2, 3]
+    assert isinstance(error, InputError) and "run-1 cannot be made: no cells" in str(error)
+
+
+def test_several_failures_are_counted(shared_out):
+    records, error = shared_out({"record": 0}, MISTAKE, {"failure": "ValueError: odd"}, {"record": 3})
+    assert records == [0, 3]
+    assert isinstance(error, WorkLeftError) and str(error).startswith("2 runs could not be made")
+
+
+def test_if_the_first_cannot_be_made_no_more_is_tried(shared_out):
+    records, error = shared_out(MISTAKE, {"record": 1}, {"record": 2}, {"record": 3})
+    assert records == [] and "run-0" in str(error)
+
+
+def test_a_process_that_ends_stops_the_work(shared_out):
+    records, error = shared_out({"record": 0})
+    assert records == [0]
+    assert isinstance(error, WorkLeftError) and "run-1 ended with status 0" in str(error)

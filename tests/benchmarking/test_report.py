@@ -1,0 +1,154 @@
+"""The report says what the records hold, and no more."""
+
+import json
+
+import numpy as np
+import pytest
+
+from okrcell.benchmarking.ladder import noise_of_ladder
+from okrcell.benchmarking.publish import publish
+from okrcell.benchmarking.reliability import EDGES, STRATA
+from okrcell.benchmarking.summary import summarised
+from okrcell.provenance import receipt
+
+MADE = receipt(
+    "benchmark", task="noise", inputs={"corpus": "c" * 64, "descriptions": "", "files": {"a.h5ad": "a" * 64}}
+)
+
+
+def record(objective, kind, rate, seed, f1, reliability=None, **changes):
+    sets = [
+        {"set": name, "cells": 50, "candidates": 3, "accuracy": f1 + 0.1, "macro_f1": f1 + shift}
+        for name, shift in (("a", 0.05), ("b", -0.05))
+    ]
+    return {
+        "objective": objective,
+        "kind": kind,
+        "rate": rate,
+        "seed": seed,
+        "macro_f1": f1,
+        "accuracy": f1 + 0.1,
+        "sets": sets,
+        "reliability": reliability,
+        "noise_note": f"{rate:g} {kind}" if rate else "",
+        "steps": 5,
+        "seconds": 1.0,
+        "seconds_per_step": 0.2 if objective == "info_nce" else 0.25,
+        "peak_memory": 10**9,
+        "settings": {"stream": {"batch_size": 8}},
+        **changes,
+    }
+
+
+def judged(area):
+    counts = [[0] * (len(EDGES) - 1), [3] * (len(EDGES) - 1)]
+    return {
+        "pairs": 100,
+        "wrong": 40,
+        "auroc": {
+            "symmetry": [None, area],
+            "mean_symmetry": [None, area],
+            "trust": area,
+            "strata": dict.fromkeys(STRATA, area),
+        },
+        "clean": counts,
+        "wrong_pairs": counts,
+    }
+
+
+@pytest.fixture
+def records():
+    """Two objectives over three seeds; a third one was run without noise, by one seed."""
+    made = [record("siglip", "none", 0.0, 0, 0.33)]
+    for seed, luck in enumerate((0.0, 0.04, -0.02)):
+        made.append(record("improved", "none", 0.0, seed, 0.50 + luck))
+        made.append(record("info_nce", "none", 0.0, seed, 0.51 + luck))
+        for kind, gain in (("sibling", 0.02), ("shuffled", 0.1)):
+            made.append(record("info_nce", kind, 0.4, seed, 0.30 + luck))
+            made.append(record("improved", kind, 0.4, seed, 0.30 + luck + gain + seed / 1000, judged(0.9 + seed / 100)))
+    return made
+
+
+def test_differences_are_taken_seed_by_seed(records):
+    found = summarised(records)
+    gain = found.score("improved", "shuffled", 0.4).over_control["macro_f1"]
+    assert (gain.mean, gain.sd, gain.n) == (pytest.approx(0.101), pytest.approx(0.001), 3)
+    assert gain.excludes_zero
+    assert found.score("info_nce", "shuffled", 0.4).over_control["macro_f1"] is None
+    assert found.score("siglip", "none", 0).over_control["macro_f1"].low is None
+
+
+def test_without_noise_all_kinds_are_one(records):
+    found = summarised(records)
+    assert found.score("improved", "shuffled", 0.0) is found.score("improved", "sibling", 0.0)
+    assert found.score("improved", "dropout", 0.4) is None
+    assert (found.kinds, found.rates) == (["shuffled", "sibling"], [0.0, 0.4])
+
+
+def test_what_low_reliability_finds_is_averaged_over_seeds(records):
+    (one, _) = summarised(records).findings
+    assert (one.kind, one.rate, one.wrong) == ("shuffled", 0.4, 0.4)
+    assert one.symmetry[0] is None
+    assert one.symmetry[1].mean == one.trust.mean == pytest.approx(0.91)
+    assert np.sum(one.clean_counts) == 3 * 3 * (len(EDGES) - 1)
+
+
+def test_costs_are_beside_the_control(records):
+    costs = {one.objective: one for one in summarised(records).costs}
+    assert costs["improved"].over_control == pytest.approx(1.25)
+    assert costs["siglip"].runs == 1
+
+
+def test_the_page_has_every_table_and_picture(records, tmp_path):
+    page = publish(records, MADE, tmp_path).read_text()
+    assert "| `improved` | 0.507 ± 0.031 | 0.408 ± 0.030 |" in page
+    assert "**+10.1 (+9.9 to +10.3)**" in page
+    assert "−1.0 (−1.0 to −1.0)" in page
+    assert "| `improved` | shuffled | 40 % | 40.0 % | 0.910 ± 0.010 |" in page
+    assert "`a.h5ad`: sha256 `aaaaaaaaaaaaaaaa`" in page
+    assert "0.4 sibling" in page
+    pictures = {"noise.png", "ladder.png", "reliability-improved.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"report.md", "summary.json", *pictures}
+    assert all(f"]({name})" in page for name in pictures)
+    figures = json.loads((tmp_path / "summary.json").read_text())
+    assert figures["inputs"] == MADE["inputs"] and figures["runs"] == len(records)
+
+
+@pytest.mark.parametrize("few", [1, 2, 4, 8])
+def test_a_benchmark_that_has_only_begun_is_reported_too(records, tmp_path, few):
+    page = publish(records[:few], MADE, tmp_path).read_text()
+    assert f"{few} trainings" in page
+    assert "nan" not in page.lower()
+
+
+def test_many_objectives_are_told_apart(tmp_path):
+    from okrcell.alignment.presets import LADDER
+    from okrcell.benchmarking.canvas import looks
+
+    styles = looks(list(LADDER))
+    assert len({tuple(style.values()) for style in styles.values()}) == len(LADDER)
+    records = [record(name, "dropout", rate, 0, 0.3) for name in LADDER for rate in (0.2, 0.6)]
+    assert (publish(records, MADE, tmp_path).parent / "noise.png").stat().st_size > 10_000
+
+
+def test_a_curve_needs_three_rates_where_there_are_so_many():
+    from okrcell.benchmarking.curves import _drawn
+
+    rates = {"info_nce": (0.0, 0.2, 0.4), "improved": (0.0, 0.2, 0.3, 0.4), "cca": (0.0, 0.4)}
+    records = [
+        record(name, "shuffled" if rate else "none", rate, 0, 0.3) for name, some in rates.items() for rate in some
+    ]
+    assert list(_drawn(summarised(records), "shuffled")) == ["info_nce", "improved"]
+    few = [one for one in records if one["rate"] in {0, 0.4}]
+    assert list(_drawn(summarised(few), "shuffled")) == ["info_nce", "improved", "cca"]
+
+
+def test_the_ladder_shows_the_noise_that_most_objectives_bore(records):
+    assert noise_of_ladder(summarised(records)) == ("shuffled", 0.4)
+    assert noise_of_ladder(summarised(records[:1])) == ("shuffled", 0.0)
+    more = [
+        record("cca", "sibling", 0.6, 0, 0.2),
+        record("siglip", "sibling", 0.6, 0, 0.2),
+        record("info_nce", "sibling", 0.6, 0, 0.2),
+    ]
+    assert noise_of_ladder(summarised([*records, *more])) == ("sibling", 0.6)

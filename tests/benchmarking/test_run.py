@@ -1,0 +1,208 @@
+"""A benchmark is killed, goes on, is extended, and tells what it did."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from okrcell.benchmarking import run as running
+from okrcell.benchmarking.folder import RECORDS, UNDER_WAY
+from okrcell.benchmarking.plan import NoisePlan
+from okrcell.benchmarking.records import read_records, run_of
+from okrcell.benchmarking.run import benchmark
+from okrcell.errors import InputError, SettingsError, WorkLeftError
+
+PLAN = {"objectives": ["info_nce", "improved"], "kinds": ["shuffled"], "rates": [0, 0.5], "seeds": [0]}
+STEPS = 24
+START = """
+import json, sys
+from okrcell.benchmarking.plan import NoisePlan
+from okrcell.benchmarking.run import benchmark
+config, output, plan = sys.argv[1:]
+benchmark(config, output, plan=NoisePlan(**json.loads(plan)), workers=2)
+"""
+
+
+def configured(run_settings, path, changes=None) -> Path:
+    changes = {
+        "schedule": {"steps": [6, 0]},
+        "split": {"studies": ["second"]},
+        "calibrate": False,
+        **(changes or {}),
+    }
+    values = run_settings(changes).model_dump(mode="json", exclude={"objective": True, "noise": True})
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def children(process) -> list[Path]:
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [Path("/proc") / number for number in listed.read_text().split()] if listed.exists() else []
+
+
+def gone(process: Path) -> bool:
+    try:
+        return process.joinpath("stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def config(run_settings, tmp_path) -> Path:
+    return configured(run_settings, tmp_path / "noise.yaml")
+
+
+@pytest.fixture(scope="module")
+def killed_once(tmp_path_factory, corpus_folder, tiny_model):
+    """A benchmark of four runs by two processes, killed after the first record, and brought to its end."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    values = {
+        "corpus": str(corpus_folder),
+        "output": "unused",
+        "model": tiny_model,
+        "stream": {"batch_size": 32},
+        "schedule": {"steps": [STEPS, 0], "learning_rate": 1e-3},
+        "split": {"studies": ["second"]},
+        "genes_in_cells": 10,
+        "compute": {"accelerator": "cpu"},
+        "calibrate": False,
+        "objective": {"reliability": {"visits_per_epoch": 0.5}},
+    }
+    config, output = folder / "noise.yaml", folder / "out"
+    config.write_text(yaml.safe_dump(values))
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, str(config), str(output), json.dumps(PLAN)], stderr=subprocess.PIPE, text=True
+    )
+    workers: list[Path] = []
+    deadline = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < deadline and not read_records(output / RECORDS):
+        workers = children(process) or workers
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
+    before = read_records(output / RECORDS)
+    while not all(map(gone, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert all(map(gone, workers)), "a worker went on alone"
+    with (output / RECORDS).open("a") as file:
+        file.write('{"objective": "impro')  # as if it had been killed in the middle of a line
+    told: list[str] = []
+    done = benchmark(config, output, plan=NoisePlan(**PLAN), say=told.append)
+    return config, output, before, done, told
+
+
+def test_a_killed_benchmark_goes_on_and_makes_each_run_once(killed_once):
+    _, output, before, done, told = killed_once
+    records = read_records(output / RECORDS)
+    assert 1 <= len(before) < 4
+    assert records[: len(before)] == before
+    assert len({run_of(record) for record in records}) == len(records) == 4
+    assert (done.runs, done.made) == (4, 4 - len(before))
+    assert told[0].startswith(f"{4 - len(before)} runs") and "minutes left" in told[1]
+    assert not (output / UNDER_WAY).exists()
+
+
+def test_each_record_carries_what_the_report_needs(killed_once):
+    _, output, *_ = killed_once
+    for record in read_records(output / RECORDS):
+        assert record["steps"] == STEPS and record["seconds_per_step"] > 0
+        assert record["sets"][0]["set"] == "second"
+        assert 0 <= record["macro_f1"] <= 1
+        assert record["settings"]["noise"]["rate"] == record["rate"]
+        judged = record["objective"] == "improved" and record["rate"] > 0
+        assert (record["reliability"] is not None) == judged
+        assert bool(record["noise_note"]) == (record["rate"] > 0)
+    assert "corpus" not in record["settings"]
+
+
+def test_nothing_left_to_do_writes_the_report_again(killed_once, monkeypatch):
+    config, output, *_ = killed_once
+    (output / "report.md").unlink()
+    monkeypatch.setattr(running, "share_out", None)  # no process is started
+    done = benchmark(config, output, plan=NoisePlan(**PLAN))
+    page = done.report.read_text()
+    assert (done.runs, done.made) == (4, 0)
+    assert "| `improved` |" in page and "| `info_nce` |" in page and "(second" not in page
+    for picture in ("noise.png", "ladder.png", "reliability-improved.png"):
+        assert (output / picture).stat().st_size > 10_000 and f"]({picture})" in page
+    figures = json.loads((output / "summary.json").read_text())
+    assert figures["verb"] == "benchmark" and figures["runs"] == 4 and len(figures["scores"]) == 4
+
+
+def test_runs_with_other_settings_or_data_are_refused_by_name(killed_once, tmp_path, blood, monkeypatch):
+    from okrcell.pairs.prepare import prepare
+
+    config, output, *_ = killed_once
+    monkeypatch.setattr(running, "share_out", None)
+    values = yaml.safe_load(config.read_text())
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump({**values, "genes_in_cells": 11}))
+    with pytest.raises(SettingsError, match=r"other settings \(genes_in_cells\)"):
+        benchmark(changed, output, plan=NoisePlan(**PLAN))
+    blood[:60].copy().write_h5ad(tmp_path / "second.h5ad")
+    prepare([tmp_path / "second.h5ad"], tmp_path / "corpus")
+    with pytest.raises(SettingsError, match=r"other data \(corpus\)"):
+        benchmark(config, output, corpus=tmp_path / "corpus", plan=NoisePlan(**PLAN))
+
+
+def test_a_second_process_is_kept_out(killed_once):
+    from okrcell.cells.corpus_folder import only_writer
+
+    config, output, *_ = killed_once
+    with only_writer(output), pytest.raises(InputError, match="Another process"):
+        benchmark(config, output, plan=NoisePlan(**PLAN))
+
+
+MISTAKES = {
+    "a folder of something else": ({"output": "full"}, "holds other things"),
+    "a corpus that is not there": ({"corpus": "nowhere"}, "nowhere"),
+    "a file that is not there": ({"files": ["nothing.h5ad"]}, "nothing.h5ad"),
+    "no process": ({"workers": 0}, "at least one worker"),
+    "an unknown task": ({"tasks": ("clustering",)}, "one of these tasks: noise; seen: clustering"),
+    "no task": ({"tasks": ()}, "one of these tasks"),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_told_before_any_process_is_started(config, tmp_path, monkeypatch, given, said):
+    monkeypatch.setattr(running, "share_out", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.docx").write_text("do not lose me")
+    with pytest.raises(InputError, match=said):
+        benchmark(config, **{"output": "out", **given})
+
+
+ANSWERS = {
+    "nothing": ("", WorkLeftError, r"ended with status 0; .*worker-1\.log"),
+    "a mistake": ({"mistake": "no cells"}, InputError, "clean.seed-0 cannot be made: no cells"),
+    "a failure": (
+        {"failure": "Traceback:\n  in it\nValueError: odd"},
+        WorkLeftError,
+        "failed: ValueError: odd; .*is kept",
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "kind", "said"), ANSWERS.values(), ids=ANSWERS)
+def test_what_a_process_answers_instead_of_a_record_is_told(config, tmp_path, monkeypatch, answer, kind, said):
+    (tmp_path / "answer").write_text(json.dumps(answer) + "\n" if answer else "")
+    pretended = tmp_path / "python"
+    pretended.write_text(f"#!/bin/sh\nread line\ncat {tmp_path / 'answer'}\n")
+    pretended.chmod(0o755)
+    monkeypatch.setattr("okrcell.benchmarking.crew.sys.executable", str(pretended))
+    with pytest.raises(kind, match=said):
+        benchmark(config, tmp_path / "out", plan=NoisePlan(objectives=("info_nce",), rates=(0,), seeds=(0,)))
+    assert read_records(tmp_path / "out" / RECORDS) == []
+
+
+def test_nothing_to_score_on_says_what_to_do(run_settings, tmp_path):
+    config = configured(run_settings, tmp_path / "noise.yaml", {"split": {"validation": 0.2}})
+    with pytest.raises(InputError, match=r"--files, or in .*noise.yaml studies"):
+        benchmark(config, tmp_path / "out")
