@@ -92,6 +92,8 @@ class Guess:
     bins: int
     type_logits: Float[Tensor, "cell kind"] | None = None
     """What CLS says; None where it has no weight."""
+    share: Float[Tensor, ""] | float = 1.0
+    """Hidden genes here over those of the average device: the mean over devices is then one over all hidden genes."""
 
 
 class Alignment(NamedTuple):
@@ -158,8 +160,8 @@ def objective(
     ``cell_type`` is of all cells, -1 where unknown; ``aligned`` and ``trust`` are of those that have a text, None where
     there is none.
     """
-    gene = expression_loss(guess.by_gene, guess.value, guess.hidden, guess.bins)
-    cell = expression_loss(guess.by_cell, guess.value, guess.hidden, guess.bins)
+    gene = guess.share * expression_loss(guess.by_gene, guess.value, guess.hidden, guess.bins)
+    cell = guess.share * expression_loss(guess.by_cell, guess.value, guess.hidden, guess.bins)
     nothing = gene.detach() * 0
     named = nothing if guess.type_logits is None else cell_type_loss(guess.type_logits, cell_type)
     to_text, to_cell, against = aligned or Alignment(nothing, nothing, nothing)

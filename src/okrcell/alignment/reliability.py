@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
@@ -121,7 +121,8 @@ def trusted(
 
 def distinct(same: Bool[Tensor, "pair pair"]) -> Float[Tensor, ""]:
     """Count the distinct cell types of a batch; at least 1."""
-    return (1 / same.sum(dim=1).clamp_min(1)).sum().clamp_min(1)
+    # Thirds do not add up to a whole in 32 bits.
+    return (1 / same.sum(dim=1).clamp_min(1)).sum().round().clamp_min(1)
 
 
 def _joined(one: Tensor, other: Tensor, how: Literal["geometric", "mean", "harmonic", "minimum"]) -> Tensor:
@@ -134,98 +135,3 @@ def _joined(one: Tensor, other: Tensor, how: Literal["geometric", "mean", "harmo
             return 2 * one * other / (one + other).clamp_min(1e-12)
         case "minimum":
             return torch.minimum(one, other)
-
-
-class ReliabilityTable:
-    """What each pair's r was, epoch by epoch (the table Q of method 5.3).
-
-    A pair that is visited several times in an epoch is recorded with the mean of its visits. Sixteen bits a record and
-    eight for the visits: 32 million pairs over six epochs take 576 MB.
-    """
-
-    def __init__(self, pairs: int, epochs: int) -> None:
-        self._record = torch.zeros(pairs, epochs, dtype=torch.float16)
-        self._visits = torch.zeros(pairs, epochs, dtype=torch.uint8)
-        self._usual: tuple[int, float, float] = (0, 0.0, 0.0)
-
-    def __len__(self) -> int:
-        return len(self._record)
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that can be recorded; later visits count for the last one."""
-        return self._record.shape[1]
-
-    @property
-    def visits(self) -> Int[Tensor, "pair epoch"]:
-        """Recorded visits of each pair in each epoch; 255 stands for more."""
-        return self._visits.int()
-
-    def records_of(self, rows: Int[Tensor, "row"]) -> Float[Tensor, "row epoch"]:
-        """Return the mean r of pairs in each epoch; NaN where one was not visited."""
-        return self._record[rows].float().masked_fill(self._visits[rows] == 0, torch.nan)
-
-    @torch.no_grad()
-    def record(self, rows: Int[Tensor, "visit"], epoch: int, agreed: Float[Tensor, "visit"]) -> None:
-        """Add visits of ``epoch`` (from 1); a row may be visited twice in a batch."""
-        column = min(epoch, self.epochs) - 1
-        rows, agreed = rows.cpu(), agreed.float().cpu()
-        distinct_rows, place = rows.unique(return_inverse=True)
-        added = torch.zeros(len(distinct_rows)).index_add_(0, place, agreed)
-        times = torch.zeros(len(distinct_rows)).index_add_(0, place, torch.ones(len(rows)))
-        before = self._visits[distinct_rows, column].float()
-        mean = (self._record[distinct_rows, column].float() * before + added) / (before + times)
-        self._record[distinct_rows, column] = mean.half()
-        # Past 255 visits the mean moves as if there had been 255.
-        self._visits[distinct_rows, column] = (before + times).clamp_max(255).to(torch.uint8)
-
-    @torch.no_grad()
-    def stability(
-        self, rows: Int[Tensor, "visit"], epoch: int, settings: ReliabilitySettings
-    ) -> Float[Tensor, "visit"]:
-        """Return v of each row, in [0, 1], from the records of epochs before ``epoch`` (E10, our reconstruction).
-
-        The spread q of a pair is the standard deviation of its records; those of all pairs give the mean mu and the
-        deviation s. A pair with fewer than two records is held for stable.
-        """
-        spread = self._spread(rows.cpu(), epoch)
-        middle, width = self._usual_spread(epoch)
-        above = (spread - middle).nan_to_num().clamp_min(0)
-        stable = torch.exp(-(above**2) / (2 * max(width, 1e-6) ** 2))
-        if settings.stability == "threshold":
-            stable = torch.where(above <= settings.cutoff * width, 1.0, stable)
-        return stable.to(rows.device)
-
-    def state(self) -> dict[str, Tensor]:
-        """Return all that it takes to go on from here."""
-        return {"record": self._record, "visits": self._visits}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave.
-
-        Raises
-        ------
-        KeyError
-            If something is missing.
-        """
-        self._record.copy_(state["record"])
-        self._visits.copy_(state["visits"])
-        self._usual = (0, 0.0, 0.0)
-
-    def _spread(self, rows: Tensor | slice, epoch: int) -> Tensor:
-        """Standard deviation of records before ``epoch``; NaN with fewer than two."""
-        there = self._visits[rows, : max(epoch - 1, 0)] > 0
-        record = self._record[rows, : max(epoch - 1, 0)].float() * there
-        count = there.sum(dim=1)
-        mean = record.sum(dim=1) / count.clamp_min(1)
-        variance = (((record - mean[:, None]) * there) ** 2).sum(dim=1) / count.clamp_min(1)
-        return variance.sqrt().masked_fill(count < 2, torch.nan)
-
-    def _usual_spread(self, epoch: int) -> tuple[float, float]:
-        """Return mu and s over all pairs; records of former epochs no longer change, so once an epoch is enough."""
-        if self._usual[0] != epoch:
-            spread = self._spread(slice(None), epoch)
-            known = spread[~spread.isnan()]
-            wide = known.std(correction=0).item() if len(known) else 0.0
-            self._usual = (epoch, known.mean().item() if len(known) else 0.0, wide)
-        return self._usual[1:]

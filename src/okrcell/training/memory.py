@@ -11,7 +11,8 @@ from okrcell.alignment.memory_bank import MemoryBank
 from okrcell.alignment.momentum import Twin
 from okrcell.alignment.objective import ObjectiveSettings
 from okrcell.alignment.partners import Vectors
-from okrcell.alignment.reliability import ReliabilityTable, agreement, trusted
+from okrcell.alignment.reliability import agreement, trusted
+from okrcell.alignment.reliability_table import ReliabilityTable
 from okrcell.model.cell_text_model import CellTextModel
 
 

@@ -45,10 +45,12 @@ class TrainingStep(nn.Module):
         self._texts = TextBank(model, pairs.texts, frozen)
         self._settings = settings
         self._fabric = fabric
+        self._alone = True
 
     def forward(self, batch: PairBatch, moment: Moment, memory: Memory | None) -> Stepped:
-        """Return the loss of a batch; without ``memory`` every pair is trusted and compared with the batch alone."""
+        """Return the loss of a batch; without ``memory`` every pair is trusted and compared with its device's batch alone."""
         settings = self._settings.objective
+        self._alone = memory is None or self._fabric.world_size == 1 or not self._settings.compute.gather
         view = self.model.view_cells(batch.cells, batch.masked)
         guess = self._guess(view)
         cell_type = batch.cell_type
@@ -77,7 +79,10 @@ class TrainingStep(nn.Module):
 
     def _guess(self, view: CellView) -> Guess:
         logits = None if self.type_head is None else self.type_head(view.state)
-        return Guess(view.by_gene, view.by_cell, view.value, view.hidden, self.model.settings.tokeniser.bins, logits)
+        everywhere = self._gathered(view.hidden.sum()[None].float())
+        share = view.hidden.sum() / everywhere.mean().clamp_min(1)
+        bins = self.model.settings.tokeniser.bins
+        return Guess(view.by_gene, view.by_cell, view.value, view.hidden, bins, logits, share)
 
     @torch.no_grad()
     def _slow(self, batch: PairBatch, moment: Moment, memory: Memory | None, paired: Tensor) -> Vectors | None:
@@ -97,7 +102,7 @@ class TrainingStep(nn.Module):
 
     def _gathered(self, mine: Tensor) -> Tensor:
         """Put the devices' parts one behind the other, gradients included."""
-        if self._fabric.world_size == 1 or not self._settings.compute.gather:
+        if self._alone:
             return mine
         everyone: Tensor = self._fabric.all_gather(mine, sync_grads=mine.requires_grad)
         return everyone.flatten(0, 1)

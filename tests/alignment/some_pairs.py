@@ -1,0 +1,51 @@
+"""Unit vectors to try an objective on, and what it makes of them."""
+
+import torch
+from torch.nn import functional
+
+from okrcell.alignment.objective import ObjectiveSettings, align
+from okrcell.alignment.partners import Vectors
+from okrcell.alignment.reliability import agreement, trusted
+
+HEAT = torch.tensor(0.05)
+
+
+def unit(rows, dim=6, seed=0):
+    vectors = torch.randn(rows, dim, generator=torch.Generator().manual_seed(seed))
+    return functional.normalize(vectors, dim=-1)
+
+
+def pairs_of(kinds, seed=0, closeness=1.0, dim=6, one_text_each=False):
+    """Cells near their texts; with ``one_text_each``, those of a kind have one text."""
+    kinds = torch.as_tensor(kinds, dtype=torch.long)
+    texts = unit(64, dim, seed)[kinds] if one_text_each else unit(len(kinds), dim, seed)
+    cells = functional.normalize(closeness * texts + unit(len(kinds), dim, seed + 1), dim=-1)
+    return Vectors(cells, texts, kinds)
+
+
+def alike(pairs):
+    return (pairs.cell_type[:, None] == pairs.cell_type[None, :]) | torch.eye(len(pairs.cell_type), dtype=torch.bool)
+
+
+def judged(pairs, settings, epoch=1, stable=None, temperature=HEAT):
+    """Return r and W."""
+    asked = settings.reliability
+    sharpness = temperature if asked.sharpness == "temperature" else asked.sharpness
+    agreed = agreement(pairs.cells, pairs.texts, alike(pairs), sharpness, asked)
+    stable = torch.ones(len(agreed)) if stable is None else stable
+    return agreed, trusted(agreed, stable, alike(pairs), epoch, asked)
+
+
+def total(aligned, settings):
+    return aligned.cell_to_text + aligned.text_to_cell + settings.negative_weight * aligned.contradiction
+
+
+def alone(**choices):
+    """Settings of the plain objective, but for ``choices``."""
+    return ObjectiveSettings(preset="control", **choices)
+
+
+def aligned_alone(pairs, keys=None, trust=None, settings=None, progress=0.5, kin=None):
+    settings = alone() if settings is None else settings
+    trust = torch.ones(len(pairs.cells)) if trust is None else trust
+    return align(pairs, pairs if keys is None else keys, trust, HEAT, progress, kin, settings)

@@ -1,0 +1,101 @@
+"""The objectives by name are what they are said to be."""
+
+from copy import deepcopy
+
+import pytest
+from pydantic import ValidationError
+
+from okrcell.alignment.curriculum import CurriculumSettings
+from okrcell.alignment.memory_bank import BankSettings
+from okrcell.alignment.objective import ObjectiveSettings
+from okrcell.alignment.partners import PartnerSettings
+from okrcell.alignment.presets import LADDER, PRESETS, differing, with_preset
+from okrcell.alignment.reliability import ReliabilitySettings
+from okrcell.errors import OkrcellError, SettingsError
+
+
+@pytest.mark.parametrize("name", LADDER)
+def test_every_rung_of_the_ladder_is_a_whole_objective_that_survives_a_file(name):
+    asked = ObjectiveSettings(**LADDER[name])
+    assert ObjectiveSettings.model_validate(asked.model_dump(mode="json")) == asked
+    assert asked.judges == (asked.alignment != "none" and asked.reliability.use)
+
+
+def test_rungs_differ_from_one_another():
+    rungs = [ObjectiveSettings(**chosen).model_dump_json() for chosen in LADDER.values()]
+    assert len(set(rungs)) == len(rungs)
+
+
+def test_faithful_is_what_each_idea_is_by_default():
+    asked = ObjectiveSettings(preset="faithful")
+    assert asked.partners == PartnerSettings()
+    assert asked.bank == BankSettings()
+    assert asked.reliability == ReliabilitySettings()
+    assert asked.curriculum == CurriculumSettings()
+    stated = (asked.negative_weight, asked.reliability.cutoff, asked.reliability.recorded_from)
+    assert stated == (5, 3, 2)
+    assert (asked.reliability.stable_after, asked.curriculum.switch) == (3, 0.2)
+    assert (asked.curriculum.start, asked.curriculum.end, asked.curriculum.exponent) == (2, 10, 0.5)
+    assert (asked.omega, asked.bank.size, asked.bank.momentum) == (0.5, 4096, 0.995)
+
+
+def test_the_control_is_plain_info_nce():
+    asked = ObjectiveSettings()
+    assert asked == ObjectiveSettings(preset="control")
+    assert asked.alignment == "softmax"
+    assert (asked.bank.size, asked.negative_weight) == (0, 0)
+    assert not asked.reliability.use
+    assert not asked.curriculum.use
+    assert not asked.judges
+
+
+def test_each_rung_adds_to_the_one_below_what_its_name_says():
+    rung = {name: ObjectiveSettings(**chosen) for name, chosen in LADDER.items()}
+    assert (rung["cca"].bank.size, rung["cca"].curriculum.use, rung["cca"].negative_weight) == (0, False, 5)
+    assert (rung["cca_cmmb"].bank.size, rung["cca_cmmb"].curriculum.use) == (4096, False)
+    assert (rung["cca_psw"].bank.size, rung["cca_psw"].curriculum.use) == (0, True)
+    assert (rung["info_nce_bank"].bank.size, rung["info_nce_bank"].judges) == (4096, False)
+    assert not rung["cell_only"].judges
+    assert rung["siglip"].alignment == "sigmoid"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_has_no_deviations_and_each_other_choice_is_named(preset):
+    assert ObjectiveSettings(preset=preset).deviations == {}
+    changed = ObjectiveSettings(preset=preset, omega=0.8, bank={"size": 17}, curriculum={"weigh": "whole"})
+    assert changed.deviations == {"omega": 0.8, "bank.size": 17, "curriculum.weigh": "whole"}
+
+
+def test_what_is_said_goes_before_the_preset_and_what_is_not_said_stays():
+    asked, usual = (
+        ObjectiveSettings(preset="improved", reliability={"warmup": 40}),
+        ObjectiveSettings(preset="improved"),
+    )
+    assert asked.reliability == usual.reliability.model_copy(update={"warmup": 40})
+    assert asked.deviations == {"reliability.warmup": 40}
+
+
+def test_to_fill_in_changes_neither_the_presets_nor_what_was_given():
+    given, before = {"preset": "improved", "bank": {"size": 33}}, deepcopy(PRESETS)
+    filled = with_preset(given)
+    assert filled["bank"] == {**PRESETS["improved"].get("bank", {}), "size": 33}
+    assert given == {"preset": "improved", "bank": {"size": 33}}
+    assert before == PRESETS
+
+
+def test_differences_are_named_by_their_place():
+    usual = {"a": 1, "b": {"c": 2, "d": {"e": 3}}}
+    assert differing({"a": 1, "b": {"c": 5, "d": {"e": 4}}}, usual) == {"b.c": 5, "b.d.e": 4}
+    assert differing(usual, usual) == {}
+
+
+def test_an_unknown_preset_and_an_unknown_choice_are_refused():
+    with pytest.raises((SettingsError, ValidationError), match="no preset 'faithfull'"):
+        ObjectiveSettings(preset="faithfull")
+    with pytest.raises(SettingsError) as raised:
+        with_preset({"preset": "best"})
+    assert isinstance(raised.value, OkrcellError)
+    assert "control, faithful, improved" in str(raised.value)
+    for wrong in ({"omega": 1.5}, {"omega": "adaptiv"}, {"negative_weight": -1}, {"bank": {"sise": 3}}, {"tau": 1}):
+        with pytest.raises(ValidationError):
+            ObjectiveSettings(**wrong)
