@@ -23,6 +23,7 @@ IMPROVED: Choices = {
         "trust": "bet",
         "keys": "trusted",
         "warmup": 1,
+        "wake": 0.25,
         "stability": "smooth",
     },
     "curriculum": {"guard": "trust", "scale": "keys"},

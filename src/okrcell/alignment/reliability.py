@@ -37,6 +37,10 @@ class ReliabilitySettings(Settings):
     nor contradiction to others, in the batch and in the banks (ours): its label may be another cell's."""
     warmup: Annotated[int, Field(ge=0)] = 0
     """Epochs with full trust in every pair (`improved`: 1, method 5.7, row 2)."""
+    wake: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Trust sleeps, and every pair has full trust, until so large a share of a batch would have a trust of a half or more;
+    once awake it stays so. 0: awake when the warm-up is over (paper). A model that knows little yet trusts only what it
+    knows, the commonest type, and then would learn nothing else (ours)."""
     stability: Literal["threshold", "smooth", "off"] = "threshold"
     """threshold: a pair whose r spreads over epochs beyond the cutoff loses its trust (E10). smooth: each pair does, the
     more it spreads beyond the mean."""

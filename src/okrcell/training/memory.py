@@ -27,6 +27,19 @@ class Visit(NamedTuple):
     """r of each of those pairs."""
     trust: Float[Tensor, "pair"]
     """W of each."""
+    awake: bool
+    """Whether trust was asked for."""
+
+
+class Judgement(NamedTuple):
+    """What is thought of the pairs of a batch."""
+
+    agreed: Float[Tensor, "pair"]
+    """r, in [0, 1]."""
+    trust: Float[Tensor, "pair"]
+    """W, in [0, 1]; 1 while trust sleeps."""
+    awake: bool
+    """Whether trust was asked for."""
 
 
 class Memory:
@@ -42,20 +55,21 @@ class Memory:
         self.bank = MemoryBank(settings.bank.size if aligned else 0, model.dim, device)
         self.table = ReliabilityTable(pairs if aligned and settings.reliability.use else 0, epochs)
         self._last_trust = torch.ones(len(self.table))
+        self._awake = False
 
-    def judged(
-        self, pairs: Vectors, rows: Int[Tensor, "pair"], epoch: int, temperature: Tensor
-    ) -> tuple[Float[Tensor, "pair"], Float[Tensor, "pair"]]:
+    def judged(self, pairs: Vectors, rows: Int[Tensor, "pair"], epoch: int, temperature: Tensor) -> Judgement:
         """Return r and W of each pair of a batch (E9 to E11)."""
         settings = self._settings.reliability
         if not settings.use:
             full = torch.ones(len(rows), device=rows.device)
-            return full, full
+            return Judgement(full, full, awake=False)
         same: Bool[Tensor, "pair pair"] = pairs.cell_type[:, None] == pairs.cell_type[None, :]
         sharpness = temperature if settings.sharpness == "temperature" else settings.sharpness
         agreed = agreement(pairs.cells, pairs.texts, same, sharpness, settings)
         stable = self.table.stability(rows, epoch, settings)
-        return agreed, trusted(agreed, stable, same, epoch, settings)
+        trust = trusted(agreed, stable, same, epoch, settings)
+        awake = epoch > settings.warmup and (self._awake or bool((trust >= 0.5).float().mean() >= settings.wake))
+        return Judgement(agreed, trust if awake else torch.ones_like(trust), awake)
 
     def keep(self, visit: Visit | None, model: CellTextModel, epoch: int) -> None:
         """Move on after a step: twins follow, banks take in the batch, the table records r."""
@@ -63,6 +77,7 @@ class Memory:
             self.twin.follow(model)
         if visit is None:
             return
+        self._awake = self._awake or visit.awake
         if visit.slow is not None:
             self.bank.push(visit.slow)
         if len(self.table):
@@ -82,7 +97,10 @@ class Memory:
 
     def state(self) -> dict[str, Tensor]:
         """Return all that it takes to go on from here, by name."""
-        parts = {"bank": self.bank.state(), "table": self.table.state() | {"trust": self._last_trust}}
+        parts = {
+            "bank": self.bank.state(),
+            "table": self.table.state() | {"trust": self._last_trust, "awake": torch.tensor(self._awake)},
+        }
         if self.twin is not None:
             parts["twin"] = self.twin.state()
         return {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
@@ -99,6 +117,7 @@ class Memory:
         table = _part(state, "table")
         self.table.restore(table)
         self._last_trust.copy_(table["trust"])
+        self._awake = bool(table["awake"])
         if self.twin is not None:
             self.twin.restore(_part(state, "twin"))
 

@@ -65,17 +65,17 @@ class TrainingStep(nn.Module):
         rows = self._gathered(batch.row)[paired]
         slow = self._slow(batch, moment, memory, paired)
         trust = agreed = torch.ones(len(rows), device=rows.device)
-        keys = pairs
+        keys, awake = pairs, False
         if memory is not None:
             judged = slow if slow is not None and settings.reliability.judge == "twin" else pairs
-            agreed, trust = memory.judged(judged, rows, moment.epoch, self.model.temperature.detach())
+            agreed, trust, awake = memory.judged(judged, rows, moment.epoch, self.model.temperature.detach())
             own = slow if slow is not None and settings.bank.positive_key == "momentum" else pairs
             if settings.reliability.keys == "trusted":
                 own, slow = own.believed(trust >= 0.5), None if slow is None else slow.believed(trust >= 0.5)
             keys = own.followed_by(memory.bank.past)
         aligned = align(pairs, keys, trust, self.model.temperature, moment.progress, self.kin, settings)
         loss = objective(guess, cell_type, aligned, trust, settings)
-        return Stepped(loss, None if memory is None else Visit(slow, rows, agreed, trust))
+        return Stepped(loss, None if memory is None else Visit(slow, rows, agreed, trust, awake))
 
     def _guess(self, view: CellView) -> Guess:
         logits = None if self.type_head is None else self.type_head(view.state)
