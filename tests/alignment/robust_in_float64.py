@@ -93,7 +93,7 @@ def trusted(agreed, stable, epoch, choices):
 def gamma(progress, keys, choices):
     """E15."""
     found = 2.0 + (10.0 - 2.0) * math.sqrt(progress)
-    return found * math.log(keys) / math.log(448 + 4096) if choices.scale == "keys" else found
+    return found * math.log(max(keys, 2)) / math.log(448 + 4096) if choices.scale == "keys" else found
 
 
 def curriculum(difficulty, trust, progress, keys, choices):

@@ -18,7 +18,7 @@ def moved(model, step):
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
-                parameter += step * torch.arange(parameter.numel()).view_as(parameter)
+                parameter.add_(step * torch.arange(parameter.numel()).view_as(parameter))
 
 
 def test_after_many_steps_it_is_the_moving_average_of_where_the_model_was():

@@ -7,11 +7,15 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from okrcell.alignment.objective import ObjectiveSettings
+from okrcell.alignment.partners import Vectors
 from okrcell.training.log import read_log
+from okrcell.training.memory import Memory, Visit
 from okrcell.training.pretrain import pretrain
 from okrcell.training.resume import Position, load_position, restore_position, save_position
 
@@ -26,6 +30,12 @@ SOME = {
     "schedule": {"steps": [14, 14], "warmup": 0.1, "decay": "cosine"},
     "stream": {"balance": 0.5, "fewest_genes": 0.3},
 }
+ROBUST = {
+    "preset": "improved",
+    "bank": {"size": 100, "momentum": 0.9},
+    "reliability": {"recorded_from": 1, "visits_per_epoch": 0.2},
+}
+"""All that has a memory: twins, banks that wrap, and a table over seven epochs, so that stability has its say."""
 
 
 def start(settings):
@@ -66,11 +76,28 @@ def compare(broken, unbroken):
     one, other = (load_file(folder / "weights.safetensors") for folder in (broken.output / "model", unbroken.model))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
+    # What is remembered too: banks, twins, the table of trust, chance.
+    one, other = (load_file(run / "latest" / "state.safetensors") for run in (broken.output, unbroken.log.parent))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    if unbroken.reliability is not None:
+        table = pd.read_parquet(broken.output / "reliability.parquet")
+        pd.testing.assert_frame_equal(table, pd.read_parquet(unbroken.reliability), check_exact=True)
+        assert table["wrong"].any()
 
 
-def test_a_run_killed_in_each_stage_ends_with_the_numbers_of_an_unbroken_one(run_settings):
-    unbroken = pretrain(run_settings(SOME, output="unbroken"))
-    broken = run_settings(SOME, output="broken")
+@pytest.mark.parametrize(
+    "objective",
+    [
+        pytest.param(ROBUST, id="robust"),
+        pytest.param({}, id="control", marks=pytest.mark.slow),
+        pytest.param({"preset": "faithful", "bank": {"size": 50}}, id="faithful", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_killed_in_each_stage_ends_with_the_numbers_of_an_unbroken_one(run_settings, objective):
+    changes = {**SOME, "objective": objective, "noise": {"kind": "shuffled", "rate": 0.3}}
+    unbroken = pretrain(run_settings(changes, output="unbroken"))
+    broken = run_settings(changes, output="broken")
     rng = random.Random(5)
     for after in (rng.randint(5, 12), rng.randint(8, 13)):
         ended, errors = run_and_kill(broken, after)
@@ -87,7 +114,7 @@ def test_a_run_killed_again_and_again_at_any_moment_ends_with_the_same_numbers(r
         **SOME,
         "model": {"cell_encoder": {"kind": kind}, "text_encoder": {"adapt": "last_block", "pooling": "first"}},
         "save_every": 2,
-        "objective": {"partners": "masked"},
+        "objective": {**ROBUST, "partners": {"alike": "masked"}},
     }
     unbroken = pretrain(run_settings(changes, output="unbroken"))
     broken = run_settings(changes, output="broken")
@@ -103,29 +130,36 @@ def taught(steps, seed=0):
     torch.manual_seed(seed)
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Dropout(0.5), torch.nn.Linear(4, 1))
     model[0].bias.requires_grad_(requires_grad=False)
+    model.dim = 4
     optimiser = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=0.1)
-    teach(model, optimiser, steps)
-    return model, optimiser
+    memory = Memory(model, ObjectiveSettings(preset="faithful", bank={"size": 5}), 6, 3, torch.device("cpu"))
+    teach(model, optimiser, memory, steps)
+    return model, optimiser, memory
 
 
-def teach(model, optimiser, steps):
-    for _ in range(steps):
+def teach(model, optimiser, memory, steps):
+    for step in range(steps):
         model(torch.ones(2, 3)).square().sum().backward()
         optimiser.step()
         optimiser.zero_grad()
+        vectors, rows, r = torch.randn(2, 4), torch.tensor([step % 6, 5]), torch.rand(2)
+        memory.keep(Visit(Vectors(vectors, -vectors, rows), rows, r, r / 2, awake=True), model, epoch=2)
 
 
-def test_weights_optimiser_and_chance_come_back_as_they_were(tmp_path):
-    model, optimiser = taught(5)
-    save_position(tmp_path / "latest", Position(5, {"seed": 0}, "abc"), model, optimiser)
-    teach(model, optimiser, 4)
-    other, its_optimiser = taught(0)
+def test_weights_optimiser_memory_and_chance_come_back_as_they_were(tmp_path):
+    model, optimiser, memory = taught(5)
+    save_position(tmp_path / "latest", Position(5, {"seed": 0}, "abc"), model, optimiser, memory)
+    teach(model, optimiser, memory, 4)
+    other, its_optimiser, its_memory = taught(0)
     torch.manual_seed(99)
-    restore_position(tmp_path / "latest", other, its_optimiser)
-    teach(other, its_optimiser, 4)
+    restore_position(tmp_path / "latest", other, its_optimiser, its_memory)
+    teach(other, its_optimiser, its_memory, 4)
     assert load_position(tmp_path / "latest") == Position(5, {"seed": 0}, "abc")
     for one, two in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(one, two)
+    kept, again = memory.state(), its_memory.state()
+    assert kept.keys() == again.keys()
+    assert all(torch.equal(kept[name], again[name]) for name in kept)
 
 
 def test_a_position_of_another_model_is_refused(tmp_path):
@@ -134,7 +168,18 @@ def test_a_position_of_another_model_is_refused(tmp_path):
     save_position(tmp_path / "latest", Position(5, {}, ""), *taught(2))
     other = torch.nn.Linear(7, 1)
     with pytest.raises(CheckpointError, match="is damaged"):
-        restore_position(tmp_path / "latest", other, torch.optim.AdamW(other.parameters()))
+        restore_position(tmp_path / "latest", other, torch.optim.AdamW(other.parameters()), taught(0)[2])
+
+
+def test_a_position_without_its_memory_is_refused(tmp_path):
+    from okrcell.errors import CheckpointError
+
+    model, optimiser, memory = taught(2)
+    save_position(tmp_path / "latest", Position(2, {}, ""), model, optimiser, memory)
+    path = tmp_path / "latest" / "state.safetensors"
+    save_file({name: each for name, each in load_file(path).items() if name != "memory.bank.pushed"}, path)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        restore_position(tmp_path / "latest", *taught(0))
 
 
 @pytest.mark.slow
@@ -143,6 +188,7 @@ def test_two_processes_share_a_run_and_it_is_resumed(run_settings, tmp_path):
         "compute": {"devices": 2, "strategy": "ddp"},
         "stream": {"batch_size": 16},
         "schedule": {"steps": [3, 3]},
+        "objective": {**ROBUST, "bank": {"size": 40}},
     }
     settings = run_settings({**changes, "save_every": 2})
     # Each process starts the script anew, so there must be one.

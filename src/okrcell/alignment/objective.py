@@ -94,6 +94,8 @@ class Guess:
     """What CLS says; None where it has no weight."""
     share: Float[Tensor, ""] | float = 1.0
     """Hidden genes here over those of the average device: the mean over devices is then one over all hidden genes."""
+    type_share: Float[Tensor, ""] | float = 1.0
+    """The same for cells whose type is known."""
 
 
 class Alignment(NamedTuple):
@@ -163,7 +165,9 @@ def objective(
     gene = guess.share * expression_loss(guess.by_gene, guess.value, guess.hidden, guess.bins)
     cell = guess.share * expression_loss(guess.by_cell, guess.value, guess.hidden, guess.bins)
     nothing = gene.detach() * 0
-    named = nothing if guess.type_logits is None else cell_type_loss(guess.type_logits, cell_type)
+    named = nothing
+    if guess.type_logits is not None:
+        named = guess.type_share * cell_type_loss(guess.type_logits, cell_type)
     to_text, to_cell, against = aligned or Alignment(nothing, nothing, nothing)
     total = (
         settings.gene_weight * gene

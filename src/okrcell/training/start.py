@@ -42,6 +42,11 @@ def launched(settings: PretrainSettings) -> Fabric:
         precision=compute.precision,
     )
     fabric.launch()
+    if fabric.world_size > 1 and not compute.gather and (settings.objective.judges or settings.objective.bank.size > 0):
+        raise SettingsError(
+            f"compute.gather is false, so each of the {fabric.world_size} devices would keep banks and trust of "
+            "its own, and only one device's are saved. Set it to true, or objective.preset to control."
+        )
     return fabric
 
 

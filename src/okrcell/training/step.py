@@ -52,7 +52,7 @@ class TrainingStep(nn.Module):
         settings = self._settings.objective
         self._alone = memory is None or self._fabric.world_size == 1 or not self._settings.compute.gather
         view = self.model.view_cells(batch.cells, batch.masked)
-        guess = self._guess(view)
+        guess = self._guess(view, batch.cell_type)
         cell_type = batch.cell_type
         if settings.alignment == "none":
             return Stepped(objective(guess, cell_type, None, batch.trust, settings), None)
@@ -77,12 +77,15 @@ class TrainingStep(nn.Module):
         loss = objective(guess, cell_type, aligned, trust, settings)
         return Stepped(loss, None if memory is None else Visit(slow, rows, agreed, trust, awake))
 
-    def _guess(self, view: CellView) -> Guess:
+    def _guess(self, view: CellView, cell_type: Tensor) -> Guess:
         logits = None if self.type_head is None else self.type_head(view.state)
-        everywhere = self._gathered(view.hidden.sum()[None].float())
-        share = view.hidden.sum() / everywhere.mean().clamp_min(1)
         bins = self.model.settings.tokeniser.bins
-        return Guess(view.by_gene, view.by_cell, view.value, view.hidden, bins, logits, share)
+        shares = self._share(view.hidden), self._share(cell_type >= 0)
+        return Guess(view.by_gene, view.by_cell, view.value, view.hidden, bins, logits, *shares)
+
+    def _share(self, mine: Tensor) -> Tensor:
+        """Tell how many are true here, over the mean of all devices."""
+        return mine.sum() / self._gathered(mine.sum()[None].float()).mean().clamp_min(1)
 
     @torch.no_grad()
     def _slow(self, batch: PairBatch, moment: Moment, memory: Memory | None, paired: Tensor) -> Vectors | None:
