@@ -201,11 +201,9 @@ def test_each_equation_says_whose_it_is(overview):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_function_that_a_page_names_is_there(page):
-    named = [code for code in codes(said(page)) if "::" in code]
-    assert named
-    for code in named:
-        path, _, name = code.partition("::")
-        assert name in names_of(ast.parse(said(SOURCE / path))), code
+    for code in codes(said(page)):
+        path, colons, name = code.partition("::")
+        assert not colons or name in names_of(ast.parse(said(SOURCE / path))), code
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -230,13 +228,16 @@ def test_every_choice_of_the_objective_is_told():
     assert all_of_them - told == {"objective.preset", "objective.sigmoid_bias"}
 
 
-@pytest.mark.parametrize(("path", "value", "others"), choices("faithful") + choices("default"))
+STATED = choices("faithful") + choices("default")
+
+
+@pytest.mark.parametrize(("path", "value", "others"), STATED, ids=[path for path, *_ in STATED])
 def test_alternatives_are_all_that_the_setting_offers(path, value, others):
     kind = annotated(path)
-    offered = codes(others)
+    offered = [yaml.safe_load(code) for code in codes(others)]
     for one in offered:
-        TypeAdapter(kind).validate_python(yaml.safe_load(one))
-    missing = words_of(kind) - {value, *offered}
+        TypeAdapter(kind).validate_python(one)
+    missing = words_of(kind) - {value, *map(str, offered)}
     assert not missing, f"{path} offers {missing} too"
 
 
@@ -257,9 +258,9 @@ def test_the_generated_tables_are_those_of_the_settings():
 
 def test_rungs_that_the_page_names_are_on_the_ladder():
     words = said().partition("## 10.")[2].partition("## 11.")[0].partition("<!--")[0]
-    named = codes(words)
+    named = {code for code in codes(words) if not code.startswith("okrcell ")}
     assert named
-    assert set(named) <= set(LADDER)
+    assert named <= set(LADDER)
 
 
 def test_sections_that_docstrings_name_are_on_the_page():
