@@ -30,8 +30,8 @@ class Twin(Generic[AnyModule]):
     def follow(self, model: AnyModule) -> None:
         """Take a step towards ``model``: theta_bar <- m theta_bar + (1 - m) theta."""
         mine, others = dict(self.model.named_parameters()), dict(model.named_parameters())
-        slow = [mine[name] for name in self._trained]
-        torch._foreach_lerp_(slow, [others[name].to(mine[name]) for name in self._trained], 1 - self.momentum)
+        for name in self._trained:
+            mine[name].lerp_(others[name].to(mine[name]), 1 - self.momentum)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the weights that are its own, by name."""

@@ -1,6 +1,6 @@
 """One step of learning: a batch of pairs in, a loss out, and what is to be remembered."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
@@ -32,6 +32,9 @@ class TrainingStep(nn.Module):
     Over several devices every pair is a key to every other (`gather`), and each device computes the alignment of all
     pairs; the wrapper's mean over devices then is the gradient of a single device with all of them.
     """
+
+    kin: Tensor
+    """Which cell types are names of different breadth for the same cells: bool (type, type)."""
 
     def __init__(
         self, model: CellTextModel, pairs: Pairs, settings: PretrainSettings, fabric: Fabric, frozen: FrozenTexts
@@ -107,5 +110,5 @@ class TrainingStep(nn.Module):
         """Put the devices' parts one behind the other, gradients included."""
         if self._alone:
             return mine
-        everyone: Tensor = self._fabric.all_gather(mine, sync_grads=mine.requires_grad)
+        everyone: Any = self._fabric.all_gather(mine, sync_grads=mine.requires_grad)
         return everyone.flatten(0, 1)
