@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from okrcell.benchmarking.canvas import heading, kept, looks, panels
+from okrcell.benchmarking.plan import CONTROL
 from okrcell.benchmarking.report import WORDS, minus, share
 from okrcell.benchmarking.summary import Scores, Summary
 
@@ -63,7 +64,8 @@ def _drawn(summary: Summary, kind: str) -> dict[str, list[Scores]]:
         name: [one for rate in summary.rates if (one := summary.score(name, kind, rate))] for name in summary.objectives
     }
     enough = min(FEWEST_RATES, max(map(len, scores.values())))
-    return {name: some for name, some in scores.items() if len(some) >= enough}
+    # What all are compared with is drawn if it has two points.
+    return {name: some for name, some in scores.items() if len(some) >= (2 if name == CONTROL else enough)}
 
 
 def _curves(ax: "Axes", drawn: dict[str, list[Scores]], measure: str, styles: dict[str, dict[str, Any]]) -> None:
