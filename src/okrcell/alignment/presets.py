@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from okrcell.errors import SettingsError
-
 Choices = Mapping[str, Any]
 """Fields of `ObjectiveSettings` that differ from their defaults, which are the paper's."""
 
@@ -50,16 +48,10 @@ LADDER: Mapping[str, Choices] = {
 
 
 def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill what ``values`` does not say from the preset that it names.
-
-    Raises
-    ------
-    SettingsError
-        If there is no such preset.
-    """
+    """Fill what ``values`` does not say from the preset that it names; an unknown name is left to the field's own check."""
     name = values.get("preset", "control")
-    if name not in PRESETS:
-        raise SettingsError(f"There is no preset {name!r}; known: {', '.join(PRESETS)}.")
+    if not isinstance(name, str) or name not in PRESETS:
+        return dict(values)
     return _over(PRESETS[name], values)
 
 
