@@ -92,7 +92,6 @@ def test_an_unknown_preset_and_an_unknown_choice_are_refused():
     for name in ("faithfull", ["improved"]):
         with pytest.raises(ValidationError, match="'control', 'faithful' or 'improved'"):
             ObjectiveSettings(preset=name)
-    assert "control, faithful, improved" in str(raised.value)
     for wrong in ({"omega": 1.5}, {"omega": "adaptiv"}, {"negative_weight": -1}, {"bank": {"sise": 3}}, {"tau": 1}):
         with pytest.raises(ValidationError):
             ObjectiveSettings(**wrong)
