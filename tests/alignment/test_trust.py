@@ -148,7 +148,7 @@ def test_stability_has_a_say_after_the_third_epoch_alone(combine, expected):
     agreed, stable, same = torch.tensor([0.6, 0.6]), torch.tensor([0.5, 0.5]), torch.eye(2, dtype=torch.bool)
     seen = [trusted(agreed, stable, same, epoch, chosen)[0].item() for epoch in range(1, 6)]
     assert seen == pytest.approx([0.6, 0.6, 0.6, expected, expected])
-    off = ReliabilitySettings(combine=combine, stability="off")
+    off = ReliabilitySettings(combine=combine, stability="none")
     assert trusted(agreed, stable, same, 5, off)[0].item() == pytest.approx(0.6)
 
 

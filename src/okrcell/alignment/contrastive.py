@@ -12,7 +12,7 @@ def matching(
     targets: Float[Tensor, "pair key"],
     temperature: Float[Tensor, ""] | float,
 ) -> Float[Tensor, "pair key"]:
-    """Return the log of the probability that a key is a query's match (E8): a softmax over similarities.
+    """Return the log of the probability that a key is a query's match (E8 [paper]): a softmax over similarities.
 
     Queries and keys have unit length. Keys whose target is NaN are left out of the sum and have minus infinity. In 32 bits
     whatever comes in: at a temperature of 0.01 half precision cannot tell likely keys apart.

@@ -41,7 +41,10 @@ class CurriculumSettings(Settings):
 
 
 def threshold(progress: float, keys: int, settings: CurriculumSettings) -> float:
-    """Return the difficulty, in nats, above which a pair counts as hard at ``progress`` in [0, 1] (E15)."""
+    """Return the difficulty, in nats, above which a pair counts as hard at ``progress`` in [0, 1].
+
+    E15; our reconstruction, near certain.
+    """
     risen = settings.start + (settings.end - settings.start) * progress**settings.exponent
     return risen * (math.log(max(keys, 2)) / math.log(PAPER_KEYS) if settings.scale == "keys" else 1.0)
 
@@ -54,12 +57,12 @@ def sample_weights(
     keys: int,
     settings: CurriculumSettings,
 ) -> Float[Tensor, "pair"]:
-    """Weigh pairs by their difficulty, from 0 up with mean 1 (E16 to E19; our reconstruction, no gradient).
+    """Weigh pairs by their difficulty, from 0 up with mean 1 (E17 to E19; our reconstruction, no gradient).
 
     Parameters
     ----------
     difficulty
-        Mean surprise of both directions, in nats.
+        Mean surprise of both directions, in nats (E16).
     trust
         W of each pair, in [0, 1]; asked only where the settings guard the late phase by it.
     """

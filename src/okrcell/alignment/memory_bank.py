@@ -12,7 +12,7 @@ from okrcell.settings import Settings
 
 
 class BankSettings(Settings):
-    """Coupled momentum memory banks (method 5.1)."""
+    """Coupled momentum memory banks, CMMB (method 5.1, E7 and E8)."""
 
     size: Annotated[int, Field(ge=0)] = 4096
     """Pairs that are remembered (B; our reconstruction; MoCo and ALBEF: 65,536). 0: no banks."""

@@ -28,7 +28,7 @@ class Twin(Generic[AnyModule]):
 
     @torch.no_grad()
     def follow(self, model: AnyModule) -> None:
-        """Take a step towards ``model``: theta_bar <- m theta_bar + (1 - m) theta."""
+        """Take a step towards ``model``: theta_bar <- m theta_bar + (1 - m) theta (E7 [paper])."""
         mine, others = dict(self.model.named_parameters()), dict(model.named_parameters())
         for name in self._trained:
             mine[name].lerp_(others[name].to(mine[name]), 1 - self.momentum)

@@ -115,7 +115,7 @@ def align(
     kin: Bool[Tensor, "kind kind"] | None,
     settings: ObjectiveSettings,
 ) -> Alignment:
-    """Return the robust alignment of cells and texts, means over the pairs (E12 to E20).
+    """Return the robust alignment of cells and texts, means over the pairs (E12 to E20; our reconstruction).
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def objective(
     trust: Float[Tensor, "pair"],
     settings: ObjectiveSettings,
 ) -> Loss:
-    """Add up the parts (E21).
+    """Add up the parts (E21; the sum is the paper's, weights are our reconstruction).
 
     ``cell_type`` is of all cells, -1 where unknown; ``aligned`` and ``trust`` are of those that have a text, None where
     there is none.

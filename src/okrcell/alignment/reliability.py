@@ -41,7 +41,7 @@ class ReliabilitySettings(Settings):
     """Trust sleeps, and every pair has full trust, until so large a share of a batch would have a trust of a half or more;
     once awake it stays so. 0: awake when the warm-up is over (paper). A model that knows little yet trusts only what it
     knows, the commonest type, and then would learn nothing else (ours)."""
-    stability: Literal["threshold", "smooth", "off"] = "threshold"
+    stability: Literal["threshold", "smooth", "none"] = "threshold"
     """threshold: a pair whose r spreads over epochs beyond the cutoff loses its trust (E10). smooth: each pair does, the
     more it spreads beyond the mean."""
     cutoff: Annotated[float, Field(ge=0)] = 3.0
@@ -112,7 +112,7 @@ def trusted(
         even = (settings.chance / kinds).clamp_max(0.5)
         # As a logistic function of logarithms, so that no power overflows.
         trust = torch.sigmoid(settings.power * (agreed.clamp_min(1e-12) / even).log())
-    if settings.stability == "off" or epoch <= settings.stable_after:
+    if settings.stability == "none" or epoch <= settings.stable_after:
         return trust
     match settings.combine:
         case "product":
