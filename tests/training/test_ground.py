@@ -24,17 +24,24 @@ def numbers(trained):
 
 def test_a_run_on_shared_ground_is_the_run_it_is_alone(run_settings):
     ground = Ground.of(run_settings(KEPT))
-    # Others have been here before: they noised the labels, spoiled the expression, and filled the caches.
-    for name, noise in (("labels", "shuffled"), ("counts", "dropout")):
-        harm = {"noise": {"kind": noise, "rate": 0.5}, "seed": 3, "objective": WHOLE}
-        pretrain(run_settings({**KEPT, **harm}, output=name), ground=ground)
+    # Others were here before: they made labels wrong, spoiled counts, and filled what is kept.
+    runs = {
+        "labels": {"noise": {"kind": "shuffled", "rate": 0.5}, "seed": 3, "objective": WHOLE},
+        "counts": {"noise": {"kind": "dropout", "rate": 0.9}, "seed": 3, "objective": WHOLE},
+        "clean": {"objective": WHOLE},
+    }
+    logs = {}
+    for name, change in runs.items():
+        logs[name] = numbers(pretrain(run_settings({**KEPT, **change}, output=name), ground=ground))
     assert len(ground.kept) > 0
     assert ground.texts.pooled
     assert ground.texts.states
-    log, weights = numbers(pretrain(run_settings({**KEPT, "objective": WHOLE}, output="shared"), ground=ground))
-    its_log, its_weights = numbers(pretrain(run_settings({**CALM, "objective": WHOLE}, output="alone")))
-    assert log == its_log
-    assert all(torch.equal(weights[name], its_weights[name]) for name in weights)
+    # Noise too is laid upon each run anew: spoiled counts are not read from what others kept.
+    for name in ("clean", "counts"):
+        log, weights = logs[name]
+        its_log, its_weights = numbers(pretrain(run_settings({**CALM, **runs[name]}, output=f"{name} alone")))
+        assert log == its_log
+        assert all(torch.equal(weights[key], its_weights[key]) for key in weights)
 
 
 def test_noise_is_laid_upon_a_run_and_not_upon_its_ground(run_settings):

@@ -1,14 +1,18 @@
 """Two processes with a half of the pairs each learn what one process learns from all of them."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 import two_devices
 from safetensors.torch import load_file
+
+from okrcell.errors import SettingsError
+from okrcell.training import start
 
 OBJECTIVES = {
     "info_nce": {"preset": "control"},
@@ -29,6 +33,23 @@ CHANGES = {
 }
 
 
+def begun(rank, folder):
+    """Start one of the two at once, instead of letting the first start the second."""
+    place = {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(folder)}
+    command = [sys.executable, two_devices.__file__, folder]
+    return subprocess.Popen(command, env={**os.environ, **place, **meeting}, stderr=subprocess.PIPE, text=True)
+
+
+def free_port(folder):
+    """Find a door where they can meet, the same for both."""
+    note = folder / "port"
+    if not note.exists():
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            note.write_text(str(server.getsockname()[1]))
+    return note.read_text()
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """What the two processes found, by objective; all of it in one start of theirs."""
@@ -42,9 +63,10 @@ def runs(tmp_path_factory):
             }
             told = {each: settings.model_dump(mode="json") for each, settings in asked.items()}
             (folder / "runs.json").write_text(json.dumps(told))
-            command = [sys.executable, Path(two_devices.__file__), folder]
-            ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
-            assert ended.returncode == 0, ended.stderr
+            both = [begun(rank, folder) for rank in (0, 1)]
+            for process in both:
+                _, errors = process.communicate(timeout=600)
+                assert process.returncode == 0, errors
             for each in OBJECTIVES:
                 found[each] = [load_file(folder / f"{each}.{rank}.safetensors") for rank in (0, 1)]
         return found[name]
@@ -81,3 +103,22 @@ def test_pairs_of_both_processes_are_remembered(runs, run_settings):
             for step in range(len(two_devices.MOMENTS))
         )
         assert (half["memory.table.visits"].sum(dim=0) > 12).tolist() == [False, True, True, True, True]
+
+
+@pytest.mark.parametrize("objective", [{"preset": "faithful"}, {"preset": "control", "bank": {"size": 9}}])
+def test_what_is_remembered_is_not_left_to_each_device_alone(run_settings, monkeypatch, objective):
+    class Two:
+        world_size = 2
+
+        def __init__(self, **_):
+            pass
+
+        def launch(self):
+            pass
+
+    monkeypatch.setattr(start, "Fabric", Two)
+    apart = {"compute": {"gather": False}}
+    with pytest.raises(SettingsError, match=r"compute\.gather is false"):
+        start.launched(run_settings({**apart, "objective": objective}))
+    assert start.launched(run_settings(apart)).world_size == 2
+    assert start.launched(run_settings({"objective": objective})).world_size == 2
