@@ -34,6 +34,7 @@ def drawable(description: Description, settings: TextSettings) -> dict[str, floa
     chances: dict[str, float] = {}
     for texts, part in ((enriched, share), (original, 1 - share)):
         for text in texts:
-            if part > 0:
+            # A share so small that a part of it is no number any more counts as none.
+            if part / len(texts) > 0:
                 chances[text] = chances.get(text, 0.0) + part / len(texts)
     return chances
