@@ -115,6 +115,7 @@ def test_a_run_killed_again_and_again_at_any_moment_ends_with_the_same_numbers(r
         "model": {"cell_encoder": {"kind": kind}, "text_encoder": {"adapt": "last_block", "pooling": "first"}},
         "save_every": 2,
         "objective": {**ROBUST, "partners": {"alike": "masked"}},
+        "noise": {"kind": "shuffled", "rate": 0.3},
     }
     unbroken = pretrain(run_settings(changes, output="unbroken"))
     broken = run_settings(changes, output="broken")
