@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from okrcell.alignment.presets import LADDER
-from okrcell.benchmarking.plan import CLEAN, CONTROL, Run, settings_of
+from okrcell.benchmarking.noise.plan import CLEAN, CONTROL, Run, settings_of
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.pairs.stream import PairBatch, PairStream
 from okrcell.provenance import receipt, write_json

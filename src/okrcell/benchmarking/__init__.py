@@ -1,1 +1,1 @@
-"""The same questions, asked of every way to learn."""
+"""The same questions, asked of everyone."""

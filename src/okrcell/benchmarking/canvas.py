@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from okrcell.benchmarking.plan import CONTROL
+from okrcell.benchmarking.noise.plan import CONTROL
 from okrcell.files import whole_file
 
 if TYPE_CHECKING:

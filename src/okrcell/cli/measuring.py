@@ -38,7 +38,7 @@ def benchmark(
     keep_models: Annotated[bool, Parameter(negative="", help="Keep the model of every run.")] = False,
 ) -> None:
     """Train objectives on wrong pairs, and report how well each still names cells."""
-    from okrcell.benchmarking.plan import NoisePlan
+    from okrcell.benchmarking.noise.plan import NoisePlan
     from okrcell.benchmarking.run import benchmark as measure
     from okrcell.settings import parse_settings
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from okrcell.benchmarking.examination import Examination
 from okrcell.benchmarking.labelled import held_out_studies, labelled_file
 from okrcell.benchmarking.memory import forget_peak, peak_memory
-from okrcell.benchmarking.plan import Run
-from okrcell.benchmarking.reliability import reliability_of
+from okrcell.benchmarking.noise.examination import Examination
+from okrcell.benchmarking.noise.plan import Run
+from okrcell.benchmarking.noise.reliability import reliability_of
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
 from okrcell.training.ground import Ground

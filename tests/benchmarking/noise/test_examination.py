@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 import okrcell as okr
-from okrcell.benchmarking.examination import Examination
 from okrcell.benchmarking.labelled import TRUTH, held_out_studies, labelled_file
+from okrcell.benchmarking.noise.examination import Examination
 from okrcell.errors import InputError
 from okrcell.knowledge.ontology import ontology
 from okrcell.model.embedder import Embedder

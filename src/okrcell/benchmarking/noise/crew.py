@@ -12,7 +12,7 @@ from typing import Any
 
 from okrcell.errors import InputError, OkrcellError, WorkLeftError
 
-SOURCE = Path(__file__).parents[2]
+SOURCE = Path(__file__).parents[3]
 """Where this very okrcell is imported from; the processes shall use no other."""
 
 
@@ -24,7 +24,7 @@ def share_out(
     Parameters
     ----------
     work
-        What `okrcell.benchmarking.worker` is asked, in this order.
+        What `okrcell.benchmarking.noise.worker` is asked, in this order.
     workers
         Processes at a time.
     logs
@@ -99,7 +99,7 @@ class _Worker:
         environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         with log.open("a", encoding="utf-8") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-X", "faulthandler", "-m", "okrcell.benchmarking.worker"],
+                [sys.executable, "-P", "-X", "faulthandler", "-m", "okrcell.benchmarking.noise.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

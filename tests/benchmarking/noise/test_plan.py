@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from okrcell.alignment.presets import LADDER
-from okrcell.benchmarking.plan import CLEAN, CONTROL, KINDS, NoisePlan, Run, planned, settings_of
+from okrcell.benchmarking.noise.plan import CLEAN, CONTROL, KINDS, NoisePlan, Run, planned, settings_of
 from okrcell.errors import SettingsError
 
 CONFIG = {"corpus": "c", "output": "o", "objective": {"gene_weight": 0.5}, "stream": {"batch_size": 9}}

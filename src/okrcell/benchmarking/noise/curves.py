@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from okrcell.benchmarking.canvas import heading, kept, looks, panels
-from okrcell.benchmarking.plan import CONTROL
-from okrcell.benchmarking.report import WORDS, minus, share
-from okrcell.benchmarking.summary import Scores, Summary
+from okrcell.benchmarking.noise.plan import CONTROL
+from okrcell.benchmarking.noise.report import WORDS, minus, share
+from okrcell.benchmarking.noise.summary import Scores, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from okrcell.benchmarking import run as running
-from okrcell.benchmarking.folder import RECORDS, UNDER_WAY
-from okrcell.benchmarking.plan import NoisePlan
-from okrcell.benchmarking.records import read_records, run_of
+from okrcell.benchmarking.noise import run as running
+from okrcell.benchmarking.noise.folder import RECORDS, UNDER_WAY
+from okrcell.benchmarking.noise.plan import NoisePlan
+from okrcell.benchmarking.noise.records import read_records, run_of
 from okrcell.benchmarking.run import benchmark
 from okrcell.errors import InputError, SettingsError, WorkLeftError
 
@@ -21,7 +21,7 @@ PLAN = {"objectives": ["info_nce", "improved"], "kinds": ["shuffled"], "rates": 
 STEPS = 24
 START = """
 import json, sys
-from okrcell.benchmarking.plan import NoisePlan
+from okrcell.benchmarking.noise.plan import NoisePlan
 from okrcell.benchmarking.run import benchmark
 config, output, plan = sys.argv[1:]
 benchmark(config, output, plan=NoisePlan(**json.loads(plan)), workers=2)
@@ -196,7 +196,7 @@ def test_what_a_process_answers_instead_of_a_record_is_told(config, tmp_path, mo
     pretended = tmp_path / "python"
     pretended.write_text(f"#!/bin/sh\nread line\ncat {tmp_path / 'answer'}\n")
     pretended.chmod(0o755)
-    monkeypatch.setattr("okrcell.benchmarking.crew.sys.executable", str(pretended))
+    monkeypatch.setattr("okrcell.benchmarking.noise.crew.sys.executable", str(pretended))
     with pytest.raises(kind, match=said):
         benchmark(config, tmp_path / "out", plan=NoisePlan(objectives=("info_nce",), rates=(0,), seeds=(0,)))
     assert read_records(tmp_path / "out" / RECORDS) == []

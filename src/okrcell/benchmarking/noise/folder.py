@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.plan import Run
-from okrcell.benchmarking.records import differing, run_of
+from okrcell.benchmarking.noise.plan import Run
+from okrcell.benchmarking.noise.records import differing, run_of
 from okrcell.cells.corpus import Corpus
 from okrcell.errors import InputError, SettingsError
 from okrcell.provenance import fingerprint, receipt, write_json

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.ladder import noise_of_ladder
-from okrcell.benchmarking.publish import publish
-from okrcell.benchmarking.reliability import EDGES, STRATA
-from okrcell.benchmarking.summary import summarised
+from okrcell.benchmarking.noise.ladder import noise_of_ladder
+from okrcell.benchmarking.noise.publish import publish
+from okrcell.benchmarking.noise.reliability import EDGES, STRATA
+from okrcell.benchmarking.noise.summary import summarised
 from okrcell.provenance import receipt
 
 MADE = receipt(
@@ -132,7 +132,7 @@ def test_many_objectives_are_told_apart(tmp_path):
 
 
 def test_a_curve_needs_three_rates_where_there_are_so_many():
-    from okrcell.benchmarking.curves import _drawn
+    from okrcell.benchmarking.noise.curves import _drawn
 
     rates = {"info_nce": (0.0, 0.2, 0.4), "improved": (0.0, 0.2, 0.3, 0.4), "cca": (0.0, 0.4)}
     records = [

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from okrcell.benchmarking.intervals import Estimate, estimate
-from okrcell.benchmarking.plan import CLEAN, CONTROL, KINDS
-from okrcell.benchmarking.reliability import STRATA
+from okrcell.benchmarking.noise.plan import CLEAN, CONTROL, KINDS
+from okrcell.benchmarking.noise.reliability import STRATA
 
 MEASURES = ("macro_f1", "accuracy")
 Record = Mapping[str, Any]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from okrcell.benchmarking.reliability import EDGES, reliability_of, strata_of
+from okrcell.benchmarking.noise.reliability import EDGES, reliability_of, strata_of
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from okrcell.benchmarking.canvas import CLEAN_COLOUR, FAINT, INK, WRONG_COLOUR, heading, kept, panels
-from okrcell.benchmarking.plan import CONTROL
-from okrcell.benchmarking.report import WORDS, share
-from okrcell.benchmarking.summary import Summary
+from okrcell.benchmarking.noise.plan import CONTROL
+from okrcell.benchmarking.noise.report import WORDS, share
+from okrcell.benchmarking.noise.summary import Summary
 
 USUAL = 0.4
 """The rate that is drawn beside none, or the one nearest to it."""

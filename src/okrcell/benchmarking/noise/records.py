@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.plan import Run
+from okrcell.benchmarking.noise.plan import Run
 from okrcell.errors import InputError
 from okrcell.files import whole_file
 

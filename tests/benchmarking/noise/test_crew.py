@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from okrcell.benchmarking.crew import share_out
+from okrcell.benchmarking.noise.crew import share_out
 from okrcell.errors import InputError, WorkLeftError
 
 MISTAKE = {"mistake": "no cells"}
@@ -21,7 +21,7 @@ def shared_out(tmp_path, monkeypatch):
             f'#!/bin/sh\nwhile read answer <&3; do read line || exit; echo "$answer"; done 3< {tmp_path}/answers\n'
         )
         pretended.chmod(0o755)
-        monkeypatch.setattr("okrcell.benchmarking.crew.sys.executable", str(pretended))
+        monkeypatch.setattr("okrcell.benchmarking.noise.crew.sys.executable", str(pretended))
         records: list = []
         work = [{"settings": {"title": f"run-{number}"}} for number in range(4)]
         try:

@@ -5,11 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.curves import draw_curves
-from okrcell.benchmarking.histograms import draw_histograms, told_of
-from okrcell.benchmarking.ladder import draw_ladder
-from okrcell.benchmarking.report import report
-from okrcell.benchmarking.summary import Record, Summary, summarised
+from okrcell.benchmarking.noise.curves import draw_curves
+from okrcell.benchmarking.noise.histograms import draw_histograms, told_of
+from okrcell.benchmarking.noise.ladder import draw_ladder
+from okrcell.benchmarking.noise.report import report
+from okrcell.benchmarking.noise.summary import Record, Summary, summarised
 from okrcell.files import whole_file
 from okrcell.provenance import write_json
 

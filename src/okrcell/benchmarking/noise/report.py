@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from okrcell.benchmarking.intervals import Estimate
-from okrcell.benchmarking.plan import CONTROL
-from okrcell.benchmarking.summary import Record, Summary
+from okrcell.benchmarking.noise.plan import CONTROL
+from okrcell.benchmarking.noise.summary import Record, Summary
 
 NOISE = {
     "shuffled": "shuffled: cells exchange descriptions",

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okrcell.benchmarking.canvas import CLEAN_COLOUR, FAINT, WRONG_COLOUR, heading, kept, panels
-from okrcell.benchmarking.ladder import USUAL
-from okrcell.benchmarking.reliability import EDGES
-from okrcell.benchmarking.report import share
-from okrcell.benchmarking.summary import Finding, Summary
+from okrcell.benchmarking.noise.ladder import USUAL
+from okrcell.benchmarking.noise.reliability import EDGES
+from okrcell.benchmarking.noise.report import share
+from okrcell.benchmarking.noise.summary import Finding, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

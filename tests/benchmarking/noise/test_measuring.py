@@ -4,7 +4,7 @@ import pytest
 
 import okrcell.cli
 import okrcell.cli.measuring
-from okrcell.benchmarking.run import Benchmark
+from okrcell.benchmarking.noise.run import Benchmark
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         try:
-            from okrcell.benchmarking.plan import Run
-            from okrcell.benchmarking.trial import Trials
+            from okrcell.benchmarking.noise.plan import Run
+            from okrcell.benchmarking.noise.trial import Trials
             from okrcell.settings import parse_settings
             from okrcell.training.settings import PretrainSettings
 

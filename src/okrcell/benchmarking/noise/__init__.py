@@ -1,0 +1,1 @@
+"""How well objectives learn from wrong pairs."""
