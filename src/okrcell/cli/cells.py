@@ -1,7 +1,7 @@
 """Verbs that use a model on a file of cells: demo, embed, annotate, find."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -42,11 +42,27 @@ def annotate(
     candidates: Annotated[
         str | None, Parameter(help="File with one a line, or a,b,c: names, CL ids, sentences.")
     ] = None,
+    reference: Annotated[Path | None, Parameter(help="Labelled cells of another study to learn from.")] = None,
+    label_key: Annotated[str, Parameter(help="Column of the reference with the labels.")] = "cell_type",
+    donor_key: Annotated[
+        str | None, Parameter(help="Column of the reference with the donors, to calibrate confidence on whole ones.")
+    ] = None,
+    method: Annotated[
+        Literal["head", "encoder", "lora"],
+        Parameter(help="With a reference: a head on the model, or a copy of its encoder tuned, whole or by additions."),
+    ] = "head",
+    examples_key: Annotated[
+        str | None, Parameter(help="Column in which a few of the cells themselves have a label.")
+    ] = None,
+    seed: Annotated[int, Parameter(help="Of all that is drawn, with a reference or examples.")] = 0,
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
 ) -> None:
-    """Name the type of each cell from free text; without candidates, from all types that the model has seen."""
+    """Name the type of each cell: from free text, a labelled reference, or a few labelled cells.
+
+    Without any of them, from all types that the model has seen.
+    """
     import pandas as pd
 
     from okrcell import tl
@@ -56,7 +72,20 @@ def annotate(
     words = None if candidates is None else candidates_in(candidates)
     adata = opened(cells)
     with bar("Annotating") as step:
-        tl.annotate(adata, chosen_model(model), candidates=words, layer=layer, orthologs=orthologs, progress=step)
+        tl.annotate(
+            adata,
+            chosen_model(model),
+            candidates=words,
+            reference=None if reference is None else opened(reference),
+            examples=examples_key,
+            label_key=label_key,
+            donor_key=donor_key,
+            method=method,
+            seed=seed,
+            layer=layer,
+            orthologs=orthologs,
+            progress=step,
+        )
     saved(adata, output, cells)
     tell(adata, "annotate")
     obs = pd.DataFrame(adata.obs)

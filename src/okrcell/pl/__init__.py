@@ -1,8 +1,22 @@
 """Pictures in scanpy's grammar: AnnData with named slots in, axes out."""
 
 from okrcell.pl.audit import audit
+from okrcell.pl.calibration import calibration
+from okrcell.pl.clusters import clusters
 from okrcell.pl.heat_map import confusion
+from okrcell.pl.integration import integration
 from okrcell.pl.maps import answers
+from okrcell.pl.retrieval import retrieval
 from okrcell.pl.shades import confidence, match
 
-__all__ = ["answers", "audit", "confidence", "confusion", "match"]
+__all__ = [
+    "answers",
+    "audit",
+    "calibration",
+    "clusters",
+    "confidence",
+    "confusion",
+    "integration",
+    "match",
+    "retrieval",
+]

@@ -42,7 +42,7 @@ def places(adata: "AnnData", basis: str) -> NDArray[np.float64]:
 def column(adata: "AnnData", key: str) -> "pd.Series":
     """Return a column of ``obs``, or say which verb makes it."""
     if key not in adata.obs:
-        verb = "find_cells" if key == "okrcell_match" else "annotate"
+        verb = {"okrcell_match": "find_cells", "okrcell_cluster": "cluster"}.get(key, "annotate")
         hint = f"Run okrcell.tl.{verb} first, or name" if key.startswith("okrcell_") else "Name"
         raise InputError(f"There is no column '{key}' in obs. {hint} a column that it has.")
     found: Any = adata.obs[key]

@@ -2,9 +2,27 @@
 
 from okrcell.tl.annotate import annotate
 from okrcell.tl.audit import audit
+from okrcell.tl.cluster import cluster
+from okrcell.tl.describe import describe
 from okrcell.tl.embed import embed
 from okrcell.tl.enrich import enrich
 from okrcell.tl.find import find_cells
+from okrcell.tl.find_texts import find_texts
+from okrcell.tl.integrate import integrate
+from okrcell.tl.pages import descriptions_json, descriptions_page
 from okrcell.tl.standardise import standardise
 
-__all__ = ["annotate", "audit", "embed", "enrich", "find_cells", "standardise"]
+__all__ = [
+    "annotate",
+    "audit",
+    "cluster",
+    "describe",
+    "descriptions_json",
+    "descriptions_page",
+    "embed",
+    "enrich",
+    "find_cells",
+    "find_texts",
+    "integrate",
+    "standardise",
+]

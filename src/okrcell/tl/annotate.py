@@ -1,17 +1,13 @@
 """Name the types of cells."""
 
-import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import pandas as pd
-
-from okrcell.tl.vectors import VECTORS, chosen_model, embedded, expression_of, leave_receipt
+from okrcell.errors import InputError
+from okrcell.tl.vectors import chosen_model
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from numpy.typing import NDArray
 
     from okrcell.model.embedder import Embedder, Progress
 
@@ -21,79 +17,97 @@ def annotate(
     model: "Embedder | None" = None,
     *,
     candidates: Sequence[str] | None = None,
+    reference: "AnnData | None" = None,
+    examples: str | None = None,
+    label_key: str = "cell_type",
+    donor_key: str | None = None,
+    method: Literal["head", "encoder", "lora"] = "head",
+    seed: int = 0,
     layer: str | None = None,
     orthologs: bool = False,
     progress: "Progress | None" = None,
 ) -> None:
-    """Name the type of each cell, zero-shot.
+    """Name the type of each cell: from words, from a few labelled cells, or from a labelled reference.
 
     Parameters
     ----------
     candidates
-        Names, Cell Ontology ids or free text. None: every Cell Ontology type that the model has seen in learning.
-    adata, model, layer, orthologs, progress
-        As for `embed`, whose slot is written too.
+        Zero-shot: names, Cell Ontology ids or free text. None, with neither ``reference`` nor ``examples``: every Cell
+        Ontology type that the model has seen in learning.
+    reference
+        Supervised: another study's cells, labelled in its ``obs[label_key]``. The two are compared on the genes that both
+        measured.
+    examples
+        Few-shot: a column of ``obs`` in which some cells have a label; one of each type already helps. Placeholders
+        ("unknown", "NA") are no labels. A labelled cell is named like any other, so that a slip shows.
+    label_key
+        Column of ``reference.obs`` with the labels. For it as for ``examples``, Cell Ontology ids are read from
+        ``{column}_ontology_term_id`` if it is there, else found by the words of each label.
+    donor_key
+        Column of ``reference.obs`` with the donors: where there are at least three, confidence is calibrated on whole donors
+        left out.
+    method
+        With a reference: "head" learns on top of the model; "encoder" tunes a copy of the whole cell encoder; "lora" tunes
+        low-rank additions to it (needs ``okrcell[fine-tuning]``).
+    seed
+        With a reference or examples: of all that is drawn.
+    layer
+        Matrix of ``adata`` to read; that of the reference is found as ever.
+    adata, model, orthologs, progress
+        As for `embed`, whose slot is written too. With a reference or examples, vectors that `embed` or `annotate` left, by
+        the same model, are used again.
 
     Returns
     -------
-    None; ``obs["okrcell_cell_type"]`` the best candidate, "unknown" for a cell without expression;
-    ``obs["okrcell_cell_type_ontology_term_id"]`` its Cell Ontology id, "" if its words name none;
-    ``obs["okrcell_confidence"]`` the probability that it is right, in [0, 1];
+    None; ``obs["okrcell_cell_type"]`` the best candidate, or label as its author wrote it, "unknown" for a cell without
+    expression; ``obs["okrcell_cell_type_ontology_term_id"]`` its Cell Ontology id, "" if its words name none;
+    ``obs["okrcell_confidence"]`` the probability that it is right, in [0, 1]; with a reference or examples it was calibrated on
+    cells of the reference, or examples, left out;
     ``obs["okrcell_status"]``: "confident" where that is at least one half, "broad" where only
     ``obs["okrcell_broader_cell_type_ontology_term_id"]`` is more likely than not, else "unknown";
-    ``obsm["okrcell_scores"]`` DataFrame (cell, candidate; "/" in a name becomes "|"), cosine similarity;
+    ``obsm["okrcell_scores"]`` DataFrame (cell, candidate; "/" in a name becomes "|"), cosine similarity, or with a reference
+    or examples the probability of each label;
     ``uns["okrcell"]["annotate"]`` the receipt.
 
     Raises
     ------
     InputError
-        If counts, genes or candidates cannot be read; the message says what to do.
+        If counts, genes, candidates or labels cannot be read, or several of candidates, reference and examples are
+        given; the message says what to do.
     """
-    from okrcell.tasks.candidates import candidates as read_candidates
-    from okrcell.tasks.candidates import known_candidates
-    from okrcell.tasks.zero_shot import zero_shot
-
+    given = {"candidates": candidates, "reference": reference, "examples": examples}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise InputError(
+            f"{' and '.join(named)} are given, but cells are named from one of them. Leave the others out."
+        )
+    if method != "head" and reference is None:
+        raise InputError(
+            f"method='{method}' learns from a reference, and there is none. Give reference=..., or leave it out."
+        )
+    if method not in ("head", "encoder", "lora"):
+        raise InputError(f"method must be 'head', 'encoder' or 'lora', but it is '{method}'.")
     model = chosen_model(model)
-    # Candidates are read first: a slip in one of them should not cost the time of a million cells.
-    some = known_candidates(model) if candidates is None else read_candidates(candidates)
-    expression = expression_of(adata, layer, orthologs=orthologs)
-    cells = embedded(adata, model, expression, VECTORS, progress)
-    found = zero_shot(cells, some, model, model.measured(expression))
+    if reference is not None:
+        from okrcell.tl.annotate_from_reference import from_reference
 
-    empty = np.isnan(cells[:, 0])
-    # An h5ad file takes "/" for a folder; the receipt has the names as they were given.
-    names = pd.Index(np.array([each.name.replace("/", "|") for each in some], dtype=object))
-    adata.obsm["okrcell_scores"] = pd.DataFrame(found.scores, index=adata.obs_names, columns=names)
-    best = found.answer.best
-    _column(adata, "cell_type", [each.name for each in some], best, empty, absent="unknown")
-    _column(adata, "cell_type_ontology_term_id", [each.term_id for each in some], best, empty, absent="")
-    adata.obs["okrcell_confidence"] = found.answer.confidence
-    adata.obs["okrcell_status"] = pd.Categorical(found.answer.status, categories=["confident", "broad", "unknown"])
-    adata.obs["okrcell_broader_cell_type_ontology_term_id"] = pd.Categorical(found.answer.broader)
-    leave_receipt(
-        adata,
-        "annotate",
-        model,
-        expression,
-        method="zero-shot",
-        candidates=[each.name for each in some],
-        candidates_named_by="user" if candidates is not None else "the model's own cell types",
-        candidate_texts=json.dumps({each.name: each.texts for each in some}, ensure_ascii=False),
-        temperature=found.temperature,
-        layer=layer or "",
-        orthologs=orthologs,
-    )
+        from_reference(
+            adata,
+            model,
+            reference,
+            label_key,
+            donor_key=donor_key,
+            method=method,
+            seed=seed,
+            layer=layer,
+            orthologs=orthologs,
+            progress=progress,
+        )
+    elif examples is not None:
+        from okrcell.tl.annotate_from_examples import from_examples
 
+        from_examples(adata, model, examples, seed=seed, layer=layer, orthologs=orthologs, progress=progress)
+    else:
+        from okrcell.tl.annotate_from_words import from_words
 
-def _column(
-    adata: "AnnData",
-    name: str,
-    values: Sequence[str],
-    best: "NDArray[np.intp]",
-    empty: "NDArray[np.bool_]",
-    *,
-    absent: str,
-) -> None:
-    written = np.array(values, dtype=object)[best]
-    written[empty] = absent
-    adata.obs[f"okrcell_{name}"] = pd.Categorical(written)
+        from_words(adata, model, candidates, layer=layer, orthologs=orthologs, progress=progress)

@@ -1,0 +1,210 @@
+"""Groups of cells with the texts that fit them best."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from okrcell.errors import InputError
+from okrcell.pl.canvas import CATEGORIES, UNKNOWN, axes_for, finish, wrapped
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+
+RELATIONS = {
+    "right": "the type itself",
+    "broader": "a broader type",
+    "narrower": "a narrower type",
+    "sibling": "a sibling",
+    "wrong": "another type",
+}
+"""How a text may stand to what the cells are, with the words of the legend."""
+COLOURS = {
+    "right": CATEGORIES[7],
+    "broader": CATEGORIES[1],
+    "narrower": CATEGORIES[9],
+    "sibling": CATEGORIES[6],
+    "wrong": CATEGORIES[2],
+}
+PLAIN = CATEGORIES[0]
+MOST_GROUPS = 12
+HEADING, GAP = 1.15, 0.25
+"""Room for a group's name and between groups, in bars."""
+LETTERS = 54
+INCHES_A_BAR = 0.235
+
+
+def retrieval(
+    adata: "AnnData",
+    *,
+    key: str = "okrcell_texts",
+    groups: Sequence[str] | None = None,
+    top: int = 3,
+    truth: str | None = None,
+    title: str | None = None,
+    ax: "Axes | None" = None,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> "Axes":
+    """Draw for each group the texts that fit it best, as bars of their mean cosine similarity.
+
+    Parameters
+    ----------
+    key
+        Slot of ``uns`` that `okrcell.tl.find_texts` wrote with ``groupby``.
+    groups
+        Which groups, in this order; by default the first 12 by their number of cells.
+    top
+        So many texts of each.
+    truth
+        Column of ``obs`` with names or ids of the Cell Ontology: each bar then has the colour of how its text stands to the
+        commonest type of the group. Without it, or where one of both names no type, bars have one colour.
+    title
+        Heading.
+    ax, show, save
+        As for `okrcell.pl.confidence`.
+
+    Raises
+    ------
+    InputError
+        If texts were not ranked by group, a group or column is missing, or ``save`` cannot be written.
+    """
+    table = _ranked(adata, key)
+    receipt: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("find_texts", {})
+    column = str(receipt.get("groupby", ""))
+    sizes = _sizes(adata, column)
+    chosen = _chosen(table, groups, sizes)
+    meant = _meant(adata, column, truth) if truth is not None else {}
+
+    blocks = [
+        (name, table.loc[(table["group"] == name) & (table["rank"] <= top)].sort_values("rank")) for name in chosen
+    ]
+    height = sum(HEADING + len(rows) + GAP for _, rows in blocks)
+    new, ax = ax is None, axes_for(ax, 7.6, 0.9 + INCHES_A_BAR * height)
+    used: dict[str, str] = {}
+    y = 0.0
+    longest = max(float(rows["match"].max()) for _, rows in blocks)
+    for name, rows in blocks:
+        y += HEADING
+        size = f"  ({sizes[name]:,})" if name in sizes else ""
+        says = f" – labelled {meant[name][1]}" if name in meant and meant[name][1] != name else ""
+        ax.text(
+            0, y - 0.72, wrapped(f"{name}{size}{says}", 84, lines=1), fontsize="small", fontweight="bold", va="center"
+        )  # fmt: skip
+        for row in rows.to_dict("records"):
+            relation = _relation(meant.get(name, ("", ""))[0], str(row["cell_type_ontology_term_id"]))
+            used.setdefault(relation, COLOURS.get(relation, PLAIN if truth is None else UNKNOWN))
+            ax.barh(y, row["match"], height=0.72, color=used[relation], linewidth=0)
+            _written(ax, y, float(row["match"]), str(row["text"]), longest)
+            y += 1
+        y += GAP
+    _dress(ax, y, longest, min(float(rows["match"].min()) for _, rows in blocks))
+    heading = title or (f"Texts that fit best, by {column}" if column else "Texts that fit best")
+    ax.set_title(wrapped(heading, 70), loc="left", fontsize="medium", fontweight="bold")
+    if truth is not None:
+        _legend(ax, used, 0.5 / (INCHES_A_BAR * height))
+    return finish(ax, new=new, show=show, save=save)
+
+
+def _ranked(adata: "AnnData", key: str) -> pd.DataFrame:
+    if key not in adata.uns:
+        raise InputError(
+            f"There is no uns['{key}']. Rank texts by group first: "
+            "okrcell.tl.find_texts(adata, model, texts, groupby='leiden')."
+        )
+    table = pd.DataFrame(adata.uns[key])
+    if not len(table):
+        raise InputError(f"uns['{key}'] has no row: no group has a cell with expression.")
+    return table.assign(group=table["group"].astype(str))
+
+
+def _sizes(adata: "AnnData", column: str) -> dict[str, int]:
+    if column not in adata.obs:
+        return {}
+    return {str(name): int(number) for name, number in pd.Series(adata.obs[column]).value_counts().items()}
+
+
+def _chosen(table: pd.DataFrame, groups: Sequence[str] | None, sizes: Mapping[str, int]) -> list[str]:
+    there = list(dict.fromkeys(table["group"]))
+    if groups is None:
+        return sorted(there, key=lambda name: -sizes.get(name, 0))[:MOST_GROUPS]
+    lacking = [str(name) for name in groups if str(name) not in there]
+    if lacking or not groups:
+        raise InputError(f"There are no texts of the group {', '.join(lacking)}. There are: {', '.join(there)}.")
+    return [str(name) for name in groups]
+
+
+def _meant(adata: "AnnData", column: str, truth: str) -> dict[str, tuple[str, str]]:
+    """Return the Cell Ontology id and the words of the commonest label of each group."""
+    from okrcell.knowledge.ontology import ontology, prefix_of
+
+    for name in (column, truth):
+        if name not in adata.obs:
+            raise InputError(
+                f"There is no column '{name}' in obs, which has: {', '.join(map(str, adata.obs.columns))}."
+            )
+    home = ontology("CL")
+    of: dict[str, tuple[str, str]] = {}
+    labels = pd.Series(adata.obs[truth]).astype(object)
+    for name, rows in labels.groupby(pd.Series(adata.obs[column]).astype(object), observed=True):
+        counted = rows.dropna().astype(str).value_counts()
+        if len(counted):
+            label = str(counted.index[0])
+            current = home.current(label) if prefix_of(label) == "CL" else None
+            term = home.term(current) if current else home.find(label)
+            of[str(name)] = (term.id if term else "", term.name if current and term else label)
+    return of
+
+
+def _relation(truth: str, given: str) -> str:
+    from okrcell.benchmarking.metrics.ontology_distance import kind_of
+
+    return kind_of(truth, given) if truth and given else "unknown"
+
+
+def _written(ax: "Axes", y: float, match: float, text: str, longest: float) -> None:
+    """Write the text after its bar, where paper is clear, and how well it fits."""
+    ax.text(
+        max(match, 0) + 0.015 * longest,
+        y,
+        f"{match:.2f}  {wrapped(text, LETTERS, lines=1)}",
+        va="center_baseline",
+        fontsize=8,
+    )
+
+
+def _dress(ax: "Axes", bottom: float, longest: float, shortest: float) -> None:
+    ax.set_ylim(bottom - GAP, 0)
+    # The texts take as much room again as the longest bar.
+    ax.set_xlim(min(0.0, shortest * 1.1), max(longest, 1e-6) * 2.2)
+    ax.set_yticks([])
+    ticks = [tick for tick in np.linspace(0, 1, 6) if tick <= longest]
+    ax.set_xticks(ticks, [f"{tick:.1f}" for tick in ticks], fontsize="small")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel("mean match of the group's cells (cosine similarity)", loc="left", fontsize="small")
+
+
+def _legend(ax: "Axes", used: Mapping[str, str], below: float) -> None:
+    """Say what the colours mean, ``below`` the axes by so much of their height."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=COLOURS[kind], label=words) for kind, words in RELATIONS.items() if kind in used]
+    if "unknown" in used:
+        handles.append(Patch(color=used["unknown"], label="not known: label or text names no type"))
+    ax.legend(
+        handles=handles,
+        frameon=False,
+        fontsize="small",
+        ncols=3,
+        loc="upper left",
+        bbox_to_anchor=(0, -below),
+        borderaxespad=0,
+        borderpad=0,
+        handlelength=1,
+        handleheight=1,
+        columnspacing=1.2,
+    )

@@ -1,0 +1,85 @@
+"""Which cells are like each other, and what they say together."""
+
+from typing import Any, cast
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import sparse
+
+NEIGHBOURS = 15
+FEWEST_ON_A_MAP = 10
+MOST_EXACT = 50_000
+
+
+def neighbour_graph(
+    points: Float[np.ndarray, "cell dim"], neighbours: int = NEIGHBOURS, *, seed: int = 0
+) -> sparse.csr_matrix:
+    """Join each cell to those nearest to it: symmetric (cell, cell), 1 where both are near to each other, else one half.
+
+    With few cells each is joined to fewer; a cell alone to none. Neighbours are exact up to 50,000 cells; for more they
+    are found by approximate search (Dong et al. 2011, pynndescent), where ``seed`` has a say.
+
+    Parameters
+    ----------
+    points
+        Finite; compared by Euclidean distance.
+    neighbours
+        Of a cell, itself counted, at least 2.
+    """
+    cells = len(points)
+    if cells < 2:
+        return sparse.csr_matrix((cells, cells), dtype=np.float64)
+    near = _nearest(np.ascontiguousarray(points, dtype=np.float32), min(neighbours, cells), seed)
+    starts = np.arange(0, near.size + 1, near.shape[1])
+    one_way = sparse.csr_matrix((np.ones(near.size), near.ravel(), starts), shape=(cells, cells))
+    one_way.setdiag(0)
+    both = sparse.csr_matrix((one_way + one_way.T) / 2)
+    both.eliminate_zeros()
+    both.sort_indices()
+    return both
+
+
+def _nearest(points: Float[np.ndarray, "cell dim"], neighbours: int, seed: int) -> Int[np.ndarray, "cell neighbour"]:
+    if len(points) > MOST_EXACT:
+        from pynndescent import NNDescent
+
+        found: Any = NNDescent(points, n_neighbors=neighbours, random_state=seed).neighbor_graph
+        return found[0]
+    from sklearn.neighbors import NearestNeighbors
+
+    return (
+        NearestNeighbors(n_neighbors=neighbours, algorithm="brute")
+        .fit(points)
+        .kneighbors(return_distance=False, X=points)
+    )
+
+
+def smoothed(
+    values: Float[np.ndarray, "cell dim"], graph: sparse.csr_matrix, rounds: int
+) -> Float[np.ndarray, "cell dim"]:
+    """Move each cell half the way to the mean of its neighbours, ``rounds`` times; a cell without any stays."""
+    total = np.asarray(graph.sum(axis=1)).ravel()
+    alone = total == 0
+    steps = sparse.csr_matrix(sparse.diags(np.divide(1, total, out=np.zeros_like(total), where=~alone)) @ graph)
+    steps = cast("sparse.csr_matrix", steps + sparse.diags(alone.astype(np.float64)))
+    for _ in range(rounds):
+        values = (values + steps @ values) / 2
+    return values
+
+
+def flat_map(points: Float[np.ndarray, "cell dim"], *, seed: int = 0) -> Float[np.ndarray, "cell 2"]:
+    """Lay cells out on a plane by their neighbours (UMAP, by scanpy), for pictures only; NaN stays NaN."""
+    known = np.isfinite(points).all(axis=1)
+    plane = np.full((len(points), 2), np.nan, dtype=np.float32)
+    if known.sum() < FEWEST_ON_A_MAP:
+        plane[known] = np.hstack([points[known], np.zeros((int(known.sum()), 1))])[:, :2]
+        return plane
+    import scanpy as sc
+    from anndata import AnnData
+
+    held = AnnData(sparse.csr_matrix((int(known.sum()), 1), dtype=np.float32))
+    held.obsm["points"] = np.ascontiguousarray(points[known], dtype=np.float32)
+    sc.pp.neighbors(held, n_neighbors=min(NEIGHBOURS, held.n_obs - 1), use_rep="points", random_state=seed)
+    sc.tl.umap(held, random_state=seed)
+    plane[known] = held.obsm["X_umap"]
+    return plane

@@ -1,0 +1,63 @@
+"""Name the types of cells from a few that are labelled."""
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from okrcell.tl.annotation_slots import write_names
+from okrcell.tl.vectors import VECTORS, embedded, expression_of, has_vectors_of, leave_receipt
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from okrcell.model.embedder import Embedder, Progress
+
+
+def from_examples(
+    adata: "AnnData",
+    model: "Embedder",
+    key: str,
+    *,
+    seed: int,
+    layer: str | None,
+    orthologs: bool,
+    progress: "Progress | None",
+) -> None:
+    """Write the slots of `okrcell.tl.annotate`, few-shot."""
+    from okrcell.tasks.column_labels import column_labels
+    from okrcell.tasks.few_shot import few_shot
+
+    labels = column_labels(pd.DataFrame(adata.obs), key, "--examples-key (examples=...)")
+    expression = expression_of(adata, layer, orthologs=orthologs)
+    if has_vectors_of(adata, model) and layer is None:
+        vectors = np.asarray(adata.obsm[VECTORS])
+    else:
+        vectors = embedded(adata, model, expression, VECTORS, progress)
+    found = few_shot(
+        expression,
+        labels.label,
+        model,
+        seed,
+        label_texts=labels.texts,
+        label_ids=labels.term_id,
+        vectors=vectors,
+    )
+    write_names(adata, found.candidates, found.probability, found.answer)
+    leave_receipt(
+        adata,
+        "annotate",
+        model,
+        expression,
+        method="few-shot",
+        examples_key=key,
+        candidates=list(found.names),
+        examples=[int(number) for number in found.examples],
+        candidate_texts=json.dumps({each.name: each.texts for each in found.candidates}, ensure_ascii=False),
+        weight_of_words=found.weight_of_words,
+        weight_of_model=found.weight_of_model,
+        seed=seed,
+        layer=layer or "",
+        orthologs=orthologs,
+    )
