@@ -91,3 +91,46 @@ def test_the_picture_shows_batch_and_type_before_and_after(embedded, model, monk
 def test_a_picture_needs_an_integration(embedded):
     with pytest.raises(InputError, match=r"Run okr.tl.integrate"):
         pl.integration(embedded)
+
+
+def test_the_verbs_do_the_same(blood, tmp_path, capsys):
+    import anndata as ad
+
+    from okrcell.cli import main
+
+    blood[:120].copy().write_h5ad(tmp_path / "cells.h5ad")
+    cells, one, two = (str(tmp_path / f"{name}.h5ad") for name in ("cells", "one", "two"))
+    for words in (
+        ["integrate", cells, "-o", one, "--batch-key", "donor"],
+        ["cluster", one, "-o", two, "--use-rep", "X_okrcell_integrated"],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "donor6" in said
+    assert "the finest whose groups are found again" in said
+    written = ad.read_h5ad(tmp_path / "two.h5ad")
+    assert written.obs["okrcell_cluster"].notna().all()
+    assert {"integrate", "cluster"} <= set(written.uns["okrcell"])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["integrate", "--batch-key", "doner"], "near to it are donor"),
+        (["cluster", "--resolution", "0"], "above zero"),
+        (["cluster", "--seed", "-1"], "must not be negative"),
+        (["cluster", "--use-rep", "X_pca"], "no X_pca in obsm"),
+    ],
+)
+def test_a_slip_on_the_command_line_is_one_line(blood, tmp_path, capsys, words, told):
+    from okrcell.cli import main
+
+    blood[:20].copy().write_h5ad(tmp_path / "cells.h5ad")
+    verb, *options = words
+    with pytest.raises(SystemExit) as ended:
+        main([verb, str(tmp_path / "cells.h5ad"), "-o", str(tmp_path / "out.h5ad"), *options])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not (tmp_path / "out.h5ad").exists()

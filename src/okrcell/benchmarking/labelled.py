@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
@@ -47,7 +48,7 @@ def truth_of(adata: AnnData, file: Path) -> NDArray[np.str_]:
         raise InputError(
             f"{file} has no obs column {TRUTH}, so its answers cannot be scored. `okrcell standardise` leads labels to ids."
         )
-    words = adata.obs[TRUTH].astype(str).to_numpy(dtype=np.str_)
+    words = pd.DataFrame(adata.obs)[TRUTH].astype(str).to_numpy(dtype=np.str_)
     return np.where(np.char.startswith(words, f"{CELL_ONTOLOGY}:"), words, "")
 
 

@@ -50,7 +50,8 @@ def cluster(
     saved(adata, output, cells)
     tell(adata, "cluster")
     receipt = adata.uns["okrcell"]["cluster"]
-    print(f"Resolution {receipt['resolution']:g}, chosen by the {receipt['resolution_named_by']}.")
+    how = "as named" if resolution is not None else "the finest whose groups are found again"
+    print(f"Resolution {receipt['resolution']:g}: {how}.")
     for name, number in adata.obs["okrcell_cluster"].value_counts(sort=False).items():
         print(f"  {number:>8,}  {name}")
     print(f"Wrote {adata.n_obs:,} cells to {output}, in obs['okrcell_cluster'].")

@@ -69,7 +69,7 @@ def views(samples: Sequence[Expression], vectors: Sequence[Float[np.ndarray, "ce
     InputError
         If the samples share too few genes.
     """
-    shared = _on_shared_genes(samples)
+    shared = on_shared_genes(samples)
     found = [variable_genes(sample) for sample in shared]
     genes = np.unique(np.concatenate([each.gene for each in found]))
     parts, here = list[sparse.csr_matrix](), list[NDArray[np.bool_]]()
@@ -121,7 +121,7 @@ def _weight(drawn: Views, mine: NDArray[np.bool_], seed: int) -> float:
     return (cells * borne_out + FEW_CELLS * UNDECIDED) / (cells + FEW_CELLS)
 
 
-def _on_shared_genes(samples: Sequence[Expression]) -> list[Expression]:
+def on_shared_genes(samples: Sequence[Expression]) -> list[Expression]:
     """Keep of each sample the genes that all measured, so that counts per 10,000 mean the same everywhere."""
     measured = [np.unique(sample.resolution.row[sample.resolution.row >= 0]) for sample in samples]
     common = measured[0]

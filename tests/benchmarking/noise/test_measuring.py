@@ -4,7 +4,7 @@ import pytest
 
 import okrcell.cli
 import okrcell.cli.measuring
-from okrcell.benchmarking.noise.run import Benchmark
+from okrcell.benchmarking.result import Benchmark
 
 
 @pytest.fixture
@@ -12,8 +12,8 @@ def asked(monkeypatch, tmp_path):
     """Collect what the verb asks for, without doing it."""
     seen: dict = {}
 
-    def pretended(config, output, **given):
-        seen.update(given, config=config, output=output)
+    def pretended(output, **given):
+        seen.update(given, output=output)
         return Benchmark(output, output / "report.md", output / "runs.jsonl", 3, 2)
 
     monkeypatch.setattr("okrcell.benchmarking.run.benchmark", pretended)

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from okrcell.benchmarking.folder import RECORDS
 from okrcell.benchmarking.noise import run as running
-from okrcell.benchmarking.noise.folder import RECORDS, UNDER_WAY
+from okrcell.benchmarking.noise.folder import UNDER_WAY
 from okrcell.benchmarking.noise.plan import NoisePlan
-from okrcell.benchmarking.noise.records import read_records, run_of
+from okrcell.benchmarking.noise.records import run_of
+from okrcell.benchmarking.records import read_records
 from okrcell.benchmarking.run import benchmark
 from okrcell.errors import InputError, SettingsError, WorkLeftError
 
@@ -24,7 +26,7 @@ import json, sys
 from okrcell.benchmarking.noise.plan import NoisePlan
 from okrcell.benchmarking.run import benchmark
 config, output, plan = sys.argv[1:]
-benchmark(config, output, plan=NoisePlan(**json.loads(plan)), workers=2)
+benchmark(output, config=config, plan=NoisePlan(**json.loads(plan)), workers=2)
 """
 
 
@@ -93,7 +95,7 @@ def killed_once(tmp_path_factory, corpus_folder, tiny_model):
     with (output / RECORDS).open("a") as file:
         file.write('{"objective": "impro')  # as if it had been killed in the middle of a line
     told: list[str] = []
-    done = benchmark(config, output, plan=NoisePlan(**PLAN), say=told.append)
+    done = benchmark(output, config=config, plan=NoisePlan(**PLAN), say=told.append)
     return config, output, before, done, told
 
 
@@ -125,7 +127,7 @@ def test_nothing_left_to_do_writes_the_report_again(killed_once, monkeypatch):
     config, output, *_ = killed_once
     (output / "report.md").unlink()
     monkeypatch.setattr(running, "share_out", None)  # no process is started
-    done = benchmark(config, output, plan=NoisePlan(**PLAN))
+    done = benchmark(output, config=config, plan=NoisePlan(**PLAN))
     page = done.report.read_text()
     assert (done.runs, done.made) == (4, 0)
     assert "| `improved` |" in page and "| `info_nce` |" in page and "(second" not in page
@@ -144,11 +146,11 @@ def test_runs_with_other_settings_or_data_are_refused_by_name(killed_once, tmp_p
     changed = tmp_path / "changed.yaml"
     changed.write_text(yaml.safe_dump({**values, "genes_in_cells": 11}))
     with pytest.raises(SettingsError, match=r"other settings \(genes_in_cells\)"):
-        benchmark(changed, output, plan=NoisePlan(**PLAN))
+        benchmark(output, config=changed, plan=NoisePlan(**PLAN))
     blood[:60].copy().write_h5ad(tmp_path / "second.h5ad")
     prepare([tmp_path / "second.h5ad"], tmp_path / "corpus")
     with pytest.raises(SettingsError, match=r"other data \(corpus\)"):
-        benchmark(config, output, corpus=tmp_path / "corpus", plan=NoisePlan(**PLAN))
+        benchmark(output, config=config, corpus=tmp_path / "corpus", plan=NoisePlan(**PLAN))
 
 
 def test_a_second_process_is_kept_out(killed_once):
@@ -156,7 +158,7 @@ def test_a_second_process_is_kept_out(killed_once):
 
     config, output, *_ = killed_once
     with only_writer(output), pytest.raises(InputError, match="Another process"):
-        benchmark(config, output, plan=NoisePlan(**PLAN))
+        benchmark(output, config=config, plan=NoisePlan(**PLAN))
 
 
 MISTAKES = {
@@ -164,8 +166,10 @@ MISTAKES = {
     "a corpus that is not there": ({"corpus": "nowhere"}, "nowhere"),
     "a file that is not there": ({"files": ["nothing.h5ad"]}, "nothing.h5ad"),
     "no process": ({"workers": 0}, "at least one worker"),
-    "an unknown task": ({"tasks": ("clustering",)}, "one of these tasks: noise; seen: clustering"),
-    "no task": ({"tasks": ()}, "one of these tasks"),
+    "an unknown task": ({"tasks": ("clusters",)}, "any of these tasks: .*; seen: clusters"),
+    "another task beside it": ({"tasks": ("noise", "clustering")}, "noise, which stands alone"),
+    "a baseline": ({"methods": ("hvg_pca",)}, "trains its own models"),
+    "no task": ({"tasks": ()}, "any of these tasks"),
 }
 
 
@@ -176,7 +180,7 @@ def test_a_mistake_is_told_before_any_process_is_started(config, tmp_path, monke
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.docx").write_text("do not lose me")
     with pytest.raises(InputError, match=said):
-        benchmark(config, **{"output": "out", **given})
+        benchmark(**{"output": "out", "config": config, **given})
 
 
 ANSWERS = {
@@ -198,11 +202,11 @@ def test_what_a_process_answers_instead_of_a_record_is_told(config, tmp_path, mo
     pretended.chmod(0o755)
     monkeypatch.setattr("okrcell.benchmarking.noise.crew.sys.executable", str(pretended))
     with pytest.raises(kind, match=said):
-        benchmark(config, tmp_path / "out", plan=NoisePlan(objectives=("info_nce",), rates=(0,), seeds=(0,)))
+        benchmark(tmp_path / "out", config=config, plan=NoisePlan(objectives=("info_nce",), rates=(0,), seeds=(0,)))
     assert read_records(tmp_path / "out" / RECORDS) == []
 
 
 def test_nothing_to_score_on_says_what_to_do(run_settings, tmp_path):
     config = configured(run_settings, tmp_path / "noise.yaml", {"split": {"validation": 0.2}})
     with pytest.raises(InputError, match=r"--files, or in .*noise.yaml studies"):
-        benchmark(config, tmp_path / "out")
+        benchmark(tmp_path / "out", config=config)

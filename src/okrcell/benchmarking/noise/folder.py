@@ -1,38 +1,20 @@
 """What stands in a benchmark's folder, and whether more may be added to it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from okrcell.benchmarking.folder import RECEIPT, receipt_there
 from okrcell.benchmarking.noise.plan import Run
-from okrcell.benchmarking.noise.records import differing, run_of
+from okrcell.benchmarking.noise.records import run_of
+from okrcell.benchmarking.records import differing
 from okrcell.cells.corpus import Corpus
-from okrcell.errors import InputError, SettingsError
+from okrcell.errors import SettingsError
 from okrcell.provenance import fingerprint, receipt, write_json
 from okrcell.training.settings import PretrainSettings
 
-RECORDS, RECEIPT, MODELS, UNDER_WAY, LOGS = "runs.jsonl", "benchmark.json", "models", "under-way", "logs"
-"""Files and folders beside the report."""
-
-
-def made_folder(folder: Path) -> None:
-    """Make the folder, or see that it is a benchmark's.
-
-    Raises
-    ------
-    InputError
-        If it holds something else, or cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        strangers = {path.name for path in folder.iterdir()}
-    except OSError as error:
-        raise InputError(f"Cannot write to {folder}: {error.strerror}.") from None
-    if strangers and not (folder / RECEIPT).exists():
-        raise InputError(
-            f"{folder} holds other things ({min(strangers)}) and no benchmark; name another folder with -o."
-        )
+MODELS, UNDER_WAY = "models", "under-way"
+"""Folders beside the report."""
 
 
 def inputs_of(settings: PretrainSettings, files: Sequence[Path]) -> dict[str, Any]:
@@ -58,7 +40,7 @@ def receipt_of(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
     SettingsError
         If the benchmark that is there is on another corpus, other descriptions or other files.
     """
-    before = _read(folder / RECEIPT)
+    before = receipt_there(folder / RECEIPT)
     if before is None:
         before = receipt("benchmark", task="noise", inputs=inputs)
         write_json(folder / RECEIPT, before)
@@ -87,11 +69,3 @@ def must_agree(records: Sequence[dict[str, Any]], settings: Mapping[Run, Pretrai
                 f"The run {run.name} was made with other settings ({', '.join(changed)}); use the same, or another folder "
                 "with -o."
             )
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

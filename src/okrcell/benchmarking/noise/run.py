@@ -3,25 +3,19 @@
 import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from okrcell.benchmarking.folder import LOGS, RECORDS, made_folder
 from okrcell.benchmarking.labelled import truth_of
 from okrcell.benchmarking.noise.crew import share_out
-from okrcell.benchmarking.noise.folder import (
-    LOGS,
-    MODELS,
-    RECORDS,
-    UNDER_WAY,
-    inputs_of,
-    made_folder,
-    must_agree,
-    receipt_of,
-)
+from okrcell.benchmarking.noise.folder import MODELS, UNDER_WAY, inputs_of, must_agree, receipt_of
 from okrcell.benchmarking.noise.plan import NoisePlan, Run, planned, settings_of
 from okrcell.benchmarking.noise.publish import REPORT, publish
-from okrcell.benchmarking.noise.records import append_record, mend_records, read_records, run_of
+from okrcell.benchmarking.noise.records import run_of
+from okrcell.benchmarking.records import append_record, mend_records, read_records
+from okrcell.benchmarking.result import Benchmark
 from okrcell.cells.corpus_folder import only_writer
 from okrcell.cells.open import open_cells
 from okrcell.errors import InputError, SettingsError
@@ -29,20 +23,6 @@ from okrcell.settings import read_yaml
 from okrcell.training.settings import PretrainSettings
 
 Say = Callable[[str], object]
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """What a benchmark gave."""
-
-    folder: Path
-    report: Path
-    records: Path
-    """One JSON line a run; all else is made from it."""
-    runs: int
-    """Runs in ``records``."""
-    made: int
-    """Runs made this time."""
 
 
 def noise_benchmark(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from okrcell.benchmarking.noise.records import append_record, differing, mend_records, read_records
+from okrcell.benchmarking.records import append_record, differing, mend_records, read_records
 from okrcell.errors import InputError
 
 

@@ -1,0 +1,1 @@
+"""What others would use, one small file each."""

@@ -1,0 +1,100 @@
+"""okrcell's own tools, asked as anyone else."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from anndata import AnnData
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from okrcell.benchmarking.baselines.ground import named_in_place
+from okrcell.benchmarking.baselines.hvg_pca import batch_of
+from okrcell.benchmarking.method import Named, Surroundings
+from okrcell.benchmarking.remembering import Remembering, remembered
+from okrcell.cells.expression import read_expression
+
+
+class _WithModel:
+    """What all of them need: the model, opened once."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._model: Remembering = remembered(surroundings.model)
+
+
+class Clusters(_WithModel):
+    """What `okrcell.tl.cluster` compares cells by."""
+
+    def __call__(self, cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell dim"]:
+        """Return the representation; ``batch_key`` has no say."""
+        from okrcell.tasks.cluster import representation
+
+        return representation(read_expression(cells), self._model, seed=seed)
+
+
+class Integrates(_WithModel):
+    """`okrcell.tl.integrate`."""
+
+    def __call__(self, cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell dim"]:
+        """Return vectors in which the batch does not matter."""
+        from okrcell.tasks.integrate import integrate
+
+        batch = batch_of(cells, batch_key, np.arange(cells.n_obs)) or [""] * cells.n_obs
+        return integrate(read_expression(cells), self._model, np.array(batch, dtype=np.str_), seed=seed).vectors
+
+
+class FromReference(_WithModel):
+    """`okrcell.tl.annotate` with a reference."""
+
+    def __call__(self, reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Named:
+        """Name each cell of the query, with calibrated probabilities."""
+        from okrcell.tasks.reference import annotate_from_reference
+
+        found = annotate_from_reference(
+            read_expression(reference), labels, read_expression(query), self._model, seed=seed
+        )
+        return _named(found.probability, found.names)
+
+
+class FromExamples(_WithModel):
+    """`okrcell.tl.annotate` with examples."""
+
+    def __call__(self, cells: AnnData, draws: Sequence[NDArray[np.str_]], seed: int) -> Iterator[Named]:
+        """Look at the sample once, then name all cells for each draw of examples."""
+        from okrcell.tasks.few_shot import few_shot, ground_of
+
+        expression = read_expression(cells)
+        ground = ground_of(expression, self._model, seed)
+        for labels in draws:
+            found = few_shot(expression, labels, self._model, seed, ground=ground)
+            yield _named(found.probability, found.names)
+
+
+class FromWords(_WithModel):
+    """`okrcell.tl.annotate` with candidates alone."""
+
+    def __call__(self, query: AnnData, candidates: Sequence[str], seed: int) -> Named:
+        """Name each cell by its similarity to the candidates' texts; ``seed`` has no say."""
+        from okrcell.tasks.candidates import candidates as read_candidates
+        from okrcell.tasks.confidence import probabilities
+        from okrcell.tasks.zero_shot import zero_shot
+
+        some = read_candidates(candidates)
+        expression = read_expression(query)
+        cells = self._model.embed_cells(expression)
+        found = zero_shot(cells, some, self._model, self._model.measured(expression))
+        shares = probabilities(found.scores, found.temperature)
+        place = {word: number for number, each in enumerate(some) for word in (each.name, each.term_id)}
+        return _named(shares[:, [place[word] for word in candidates]], candidates)
+
+
+class WithTexts(_WithModel):
+    """What `okrcell.tl.find_cells` and its like compare."""
+
+    def __call__(self, cells: AnnData, texts: Sequence[str], seed: int) -> Float[np.ndarray, "cell text"]:
+        """Return the cosine similarity of each cell and each text; ``seed`` has no say."""
+        return self._model.embed_cells(read_expression(cells)) @ self._model.embed_texts(texts).T
+
+
+def _named(probability: Float[np.ndarray, "cell name"], names: Sequence[str]) -> Named:
+    rows = np.flatnonzero(~np.isnan(probability).any(axis=1))
+    return named_in_place(probability[rows], names, rows, len(probability))

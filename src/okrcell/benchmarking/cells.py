@@ -1,0 +1,66 @@
+"""What a method is given: cells, and no more than the question allows."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+from scipy import sparse
+
+from okrcell.cells.counts import find_counts
+
+KIND = "kind"
+"""Key of ``uns``: "counts" where X holds whole counts, "linear" where the file held normalised values or their logarithm."""
+
+
+def bare(adata: AnnData) -> AnnData:
+    """Return the cells without any label: X alone, float32 (cell, gene), sparse, linear and not negative.
+
+    X is the file's counts; where it holds logarithms only, they are undone, as okrcell's own reading does. Genes keep the
+    names that the file gives them (``var_names``, made unique) and cells theirs; ``uns["kind"]`` tells what X is.
+
+    Raises
+    ------
+    InputError
+        If there is no expression to be found.
+    """
+    found = find_counts(adata)
+    values = sparse.csr_matrix(sparse.vstack(list(found.rows.blocks(4096))), dtype=np.float32)
+    if found.look.kind == "log1p":
+        values.data = np.expm1(values.data * np.float32(np.log(found.look.base)))
+    values.eliminate_zeros()
+    kept = [name for name in ("ensembl_id", "gene_symbol") if name in found.var]
+    # Object columns, as every AnnData file has them: string arrays of pandas are not written by all versions.
+    genes = pd.DataFrame(
+        {name: found.var[name].astype(str).to_numpy(dtype=object) for name in kept}, index=found.var.index
+    )
+    cells = AnnData(values, obs=pd.DataFrame(index=adata.obs_names.astype(str)), var=genes)
+    cells.var_names_make_unique()
+    cells.uns[KIND] = "linear" if found.look.kind in ("log1p", "linear") else "counts"
+    return cells
+
+
+def part(cells: AnnData, rows: NDArray[np.intp], **columns: Sequence[str] | NDArray[np.str_]) -> AnnData:
+    """Take some cells, in this order, with no obs but the ``columns`` given for them."""
+    chosen = cells[rows].copy()
+    chosen.obs = pd.DataFrame(
+        {name: pd.Categorical(np.asarray(words).astype(str)) for name, words in columns.items()}, index=chosen.obs_names
+    )
+    return chosen
+
+
+def log_normalised(cells: AnnData) -> AnnData:
+    """Return a copy with log1p of counts per 10,000 in X, as scanpy's tutorials do; a cell without counts stays zero."""
+    import scanpy as sc
+
+    shown = cells.copy()
+    sc.pp.normalize_total(shown, target_sum=1e4)
+    sc.pp.log1p(shown)
+    return shown
+
+
+def values_of(cells: AnnData) -> sparse.csr_matrix:
+    """Return X as it is given to methods."""
+    return cast(sparse.csr_matrix, cells.X)

@@ -1,0 +1,184 @@
+"""From a choice of tasks and methods to a report, and on from wherever it was stopped."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from okrcell.benchmarking.crew import Job, share_out
+from okrcell.benchmarking.folder import LOGS, RECEIPT, RECORDS, made_folder, receipt_there
+from okrcell.benchmarking.pace import Pace
+from okrcell.benchmarking.questions.asked import HEADLINE, question
+from okrcell.benchmarking.records import append_record, differing, keep_records, read_records
+from okrcell.benchmarking.remembering import identity
+from okrcell.benchmarking.report.publish import publish
+from okrcell.benchmarking.result import Benchmark
+from okrcell.benchmarking.roster import Roster, answers
+from okrcell.benchmarking.sets.card import Card, cards_of
+from okrcell.benchmarking.sets.leaks import refuse_leaks
+from okrcell.benchmarking.sets.resolve import find_file
+from okrcell.cells.corpus_folder import only_writer
+from okrcell.errors import SettingsError
+from okrcell.provenance import receipt, write_json
+
+Say = Callable[[str], object]
+Line = dict[str, Any]
+KEY = ("task", "set", "case", "method", "seed")
+"""What tells one line of the records from the others."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be measured, on what, and how."""
+
+    tasks: tuple[str, ...]
+    roster: Roster
+    seeds: tuple[int, ...]
+    data: Path | None
+    knowledge: Path | None
+    corpus: Path | None
+    workers: int
+    minutes: float
+    """A job (one method, one task, one set) that takes longer is ended, and counts as failed."""
+    again: tuple[str, ...]
+    """Methods whose lines are made anew."""
+
+
+def measure(request: Request, folder: Path, say: Say) -> Benchmark:
+    """Ask every method of the request everything that the folder holds no answer to, and write the report.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or is not its card's, or a model has learned from a set.
+    SettingsError
+        If the folder holds figures of other files or other models under the same names.
+    """
+    cards = _cards(request.tasks)
+    places = {card.name: find_file(card, request.data) for card in cards}
+    models = {name: one.model for name, one in request.roster.methods.items() if one.kind != "baseline"}
+    refuse_leaks(models, cards, request.data, request.corpus)
+    made_folder(folder)
+    with only_writer(folder):
+        made = _receipt(folder, cards, models, request)
+        done = [line for line in read_records(folder / RECORDS) if "scores" in line]
+        done = [line for line in done if line["method"] not in request.again]
+        keep_records(folder / RECORDS, done)
+        there = {_key(line) for line in done}
+        jobs = [job for job in _jobs(request) if _only_left(job, there)]
+        lines = sum(len(job["left"]) for job in jobs)
+        for name, why in request.roster.absent.items():
+            say(f"{name} is passed over: {why}.")
+        try:
+            if jobs:
+                say(f"{lines} scores to make on {len(places)} files, {request.workers} at a time.")
+                _make(jobs, request, folder, say)
+        finally:
+            # Also when it is stopped: what is done is told.
+            everything = read_records(folder / RECORDS)
+            page = publish(everything, made, request.roster.absent, folder)
+        scored = sum("scores" in line for line in everything)
+        return Benchmark(folder, page, folder / RECORDS, scored, scored - len(done))
+
+
+def _cards(tasks: Sequence[str]) -> list[Card]:
+    sets = [one for task in tasks for name in question(task).SETS for one in question(task).sets_of(name)]
+    return list({card.name: card for name in sets for card in cards_of(name)}.values())
+
+
+def _jobs(request: Request) -> list[Job]:
+    """List one job for each method, task and set; the slowest methods first, so that nobody waits for them in the end."""
+    methods = sorted(request.roster.methods.items(), key=lambda one: (not one[1].slow, one[1].kind == "baseline"))
+    return [
+        {
+            "task": task,
+            "set": name,
+            "method": method,
+            "answer": answer,
+            "model": one.model,
+            "data": str(request.data) if request.data else None,
+            "knowledge": str(request.knowledge) if request.knowledge else None,
+            "left": [asdict(asking) for asking in question(task).askings(name, request.seeds)],
+        }
+        for method, one in methods
+        for task in request.tasks
+        if (answer := answers(one, task)) is not None
+        for name in question(task).SETS
+    ]
+
+
+def _only_left(job: Job, there: set[tuple[Any, ...]]) -> bool:
+    """Take out of a job what is done; tell whether anything is left."""
+    job["left"] = [asking for asking in job["left"] if _key({**job, **asking}) not in there]
+    return bool(job["left"])
+
+
+def _make(jobs: Sequence[Job], request: Request, folder: Path, say: Say) -> None:
+    (folder / LOGS).mkdir(exist_ok=True)
+    pace = Pace()
+    left = {_key(line): line for job in jobs for asking in job["left"] if (line := {**job, **asking})}
+    count, began = len(left), {}
+
+    def heard(job: Job, line: Line) -> None:
+        now = time.monotonic()
+        since = began.get(id(job), now)
+        began[id(job)] = now
+        if "record" in line:
+            record = line["record"]
+            append_record(folder / RECORDS, record)
+            left.pop(_key(record), None)
+            pace.took(record, now - since)
+            _progress(record)
+        elif "failure" in line:
+            lost = [one for asking in job["left"] if (one := left.pop(_key({**job, **asking}), None))]
+            append_record(folder / RECORDS, {**{name: job[name] for name in ("task", "set", "method")}, **line})
+            say(
+                f"{job['method']} has no answer to {job['task']} on {job['set']} ({len(lost)} scores): {line['failure']}"
+            )
+
+    def _progress(record: Line) -> None:
+        measure_name = HEADLINE[record["task"]]
+        value = record["scores"].get(measure_name)
+        told = "none" if value is None else f"{value:.3f}"
+        what = " ".join(filter(None, (record["task"], record["set"], record["case"], f"seed {record['seed']}")))
+        say(
+            f"{count - len(left)}/{count} {record['method']}, {what}: {measure_name} {told}; "
+            f"about {pace.minutes(left.values(), request.workers):.0f} minutes left"
+        )
+
+    groups: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job["method"], job["task"]), []).append(job)
+    share_out(list(groups.values()), request.workers, request.minutes * 60, folder / LOGS, heard)
+
+
+def _receipt(folder: Path, cards: Sequence[Card], models: Mapping[str, str | None], request: Request) -> dict[str, Any]:
+    """Leave or widen the receipt; refuse to mix figures of other files or other models under the same names."""
+    sets = {card.name: card.sha256 for card in cards}
+    weights = {name: identity(folder) for name, folder in models.items()}
+    methods = {name: {"title": one.title, "kind": one.kind} for name, one in request.roster.methods.items()}
+    before = receipt_there(folder / RECEIPT)
+    if before is not None:
+        if before.get("task") != "six tasks":
+            raise SettingsError(f"{folder} holds a benchmark of another kind; name another folder with -o.")
+        old = {name: one for name, one in before["models"].items() if name not in request.again}
+        both = {name: weights[name] for name in weights.keys() & old.keys()}
+        changed = differing(both, {name: old[name] for name in both})
+        changed += differing(
+            sets, {**sets, **{name: before["sets"][name] for name in sets.keys() & before["sets"].keys()}}
+        )
+        if changed:
+            raise SettingsError(
+                f"{folder} holds figures of other files or models ({', '.join(changed)}); name another folder with -o, or have "
+                f"those methods asked again with --again {','.join(changed)}."
+            )
+        sets, weights = {**before["sets"], **sets}, {**old, **weights}
+        methods = {**before["methods"], **methods}
+    made = receipt("benchmark", task="six tasks", sets=sets, models=weights, methods=methods)
+    write_json(folder / RECEIPT, made)
+    return made
+
+
+def _key(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(line[name] for name in KEY)

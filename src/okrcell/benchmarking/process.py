@@ -1,0 +1,102 @@
+"""A process, and the two pipes to it."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from okrcell.errors import WorkLeftError
+
+SOURCE = Path(__file__).parents[2]
+"""Where this very okrcell is imported from; the processes shall use no other."""
+
+
+class Process:
+    """Runs a module that answers JSON lines with JSON lines, on one processor thread."""
+
+    def __init__(self, module: str, log: Path) -> None:
+        path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH", ""))))
+        threads = dict.fromkeys(
+            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+        )
+        environment = {**os.environ, **threads, "PYTHONPATH": path, "TOKENIZERS_PARALLELISM": "false"}
+        self.log = log
+        with log.open("a", encoding="utf-8") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-X", "faulthandler", "-m", module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment,
+                text=True,
+                encoding="utf-8",
+            )
+
+    def ask(self, asked: dict[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
+        """Send a line, and yield the lines that come back, until one holds "done" or "failure".
+
+        Raises
+        ------
+        TimeoutError
+            If they take longer than ``seconds``; the process is ended.
+        WorkLeftError
+            If the process ends by itself.
+        """
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            self._process.kill()
+
+        clock = threading.Timer(seconds, end)
+        clock.daemon = True
+        clock.start()
+        try:
+            self._write(asked)
+            while line := self._read():
+                answer: dict[str, Any] = json.loads(line)
+                yield answer
+                if answer.keys() & {"done", "failure"}:
+                    return
+        finally:
+            clock.cancel()
+        status = self._process.wait()  # only then it is known to be gone, and a new one is begun
+        if late.is_set():
+            raise TimeoutError
+        raise WorkLeftError(f"the process ended with status {status}; {self.log.name} may say why")
+
+    def _write(self, asked: dict[str, Any]) -> None:
+        try:
+            assert self._process.stdin is not None  # noqa: S101
+            self._process.stdin.write(json.dumps(asked) + "\n")
+            self._process.stdin.flush()
+        except OSError:
+            return  # it has ended; nothing will be read
+
+    def _read(self) -> str:
+        try:
+            assert self._process.stdout is not None  # noqa: S101
+            line = self._process.stdout.readline()
+        except OSError:
+            return ""
+        return line if line.endswith("\n") else ""  # the end of a line may have died with the process
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End it, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    continue  # what was not read any more

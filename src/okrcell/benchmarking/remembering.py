@@ -1,0 +1,86 @@
+"""A model that does not look twice at the same cell."""
+
+import hashlib
+import time
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import sparse
+
+from okrcell.cells.expression import Expression
+from okrcell.cells.rows import MatrixRows
+from okrcell.model.checkpoint import load_checkpoint
+from okrcell.model.embedder import Embedder, Progress, bundled_model, load
+
+_charged = 0.0
+
+
+def charged() -> float:
+    """Return the seconds that embedding would have taken so far for cells that were remembered.
+
+    Who measures a method adds what this grew by, so that the time in a report is that of one who begins with the file.
+    """
+    return _charged
+
+
+class Remembering(Embedder):
+    """A model in use that keeps each cell's vector as long as it lives.
+
+    A cell is known again by its expression on the gene table, not by its name. This rests on what `Embedder` promises: a
+    vector depends on the cell's own counts alone. Memory grows by the vectors, some hundred bytes a cell.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        vars(self).update(vars(embedder))
+        self._cell_vectors: dict[bytes, np.ndarray] = {}
+        self._text_vectors: dict[str, np.ndarray] = {}
+        self._seconds = 0.0
+
+    def embed_cells(self, expression: Expression, progress: Progress | None = None) -> Float[np.ndarray, "cell dim"]:
+        """Return what `Embedder.embed_cells` returns."""
+        global _charged  # noqa: PLW0603 - one clock for a process, as time itself
+        keys = [key for block in expression.blocks() for key in row_keys(block)]
+        new = np.array([place for place, key in enumerate(keys) if key not in self._cell_vectors], dtype=np.intp)
+        if len(new):
+            rows = sparse.csr_matrix(sparse.vstack(list(expression.rows.blocks(2048))))[new]
+            fewer = replace(expression, n_cells=len(new), rows=MatrixRows(rows, expression.source))
+            start = time.perf_counter()
+            vectors = super().embed_cells(fewer, progress)
+            self._seconds += time.perf_counter() - start
+            self._cell_vectors.update(zip([keys[place] for place in new.tolist()], vectors, strict=True))
+        # At the pace of all cells so far: that of a few new ones would tell little.
+        _charged += self._seconds / max(len(self._cell_vectors), 1) * (len(keys) - len(new))
+        return np.array([self._cell_vectors[key] for key in keys], dtype=np.float32).reshape(-1, self.dim)
+
+    def embed_texts(self, texts: Any) -> Float[np.ndarray, "text dim"]:
+        """Return what `Embedder.embed_texts` returns."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._text_vectors]
+        if new:
+            self._text_vectors.update(zip(new, super().embed_texts(new), strict=True))
+        return np.array([self._text_vectors[text] for text in texts], dtype=np.float32).reshape(-1, self.dim)
+
+
+@cache
+def remembered(model: str | None) -> Remembering:
+    """Open a model (None is the bundled one) once for this process."""
+    return Remembering(load(model))
+
+
+def identity(model: str | None) -> str:
+    """Return the sha256 of a model's weights, by which records tell which model they are of."""
+    return str(load_checkpoint(model or bundled_model()).facts.get("weights_sha256", ""))
+
+
+def row_keys(block: Any) -> list[bytes]:
+    """Return what tells each row of a sparse (cell, gene) matrix from any other."""
+    starts, genes, values = block.indptr, block.indices, block.data
+    return [
+        hashlib.blake2b(
+            genes[start:stop].astype(np.int32).tobytes() + values[start:stop].tobytes(), digest_size=16
+        ).digest()
+        for start, stop in pairwise(starts.tolist())
+    ]

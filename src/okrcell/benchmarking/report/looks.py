@@ -1,0 +1,53 @@
+"""How methods look in pictures: ours always the same, and told apart without colour."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from okrcell.benchmarking.canvas import COLOURS, INK, MARKS
+from okrcell.benchmarking.report.summary import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+OURS, CONTROL, BASELINE = "#4F46B8", "#8F89D6", "#6B7079"
+
+
+def styles_of(summary: Summary, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Ours always indigo and round; each other method a colour and a mark of its own."""
+    given: dict[str, dict[str, Any]] = {}
+    others = 0
+    for method in methods:
+        if summary.kinds.get(method) == "ours":
+            given[method] = {"color": OURS, "marker": "o", "markersize": 8, "linewidth": 2.4, "zorder": 5}
+        else:
+            given[method] = {
+                "color": COLOURS[1:][others % (len(COLOURS) - 1)],
+                "marker": MARKS[1:][others % (len(MARKS) - 1)],
+                "markersize": 6,
+                "linewidth": 1.5,
+                "linestyle": "--" if summary.kinds.get(method) == "control" else "-",
+            }
+            others += 1
+    return given
+
+
+def colour_of(summary: Summary, method: str) -> str:
+    """Return a colour by kind."""
+    return {"ours": OURS, "control": CONTROL}.get(summary.kinds.get(method, ""), BASELINE)
+
+
+def legend(figure: Any, *axes: "Axes") -> None:
+    """Write below the figure what the marks of its panels mean, each once."""
+    shown: dict[str, Any] = {}
+    for ax in axes:
+        handles, labels = ax.get_legend_handles_labels()
+        shown |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        list(shown.values()),
+        list(shown),
+        loc="outside lower center",
+        ncols=min(len(shown), 5),
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+    )

@@ -1,0 +1,1 @@
+"""Cells whose answers are known, and where they come from."""

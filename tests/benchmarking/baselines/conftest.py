@@ -1,0 +1,46 @@
+"""Blood as a benchmark shows it: bare cells, their types apart."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from okrcell.benchmarking.cells import bare
+
+
+@pytest.fixture(scope="session")
+def cells(blood):
+    """700 blood cells without any label; read, do not change."""
+    return bare(blood)
+
+
+@pytest.fixture(scope="session")
+def types(blood):
+    return blood.obs["cell_type"].to_numpy().astype(str)
+
+
+@pytest.fixture
+def with_an_empty_cell(cells):
+    """The same cells, of which the fourth has no expression."""
+    return emptied(cells, 3)
+
+
+def emptied(cells, row):
+    kept = np.ones(cells.n_obs, dtype=np.float32)
+    kept[row] = 0
+    spoilt = cells.copy()
+    spoilt.X = sparse.csr_matrix(sparse.diags(kept) @ cells.X)
+    return spoilt
+
+
+@pytest.fixture
+def two_batches(cells):
+    """300 cells in two batches, the second a copy of the first with half of its genes twice as high."""
+    import anndata as ad
+
+    first = cells[:150].copy()
+    second = first.copy()
+    shift = np.where(np.arange(second.n_vars) % 2, 1.0, 2.0).astype(np.float32)
+    second.X = sparse.csr_matrix(second.X.multiply(shift))
+    both = ad.concat([first, second], index_unique="-")
+    both.obs["batch"] = np.repeat(["one", "two"], 150)
+    return both

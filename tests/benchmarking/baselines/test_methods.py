@@ -1,0 +1,71 @@
+"""The list of methods, and okrcell's own among them."""
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from okrcell.benchmarking.baselines import okrcell_tools, okrcell_vectors
+from okrcell.benchmarking.method import Surroundings
+from okrcell.benchmarking.methods import METHODS
+from okrcell.model.checkpoint import save_checkpoint
+
+TASKS = {"clustering", "integration", "annotation", "few_shot", "zero_shot", "retrieval"}
+PACKAGES_APART = {"harmonypy", "scanorama", "scvi", "celltypist", "singler", "scranpy"}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_method_answers_with_is_there_without_its_package(name):
+    for task, answer in METHODS[name].answers.items():
+        assert task in TASKS
+        module, _, attribute = answer.partition(":")
+        assert callable(getattr(import_module(module), attribute))
+    assert set(METHODS[name].packages) <= PACKAGES_APART
+
+
+def test_every_task_has_us_and_a_baseline_or_a_control():
+    for task in TASKS - {"retrieval"}:
+        assert {METHODS[name].kind for name in METHODS if task in METHODS[name].answers} >= {"ours", "baseline"}
+    assert METHODS["okrcell"].answers.keys() == TASKS
+
+
+@pytest.fixture
+def tiny(checkpoint, tmp_path):
+    save_checkpoint(checkpoint, tmp_path / "model", card="# Tiny")
+    return Surroundings(model=str(tmp_path / "model"))
+
+
+@pytest.mark.parametrize("module", [okrcell_tools, okrcell_vectors])
+def test_our_own_answers_have_the_form_of_all_others(module, tiny, with_an_empty_cell, types):
+    some, types = with_an_empty_cell[:200].copy(), types[:200]
+    some.obs["batch"] = ["one"] * 100 + ["two"] * 100
+    embeds = (module.Clusters, module.Integrates) if module is okrcell_tools else (module.Embeds,)
+    for kind in embeds:
+        vectors = kind(tiny)(some, "batch", 0)
+        assert np.isnan(vectors[3]).all()
+        assert np.isfinite(np.delete(vectors, 3, axis=0)).all()
+    reference = module.FromReference(tiny)(some[100:].copy(), types[100:], some, 0)
+    labels = np.where(np.arange(len(types)) % 20 == 1, types, "")
+    (examples,) = module.FromExamples(tiny)(some, [labels], 0)
+    for named in (reference, examples):
+        assert named.label[3] == ""
+        assert set(np.delete(named.label, 3)) <= set(named.names)
+        assert np.isnan(named.scores[3]).all()
+        np.testing.assert_allclose(np.nansum(np.delete(named.scores, 3, axis=0), axis=1), 1, atol=1e-4)
+
+
+def test_our_zero_shot_answers_in_the_order_of_the_candidates(tiny, with_an_empty_cell):
+    candidates = ["CL:0000236", "CL:0000084", "CL:0000623"]
+    named = okrcell_tools.FromWords(tiny)(with_an_empty_cell, candidates, 0)
+    assert named.names == tuple(candidates)
+    assert named.label[3] == ""
+    assert named.probabilities
+    known = np.delete(np.arange(with_an_empty_cell.n_obs), 3)
+    assert list(named.label[known]) == [candidates[place] for place in named.scores[known].argmax(axis=1)]
+
+
+def test_cells_and_texts_are_compared_by_cosine(tiny, with_an_empty_cell):
+    found = okrcell_tools.WithTexts(tiny)(with_an_empty_cell, ["B cell", "T cell of blood"], 0)
+    assert found.shape == (700, 2)
+    assert np.isnan(found[3]).all()
+    assert np.nanmax(np.abs(found)) <= 1 + 1e-5

@@ -1,0 +1,63 @@
+"""Draws are the same everywhere, and the frozen list says so."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from okrcell.benchmarking.questions import few_shot
+from okrcell.benchmarking.sets import splits
+from okrcell.benchmarking.sets.draws import at_most, examples, four_fifths, shuffled
+from okrcell.benchmarking.sets.known_cells import known_cells
+from okrcell.errors import InputError
+
+NAMES = [f"cell{number}" for number in range(50)]
+
+
+def test_the_order_is_that_of_the_hashes_for_ever():
+    assert shuffled(["a", "b", "c", "d"], "wang|0").tolist() == [3, 1, 0, 2]
+
+
+def test_a_seed_draws_four_fifths_and_no_more_than_asked():
+    rows = four_fifths(NAMES, "a set", 0)
+    assert len(rows) == len(set(rows.tolist())) == 40
+    assert (np.diff(rows) > 0).all()
+    assert len(four_fifths(NAMES, "a set", 0, most=7)) == len(at_most(NAMES, "a set", 7)) == 7
+    assert four_fifths(NAMES, "a set", 1).tolist() != rows.tolist()
+    assert at_most(NAMES, "a set").tolist() == list(range(50))
+
+
+@given(st.lists(st.sampled_from(["", "T", "B", "NK"]), min_size=1, max_size=40), st.integers(0, 5))
+def test_examples_are_few_of_each_label_and_grow_with_k(label, draw):
+    labels = np.array(label)
+    names = [f"cell{number}" for number in range(len(label))]
+    found = {k: examples(names, labels, "a set", draw, k) for k in (1, 5, 9)}
+    for k, rows in found.items():
+        for word in {*label} - {""}:
+            many = int((labels == word).sum())
+            assert (labels[rows] == word).sum() == min(k, many // 2)
+        assert "" not in labels[rows]
+    assert set(found[1].tolist()) <= set(found[5].tolist()) <= set(found[9].tolist())
+
+
+@pytest.mark.parametrize("name", ["wang", "xin"])
+def test_draws_are_those_that_were_frozen(shared_data: Path, name):
+    known = known_cells(name, shared_data)
+    for seed in range(5):
+        assert (
+            splits.digest(known, four_fifths(known.cells.obs_names, name, seed))
+            == splits.frozen()[name][f"seed {seed}"]
+        )
+        assert len(splits.drawn(known, seed)) == int(0.8 * len(known))
+    assert len(splits.all_cells(known)) == len(known)
+    for k in few_shot.EXAMPLES:
+        for draw in range(10):
+            splits.examples_of(known, draw, k)
+
+
+def test_another_draw_than_the_frozen_one_is_refused(shared_data: Path, monkeypatch):
+    monkeypatch.setattr(splits, "frozen", lambda: {"wang": {"seed 0": "400 0123456789abcdef"}})
+    with pytest.raises(InputError, match="'seed 0' of the set wang is not the one that was frozen"):
+        splits.drawn(known_cells("wang", shared_data), 0)

@@ -1,0 +1,135 @@
+"""A benchmark is made once, goes on where it stopped, and does not mix what cannot be compared."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import okrcell as okr
+from okrcell.benchmarking import measure, worker
+from okrcell.benchmarking.folder import RECORDS
+from okrcell.benchmarking.method import Method
+from okrcell.benchmarking.metrics.clustering import leiden_groups
+from okrcell.benchmarking.questions import clustering
+from okrcell.benchmarking.roster import METHODS, chosen
+from okrcell.errors import InputError, SettingsError
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Do the jobs in this process, on one small set."""
+    asked: list = []
+
+    def at_once(groups, _workers, _seconds, _logs, heard):
+        for job in (job for group in groups for job in group):
+            asked.append(job)
+            heard(job, {"begun": True})
+            for outcome in worker.outcomes(job):
+                heard(job, {"record": worker.record_of(job, outcome)})
+            heard(job, {"done": True})
+
+    monkeypatch.setattr(measure, "share_out", at_once)
+    monkeypatch.setattr(clustering, "SETS", ("wang",))
+    monkeypatch.setattr(clustering, "leiden_groups", partial(leiden_groups, resolutions=(0.5, 1.0)))
+    return asked
+
+
+def made(folder, shared, **given):
+    told: list = []
+    chosen = {"tasks": ["clustering"], "methods": ["hvg_pca"], "data": shared, "seeds": (0, 1), "say": told.append}
+    return okr.benchmark(folder, **{**chosen, **given}), told
+
+
+def test_it_goes_on_where_it_stopped(shared_data: Path, here, tmp_path):
+    done, told = made(tmp_path / "out", shared_data, seeds=(0,))
+    assert (done.runs, done.made) == (1, 1)
+    assert told[0] == "1 scores to make on 1 files, 1 at a time."
+    assert told[1].startswith("1/1 hvg_pca, clustering wang seed 0: avg_bio 0.")
+    first = (tmp_path / "out" / RECORDS).read_text()
+    with (tmp_path / "out" / RECORDS).open("a") as file:
+        file.write('{"task": "clustering", "set": "wa')  # the power was cut here
+    done, _ = made(tmp_path / "out", shared_data)
+    assert (done.runs, done.made, len(here[-1]["left"])) == (2, 1, 1)
+    assert (tmp_path / "out" / RECORDS).read_text().startswith(first)
+    assert made(tmp_path / "out", shared_data)[0].made == 0
+    assert made(tmp_path / "out", shared_data, again=["hvg_pca"])[0].made == 2
+    figures = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert figures["tables"][0]["lines"][0]["mean"]["avg_bio"]["n"] == 2
+    for name in ("report.md", "report.html", "overview.png"):
+        assert (tmp_path / "out" / name).stat().st_size > 1000
+
+
+def test_one_seed_gives_the_same_numbers(shared_data: Path, here, tmp_path):
+    scores = [
+        json.loads((made(tmp_path / name, shared_data, seeds=(0,))[0].records).read_text())["scores"]
+        for name in ("one", "other")
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_a_failure_is_told_kept_and_tried_again(shared_data: Path, here, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        measure, "share_out", lambda groups, *_: _[-1](groups[0][0], {"failure": "it was not done after 20 minutes"})
+    )
+    done, told = made(tmp_path / "out", shared_data)
+    assert done.runs == 0
+    assert told[-1] == "hvg_pca has no answer to clustering on wang (2 scores): it was not done after 20 minutes"
+    assert "HVG + PCA, Clustering, islets (Wang): it was not done after 20 minutes" in (
+        tmp_path / "out" / "report.md"
+    ).read_text(encoding="utf-8")
+
+
+def test_figures_of_other_files_are_not_mixed_in(shared_data: Path, here, tmp_path):
+    made(tmp_path / "out", shared_data, seeds=(0,))
+    receipt = json.loads((tmp_path / "out" / "benchmark.json").read_text())
+    receipt["sets"]["wang"] = "0" * 64
+    (tmp_path / "out" / "benchmark.json").write_text(json.dumps(receipt))
+    with pytest.raises(SettingsError, match=r"holds figures of other files or models \(wang\)"):
+        made(tmp_path / "out", shared_data)
+
+
+def test_a_missing_package_is_told_and_the_others_go_on(shared_data: Path, here, tmp_path, monkeypatch):
+    monkeypatch.setattr("okrcell.benchmarking.roster.find_spec", lambda name: None if name == "scvi" else name)
+    _, told = made(tmp_path / "out", shared_data, methods=["hvg_pca", "scvi"], seeds=(0,))
+    assert told[0] == "scvi is passed over: scvi is not installed: pip install 'okrcell[baselines]'."
+    assert "scvi took no part" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+
+
+MISTAKES = {
+    "a task": ({"tasks": ["clusters"]}, InputError, "any of these tasks"),
+    "a method": ({"methods": ["hvg"]}, SettingsError, "no method 'hvg'; did you mean 'hvg_pca'"),
+    "no process": ({"workers": 0}, InputError, "at least one worker"),
+    "no seed": ({"seeds": ()}, InputError, "at least one seed"),
+    "a choice of noise": ({"files": ["a.h5ad"]}, InputError, "files is for the task noise only"),
+    "a model's name": ({"models": {"okrcell": "folder"}}, SettingsError, "gives a checkpoint the name okrcell"),
+    "no data": ({"data": None}, InputError, "Name the folder that holds"),
+    "noise without settings": ({"tasks": ["noise"], "methods": (), "data": None}, InputError, "with --config"),
+}
+
+
+@pytest.mark.parametrize(("given", "kind", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_before_anything_is_done(here, tmp_path, given, kind, said):
+    with pytest.raises(kind, match=said):
+        made(tmp_path / "out", tmp_path, **given)
+    assert here == []
+
+
+def test_slow_methods_take_part_when_they_are_named():
+    known = {"quick": Method("quick", {}), "slow": Method("slow", {}, slow=True), "okrcell": METHODS["okrcell"]}
+    assert list(chosen((), {}, None, None, known).methods) == ["quick", "okrcell"]
+    assert list(chosen(("slow",), {}, None, None, known).methods) == ["slow"]
+    assert list(chosen(("all",), {}, None, None, known).methods) == ["quick", "slow", "okrcell"]
+    more = chosen(("quick",), {"mine": "folder"}, None, None, known).methods
+    assert (list(more), more["mine"].model, more["mine"].kind) == (["quick", "mine"], "folder", "control")
+    markers = {"markers": Method("markers", {}, needs=("knowledge",))}
+    assert chosen((), {}, None, None, markers).absent == {"markers": "it needs a folder: name it with --knowledge"}
+
+
+def test_a_worker_writes_what_json_can_hold():
+    from okrcell.benchmarking.clock import Took
+    from okrcell.benchmarking.questions.outcome import Asking, Outcome
+
+    outcome = Outcome(Asking("K = 1", 3), {"accuracy": float("nan"), "macro_f1": 0.5}, Took(1.0, None), 7)
+    record = worker.record_of({"task": "few_shot", "set": "wang", "method": "knn"}, outcome)
+    assert json.loads(json.dumps(record, allow_nan=False))["scores"] == {"accuracy": None, "macro_f1": 0.5}
