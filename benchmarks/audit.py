@@ -32,12 +32,12 @@ from okrcell.pairs.noise import NoiseSettings, noisy
 from okrcell.pairs.pair import Pairs
 from okrcell.pairs.prepare import prepare
 from okrcell.provenance import receipt
-from okrcell.tasks.agreement import agreement
 from okrcell.tasks.audit import AuditSettings, audit
-from okrcell.tasks.corpus_cells import cells_of
-from okrcell.tasks.directions import directions
-from okrcell.tasks.other_cells import folds, foretold
-from okrcell.tasks.study_labels import StudyLabels
+from okrcell.tasks.auditing.agreement import agreement
+from okrcell.tasks.auditing.corpus_cells import cells_of
+from okrcell.tasks.auditing.directions import directions
+from okrcell.tasks.auditing.other_cells import folds, foretold
+from okrcell.tasks.auditing.study_labels import StudyLabels
 
 HELD_OUT = (
     "breast_normal_scdeconr", "tirosh_melanoma_chetah", "marrow_triana_scuba", "tcells_compocyte",

@@ -13,15 +13,15 @@ from sklearn.metrics import roc_auc_score
 from okrcell.alignment.reliability import ReliabilitySettings
 from okrcell.alignment.reliability import agreement as agreement_in_training
 from okrcell.errors import InputError
-from okrcell.tasks.agreement import agreement
 from okrcell.tasks.audit import AuditSettings, audit
-from okrcell.tasks.audit_study import check_labels, relations
-from okrcell.tasks.corpus_cells import cells_of
-from okrcell.tasks.directions import directions, levels
-from okrcell.tasks.other_cells import FOLDS, folds, foretold
-from okrcell.tasks.run_reliability import read_reliability, trusted_by_run
-from okrcell.tasks.slips import slips
-from okrcell.tasks.study_labels import study_labels
+from okrcell.tasks.auditing.agreement import agreement
+from okrcell.tasks.auditing.audit_study import check_labels, relations
+from okrcell.tasks.auditing.corpus_cells import cells_of
+from okrcell.tasks.auditing.directions import directions, levels
+from okrcell.tasks.auditing.other_cells import FOLDS, folds, foretold
+from okrcell.tasks.auditing.run_reliability import read_reliability, trusted_by_run
+from okrcell.tasks.auditing.slips import slips
+from okrcell.tasks.auditing.study_labels import study_labels
 
 
 def unit(values):

@@ -9,8 +9,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from okrcell.errors import InputError
 from okrcell.tasks.cluster import cluster, joined
-from okrcell.tasks.neighbours import neighbour_graph, smoothed
-from okrcell.tasks.stability import leiden, stability
+from okrcell.tasks.samples.neighbours import neighbour_graph, smoothed
+from okrcell.tasks.samples.stability import leiden, stability
 
 
 def heaps(sizes=(60, 40, 30), dim=8, apart=8.0, seed=0):

@@ -9,11 +9,11 @@ import okrcell as okr
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
-from okrcell.tasks.calibration import sharpness
-from okrcell.tasks.company import company, foretold_by_company, smoothed
+from okrcell.tasks.examples.calibration import sharpness
+from okrcell.tasks.examples.company import company, foretold_by_company, smoothed
+from okrcell.tasks.examples.head import fit_head
+from okrcell.tasks.examples.words import read_labels, weight_of_words, word_logits
 from okrcell.tasks.few_shot import few_shot, ground_of
-from okrcell.tasks.head import fit_head
-from okrcell.tasks.words import read_labels, weight_of_words, word_logits
 
 
 def some_labelled(labels, each, seed=0):

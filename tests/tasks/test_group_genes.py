@@ -7,8 +7,8 @@ import scanpy as sc
 from scipy import sparse
 
 from okrcell.cells.expression import read_expression
-from okrcell.tasks import group_genes as room
-from okrcell.tasks.group_genes import group_genes
+from okrcell.tasks.groups import group_genes as room
+from okrcell.tasks.groups.group_genes import group_genes
 
 
 @pytest.fixture

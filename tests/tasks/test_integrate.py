@@ -8,10 +8,10 @@ from sklearn.metrics import pairwise_distances
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.tasks.cluster import joined
-from okrcell.tasks.correction import corrected, shared_clusters, without_batch
 from okrcell.tasks.integrate import together
-from okrcell.tasks.integrate_sample import shared_kinds
-from okrcell.tasks.sample import sample_components
+from okrcell.tasks.samples.correction import corrected, shared_clusters, without_batch
+from okrcell.tasks.samples.integrate_sample import shared_kinds
+from okrcell.tasks.samples.sample import sample_components
 
 KINDS = ("B cell", "CD14-positive monocyte", "natural killer cell")
 
@@ -148,7 +148,7 @@ def test_memberships_sum_to_one_and_share_out_the_batches(monkeypatch):
         return np.abs(share - 0.5).mean()
 
     drawn = unevenness()
-    monkeypatch.setattr("okrcell.tasks.correction.DIVERSITY", 0.0)
+    monkeypatch.setattr("okrcell.tasks.samples.correction.DIVERSITY", 0.0)
     assert drawn < 0.8 * unevenness()
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
-from okrcell.tasks.evenly import evenly
+from okrcell.tasks.examples.evenly import evenly
+from okrcell.tasks.examples.sample_shift import without_shift
 from okrcell.tasks.reference import annotate_from_reference
-from okrcell.tasks.sample_shift import without_shift
 
 
 @pytest.fixture

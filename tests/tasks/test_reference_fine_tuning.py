@@ -11,11 +11,11 @@ from okrcell.cells.expression import read_expression
 from okrcell.errors import MissingExtraError
 from okrcell.model.cell_encoder import CellEncoderSettings, cell_encoder
 from okrcell.model.embedder import Embedder
-from okrcell.tasks.adapters import merged, with_adapters
-from okrcell.tasks.fine_tuning import fine_tune
-from okrcell.tasks.fine_tuning_settings import FineTuningSettings
+from okrcell.tasks.examples.adapters import merged, with_adapters
+from okrcell.tasks.examples.fine_tuning import fine_tune
+from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
+from okrcell.tasks.examples.words import read_labels
 from okrcell.tasks.reference import annotate_from_reference
-from okrcell.tasks.words import read_labels
 
 pytest.importorskip("peft", reason="the extra fine-tuning is not installed")
 

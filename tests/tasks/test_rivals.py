@@ -3,7 +3,7 @@
 import numpy as np
 
 from okrcell.tasks.candidates import Candidate
-from okrcell.tasks.rivals import group_rivals
+from okrcell.tasks.groups.rivals import group_rivals
 
 AXES = np.eye(3, dtype=np.float32)
 ASKED = [Candidate("hepatocyte", "CL:0000182", ()), Candidate("a cell that shines", "", ())]

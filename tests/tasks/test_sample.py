@@ -9,7 +9,13 @@ import scanpy as sc
 from scipy import sparse
 
 from okrcell.cells.expression import read_expression
-from okrcell.tasks.sample import log_normalised, principal_components, sample_components, variable_genes, z_scores
+from okrcell.tasks.samples.sample import (
+    log_normalised,
+    principal_components,
+    sample_components,
+    variable_genes,
+    z_scores,
+)
 
 
 @pytest.fixture(scope="module")

@@ -71,8 +71,8 @@ def _of_corpus(
 ) -> "tuple[pd.DataFrame, dict[str, Any]]":
     from okrcell.cells.corpus import Corpus
     from okrcell.provenance import fingerprint
-    from okrcell.tasks.audit_corpus import audit_corpus
-    from okrcell.tasks.run_reliability import FILE, read_reliability, trusted_by_run
+    from okrcell.tasks.auditing.audit_corpus import audit_corpus
+    from okrcell.tasks.auditing.run_reliability import FILE, read_reliability, trusted_by_run
 
     of_run = None if run is None else read_reliability(run)
     if run is not None and model is None and (run / "model" / "model.json").exists():
@@ -105,7 +105,7 @@ def _of_file(
     import numpy as np
     import pandas as pd
 
-    from okrcell.tasks.audit_study import audit_study, check_labels
+    from okrcell.tasks.auditing.audit_study import audit_study, check_labels
     from okrcell.tl.vectors import expression_of, leave_receipt
 
     adata = opened(cells)

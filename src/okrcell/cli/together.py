@@ -28,7 +28,7 @@ def cluster(
 ) -> None:
     """Find groups of like cells without labels: obs["okrcell_cluster"]."""
     from okrcell import tl
-    from okrcell.tasks.stability import checked_resolutions
+    from okrcell.tasks.samples.stability import checked_resolutions
 
     may_write(output, cells)
     if resolution is not None:

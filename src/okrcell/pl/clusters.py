@@ -89,7 +89,7 @@ def laid_out(adata: "AnnData", maps: Mapping[str, str], columns: list[str]) -> "
     """
     from anndata import AnnData
 
-    from okrcell.tasks.neighbours import flat_map
+    from okrcell.tasks.samples.neighbours import flat_map
 
     obs: Any = pd.DataFrame(adata.obs)[columns]
     cells = AnnData(obs=obs.copy())

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from okrcell.settings import Settings
-from okrcell.tasks.agreement import agreement
-from okrcell.tasks.other_cells import LEAST, folds, foretold
-from okrcell.tasks.slips import Slips, slips
+from okrcell.tasks.auditing.agreement import agreement
+from okrcell.tasks.auditing.other_cells import LEAST, folds, foretold
+from okrcell.tasks.auditing.slips import Slips, slips
 
 EVEN = 0.5
 """Below this a label is more likely wrong than right."""
@@ -82,7 +82,7 @@ def audit(
     cells
         The model's unit vectors, NaN for a cell without expression.
     own
-        What sets the cells of the study apart (`okrcell.tasks.directions`).
+        What sets the cells of the study apart (`okrcell.tasks.auditing.directions`).
     labels
         Unit vector of the words of each label.
     given

@@ -8,9 +8,9 @@ from jaxtyping import Float, Int
 
 from okrcell.cells.expression import Expression
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.tasks.neighbours import neighbour_graph, smoothed
-from okrcell.tasks.sample import sample_components
-from okrcell.tasks.stability import Stability, leiden, stability
+from okrcell.tasks.samples.neighbours import neighbour_graph, smoothed
+from okrcell.tasks.samples.sample import sample_components
+from okrcell.tasks.samples.stability import Stability, leiden, stability
 
 COMPONENTS = 30
 """Of the sample's own; later ones are mostly noise."""

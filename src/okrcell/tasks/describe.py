@@ -14,12 +14,12 @@ from okrcell.cells.expression import Expression
 from okrcell.knowledge.evidence import KnowledgeSource
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.candidates import Candidate, candidate_vectors
-from okrcell.tasks.group_genes import GroupGene, GroupGenes, group_genes
-from okrcell.tasks.group_sentences import NAMED_GENES, cited_anew, genes_told
-from okrcell.tasks.group_votes import LikelyType, Vote, group_votes
+from okrcell.tasks.groups.group_genes import GroupGene, GroupGenes, group_genes
+from okrcell.tasks.groups.group_sentences import NAMED_GENES, cited_anew, genes_told
+from okrcell.tasks.groups.group_votes import LikelyType, Vote, group_votes
+from okrcell.tasks.groups.rivals import Rival, group_rivals
+from okrcell.tasks.groups.verdict import Verdict, verdict
 from okrcell.tasks.ontology_texts import kept_vectors
-from okrcell.tasks.rivals import Rival, group_rivals
-from okrcell.tasks.verdict import Verdict, verdict
 from okrcell.texts.description import Sentence
 from okrcell.texts.gather import Inquiry, evidence_for
 from okrcell.texts.known import Known
@@ -78,11 +78,11 @@ def describe_groups(
 ) -> tuple[GroupDescription, ...]:
     """Describe each group: likely types, the genes that mark it, and cited sentences.
 
-    What a group is, its cells decide by vote (`okrcell.tasks.group_votes`). Then a second witness is heard: the known
-    marker genes of that type (`okrcell.tasks.witness`). Where enough of them were measured and the group has none, the
+    What a group is, its cells decide by vote (`okrcell.tasks.groups.group_votes`). Then a second witness is heard: the known
+    marker genes of that type (`okrcell.tasks.groups.witness`). Where enough of them were measured and the group has none, the
     cells' word is not taken; what is said is the nearest broader type whose marker genes do mark the group, or nothing.
     A third one are the types that the model knows: where most cells match one of them twice as well as any candidate, none of
-    the candidates is believed (`okrcell.tasks.rivals`). All three rules are ours.
+    the candidates is believed (`okrcell.tasks.groups.rivals`). All three rules are ours.
 
     Parameters
     ----------

@@ -12,13 +12,13 @@ from scipy.special import softmax
 from okrcell.cells.expression import Expression
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.tasks.calibration import sharpness
 from okrcell.tasks.candidates import Candidate, candidate_vectors
-from okrcell.tasks.company import company, smoothed
 from okrcell.tasks.confidence import Answer, answer, temperature
-from okrcell.tasks.head import fit_head
-from okrcell.tasks.views import Views, even, views
-from okrcell.tasks.words import read_labels, weight_of_words, word_logits
+from okrcell.tasks.examples.calibration import sharpness
+from okrcell.tasks.examples.company import company, smoothed
+from okrcell.tasks.examples.head import fit_head
+from okrcell.tasks.examples.views import Views, even, views
+from okrcell.tasks.examples.words import read_labels, weight_of_words, word_logits
 
 DETAIL = 0.5
 """What a cell's own components count for beside those it has in common with its neighbours."""

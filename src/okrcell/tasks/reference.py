@@ -12,16 +12,16 @@ from scipy.special import log_softmax, softmax
 from okrcell.cells.expression import Expression
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.tasks.calibration import sharpness
 from okrcell.tasks.candidates import Candidate, candidate_vectors
 from okrcell.tasks.confidence import Answer, answer, temperature
-from okrcell.tasks.evenly import evenly
-from okrcell.tasks.fine_tuning_settings import FineTuningSettings
-from okrcell.tasks.gene_regression import gene_logits
-from okrcell.tasks.head import fit_head
-from okrcell.tasks.sample_shift import without_shift
-from okrcell.tasks.views import views
-from okrcell.tasks.words import Labels, read_labels, weight_of_words, word_logits
+from okrcell.tasks.examples.calibration import sharpness
+from okrcell.tasks.examples.evenly import evenly
+from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
+from okrcell.tasks.examples.gene_regression import gene_logits
+from okrcell.tasks.examples.head import fit_head
+from okrcell.tasks.examples.sample_shift import without_shift
+from okrcell.tasks.examples.views import views
+from okrcell.tasks.examples.words import Labels, read_labels, weight_of_words, word_logits
 
 How = Literal["head", "encoder", "lora"]
 MOST_CELLS = 10_000
@@ -167,7 +167,7 @@ def _tuned(
     settings: FineTuningSettings | None,
     progress: Progress | None,
 ) -> FromReference:
-    from okrcell.tasks.fine_tuning import fine_tune
+    from okrcell.tasks.examples.fine_tuning import fine_tune
 
     kind = "lora" if method == "lora" else "encoder"
     tuned = fine_tune(reference, read, embedder, method=kind, donors=donors, seed=seed, settings=settings)

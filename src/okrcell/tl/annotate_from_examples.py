@@ -26,7 +26,7 @@ def from_examples(
     progress: "Progress | None",
 ) -> None:
     """Write the slots of `okrcell.tl.annotate`, few-shot."""
-    from okrcell.tasks.column_labels import column_labels
+    from okrcell.tasks.examples.column_labels import column_labels
     from okrcell.tasks.few_shot import few_shot
 
     labels = column_labels(pd.DataFrame(adata.obs), key, "--examples-key (examples=...)")

@@ -29,9 +29,9 @@ def from_reference(
     progress: "Progress | None",
 ) -> None:
     """Write the slots of `okrcell.tl.annotate`, supervised; the reference is not changed."""
-    from okrcell.tasks.column_labels import column_labels, known_column
+    from okrcell.tasks.auditing.study_labels import as_written
+    from okrcell.tasks.examples.column_labels import column_labels, known_column
     from okrcell.tasks.reference import annotate_from_reference
-    from okrcell.tasks.study_labels import as_written
 
     obs = pd.DataFrame(reference.obs)
     labels = column_labels(obs, label_key, "--label-key (label_key=...)")

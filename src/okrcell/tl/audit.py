@@ -58,7 +58,7 @@ def audit(
         If there is no such column, fewer than two labels, or counts or genes cannot be found.
     """
     from okrcell.tasks.audit import AuditSettings
-    from okrcell.tasks.audit_study import audit_study, check_labels
+    from okrcell.tasks.auditing.audit_study import audit_study, check_labels
 
     model = chosen_model(model)
     settings = AuditSettings() if settings is None else settings

@@ -64,8 +64,8 @@ def cluster(
     """
     from okrcell.tasks.cluster import COMPONENTS, RESOLUTIONS, joined
     from okrcell.tasks.cluster import cluster as grouped
-    from okrcell.tasks.sample import sample_components
-    from okrcell.tasks.stability import checked_resolutions
+    from okrcell.tasks.samples.sample import sample_components
+    from okrcell.tasks.samples.stability import checked_resolutions
 
     if neighbours < 2:
         raise InputError(f"A cell needs at least 2 neighbours (itself is counted), but neighbours is {neighbours}.")

@@ -55,7 +55,7 @@ def integrate(
     InputError
         If there is no such column, or counts or genes cannot be found.
     """
-    from okrcell.tasks.column_labels import known_column
+    from okrcell.tasks.examples.column_labels import known_column
     from okrcell.tasks.integrate import together
 
     obs = pd.DataFrame(adata.obs)

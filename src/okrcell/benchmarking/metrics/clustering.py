@@ -7,7 +7,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.tasks.stability import leiden, stability
+from okrcell.tasks.samples.stability import leiden, stability
 
 RESOLUTIONS = tuple(round(0.1 * step, 1) for step in range(1, 21))
 """Those of the paper's protocol."""
@@ -63,7 +63,7 @@ class Groups:
     by_resolution: dict[float, NDArray[np.intp]]
     """A cell without a vector is in `GROUPS_OF_NOBODY`."""
     stable: float
-    """The resolution that `okrcell.tasks.stability` chooses, without knowing any type."""
+    """The resolution that `okrcell.tasks.samples.stability` chooses, without knowing any type."""
 
 
 def leiden_groups(

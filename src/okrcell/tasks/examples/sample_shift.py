@@ -5,7 +5,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from okrcell.tasks.head import fit_head
+from okrcell.tasks.examples.head import fit_head
 
 ROUNDS = 4
 """The shift has settled by then."""

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
-from okrcell.tasks.sample import log_normalised
-from okrcell.tasks.views import on_shared_genes
+from okrcell.tasks.examples.views import on_shared_genes
+from okrcell.tasks.samples.sample import log_normalised
 
 ITERATIONS = 1000
 LEAST = 1e-6

@@ -11,8 +11,8 @@ from scipy import sparse
 
 from okrcell.cells.expression import Expression
 from okrcell.errors import InputError
-from okrcell.tasks.company import company, foretold_by_company
-from okrcell.tasks.sample import LARGEST_Z, log_normalised, variable_genes
+from okrcell.tasks.examples.company import company, foretold_by_company
+from okrcell.tasks.samples.sample import LARGEST_Z, log_normalised, variable_genes
 
 COMPONENTS = 50
 FEWEST_GENES = 20
@@ -56,7 +56,7 @@ def views(samples: Sequence[Expression], vectors: Sequence[Float[np.ndarray, "ce
     """Look at the cells of some samples, on the genes that all of them measured.
 
     The genes are those in which the cells of any of the samples differ most. Nothing is taken off that sets samples apart:
-    what of it is technology and what is composition is not known yet (`okrcell.tasks.sample_shift`).
+    what of it is technology and what is composition is not known yet (`okrcell.tasks.examples.sample_shift`).
     Memory is that of the variable genes of all cells, sparse, and of the vectors.
 
     Parameters

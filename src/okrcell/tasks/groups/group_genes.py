@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
-from okrcell.tasks.sample import log_normalised
+from okrcell.tasks.samples.sample import log_normalised
 
 CELLS_OF_A_GROUP = 500
 """So many cells of each group at most are compared, drawn once: memory does not grow with the file, and a group of a

@@ -5,8 +5,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from okrcell.tasks.head import fit_head
-from okrcell.tasks.other_cells import folds
+from okrcell.tasks.auditing.other_cells import folds
+from okrcell.tasks.examples.head import fit_head
 
 FEWEST = 3
 """With fewer examples of a label nothing can be held out of it."""
@@ -25,8 +25,8 @@ def sharpness(
     """Return what to multiply a head's logits with so that its probabilities hold on cells left out, in [0.2, 2].
 
     One over the temperature of temperature scaling (Guo et al. 2017, arXiv 1706.04599), fitted on the folds of
-    `okrcell.tasks.other_cells.folds`, whole groups where there are at least three; few cells move it little. It holds for
-    cells of the same study; of another one, less may be right.
+    `okrcell.tasks.auditing.other_cells.folds`, whole groups where there are at least three; few cells move it little. It
+    holds for cells of the same study; of another one, less may be right.
     """
     from scipy.optimize import minimize_scalar
 

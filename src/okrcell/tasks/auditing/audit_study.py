@@ -13,8 +13,8 @@ from okrcell.knowledge.ontology import ontology
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.pairs.kinship import kinship
 from okrcell.tasks.audit import Audit, AuditSettings, audit
-from okrcell.tasks.directions import directions
-from okrcell.tasks.study_labels import StudyLabels, as_written, study_labels
+from okrcell.tasks.auditing.directions import directions
+from okrcell.tasks.auditing.study_labels import StudyLabels, as_written, study_labels
 
 KEPT = ("study", "donor", "tissue")
 """What the table tells of a cell besides its labels, where it is known."""

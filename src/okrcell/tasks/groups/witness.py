@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from okrcell.tasks.group_genes import RARE, WEAK, GroupGenes
+from okrcell.tasks.groups.group_genes import RARE, WEAK, GroupGenes
 from okrcell.texts.gather import Inquiry
 from okrcell.texts.known import Known
 from okrcell.texts.template.marker_choice import Markers, broader, general_markers

@@ -12,9 +12,9 @@ from okrcell.cells.genes import GeneTable
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.audit import AuditSettings
-from okrcell.tasks.audit_study import audit_study
-from okrcell.tasks.corpus_cells import cells_of
-from okrcell.tasks.study_labels import study_labels
+from okrcell.tasks.auditing.audit_study import audit_study
+from okrcell.tasks.auditing.corpus_cells import cells_of
+from okrcell.tasks.auditing.study_labels import study_labels
 
 Progress = Callable[[int, int, str], None]
 """Told how many cells of how many are done, and of which study."""
@@ -25,7 +25,7 @@ class CorpusAudit:
     """What is thought of each label of a corpus."""
 
     table: pd.DataFrame
-    """As `okrcell.tasks.audit_study.StudyAudit.table` has it, with ``row`` of the corpus, ascending."""
+    """As `okrcell.tasks.auditing.audit_study.StudyAudit.table` has it, with ``row`` of the corpus, ascending."""
     weight_of_words: dict[str, float]
     """For each study, what the words counted for beside 1 for the other cells."""
     left_out: dict[str, str]

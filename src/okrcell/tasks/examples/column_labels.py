@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from okrcell.errors import InputError
 from okrcell.knowledge.matching.labels import tidy
-from okrcell.tasks.study_labels import BESIDE, as_written
+from okrcell.tasks.auditing.study_labels import BESIDE, as_written
 from okrcell.texts.describe import label_texts
 from okrcell.texts.profile import read_profile
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.ontology import ontology
 from okrcell.tasks.candidates import CELL_ONTOLOGY
-from okrcell.tasks.group_genes import GroupGene, GroupGenes
-from okrcell.tasks.group_votes import Vote
-from okrcell.tasks.rivals import Rival
-from okrcell.tasks.witness import Witness
+from okrcell.tasks.groups.group_genes import GroupGene, GroupGenes
+from okrcell.tasks.groups.group_votes import Vote
+from okrcell.tasks.groups.rivals import Rival
+from okrcell.tasks.groups.witness import Witness
 from okrcell.texts.description import Sentence
 from okrcell.texts.sentences import article, listed, lower
 

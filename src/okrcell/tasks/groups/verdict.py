@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from okrcell.knowledge.ontology import ontology
 from okrcell.tasks.candidates import CELL_ONTOLOGY
-from okrcell.tasks.group_genes import GroupGenes
-from okrcell.tasks.group_sentences import refusal_told, rival_told, verdict_told, witness_told
-from okrcell.tasks.group_votes import Vote
-from okrcell.tasks.rivals import Rival
-from okrcell.tasks.witness import supported_broader, witness
+from okrcell.tasks.groups.group_genes import GroupGenes
+from okrcell.tasks.groups.group_sentences import refusal_told, rival_told, verdict_told, witness_told
+from okrcell.tasks.groups.group_votes import Vote
+from okrcell.tasks.groups.rivals import Rival
+from okrcell.tasks.groups.witness import supported_broader, witness
 from okrcell.texts.description import Sentence
 from okrcell.texts.gather import Inquiry
 

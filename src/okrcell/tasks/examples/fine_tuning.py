@@ -17,12 +17,12 @@ from okrcell.errors import InputError
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.embedder import Embedder, Progress
+from okrcell.tasks.auditing.other_cells import folds
 from okrcell.tasks.candidates import candidate_vectors
 from okrcell.tasks.confidence import temperature
-from okrcell.tasks.evenly import evenly
-from okrcell.tasks.fine_tuning_settings import FineTuningSettings
-from okrcell.tasks.other_cells import folds
-from okrcell.tasks.words import Labels
+from okrcell.tasks.examples.evenly import evenly
+from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
+from okrcell.tasks.examples.words import Labels
 
 Method = Literal["encoder", "lora"]
 
@@ -217,7 +217,7 @@ def _tunable(model: CellTextModel, method: Method, settings: FineTuningSettings)
     """Free what may learn, and freeze the rest."""
     model.requires_grad_(False)
     if method == "lora":
-        from okrcell.tasks.adapters import with_adapters
+        from okrcell.tasks.examples.adapters import with_adapters
 
         model.cell_encoder = with_adapters(model.cell_encoder, settings.rank)
     else:
@@ -227,6 +227,6 @@ def _tunable(model: CellTextModel, method: Method, settings: FineTuningSettings)
 
 
 def _merge(model: CellTextModel) -> None:
-    from okrcell.tasks.adapters import merged
+    from okrcell.tasks.examples.adapters import merged
 
     model.cell_encoder = merged(model.cell_encoder)

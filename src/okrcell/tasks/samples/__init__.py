@@ -1,0 +1,1 @@
+"""What a sample tells by itself."""
