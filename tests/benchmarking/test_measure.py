@@ -68,6 +68,18 @@ def test_one_seed_gives_the_same_numbers(shared_data: Path, here, tmp_path):
     assert scores[0] == scores[1]
 
 
+def test_asking_again_for_one_task_leaves_the_answers_to_others(shared_data: Path, here, tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "publish", lambda *_: tmp_path / "report.html")
+    made(tmp_path / "out", shared_data, seeds=(0,))
+    records = tmp_path / "out" / RECORDS
+    other = json.loads(records.read_text()) | {"task": "few_shot"}
+    with records.open("a") as file:
+        file.write(json.dumps(other) + "\n")
+    done, _ = made(tmp_path / "out", shared_data, seeds=(0,), again=["hvg_pca"])
+    assert (done.runs, done.made) == (2, 1)
+    assert [json.loads(line)["task"] for line in records.read_text().splitlines()] == ["few_shot", "clustering"]
+
+
 def test_a_failure_is_told_kept_and_tried_again(shared_data: Path, here, tmp_path, monkeypatch):
     monkeypatch.setattr(
         measure, "share_out", lambda groups, *_: _[-1](groups[0][0], {"failure": "it was not done after 20 minutes"})

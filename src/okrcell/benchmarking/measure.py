@@ -42,7 +42,7 @@ class Request:
     minutes: float
     """A job (one method, one task, one set) that takes longer is ended, and counts as failed."""
     again: tuple[str, ...]
-    """Methods whose lines are made anew."""
+    """Methods whose lines are made anew, in the tasks that are asked."""
 
 
 def measure(request: Request, folder: Path, say: Say) -> Benchmark:
@@ -61,9 +61,11 @@ def measure(request: Request, folder: Path, say: Say) -> Benchmark:
     refuse_leaks(models, cards, request.data, request.corpus)
     made_folder(folder)
     with only_writer(folder):
+        former = (receipt_there(folder / RECEIPT) or {}).get("models", {})
         made = _receipt(folder, cards, models, request)
+        replaced = {name for name, weights in former.items() if made["models"].get(name) != weights}
         done = [line for line in read_records(folder / RECORDS) if "scores" in line]
-        done = [line for line in done if line["method"] not in request.again]
+        done = [line for line in done if not _asked_again(line, request, replaced)]
         keep_records(folder / RECORDS, done)
         there = {_key(line) for line in done}
         jobs = [job for job in _jobs(request) if _only_left(job, there)]
@@ -80,6 +82,11 @@ def measure(request: Request, folder: Path, say: Say) -> Benchmark:
             page = publish(everything, made, request.roster.absent, folder)
         scored = sum("scores" in line for line in everything)
         return Benchmark(folder, page, folder / RECORDS, scored, scored - len(done))
+
+
+def _asked_again(line: Mapping[str, Any], request: Request, replaced: set[str]) -> bool:
+    """Tell whether an answer gives way: of another model all do, of the same one those of the tasks that are asked."""
+    return line["method"] in request.again and (line["task"] in request.tasks or line["method"] in replaced)
 
 
 def _cards(tasks: Sequence[str]) -> list[Card]:

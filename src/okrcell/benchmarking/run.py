@@ -59,7 +59,8 @@ def benchmark(
     minutes
         A method that takes longer for one task on one set is ended, and the report says so.
     again
-        Methods that are asked again although the folder holds their answers.
+        Methods that are asked again although the folder holds their answers to these tasks; of a checkpoint that was
+        replaced all answers give way.
     say
         Takes the lines for the terminal.
 

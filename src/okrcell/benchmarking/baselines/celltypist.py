@@ -94,7 +94,7 @@ def _quiet_package() -> Generator[ModuleType]:
         named = os.environ.get(FOLDER)
         os.environ[FOLDER] = named or folder
         try:
-            import celltypist
+            import celltypist  # pyright: ignore[reportMissingImports]
         finally:
             if named is None:
                 del os.environ[FOLDER]

@@ -13,7 +13,7 @@ from okrcell.benchmarking.baselines.hvg_pca import batch_of, components
 
 def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell component"]:
     """Correct the components for the batch (Korsunsky et al. 2019), with the package's own settings."""
-    import harmonypy
+    import harmonypy  # pyright: ignore[reportMissingImports]
 
     found, rows = components(cells, batch_key, seed)
     batch = batch_of(cells, batch_key, rows)

@@ -14,7 +14,7 @@ from okrcell.benchmarking.cells import values_of
 
 def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell component"]:
     """Join the batches by their mutual neighbours (Hie et al. 2019), with the package's own settings."""
-    import scanorama
+    import scanorama  # pyright: ignore[reportMissingImports]
 
     rows = expressed(cells)
     batch = batch_of(cells, batch_key, rows)

@@ -68,7 +68,7 @@ def calm(seed: int) -> Generator[Any]:
     """Import the package, seeded, without its log and its warnings, and with its files where they are deleted."""
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
-        import scvi
+        import scvi  # pyright: ignore[reportMissingImports]
 
         for name in ("scvi", "lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)

@@ -37,7 +37,7 @@ def few_shot(cells: AnnData, draws: Sequence[NDArray[np.str_]], seed: int) -> It
 
 
 def _named(known: AnnData, labels: NDArray[np.str_], asked: AnnData, rows: NDArray[np.intp], cells: int) -> Named:
-    import singler
+    import singler  # pyright: ignore[reportMissingImports]
 
     names = np.unique(labels).tolist()
     if len(names) < 2:
