@@ -1,5 +1,6 @@
 """Choices are types: frozen, documented under each field, and closed to unknown keys."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,7 +44,7 @@ def parse_settings(kind: type[AnySettings], values: Any, origin: str) -> AnySett
 
 
 def load_settings(kind: type[AnySettings], path: str | Path, **given: Any) -> AnySettings:
-    """Read a YAML file of settings; what is ``given`` (and not None) takes the place of what the file says.
+    """Read a YAML file of settings; what is ``given`` (and not None) is laid over what the file says.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def load_settings(kind: type[AnySettings], path: str | Path, **given: Any) -> An
     """
     values = read_yaml(path)
     if isinstance(values, dict):
-        values |= {name: value for name, value in given.items() if value is not None}
+        values = laid_over(values, {name: value for name, value in given.items() if value is not None})
     return parse_settings(kind, values, str(path))
 
 
@@ -73,6 +74,15 @@ def read_yaml(path: str | Path) -> Any:
         reason = str(error).splitlines()[0]
         raise SettingsError(f"{path} cannot be read as YAML: {reason}.") from None
     return {} if values is None else values
+
+
+def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay the choices ``above`` over those ``below``, mapping by mapping; neither is changed."""
+    merged = dict(below)
+    for name, value in above.items():
+        inner = merged.get(name)
+        merged[name] = laid_over(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return merged
 
 
 def _fields_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

@@ -74,6 +74,8 @@ def test_what_is_missing_is_named(cells):
         retrieval(cells, groups=["7"], show=False)
     with pytest.raises(InputError, match="no column 'truth' in obs"):
         retrieval(cells, truth="truth", show=False)
+    with pytest.raises(InputError, match="top must be at least 1, but it is 0"):
+        retrieval(cells, top=0, show=False)
     del cells.uns["okrcell_texts"]
     with pytest.raises(InputError, match="Rank texts by group first"):
         retrieval(cells, show=False)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
+from okrcell.cells.samples.neighbours import neighbour_graph, smoothed
 from okrcell.errors import InputError
 from okrcell.tasks.cluster import cluster, joined
-from okrcell.tasks.samples.neighbours import neighbour_graph, smoothed
 from okrcell.tasks.samples.stability import leiden, stability
 
 

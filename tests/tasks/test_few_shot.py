@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 import okrcell as okr
 from okrcell.cells.expression import read_expression
+from okrcell.cells.samples.neighbours import smoothed
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.examples.calibration import sharpness
-from okrcell.tasks.examples.company import company, foretold_by_company, smoothed
+from okrcell.tasks.examples.company import company, foretold_by_company
 from okrcell.tasks.examples.head import fit_head
 from okrcell.tasks.examples.words import read_labels, weight_of_words, word_logits
 from okrcell.tasks.few_shot import few_shot, ground_of
@@ -85,7 +86,7 @@ def test_what_a_cell_takes_from_its_company_sums_to_one(cells, seed):
     near = company(features)
     np.testing.assert_allclose(np.asarray(near.sum(axis=1)).ravel(), 1, rtol=1e-5)
     same = np.ones((cells, 2), dtype=np.float32)
-    np.testing.assert_allclose(smoothed(same, near), same, rtol=1e-5)
+    np.testing.assert_allclose(smoothed(same, near, 4), same, rtol=1e-5)
 
 
 def test_company_depends_on_no_order():

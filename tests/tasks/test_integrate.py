@@ -6,12 +6,12 @@ import pytest
 from sklearn.metrics import pairwise_distances
 
 from okrcell.cells.expression import read_expression
+from okrcell.cells.samples.sample import sample_components
 from okrcell.errors import InputError
 from okrcell.tasks.cluster import joined
 from okrcell.tasks.integrate import together
 from okrcell.tasks.samples.correction import corrected, shared_clusters, without_batch
 from okrcell.tasks.samples.integrate_sample import shared_kinds
-from okrcell.tasks.samples.sample import sample_components
 
 KINDS = ("B cell", "CD14-positive monocyte", "natural killer cell")
 

@@ -115,6 +115,18 @@ def test_the_picture_has_every_group_and_the_curve(grouped, tmp_path):
     assert (tmp_path / "clusters.png").stat().st_size > 10_000
 
 
+def test_groups_keep_their_names_where_one_has_no_cells_any_more(grouped):
+    adata = grouped[grouped.obs["okrcell_cluster"] != "0"].copy()
+    adata.obs["okrcell_cluster"] = adata.obs["okrcell_cluster"].cat.set_categories(
+        grouped.obs["okrcell_cluster"].cat.categories
+    )
+    adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(adata.n_obs, 2))
+    left, _ = pl.clusters(adata, basis="X_umap", show=False)
+    names = list(grouped.obs["okrcell_cluster"].cat.categories)[1:]
+    assert [text.get_text() for text in left.texts] == names
+    assert [text.get_text().partition("\N{NO-BREAK SPACE}")[0] for text in left.get_legend().get_texts()] == names
+
+
 def test_a_picture_needs_groups(embedded):
     with pytest.raises(InputError, match=r"Run okr.tl.cluster"):
         pl.clusters(embedded)

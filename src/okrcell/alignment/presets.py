@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from okrcell.settings import laid_over
+
 Choices = Mapping[str, Any]
 """Fields of `ObjectiveSettings` that differ from their defaults, which are the paper's."""
 
@@ -52,7 +54,7 @@ def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     name = values.get("preset", "control")
     if not isinstance(name, str) or name not in PRESETS:
         return dict(values)
-    return _over(PRESETS[name], values)
+    return laid_over(PRESETS[name], values)
 
 
 def differing(chosen: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,11 +66,3 @@ def differing(chosen: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, 
         elif value != usual[name]:
             names[name] = value
     return names
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for name, value in above.items():
-        inner = merged.get(name)
-        merged[name] = _over(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
-    return merged

@@ -1,10 +1,8 @@
 """Ink and paper of the benchmark's pictures."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from okrcell.benchmarking.noise.plan import CONTROL
 from okrcell.files import whole_file
 
 if TYPE_CHECKING:
@@ -12,26 +10,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, FAINT, GRID = "#22252B", "#6B7079", "#E4E6EA"
-CONTROL_COLOUR = "#6B7079"
 COLOURS = ("#4F46B8", "#D55E00", "#009E73", "#CC79A7", "#0072B2", "#B8860B", "#56B4E9", "#882255")
 """After Okabe and Ito: told apart by the common eye and by those that confuse red with green."""
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """A shape for each as well, for paper without colour."""
 CLEAN_COLOUR, WRONG_COLOUR = "#0072B2", "#D55E00"
-
-
-def looks(objectives: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Give each objective a colour and a mark, the control always the same ones."""
-    others = [name for name in objectives if name != CONTROL]
-    given: dict[str, dict[str, Any]] = {CONTROL: {"color": CONTROL_COLOUR, "marker": "o", "linestyle": "--"}}
-    for place, name in enumerate(others):
-        given[name] = {
-            "color": COLOURS[place % len(COLOURS)],
-            "marker": MARKS[(place + 1) % len(MARKS)],
-            # With more objectives than colours the second round is dotted.
-            "linestyle": "-" if place < len(COLOURS) else ":",
-        }
-    return given
 
 
 def panels(rows: int, columns: int, width: float, height: float) -> "tuple[Figure, Any]":
@@ -64,6 +47,23 @@ def heading(ax: "Axes", words: str, below: str = "") -> None:
     ax.set_title(words + ("\n" if below else ""), loc="left", fontsize=11, fontweight="bold", color=INK)
     if below:
         ax.text(0, 1.02, below, transform=ax.transAxes, fontsize=9, color=FAINT, va="bottom")
+
+
+def legend(figure: "Figure", *axes: "Axes") -> None:
+    """Write below the figure what the marks of its panels mean, each once."""
+    shown: dict[str, Any] = {}
+    for ax in axes:
+        handles, labels = ax.get_legend_handles_labels()
+        shown |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        list(shown.values()),
+        list(shown),
+        loc="outside lower center",
+        ncols=min(len(shown), 5),
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+    )
 
 
 def kept(figure: "Figure", path: Path) -> None:

@@ -56,20 +56,20 @@ class Process:
         clock.daemon = True
         clock.start()
         try:
-            self._write(asked)
-            while line := self._read():
-                answer: dict[str, Any] = json.loads(line)
+            self.send(asked)
+            while (answer := self.receive()) is not None:
                 yield answer
                 if answer.keys() & {"done", "failure"}:
                     return
         finally:
             clock.cancel()
-        status = self._process.wait()  # only then it is known to be gone, and a new one is begun
+        status = self.ended()
         if late.is_set():
             raise TimeoutError
         raise WorkLeftError(f"the process ended with status {status}; {self.log.name} may say why")
 
-    def _write(self, asked: dict[str, Any]) -> None:
+    def send(self, asked: dict[str, Any]) -> None:
+        """Send a line."""
         try:
             assert self._process.stdin is not None  # noqa: S101
             self._process.stdin.write(json.dumps(asked) + "\n")
@@ -77,13 +77,18 @@ class Process:
         except OSError:
             return  # it has ended; nothing will be read
 
-    def _read(self) -> str:
+    def receive(self) -> dict[str, Any] | None:
+        """Wait for the next line; None if the process ends instead."""
         try:
             assert self._process.stdout is not None  # noqa: S101
             line = self._process.stdout.readline()
         except OSError:
-            return ""
-        return line if line.endswith("\n") else ""  # the end of a line may have died with the process
+            return None
+        return json.loads(line) if line.endswith("\n") else None  # the end of a line may have died with the process
+
+    def ended(self) -> int:
+        """Wait until it is known to be gone, so that a new one may be begun; return its status."""
+        return self._process.wait()
 
     @property
     def alive(self) -> bool:

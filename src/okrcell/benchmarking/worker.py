@@ -22,23 +22,16 @@ from typing import Any
 from okrcell.benchmarking.method import Surroundings
 from okrcell.benchmarking.questions.asked import question
 from okrcell.benchmarking.questions.outcome import Asking, Outcome
+from okrcell.benchmarking.voice import voice
 from okrcell.errors import OkrcellError
 
 
 def main() -> None:
     """Answer until the input ends."""
-    answers = _only_mine()
+    say = voice()
     _end_with_the_one_who_asks()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-
-    def say(line: dict[str, Any]) -> None:
-        try:
-            answers.write(json.dumps(line) + "\n")
-            answers.flush()
-        except BrokenPipeError:
-            # The one who asked is gone.
-            os._exit(1)
 
     for line in sys.stdin:
         job = json.loads(line)
@@ -98,13 +91,6 @@ def _end_with_the_one_who_asks() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _only_mine() -> Any:
-    """Keep the output for answers: what libraries print goes where errors go."""
-    mine = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return mine
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from cyclopts import Parameter
 
 from okrcell.cli.app import app
 from okrcell.cli.shared import Layer, ModelPath, Orthologs, Output, bar, chosen_model, may_write, opened, saved, tell
-from okrcell.errors import InputError
 
 Seed = Annotated[int, Parameter(help="The same seed gives the same numbers.")]
 
@@ -33,8 +32,6 @@ def cluster(
     may_write(output, cells)
     if resolution is not None:
         checked_resolutions([resolution])
-    if seed < 0:
-        raise InputError(f"--seed must not be negative, but it is {seed}.")
     adata = opened(cells)
     with bar("Clustering") as step:
         tl.cluster(
@@ -72,8 +69,6 @@ def integrate(
     from okrcell import tl
 
     may_write(output, cells)
-    if seed < 0:
-        raise InputError(f"--seed must not be negative, but it is {seed}.")
     adata = opened(cells)
     with bar("Integrating") as step:
         tl.integrate(adata, chosen_model(model), batch_key, layer=layer, orthologs=orthologs, seed=seed, progress=step)

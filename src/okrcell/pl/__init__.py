@@ -3,6 +3,7 @@
 from okrcell.pl.audit import audit
 from okrcell.pl.calibration import calibration
 from okrcell.pl.clusters import clusters
+from okrcell.pl.explanation import explanation
 from okrcell.pl.heat_map import confusion
 from okrcell.pl.integration import integration
 from okrcell.pl.maps import answers
@@ -16,6 +17,7 @@ __all__ = [
     "clusters",
     "confidence",
     "confusion",
+    "explanation",
     "integration",
     "match",
     "retrieval",

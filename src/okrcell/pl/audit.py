@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import CATEGORIES, UNKNOWN, colour_bar, figure_of, finish, luminance, ramp, wrapped
+from okrcell.pl.canvas import CATEGORIES, UNKNOWN, colour_bar, finish, ink_on, kept_apart, ramp, wrapped
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,7 +39,7 @@ def audit(
     label_key
         The column that `okrcell.tl.audit` looked over.
     title, show, save
-        As for `okrcell.pl.confidence`.
+        As for `okrcell.pl.answers`.
 
     Raises
     ------
@@ -149,17 +149,13 @@ def _heat_map(ax: "Axes", counted: pd.DataFrame) -> None:
     colour_of = image.to_rgba(cells)
     for (row, column), number in np.ndenumerate(counted.to_numpy()):
         if number:
-            dark = "#14161A" if luminance(tuple(colour_of[row, column])) > 0.5 else "#FFFFFF"
-            ax.text(column, row, f"{number:,}", ha="center", va="center", fontsize=7.5, color=dark)
+            ink = ink_on(tuple(colour_of[row, column]))
+            ax.text(column, row, f"{number:,}", ha="center", va="center", fontsize=7.5, color=ink)
     names = [wrapped(str(name), 24, lines=2) for name in counted.columns]
     ax.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize="small")
     names = [wrapped(str(name), 30, lines=2) for name in counted.index]
     ax.set_yticks(range(len(names)), names, fontsize="small")
-    ax.set_xticks(np.arange(counted.shape[1] + 1) - 0.5, minor=True)
-    ax.set_yticks(np.arange(len(counted) + 1) - 0.5, minor=True)
-    ax.grid(which="minor", color=figure_of(ax).get_facecolor(), linewidth=2)
-    ax.grid(which="major", visible=False)
-    ax.tick_params(which="both", length=0)
+    kept_apart(ax, *counted.shape)
     ax.set_xlabel("likely", loc="left", fontsize="small")
     ax.set_ylabel("written", loc="top", fontsize="small")
     colour_bar(ax, image, "cells")

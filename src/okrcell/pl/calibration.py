@@ -68,7 +68,7 @@ def calibration(
     title
         Heading.
     ax, show, save
-        As for `okrcell.pl.confidence`; the second panel is made beside ``ax``.
+        As for `okrcell.pl.answers`; the second panel is made beside ``ax``.
 
     Returns
     -------

@@ -108,6 +108,21 @@ def luminance(colour: tuple[float, ...]) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
+def ink_on(colour: tuple[float, ...]) -> str:
+    """Return the ink that is read on a colour."""
+    return "#14161A" if luminance(colour) > 0.5 else "#FFFFFF"
+
+
+def kept_apart(ax: "Axes", rows: int, columns: int) -> None:
+    """Keep the squares of a heat map apart by thin lines of the paper's colour."""
+    ax.set_xticks([place - 0.5 for place in range(columns + 1)], minor=True)
+    ax.set_yticks([place - 0.5 for place in range(rows + 1)], minor=True)
+    ax.grid(which="minor", color=figure_of(ax).get_facecolor(), linewidth=2)
+    ax.grid(which="major", visible=False)
+    ax.tick_params(which="both", length=0)
+    ax.spines[:].set_visible(False)
+
+
 def wrapped(name: str, width: int, lines: int = 4) -> str:
     """Break a long name into lines of at most ``width`` letters; what does not fit in so many ``lines`` is "…"."""
     return "\n".join(textwrap.wrap(name, width, max_lines=lines, placeholder=" …")) or name

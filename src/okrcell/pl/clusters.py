@@ -37,7 +37,7 @@ def clusters(
     title, size
         Heading, and area of a point in square points.
     show, save
-        As for `okrcell.pl.confidence`.
+        As for `okrcell.pl.answers`.
 
     Raises
     ------
@@ -56,7 +56,9 @@ def clusters(
     shown, where = adata, basis
     if basis is None:
         shown, where = laid_out(adata, {MAP: str(receipt["use_rep"])}, [key]), MAP
-    names = [str(name) for name in adata.obs[key].cat.categories if name != "unknown"]
+    # Cells may have been left out since: a group without any has no number on the map.
+    present = adata.obs[key].astype("category").cat.remove_unused_categories().cat.categories
+    names = [str(name) for name in present if name != "unknown"]
     heading = (
         f"{len(names)} group{'s' * (len(names) != 1)} at resolution {float(receipt['resolution']):g}"
         if title is None
@@ -89,7 +91,7 @@ def laid_out(adata: "AnnData", maps: Mapping[str, str], columns: list[str]) -> "
     """
     from anndata import AnnData
 
-    from okrcell.tasks.samples.neighbours import flat_map
+    from okrcell.cells.samples.neighbours import flat_map
 
     obs: Any = pd.DataFrame(adata.obs)[columns]
     cells = AnnData(obs=obs.copy())

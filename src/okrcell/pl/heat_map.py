@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import axes_for, colour_bar, figure_of, finish, luminance, ramp, wrapped
+from okrcell.pl.canvas import axes_for, colour_bar, finish, ink_on, kept_apart, ramp, wrapped
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -43,7 +43,7 @@ def confusion(
         it expects is framed. By default the same words are expected, and other columns lie where most of
         their cells are.
     title, color_map, ax, show, save
-        As for `okrcell.pl.confidence`.
+        As for `okrcell.pl.answers`.
 
     Raises
     ------
@@ -66,13 +66,7 @@ def confusion(
         [f"{wrapped(str(name), 30, lines=2)}  ({total:,})" for name, total in table.sum(axis=1).items()],
         fontsize="small",
     )
-    # Thin lines of the paper's colour keep neighbouring squares apart.
-    ax.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
-    ax.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
-    ax.grid(which="minor", color=figure_of(ax).get_facecolor(), linewidth=2)
-    ax.grid(which="major", visible=False)
-    ax.tick_params(which="both", length=0)
-    ax.spines[:].set_visible(False)
+    kept_apart(ax, rows, columns)
     ax.set_xlabel("answer", loc="left", fontsize="small")
     ax.set_ylabel(f"label ({truth})", loc="top", fontsize="small")
     ax.set_title(
@@ -132,9 +126,9 @@ def _write(ax: "Axes", table: pd.DataFrame, share: np.ndarray) -> None:
             continue
         part = share[row, column]
         percent = f"{part:.0%}" if part >= 0.005 else "<1%"
-        dark = "#14161A" if luminance(tuple(colour_of[row, column])) > 0.5 else "#FFFFFF"
+        ink = ink_on(tuple(colour_of[row, column]))
         text = percent if columns > ROOM_FOR_COUNTS else f"{percent}\n{number:,}"
-        ax.text(column, row, text, ha="center", va="center", fontsize=7.5, color=dark, linespacing=1.15)
+        ax.text(column, row, text, ha="center", va="center", fontsize=7.5, color=ink, linespacing=1.15)
 
 
 def _frame_expected(ax: "Axes", table: pd.DataFrame, expected: Mapping[str, str] | None) -> None:

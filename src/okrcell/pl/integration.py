@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from okrcell.errors import InputError
+from okrcell.pl.canvas import finish
 from okrcell.pl.clusters import laid_out
 from okrcell.pl.maps import answers
 
@@ -39,7 +40,7 @@ def integration(
     size
         Area of a point in square points.
     show, save
-        As for `okrcell.pl.confidence`.
+        As for `okrcell.pl.answers`.
 
     Returns
     -------
@@ -52,16 +53,15 @@ def integration(
     """
     from matplotlib import pyplot as plt
 
-    from okrcell.pl.canvas import finish
-
     receipt: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("integrate", {})
     if not receipt or str(receipt["key_added"]) not in adata.obsm:
         raise InputError("There is nothing integrated to draw. Run okr.tl.integrate(adata, batch_key='...') first.")
-    if label_key is not None and label_key not in adata.obs:
-        raise InputError(f"There is no column '{label_key}' in obs. Name a column that it has.")
     label_key = next((name for name in LABELS if name in adata.obs), None) if label_key is None else label_key
     batch_key, after = str(receipt["batch_key"]), str(receipt["key_added"])
     rows = [key for key in dict.fromkeys((batch_key, label_key)) if key is not None]
+    for key in rows:
+        if key not in adata.obs:
+            raise InputError(f"There is no column '{key}' in obs. Name a column that it has.")
     cells = laid_out(adata, {"before": before, "after": after}, rows)
     figure = plt.figure(figsize=(13.5, 4.4 * len(rows)), layout="constrained")
     grid: Any = figure.subplots(len(rows), 2, squeeze=False)

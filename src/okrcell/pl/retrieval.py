@@ -9,26 +9,12 @@ import pandas as pd
 
 from okrcell.errors import InputError
 from okrcell.pl.canvas import CATEGORIES, UNKNOWN, axes_for, finish, wrapped
+from okrcell.pl.relations import COLOURS, commonest_types, legend, relation_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-RELATIONS = {
-    "right": "the type itself",
-    "broader": "a broader type",
-    "narrower": "a narrower type",
-    "sibling": "a sibling",
-    "wrong": "another type",
-}
-"""How a text may stand to what the cells are, with the words of the legend."""
-COLOURS = {
-    "right": CATEGORIES[7],
-    "broader": CATEGORIES[1],
-    "narrower": CATEGORIES[9],
-    "sibling": CATEGORIES[6],
-    "wrong": CATEGORIES[2],
-}
 PLAIN = CATEGORIES[0]
 MOST_GROUPS = 12
 HEADING, GAP = 1.15, 0.25
@@ -65,19 +51,21 @@ def retrieval(
     title
         Heading.
     ax, show, save
-        As for `okrcell.pl.confidence`.
+        As for `okrcell.pl.answers`.
 
     Raises
     ------
     InputError
-        If texts were not ranked by group, a group or column is missing, or ``save`` cannot be written.
+        If texts were not ranked by group, ``top`` is under 1, a group or column is missing, or ``save`` cannot be written.
     """
+    if top < 1:
+        raise InputError(f"top must be at least 1, but it is {top}.")
     table = _ranked(adata, key)
     receipt: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("find_texts", {})
     column = str(receipt.get("groupby", ""))
     sizes = _sizes(adata, column)
     chosen = _chosen(table, groups, sizes)
-    meant = _meant(adata, column, truth) if truth is not None else {}
+    meant = commonest_types(adata, column, truth) if truth is not None else {}
 
     blocks = [
         (name, table.loc[(table["group"] == name) & (table["rank"] <= top)].sort_values("rank")) for name in chosen
@@ -95,7 +83,7 @@ def retrieval(
             0, y - 0.72, wrapped(f"{name}{size}{says}", 84, lines=1), fontsize="small", fontweight="bold", va="center"
         )  # fmt: skip
         for row in rows.to_dict("records"):
-            relation = _relation(meant.get(name, ("", ""))[0], str(row["cell_type_ontology_term_id"]))
+            relation = relation_of(meant.get(name, ("", ""))[0], str(row["cell_type_ontology_term_id"]))
             used.setdefault(relation, COLOURS.get(relation, PLAIN if truth is None else UNKNOWN))
             ax.barh(y, row["match"], height=0.72, color=used[relation], linewidth=0)
             _written(ax, y, float(row["match"]), str(row["text"]), longest)
@@ -105,7 +93,7 @@ def retrieval(
     heading = title or (f"Texts that fit best, by {column}" if column else "Texts that fit best")
     ax.set_title(wrapped(heading, 70), loc="left", fontsize="medium", fontweight="bold")
     if truth is not None:
-        _legend(ax, used, 0.5 / (INCHES_A_BAR * height))
+        legend(ax, used, 0.5 / (INCHES_A_BAR * height))
     return finish(ax, new=new, show=show, save=save)
 
 
@@ -137,34 +125,6 @@ def _chosen(table: pd.DataFrame, groups: Sequence[str] | None, sizes: Mapping[st
     return [str(name) for name in groups]
 
 
-def _meant(adata: "AnnData", column: str, truth: str) -> dict[str, tuple[str, str]]:
-    """Return the Cell Ontology id and the words of the commonest label of each group."""
-    from okrcell.knowledge.ontology import ontology, prefix_of
-
-    for name in (column, truth):
-        if name not in adata.obs:
-            raise InputError(
-                f"There is no column '{name}' in obs, which has: {', '.join(map(str, adata.obs.columns))}."
-            )
-    home = ontology("CL")
-    of: dict[str, tuple[str, str]] = {}
-    labels = pd.Series(adata.obs[truth]).astype(object)
-    for name, rows in labels.groupby(pd.Series(adata.obs[column]).astype(object), observed=True):
-        counted = rows.dropna().astype(str).value_counts()
-        if len(counted):
-            label = str(counted.index[0])
-            current = home.current(label) if prefix_of(label) == "CL" else None
-            term = home.term(current) if current else home.find(label)
-            of[str(name)] = (term.id if term else "", term.name if current and term else label)
-    return of
-
-
-def _relation(truth: str, given: str) -> str:
-    from okrcell.benchmarking.metrics.ontology_distance import kind_of
-
-    return kind_of(truth, given) if truth and given else "unknown"
-
-
 def _written(ax: "Axes", y: float, match: float, text: str, longest: float) -> None:
     """Write the text after its bar, where paper is clear, and how well it fits."""
     ax.text(
@@ -186,25 +146,3 @@ def _dress(ax: "Axes", bottom: float, longest: float, shortest: float) -> None:
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set_xlabel("mean match of the group's cells (cosine similarity)", loc="left", fontsize="small")
-
-
-def _legend(ax: "Axes", used: Mapping[str, str], below: float) -> None:
-    """Say what the colours mean, ``below`` the axes by so much of their height."""
-    from matplotlib.patches import Patch
-
-    handles = [Patch(color=COLOURS[kind], label=words) for kind, words in RELATIONS.items() if kind in used]
-    if "unknown" in used:
-        handles.append(Patch(color=used["unknown"], label="not known: label or text names no type"))
-    ax.legend(
-        handles=handles,
-        frameon=False,
-        fontsize="small",
-        ncols=3,
-        loc="upper left",
-        bbox_to_anchor=(0, -below),
-        borderaxespad=0,
-        borderpad=0,
-        handlelength=1,
-        handleheight=1,
-        columnspacing=1.2,
-    )

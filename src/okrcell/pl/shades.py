@@ -64,7 +64,7 @@ def match(
         Cosine similarities at the two ends of the colours; by default the 1st and 99th percentile of these cells, so
         that colours compare cells, not sentences.
     adata, key, basis, title, color_map, size, ax, show, save
-        As for `okrcell.pl.confidence`; the heading is the sentence, where the receipt tells it.
+        As for `okrcell.pl.answers` and `okrcell.pl.confidence`; the heading is the sentence, where the receipt tells it.
     """
     values = _numbers(adata, key)
     finite = values[np.isfinite(values)]

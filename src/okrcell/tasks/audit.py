@@ -31,7 +31,7 @@ class AuditSettings(Settings):
     """sigma of the agreement of cells and words (E9)."""
     fewest: Annotated[int, Field(ge=1)] = 5
     """A label with fewer cells in its study cannot be learned from them: for its cells only the words speak."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     """Another seed deals the cells into other folds."""
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from okrcell.cells.expression import Expression
+from okrcell.cells.samples.neighbours import neighbour_graph, smoothed
+from okrcell.cells.samples.sample import sample_components
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.tasks.samples.neighbours import neighbour_graph, smoothed
-from okrcell.tasks.samples.sample import sample_components
 from okrcell.tasks.samples.stability import Stability, leiden, stability
 
 COMPONENTS = 30

@@ -6,20 +6,22 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.special import softmax
 
 from okrcell.cells.expression import Expression
+from okrcell.cells.samples.neighbours import smoothed
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.tasks.candidates import Candidate, candidate_vectors
 from okrcell.tasks.confidence import Answer, answer, temperature
 from okrcell.tasks.examples.calibration import sharpness
-from okrcell.tasks.examples.company import company, smoothed
+from okrcell.tasks.examples.company import company
 from okrcell.tasks.examples.head import fit_head
 from okrcell.tasks.examples.views import Views, even, views
 from okrcell.tasks.examples.words import read_labels, weight_of_words, word_logits
 
+ROUNDS = 4
+"""How often a cell takes after its company, half of it remaining itself (method 11.5)."""
 DETAIL = 0.5
 """What a cell's own components count for beside those it has in common with its neighbours."""
 
@@ -143,7 +145,7 @@ def ground_of(
     if vectors is None:
         vectors = embedder.embed_cells(expression, progress)
     seen = views([expression], [vectors], seed)
-    near = company(seen.together, seed) if len(seen.vectors) else sparse.csr_matrix((0, 0), dtype=np.float32)
-    features = np.hstack([even(smoothed(seen.together, near)), DETAIL * even(seen.logs)])
+    near = company(seen.together, seed)
+    features = np.hstack([even(smoothed(seen.together, near, ROUNDS)), DETAIL * even(seen.logs)])
     divisor = temperature(embedder.facts, embedder.measured(expression))
-    return Ground(seen, features, smoothed(seen.vectors, near), divisor, embedder, seed)
+    return Ground(seen, features, smoothed(seen.vectors, near, ROUNDS), divisor, embedder, seed)

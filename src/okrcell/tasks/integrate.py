@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from okrcell.cells.expression import Expression
+from okrcell.cells.samples.sample import sample_components
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.tasks.cluster import COMPONENTS, joined, leading, of_one_variance
 from okrcell.tasks.samples.correction import corrected
 from okrcell.tasks.samples.integrate_sample import LEAST_SHARED, batch_components, large_enough, shared_kinds
-from okrcell.tasks.samples.sample import sample_components
 
 DIMENSIONS = 15
 

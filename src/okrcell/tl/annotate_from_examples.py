@@ -3,11 +3,10 @@
 import json
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from okrcell.tl.annotation_slots import write_names
-from okrcell.tl.vectors import VECTORS, embedded, expression_of, has_vectors_of, leave_receipt
+from okrcell.tl.vectors import expression_of, leave_receipt, vectors_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,10 +30,7 @@ def from_examples(
 
     labels = column_labels(pd.DataFrame(adata.obs), key, "--examples-key (examples=...)")
     expression = expression_of(adata, layer, orthologs=orthologs)
-    if has_vectors_of(adata, model) and layer is None:
-        vectors = np.asarray(adata.obsm[VECTORS])
-    else:
-        vectors = embedded(adata, model, expression, VECTORS, progress)
+    vectors = vectors_of(adata, model, expression, layer, progress)
     found = few_shot(
         expression,
         labels.label,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.tl.annotation_slots import write_names
-from okrcell.tl.vectors import VECTORS, embedded, expression_of, has_vectors_of, leave_receipt
+from okrcell.tl.vectors import VECTORS, expression_of, has_vectors_of, leave_receipt, vectors_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -41,10 +41,7 @@ def from_reference(
         donors = as_written(obs, donor_key).astype(str)
     taught = expression_of(reference, None, orthologs=orthologs)
     expression = expression_of(adata, layer, orthologs=orthologs)
-    if has_vectors_of(adata, model) and layer is None:
-        vectors = np.asarray(adata.obsm[VECTORS])
-    else:
-        vectors = embedded(adata, model, expression, VECTORS, progress)
+    vectors = vectors_of(adata, model, expression, layer, progress)
     found = annotate_from_reference(
         taught,
         labels.label,

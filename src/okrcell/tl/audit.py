@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from okrcell.tl.vectors import VECTORS, chosen_model, embedded, expression_of, has_vectors_of, leave_receipt
+from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt, vectors_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -65,10 +65,7 @@ def audit(
     obs = pd.DataFrame(adata.obs)
     check_labels(obs, label_key, batch_key)
     expression = expression_of(adata, layer, orthologs=orthologs)
-    if has_vectors_of(adata, model) and layer is None:
-        vectors = np.asarray(adata.obsm[VECTORS])
-    else:
-        vectors = embedded(adata, model, expression, VECTORS, progress)
+    vectors = vectors_of(adata, model, expression, layer, progress)
     study = audit_study(
         obs, expression, model, label_key=label_key, batch_key=batch_key, settings=settings, vectors=vectors
     )

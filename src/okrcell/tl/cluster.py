@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.tl.vectors import VECTORS, chosen_model, embedded, expression_of, has_vectors_of, leave_receipt
+from okrcell.tl.seeds import check_seed
+from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt, vectors_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -60,15 +61,17 @@ def cluster(
     Raises
     ------
     InputError
-        If a resolution is not above zero, there is no such slot, or counts or genes cannot be found.
+        If a resolution is not above zero, neighbours or the seed are out of range, there is no such slot, or counts or genes
+        cannot be found.
     """
+    from okrcell.cells.samples.sample import sample_components
     from okrcell.tasks.cluster import COMPONENTS, RESOLUTIONS, joined
     from okrcell.tasks.cluster import cluster as grouped
-    from okrcell.tasks.samples.sample import sample_components
     from okrcell.tasks.samples.stability import checked_resolutions
 
     if neighbours < 2:
         raise InputError(f"A cell needs at least 2 neighbours (itself is counted), but neighbours is {neighbours}.")
+    check_seed(seed)
     some = RESOLUTIONS if resolution is None else resolution
     one = not isinstance(some, Sequence | np.ndarray)
     some = checked_resolutions([some] if one else some).tolist()
@@ -76,8 +79,7 @@ def cluster(
     model = chosen_model(model)
     if use_rep is None:
         expression = expression_of(adata, layer, orthologs=orthologs)
-        there = has_vectors_of(adata, model) and layer is None
-        vectors = np.asarray(adata.obsm[VECTORS]) if there else embedded(adata, model, expression, VECTORS, progress)
+        vectors = vectors_of(adata, model, expression, layer, progress)
         points = joined(vectors, sample_components(expression, COMPONENTS), seed=seed)
         adata.obsm[JOINED] = points
     else:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
 from okrcell.tl.groups import groups_of
-from okrcell.tl.vectors import VECTORS, chosen_model, embedded, expression_of, has_vectors_of, leave_receipt
+from okrcell.tl.seeds import check_seed
+from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt, vectors_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -84,8 +84,7 @@ def describe(
 
     if genes < 1:
         raise InputError(f"genes must be at least 1, but it is {genes}.")
-    if seed < 0:
-        raise InputError(f"seed must not be negative, but it is {seed}.")
+    check_seed(seed)
     model = chosen_model(model)
     # What may hold a slip is read first: it should not cost the time of a million cells.
     group, names = groups_of(adata, groupby)
@@ -93,10 +92,7 @@ def describe(
     files = KnowledgeFiles(knowledge)
     sources, absent = open_sources(None, files), absent_sources(files)
     expression = expression_of(adata, layer, orthologs=orthologs)
-    if layer is None and has_vectors_of(adata, model):
-        cells = np.asarray(adata.obsm[VECTORS])
-    else:
-        cells = embedded(adata, model, expression, VECTORS, progress)
+    cells = vectors_of(adata, model, expression, layer, progress)
     described = describe_groups(
         expression,
         cells,

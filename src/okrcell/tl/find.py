@@ -2,10 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from okrcell.errors import InputError
-from okrcell.tl.vectors import VECTORS, chosen_model, embedded, expression_of, has_vectors_of, leave_receipt
+from okrcell.tl.vectors import chosen_model, expression_of, has_vectors_of, leave_receipt, vectors_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -51,11 +49,8 @@ def find_cells(
     model = chosen_model(model)
     if not text.strip():
         raise InputError("The text to search for is empty; write what the cells should be, such as 'B cell'.")
-    expression = None
-    if not has_vectors_of(adata, model) or layer is not None:
-        expression = expression_of(adata, layer, orthologs=orthologs)
-        embedded(adata, model, expression, VECTORS, progress)
-    adata.obs[key_added] = match(np.asarray(adata.obsm[VECTORS]), text, model)
+    expression = None if has_vectors_of(adata, model, layer) else expression_of(adata, layer, orthologs=orthologs)
+    adata.obs[key_added] = match(vectors_of(adata, model, expression, layer, progress), text, model)
     leave_receipt(
         adata, "find", model, expression, text=text, key_added=key_added, layer=layer or "", orthologs=orthologs
     )

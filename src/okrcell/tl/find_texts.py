@@ -8,7 +8,7 @@ import pandas as pd
 
 from okrcell.errors import InputError
 from okrcell.tl.groups import groups_of
-from okrcell.tl.vectors import VECTORS, chosen_model, embedded, expression_of, has_vectors_of, leave_receipt
+from okrcell.tl.vectors import chosen_model, expression_of, has_vectors_of, leave_receipt, vectors_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -73,11 +73,8 @@ def find_texts(
     model = chosen_model(model)
     some = ontology_types() if texts is None else tuple(read_texts(texts))
     group, names = (None, []) if groupby is None else groups_of(adata, groupby)
-    expression = None
-    if not has_vectors_of(adata, model) or layer is not None:
-        expression = expression_of(adata, layer, orthologs=orthologs)
-        embedded(adata, model, expression, VECTORS, progress)
-    cells = np.asarray(adata.obsm[VECTORS])
+    expression = None if has_vectors_of(adata, model, layer) else expression_of(adata, layer, orthologs=orthologs)
+    cells = vectors_of(adata, model, expression, layer, progress)
     vectors = ontology_vectors(model, progress) if texts is None else candidate_vectors(some, model)
 
     found = rank_texts(cells, vectors, top)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from okrcell.tl.vectors import VECTORS, chosen_model, embedded, expression_of, has_vectors_of, leave_receipt
+from okrcell.tl.seeds import check_seed
+from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt, vectors_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -53,18 +54,18 @@ def integrate(
     Raises
     ------
     InputError
-        If there is no such column, or counts or genes cannot be found.
+        If there is no such column, the seed is out of range, or counts or genes cannot be found.
     """
     from okrcell.tasks.examples.column_labels import known_column
     from okrcell.tasks.integrate import together
 
+    check_seed(seed)
     obs = pd.DataFrame(adata.obs)
     known_column(obs, batch_key, "batch_key='...'")
     batch = _batches(obs, batch_key)
     model = chosen_model(model)
     expression = expression_of(adata, layer, orthologs=orthologs)
-    there = has_vectors_of(adata, model) and layer is None
-    vectors = np.asarray(adata.obsm[VECTORS]) if there else embedded(adata, model, expression, VECTORS, progress)
+    vectors = vectors_of(adata, model, expression, layer, progress)
     found = together(expression, vectors, batch, seed=seed)
     adata.obsm[key_added] = found.vectors
     names, counts = np.unique(batch, return_counts=True)

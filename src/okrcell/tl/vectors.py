@@ -3,10 +3,11 @@
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from okrcell.provenance import receipt
 
 if TYPE_CHECKING:
-    import numpy as np
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -42,8 +43,33 @@ def embedded(
     return vectors
 
 
-def has_vectors_of(adata: "AnnData", model: "Embedder") -> bool:
-    """Tell whether the slot holds vectors of this very model."""
+def vectors_of(
+    adata: "AnnData",
+    model: "Embedder",
+    expression: "Expression | None",
+    layer: str | None,
+    progress: "Progress | None",
+) -> "NDArray[np.float32]":
+    """Give the vectors that this very model left (`has_vectors_of`), else write them.
+
+    Parameters
+    ----------
+    expression
+        What is embedded; None where the vectors are there and nothing was read.
+
+    Returns
+    -------
+    (cell, dim), rows of unit length, NaN for a cell without expression.
+    """
+    if expression is None or has_vectors_of(adata, model, layer):
+        return np.asarray(adata.obsm[VECTORS])
+    return embedded(adata, model, expression, VECTORS, progress)
+
+
+def has_vectors_of(adata: "AnnData", model: "Embedder", layer: str | None = None) -> bool:
+    """Tell whether the slot holds vectors of this very model; a layer that was named is always read."""
+    if layer is not None:
+        return False
     whose = dict(adata.uns.get("okrcell", {})).get("vectors", {}).get(VECTORS, "")
     return VECTORS in adata.obsm and bool(model.fingerprint) and whose == model.fingerprint
 

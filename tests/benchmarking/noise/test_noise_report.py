@@ -123,7 +123,7 @@ def test_a_benchmark_that_has_only_begun_is_reported_too(records, tmp_path, few)
 
 def test_many_objectives_are_told_apart(tmp_path):
     from okrcell.alignment.presets import LADDER
-    from okrcell.benchmarking.canvas import looks
+    from okrcell.benchmarking.noise.looks import looks
 
     styles = looks(list(LADDER))
     assert len({tuple(style.values()) for style in styles.values()}) == len(LADDER)

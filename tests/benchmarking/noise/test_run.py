@@ -200,7 +200,7 @@ def test_what_a_process_answers_instead_of_a_record_is_told(config, tmp_path, mo
     pretended = tmp_path / "python"
     pretended.write_text(f"#!/bin/sh\nread line\ncat {tmp_path / 'answer'}\n")
     pretended.chmod(0o755)
-    monkeypatch.setattr("okrcell.benchmarking.noise.crew.sys.executable", str(pretended))
+    monkeypatch.setattr("okrcell.benchmarking.process.sys.executable", str(pretended))
     with pytest.raises(kind, match=said):
         benchmark(tmp_path / "out", config=config, plan=NoisePlan(objectives=("info_nce",), rates=(0,), seeds=(0,)))
     assert read_records(tmp_path / "out" / RECORDS) == []

@@ -1,19 +1,15 @@
 """Runs are shared out among processes."""
 
-import json
-import os
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from okrcell.benchmarking.process import Process
 from okrcell.errors import InputError, OkrcellError, WorkLeftError
 
-SOURCE = Path(__file__).parents[3]
-"""Where this very okrcell is imported from; the processes shall use no other."""
+WORKER = "okrcell.benchmarking.noise.worker"
 
 
 def share_out(
@@ -40,13 +36,13 @@ def share_out(
         If runs failed. The others were made all the same, unless none could be made or a process ended.
     """
     left = deque(work)
-    crew = [_Worker(logs / f"worker-{number + 1}.log") for number in range(min(workers, len(left)))]
+    crew = [Process(WORKER, logs / f"worker-{number + 1}.log") for number in range(min(workers, len(left)))]
     turn = threading.Lock()
     failed: list[OkrcellError] = []
     stopped: list[BaseException] = []
     made = 0
 
-    def labour(worker: "_Worker") -> None:
+    def labour(worker: Process) -> None:
         nonlocal made
         while True:
             with turn:
@@ -54,7 +50,7 @@ def share_out(
                     return
                 asked = left.popleft()
             try:
-                record = worker.ask(asked)
+                record = _record(worker, asked)
                 with turn:
                     if not stopped:
                         finished(record)
@@ -90,58 +86,21 @@ def share_out(
         )
 
 
-class _Worker:
-    """A process, and the two pipes to it."""
-
-    def __init__(self, log: Path) -> None:
-        self._log = log
-        path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH", ""))))
-        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-        with log.open("a", encoding="utf-8") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-X", "faulthandler", "-m", "okrcell.benchmarking.noise.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=environment,
-                text=True,
-                encoding="utf-8",
-            )
-
-    def ask(self, asked: dict[str, Any]) -> dict[str, Any]:
-        name = asked["settings"]["title"]
-        try:
-            assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101
-            self._process.stdin.write(json.dumps(asked) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except OSError:
-            line = ""
-        if not line:
-            raise WorkLeftError(
-                f"The process that made the run {name} ended with status {self._process.wait()}; {self._log} may say why "
-                "(status -9: perhaps the memory was too small for so many workers). Run again to go on."
-            )
-        answer: dict[str, Any] = json.loads(line)
-        if "mistake" in answer:
-            raise InputError(f"The run {name} cannot be made: {answer['mistake']}")
-        if "failure" in answer:
-            with self._log.open("a", encoding="utf-8") as log:
-                log.write(answer["failure"])
-            reason = answer["failure"].strip().splitlines()[-1]
-            raise WorkLeftError(f"The run {name} failed: {reason}; {self._log} has more. What is done is kept.")
-        return answer["record"]
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    continue  # what was not read any more
+def _record(process: Process, asked: dict[str, Any]) -> dict[str, Any]:
+    """Have a run made, and return its record."""
+    name = asked["settings"]["title"]
+    process.send(asked)
+    answer = process.receive()
+    if answer is None:
+        raise WorkLeftError(
+            f"The process that made the run {name} ended with status {process.ended()}; {process.log} may say why "
+            "(status -9: perhaps the memory was too small for so many workers). Run again to go on."
+        )
+    if "mistake" in answer:
+        raise InputError(f"The run {name} cannot be made: {answer['mistake']}")
+    if "failure" in answer:
+        with process.log.open("a", encoding="utf-8") as log:
+            log.write(answer["failure"])
+        reason = answer["failure"].strip().splitlines()[-1]
+        raise WorkLeftError(f"The run {name} failed: {reason}; {process.log} has more. What is done is kept.")
+    return answer["record"]

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from okrcell.benchmarking.canvas import heading, kept, looks, panels
+from okrcell.benchmarking.canvas import heading, kept, legend, panels
+from okrcell.benchmarking.noise.looks import looks
 from okrcell.benchmarking.noise.plan import CONTROL
 from okrcell.benchmarking.noise.report import WORDS, minus, share
 from okrcell.benchmarking.noise.summary import Scores, Summary
@@ -43,18 +44,7 @@ def draw_curves(summary: Summary, path: Path) -> None:
                 ax.set_xlabel("training pairs made wrong", fontsize=9)
     for row in axes:
         _same_height(list(row))
-    shown: dict[str, Any] = {}
-    for ax in axes[0]:
-        handles, labels = ax.get_legend_handles_labels()
-        shown |= dict(zip(labels, handles, strict=True))
-    figure.legend(
-        list(shown.values()),
-        list(shown),
-        loc="outside lower center",
-        ncols=min(len(shown), 6),
-        frameon=False,
-        fontsize=9,
-    )
+    legend(figure, *axes[0])
     kept(figure, path)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.canvas import CLEAN_COLOUR, FAINT, WRONG_COLOUR, heading, kept, panels
+from okrcell.benchmarking.canvas import CLEAN_COLOUR, FAINT, WRONG_COLOUR, heading, kept, legend, panels
 from okrcell.benchmarking.noise.ladder import USUAL
 from okrcell.benchmarking.noise.reliability import EDGES
 from okrcell.benchmarking.noise.report import share
@@ -56,8 +56,7 @@ def draw_histograms(findings: list[Finding], path: Path) -> None:
                 ax.tick_params(labelleft=False)
             if row == len(findings) - 1:
                 ax.set_xlabel("symmetry r", fontsize=9)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    legend(figure, axes[0, 0])
     figure.suptitle(
         f"{findings[0].objective}: symmetry of right and of wrong pairs (axes of square roots)",
         x=0.01,

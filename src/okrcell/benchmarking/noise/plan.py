@@ -11,7 +11,7 @@ from pydantic import Field
 from okrcell.alignment.presets import LADDER
 from okrcell.errors import SettingsError
 from okrcell.pairs.noise import NoiseSettings
-from okrcell.settings import Settings, parse_settings
+from okrcell.settings import Settings, laid_over, parse_settings
 from okrcell.training.settings import PretrainSettings
 
 CLEAN = "none"
@@ -97,18 +97,7 @@ def settings_of(run: Run, config: Mapping[str, Any], output: Path, origin: str) 
         "compute": {"threads": 1, "devices": 1, "nodes": 1},
         "save_every": NEVER,
     }
-    return parse_settings(PretrainSettings, _over(config, changes), origin)
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay ``above`` over ``below``, mapping by mapping."""
-    merged = dict(below)
-    for name, value in above.items():
-        inner = merged.get(name)
-        merged[name] = (
-            _over(inner if isinstance(inner, Mapping) else {}, value) if isinstance(value, Mapping) else value
-        )
-    return merged
+    return parse_settings(PretrainSettings, laid_over(config, changes), origin)
 
 
 def _must_be_known(words: Sequence[str], known: Mapping[str, Any] | Sequence[str], what: str) -> None:

@@ -12,12 +12,13 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from okrcell.benchmarking.voice import voice
 from okrcell.errors import OkrcellError
 
 
 def main() -> None:
     """Answer until the input ends."""
-    answers = _only_mine()
+    say = voice()
     parent = os.getppid()
 
     def alive() -> None:
@@ -42,19 +43,7 @@ def main() -> None:
             answer = {"mistake": str(error)}
         except Exception:  # noqa: BLE001 - whatever it is, the one who asks must hear of it
             answer = {"failure": traceback.format_exc()}
-        try:
-            answers.write(json.dumps(answer) + "\n")
-            answers.flush()
-        except BrokenPipeError:
-            # The one who asked is gone.
-            os._exit(1)
-
-
-def _only_mine() -> Any:
-    """Keep the output for answers: what libraries print goes where errors go."""
-    mine = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return mine
+        say(answer)
 
 
 if __name__ == "__main__":

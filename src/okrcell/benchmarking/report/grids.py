@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from okrcell.benchmarking.intervals import Estimate
 from okrcell.benchmarking.report.summary import WHOLE, Line, Summary, Table
-from okrcell.benchmarking.report.words import LESS_IS_BETTER, MEASURES, NOT_JUDGED, TASKS, points, set_title
+from okrcell.benchmarking.report.words import LESS_IS_BETTER, MEASURES, NOT_JUDGED, TASKS, points, set_title, written
 
 GIGABYTE = 1_000_000_000
 NOTHING = "–"
@@ -49,9 +49,10 @@ def grids_of(summary: Summary, task: str) -> list[Grid]:
         ]
     if task == "robustness":
         return [_losses(summary, tables)] if len(tables) > 1 else []
-    table = tables[0]
-    by_set = [_by_set(summary, table, name) for name in TASKS[task].goals] if len(table.sets) > 1 else []
-    return [_whole(summary, table), *by_set]
+    return [
+        *(_whole(summary, table) for table in tables),
+        *(_by_set(summary, table, name) for table in tables for name in TASKS[task].goals if len(table.sets) > 1),
+    ]
 
 
 def _whole(summary: Summary, table: Table) -> Grid:
@@ -73,7 +74,7 @@ def _whole(summary: Summary, table: Table) -> Grid:
         rows.append(Row("chance", "chance", (*cells, Cell(NOTHING), Cell(NOTHING))))
     head = (*(MEASURES[name] for name in measures), "seconds", "GB")
     where = f", mean over {len(table.sets)} sets" if len(table.sets) > 1 else ""
-    return Grid(f"{TASKS[table.task].title}{where}", head, tuple(rows), _note(summary, table))
+    return Grid(f"{TASKS[table.task].title}{written(table.case)}{where}", head, tuple(rows), _note(summary, table))
 
 
 def _by_set(summary: Summary, table: Table, measure: str) -> Grid:
@@ -90,8 +91,7 @@ def _by_set(summary: Summary, table: Table, measure: str) -> Grid:
         )
         for line in table.lines
     )
-    case = f" at {table.case}" if table.case else ""
-    return Grid(f"{MEASURES[measure]}{case}, set by set", tuple(map(set_title, table.sets)), rows)
+    return Grid(f"{MEASURES[measure]}{written(table.case)}, set by set", tuple(map(set_title, table.sets)), rows)
 
 
 def _by_case(summary: Summary, tables: Sequence[Table], measure: str) -> Grid:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from okrcell.benchmarking.canvas import FAINT, heading, kept, panels
+from okrcell.benchmarking.canvas import FAINT, heading, kept, legend, panels
 from okrcell.benchmarking.intervals import Estimate
-from okrcell.benchmarking.report.looks import legend, styles_of
+from okrcell.benchmarking.report.looks import styles_of
 from okrcell.benchmarking.report.summary import Summary, Table
 from okrcell.benchmarking.report.words import TASKS, set_title
 

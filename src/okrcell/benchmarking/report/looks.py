@@ -1,13 +1,10 @@
 """How methods look in pictures: ours always the same, and told apart without colour."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from okrcell.benchmarking.canvas import COLOURS, INK, MARKS
+from okrcell.benchmarking.canvas import COLOURS, MARKS
 from okrcell.benchmarking.report.summary import Summary
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 OURS, CONTROL, BASELINE = "#4F46B8", "#8F89D6", "#6B7079"
 
@@ -34,20 +31,3 @@ def styles_of(summary: Summary, methods: Sequence[str]) -> dict[str, dict[str, A
 def colour_of(summary: Summary, method: str) -> str:
     """Return a colour by kind."""
     return {"ours": OURS, "control": CONTROL}.get(summary.kinds.get(method, ""), BASELINE)
-
-
-def legend(figure: Any, *axes: "Axes") -> None:
-    """Write below the figure what the marks of its panels mean, each once."""
-    shown: dict[str, Any] = {}
-    for ax in axes:
-        handles, labels = ax.get_legend_handles_labels()
-        shown |= dict(zip(labels, handles, strict=True))
-    figure.legend(
-        list(shown.values()),
-        list(shown),
-        loc="outside lower center",
-        ncols=min(len(shown), 5),
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-    )

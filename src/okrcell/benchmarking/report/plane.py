@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from okrcell.benchmarking.canvas import heading, kept, panels
+from okrcell.benchmarking.canvas import heading, kept, legend, panels
 from okrcell.benchmarking.intervals import Estimate
-from okrcell.benchmarking.report.looks import legend, styles_of
+from okrcell.benchmarking.report.looks import styles_of
 from okrcell.benchmarking.report.summary import Summary, Table
 from okrcell.benchmarking.report.words import set_title
 

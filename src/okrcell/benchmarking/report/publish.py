@@ -8,7 +8,7 @@ from typing import Any
 from okrcell.benchmarking.report.markdown import markdown
 from okrcell.benchmarking.report.page import page
 from okrcell.benchmarking.report.pictures import draw_all
-from okrcell.benchmarking.report.summary import summarised
+from okrcell.benchmarking.report.summarise import summarised
 from okrcell.benchmarking.report.verdicts import verdicts
 from okrcell.files import whole_file
 from okrcell.provenance import write_json

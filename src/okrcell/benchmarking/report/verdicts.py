@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from okrcell.benchmarking.intervals import Estimate
 from okrcell.benchmarking.report.summary import Line, Summary, Table, difference
-from okrcell.benchmarking.report.words import LESS_IS_BETTER, MEASURES, TASKS, points, set_title
+from okrcell.benchmarking.report.words import LESS_IS_BETTER, MEASURES, TASKS, points, set_title, written
 
 OURS = "ours"
 
@@ -42,10 +42,12 @@ def verdicts(summary: Summary) -> list[Verdict]:
     found: list[Verdict] = []
     for table in summary.tables:
         for measure in TASKS[table.task].goals:
-            ours = table.best(measure, summary.of_kind("ours"))
             best = table.best(measure, summary.of_kind("baseline"))
-            if ours is not None and best is not None and (one := _verdict(summary, table, measure, ours, best)):
-                found.append(one)
+            # Each speaks for itself: the best of several would be luck.
+            for name in summary.of_kind(TASKS[table.task].stood_for) if best is not None else ():
+                ours = table.best(measure, [name])
+                if ours is not None and best is not None and (one := _verdict(summary, table, measure, ours, best)):
+                    found.append(one)
     return found
 
 
@@ -59,7 +61,7 @@ def _verdict(summary: Summary, table: Table, measure: str, ours: Line, best: Lin
     outcome = verdict.outcome
     name, other = summary.titles[ours.method], summary.titles[best.method]
     where = "" if len(table.sets) == 1 else f", mean over {len(table.sets)} sets"
-    of_case = f" at {table.case}" if table.case else ""
+    of_case = written(table.case)
     told = f"{MEASURES[measure]}{of_case}{where}: {name} {mine.mean:.3f}, {other} {theirs.mean:.3f}"
     ends = "" if gap.low is None or gap.high is None else f", {points(gap.low)} to {points(gap.high)}"
     told += f" ({points(gap.mean)} points{ends}). "

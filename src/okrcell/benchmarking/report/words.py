@@ -19,6 +19,8 @@ class Task:
     """Measures that decide who is ahead."""
     measures: tuple[str, ...]
     """Columns of the table, the goals among them."""
+    stood_for: str = "ours"
+    """Kind of the methods whose figures are held against the best baseline's."""
 
 
 MEASURES: Mapping[str, str] = {
@@ -61,10 +63,20 @@ MEASURES: Mapping[str, str] = {
     "text_recall_5": "text → cell: R@5",
     "text_recall_10": "text → cell: R@10",
     "lost": "accuracy lost or won",
+    "accuracy_of_seen": "accuracy, other types",
+    "ontology_right": "right",
+    "ontology_none": "no answer",
+    "within_one_step_of_types": "within one step, mean over types",
+    "auroc_unknown": "AUROC",
+    "auroc_by_confidence": "by confidence",
+    "auroc_by_best": "by the best score",
+    "auroc_by_margin": "by the margin",
 }
 LESS_IS_BETTER = frozenset({"ece", "ontology_wrong", "ontology_sibling", "ontology_broader", "ontology_narrower"})
 """Measures whose lowest value is printed bold; of the kinds of wrong answers none is."""
-NOT_JUDGED = frozenset({"ontology_broader", "ontology_narrower", "ontology_sibling", "ontology_wrong"})
+NOT_JUDGED = frozenset(
+    {"ontology_broader", "ontology_narrower", "ontology_sibling", "ontology_wrong", "ontology_none", "accuracy_of_seen"}
+)
 
 TASKS: Mapping[str, Task] = {
     "clustering": Task(
@@ -127,6 +139,41 @@ TASKS: Mapping[str, Task] = {
             "accuracy_surest_half",
         ),
     ),
+    "unseen_types": Task(
+        "Types never seen as cells",
+        "Words alone again. The model has learned from no cell of ten types (frozen in sets/left_out_types.yaml) or of their "
+        "kinds, and knows them from words; candidates are the Cell Ontology ids of the set. Macro-F1 is the mean over those "
+        "types, over all cells of the set, so that giving their names to other cells costs as well; accuracy is of their "
+        "cells alone. Models that have seen cells of these types are not asked.",
+        ("macro_f1", "accuracy"),
+        ("macro_f1", "accuracy", "accuracy_of_seen"),
+        stood_for="control",
+    ),
+    "open_types": Task(
+        "Without candidates",
+        "Nobody says which types there are: each cell is named out of the whole Cell Ontology, once with its tissue told and "
+        "once without. Within one step: the right type, its parent or its child. Marker genes know nothing of tissues; they "
+        "try every type with 40 known markers among the measured genes, and fifty types at least.",
+        ("ontology_within_one_step",),
+        (
+            "ontology_within_one_step",
+            "within_one_step_of_types",
+            "ontology_right",
+            "ontology_broader",
+            "ontology_narrower",
+            "ontology_sibling",
+            "ontology_wrong",
+        ),
+    ),
+    "unknown": Task(
+        "The right name is not offered",
+        "Words alone once more for every type of a set (of ten cells or more), which is taken out of the candidates together "
+        "with its kinds and broader types. AUROC: the chance that a cell whose type is offered is surer of its name than a "
+        "cell of the missing type; mean over types. A method that tells how sure it is is judged by that, one that only "
+        "scores by its best score or the margin above the second, whichever serves it better.",
+        ("auroc_unknown",),
+        ("auroc_unknown", "auroc_by_confidence", "auroc_by_best", "auroc_by_margin"),
+    ),
     "retrieval": Task(
         "Retrieval",
         "A thousand cells of all sets and their different texts (equal texts once). Strict: only the cell's own text "
@@ -169,3 +216,8 @@ def set_title(name: str) -> str:
 def points(value: float) -> str:
     """Write a difference of shares in points, with a real minus sign: a hyphen is easily overlooked."""
     return f"{value * 100:+.1f}".replace("-", "−")
+
+
+def written(case: str) -> str:
+    """Write a case behind a measure: "at K = 5", or after a comma; nothing where nothing is varied."""
+    return "" if not case else f" at {case}" if case.startswith("K = ") else f", {case}"

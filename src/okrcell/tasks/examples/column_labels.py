@@ -51,10 +51,11 @@ def column_labels(obs: pd.DataFrame, key: str, option: str) -> ColumnLabels:
             f"Name a column with labels: {option}."
         )
     tissue = {name: _most_often(as_written(obs, name)) for name in BESIDE if name in obs}
+    beside = f"{key}_ontology_term_id"
+    given = as_written(obs, beside) if beside in obs else np.full(len(obs), "", dtype=object)
     ids: dict[str, str] = {}
     for name in np.unique(label[label != ""]).tolist():
-        beside = f"{key}_ontology_term_id"
-        own = _most_often(as_written(obs, beside)[label == name]) if beside in obs else ""
+        own = _most_often(given[label == name])
         ids[name] = read_profile({"cell_type": name, "cell_type_ontology_term_id": own, **tissue}).cell_type_id
     texts = {name: tuple(dict.fromkeys((name, *(label_texts(one) if one else ())))) for name, one in ids.items()}
     return ColumnLabels(label, ids, texts)

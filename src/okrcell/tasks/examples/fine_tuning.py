@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor, nn
+from torch import nn
 
 from okrcell.cells.expression import Expression
+from okrcell.cells.samples.some_cells import some_cells
 from okrcell.cells.tokenise import BinTokeniser
 from okrcell.errors import InputError
 from okrcell.model.cell_text_model import CellTextModel
@@ -22,6 +23,7 @@ from okrcell.tasks.candidates import candidate_vectors
 from okrcell.tasks.confidence import temperature
 from okrcell.tasks.examples.evenly import evenly
 from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
+from okrcell.tasks.examples.learner import Learner
 from okrcell.tasks.examples.words import Labels
 
 Method = Literal["encoder", "lora"]
@@ -91,10 +93,11 @@ def fine_tune(
         divisor = temperature(embedder.facts, embedder.measured(reference))
         head = _head(candidate_vectors(labels.candidates, embedder) / divisor)
         tokeniser = BinTokeniser(model.settings.tokeniser, embedder.vocabulary, embedder.table)
-        learner = _Learner(model, head, tokeniser, rows, torch.from_numpy(given))
+        learner = Learner(model, head, tokeniser, rows, torch.from_numpy(given))
         # Where each type has one cell, nothing can be held out: then the cells learned from are all there is to go by.
         judges = np.flatnonzero(out) if out.any() else np.arange(len(out))
-        losses = learner.learn(np.flatnonzero(~out), judges, tunable, method, settings, seed)
+        rate = settings.lora_learning_rate if method == "lora" else settings.learning_rate
+        losses = learner.learn(np.flatnonzero(~out), judges, tunable, rate, settings, seed)
         _merge(model)
     facts = {**embedder.facts, "weights_sha256": ""}
     named = Checkpoint(
@@ -103,71 +106,6 @@ def fine_tune(
     weight, bias = head.weight.detach().numpy().T.copy(), head.bias.detach().numpy().copy()
     free = sum(part.numel() for part in tunable)
     return Tuned(Embedder(named), labels.names, weight, bias, int((~out).sum()), tuple(losses), free)
-
-
-@dataclass
-class _Learner:
-    model: CellTextModel
-    head: nn.Linear
-    tokeniser: BinTokeniser
-    rows: sparse.csr_matrix
-    given: Tensor
-
-    def learn(
-        self,
-        taught: NDArray[np.intp],
-        out: NDArray[np.intp],
-        tunable: list[nn.Parameter],
-        method: Method,
-        settings: FineTuningSettings,
-        seed: int,
-    ) -> list[float]:
-        """Learn until the cells held out fare no better, and go back to the best round."""
-        weight = self._weight_of_names(taught)
-        rate = settings.lora_learning_rate if method == "lora" else settings.learning_rate
-        groups = [
-            {"params": tunable, "lr": rate},
-            {"params": list(self.head.parameters()), "lr": settings.head_learning_rate},
-        ]
-        optimiser = torch.optim.AdamW(groups, weight_decay=0.01)
-        rng = np.random.default_rng(seed)
-        losses, best, kept = [self._loss_of(out, weight)], 0, self._state(tunable)
-        for number in range(1, settings.rounds + 1):
-            self.model.cell_encoder.train()
-            order = rng.permutation(taught)
-            for start in range(0, len(order), settings.batch):
-                some = order[start : start + settings.batch]
-                loss = nn.functional.cross_entropy(self._logits(some), self.given[some], weight)
-                optimiser.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(tunable, 1.0)
-                optimiser.step()
-            losses.append(self._loss_of(out, weight))
-            if losses[-1] < losses[best]:
-                best, kept = number, self._state(tunable)
-            elif number - best >= settings.patience:
-                break
-        with torch.no_grad():
-            for part, value in zip([*tunable, *self.head.parameters()], kept, strict=True):
-                part.copy_(value)
-        return losses
-
-    def _logits(self, some: NDArray[np.intp]) -> Tensor:
-        tokens = self.tokeniser.tokenise(sparse.csr_matrix(self.rows[some]))
-        return self.head(self.model.embed_cells(tokens))
-
-    @torch.no_grad()
-    def _loss_of(self, out: NDArray[np.intp], weight: Tensor) -> float:
-        self.model.cell_encoder.eval()
-        logits = [self._logits(out[start : start + 128]) for start in range(0, len(out), 128)]
-        return float(nn.functional.cross_entropy(torch.cat(logits), self.given[out], weight))
-
-    def _weight_of_names(self, taught: NDArray[np.intp]) -> Tensor:
-        count = torch.bincount(self.given[taught], minlength=self.head.out_features).clamp_min(1).float()
-        return (count.mean() / count).sqrt()
-
-    def _state(self, tunable: list[nn.Parameter]) -> list[Tensor]:
-        return [part.detach().clone() for part in (*tunable, *self.head.parameters())]
 
 
 def _taught(
@@ -184,12 +122,7 @@ def _taught(
     known = evenly(np.flatnonzero(seen & (labels.given >= 0)), labels.given, settings.most_cells, seed)
     if not len(known):
         raise InputError("None of the reference's labelled cells has expression that the model knows.")
-    start, parts = 0, list[sparse.csr_matrix]()
-    for block in reference.blocks():
-        stop = start + len(block.indptr) - 1
-        parts.append(sparse.csr_matrix(block[known[(known >= start) & (known < stop)] - start]))
-        start = stop
-    rows = sparse.csr_matrix(sparse.vstack(parts, format="csr"))
+    rows = sparse.csr_matrix(sparse.vstack(list(some_cells(reference, known)), format="csr"))
     return rows, labels.given[known], None if donors is None else np.asarray(donors, dtype=str)[known]
 
 

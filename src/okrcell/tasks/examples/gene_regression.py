@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
+from okrcell.cells.samples.sample import log_normalised
+from okrcell.cells.samples.some_cells import some_cells
 from okrcell.tasks.examples.views import on_shared_genes
-from okrcell.tasks.samples.sample import log_normalised
 
 ITERATIONS = 1000
 LEAST = 1e-6
@@ -43,11 +44,7 @@ def gene_logits(
     if len(borne) < 2:
         logits[:, borne] = 0.0
         return logits
-    parts, done = list[sparse.csr_matrix](), 0
-    for block in taught.blocks():
-        rows = len(block.indptr) - 1
-        parts.append(log_normalised(block)[known[(known >= done) & (known < done + rows)] - done])
-        done += rows
+    parts = [log_normalised(block) for block in some_cells(taught, known)]
     regression: Any = LogisticRegression(max_iter=ITERATIONS)
     regression.fit(sparse.csr_matrix(sparse.vstack(parts)), given)
     done = 0

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
+from okrcell.cells.samples.sample import LARGEST_Z, log_normalised, variable_genes
 from okrcell.errors import InputError
 from okrcell.tasks.examples.company import company, foretold_by_company
-from okrcell.tasks.samples.sample import LARGEST_Z, log_normalised, variable_genes
 
 COMPONENTS = 50
 FEWEST_GENES = 20

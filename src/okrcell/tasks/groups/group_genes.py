@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
-from okrcell.tasks.samples.sample import log_normalised
+from okrcell.cells.samples.sample import log_normalised
+from okrcell.cells.samples.some_cells import some_cells
 
 CELLS_OF_A_GROUP = 500
 """So many cells of each group at most are compared, drawn once: memory does not grow with the file, and a group of a
@@ -108,14 +109,8 @@ def _drawn(group: NDArray[np.intp], groups: int, seed: int) -> NDArray[np.intp]:
 
 
 def _logs(expression: Expression, drawn: NDArray[np.intp]) -> tuple[sparse.csr_matrix, NDArray[np.intp]]:
-    """Read the drawn cells that have expression, a block at a time."""
-    parts: list[sparse.csr_matrix] = []
-    start = 0
-    for block in expression.blocks():
-        rows: NDArray[np.intp] = block.getnnz(axis=1)
-        mine = drawn[(drawn >= start) & (drawn < start + len(rows))] - start
-        parts.append(log_normalised(sparse.csr_matrix(block[mine])))
-        start += len(rows)
+    """Read the drawn cells that have expression."""
+    parts = [log_normalised(block) for block in some_cells(expression, drawn)]
     empty = sparse.csr_matrix((0, len(expression.table)), dtype=np.float32)
     logs = sparse.csr_matrix(sparse.vstack([empty, *parts]))
     measured = np.flatnonzero(logs.getnnz(axis=1) > 0)

@@ -11,7 +11,7 @@ from okrcell.knowledge.ontology import ontology
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate
 from okrcell.tasks.confidence import answer, probabilities
-from okrcell.tasks.zero_shot import CELLS_AT_ONCE, zero_shot
+from okrcell.tasks.zero_shot import CELLS_AT_ONCE, name_by_similarity
 
 MOST_TYPES = 5
 """So many likely types are told of each group."""
@@ -70,7 +70,7 @@ def group_votes(
     genes
         Number of the model's genes that the file measured.
     """
-    found = zero_shot(cells, some, embedder, genes)
+    found = name_by_similarity(cells, some, embedder, genes)
     rows = np.flatnonzero((group >= 0) & ~np.isnan(cells).any(axis=1))
     measured = np.bincount(group[rows], minlength=groups)
     share, probability, matched = (np.zeros((groups, len(some))) for _ in range(3))

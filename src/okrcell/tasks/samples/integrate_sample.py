@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
-from okrcell.tasks.samples.sample import FEWEST_TO_JUDGE, LARGEST_Z, variable_genes
+from okrcell.cells.samples.sample import FEWEST_TO_JUDGE, LARGEST_Z, variable_genes
 
 KINDS = 12
 LEAST_SHARED = 0.1

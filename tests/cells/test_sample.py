@@ -9,7 +9,7 @@ import scanpy as sc
 from scipy import sparse
 
 from okrcell.cells.expression import read_expression
-from okrcell.tasks.samples.sample import (
+from okrcell.cells.samples.sample import (
     log_normalised,
     principal_components,
     sample_components,

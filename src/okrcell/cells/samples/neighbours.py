@@ -1,14 +1,15 @@
 """Which cells are like each other, and what they say together."""
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy import sparse
+
+from okrcell.cells.samples.nearest import nearest
 
 NEIGHBOURS = 15
 FEWEST_ON_A_MAP = 10
-MOST_EXACT = 50_000
 
 
 def neighbour_graph(
@@ -16,8 +17,7 @@ def neighbour_graph(
 ) -> sparse.csr_matrix:
     """Join each cell to those nearest to it: symmetric (cell, cell), 1 where both are near to each other, else one half.
 
-    With few cells each is joined to fewer; a cell alone to none. Neighbours are exact up to 50,000 cells; for more they
-    are found by approximate search (Dong et al. 2011, pynndescent), where ``seed`` has a say.
+    With few cells each is joined to fewer; a cell alone to none. ``seed`` has a say with very many (`nearest`).
 
     Parameters
     ----------
@@ -29,29 +29,12 @@ def neighbour_graph(
     cells = len(points)
     if cells < 2:
         return sparse.csr_matrix((cells, cells), dtype=np.float64)
-    near = _nearest(np.ascontiguousarray(points, dtype=np.float32), min(neighbours, cells), seed)
+    near = nearest(np.ascontiguousarray(points, dtype=np.float32), min(neighbours, cells) - 1, seed).place
     starts = np.arange(0, near.size + 1, near.shape[1])
     one_way = sparse.csr_matrix((np.ones(near.size), near.ravel(), starts), shape=(cells, cells))
-    one_way.setdiag(0)
     both = sparse.csr_matrix((one_way + one_way.T) / 2)
-    both.eliminate_zeros()
     both.sort_indices()
     return both
-
-
-def _nearest(points: Float[np.ndarray, "cell dim"], neighbours: int, seed: int) -> Int[np.ndarray, "cell neighbour"]:
-    if len(points) > MOST_EXACT:
-        from pynndescent import NNDescent
-
-        found: Any = NNDescent(points, n_neighbors=neighbours, random_state=seed).neighbor_graph
-        return found[0]
-    from sklearn.neighbors import NearestNeighbors
-
-    return (
-        NearestNeighbors(n_neighbors=neighbours, algorithm="brute")
-        .fit(points)
-        .kneighbors(return_distance=False, X=points)
-    )
 
 
 def smoothed(
@@ -61,10 +44,27 @@ def smoothed(
     total = np.asarray(graph.sum(axis=1)).ravel()
     alone = total == 0
     steps = sparse.csr_matrix(sparse.diags(np.divide(1, total, out=np.zeros_like(total), where=~alone)) @ graph)
-    steps = cast("sparse.csr_matrix", steps + sparse.diags(alone.astype(np.float64)))
+    steps = cast("sparse.csr_matrix", steps + sparse.diags(alone.astype(total.dtype)))
     for _ in range(rounds):
         values = (values + steps @ values) / 2
     return values
+
+
+def drawn_to_neighbours(
+    values: Float[np.ndarray, "cell dim"], graph: sparse.csr_matrix, *, share: float = 0.5, rounds: int = 3
+) -> Float[np.ndarray, "cell dim"]:
+    """Return ``Z <- (1 - share) values + share A Z``, a few rounds of it: half of what a cell says stays its own.
+
+    Method 11.5, after GRIT (arXiv 2508.04747). A is ``graph`` with rows that sum to 1; a cell without neighbours stays.
+    """
+    total = np.asarray(graph.sum(axis=1)).ravel()
+    alone = total == 0
+    step = sparse.csr_matrix(sparse.diags(np.divide(1, total, out=np.zeros_like(total), where=~alone)) @ graph)
+    step = cast("sparse.csr_matrix", step + sparse.diags(alone.astype(total.dtype)))
+    drawn = values
+    for _ in range(rounds):
+        drawn = (1 - share) * values + share * (step @ drawn)
+    return drawn
 
 
 def flat_map(points: Float[np.ndarray, "cell dim"], *, seed: int = 0) -> Float[np.ndarray, "cell 2"]:

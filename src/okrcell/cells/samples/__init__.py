@@ -1,0 +1,1 @@
+"""What a sample's cells tell by themselves, without a model."""

@@ -1,0 +1,31 @@
+"""The cells nearest to each cell, compared with all or searched for."""
+
+import numpy as np
+import pytest
+
+from okrcell.cells.samples import nearest as module
+from okrcell.cells.samples.nearest import nearest
+
+
+@pytest.fixture(params=["compared with all", "searched for"])
+def either_way(request, monkeypatch):
+    """Find them in one way, then in the other."""
+    if request.param == "searched for":
+        monkeypatch.setattr(module, "MOST_EXACT", 100)
+
+
+def test_both_ways_find_the_nearest_first(either_way):
+    points = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
+    found = nearest(points, 10)
+    distance = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    np.testing.assert_allclose(found.distance, np.sort(distance, axis=1)[:, :10], rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(np.take_along_axis(distance, found.place, axis=1), found.distance, rtol=1e-3)
+
+
+def test_no_cell_is_its_own_neighbour_even_among_equal_ones(either_way):
+    points = np.repeat(np.random.default_rng(0).normal(size=(20, 3)), 20, axis=0).astype(np.float32)
+    found = nearest(points, 5)
+    assert found.place.shape == (400, 5)
+    assert (found.place != np.arange(400)[:, None]).all()
+    assert (found.place // 20 == np.arange(400)[:, None] // 20).all()
