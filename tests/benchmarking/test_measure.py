@@ -1,6 +1,7 @@
 """A benchmark is made once, goes on where it stopped, and does not mix what cannot be compared."""
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import pytest
 import okrcell as okr
 from okrcell.benchmarking import measure, worker
 from okrcell.benchmarking.folder import RECORDS
-from okrcell.benchmarking.method import Method
+from okrcell.benchmarking.method import Method, Named
 from okrcell.benchmarking.metrics.clustering import leiden_groups
-from okrcell.benchmarking.questions import clustering
+from okrcell.benchmarking.questions import clustering, unseen_types
 from okrcell.benchmarking.roster import METHODS, chosen
 from okrcell.errors import InputError, SettingsError
 
@@ -80,6 +81,40 @@ def test_asking_again_for_one_task_leaves_the_answers_to_others(shared_data: Pat
     assert [json.loads(line)["task"] for line in records.read_text().splitlines()] == ["few_shot", "clustering"]
 
 
+@pytest.mark.parametrize(
+    ("again", "told"),
+    [
+        ("hvg_pka", "did you mean 'hvg_pca'?"),
+        ("okrcell", "those that do are: hvg_pca. Who takes part is said by --methods"),
+        ("scvi", "which cannot take part: scvi is not installed: pip install"),
+    ],
+)
+def test_nobody_is_asked_again_who_takes_no_part(shared_data: Path, here, tmp_path, monkeypatch, again, told):
+    monkeypatch.setattr("okrcell.benchmarking.roster.find_spec", lambda name: None if name == "scvi" else name)
+    made(tmp_path / "out", shared_data, seeds=(0,))
+    # Answers and the receipt of methods that took part before.
+    records, receipt = tmp_path / "out" / RECORDS, tmp_path / "out" / "benchmark.json"
+    other = json.loads(records.read_text())
+    with records.open("a") as file:
+        file.writelines(json.dumps(other | {"method": name}) + "\n" for name in ("okrcell", "scvi"))
+    receipt.write_text(json.dumps(json.loads(receipt.read_text()) | {"models": {"okrcell": "0" * 64}}))
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    methods = ["hvg_pca", "scvi"] if again == "scvi" else ["hvg_pca"]
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        made(tmp_path / "out", shared_data, methods=methods, again=[again])
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()} == before
+
+
+def test_a_damaged_line_leaves_the_receipt_of_the_former_model(shared_data: Path, here, tmp_path, monkeypatch):
+    made(tmp_path / "out", shared_data, seeds=(0,))
+    records, receipt = tmp_path / "out" / RECORDS, tmp_path / "out" / "benchmark.json"
+    records.write_text("{\n" + records.read_text())
+    before = receipt.read_bytes()
+    with pytest.raises(InputError, match="damaged in line 1"):
+        made(tmp_path / "out", shared_data, again=["hvg_pca"])
+    assert receipt.read_bytes() == before
+
+
 def test_a_failure_is_told_kept_and_tried_again(shared_data: Path, here, tmp_path, monkeypatch):
     monkeypatch.setattr(
         measure, "share_out", lambda groups, *_: _[-1](groups[0][0], {"failure": "it was not done after 20 minutes"})
@@ -106,6 +141,20 @@ def test_a_missing_package_is_told_and_the_others_go_on(shared_data: Path, here,
     _, told = made(tmp_path / "out", shared_data, methods=["hvg_pca", "scvi"], seeds=(0,))
     assert told[0] == "scvi is passed over: scvi is not installed: pip install 'okrcell[baselines]'."
     assert "scvi took no part" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+
+
+def test_who_has_seen_the_types_in_question_is_not_asked_and_the_others_go_on(
+    shared_data: Path, here, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(unseen_types, "SETS", ("wang",))
+    monkeypatch.setattr(measure, "publish", lambda *_: tmp_path / "report.html")
+    given = {"tasks": ["unseen_types"], "methods": ["okrcell", "markers"], "knowledge": tmp_path, "seeds": (0,)}
+    monkeypatch.setattr(unseen_types, "has_seen", lambda _: ["CL:0000115"])
+    monkeypatch.setattr(worker, "answering", lambda *_: lambda query, candidates, seed: Named(query.obs_names, ()))
+    done, told = made(tmp_path / "out", shared_data, **given)
+    assert told[0].startswith("okrcell is not asked for unseen_types: its model.json does not say")
+    assert [job["method"] for job in here] == ["markers"]
+    assert json.loads(done.records.read_text())["scores"]["accuracy"] == 0
 
 
 MISTAKES = {

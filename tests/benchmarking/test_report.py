@@ -6,7 +6,8 @@ import pytest
 
 from okrcell.benchmarking.report.grids import grids_of
 from okrcell.benchmarking.report.publish import publish
-from okrcell.benchmarking.report.summary import difference, summarised
+from okrcell.benchmarking.report.summarise import summarised
+from okrcell.benchmarking.report.summary import difference
 from okrcell.benchmarking.report.verdicts import verdicts
 from okrcell.benchmarking.report.words import points
 from okrcell.provenance import receipt
@@ -125,6 +126,35 @@ def test_losses_are_against_the_same_cells_as_measured():
     assert [cell.text for cell in grid.rows[0].cells] == ["0.850", "−10.0"]
 
 
+def test_where_we_must_not_have_seen_the_types_a_further_checkpoint_stands_for_us():
+    methods = {**METHODS, "unseen": {"title": "unseen", "kind": "control"}}
+    lines = [line(method, "wang", seed, 0.8, "unseen_types") for method in ("unseen", "knn") for seed in (0, 1)]
+    judged = verdicts(summarised(lines, methods))
+    assert [(one.ours, one.best, one.outcome) for one in judged] == [("unseen", "knn", "level")] * 2
+    assert verdicts(summarised([{**one, "task": "zero_shot"} for one in lines], methods)) == []
+
+
+def test_every_case_of_a_task_has_its_table_and_its_verdict():
+    lines = [
+        line(method, name, seed, 0, "open_types", case, scores={"ontology_within_one_step": value})
+        for method, value in (("okrcell", 0.7), ("knn", 0.6))
+        for name in ("wang", "xin")
+        for case in ("tissue told", "tissue untold")
+        for seed in (0, 1)
+    ]
+    made = summarised(lines, METHODS)
+    assert [grid.title for grid in grids_of(made, "open_types")] == [
+        "Without candidates, tissue told, mean over 2 sets",
+        "Without candidates, tissue untold, mean over 2 sets",
+        "within one step, tissue told, set by set",
+        "within one step, tissue untold, set by set",
+    ]
+    assert [one.sentence.split(":")[0] for one in verdicts(made)] == [
+        "within one step, tissue told, mean over 2 sets",
+        "within one step, tissue untold, mean over 2 sets",
+    ]
+
+
 def test_minus_is_a_minus():
     assert (points(-0.0123), points(0.05)) == ("−1.2", "+5.0")
 
@@ -150,12 +180,25 @@ def test_everything_that_can_be_drawn_is_drawn_and_the_page_stands_alone(tmp_pat
     ]
     chance = {"chance": {"type_recall_1": 0.03}}
     lines += [line("okrcell", "pool", 0, 0, "retrieval", scores={"type_recall_1": 0.5}, detail=chance)]
+    lines += [
+        line(method, name, 0, 0.7, task, case, scores={goal: 0.7})
+        for method in METHODS
+        for name in ("wang", "xin")
+        for task, case, goal in (
+            ("unknown", "", "auroc_unknown"),
+            ("open_types", "tissue told", "ontology_within_one_step"),
+            ("unseen_types", "", "accuracy_of_seen"),
+        )
+    ]
     made = receipt("benchmark", sets={"wang": "ab"}, models={"okrcell": "cd" * 32}, methods=METHODS)
     assert publish(lines, made, {"scvi": "scvi is not installed"}, tmp_path) == tmp_path / "report.html"
     pictures = {path.name for path in tmp_path.glob("*.png")}
     assert pictures == {
         f"{name}.png"
-        for name in ("overview", "zero_shot", "annotation", "few_shot", "robustness", "integration", "confidence")
+        for name in (
+            *("overview", "zero_shot", "annotation", "few_shot", "robustness", "integration", "confidence"),
+            *("unknown", "open_types", "unseen_types"),
+        )
     }
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == len(pictures)

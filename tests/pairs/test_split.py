@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.pairs.split import SplitSettings, split
+from okrcell.pairs.split import SplitSettings, split, without_types
 
 
 def cells_of(groups):
@@ -129,3 +129,35 @@ def test_a_named_study_takes_those_that_overlap_with_it_along_and_never_all():
 def test_one_cell_is_learned_from_whatever_the_seed():
     obs = pd.DataFrame({"study": ["a"], "donor": [""]}, dtype="category")
     assert all(len(split(obs, SplitSettings(seed=seed)).train) == 1 for seed in range(60))
+
+
+NAMES = ("CL:0000236", "CL:0000084", "CL:0000625", "a word of the author")
+"""B cell, T cell, CD8-positive, alpha-beta T cell."""
+
+
+def test_types_that_are_left_out_are_on_neither_side_and_neither_are_their_kinds():
+    obs = cells_of(many())
+    kinds = np.random.default_rng(0).integers(-1, 4, len(obs))
+    sides = split(obs, SplitSettings(validation=0.1))
+    found = without_types(sides, kinds, NAMES, ["CL:0000084"])
+    for rows, before in ((found.train, sides.train), (found.validation, sides.validation)):
+        assert rows.tolist() == [row for row in before if kinds[row] not in (1, 2)]
+    assert found.left_out_types == ("CL:0000084",)
+    assert "left out" in found.note
+    assert without_types(sides, kinds, NAMES, []) is sides
+
+
+def test_a_broader_type_stays_when_a_kind_of_it_is_left_out():
+    obs = cells_of(many())
+    kinds = np.random.default_rng(0).integers(-1, 4, len(obs))
+    found = without_types(split(obs), kinds, NAMES, ["CL:0000625"])
+    assert set(kinds[found.train].tolist()) == {-1, 0, 1, 3}
+
+
+def test_what_is_left_out_must_be_a_type_and_leave_something():
+    obs = cells_of(many())
+    kinds = np.zeros(len(obs), dtype=np.int64)
+    with pytest.raises(InputError, match="no Cell Ontology id"):
+        without_types(split(obs), kinds, NAMES, ["B cell"])
+    with pytest.raises(InputError, match="no cell to learn from"):
+        without_types(split(obs), kinds, NAMES, ["CL:0000236"])

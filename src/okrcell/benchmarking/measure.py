@@ -1,7 +1,7 @@
 """From a choice of tasks and methods to a report, and on from wherever it was stopped."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from okrcell.benchmarking.records import append_record, differing, keep_records,
 from okrcell.benchmarking.remembering import identity
 from okrcell.benchmarking.report.publish import publish
 from okrcell.benchmarking.result import Benchmark
-from okrcell.benchmarking.roster import Roster, answers
+from okrcell.benchmarking.roster import Roster, answers, kept_out
 from okrcell.benchmarking.sets.card import Card, cards_of
 from okrcell.benchmarking.sets.leaks import refuse_leaks
 from okrcell.benchmarking.sets.resolve import find_file
@@ -67,11 +67,16 @@ def measure(request: Request, folder: Path, say: Say) -> Benchmark:
         done = [line for line in read_records(folder / RECORDS) if "scores" in line]
         done = [line for line in done if not _asked_again(line, request, replaced)]
         keep_records(folder / RECORDS, done)
+        # Only when they are gone: else a former model's answers could be taken for the new one's.
+        write_json(folder / RECEIPT, made)
         there = {_key(line) for line in done}
-        jobs = [job for job in _jobs(request) if _only_left(job, there)]
+        barred = _barred(request)
+        jobs = [job for job in _jobs(request, barred) if _only_left(job, there)]
         lines = sum(len(job["left"]) for job in jobs)
         for name, why in request.roster.absent.items():
             say(f"{name} is passed over: {why}.")
+        for (name, task), why in barred.items():
+            say(f"{name} is not asked for {task}: {why}.")
         try:
             if jobs:
                 say(f"{lines} scores to make on {len(places)} files, {request.workers} at a time.")
@@ -94,7 +99,15 @@ def _cards(tasks: Sequence[str]) -> list[Card]:
     return list({card.name: card for name in sets for card in cards_of(name)}.values())
 
 
-def _jobs(request: Request) -> list[Job]:
+def _barred(request: Request) -> dict[tuple[str, str], str]:
+    """Say which methods are not asked which task, though they could answer it, and why."""
+    asked = [
+        (name, task) for task in request.tasks for name, one in request.roster.methods.items() if answers(one, task)
+    ]
+    return {(name, task): why for name, task in asked if (why := kept_out(request.roster.methods[name], task))}
+
+
+def _jobs(request: Request, barred: Container[tuple[str, str]]) -> list[Job]:
     """List one job for each method, task and set; the slowest methods first, so that nobody waits for them in the end."""
     methods = sorted(request.roster.methods.items(), key=lambda one: (not one[1].slow, one[1].kind == "baseline"))
     return [
@@ -110,7 +123,7 @@ def _jobs(request: Request) -> list[Job]:
         }
         for method, one in methods
         for task in request.tasks
-        if (answer := answers(one, task)) is not None
+        if (answer := answers(one, task)) is not None and (method, task) not in barred
         for name in question(task).SETS
     ]
 
@@ -161,7 +174,7 @@ def _make(jobs: Sequence[Job], request: Request, folder: Path, say: Say) -> None
 
 
 def _receipt(folder: Path, cards: Sequence[Card], models: Mapping[str, str | None], request: Request) -> dict[str, Any]:
-    """Leave or widen the receipt; refuse to mix figures of other files or other models under the same names."""
+    """Make or widen the receipt; refuse to mix figures of other files or other models under the same names."""
     sets = {card.name: card.sha256 for card in cards}
     weights = {name: identity(folder) for name, folder in models.items()}
     methods = {name: {"title": one.title, "kind": one.kind} for name, one in request.roster.methods.items()}
@@ -171,20 +184,20 @@ def _receipt(folder: Path, cards: Sequence[Card], models: Mapping[str, str | Non
             raise SettingsError(f"{folder} holds a benchmark of another kind; name another folder with -o.")
         old = {name: one for name, one in before["models"].items() if name not in request.again}
         both = {name: weights[name] for name in weights.keys() & old.keys()}
-        changed = differing(both, {name: old[name] for name in both})
-        changed += differing(
+        other_models = differing(both, {name: old[name] for name in both})
+        other_files = differing(
             sets, {**sets, **{name: before["sets"][name] for name in sets.keys() & before["sets"].keys()}}
         )
-        if changed:
+        if other_models or other_files:
+            # Asking again does not help where the file is another: the answers of all methods were to the former one.
+            way = "" if other_files else f", or have those models asked again with --again {','.join(other_models)}"
             raise SettingsError(
-                f"{folder} holds figures of other files or models ({', '.join(changed)}); name another folder with -o, or have "
-                f"those methods asked again with --again {','.join(changed)}."
+                f"{folder} holds figures of other files or models ({', '.join([*other_models, *other_files])}); "
+                f"name another folder with -o{way}."
             )
         sets, weights = {**before["sets"], **sets}, {**old, **weights}
         methods = {**before["methods"], **methods}
-    made = receipt("benchmark", task="six tasks", sets=sets, models=weights, methods=methods)
-    write_json(folder / RECEIPT, made)
-    return made
+    return receipt("benchmark", task="six tasks", sets=sets, models=weights, methods=methods)
 
 
 def _key(line: Mapping[str, Any]) -> tuple[Any, ...]:

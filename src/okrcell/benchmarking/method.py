@@ -35,8 +35,8 @@ class Method:
     answers: Mapping[str, str]
     """Task to what answers it, ``"module:name"``: a function with the signature of the task's protocol, or a class, which is
     made with `Surroundings` and is then called in the same way. Tasks: clustering, integration (`Embeds`), annotation
-    (`NamesFromReference`), few_shot (`NamesFromExamples`), zero_shot (`NamesFromWords`; robustness asks it too), retrieval
-    (`Matches`)."""
+    (`NamesFromReference`), few_shot (`NamesFromExamples`), zero_shot (`NamesFromWords`; robustness, unknown and unseen_types
+    ask it too), open_types (`NamesOpenly`), retrieval (`Matches`)."""
     kind: Kind = "baseline"
     packages: tuple[str, ...] = ()
     """Names to import of packages that okrcell itself does not need; without them the method is passed over."""
@@ -61,7 +61,10 @@ class Named:
     scores: Float[np.ndarray, "cell name"] | None = None
     """How well each name fits, the higher the better; None if the method does not say. A cell without answer has NaN."""
     probabilities: bool = False
-    """Whether ``scores`` are probabilities (rows sum to 1): calibration is judged only then."""
+    """Whether ``scores`` are probabilities (rows sum to 1)."""
+    confidence: Float[np.ndarray, "cell"] | None = None
+    """Probability that ``label`` is right, in [0, 1], where the method tells it apart from ``scores``; NaN for a cell without
+    answer. Calibration is judged by it, else by the highest of ``scores`` where they are probabilities, else not at all."""
 
 
 class Embeds(Protocol):
@@ -96,6 +99,14 @@ class NamesFromWords(Protocol):
 
     def __call__(self, query: AnnData, candidates: Sequence[str], seed: int) -> Named:
         """Name each cell; ``candidates`` are Cell Ontology ids, and are the ``names`` of the answer in this order."""
+        ...
+
+
+class NamesOpenly(Protocol):
+    """Names cells without being told which names there are."""
+
+    def __call__(self, query: AnnData, tissue: str | None, seed: int) -> Named:
+        """Name each cell with an id of the Cell Ontology; ``tissue`` says where they are from, None where that is untold."""
         ...
 
 

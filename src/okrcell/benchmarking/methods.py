@@ -15,6 +15,7 @@ METHODS: Mapping[str, Method] = {
             "annotation": f"{_HERE}.okrcell_tools:FromReference",
             "few_shot": f"{_HERE}.okrcell_tools:FromExamples",
             "zero_shot": f"{_HERE}.okrcell_tools:FromWords",
+            "open_types": f"{_HERE}.okrcell_tools:Openly",
             "retrieval": f"{_HERE}.okrcell_tools:WithTexts",
         },
         kind="ours",
@@ -72,9 +73,15 @@ METHODS: Mapping[str, Method] = {
         {"annotation": f"{_HERE}.singler:annotate", "few_shot": f"{_HERE}.singler:few_shot"},
         packages=("singler", "scranpy"),
     ),
-    "markers": Method("marker genes", {"zero_shot": f"{_HERE}.markers:Plain"}, needs=("knowledge",)),
+    "markers": Method(
+        "marker genes",
+        {"zero_shot": f"{_HERE}.markers:Plain", "open_types": f"{_HERE}.markers_openly:Plain"},
+        needs=("knowledge",),
+    ),
     "markers_smoothed": Method(
-        "marker genes, smoothed over neighbours", {"zero_shot": f"{_HERE}.markers:Smoothed"}, needs=("knowledge",)
+        "marker genes, smoothed over neighbours",
+        {"zero_shot": f"{_HERE}.markers:Smoothed", "open_types": f"{_HERE}.markers_openly:Smoothed"},
+        needs=("knowledge",),
     ),
     "label_transfer": Method(
         "label transfer from the pretraining sets",

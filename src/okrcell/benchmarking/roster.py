@@ -8,11 +8,14 @@ from pathlib import Path
 
 from okrcell.benchmarking.method import Method
 from okrcell.benchmarking.methods import METHODS
+from okrcell.benchmarking.questions import unseen_types
 from okrcell.benchmarking.questions.asked import ANSWERED_BY
 from okrcell.errors import SettingsError
 
 ALL = "all"
 """Instead of names: every method, the slow ones too."""
+UNSEEN = "unseen_types"
+"""The task that only those are asked who have never seen the types in question."""
 OURS = "okrcell"
 """The method of which further checkpoints are made."""
 
@@ -52,9 +55,7 @@ def chosen(
         everyone[name] = replace(known[OURS], title=name, kind="control", model=str(folder))
     for name in names:
         if name not in everyone and name != ALL:
-            near = get_close_matches(name, list(everyone), n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(everyone)}."
-            raise SettingsError(f"There is no method '{name}'; {hint}")
+            raise SettingsError(f"There is no method '{name}'; {_near(name, everyone, 'known are')}")
     wanted = [
         name
         for name, method in everyone.items()
@@ -64,9 +65,37 @@ def chosen(
     return Roster({name: everyone[name] for name in wanted if name not in absent}, absent)
 
 
+def check_again(again: Sequence[str], roster: Roster) -> None:
+    """Refuse to ask anyone again who takes no part: the former answers would go and no new ones come.
+
+    Raises
+    ------
+    SettingsError
+        If a name is not among the methods that take part.
+    """
+    for name in again:
+        if name in roster.absent:
+            raise SettingsError(f"--again names {name}, which cannot take part: {roster.absent[name]}.")
+        if name not in roster.methods:
+            raise SettingsError(
+                f"--again names {name}, which takes no part; {_near(name, roster.methods, 'those that do are')} "
+                "Who takes part is said by --methods and --models."
+            )
+
+
 def answers(method: Method, task: str) -> str | None:
     """Return what answers a task, None if the method does not."""
     return method.answers.get(ANSWERED_BY.get(task, task))
+
+
+def _near(name: str, known: Mapping[str, Method], otherwise: str) -> str:
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean '{near[0]}'?" if near else f"{otherwise}: {', '.join(known) or 'none'}."
+
+
+def kept_out(method: Method, task: str) -> str:
+    """Say why a method that can answer a task is not asked all the same, "" if it is."""
+    return unseen_types.kept_out(method) if task == UNSEEN else ""
 
 
 def _missing(method: Method, data: Path | None, knowledge: Path | None) -> str:

@@ -39,9 +39,9 @@ def benchmark(
     output
         Folder for the records, the report and its pictures.
     tasks
-        Of clustering, integration, annotation, few_shot, zero_shot, retrieval, robustness: all by default. "noise" stands
-        alone, needs ``config`` and takes what `noise_benchmark` takes (``files``, ``plan``, ``keep_models``); it is meant
-        where ``config`` is given and no task.
+        Of clustering, integration, annotation, few_shot, zero_shot, unseen_types, open_types, unknown, retrieval, robustness:
+        all by default. "noise" stands alone, needs ``config`` and takes what `noise_benchmark` takes (``files``, ``plan``,
+        ``keep_models``); it is meant where ``config`` is given and no task.
     methods
         Names of `okrcell.benchmarking.methods.METHODS`; by default all that take seconds, "all" for the others as well.
     data
@@ -69,7 +69,7 @@ def benchmark(
     InputError
         If there is no such task, a file is missing or another than its card's, or a model has learned from a set.
     SettingsError
-        If there is no such method, or ``output`` holds figures of other files or models.
+        If there is no such method, one of ``again`` takes no part, or ``output`` holds figures of other files or models.
     """
     asked = (NOISE,) if is_noise(tasks, config) else TASKS if tasks is None else tuple(tasks)
     unknown = [task for task in asked if task not in (*TASKS, NOISE)]
@@ -92,12 +92,14 @@ def benchmark(
     if not seeds or min(seeds) < 0:
         raise InputError("There must be at least one seed, and none below 0.")
     from okrcell.benchmarking.measure import Request, measure
-    from okrcell.benchmarking.roster import chosen
+    from okrcell.benchmarking.roster import check_again, chosen
 
     data, knowledge, corpus = (Path(one) if one is not None else None for one in (data, knowledge, corpus))
+    roster = chosen(methods, {name: str(one) for name, one in (models or {}).items()}, data, knowledge)
+    check_again(again, roster)
     request = Request(
         tasks=tuple(task for task in TASKS if task in asked),
-        roster=chosen(methods, {name: str(one) for name, one in (models or {}).items()}, data, knowledge),
+        roster=roster,
         seeds=tuple(seeds),
         data=data,
         knowledge=knowledge,

@@ -8,6 +8,7 @@ from cyclopts import CycloptsError
 from okrcell.cli import auditing as auditing
 from okrcell.cli import cells as cells
 from okrcell.cli import describing as describing
+from okrcell.cli import explaining as explaining
 from okrcell.cli import knowledge as knowledge
 from okrcell.cli import learning as learning
 from okrcell.cli import measuring as measuring

@@ -61,7 +61,7 @@ def annotate(
 ) -> None:
     """Name the type of each cell: from free text, a labelled reference, or a few labelled cells.
 
-    Without any of them, from all types that the model has seen.
+    Without any of them, from the types of the Cell Ontology that fit, found by the model.
     """
     import pandas as pd
 

@@ -114,6 +114,10 @@ def pretrain(
     *,
     corpus: Annotated[Path | None, Parameter(help="Corpus folder, instead of the one in the file.")] = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Folder of the run, likewise.")] = None,
+    knowledge: Annotated[
+        str | None,
+        Parameter(help="Folder of the knowledge files, where the settings ask for any; also OKRCELL_KNOWLEDGE."),
+    ] = None,
     resume: Annotated[bool, Parameter(negative="", help="Go on where a killed run stood.")] = False,
 ) -> None:
     """Train a model on a corpus, and write a model folder."""
@@ -121,7 +125,8 @@ def pretrain(
     from okrcell.training.pretrain import pretrain as train
     from okrcell.training.settings import PretrainSettings
 
-    settings = load_settings(PretrainSettings, config, corpus=corpus, output=output)
+    told = None if knowledge is None else {"folder": knowledge}
+    settings = load_settings(PretrainSettings, config, corpus=corpus, output=output, knowledge=told)
     with bar("Training") as step:
         trained = train(
             settings, resume=resume, progress=lambda done, of, loss: step(done, of, f"loss {loss.total.item():.3f}")

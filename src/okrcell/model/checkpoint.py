@@ -14,6 +14,7 @@ from okrcell.cells.vocabulary import GeneVocabulary
 from okrcell.errors import CheckpointError, SettingsError
 from okrcell.files import recover_folder, whole_folder
 from okrcell.model.cell_text_model import CellTextModel, ModelSettings
+from okrcell.model.signature_head import SIGNATURES, SignatureHead
 from okrcell.model.text_encoder import find_encoder
 from okrcell.provenance import fingerprint
 from okrcell.settings import parse_settings
@@ -21,10 +22,13 @@ from okrcell.settings import parse_settings
 FORMAT = 1
 MODEL, WEIGHTS, GENES, CARD = "model.json", "weights.safetensors", "genes.tsv", "README.md"
 TEXT_PREFIX = "text_encoder."
+OF_SIGNATURES = ("known_types", "signatures_sha256")
 KINDS: dict[str, type] = {
     "settings": dict,
     "seen": dict,
     "calibration": dict,
+    "known_types": list,
+    "signatures_sha256": str,
     "weights_sha256": str,
     "genes_sha256": str,
     "text_encoder_sha256": str,
@@ -41,6 +45,8 @@ class Checkpoint:
     facts: dict[str, Any]
     """What was seen in learning (studies, donors, cell types), calibration, the receipt of the run."""
     name: str = ""
+    signatures: SignatureHead | None = None
+    """Text to genes; None in a model that was trained without."""
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half: bool = False) -> None:
@@ -63,10 +69,18 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half
         save_file(weights, draft / WEIGHTS)
         checkpoint.vocabulary.save(draft / GENES)
         (draft / CARD).write_text(card, encoding="utf-8")
+        # What the facts of a loaded model say of its signatures is true of those alone.
+        facts = {key: value for key, value in checkpoint.facts.items() if key not in OF_SIGNATURES}
+        if checkpoint.signatures is not None:
+            checkpoint.signatures.save(draft)
+            facts |= {
+                "known_types": list(checkpoint.signatures.types),
+                "signatures_sha256": fingerprint(draft / SIGNATURES),
+            }
         description = {
             "format": FORMAT,
             "settings": model.settings.model_dump(mode="json"),
-            **checkpoint.facts,
+            **facts,
             "text_encoder_sha256": _encoder_fingerprint(model.settings.text_encoder.name),
             "weights_sha256": fingerprint(draft / WEIGHTS),
             "genes_sha256": fingerprint(draft / GENES),
@@ -116,7 +130,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         )
     model.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=False)
     facts = {key: value for key, value in description.items() if key not in {"format", "settings"}}
-    return Checkpoint(model.eval(), vocabulary, facts, path.resolve().name)
+    signatures = _signatures(path, facts, model, len(vocabulary)) if "signatures_sha256" in facts else None
+    return Checkpoint(model.eval(), vocabulary, facts, path.resolve().name, signatures)
 
 
 def _described(path: Path) -> dict[str, Any]:
@@ -138,6 +153,15 @@ def _described(path: Path) -> dict[str, Any]:
             f"{path / MODEL} is damaged: {(wrong or ['genes_sha256'])[0]} is missing or of another kind."
         )
     return cast(dict[str, Any], description)
+
+
+def _signatures(path: Path, facts: dict[str, Any], model: CellTextModel, genes: int) -> SignatureHead:
+    head = SignatureHead.load(path, [str(name) for name in facts.get("known_types", [])], genes)
+    if fingerprint(path / SIGNATURES) != facts["signatures_sha256"]:
+        raise CheckpointError(f"{path / SIGNATURES} is not what was saved: its sha256 differs. Fetch the model again.")
+    if head.key.shape[1] != model.text_encoder.width or head.vectors.shape[1] != model.dim:
+        raise CheckpointError(f"{path / SIGNATURES} is of another model's texts. The folder is mixed; fetch it again.")
+    return head
 
 
 def _weights(path: Path, expected: str | None) -> dict[str, Tensor]:

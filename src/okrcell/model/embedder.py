@@ -16,6 +16,7 @@ from okrcell.cells.genes import GeneTable
 from okrcell.cells.tokenise import BinTokeniser, CellTokens
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import Checkpoint, load_checkpoint
+from okrcell.model.relative_expression import Panel
 
 Progress = Callable[[int, int], None]
 """Told how many cells of how many are done."""
@@ -43,7 +44,11 @@ class Embedder:
         self.vocabulary = checkpoint.vocabulary
         self.table = GeneTable.bundled()
         self._tokeniser = BinTokeniser(self.model.settings.tokeniser, self.vocabulary, self.table)
-        self._known = self.vocabulary.tokens(self.table) > 0
+        self.signatures = checkpoint.signatures
+        """Text to genes; None in a model that was trained without."""
+        token = self.vocabulary.tokens(self.table)
+        self._known = token > 0
+        self._row = np.flatnonzero(self._known)[np.argsort(token[self._known], kind="stable")]
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -71,6 +76,21 @@ class Embedder:
         rows = np.unique(expression.resolution.row[expression.resolution.row >= 0])
         return int(self._known[rows].sum())
 
+    def panel(self, expression: Expression) -> Panel:
+        """Tell which of the model's genes the file measured, and how its rows are brought onto them.
+
+        Raises
+        ------
+        CheckpointError
+            If the model has no signatures.
+        """
+        if self.signatures is None:
+            raise CheckpointError(f"The model {self.name} was trained without signatures of genes.")
+        rows = np.unique(expression.resolution.row[expression.resolution.row >= 0])
+        on_table = np.zeros(len(self.table), dtype=bool)
+        on_table[rows] = True
+        return Panel.of(self.signatures, self._row, on_table[self._row])
+
     @torch.inference_mode()
     def embed_cells(self, expression: Expression, progress: Progress | None = None) -> Float[np.ndarray, "cell dim"]:
         """Return a unit vector for each cell, float32 (cell, dim); NaN for a cell without any known gene.
@@ -90,12 +110,17 @@ class Embedder:
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "text dim"]:
         """Return a unit vector for each text, float32 (text, dim)."""
-        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        return self.model.project_texts(torch.from_numpy(self.pool_texts(texts))).numpy()
+
+    @torch.inference_mode()
+    def pool_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "text width"]:
+        """Return texts as the text encoder pools them, before the projector into the common space; float32."""
+        vectors = np.zeros((len(texts), self.model.text_encoder.width), dtype=np.float32)
         by_length = np.argsort([len(text) for text in texts], kind="stable")
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             some = by_length[start : start + TEXTS_AT_ONCE].tolist()
             tokens = self.model.text_encoder.tokeniser.tokenise([texts[int(place)] for place in some])
-            vectors[some] = self.model.embed_texts(tokens).numpy()
+            vectors[some] = self.model.text_encoder(tokens).numpy()
         return vectors
 
     def _vectors(self, tokens: CellTokens) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """No donor is learned from and tested on."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from okrcell.errors import InputError
+from okrcell.knowledge.ontology import ontology
 from okrcell.settings import Settings
 
 
@@ -26,13 +27,19 @@ class SplitSettings(Settings):
     never seen, not only for new donors."""
     seed: int = 0
     """Another seed chooses other groups."""
+    leave_types: tuple[str, ...] = ()
+    """Cell Ontology ids: cells of these types and of all kinds of them are neither learned from nor validated on. What is
+    known of the types stays, so that "never seen as cells" can be tried."""
     overlapping: Mapping[str, str] = {}
     """Studies that share cells or donors, each with the name of the one group they form (``{"baron_h4": "baron"}``)."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of the corpus for learning and for validation, both ascending; together they are all rows, once."""
+    """Rows of the corpus for learning and for validation, both ascending.
+
+    Together they are all rows, once, but for cells of types that are left out.
+    """
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
@@ -40,6 +47,8 @@ class Split:
     """The groups (``study | donor``) kept for validation; empty when cells were split."""
     note: str
     """What a reader of the result should know, in a sentence."""
+    left_out_types: tuple[str, ...] = ()
+    """Cell Ontology ids whose cells, with all kinds of them, are on neither side."""
 
 
 def split(obs: pd.DataFrame, settings: SplitSettings | None = None) -> Split:
@@ -94,6 +103,41 @@ def split(obs: pd.DataFrame, settings: SplitSettings | None = None) -> Split:
     if too_large:
         note += f" {too_large} more would be, but hold over {settings.largest:.0%} of the cells and are learned from."
     return Split(np.flatnonzero(~kept), np.flatnonzero(kept), groups, note)
+
+
+def without_types(sides: Split, cell_type: NDArray[np.integer], names: Sequence[str], left_out: Sequence[str]) -> Split:
+    """Take the cells of some types, and of all kinds of them, from both sides.
+
+    Parameters
+    ----------
+    cell_type
+        For each cell of the corpus the place of its type in ``names``, -1 where unknown.
+    names
+        Cell Ontology ids, or an author's words; the latter are of no type that could be left out.
+
+    Raises
+    ------
+    InputError
+        If ``left_out`` names what is no Cell Ontology type, or nothing would be left to learn from.
+    """
+    if not left_out:
+        return sides
+    home = ontology("CL")
+    unknown = [name for name in left_out if home.current(name) is None]
+    if unknown:
+        raise InputError(
+            f"split.leave_types names {unknown[0]}, which is no Cell Ontology id in use, such as CL:0000084."
+        )
+    leaving = {str(home.current(name)) for name in left_out}
+    own = [home.current(name) if name.startswith("CL:") else None for name in names]
+    gone = np.array([one is not None and bool(leaving & {one, *home.ancestors(one)}) for one in own] + [False])
+    # The last place is that of unknown types, which the number -1 points at.
+    train, validation = (rows[~gone[cell_type[rows]]] for rows in (sides.train, sides.validation))
+    if not len(train):
+        raise InputError("split.leave_types leaves no cell to learn from; name fewer or narrower types.")
+    lost = len(sides.train) + len(sides.validation) - len(train) - len(validation)
+    note = f"{sides.note} {lost:,} cells of {len(leaving)} types and of kinds of them are left out altogether."
+    return Split(train, validation, sides.groups, note, tuple(sorted(leaving)))
 
 
 def _groups(obs: pd.DataFrame, overlapping: Mapping[str, str]) -> tuple[NDArray[np.intp], list[str]]:

@@ -9,11 +9,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy import sparse
 from torch import Tensor
 
 from okrcell.cells.tokenise import CellTokeniser, CellTokens
 from okrcell.errors import SettingsError
 from okrcell.pairs.kept_tokens import KeptTokens
+from okrcell.pairs.knowledge_pairs import KnowledgePairs
 from okrcell.pairs.pair import Pairs
 from okrcell.settings import Settings
 
@@ -47,13 +49,14 @@ class PairBatch:
     masked: Bool[Tensor, "pair token"]
     """Genes whose value is hidden."""
     text: Int[Tensor, "pair"]
-    """Place of the chosen phrasing in `Pairs.texts`; 0 where nothing is known of the cell."""
+    """Place of the chosen phrasing in `Pairs.texts` (with knowledge pairs: in `KnowledgePairs.texts`, which begins with
+    those); 0 where nothing is known of the cell."""
     cell_type: Int[Tensor, "pair"]
     """A number for each cell type, -1 where unknown."""
     trust: Float[Tensor, "pair"]
     """0 for a cell that has no text (its type is unknown, or its text was refused) or shows no gene, else 1."""
     row: Int[Tensor, "pair"]
-    """Which cell of the corpus it is."""
+    """Which cell of the corpus it is; -1 for a knowledge pair, whose cell is simulated."""
 
 
 class PairStream:
@@ -67,6 +70,9 @@ class PairStream:
     kept
         Tokens of the same corpus by the same tokeniser, kept by another stream. Looked at only with
         ``settings.keep_tokens``, and not where expression is tampered with: those tokens are kept apart.
+    knowledge
+        Takes its share of every batch, behind the cells; none of its genes is hidden. Only `batch` draws from it: cells
+        are validated without.
 
     Raises
     ------
@@ -81,8 +87,13 @@ class PairStream:
         tokeniser: CellTokeniser,
         settings: StreamSettings,
         kept: KeptTokens | None = None,
+        knowledge: KnowledgePairs | None = None,
     ) -> None:
         self.pairs = pairs
+        self._knowledge = knowledge
+        simulated = 0 if knowledge is None else round(knowledge.settings.share * settings.batch_size)
+        # A batch without any cell would have nobody to learn expression from.
+        self._simulated = min(simulated, settings.batch_size - 1)
         self.settings = settings
         self._tokeniser = tokeniser
         self._rows = np.asarray(rows)
@@ -93,20 +104,28 @@ class PairStream:
     @property
     def steps_per_epoch(self) -> int:
         """Steps in which one device draws as many pairs as there are."""
-        return max(1, -(-self.pairs_per_epoch // self.settings.batch_size))
+        return max(1, -(-self.pairs_per_epoch // self._cells))
 
     @property
     def pairs_per_epoch(self) -> int:
-        """How many pairs there are."""
+        """How many pairs there are, without those of knowledge."""
         return len(self._rows)
+
+    @property
+    def _cells(self) -> int:
+        """How many pairs of a batch are of cells."""
+        return self.settings.batch_size - self._simulated
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> PairBatch:
         """Return the pairs of ``step`` (from 0) for device ``rank`` of ``world``."""
         rng = np.random.default_rng([self.settings.seed, step])
-        everyone = self._drawn(step, self.settings.batch_size * world, rng)
+        everyone = self._drawn(step, self._cells * world, rng)
         share = np.random.default_rng([self.settings.seed, step, 1]).choice(self.settings.mask)
         rows = everyone[rank::world]
-        return self._made(rows, float(share), np.random.default_rng([self.settings.seed, step, 2, rank]))
+        batch = self._made(rows, float(share), np.random.default_rng([self.settings.seed, step, 2, rank]))
+        if self._knowledge is None or not self._simulated:
+            return batch
+        return self._joined(batch, self._knowledge, np.random.default_rng([self.settings.seed, step, 5, rank]))
 
     def in_order(self, most: int | None = None) -> Iterator[PairBatch]:
         """Go through the rows once, in their order: for validation. Choices are the same at every call.
@@ -147,7 +166,7 @@ class PairStream:
 
     def _made(self, rows: NDArray[np.int64], share: float, rng: np.random.Generator) -> PairBatch:
         pairs = self.pairs
-        cells = self._kept.tokens(rows) if self._kept is not None else self._tokens(rows, rng)
+        cells = self._kept.tokens(rows) if self._kept is not None else self._tokens(pairs.expression(rows), rng)
         masked = _masked(cells, share, self.settings.most_hidden, rng)
         description = pairs.description[rows]
         text = [pairs.draw(int(number), rng.random()) for number in description]
@@ -161,16 +180,35 @@ class PairStream:
             torch.from_numpy(rows.astype(np.int64)),
         )
 
-    def _tokens(self, rows: NDArray[np.int64], rng: np.random.Generator) -> CellTokens:
-        expression = self.pairs.expression(rows)
+    def _joined(self, batch: PairBatch, knowledge: KnowledgePairs, rng: np.random.Generator) -> PairBatch:
+        """Put knowledge pairs behind the cells, shown as if by a smaller panel as often as these."""
+        drawn = knowledge.drawn(self._simulated, rng)
+        cells = self._tokens(drawn.expression, rng)
+        width = max(batch.cells.gene.shape[1], cells.gene.shape[1])
+        return PairBatch(
+            CellTokens(_behind(batch.cells.gene, cells.gene, width), _behind(batch.cells.value, cells.value, width)),
+            _behind(batch.masked, torch.zeros_like(cells.gene, dtype=torch.bool), width),
+            torch.cat([batch.text, torch.from_numpy(drawn.text)]),
+            torch.cat([batch.cell_type, torch.from_numpy(drawn.cell_type)]),
+            torch.cat([batch.trust, cells.known.any(dim=1).float()]),
+            torch.cat([batch.row, torch.full((len(drawn.text),), -1)]),
+        )
+
+    def _tokens(self, expression: sparse.csr_matrix, rng: np.random.Generator) -> CellTokens:
+        rows = len(expression.indptr) - 1
         if not self._by_lot and self.settings.fewest_genes == 1:
             return self._tokeniser.tokenise(expression)
         lottery: NDArray[np.float32] = rng.random(expression.nnz, dtype=np.float32)
         if self.settings.fewest_genes < 1:
-            shown = rng.uniform(self.settings.fewest_genes, 1, len(rows))
-            shown[rng.random(len(rows)) < 0.5] = 1
+            shown = rng.uniform(self.settings.fewest_genes, 1, rows)
+            shown[rng.random(rows) < 0.5] = 1
             expression.data[rng.random(expression.nnz) > np.repeat(shown, np.diff(expression.indptr))] = 0
         return self._tokeniser.tokenise(expression, lottery if self._by_lot else None)
+
+
+def _behind(mine: Tensor, others: Tensor, width: int) -> Tensor:
+    """Put rows behind rows, padded to the same width."""
+    return torch.cat([torch.nn.functional.pad(rows, (0, width - rows.shape[1])) for rows in (mine, others)])
 
 
 def _masked(cells: CellTokens, share: float, most: int | None, rng: np.random.Generator) -> Bool[Tensor, "pair token"]:

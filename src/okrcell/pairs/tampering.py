@@ -56,7 +56,7 @@ class Tampered:
         places = np.flatnonzero(self.harmed[asked])
         if not len(places):
             return clean
-        cells = _cells(clean)
+        cells = cells_of(clean)
         for place in places.tolist():
             row = int(asked[place])
             cells[place] = self.harm(cells[place], row, np.random.default_rng([*self.seed, row]))
@@ -141,7 +141,7 @@ class Doublets:
 
     def __call__(self, cell: Cell, row: int, rng: np.random.Generator) -> Cell:
         """Add the other cell to this one."""
-        return joined(cell, _cells(self.clean.rows([self.partner[row]]))[0])
+        return joined(cell, cells_of(self.clean.rows([self.partner[row]]))[0])
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,19 @@ def joined(one: Cell, other: Cell) -> Cell:
     return Cell(gene, value)
 
 
-def _cells(rows: sparse.csr_matrix) -> list[Cell]:
+def molecule(value: NDArray[np.float32]) -> float:
+    """Tell how much of a cell's values one molecule is.
+
+    Where values are no counts, the cell's smallest value is taken for one molecule: true of counts that were scaled.
+    """
+    exact = value.astype(np.float64)
+    if not len(exact) or bool((exact == np.rint(exact)).all()):
+        return 1.0
+    return max(float(exact.min()), float(exact.sum()) / MOST_MOLECULES)
+
+
+def cells_of(rows: sparse.csr_matrix) -> list[Cell]:
+    """Take rows apart."""
     ends = rows.indptr[1:-1]
     genes = np.split(np.asarray(rows.indices, dtype=np.int32), ends)
     values = np.split(np.asarray(rows.data, dtype=np.float32), ends)
@@ -174,13 +186,9 @@ def _cells(rows: sparse.csr_matrix) -> list[Cell]:
 
 
 def _thinned(cell: Cell, lost: float, rng: np.random.Generator) -> tuple[Cell, int, float]:
-    """Lose each molecule with the chance ``lost``; also return how many were lost, and how much one of them is.
-
-    Where values are no counts, the cell's smallest value is taken for one molecule: true of counts that were scaled.
-    """
+    """Lose each molecule with the chance ``lost``; also return how many were lost, and how much one of them is."""
     value = cell.value.astype(np.float64)
-    whole = bool((value == np.rint(value)).all())
-    unit = 1.0 if whole or not len(value) else max(float(value.min()), float(value.sum()) / MOST_MOLECULES)
+    unit = molecule(cell.value)
     molecules = np.maximum(np.rint(value / unit), 1).astype(np.int64)
     kept = rng.binomial(molecules, 1 - lost)
     there = kept > 0

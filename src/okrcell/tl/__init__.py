@@ -6,6 +6,8 @@ from okrcell.tl.cluster import cluster
 from okrcell.tl.describe import describe
 from okrcell.tl.embed import embed
 from okrcell.tl.enrich import enrich
+from okrcell.tl.explain import explain
+from okrcell.tl.explanation_pages import explanations_json, explanations_page
 from okrcell.tl.find import find_cells
 from okrcell.tl.find_texts import find_texts
 from okrcell.tl.integrate import integrate
@@ -21,6 +23,9 @@ __all__ = [
     "descriptions_page",
     "embed",
     "enrich",
+    "explain",
+    "explanations_json",
+    "explanations_page",
     "find_cells",
     "find_texts",
     "integrate",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from okrcell.errors import InputError
+from okrcell.tl.seeds import check_seed
 from okrcell.tl.vectors import chosen_model
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def annotate(
     Parameters
     ----------
     candidates
-        Zero-shot: names, Cell Ontology ids or free text. None, with neither ``reference`` nor ``examples``: every Cell
-        Ontology type that the model has seen in learning.
+        Zero-shot: names, Cell Ontology ids or free text. None, with neither ``reference`` nor ``examples``: the types of the
+        Cell Ontology that fit the cells, found by the model; what ``obs["tissue"]`` or ``obs["tissue_ontology_term_id"]``
+        tells makes types likelier that are known there, and excludes none.
     reference
         Supervised: another study's cells, labelled in its ``obs[label_key]``. The two are compared on the genes that both
         measured.
@@ -50,7 +52,7 @@ def annotate(
         With a reference: "head" learns on top of the model; "encoder" tunes a copy of the whole cell encoder; "lora" tunes
         low-rank additions to it (needs ``okrcell[fine-tuning]``).
     seed
-        With a reference or examples: of all that is drawn.
+        Of all that is drawn, and of the approximate search for neighbours among very many cells.
     layer
         Matrix of ``adata`` to read; that of the reference is found as ever.
     adata, model, orthologs, progress
@@ -61,19 +63,20 @@ def annotate(
     -------
     None; ``obs["okrcell_cell_type"]`` the best candidate, or label as its author wrote it, "unknown" for a cell without
     expression; ``obs["okrcell_cell_type_ontology_term_id"]`` its Cell Ontology id, "" if its words name none;
-    ``obs["okrcell_confidence"]`` the probability that it is right, in [0, 1]; with a reference or examples it was calibrated on
-    cells of the reference, or examples, left out;
+    ``obs["okrcell_confidence"]`` the probability that it is right (without candidates: that the cell is of this type or a kind of
+    it), in [0, 1]; with a reference or examples it was calibrated on cells of the reference, or examples, left out;
     ``obs["okrcell_status"]``: "confident" where that is at least one half, "broad" where only
     ``obs["okrcell_broader_cell_type_ontology_term_id"]`` is more likely than not, else "unknown";
-    ``obsm["okrcell_scores"]`` DataFrame (cell, candidate; "/" in a name becomes "|"), cosine similarity, or with a reference
-    or examples the probability of each label;
+    ``obsm["okrcell_scores"]`` DataFrame (cell, candidate; "/" in a name becomes "|"), what the answer was chosen by: evidence of
+    genes and similarity, of a model without signatures the cosine similarity alone; or with a reference or examples the
+    probability of each label;
     ``uns["okrcell"]["annotate"]`` the receipt.
 
     Raises
     ------
     InputError
         If counts, genes, candidates or labels cannot be read, or several of candidates, reference and examples are
-        given; the message says what to do.
+        given, or the seed is out of range; the message says what to do.
     """
     given = {"candidates": candidates, "reference": reference, "examples": examples}
     named = [name for name, value in given.items() if value is not None]
@@ -87,6 +90,7 @@ def annotate(
         )
     if method not in ("head", "encoder", "lora"):
         raise InputError(f"method must be 'head', 'encoder' or 'lora', but it is '{method}'.")
+    check_seed(seed)
     model = chosen_model(model)
     if reference is not None:
         from okrcell.tl.annotate_from_reference import from_reference
@@ -110,4 +114,4 @@ def annotate(
     else:
         from okrcell.tl.annotate_from_words import from_words
 
-        from_words(adata, model, candidates, layer=layer, orthologs=orthologs, progress=progress)
+        from_words(adata, model, candidates, seed=seed, layer=layer, orthologs=orthologs, progress=progress)

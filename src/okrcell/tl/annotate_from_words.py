@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from okrcell.tl.annotation_slots import write_names
 from okrcell.tl.vectors import VECTORS, embedded, expression_of, leave_receipt
 
@@ -18,20 +20,27 @@ def from_words(
     model: "Embedder",
     candidates: Sequence[str] | None,
     *,
+    seed: int = 0,
     layer: str | None,
     orthologs: bool,
     progress: "Progress | None",
 ) -> None:
-    """Write the slots of `okrcell.tl.annotate`, zero-shot."""
+    """Write the slots of `okrcell.tl.annotate`, zero-shot: among candidates, or all types that the model knows."""
     from okrcell.tasks.candidates import candidates as read_candidates
-    from okrcell.tasks.candidates import known_candidates
-    from okrcell.tasks.zero_shot import zero_shot
+    from okrcell.tasks.open_types import open_types
+    from okrcell.tasks.tissue_prior import tissues_of
+    from okrcell.tasks.zero_shot import name_by_words
 
     # Candidates are read first: a slip in one of them should not cost the time of a million cells.
-    some = known_candidates(model) if candidates is None else read_candidates(candidates)
+    some = None if candidates is None else read_candidates(candidates)
     expression = expression_of(adata, layer, orthologs=orthologs)
     cells = embedded(adata, model, expression, VECTORS, progress)
-    found = zero_shot(cells, some, model, model.measured(expression))
+    if some is None:
+        tissue = tissues_of(pd.DataFrame(adata.obs))
+        found = open_types(expression, model, tissue.tolist(), vectors=cells, seed=seed)
+    else:
+        found = name_by_words(expression, some, model, vectors=cells, seed=seed)
+    some = found.candidates
     write_names(adata, some, found.scores, found.answer)
     leave_receipt(
         adata,
@@ -40,9 +49,11 @@ def from_words(
         expression,
         method="zero-shot",
         candidates=[each.name for each in some],
-        candidates_named_by="user" if candidates is not None else "the model's own cell types",
+        candidate_ids=[each.term_id for each in some],
+        candidates_named_by="user" if candidates is not None else "the model, out of the types that it knows",
         candidate_texts=json.dumps({each.name: each.texts for each in some}, ensure_ascii=False),
-        temperature=found.temperature,
+        **found.facts,
+        seed=seed,
         layer=layer or "",
         orthologs=orthologs,
     )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from okrcell.model.signature_head import SignatureHead
 from okrcell.training.settings import PretrainSettings
 
 CARD = """# {title}
@@ -24,17 +25,27 @@ Cell encoder: {encoder}. Text encoder: {text}, {adapted}.
 Validation: {note}
 
 {figures}
-
+{signatures}
 ## What it cannot do
 
-It knows human genes and the tissues it has seen; a type it has never seen as cells is placed by its words alone. Its
-confidence is calibrated on {calibrated} of held-out studies, which may be nearer to its corpus than your cells are. It does
-not diagnose.
+It knows human genes and the tissues it has seen; {unseen}. Its
+confidence is calibrated on {calibrated} of studies left out in turn, which may be nearer to its corpus than your cells are. It
+does not diagnose.
+"""
+
+SIGNATURES = """
+## Which genes a text predicts
+
+Of {types:,} cell types the model knows by heart which genes speak for and against them: {told:,} from marker tables
+({tables}), without rows that were made from atlases which benchmarks use, and {shown:,} from how their cells differed from the
+others of their studies. Other words are read by the nearest known texts. Not learned from, because their labels contradict
+what is known of the types: {doubt}. Fused with similarity at weight {weight:g}; cells are compared with the corpus and, where a
+sample is given, with the sample. No marker table is in this folder, only weights.
 """
 
 
-def model_card(settings: PretrainSettings, facts: dict[str, Any]) -> str:
-    """Write the card of a run, Markdown, from its settings and `run_facts`."""
+def model_card(settings: PretrainSettings, facts: dict[str, Any], signatures: SignatureHead | None = None) -> str:
+    """Write the card of a run, Markdown, from its settings, `run_facts` and what texts predict."""
     seen, told = facts["seen"], facts["receipt"]["descriptions"]
     encoder = settings.model.cell_encoder
     calibration = facts.get("calibration", {})
@@ -71,5 +82,21 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any]) -> str:
         adapted=f"its layer `{settings.model.text_encoder.adapt}` trained" if second_stage else "frozen",
         note=facts["validation"]["note"],
         figures=figures,
+        signatures="" if signatures is None else _of_signatures(facts, signatures),
+        unseen="a type it has never seen as cells is placed by its words alone"
+        if signatures is None
+        else "a type it has never seen as cells is placed by its marker genes, or by its words alone",
         calibrated=f"{calibration['cells']:,} cells" if calibration else "no cells",
+    )
+
+
+def _of_signatures(facts: dict[str, Any], signatures: SignatureHead) -> str:
+    calibration = facts.get("calibration", {})
+    return SIGNATURES.format(
+        types=len(signatures.types),
+        told=int((signatures.knowledge.getnnz(axis=1) > 0).sum()),
+        tables=", ".join(table.split(", sha256")[0] for table in facts["receipt"]["knowledge"]) or "none",
+        shown=int((signatures.cells.getnnz(axis=1) > 0).sum()),
+        doubt=", ".join(calibration.get("labels_in_doubt", [])) or "none",
+        weight=calibration.get("similarity_weight", 0.0),
     )

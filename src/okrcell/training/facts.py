@@ -12,12 +12,17 @@ from okrcell.training.settings import PretrainSettings
 
 
 def run_facts(
-    settings: PretrainSettings, harmed: Noisy, sides: Split, steps: int, validation: dict[str, float]
+    settings: PretrainSettings,
+    harmed: Noisy,
+    sides: Split,
+    steps: int,
+    validation: dict[str, float],
+    tables: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Tell what was seen in learning, how it went, and with what.
 
     Studies and donors are told so that a later score can be read beside their overlap with the data it was made on; cell
-    types, so that "never seen" can be checked.
+    types, so that "never seen" can be checked. ``tables`` are those that marker knowledge was read from.
     """
     pairs = harmed.pairs
     obs = pairs.corpus.obs.iloc[sides.train]
@@ -35,6 +40,7 @@ def run_facts(
             "studies": sorted(obs["study"].astype(str).unique().tolist()),
             "donors": sorted(donors.dropna().unique().tolist()),
             "cell_types": seen,
+            "left_out_types": list(sides.left_out_types),
         },
         "validation": {**validation, "note": sides.note, "groups": list(sides.groups)},
         "receipt": receipt(
@@ -43,10 +49,12 @@ def run_facts(
             steps=steps,
             # Where things lay on the maker's disk is nobody's business; what they held is in the fingerprint.
             settings=settings.model_dump(
-                mode="json", exclude={"corpus": True, "output": True, "texts": {"descriptions"}}
+                mode="json",
+                exclude={"corpus": True, "output": True, "texts": {"descriptions"}, "knowledge": {"folder"}},
             ),
             corpus={"fingerprint": pairs.corpus.fingerprint, "cells": len(pairs.corpus)},
             noise=harmed.note,
+            knowledge=list(tables),
             descriptions=told_of(pairs.descriptions),
         ),
     }

@@ -11,6 +11,7 @@ from okrcell.training.memory import Memory
 from okrcell.training.reliability_file import save_reliability
 from okrcell.training.settings import PretrainSettings
 from okrcell.training.start import MODEL, RELIABILITY
+from okrcell.training.text_to_genes import text_to_genes
 
 
 def finish(
@@ -25,9 +26,18 @@ def finish(
     """Write the model's folder with its card, and the table of trust if there is one."""
     if settings.objective.judges:
         save_reliability(settings.output / RELIABILITY, memory, harmed, ground.sides.train)
-    facts = run_facts(settings, harmed, ground.sides, steps, validation)
+    facts = run_facts(
+        settings, harmed, ground.sides, steps, validation, () if ground.known is None else ground.known.tables
+    )
     if settings.objective.alignment != "none" and settings.calibrate:
         held_out = ground.sides.validation
         facts["calibration"] = calibrate(model.eval().cpu(), ground.pairs, held_out, ground.tokeniser, settings.seed)
-    finished = Checkpoint(model.eval(), ground.vocabulary, facts, settings.title)
-    save_checkpoint(finished, settings.output / MODEL, card=model_card(settings, facts), half=settings.half)
+    signatures = None
+    if settings.signatures:
+        similar = facts.get("calibration", {}).get("temperature_by_genes")
+        signatures, learned = text_to_genes(settings, ground, model.eval().cpu())
+        facts |= learned
+        if similar:
+            facts["calibration"]["similarity_temperature_by_genes"] = similar
+    finished = Checkpoint(model.eval(), ground.vocabulary, facts, settings.title, signatures)
+    save_checkpoint(finished, settings.output / MODEL, card=model_card(settings, facts, signatures), half=settings.half)

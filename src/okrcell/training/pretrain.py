@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from okrcell.alignment.objective import Loss
-from okrcell.model.cell_text_model import CellTextModel
 from okrcell.pairs.noise import noisy
 from okrcell.training.calendar import Calendar
 from okrcell.training.check import figures, moved, validated
@@ -72,10 +71,10 @@ def pretrain(
     schedule = Schedule(settings.schedule, -(-stream.steps_per_epoch // fabric.world_size))
     calendar = Calendar.of(settings.objective, schedule, stream, fabric.world_size)
 
-    model = CellTextModel(settings.model, genes=len(ground.vocabulary))
-    step_of = TrainingStep(model, harmed.pairs, settings, fabric, ground.texts)
+    model = ground.new_model(settings.model)
+    step_of = TrainingStep(model, harmed.pairs, settings, fabric, ground.texts, ground.knowledge)
     optimiser = optimiser_of(step_of, settings)
-    start = first_step(settings, harmed.pairs, resume=resume)
+    start = first_step(settings, ground.fingerprint, resume=resume)
     learner, optimiser = fabric.setup(step_of, optimiser)
     memory = Memory(model, settings.objective, len(harmed.pairs.corpus), calendar.epochs, fabric.device)
     if resume:
@@ -84,7 +83,7 @@ def pretrain(
 
     def save(step: int) -> None:
         if fabric.is_global_zero:
-            position = Position(step, settings.model_dump(mode="json"), harmed.pairs.fingerprint)
+            position = Position(step, settings.model_dump(mode="json"), ground.fingerprint)
             save_position(settings.output / LATEST, position, step_of, optimiser, memory)
 
     if not resume:

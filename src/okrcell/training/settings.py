@@ -7,6 +7,7 @@ from pydantic import Field
 
 from okrcell.alignment.objective import ObjectiveSettings
 from okrcell.model.cell_text_model import ModelSettings
+from okrcell.pairs.knowledge_pairs import KnowledgeSettings
 from okrcell.pairs.mix import TextSettings
 from okrcell.pairs.noise import NoiseSettings
 from okrcell.pairs.split import SplitSettings
@@ -66,6 +67,8 @@ class PretrainSettings(Settings):
     model: ModelSettings = ModelSettings()
     texts: TextSettings = TextSettings()
     stream: StreamSettings = StreamSettings()
+    knowledge: KnowledgeSettings | None = None
+    """Marker knowledge that takes part in learning (method 11.1 and 11.2); none by default."""
     noise: NoiseSettings = NoiseSettings()
     """What is made wrong on purpose, to see who bears it; for benchmarks."""
     split: SplitSettings = SplitSettings()
@@ -74,6 +77,9 @@ class PretrainSettings(Settings):
     compute: ComputeSettings = ComputeSettings()
     genes_in_cells: Annotated[int, Field(ge=1)] = 20
     """A gene enters the vocabulary when so many cells of the corpus express it."""
+    signatures: bool = False
+    """Learn, after the last step, which genes each text predicts, from the corpus and from ``knowledge`` where it is given
+    (method 11.3)."""
     save_every: Annotated[int, Field(ge=1)] = 200
     """Steps between savings of ``latest/``."""
     check_every: Annotated[int, Field(ge=1)] = 500

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from lightning_fabric import Fabric
 
 from okrcell.cells.corpus import Corpus
@@ -12,8 +13,12 @@ from okrcell.cells.genes import GeneTable
 from okrcell.cells.vocabulary import GeneVocabulary
 from okrcell.errors import InputError, SettingsError
 from okrcell.files import recover_folder
+from okrcell.knowledge.gene_texts import gene_texts
+from okrcell.knowledge.type_genes import TypeGenes, type_genes
+from okrcell.model.gene_start import PIECES, gene_vectors, read_once
+from okrcell.model.sentence_encoder import SentenceEncoder
 from okrcell.pairs.pair import Pairs
-from okrcell.pairs.split import Split, split
+from okrcell.pairs.split import Split, split, without_types
 from okrcell.training.resume import load_position
 from okrcell.training.settings import ComputeSettings, PretrainSettings
 from okrcell.training.step import TrainingStep
@@ -78,7 +83,40 @@ def pairs_of(settings: PretrainSettings) -> tuple[Pairs, Split]:
             + (f", see why {settings.texts.descriptions} refused all texts" if settings.texts.descriptions else "")
             + ", or set objective.alignment to none."
         )
-    return pairs, split(corpus.obs, settings.split)
+    sides = split(corpus.obs, settings.split)
+    kinds = pairs.cell_type[pairs.description]
+    return pairs, without_types(sides, kinds, pairs.cell_type_names, settings.split.leave_types)
+
+
+def knowledge_of(settings: PretrainSettings) -> TypeGenes | None:
+    """Read the marker knowledge that the settings ask for, without leak-prone rows; None where they ask for none.
+
+    Raises
+    ------
+    InputError
+        If there is no table of markers where the settings look for them.
+    """
+    return None if settings.knowledge is None else type_genes(settings.knowledge.folder)
+
+
+def gene_start_of(
+    settings: PretrainSettings, vocabulary: GeneVocabulary, known: TypeGenes | None
+) -> Float[np.ndarray, "gene width"] | None:
+    """Return what gene vectors start from; None where they start from chance.
+
+    Raises
+    ------
+    InputError
+        If nothing is written of genes where the settings look for it.
+    """
+    knowledge = settings.knowledge
+    if knowledge is None or not knowledge.gene_start:
+        return None
+    symbols: list[str] = vocabulary.symbol.tolist()
+    texts = gene_texts(symbols, knowledge.folder, known)
+    reader = SentenceEncoder(settings.model.text_encoder.name, limit=min(PIECES, settings.model.text_encoder.limit))
+    read = read_once(reader.name, reader.embed_texts)
+    return gene_vectors(symbols, texts, read, settings.model.cell_encoder.width, knowledge.seed)
 
 
 def vocabulary_of(corpus: Corpus, settings: PretrainSettings) -> GeneVocabulary:
@@ -113,13 +151,16 @@ def optimiser_of(step: TrainingStep, settings: PretrainSettings) -> torch.optim.
     return torch.optim.AdamW(groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
 
 
-def first_step(settings: PretrainSettings, pairs: Pairs, *, resume: bool) -> int:
+def first_step(settings: PretrainSettings, fingerprint: str, *, resume: bool) -> int:
     """Make the run's folder, or find where a former run of the same settings stood; return the first step to take.
+
+    ``fingerprint`` is that of all that is learned from (`Ground.fingerprint`).
 
     Raises
     ------
     InputError
-        If the folder holds a run that is not to be resumed, or the corpus or its descriptions have changed since.
+        If the folder holds a run that is not to be resumed, or the corpus, its descriptions or the knowledge have changed
+        since.
     SettingsError
         If the run was begun with other settings; they are named.
     CheckpointError
@@ -144,15 +185,18 @@ def first_step(settings: PretrainSettings, pairs: Pairs, *, resume: bool) -> int
         return 0
     position = load_position(latest)
     now = settings.model_dump(mode="json")
-    changed = sorted(_differing(now, position.settings) - {"output", "corpus", "texts.descriptions"})
+    changed = sorted(
+        _differing(now, position.settings) - {"output", "corpus", "texts.descriptions", "knowledge.folder"}
+    )
     if changed:
         raise SettingsError(
             f"The run in {settings.output} was begun with other settings ({', '.join(changed)}); resume with the same "
             "ones, or name another output folder."
         )
-    if position.corpus != pairs.fingerprint:
+    if position.corpus != fingerprint:
         raise InputError(
-            f"The corpus {settings.corpus} or its descriptions have changed since the run in {settings.output} began."
+            f"The corpus {settings.corpus}, its descriptions or the knowledge files have changed since the run in "
+            f"{settings.output} began."
         )
     return position.step
 

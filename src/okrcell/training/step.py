@@ -10,6 +10,7 @@ from okrcell.alignment.objective import Guess, Loss, align, objective
 from okrcell.alignment.partners import Vectors
 from okrcell.model.cell_text_model import CellTextModel, CellView
 from okrcell.pairs.kinship import kinship
+from okrcell.pairs.knowledge_pairs import KnowledgePairs
 from okrcell.pairs.pair import Pairs
 from okrcell.pairs.stream import PairBatch
 from okrcell.training.calendar import Moment
@@ -37,15 +38,24 @@ class TrainingStep(nn.Module):
     """Which cell types are names of different breadth for the same cells: bool (type, type)."""
 
     def __init__(
-        self, model: CellTextModel, pairs: Pairs, settings: PretrainSettings, fabric: Fabric, frozen: FrozenTexts
+        self,
+        model: CellTextModel,
+        pairs: Pairs,
+        settings: PretrainSettings,
+        fabric: Fabric,
+        frozen: FrozenTexts,
+        knowledge: KnowledgePairs | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.type_head = None
         if settings.objective.type_weight > 0:
             self.type_head = nn.Linear(settings.model.cell_encoder.width, len(pairs.cell_type_names))
-        self.register_buffer("kin", torch.from_numpy(kinship(pairs.cell_type_names)), persistent=False)
-        self._texts = TextBank(model, pairs.texts, frozen)
+        # Those of knowledge pairs are behind those of the cells, in one numbering.
+        told = pairs if knowledge is None else knowledge
+        self.register_buffer("kin", torch.from_numpy(kinship(told.cell_type_names)), persistent=False)
+        self._texts = TextBank(model, told.texts, frozen)
+        self._trust = 1.0 if knowledge is None else knowledge.settings.trust
         self._settings = settings
         self._fabric = fabric
         self._alone = True
@@ -55,11 +65,12 @@ class TrainingStep(nn.Module):
         settings = self._settings.objective
         self._alone = memory is None or self._fabric.world_size == 1 or not self._settings.compute.gather
         view = self.model.view_cells(batch.cells, batch.masked)
-        guess = self._guess(view, batch.cell_type)
-        cell_type = batch.cell_type
+        # Simulated cells have nothing hidden, and CLS is not asked for them.
+        cell_type = batch.cell_type.masked_fill(batch.row < 0, -1)
+        guess = self._guess(view, cell_type)
         if settings.alignment == "none":
             return Stepped(objective(guess, cell_type, None, batch.trust, settings), None)
-        mine = Vectors(view.vector, self._texts.vectors(batch.text, moment.stage), cell_type)
+        mine = Vectors(view.vector, self._texts.vectors(batch.text, moment.stage), batch.cell_type)
         # A cell without a text takes part in the generative losses only, neither as query nor as key.
         paired = self._gathered(batch.trust) > 0
         if not bool(paired.any()):
@@ -67,18 +78,28 @@ class TrainingStep(nn.Module):
         pairs = self._everyone(mine, paired)
         rows = self._gathered(batch.row)[paired]
         slow = self._slow(batch, moment, memory, paired)
-        trust = agreed = torch.ones(len(rows), device=rows.device)
+        measured = rows >= 0
+        trust = agreed = torch.ones(len(rows), device=rows.device).masked_fill(~measured, self._trust)
         keys, awake = pairs, False
         if memory is not None:
-            judged = slow if slow is not None and settings.reliability.judge == "twin" else pairs
-            agreed, trust, awake = memory.judged(judged, rows, moment.epoch, self.model.temperature.detach())
+            if bool(measured.any()):
+                judged = slow if slow is not None and settings.reliability.judge == "twin" else pairs
+                heat = self.model.temperature.detach()
+                judgement = memory.judged(_only(judged, measured), rows[measured], moment.epoch, heat)
+                agreed = agreed.masked_scatter(measured, judgement.agreed)
+                trust = trust.masked_scatter(measured, judgement.trust)
+                awake = judgement.awake
             own = slow if slow is not None and settings.bank.positive_key == "momentum" else pairs
             if settings.reliability.keys == "trusted":
                 own, slow = own.believed(trust >= 0.5), None if slow is None else slow.believed(trust >= 0.5)
             keys = own.followed_by(memory.bank.past)
         aligned = align(pairs, keys, trust, self.model.temperature, moment.progress, self.kin, settings)
         loss = objective(guess, cell_type, aligned, trust, settings)
-        return Stepped(loss, None if memory is None else Visit(slow, rows, agreed, trust, awake))
+        if memory is None:
+            return Stepped(loss, None)
+        # What is remembered is of measured cells alone.
+        past = None if slow is None else _only(slow, measured)
+        return Stepped(loss, Visit(past, rows[measured], agreed[measured], trust[measured], awake))
 
     def _guess(self, view: CellView, cell_type: Tensor) -> Guess:
         logits = None if self.type_head is None else self.type_head(view.state)
@@ -112,3 +133,8 @@ class TrainingStep(nn.Module):
             return mine
         everyone: Any = self._fabric.all_gather(mine, sync_grads=mine.requires_grad)
         return everyone.flatten(0, 1)
+
+
+def _only(pairs: Vectors, where: Tensor) -> Vectors:
+    """Keep the pairs for which ``where`` (bool, pair) is true."""
+    return Vectors(*(part[where] for part in pairs))

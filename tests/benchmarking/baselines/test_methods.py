@@ -1,5 +1,6 @@
 """The list of methods, and okrcell's own among them."""
 
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -10,7 +11,7 @@ from okrcell.benchmarking.method import Surroundings
 from okrcell.benchmarking.methods import METHODS
 from okrcell.model.checkpoint import save_checkpoint
 
-TASKS = {"clustering", "integration", "annotation", "few_shot", "zero_shot", "retrieval"}
+TASKS = {"clustering", "integration", "annotation", "few_shot", "zero_shot", "open_types", "retrieval"}
 PACKAGES_APART = {"harmonypy", "scanorama", "scvi", "celltypist", "singler", "scranpy"}
 
 
@@ -60,8 +61,20 @@ def test_our_zero_shot_answers_in_the_order_of_the_candidates(tiny, with_an_empt
     assert named.names == tuple(candidates)
     assert named.label[3] == ""
     assert named.probabilities
+    np.testing.assert_allclose(
+        named.confidence, np.where(named.label != "", named.scores.max(axis=1), np.nan), rtol=1e-5
+    )
     known = np.delete(np.arange(with_an_empty_cell.n_obs), 3)
     assert list(named.label[known]) == [candidates[place] for place in named.scores[known].argmax(axis=1)]
+
+
+def test_without_candidates_we_name_types_of_the_ontology(checkpoint, tmp_path, with_an_empty_cell):
+    seen = ["CL:0000236", "CL:0000084", "CL:0000623"]
+    save_checkpoint(replace(checkpoint, facts={"seen": {"cell_types": seen}}), tmp_path / "model", card="# Tiny")
+    named = okrcell_tools.Openly(Surroundings(model=str(tmp_path / "model")))(with_an_empty_cell, "blood", 0)
+    assert named.label[3] == ""
+    assert set(np.delete(named.label, 3)) <= set(named.names) >= set(seen)
+    assert np.isnan(named.confidence[3])
 
 
 def test_cells_and_texts_are_compared_by_cosine(tiny, with_an_empty_cell):

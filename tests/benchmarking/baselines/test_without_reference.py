@@ -6,6 +6,7 @@ import anndata as ad
 import numpy as np
 import pytest
 
+from okrcell.benchmarking.baselines import markers_openly
 from okrcell.benchmarking.baselines.label_transfer import FromPretraining
 from okrcell.benchmarking.baselines.markers import Plain, Smoothed, marker_scores, markers_of
 from okrcell.benchmarking.cells import log_normalised
@@ -69,6 +70,21 @@ def test_markers_name_most_cells_and_never_by_what_nothing_is_known_of(how, know
 def test_without_any_marker_there_is_no_answer(knowledge, cells):
     named = Plain(Surroundings(knowledge=knowledge))(cells, ["CL:0000115", "CL:0000057"], 0)
     assert set(named.label) == {""}
+
+
+@pytest.mark.parametrize("how", [markers_openly.Plain, markers_openly.Smoothed])
+def test_openly_every_type_of_enough_markers_is_a_candidate(how, knowledge, with_an_empty_cell, types, monkeypatch):
+    monkeypatch.setattr(markers_openly, "FEWEST_MARKERS", 2)
+    monkeypatch.setattr(markers_openly, "MOST_OF_A_PANEL", 1)
+    named = how(Surroundings(knowledge=knowledge))(with_an_empty_cell, "blood", 0)
+    # Of acinar cells one marker is known, which would stand for every cell that happens to have it.
+    assert set(named.names) == {B, T, NK, MONOCYTE}
+    monkeypatch.setattr(markers_openly, "FEWEST_MARKERS", 30)
+    monkeypatch.setattr(markers_openly, "MOST_OF_A_PANEL", 4)
+    assert set(how(Surroundings(knowledge=knowledge))(with_an_empty_cell, "blood", 0).names) == {B, T, NK, MONOCYTE}
+    assert named.label[3] == ""
+    some = (types == "B cell") & (np.arange(len(types)) != 3)
+    assert np.mean(named.label[some] == B) > 0.7
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """okrcell's own tools, asked as anyone else."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
@@ -73,18 +75,29 @@ class FromWords(_WithModel):
     """`okrcell.tl.annotate` with candidates alone."""
 
     def __call__(self, query: AnnData, candidates: Sequence[str], seed: int) -> Named:
-        """Name each cell by its similarity to the candidates' texts; ``seed`` has no say."""
+        """Name each cell by what its genes say of the candidates, and by its likeness to their texts."""
         from okrcell.tasks.candidates import candidates as read_candidates
-        from okrcell.tasks.confidence import probabilities
-        from okrcell.tasks.zero_shot import zero_shot
+        from okrcell.tasks.zero_shot import name_by_words
 
         some = read_candidates(candidates)
-        expression = read_expression(query)
-        cells = self._model.embed_cells(expression)
-        found = zero_shot(cells, some, self._model, self._model.measured(expression))
-        shares = probabilities(found.scores, found.temperature)
         place = {word: number for number, each in enumerate(some) for word in (each.name, each.term_id)}
-        return _named(shares[:, [place[word] for word in candidates]], candidates)
+        found = name_by_words(read_expression(query), some, self._model, seed=seed)
+        own = found.probability[:, [place[word] for word in candidates]]
+        return _sure(_named(own, candidates), found.answer.confidence)
+
+
+class Openly(_WithModel):
+    """`okrcell.tl.annotate` without candidates."""
+
+    def __call__(self, query: AnnData, tissue: str | None, seed: int) -> Named:
+        """Name each cell by whichever types of the Cell Ontology are found to fit; the tissue is a hint, no bound."""
+        from okrcell.tasks.open_types import open_types
+        from okrcell.tasks.tissue_prior import tissues_of
+
+        place = tissues_of(pd.DataFrame({"tissue": [tissue or ""]}))[0]
+        found = open_types(read_expression(query), self._model, str(place), seed=seed)
+        names = [each.term_id for each in found.candidates]
+        return _sure(_named(found.probability, names), found.answer.confidence)
 
 
 class WithTexts(_WithModel):
@@ -93,6 +106,10 @@ class WithTexts(_WithModel):
     def __call__(self, cells: AnnData, texts: Sequence[str], seed: int) -> Float[np.ndarray, "cell text"]:
         """Return the cosine similarity of each cell and each text; ``seed`` has no say."""
         return self._model.embed_cells(read_expression(cells)) @ self._model.embed_texts(texts).T
+
+
+def _sure(named: Named, confidence: Float[np.ndarray, " cell"]) -> Named:
+    return replace(named, confidence=np.where(named.label != "", confidence, np.nan))
 
 
 def _named(probability: Float[np.ndarray, "cell name"], names: Sequence[str]) -> Named:

@@ -22,8 +22,8 @@ class NamingScores:
 
 def naming_scores(truth: NDArray[np.str_], label: NDArray[np.str_]) -> NamingScores:
     """Compare answers with the truth; "" is no answer. Every cell must have a truth."""
-    names = {word: place for place, word in enumerate(np.unique(np.concatenate([truth, label])).tolist()) if word != ""}
-    places = {word: number for number, word in enumerate(names)}
+    names = [word for word in np.unique(np.concatenate([truth, label])).tolist() if word != ""]
+    places = {word: place for place, word in enumerate(names)}
     right = np.array([places[word] for word in truth.tolist()], dtype=np.intp)
     given = np.array([places.get(word, -1) for word in label.tolist()], dtype=np.intp)
     return NamingScores(accuracy(right, given), macro_f1(right, given, len(places)))
@@ -37,3 +37,13 @@ def mean_auroc(truth: NDArray[np.str_], names: Sequence[str], scores: Float[np.n
     areas = [auroc(truth == name, scores[:, place].astype(np.float64)) for place, name in enumerate(names)]
     known = [area for area in areas if not np.isnan(area)]
     return float(np.mean(known)) if known else float("nan")
+
+
+def f1_of_types(truth: NDArray[np.str_], label: NDArray[np.str_], types: Sequence[str]) -> dict[str, float]:
+    """Return the F1 of each of some types, in [0, 1]; cells of every other type count where they were given its name."""
+    found: dict[str, float] = {}
+    for name in types:
+        there, given = truth == name, label == name
+        both = int(there.sum() + given.sum())
+        found[name] = 2 * int((there & given).sum()) / both if both else float("nan")
+    return found

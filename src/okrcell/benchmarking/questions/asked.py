@@ -7,9 +7,20 @@ from typing import Any, Protocol, cast
 
 from okrcell.benchmarking.questions.outcome import Asking, Outcome
 
-TASKS = ("clustering", "integration", "annotation", "few_shot", "zero_shot", "retrieval", "robustness")
+TASKS = (
+    "clustering",
+    "integration",
+    "annotation",
+    "few_shot",
+    "zero_shot",
+    "unseen_types",
+    "open_types",
+    "unknown",
+    "retrieval",
+    "robustness",
+)
 """A module of this folder each, in the order of the report."""
-ANSWERED_BY = {"robustness": "zero_shot"}
+ANSWERED_BY = {"robustness": "zero_shot", "unknown": "zero_shot", "unseen_types": "zero_shot"}
 """Tasks that ask a method for another task's answer."""
 
 
@@ -19,6 +30,9 @@ HEADLINE = {
     "annotation": "macro_f1",
     "few_shot": "macro_f1",
     "zero_shot": "macro_f1",
+    "unseen_types": "macro_f1",
+    "open_types": "ontology_within_one_step",
+    "unknown": "auroc_unknown",
     "retrieval": "type_recall_1",
     "robustness": "accuracy",
 }

@@ -1,10 +1,11 @@
 """What is told of names that were given to cells."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from okrcell.benchmarking.method import Named
@@ -31,21 +32,37 @@ def scored_names(
     asked = asked[truth[asked] != ""]
     true, label = truth[asked], named.label[asked].astype(np.str_)
     scores: dict[str, float] = asdict(naming_scores(true, label))
-    detail: dict[str, Any] = {"by_type": _by_type(true, label)}
+    detail: dict[str, Any] = {"by_type": by_type(true, label)}
     if in_ontology:
         scores |= {f"ontology_{kind}": share for kind, share in ontology_shares(true, label).items()}
     if named.scores is not None:
         held = named.scores[asked]
         scores["auroc"] = mean_auroc(true, named.names, held)
-        if named.probabilities:
-            confidence = np.where(label != "", held.max(axis=1, initial=0.0), np.nan)
-            coverage = accuracy_by_coverage(confidence, true == label)
-            scores["ece"] = expected_calibration_error(confidence, true == label)
-            scores["accuracy_surest_half"] = coverage[0.5]
-            detail["accuracy_by_coverage"] = {f"{share:g}": value for share, value in coverage.items()}
+    sure = confidence_of(named)
+    if sure is not None:
+        confidence = sure[asked]
+        coverage = accuracy_by_coverage(confidence, true == label)
+        scores["ece"] = expected_calibration_error(confidence, true == label)
+        scores["accuracy_surest_half"] = coverage[0.5]
+        detail["accuracy_by_coverage"] = {f"{share:g}": value for share, value in coverage.items()}
     return scores, detail
 
 
-def _by_type(truth: NDArray[np.str_], label: NDArray[np.str_]) -> Mapping[str, float]:
-    """Share of each type's cells that were given its name."""
-    return {str(name): float(np.mean(label[truth == name] == name)) for name in np.unique(truth)}
+def confidence_of(named: Named) -> Float[np.ndarray, "cell"] | None:
+    """Return the probability that a method gives to its own answers, NaN where it has none; None if it tells no probability."""
+    if named.confidence is not None:
+        sure = named.confidence
+    elif named.probabilities and named.scores is not None:
+        sure = named.scores.max(axis=1, initial=0.0)
+    else:
+        return None
+    return np.where(named.label != "", sure, np.nan)
+
+
+def by_type(
+    truth: NDArray[np.str_],
+    label: NDArray[np.str_],
+    share: Callable[[NDArray[np.str_], NDArray[np.str_]], float] = lambda true, given: float(np.mean(true == given)),
+) -> dict[str, float]:
+    """Return for each type what ``share`` makes of its own cells; by default how many of them were given its name."""
+    return {str(name): share(truth[truth == name], label[truth == name]) for name in np.unique(truth)}

@@ -1,0 +1,102 @@
+"""What the genes of a sample say for and against each candidate."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from jaxtyping import Float
+from scipy import sparse
+
+from okrcell.cells.expression import Expression
+from okrcell.cells.samples.some_cells import some_cells
+from okrcell.model.embedder import Embedder, Progress
+from okrcell.model.evidence import Contrast, balanced_usual, measured_part
+from okrcell.model.relative_expression import Panel, Usual
+from okrcell.model.rivals import lead_over_rivals, rivals
+from okrcell.model.signature_head import SignatureHead, Signatures
+from okrcell.tasks.candidates import Candidate
+
+CELLS_THAT_TELL = 20_000
+"""What is usual in a sample is learned from so many of its cells, evenly spaced: more would not change it."""
+
+
+@dataclass(frozen=True)
+class SampleEvidence:
+    """Scores of all cells of a file."""
+
+    score: Float[np.ndarray, "cell candidate"]
+    """Relative expression times what each candidate's signature has and the others' lack, in standard scores of independent
+    genes; NaN for a cell without expression."""
+    rival: Float[np.ndarray, " cell"]
+    """How far the best candidate leads over the best type that the model knows and nobody asked for; NaN likewise."""
+    signatures: Signatures
+    """What the candidates predict."""
+    usual: Usual
+    """What the cells were compared with: the sample, drawn towards the corpus."""
+
+
+def signatures_of(some: Sequence[Candidate], embedder: Embedder) -> Signatures:
+    """Return what each candidate predicts: a known type by heart, any other words by the nearest known texts."""
+    head = cast(SignatureHead, embedder.signatures)
+    shares = np.zeros((len(some), len(head.types)), dtype=np.float32)
+    place = head.known([each.term_id for each in some])
+    shares[np.flatnonzero(place >= 0), place[place >= 0]] = 1
+    words = np.flatnonzero(place < 0).tolist()
+    if words:
+        import torch
+
+        texts = [some[number].texts for number in words]
+        read = head.read(torch.from_numpy(embedder.pool_texts([text for each in texts for text in each])))
+        starts = np.cumsum([0, *map(len, texts[:-1])])
+        shares[words] = np.add.reduceat(read, starts, axis=0) / np.array([len(each) for each in texts])[:, None]
+    return head.signatures(shares)
+
+
+def sample_evidence(
+    expression: Expression, some: Sequence[Candidate], embedder: Embedder, progress: Progress | None = None
+) -> SampleEvidence:
+    """Score each cell of a file for each candidate, in two passes and in bounded memory.
+
+    Parameters
+    ----------
+    embedder
+        A model with signatures.
+    progress
+        Told how many cells of how many are done.
+    """
+    head = cast(SignatureHead, embedder.signatures)
+    panel = embedder.panel(expression)
+    signatures = signatures_of(some, embedder)
+    contrast = Contrast.of(signatures.genes, panel.measured)
+    known = balanced_usual(head, _telling_cells(expression, panel), contrast)
+    others = measured_part(sparse.csr_matrix(head.knowledge + head.cells), panel.measured)
+    rival = rivals(head.types, [each.term_id for each in some])
+    score = np.full((expression.n_cells, len(some)), np.nan, dtype=np.float32)
+    lead = np.full(expression.n_cells, np.nan, dtype=np.float32)
+    for rows, logs in _logs(expression, panel):
+        own = contrast.scores(logs, known)
+        filled = np.diff(logs.indptr) > 0
+        score[rows] = np.where(filled[:, None], own, np.nan)
+        # Only rivals are scored: kin of a candidate may be just what was meant.
+        ahead = lead_over_rivals(
+            own.max(axis=1), contrast.scores(logs, known, others[rival]), np.ones(int(rival.sum()), dtype=bool)
+        )
+        lead[rows] = np.where(filled, ahead, np.nan)
+        if progress is not None:
+            progress(rows.stop, expression.n_cells)
+    return SampleEvidence(score, lead, signatures, known)
+
+
+def _telling_cells(expression: Expression, panel: Panel) -> sparse.csr_matrix:
+    rows = np.unique(np.linspace(0, expression.n_cells - 1, min(expression.n_cells, CELLS_THAT_TELL)).astype(np.intp))
+    parts = [panel.logs(block) for block in some_cells(expression, rows)]
+    return sparse.csr_matrix(sparse.vstack(parts))
+
+
+def _logs(expression: Expression, panel: Panel) -> Iterator[tuple[slice, sparse.csr_matrix]]:
+    done = 0
+    for block in expression.blocks():
+        rows = slice(done, done + len(block.indptr) - 1)
+        yield rows, panel.logs(block)
+        done = rows.stop

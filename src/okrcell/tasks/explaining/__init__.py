@@ -1,0 +1,1 @@
+"""Why cells were given their names."""

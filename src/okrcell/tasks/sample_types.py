@@ -1,0 +1,116 @@
+"""Which types of the Cell Ontology the cells of a sample are, out of all that a model knows."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from scipy import sparse
+
+from okrcell.cells.expression import Expression
+from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph
+from okrcell.cells.samples.sample import sample_components
+from okrcell.cells.samples.some_cells import some_cells
+from okrcell.knowledge.ontology import ontology
+from okrcell.model.evidence import Contrast
+from okrcell.model.relative_expression import Panel, usual
+from okrcell.model.signature_head import SignatureHead
+from okrcell.tasks.candidates import CELL_ONTOLOGY
+from okrcell.tasks.confidence import probabilities
+from okrcell.tasks.tissue_prior import TissuePrior
+from okrcell.tasks.zero_shot import COMPONENTS, FEWEST_NEIGHBOURS
+
+SIMILARITY_WEIGHT = 10.0
+"""What similarity counts for beside evidence: among hundreds of types it tells more than among ten."""
+TEMPERATURE = 1.5
+PRIOR_WEIGHT = 0.75
+"""How far it speaks for a type that many know it. These three were chosen on pretraining studies that were held out
+(docs/results/bundled-model.md)."""
+CELLS_THAT_TELL = 20_000
+"""Which types a sample holds is learned from so many of its cells, evenly spaced."""
+RAREST_TYPE = 0.005
+"""A type is one of the sample's if it is the answer of this share of its cells."""
+LEAST_MASS = 0.02
+"""Or if all of them together give it this probability on average: where cells are few, their second thoughts are kept."""
+WORTH = (1.0, 0.5, 0.2)
+"""What an answer is worth that is right, or broader or narrower than the truth by one step, or by two."""
+
+
+@dataclass
+class Neighbours:
+    """Which cells of a sample are neighbours, found when first asked for."""
+
+    expression: Expression
+    seed: int
+    _points: NDArray[np.float32] | None = field(default=None, init=False)
+
+    @property
+    def asked(self) -> bool:
+        """Whether any cell was drawn to others."""
+        return self._points is not None
+
+    def drawn(self, values: Float[np.ndarray, "cell value"], rows: NDArray[np.intp]) -> Float[np.ndarray, "cell value"]:
+        """Draw the cells at ``rows`` to their neighbours among them; where they are few, or empty, they stay."""
+        filled = np.flatnonzero(~np.isnan(values).any(axis=1))
+        if len(filled) < FEWEST_NEIGHBOURS:
+            return values
+        if self._points is None:
+            self._points = sample_components(self.expression, COMPONENTS)
+        graph = neighbour_graph(self._points[rows[filled]], seed=self.seed)
+        moved = values.copy()
+        moved[filled] = drawn_to_neighbours(values[filled], graph)
+        return moved
+
+
+def sample_types(
+    expression: Expression,
+    head: SignatureHead,
+    panel: Panel,
+    cells: Float[np.ndarray, "cell dim"],
+    vectors: Float[np.ndarray, "type dim"],
+    prior: TissuePrior,
+    neighbours: Neighbours | None,
+) -> NDArray[np.intp]:
+    """Return the places of the types that fit a sample, the most frequent first; none of a sample without expression.
+
+    Some cells are compared with every type that the model has a signature of: evidence of genes, similarity, and how many
+    know the type, in this tissue above all. The answer of a cell is the type of highest worth, where an answer one step
+    beside the truth has half the worth of a right one: a type too fine for the evidence gives way to its parent. Ours.
+
+    Parameters
+    ----------
+    cells, vectors
+        Unit vectors of the cells, NaN for one without expression, and of the head's types.
+    neighbours
+        Draws cells to each other; None: each by itself.
+    """
+    rows = np.unique(np.linspace(0, len(cells) - 1, min(len(cells), CELLS_THAT_TELL)).astype(np.intp))
+    rows = rows[~np.isnan(cells[rows]).any(axis=1)]
+    signatures = sparse.csr_matrix(head.knowledge + head.cells)
+    heard = np.flatnonzero(np.diff(signatures.multiply(panel.measured[None, :]).tocsr().indptr) > 0)
+    if not len(rows) or not len(heard):
+        return np.zeros(0, dtype=np.intp)
+    logs = sparse.csr_matrix(sparse.vstack([panel.logs(block) for block in some_cells(expression, rows)]))
+    contrast = Contrast.of(sparse.csr_matrix(signatures[heard]), panel.measured)
+    scores = contrast.scores(logs, usual(head, [logs])) + SIMILARITY_WEIGHT * (cells[rows] @ vectors[heard].T)
+    if neighbours is not None:
+        scores = neighbours.drawn(scores, rows)
+    share = probabilities(scores + TEMPERATURE * PRIOR_WEIGHT * prior.at(rows, heard), TEMPERATURE)
+    best = (share @ worth([head.types[place] for place in heard])).argmax(axis=1)
+    often = np.bincount(best, minlength=len(heard)) / len(rows)
+    mass = share.mean(axis=0)
+    chosen = np.flatnonzero((often >= RAREST_TYPE) | (mass >= LEAST_MASS))
+    return heard[chosen[np.lexsort((-mass[chosen], -often[chosen]))]]
+
+
+def worth(types: "list[str] | tuple[str, ...]") -> Float[np.ndarray, "truth answer"]:
+    """Return what each answer is worth for each truth, by how many steps the one is above or below the other (`WORTH`)."""
+    home = ontology(CELL_ONTOLOGY)
+    place = {term: number for number, term in enumerate(types)}
+    found = np.eye(len(types), dtype=np.float32)
+    for term, number in place.items():
+        for above in home.ancestors(term):
+            steps = home.distance(term, above)
+            if above in place and steps is not None and steps < len(WORTH):
+                found[number, place[above]] = found[place[above], number] = WORTH[steps]
+    return found

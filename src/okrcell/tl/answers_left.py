@@ -1,0 +1,66 @@
+"""Read again what cells were named from words, or name them now."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from okrcell.errors import InputError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from okrcell.model.embedder import Embedder, Progress
+    from okrcell.tasks.candidates import Candidate
+
+ANSWERS = "okrcell_cell_type"
+
+
+def answers_from_words(
+    adata: "AnnData",
+    model: "Embedder",
+    candidates: Sequence[str] | None,
+    *,
+    layer: str | None,
+    orthologs: bool,
+    progress: "Progress | None",
+) -> "Sequence[Candidate]":
+    """Return what the cells were named from, by this model and from words; else name them now."""
+    from okrcell.tasks.candidates import Candidate
+    from okrcell.tl.annotate import annotate
+
+    if not _has_answers(adata, model, candidates, layer):
+        annotate(adata, model, candidates=candidates, layer=layer, orthologs=orthologs, progress=progress)
+    receipt: dict[str, Any] = adata.uns["okrcell"]["annotate"]
+    texts: dict[str, list[str]] = json.loads(receipt["candidate_texts"])
+    ids = [str(term) for term in receipt["candidate_ids"]]
+    return [Candidate(name, term, tuple(texts[name])) for name, term in zip(texts, ids, strict=True)]
+
+
+def _has_answers(adata: "AnnData", model: "Embedder", candidates: Sequence[str] | None, layer: str | None) -> bool:
+    """Tell whether the cells were named from these words by this very model; a receipt of an older release is none."""
+    from okrcell.tasks.candidates import candidates as read_candidates
+
+    receipt: dict[str, Any] = dict(adata.uns.get("okrcell", {})).get("annotate", {})
+    if ANSWERS not in adata.obs or "okrcell_scores" not in adata.obsm or not receipt:
+        return False
+    from_words = str(receipt.get("method", "")).startswith("zero-shot")
+    if not from_words and candidates is None:
+        raise InputError(
+            f"The cells were named by method '{receipt.get('method')}', from labelled cells; what can be explained are names "
+            "from words. Pass candidates=[...], or run okrcell.tl.annotate with candidates first."
+        )
+    if not from_words or "candidate_ids" not in receipt:
+        return False
+    same = receipt.get("weights_sha256") == model.fingerprint and str(receipt.get("layer", "")) == (layer or "")
+    if candidates is not None:
+        same = same and [each.name for each in read_candidates(candidates)] == list(receipt["candidates"])
+    return same and adata.obsm["okrcell_scores"].shape[1] == len(receipt["candidates"])
+
+
+def best_of(adata: "AnnData", some: "Sequence[Candidate]") -> "NDArray[np.intp]":
+    """Read which candidate each cell was named; 0 for a cell without expression, whose scores are NaN."""
+    number = {each.name: place for place, each in enumerate(some)}
+    return np.array([number.get(str(name), 0) for name in adata.obs[ANSWERS]], dtype=np.intp)

@@ -1,0 +1,54 @@
+"""Nobody says which types there are."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from okrcell.benchmarking.method import Named
+from okrcell.benchmarking.questions import open_types
+from okrcell.benchmarking.questions.outcome import Asking
+
+MONOCYTE, CD14 = "CL:0000576", "CL:0001054"
+
+
+def test_parent_and_child_are_within_one_step_and_no_answer_is_wrong(known, in_place):
+    in_place(open_types)
+    told = []
+
+    def method(query, tissue, seed):
+        told.append(tissue)
+        assert query.obs.empty
+        label = np.where(known.term == CD14, MONOCYTE, known.term)
+        return Named(np.where(known.term == "CL:0000236", "", label), (MONOCYTE,))
+
+    askings = open_types.askings("pbmc3k", (0, 1))
+    outcomes = list(open_types.ask(method, "pbmc3k", None, askings))
+    assert [one.asking for one in outcomes] == askings
+    assert told == ["blood", None]
+    scores = outcomes[0].scores
+    assert scores["ontology_broader"] > 0.1
+    assert scores["ontology_none"] > 0.1
+    assert scores["ontology_within_one_step"] == pytest.approx(1 - scores["ontology_none"])
+    # Six types, of which one is never answered: a mean over types does not ask how many cells each has.
+    assert scores["within_one_step_of_types"] == pytest.approx(5 / 6)
+    assert outcomes[0].cells < len(known)
+
+
+def test_what_is_left_alone_is_asked(known, in_place):
+    in_place(open_types)
+    asked = []
+
+    def method(query, tissue, seed):
+        asked.append(tissue)
+        return Named(known.term, tuple(set(known.term)))
+
+    (one,) = open_types.ask(method, "pbmc3k", None, [Asking(open_types.UNTOLD, 4)])
+    assert (asked, one.asking.seed, one.scores["ontology_right"]) == ([None], 4, pytest.approx(1))
+
+
+@pytest.mark.parametrize(
+    ("column", "said"), [(["blood", "blood", "skin"], "blood"), (["", "unknown"], None), ([None, "skin"], "skin")]
+)
+def test_the_tissue_is_that_of_most_cells(column, said):
+    assert open_types.tissue_of(pd.DataFrame({"tissue": column})) == said
+    assert open_types.tissue_of(pd.DataFrame({"organ": column})) is None

@@ -1,0 +1,168 @@
+"""What the genes of a sample say for each candidate, whatever the sample is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from okrcell.cells.expression import Expression, read_expression
+from okrcell.model.checkpoint import Checkpoint
+from okrcell.model.embedder import Embedder
+from okrcell.tasks import evidence as module
+from okrcell.tasks.candidates import Candidate, candidates
+from okrcell.tasks.evidence import sample_evidence, signatures_of
+from some_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, TYPES, some_head
+
+FOUR = candidates([B_CELL, T_CELL, MONOCYTE, NK_CELL])
+KINDS = {
+    "B cell": B_CELL,
+    "CD14-positive monocyte": MONOCYTE,
+    "natural killer cell": NK_CELL,
+    "CD4-positive, alpha-beta memory T cell": T_CELL,
+    "regulatory T cell": T_CELL,
+}
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model, vocabulary):
+    from okrcell.model.cell_text_model import CellTextModel, ModelSettings
+    from okrcell.settings import parse_settings
+
+    shape = CellTextModel(parse_settings(ModelSettings, tiny_model, "test"), genes=len(vocabulary))
+    return Embedder(Checkpoint(shape.eval(), vocabulary, {}, "tiny", some_head(vocabulary.symbol.tolist())))
+
+
+def score(adata, model, some=FOUR):
+    return sample_evidence(read_expression(adata), some, model)
+
+
+def test_blood_is_told_apart_by_a_few_markers(blood, model):
+    found = score(blood, model).score
+    truth = blood.obs["cell_type"].map(KINDS)
+    rows = np.flatnonzero(truth.notna())
+    named = np.array([each.term_id for each in FOUR])[found[rows].argmax(axis=1)]
+    assert (named == truth.to_numpy()[rows]).mean() > 0.85
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(deadline=None, max_examples=5)
+def test_the_order_of_cells_and_of_candidates_does_not_matter(blood, model, seed):
+    made = np.random.default_rng(seed)
+    rows, columns = made.permutation(blood.n_obs), made.permutation(4)
+    first = score(blood, model)
+    second = score(blood[rows], model, [FOUR[place] for place in columns])
+    np.testing.assert_allclose(second.score, first.score[np.ix_(rows, columns)], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(second.rival, first.rival[rows], rtol=1e-3, atol=1e-3)
+
+
+def test_scaling_the_counts_of_a_cell_changes_nothing(blood, model):
+    linear = np.expm1(blood.X.toarray()) * 3
+    scale = np.random.default_rng(0).uniform(0.5, 30, (700, 1))
+    scaled = blood.copy()
+    scaled.X = sparse.csr_matrix((linear * scale).astype(np.float32))
+    np.testing.assert_allclose(score(scaled, model).score, score(blood, model).score, rtol=1e-2, atol=1e-2)
+
+
+@given(seed=st.integers(0, 10**6), genes=st.integers(1, 300), cells=st.integers(1, 40))
+@settings(deadline=None, max_examples=10)
+def test_any_panel_and_any_number_of_cells_give_a_score_or_none(blood, model, seed, genes, cells):
+    made = np.random.default_rng(seed)
+    some = blood[np.sort(made.permutation(700)[:cells]), np.sort(made.permutation(765)[:genes])].copy()
+    expression = read_expression(some, minimum_coverage=0.0)
+    found = sample_evidence(expression, FOUR, model)
+    mine = np.isin(expression.resolution.row, model.panel(expression).column)
+    filled = np.asarray(some.X[:, mine].sum(axis=1)).ravel() > 0
+    assert found.score.shape == (cells, 4)
+    np.testing.assert_array_equal(np.isfinite(found.score).all(axis=1), filled)
+    np.testing.assert_array_equal(np.isfinite(found.rival), filled)
+
+
+def test_genes_that_the_model_does_not_know_have_no_say(blood, model):
+    known = np.isin(read_expression(blood).resolution.row, model.panel(read_expression(blood)).column)
+    np.testing.assert_allclose(score(blood[:, known], model).score, score(blood, model).score, rtol=1e-4, atol=1e-4)
+
+
+def test_cells_without_expression_have_no_score_and_change_nobodys(blood, model):
+    spoilt = blood[:50].copy()
+    dense = spoilt.X.toarray()
+    dense[[0, 30]] = 0
+    spoilt.X = sparse.csr_matrix(dense)
+    rest = np.setdiff1d(np.arange(50), [0, 30])
+    found, alone = score(spoilt, model), score(blood[:50][rest].copy(), model)
+    assert np.isnan(found.score[[0, 30]]).all()
+    assert np.isnan(found.rival[[0, 30]]).all()
+    np.testing.assert_allclose(found.score[rest], alone.score, rtol=1e-4, atol=1e-4)
+
+
+def test_one_cell_alone_is_compared_with_the_corpus(blood, model):
+    one = score(blood[5:6].copy(), model)
+    assert np.isfinite(one.score).all()
+    corpus = model.signatures.level.numpy()
+    measured = model.panel(read_expression(blood)).measured
+    np.testing.assert_allclose(one.usual.level[measured], corpus[measured], atol=0.15)
+
+
+def test_one_candidate_is_enough(blood, model):
+    found = score(blood[:60], model, candidates([B_CELL]))
+    truth = (blood.obs["cell_type"][:60] == "B cell").to_numpy()
+    assert found.score.shape == (60, 1)
+    assert found.score[truth].min() > np.median(found.score[~truth])
+
+
+def test_blocks_of_the_file_change_nothing(blood, model, monkeypatch):
+    whole, told = score(blood, model), []
+    blocks = Expression.blocks
+    monkeypatch.setattr(Expression, "blocks", lambda self, size=64: blocks(self, size))
+    parts = sample_evidence(read_expression(blood), FOUR, model, lambda done, of: told.append((done, of)))
+    np.testing.assert_allclose(parts.score, whole.score, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(parts.rival, whole.rival, rtol=1e-4, atol=1e-4)
+    assert told[-1] == (700, 700)
+    assert len(told) == 11
+
+
+def test_some_cells_tell_nearly_what_all_do(blood, model, monkeypatch):
+    whole = score(blood, model)
+    monkeypatch.setattr(module, "CELLS_THAT_TELL", 200)
+    some = score(blood, model)
+    assert (some.score.argmax(axis=1) == whole.score.argmax(axis=1)).mean() > 0.93
+
+
+def test_who_names_only_liver_cells_in_blood_is_far_behind_its_rivals(blood, model):
+    wrong = score(blood, model, candidates([HEPATOCYTE]))
+    right = score(blood, model)
+    assert np.median(wrong.rival) < 0
+    assert np.median(right.rival) > np.median(wrong.rival)
+
+
+def test_where_everything_known_is_asked_for_nobody_leads(blood, model):
+    np.testing.assert_array_equal(score(blood[:20], model, candidates(TYPES)).rival, np.zeros(20))
+
+
+def test_a_known_type_is_found_by_heart_and_other_words_by_the_nearest_texts(model):
+    head = model.signatures
+    words = Candidate("a word", "", ("makes antibodies", "lies in the blood"))
+    found = signatures_of([words, FOUR[1]], model)
+    import torch
+
+    read = head.read(torch.from_numpy(model.pool_texts(words.texts))).mean(axis=0)
+    np.testing.assert_allclose(found.known_types[0], read, atol=1e-5)
+    np.testing.assert_array_equal(found.known_types[1], np.eye(5)[1])
+    both = (head.knowledge + head.cells).toarray()
+    np.testing.assert_allclose(found.genes.toarray(), np.stack([read @ both, both[1]]), atol=1e-5)
+    # What a text of another candidate says does not matter.
+    alone = signatures_of([words], model)
+    np.testing.assert_allclose(alone.known_types[0], found.known_types[0], atol=1e-6)
+
+
+def test_signatures_are_the_sum_of_what_tables_and_cells_say(blood, model):
+    silent = Embedder(Checkpoint(model.model, model.vocabulary, {}, "tiny", _without_cells(model.signatures)))
+    both, books = score(blood[:40], model), score(blood[:40], silent)
+    assert (both.score != books.score).any()
+    assert books.signatures.cells.nnz == 0
+
+
+def _without_cells(head):
+    return replace(head, cells=sparse.csr_matrix(head.cells.shape, dtype=np.float32))

@@ -1,0 +1,24 @@
+"""The tissue of cells is read from their own table."""
+
+import pandas as pd
+
+from okrcell.tasks.tissue_prior import MOST_TISSUES, tissues_of
+
+
+def test_words_and_ids_are_read_cell_by_cell():
+    obs = pd.DataFrame(
+        {
+            "tissue": pd.Categorical(["blood", "blood", None, "a place nobody knows"]),
+            "tissue_ontology_term_id": ["", "UBERON:0002107", "UBERON:0002371", ""],
+        }
+    )
+    assert tissues_of(obs).tolist() == ["UBERON:0000178", "UBERON:0002107", "UBERON:0002371", ""]
+
+
+def test_without_a_column_no_tissue_is_told():
+    assert tissues_of(pd.DataFrame(index=["a", "b"])).tolist() == ["", ""]
+    assert tissues_of(pd.DataFrame({"tissue": []})).tolist() == []
+
+
+def test_a_column_with_a_value_for_each_cell_names_no_tissues():
+    assert set(tissues_of(pd.DataFrame({"tissue": [f"spot {number}" for number in range(MOST_TISSUES + 1)]}))) == {""}

@@ -1,0 +1,230 @@
+"""Cells are named by words: by what their genes say, by likeness in the common space, and with their neighbours."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import okrcell as okr
+from okrcell.cells.expression import read_expression
+from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph
+from okrcell.cells.samples.sample import sample_components
+from okrcell.errors import CheckpointError
+from okrcell.model.embedder import Embedder
+from okrcell.tasks import zero_shot as module
+from okrcell.tasks.candidates import candidate_vectors, candidates
+from okrcell.tasks.evidence import sample_evidence
+from okrcell.tasks.zero_shot import COMPONENTS, FEWEST_NEIGHBOURS, name_by_similarity, name_by_words
+from some_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, some_head
+
+FOUR = candidates([B_CELL, T_CELL, MONOCYTE, NK_CELL])
+CALIBRATION = {
+    "temperature_by_genes": {"100": 4.0, "20000": 2.0},
+    "smoothed_temperature_by_genes": {"100": 3.0, "20000": 1.5},
+    "similarity_temperature_by_genes": {"100": 0.2, "20000": 0.1},
+    "right": {"top": 0.8, "lead": 0.3, "bias": 0.1},
+    "similarity_weight": 5.0,
+}
+
+
+def with_head(checkpoint, **calibration):
+    head = some_head(checkpoint.vocabulary.symbol.tolist())
+    facts = {**checkpoint.facts, "calibration": {**CALIBRATION, **calibration}}
+    return Embedder(replace(checkpoint, signatures=head, facts=facts))
+
+
+@pytest.fixture
+def model(checkpoint):
+    return with_head(checkpoint)
+
+
+@pytest.fixture
+def plain(checkpoint):
+    return Embedder(replace(checkpoint, facts={**checkpoint.facts, "calibration": CALIBRATION}))
+
+
+def named(adata, model, some=FOUR, **choices):
+    return name_by_words(read_expression(adata), some, model, **choices)
+
+
+def test_scores_are_evidence_and_weighed_similarity_drawn_to_neighbours(blood, model):
+    expression = read_expression(blood)
+    found = name_by_words(expression, FOUR, model)
+    evidence = sample_evidence(expression, FOUR, model)
+    similarity = model.embed_cells(expression) @ candidate_vectors(FOUR, model).T
+    graph = neighbour_graph(sample_components(expression, COMPONENTS))
+    drawn = drawn_to_neighbours(np.column_stack([evidence.score + 5 * similarity, evidence.rival]), graph)
+    np.testing.assert_allclose(found.scores, drawn[:, :4], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found.lead, drawn[:, 4], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found.similarity, similarity, atol=1e-5)
+    np.testing.assert_allclose(found.evidence, evidence.score, rtol=1e-4, atol=1e-4)
+    assert found.smoothed
+    by_itself = name_by_words(expression, FOUR, model, smooth=False)
+    np.testing.assert_allclose(by_itself.scores, evidence.score + 5 * similarity, rtol=1e-4, atol=1e-4)
+    assert not by_itself.smoothed
+    assert by_itself.temperature > found.temperature
+
+
+def test_probabilities_are_a_softmax_of_scores_over_the_temperature(blood, model):
+    found = named(blood[:80], model)
+    weight = np.exp((found.scores - found.scores.max(axis=1, keepdims=True)) / found.temperature)
+    np.testing.assert_allclose(found.probability, weight / weight.sum(axis=1, keepdims=True), rtol=1e-4)
+    np.testing.assert_array_equal(found.answer.best, found.scores.argmax(axis=1))
+
+
+def test_neighbours_make_names_better_and_never_fewer(blood, model):
+    truth = blood.obs["cell_type"].map(
+        {
+            "B cell": B_CELL,
+            "CD14-positive monocyte": MONOCYTE,
+            "natural killer cell": NK_CELL,
+            "regulatory T cell": T_CELL,
+        }
+    )
+    rows = np.flatnonzero(truth.notna())
+    ids = np.array([each.term_id for each in FOUR])
+    right = [
+        (ids[named(blood, model, smooth=smooth).answer.best[rows]] == truth.to_numpy()[rows]).mean()
+        for smooth in (False, True)
+    ]
+    assert right[0] > 0.8
+    assert right[1] >= right[0] - 0.02
+
+
+def test_in_a_small_sample_no_cell_is_drawn_anywhere(blood, model):
+    few = named(blood[: FEWEST_NEIGHBOURS - 1], model)
+    assert not few.smoothed
+    assert named(blood[:FEWEST_NEIGHBOURS], model).smoothed
+
+
+def test_a_model_without_signatures_has_the_similarity_alone(blood, plain):
+    found = named(blood[:60], plain)
+    cells = plain.embed_cells(read_expression(blood[:60]))
+    np.testing.assert_allclose(found.scores, cells @ candidate_vectors(FOUR, plain).T, atol=1e-5)
+    assert found.evidence is None
+    assert found.lead is None
+    assert found.signatures is None
+    again = name_by_similarity(cells, FOUR, plain, plain.measured(read_expression(blood[:60])))
+    np.testing.assert_array_equal(found.scores, again.scores)
+    np.testing.assert_array_equal(found.probability, again.probability)
+    assert found.facts["compared_with"] == "the corpus"
+    assert not found.facts["evidence_of_genes"]
+
+
+def test_the_receipt_says_what_had_a_say(blood, model):
+    together, alone = named(blood[:60], model), named(blood[:60], model, smooth=False)
+    assert together.facts["evidence_of_genes"]
+    assert together.facts["compared_with"] == "the sample, and the corpus"
+    assert together.facts["smoothed_over_neighbours"]
+    assert not alone.facts["smoothed_over_neighbours"]
+    assert together.facts["temperature"] == together.temperature
+
+
+@pytest.mark.parametrize("some", [FOUR, FOUR[:1]], ids=["four candidates", "one"])
+@pytest.mark.parametrize("cells", [1, 2, 45])
+@pytest.mark.parametrize("genes", [4, 200, 765])
+def test_any_size_gives_each_cell_its_row(blood, model, some, cells, genes):
+    found = named(blood[:cells, :genes].copy(), model, some)
+    assert found.scores.shape == found.probability.shape == (cells, len(some))
+    filled = ~np.isnan(found.lead)
+    assert np.isfinite(found.scores[filled]).all()
+    assert np.isnan(found.scores[~filled]).all()
+    np.testing.assert_allclose(found.probability[filled].sum(axis=1), 1, rtol=1e-5)
+    assert ((found.answer.confidence >= 0) & (found.answer.confidence <= 1)).all()
+    assert set(found.answer.status[~filled]) <= {"unknown"}
+
+
+def test_empty_cells_are_unknown_and_change_no_name(blood, model):
+    spoilt = blood[:60].copy()
+    dense = spoilt.X.toarray()
+    dense[[0, 41]] = 0
+    spoilt.X = sparse.csr_matrix(dense)
+    rest = np.setdiff1d(np.arange(60), [0, 41])
+    found, without = named(spoilt, model), named(blood[:60][rest].copy(), model)
+    assert np.isnan(found.scores[[0, 41]]).all()
+    assert np.isnan(found.lead[[0, 41]]).all()
+    assert found.answer.status[[0, 41]].tolist() == ["unknown", "unknown"]
+    assert not found.answer.confidence[[0, 41]].any()
+    np.testing.assert_allclose(found.scores[rest], without.scores, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_the_order_of_cells_and_candidates_does_not_matter(blood, model, smooth):
+    rows, columns = np.random.default_rng(0).permutation(200), [2, 0, 3, 1]
+    first = named(blood[:200], model, smooth=smooth)
+    second = named(blood[:200][rows], model, [FOUR[place] for place in columns], smooth=smooth)
+    close = np.isclose(first.scores[np.ix_(rows, columns)], second.scores, rtol=1e-2, atol=1e-2)
+    # Cells at equal distance may change places among the neighbours.
+    assert close.all(axis=1).mean() > (0.97 if smooth else 0.9999)
+
+
+def test_one_seed_gives_the_same_numbers(blood, model):
+    first, second = (named(blood, model, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first.scores, second.scores)
+    np.testing.assert_array_equal(first.answer.confidence, second.answer.confidence)
+
+
+def test_vectors_that_are_at_hand_are_not_made_again(blood, model, monkeypatch):
+    whole = named(blood[:50], model)
+    vectors = model.embed_cells(read_expression(blood[:50]))
+    monkeypatch.setattr(Embedder, "embed_cells", lambda *_: pytest.fail("made again"))
+    np.testing.assert_array_equal(named(blood[:50], model, vectors=vectors).scores, whole.scores)
+
+
+def test_blocks_of_cells_give_the_same_answers(blood, model, monkeypatch):
+    whole = named(blood[:100], model)
+    monkeypatch.setattr(module, "CELLS_AT_ONCE", 17)
+    parts = named(blood[:100], model)
+    np.testing.assert_allclose(parts.probability, whole.probability, rtol=1e-6)
+    np.testing.assert_array_equal(parts.answer.status, whole.answer.status)
+    np.testing.assert_allclose(parts.answer.confidence, whole.answer.confidence, rtol=1e-6)
+
+
+def test_where_no_candidate_fits_a_rival_leads_and_the_answer_is_less_sure(blood, checkpoint):
+    model = with_head(checkpoint, right={"top": 0.2, "lead": 1.0, "bias": 0.0})
+    mine = (blood.obs["cell_type"] == "CD14-positive monocyte").to_numpy()
+    right, without = named(blood, model), named(blood, model, candidates([B_CELL, HEPATOCYTE]))
+    assert np.median(without.lead[mine]) < 0 < np.median(right.lead[mine])
+    assert np.median(without.answer.confidence[mine]) < 0.5 < np.median(right.answer.confidence[mine])
+    alone = named(blood, model, candidates([HEPATOCYTE]))
+    assert np.median(alone.answer.confidence) < 0.5
+    assert (alone.probability == 1).all()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"similarity_weight": "much"},
+        {"similarity_weight": None},
+        {"similarity_weight": float("nan")},
+        {"similarity_weight": [1.0]},
+        {"right": {"top": 1.0}},
+        {"smoothed_temperature_by_genes": {"many": 1.0}},
+        {"smoothed_temperature_by_genes": [1.0]},
+    ],
+)
+def test_a_damaged_calibration_is_one_line(blood, checkpoint, damage):
+    with pytest.raises(CheckpointError, match="calibration is damaged") as raised:
+        named(blood[:40], with_head(checkpoint, **damage))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_head_without_calibration_still_names(blood, checkpoint):
+    model = with_head(checkpoint)
+    model.facts.pop("calibration")
+    found = named(blood[:60], model)
+    assert np.isfinite(found.probability).all()
+    assert (found.answer.confidence <= 1).all()
+
+
+def test_annotate_writes_the_fused_scores_and_says_so(blood, model, tmp_path):
+    adata = blood[:120].copy()
+    okr.tl.annotate(adata, model, candidates=[each.name for each in FOUR])
+    found = named(blood[:120], model)
+    np.testing.assert_allclose(adata.obsm["okrcell_scores"].to_numpy(), found.scores, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(adata.obs["okrcell_confidence"], found.answer.confidence, rtol=1e-4)
+    receipt = adata.uns["okrcell"]["annotate"]
+    assert receipt["evidence_of_genes"]
+    assert receipt["smoothed_over_neighbours"]
+    adata.write_h5ad(tmp_path / "named.h5ad")

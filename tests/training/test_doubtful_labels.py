@@ -1,0 +1,125 @@
+"""A study whose labels contradict the others is not learned from."""
+
+import anndata as ad
+import numpy as np
+import pytest
+from known_profiles import B_CELL, GENES, HEPATOCYTE, PLATELET, T_CELL, TYPES, some_profiles, truths
+from scipy import sparse
+
+from okrcell.cells.corpus import Corpus
+from okrcell.cells.genes import GeneTable
+from okrcell.pairs.pair import Pairs
+from okrcell.pairs.prepare import prepare
+from okrcell.training.doubtful_labels import without_doubtful
+from okrcell.training.signatures import known_types
+from okrcell.training.study_profiles import study_profiles
+
+SHIFTED = (*TYPES[1:], TYPES[0])
+
+
+def books(types=TYPES):
+    """Say of each type which genes it has more of than the others."""
+    strength = np.maximum(truths(), 0)[[TYPES.index(name) for name in types]]
+    return tuple(types), sparse.csr_matrix(strength.astype(np.float32))
+
+
+def test_sound_studies_are_kept_whole():
+    known = known_types(some_profiles({"a": TYPES, "b": TYPES, "c": TYPES}), *books())
+    kept, confused = without_doubtful(known)
+    assert confused == ()
+    assert kept.types == known.types
+    np.testing.assert_array_equal(kept.profiles.difference, known.profiles.difference)
+    np.testing.assert_allclose(kept.cells(), known.cells())
+
+
+def test_a_study_whose_labels_were_shifted_by_one_is_left_out():
+    known = known_types(some_profiles({"a": TYPES, "b": SHIFTED, "c": TYPES, "d": TYPES}), (), None)
+    kept, confused = without_doubtful(known)
+    assert confused == ("b",)
+    assert sorted(set(kept.profiles.group.tolist())) == ["a", "c", "d"]
+    assert len(kept.profiles.type) == 18
+
+
+def test_marker_tables_alone_are_enough_to_find_it():
+    kept, confused = without_doubtful(known_types(some_profiles({"b": SHIFTED}), *books()))
+    assert confused == ("b",)
+    assert len(kept.profiles.type) == 0
+    assert not kept.cells().any()
+    np.testing.assert_allclose(np.linalg.norm(kept.knowledge, axis=1), 1, rtol=1e-5)
+
+
+def test_one_wrong_label_costs_its_own_profile_alone():
+    # Platelets and hepatocytes of b have each other's name.
+    swapped = (T_CELL, PLATELET, HEPATOCYTE, *TYPES[3:])
+    known = known_types(some_profiles({"a": TYPES, "b": swapped, "c": TYPES, "d": TYPES}), *books())
+    kept, confused = without_doubtful(known)
+    assert confused == ()
+    names = [kept.profiles.types[kind] for kind in kept.profiles.type[kept.profiles.group == "b"]]
+    assert names == [T_CELL, *TYPES[3:]]
+
+
+def test_where_nobody_else_knows_a_type_there_is_nothing_to_doubt():
+    known = known_types(some_profiles({"a": SHIFTED}), (), None)
+    kept, confused = without_doubtful(known)
+    assert confused == ()
+    assert len(kept.profiles.type) == 6
+
+
+def test_a_type_of_which_nothing_remains_is_no_known_type():
+    # Only the confused study shows hepatocytes.
+    others = (T_CELL, None, *TYPES[2:])
+    known = known_types(some_profiles({"a": others, "b": SHIFTED, "c": others, "d": others}), (), None)
+    assert HEPATOCYTE in known.types
+    kept, confused = without_doubtful(known)
+    assert confused == ("b",)
+    assert HEPATOCYTE not in kept.types
+    assert (kept.cells().any(axis=1) | kept.knowledge.any(axis=1)).all()
+    assert kept.cells().shape == (len(kept.types), GENES)
+    assert B_CELL in kept.types
+
+
+def test_a_type_whose_markers_are_no_genes_of_the_model_is_no_known_type():
+    profiles = some_profiles({"a": (*TYPES[:4], None, None)})
+    kept, _ = without_doubtful(known_types(profiles, ("CL:0000786",), sparse.csr_matrix((1, GENES), dtype=np.float32)))
+    assert "CL:0000786" not in kept.types
+
+
+BLOOD = ("zheng_pbmc_facs", "zheng_ref_mudan", "zheng_scn_pbmc", "breast_cancer_wu2021_cid4465")
+
+
+@pytest.fixture(scope="module")
+def four_studies(shared_data):
+    """Three studies of blood and one of a tumour, a few hundred cells of each."""
+    some = {}
+    for name in BLOOD:
+        whole = ad.read_h5ad(shared_data / "pretrain" / f"{name}.h5ad", backed="r")
+        rows = np.sort(np.random.default_rng(0).permutation(whole.n_obs)[:300])
+        obs = whole.obs.iloc[rows][["cell_type_ontology_term_id"]].astype(str)
+        some[name] = ad.AnnData(sparse.csr_matrix(whole[rows].X), obs=obs, var=whole.var.copy())
+    return some
+
+
+def learned_from(studies, folder):
+    files = []
+    for name, adata in studies.items():
+        files.append(folder / f"{name}.h5ad")
+        adata.write_h5ad(files[-1])
+    prepare(files, folder / "corpus")
+    corpus = Corpus.open(folder / "corpus", GeneTable.bundled())
+    genes = np.flatnonzero(corpus.gene_count() >= 20)
+    return known_types(study_profiles(Pairs.of(corpus), np.arange(len(corpus)), genes, {}), (), None)
+
+
+def test_real_studies_that_agree_are_kept(four_studies, tmp_path):
+    _, confused = without_doubtful(learned_from(four_studies, tmp_path))
+    assert confused == ()
+
+
+@pytest.mark.parametrize("shifted", BLOOD[:2])
+def test_a_real_study_whose_types_were_exchanged_is_left_out(four_studies, tmp_path, shifted):
+    wrong = four_studies[shifted].copy()
+    kinds, place = np.unique(wrong.obs["cell_type_ontology_term_id"], return_inverse=True)
+    wrong.obs["cell_type_ontology_term_id"] = kinds[(place + 1) % len(kinds)]
+    kept, confused = without_doubtful(learned_from({**four_studies, shifted: wrong}, tmp_path))
+    assert confused == (shifted,)
+    assert shifted not in kept.profiles.group

@@ -1,0 +1,172 @@
+"""What evidence is worth is what the studies that were left out speak for."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from okrcell.cells.genes import GeneTable
+from okrcell.model.rivals import sureness
+from okrcell.training.evidence_calibration import (
+    RANGE,
+    _best_temperature,
+    _logistic,
+    _monotone,
+    _panel,
+    calibrate_evidence,
+)
+from okrcell.training.left_out import LeftOutStudy
+
+
+@pytest.mark.parametrize("true", [0.4, 3.0, 20.0])
+def test_the_temperature_that_made_the_answers_is_found(true):
+    rng = np.random.default_rng(0)
+    scores = rng.normal(scale=3 * true, size=(4000, 6))
+    weight = np.exp((scores - scores.max(axis=1, keepdims=True)) / true)
+    truth = ((weight / weight.sum(axis=1, keepdims=True)).cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
+    found = _best_temperature([(scores, truth)])
+    assert found == pytest.approx(true, rel=0.1)
+    # Cells of unknown type, and those that a panel leaves empty, have no say.
+    more = np.concatenate([scores, np.full((500, 6), np.nan), rng.normal(size=(500, 6))])
+    known = np.concatenate([truth, np.zeros(500, dtype=int), np.full(500, -1)])
+    assert _best_temperature([(more, known)]) == pytest.approx(found)
+    assert _best_temperature([(scores, truth), (scores[:0], truth[:0])]) == pytest.approx(found)
+
+
+def test_every_study_has_the_same_say_in_the_temperature():
+    rng = np.random.default_rng(0)
+    sure, wrong = rng.normal(size=(50, 3)) * 4, rng.normal(size=(50, 3)) * 4
+    trials = [(sure, sure.argmax(axis=1)), (wrong, rng.integers(0, 3, 50))]
+    many = [(np.tile(sure, (40, 1)), np.tile(sure.argmax(axis=1), 40)), trials[1]]
+    assert RANGE[0] < _best_temperature(trials) == pytest.approx(_best_temperature(many))
+
+
+@given(values=st.dictionaries(st.integers(1, 30000).map(str), st.floats(0.1, 90), min_size=1))
+def test_fewer_genes_never_give_more_confidence(values):
+    found = _monotone(dict(values))
+    ordered = [found[size] for size in sorted(found, key=int)]
+    assert ordered == sorted(ordered, reverse=True)
+    assert all(found[size] >= values[size] for size in values)
+    assert max(found.values()) == max(values.values())
+
+
+def test_the_weights_are_those_of_a_logistic_regression():
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3000, 2))
+    y = rng.random(3000) < 1 / (1 + np.exp(-(x @ [1.2, 0.4] - 0.7)))
+    w = rng.random(3000)
+    theirs = LogisticRegression(C=1e6).fit(x, y, sample_weight=w)
+    np.testing.assert_allclose(_logistic(x, y, w), [*theirs.coef_[0], theirs.intercept_[0]], atol=0.01)
+
+
+def test_nothing_that_speaks_for_an_answer_may_speak_against_it():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 2))
+    y = rng.random(2000) < 1 / (1 + np.exp(-(x @ [1.0, -2.0])))
+    top, lead, bias = _logistic(x, y, np.ones(2000))
+    assert top > 0
+    assert lead == 0
+    assert np.isfinite(bias)
+
+
+TABLE = GeneTable.bundled()
+MARKERS = {
+    "CL:0000236": ("CD79A", "MS4A1", "CD79B"),
+    "CL:0000084": ("CD3D", "CD3E", "IL7R"),
+    "CL:0000576": ("LYZ", "FCN1", "CST3"),
+    "CL:0000623": ("NKG7", "GNLY", "PRF1"),
+}
+
+
+def a_study(name, seed, cells=160, strength=6.0):
+    """Cells of four types on the first 500 genes of the table and the markers."""
+    made = np.random.default_rng(seed)
+    types = tuple(sorted(MARKERS))
+    truth = made.integers(0, 4, cells)
+    usual = np.zeros(len(TABLE))
+    usual[:500] = made.gamma(0.5, 1.0, 500)
+    mean = np.tile(usual, (cells, 1))
+    for number, kind in enumerate(types):
+        rows = TABLE.resolve(list(MARKERS[kind])).row
+        mean[:, rows] += 0.3
+        mean[np.ix_(truth == number, rows)] += strength
+    rows = sparse.csr_matrix(made.poisson(mean).astype(np.float32))
+    truth[:5] = -1
+    return LeftOutStudy(name, name, rows, np.arange(cells), truth, types)
+
+
+def genes_of(studies):
+    seen = sum(np.asarray(study.rows.getnnz(axis=0)) for study in studies)
+    return np.flatnonzero(seen > 0)
+
+
+def test_a_panel_is_of_genes_of_the_model_that_are_expressed():
+    study = a_study("a", 0)
+    genes = genes_of([study])[::2]
+    for size in (10, 100):
+        panel = _panel(study, size, genes, 0)
+        assert panel.sum() == size
+        assert set(np.flatnonzero(panel)) <= set(genes.tolist())
+        np.testing.assert_array_equal(panel, _panel(study, size, genes, 0))
+    assert (_panel(study, 10, genes, 0) != _panel(study, 10, genes, 1)).any()
+    assert _panel(study, 10**6, genes, 0).sum() == (np.asarray(study.rows.getnnz(axis=0))[genes] > 0).sum()
+
+
+@pytest.fixture(scope="module")
+def calibrated():
+    from known_memory import memory_of
+
+    studies = [a_study("a", 0), a_study("b", 1), a_study("c", 2, strength=1.0)]
+    genes = genes_of(studies)
+    known, head = memory_of(MARKERS, studies, genes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return calibrate_evidence(studies, known, head, genes, 0), (studies, known, head, genes)
+
+
+def test_what_the_model_keeps_is_all_that_its_use_reads(calibrated):
+    found, (_, _, _, genes) = calibrated
+    assert (
+        set(found["temperature_by_genes"])
+        == set(found["smoothed_temperature_by_genes"])
+        == {"200", "500", str(len(genes))}
+    )
+    assert all(RANGE[0] <= value <= RANGE[1] for value in found["temperature_by_genes"].values())
+    assert set(found["right"]) == {"top", "lead", "bias"}
+    assert found["studies"] == ["a", "b", "c"]
+    assert found["cells"] == 3 * 155
+
+
+def test_a_larger_share_and_a_larger_lead_make_surer(calibrated):
+    right = calibrated[0]["right"]
+    grid = np.linspace(0.05, 0.95, 9)
+    assert (np.diff(sureness(grid, np.zeros(9), right)) >= 0).all()
+    assert (np.diff(sureness(np.full(9, 0.6), np.linspace(-5, 5, 9), right)) >= 0).all()
+    assert sureness(np.array([0.99]), np.array([5.0]), right)[0] > sureness(np.array([0.4]), np.array([-3.0]), right)[0]
+
+
+def test_the_same_seed_gives_the_same_numbers(calibrated):
+    found, (studies, known, head, genes) = calibrated
+    assert calibrate_evidence(studies, known, head, genes, 0) == found
+
+
+def test_without_a_study_to_leave_out_nothing_is_learned(calibrated):
+    _, (_, known, head, genes) = calibrated
+    assert calibrate_evidence([], known, head, genes, 0) == {}
+
+
+@given(seed=st.integers(0, 1000))
+@settings(deadline=None, max_examples=5)
+def test_a_study_without_any_known_cell_is_passed_over(seed):
+    from known_memory import memory_of
+
+    study = a_study("a", seed)
+    study.truth[:] = -1
+    genes = genes_of([study])
+    known, head = memory_of(MARKERS, [study], genes)
+    assert calibrate_evidence([study], known, head, genes, 0) == {}
