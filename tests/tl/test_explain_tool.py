@@ -213,24 +213,28 @@ def test_the_picture_names_the_groups_that_there_are(cells):
         okr.pl.explanation(cells, "B cell", top=0)
 
 
+def run(*words):
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    return ended.value.code or 0
+
+
 def test_the_verb_writes_a_page_a_json_or_a_file_of_cells(few, model, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("okrcell.cli.explaining.chosen_model", lambda path: model)
     few.write_h5ad(tmp_path / "cells.h5ad")
-    source, words = str(tmp_path / "cells.h5ad"), ["--candidates", "B cell,T cell"]
     for ending in ("md", "json", "h5ad"):
-        main(["explain", source, *words, "-o", str(tmp_path / f"why.{ending}")])
+        output = tmp_path / f"why.{ending}"
+        assert run("explain", tmp_path / "cells.h5ad", "--candidates", "B cell,T cell", "-o", output) == 0
     assert "## B cell" in (tmp_path / "why.md").read_text()
     assert set(json.loads((tmp_path / "why.json").read_text())["explanations"]) == {"B cell", "T cell"}
     assert "okrcell_explanations" in anndata.read_h5ad(tmp_path / "why.h5ad").uns
     capsys.readouterr()
-    main(["explain", str(tmp_path / "why.h5ad"), "--cell", few.obs_names[2], "--top", "2"])
+    assert run("explain", tmp_path / "why.h5ad", "--cell", few.obs_names[2], "--top", 2) == 0
     assert f"## {few.obs_names[2]}: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("output", ["why.pdf", "no/such/folder/why.md", "."])
 def test_the_verb_refuses_an_output_that_cannot_be_written(few, tmp_path, output, capsys):
     few.write_h5ad(tmp_path / "cells.h5ad")
-    with pytest.raises(SystemExit) as stopped:
-        main(["explain", str(tmp_path / "cells.h5ad"), "-o", str(tmp_path / output)])
-    assert stopped.value.code == 2
+    assert run("explain", tmp_path / "cells.h5ad", "-o", tmp_path / output) == 2
     assert capsys.readouterr().err.count("\n") == 1

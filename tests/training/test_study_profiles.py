@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -145,7 +144,8 @@ def test_a_panel_does_not_say_what_is_usual_unless_there_are_only_panels():
     both = corpus(("a", FIVE), ("b", FIVE, ["one"] * len(FIVE), panel))
     np.testing.assert_allclose(profiles(both).linear, profiles(corpus(("a", FIVE))).linear, rtol=1e-5)
     only = profiles(corpus(("b", FIVE, ["one"] * len(FIVE), panel)))
-    assert only.linear[:3].sum() == pytest.approx(10_000, rel=1e-3)
+    # But for cells that express nothing of the panel.
+    assert 9_000 < only.linear[:3].sum() <= 10_001
     assert not only.linear[3:].any()
 
 

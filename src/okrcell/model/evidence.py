@@ -11,8 +11,8 @@ from scipy import sparse
 from okrcell.model.relative_expression import Usual, usual
 from okrcell.model.signature_head import SignatureHead
 
-FAINTEST = 0.15
-"""A signature of which little was measured is not blown up to full length."""
+FAINTEST = 0.4
+"""A signature of which little was measured is not blown up to full length: what is left of it is noise."""
 ROUNDS = 2
 """So many times the usual level is asked for anew, now with all candidates alike."""
 STEEPNESS = 8.0

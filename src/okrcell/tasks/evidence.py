@@ -15,7 +15,7 @@ from okrcell.model.evidence import Contrast, balanced_usual, measured_part
 from okrcell.model.relative_expression import Panel, Usual
 from okrcell.model.rivals import lead_over_rivals, rivals
 from okrcell.model.signature_head import SignatureHead, Signatures
-from okrcell.tasks.candidates import Candidate
+from okrcell.tasks.candidates import Candidate, candidate_vectors
 
 CELLS_THAT_TELL = 20_000
 """What is usual in a sample is learned from so many of its cells, evenly spaced: more would not change it."""
@@ -51,6 +51,17 @@ def signatures_of(some: Sequence[Candidate], embedder: Embedder) -> Signatures:
         starts = np.cumsum([0, *map(len, texts[:-1])])
         shares[words] = np.add.reduceat(read, starts, axis=0) / np.array([len(each) for each in texts])[:, None]
     return head.signatures(shares)
+
+
+def known_vectors(some: Sequence[Candidate], embedder: Embedder) -> Float[np.ndarray, "candidate dim"]:
+    """Return a unit vector for each candidate: a known type's by heart, any other from its texts."""
+    head = cast(SignatureHead, embedder.signatures)
+    place = head.known([each.term_id for each in some])
+    vectors = head.vectors.numpy()[place]
+    words = np.flatnonzero(place < 0)
+    if len(words):
+        vectors[words] = candidate_vectors([some[number] for number in words.tolist()], embedder)
+    return vectors
 
 
 def sample_evidence(

@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 from okrcell.cells.expression import Expression
-from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph
+from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph, neighbours_share
 from okrcell.cells.samples.sample import sample_components
 from okrcell.errors import CheckpointError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.model.signature_head import Signatures
 from okrcell.tasks.candidates import Candidate, candidate_vectors
 from okrcell.tasks.confidence import Answer, answer, certainty, joined, probabilities, temperature
-from okrcell.tasks.evidence import sample_evidence
+from okrcell.tasks.evidence import known_vectors, sample_evidence
 
 CELLS_AT_ONCE = 65_536
 COMPONENTS = 30
@@ -86,10 +86,10 @@ def name_by_words(
         Told how many cells of how many are embedded.
     """
     cells = embedder.embed_cells(expression, progress) if vectors is None else vectors
-    similarity = _similarity(cells, candidate_vectors(some, embedder))
     genes = embedder.measured(expression)
     if embedder.signatures is None:
         return name_by_similarity(cells, some, embedder, genes)
+    similarity = _similarity(cells, known_vectors(some, embedder))
     found = sample_evidence(expression, some, embedder)
     weight = _similarity_weight(embedder)
     scores, lead = found.score + weight * similarity, found.rival
@@ -97,7 +97,9 @@ def name_by_words(
     smooth = smooth and len(filled) >= FEWEST_NEIGHBOURS
     if smooth:
         graph = neighbour_graph(sample_components(expression, COMPONENTS)[filled], seed=seed)
-        drawn = drawn_to_neighbours(np.column_stack([scores, lead])[filled].astype(np.float32), graph)
+        drawn = drawn_to_neighbours(
+            np.column_stack([scores, lead])[filled].astype(np.float32), graph, share=neighbours_share(genes)
+        )
         scores, lead = scores.copy(), lead.copy()
         scores[filled], lead[filled] = drawn[:, :-1], drawn[:, -1]
     divisor = temperature(embedder.facts, genes, "smoothed_temperature_by_genes" if smooth else "temperature_by_genes")

@@ -63,13 +63,13 @@ def annotate(
     -------
     None; ``obs["okrcell_cell_type"]`` the best candidate, or label as its author wrote it, "unknown" for a cell without
     expression; ``obs["okrcell_cell_type_ontology_term_id"]`` its Cell Ontology id, "" if its words name none;
-    ``obs["okrcell_confidence"]`` the probability that it is right (without candidates: that the cell is of this type or a kind of
-    it), in [0, 1]; with a reference or examples it was calibrated on cells of the reference, or examples, left out;
+    ``obs["okrcell_confidence"]`` the probability that it is right (without candidates: that the cell is of this type or a
+    kind of it), in [0, 1]; with a reference or examples it was calibrated on cells of these left out;
     ``obs["okrcell_status"]``: "confident" where that is at least one half, "broad" where only
     ``obs["okrcell_broader_cell_type_ontology_term_id"]`` is more likely than not, else "unknown";
-    ``obsm["okrcell_scores"]`` DataFrame (cell, candidate; "/" in a name becomes "|"), what the answer was chosen by: evidence of
-    genes and similarity, of a model without signatures the cosine similarity alone; or with a reference or examples the
-    probability of each label;
+    ``obsm["okrcell_scores"]`` DataFrame (cell, candidate; "/" in a name becomes "|"), what the answer was chosen by:
+    evidence of genes and similarity, of a model without signatures the cosine similarity alone; or with a reference or
+    examples the probability of each label;
     ``uns["okrcell"]["annotate"]`` the receipt.
 
     Raises

@@ -11,7 +11,7 @@ from scipy import sparse
 from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneResolution, GeneTable
 from okrcell.cells.rows import MatrixRows
-from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph
+from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph, neighbours_share
 from okrcell.cells.samples.sample import sample_components
 from okrcell.knowledge.ontology import prefix_of
 from okrcell.model.evidence import Contrast, balanced_usual, measured_part
@@ -127,7 +127,9 @@ def scored(
     both = np.full((len(scores), len(types) + 1), np.nan)
     if graph is None:
         graph = neighbour_graph(sample_components(expression, COMPONENTS)[filled])
-    both[filled] = drawn_to_neighbours(np.column_stack([scores, lead])[filled], graph)
+    both[filled] = drawn_to_neighbours(
+        np.column_stack([scores, lead])[filled], graph, share=neighbours_share(int(frame.measured.sum()))
+    )
     scores[np.isnan(both[:, -1])] = np.nan
     return Scored(scores, both[:, :-1], both[:, -1], graph)
 

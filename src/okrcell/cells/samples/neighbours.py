@@ -10,6 +10,8 @@ from okrcell.cells.samples.nearest import nearest
 
 NEIGHBOURS = 15
 FEWEST_ON_A_MAP = 10
+WHOLE = 2000
+"""Fewer genes are a panel."""
 
 
 def neighbour_graph(
@@ -48,6 +50,17 @@ def smoothed(
     for _ in range(rounds):
         values = (values + steps @ values) / 2
     return values
+
+
+def neighbours_share(genes: int) -> float:
+    """Say how much of a cell's answer is its neighbours': a half; more of a panel, where a cell alone tells less.
+
+    Parameters
+    ----------
+    genes
+        Number of genes measured.
+    """
+    return 0.5 if genes >= WHOLE else 0.7
 
 
 def drawn_to_neighbours(

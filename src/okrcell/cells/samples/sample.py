@@ -123,14 +123,22 @@ def z_scores(logs: sparse.csr_matrix) -> sparse.csr_matrix:
 
 def principal_components(values: sparse.csr_matrix, n: int) -> Float[np.ndarray, "cell component"]:
     """Return the scores of the first principal components, at least one column, float32."""
-    from sklearn.decomposition import PCA
+    from scipy.linalg import eigh
 
     cells, genes = cast("tuple[int, int]", values.shape)
     n = min(n, cells - 1, genes)
     if n < 1:
         return np.zeros((cells, 1), dtype=np.float32)
-    # The exact solution through the (gene, gene) covariance: same numbers everywhere, and quick for 2,000 genes.
-    return PCA(n, svd_solver="covariance_eigh").fit_transform(values).astype(np.float32)
+    # The exact solution through the (gene, gene) covariance: same numbers everywhere, and quick for 2,000 genes, of which
+    # only the first few directions are computed.
+    mean = np.asarray(values.mean(axis=0), dtype=np.float64).ravel()
+    product = cast("sparse.csr_matrix", values.T @ values).toarray().astype(np.float64)
+    covariance = (product - cells * np.outer(mean, mean)) / (cells - 1)
+    _, directions = eigh(covariance, subset_by_index=(genes - n, genes - 1), overwrite_a=True, check_finite=False)
+    directions = directions[:, ::-1]
+    # A direction's sign is free: its largest entry is made positive, as in scikit-learn.
+    directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(n)])
+    return (values @ directions - mean @ directions).astype(np.float32)
 
 
 def _most_dispersed(
