@@ -125,10 +125,10 @@ def test_annotate_keeps_every_row_and_fills_the_slots(folder):
     np.testing.assert_array_equal(after.X, before.X)
 
 
-def test_without_candidates_the_types_seen_in_learning_are_tried(folder):
+def test_without_candidates_the_types_that_the_model_knows_are_tried(folder):
     run("annotate", folder / "cells.h5ad", "-o", folder / "open.h5ad", "--model", folder / "run/model")
     after = anndata.read_h5ad(folder / "open.h5ad")
-    assert after.uns["okrcell"]["annotate"]["candidates_named_by"] == "the model's own cell types"
+    assert after.uns["okrcell"]["annotate"]["candidates_named_by"].startswith("the model")
     assert after.obs["okrcell_cell_type_ontology_term_id"].str.startswith("CL:").all()
 
 

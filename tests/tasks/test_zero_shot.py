@@ -8,21 +8,21 @@ from scipy import sparse
 
 import okrcell as okr
 from okrcell.cells.expression import read_expression
-from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph
+from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph, neighbours_share
 from okrcell.cells.samples.sample import sample_components
 from okrcell.errors import CheckpointError
 from okrcell.model.embedder import Embedder
 from okrcell.tasks import zero_shot as module
 from okrcell.tasks.candidates import candidate_vectors, candidates
-from okrcell.tasks.evidence import sample_evidence
+from okrcell.tasks.evidence import known_vectors, sample_evidence
 from okrcell.tasks.zero_shot import COMPONENTS, FEWEST_NEIGHBOURS, name_by_similarity, name_by_words
 from some_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, some_head
 
 FOUR = candidates([B_CELL, T_CELL, MONOCYTE, NK_CELL])
 CALIBRATION = {
-    "temperature_by_genes": {"100": 4.0, "20000": 2.0},
-    "smoothed_temperature_by_genes": {"100": 3.0, "20000": 1.5},
-    "similarity_temperature_by_genes": {"100": 0.2, "20000": 0.1},
+    "evidence_temperature_by_genes": {"100": 4.0, "20000": 2.0},
+    "smoothed_evidence_temperature_by_genes": {"100": 3.0, "20000": 1.5},
+    "temperature_by_genes": {"100": 0.2, "20000": 0.1},
     "right": {"top": 0.8, "lead": 0.3, "bias": 0.1},
     "similarity_weight": 5.0,
 }
@@ -52,9 +52,13 @@ def test_scores_are_evidence_and_weighed_similarity_drawn_to_neighbours(blood, m
     expression = read_expression(blood)
     found = name_by_words(expression, FOUR, model)
     evidence = sample_evidence(expression, FOUR, model)
-    similarity = model.embed_cells(expression) @ candidate_vectors(FOUR, model).T
+    # The vectors of known types are known by heart; those of other words are read.
+    by_heart = model.signatures.vectors[model.signatures.known([each.term_id for each in FOUR])].numpy()
+    similarity = model.embed_cells(expression) @ by_heart.T
+    share = neighbours_share(model.measured(expression))
+    assert share > 0.5  # a panel of 765 genes
     graph = neighbour_graph(sample_components(expression, COMPONENTS))
-    drawn = drawn_to_neighbours(np.column_stack([evidence.score + 5 * similarity, evidence.rival]), graph)
+    drawn = drawn_to_neighbours(np.column_stack([evidence.score + 5 * similarity, evidence.rival]), graph, share=share)
     np.testing.assert_allclose(found.scores, drawn[:, :4], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found.lead, drawn[:, 4], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found.similarity, similarity, atol=1e-5)
@@ -200,8 +204,8 @@ def test_where_no_candidate_fits_a_rival_leads_and_the_answer_is_less_sure(blood
         {"similarity_weight": float("nan")},
         {"similarity_weight": [1.0]},
         {"right": {"top": 1.0}},
-        {"smoothed_temperature_by_genes": {"many": 1.0}},
-        {"smoothed_temperature_by_genes": [1.0]},
+        {"smoothed_evidence_temperature_by_genes": {"many": 1.0}},
+        {"smoothed_evidence_temperature_by_genes": [1.0]},
     ],
 )
 def test_a_damaged_calibration_is_one_line(blood, checkpoint, damage):
@@ -228,3 +232,9 @@ def test_annotate_writes_the_fused_scores_and_says_so(blood, model, tmp_path):
     assert receipt["evidence_of_genes"]
     assert receipt["smoothed_over_neighbours"]
     adata.write_h5ad(tmp_path / "named.h5ad")
+
+
+def test_the_bundled_model_knows_the_vectors_of_its_types_by_heart_as_it_would_read_them():
+    bundled = okr.load()
+    some = candidates([B_CELL, MONOCYTE, "a cell that makes antibodies"])
+    np.testing.assert_allclose(known_vectors(some, bundled), candidate_vectors(some, bundled), atol=2e-3)

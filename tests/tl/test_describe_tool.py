@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 import okrcell as okr
+from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
-from okrcell.tasks.candidates import candidates
+from okrcell.tasks.candidates import candidate_vectors, candidates
 from okrcell.tl.describe import describe
 from okrcell.tl.pages import descriptions_json, descriptions_page
 
@@ -85,8 +86,9 @@ def test_what_the_model_found_is_not_said_to_stand_in_the_file(cells):
 
 def test_shares_are_those_of_the_nearest_candidates(cells, model):
     other = cells[(cells.obs["group"] == "B").to_numpy()].copy()
-    okr.tl.annotate(other, model, candidates=TYPES)
-    scores = other.obsm["okrcell_scores"]
+    some = candidates(TYPES)
+    vectors = model.embed_cells(read_expression(other))
+    scores = pd.DataFrame(vectors @ candidate_vectors(some, model).T, columns=[each.name for each in some])
     nearest = scores.idxmax(axis=1).value_counts(normalize=True)
     types = told(cells, "B")["types"].set_index("cell_type")
     np.testing.assert_allclose(types["share"], nearest[types.index], atol=1e-9)

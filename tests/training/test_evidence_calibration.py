@@ -132,11 +132,11 @@ def calibrated():
 def test_what_the_model_keeps_is_all_that_its_use_reads(calibrated):
     found, (_, _, _, genes) = calibrated
     assert (
-        set(found["temperature_by_genes"])
-        == set(found["smoothed_temperature_by_genes"])
+        set(found["evidence_temperature_by_genes"])
+        == set(found["smoothed_evidence_temperature_by_genes"])
         == {"200", "500", str(len(genes))}
     )
-    assert all(RANGE[0] <= value <= RANGE[1] for value in found["temperature_by_genes"].values())
+    assert all(RANGE[0] <= value <= RANGE[1] for value in found["evidence_temperature_by_genes"].values())
     assert set(found["right"]) == {"top", "lead", "bias"}
     assert found["studies"] == ["a", "b", "c"]
     assert found["cells"] == 3 * 155

@@ -58,7 +58,7 @@ def test_a_run_with_signatures_leaves_them_with_what_they_are_worth(learning, bl
     assert told["studies"] == ["first", "second"]
     assert told["similarity_learned_on"] == ["second"]
     assert told["labels_in_doubt"] == []
-    assert str(len(symbols)) in told["temperature_by_genes"]
+    assert str(len(symbols)) in told["evidence_temperature_by_genes"]
     assert told["similarity_weight"] >= 0
     assert {"top", "lead", "bias"} == set(told["right"])
     named = blood[::7].copy()

@@ -22,8 +22,8 @@ def benchmark(
     tasks: Annotated[
         str | None,
         Parameter(
-            help="What is measured, a,b,c: clustering, integration, annotation, few_shot, zero_shot, unseen_types, open_types, unknown, "
-            "retrieval, robustness; all by default. Or noise, which trains models and stands alone."
+            help="What is measured, a,b,c: clustering, integration, annotation, few_shot, zero_shot, unseen_types, "
+            "open_types, unknown, retrieval, robustness; all by default. Or noise, which trains models and stands alone."
         ),
     ] = None,
     methods: Annotated[

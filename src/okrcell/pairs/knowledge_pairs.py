@@ -26,8 +26,9 @@ class KnowledgeSettings(Settings):
     folder: Path | None = None
     """Folder of the knowledge files (`okrcell knowledge list`); by default the user's cache. Rows that were made from
     atlases which benchmarks use are never read."""
-    share: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Share of a batch that are knowledge pairs: a type's text with a simulated cell (method 11.1: 0.05)."""
+    share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of a batch that are knowledge pairs: a type's text with a simulated cell. None by default: method 11.1 proposes
+    0.05, but what was tried did no good (docs/results/bundled-model.md)."""
     trust: Annotated[float, Field(gt=0, le=1)] = 1.0
     """W of a knowledge pair. It is given, never judged, for the table of trust is of cells."""
     gene_start: bool = True

@@ -11,7 +11,6 @@ from okrcell.cells.expression import Expression
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.tasks.candidates import Candidate, candidates, known_candidates
 from okrcell.tasks.confidence import Answer, answer, certainty, joined, probabilities
-from okrcell.tasks.evidence import sample_evidence
 from okrcell.tasks.sample_types import PRIOR_WEIGHT, SIMILARITY_WEIGHT, TEMPERATURE, Neighbours, sample_types
 from okrcell.tasks.tissue_prior import TissuePrior
 from okrcell.tasks.zero_shot import CELLS_AT_ONCE, name_by_words
@@ -69,12 +68,18 @@ def open_types(
     type_vectors = head.vectors.numpy()
     prior = TissuePrior.of(embedder.facts, head.types, tissue, expression.n_cells)
     neighbours = Neighbours(expression, seed) if smooth else None
-    found = sample_types(expression, head, embedder.panel(expression), cells, type_vectors, prior, neighbours)
+    panel = embedder.panel(expression)
+    sample = sample_types(expression, head, panel, cells, type_vectors, prior, neighbours)
     # Of cells that say nothing nothing is said; one name must be there for them not to be given.
-    found = found if len(found) else np.zeros(1, dtype=np.intp)
+    found = sample.places if len(sample.places) else np.zeros(1, dtype=np.intp)
     some = [types[number] for number in found]
-    told = sample_evidence(expression, some, embedder).score
-    scores = (told + SIMILARITY_WEIGHT * (cells @ type_vectors[found].T)).astype(np.float32)
+    scores = np.full((expression.n_cells, len(some)), np.nan, dtype=np.float32)
+    start = 0
+    for block in expression.blocks() if len(sample.places) else ():
+        told = sample.evidence(panel.logs(block))
+        rows = slice(start, start + len(told))
+        scores[rows] = told + SIMILARITY_WEIGHT * (cells[rows] @ type_vectors[found].T)
+        start = rows.stop
     if neighbours is not None:
         scores = neighbours.drawn(scores, np.arange(len(cells)))
     probability, given = np.empty_like(scores), list[Answer]()

@@ -1,5 +1,6 @@
 """Which types of the Cell Ontology the cells of a sample are, out of all that a model knows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +14,7 @@ from okrcell.cells.samples.sample import sample_components
 from okrcell.cells.samples.some_cells import some_cells
 from okrcell.knowledge.ontology import ontology
 from okrcell.model.evidence import Contrast
-from okrcell.model.relative_expression import Panel, usual
+from okrcell.model.relative_expression import FLOOR, Panel, Usual, usual
 from okrcell.model.signature_head import SignatureHead
 from okrcell.tasks.candidates import CELL_ONTOLOGY
 from okrcell.tasks.confidence import probabilities
@@ -26,6 +27,9 @@ TEMPERATURE = 1.5
 PRIOR_WEIGHT = 0.75
 """How far it speaks for a type that many know it. These three were chosen on pretraining studies that were held out
 (docs/results/bundled-model.md)."""
+CORPUS_SHARE = 0.25
+"""What is usual in the corpus has so much of the say besides: where nobody says what the cells may be, they may all be of one
+type, and a sample of one type does not show what is usual. Chosen likewise."""
 CELLS_THAT_TELL = 20_000
 """Which types a sample holds is learned from so many of its cells, evenly spaced."""
 RAREST_TYPE = 0.005
@@ -34,6 +38,24 @@ LEAST_MASS = 0.02
 """Or if all of them together give it this probability on average: where cells are few, their second thoughts are kept."""
 WORTH = (1.0, 0.5, 0.2)
 """What an answer is worth that is right, or broader or narrower than the truth by one step, or by two."""
+
+
+@dataclass(frozen=True)
+class SampleTypes:
+    """The types that fit a sample, with what it takes to score cells for them."""
+
+    places: NDArray[np.intp]
+    """Of the types among those that the model knows, the most frequent first; none of a sample without expression."""
+    signatures: sparse.csr_matrix
+    """(type, gene): theirs, on the measured genes."""
+    contrast: Contrast
+    """Of all known types."""
+    known: Usual
+
+    def evidence(self, logs: sparse.csr_matrix) -> Float[np.ndarray, "cell type"]:
+        """Score cells for the types against all that the model knows; NaN for a cell without expression."""
+        scores = self.contrast.scores(logs, self.known, self.signatures)
+        return np.where((np.diff(logs.indptr) > 0)[:, None], scores, np.nan).astype(np.float32)
 
 
 @dataclass
@@ -70,8 +92,8 @@ def sample_types(
     vectors: Float[np.ndarray, "type dim"],
     prior: TissuePrior,
     neighbours: Neighbours | None,
-) -> NDArray[np.intp]:
-    """Return the places of the types that fit a sample, the most frequent first; none of a sample without expression.
+) -> SampleTypes:
+    """Find the types that fit a sample.
 
     Some cells are compared with every type that the model has a signature of: evidence of genes, similarity, and how many
     know the type, in this tissue above all. The answer of a cell is the type of highest worth, where an answer one step
@@ -87,12 +109,13 @@ def sample_types(
     rows = np.unique(np.linspace(0, len(cells) - 1, min(len(cells), CELLS_THAT_TELL)).astype(np.intp))
     rows = rows[~np.isnan(cells[rows]).any(axis=1)]
     signatures = sparse.csr_matrix(head.knowledge + head.cells)
-    heard = np.flatnonzero(np.diff(signatures.multiply(panel.measured[None, :]).tocsr().indptr) > 0)
-    if not len(rows) or not len(heard):
-        return np.zeros(0, dtype=np.intp)
-    logs = sparse.csr_matrix(sparse.vstack([panel.logs(block) for block in some_cells(expression, rows)]))
+    heard = np.flatnonzero(np.diff(sparse.csr_matrix(signatures.multiply(panel.measured[None, :])).indptr) > 0)
     contrast = Contrast.of(sparse.csr_matrix(signatures[heard]), panel.measured)
-    scores = contrast.scores(logs, usual(head, [logs])) + SIMILARITY_WEIGHT * (cells[rows] @ vectors[heard].T)
+    logs = sparse.csr_matrix(sparse.vstack([panel.logs(block) for block in some_cells(expression, rows)]))
+    known = towards_corpus(usual(head, [logs]), head)
+    if not len(rows) or not len(heard):
+        return SampleTypes(np.zeros(0, dtype=np.intp), contrast.own[:0], contrast, known)
+    scores = contrast.scores(logs, known) + SIMILARITY_WEIGHT * (cells[rows] @ vectors[heard].T)
     if neighbours is not None:
         scores = neighbours.drawn(scores, rows)
     share = probabilities(scores + TEMPERATURE * PRIOR_WEIGHT * prior.at(rows, heard), TEMPERATURE)
@@ -100,10 +123,18 @@ def sample_types(
     often = np.bincount(best, minlength=len(heard)) / len(rows)
     mass = share.mean(axis=0)
     chosen = np.flatnonzero((often >= RAREST_TYPE) | (mass >= LEAST_MASS))
-    return heard[chosen[np.lexsort((-mass[chosen], -often[chosen]))]]
+    chosen = chosen[np.lexsort((-mass[chosen], -often[chosen]))]
+    return SampleTypes(heard[chosen], sparse.csr_matrix(contrast.own[chosen]), contrast, known)
 
 
-def worth(types: "list[str] | tuple[str, ...]") -> Float[np.ndarray, "truth answer"]:
+def towards_corpus(known: Usual, head: SignatureHead) -> Usual:
+    """Draw what is usual in a sample further towards what is usual in the corpus (`CORPUS_SHARE`)."""
+    level, within = head.level.numpy().astype(np.float64), head.spread.numpy().astype(np.float64)
+    spread = (1 - CORPUS_SHARE) * known.spread**2 + CORPUS_SHARE * (within**2 + FLOOR**2)
+    return Usual((1 - CORPUS_SHARE) * known.level + CORPUS_SHARE * level, np.sqrt(spread))
+
+
+def worth(types: Sequence[str]) -> Float[np.ndarray, "truth answer"]:
     """Return what each answer is worth for each truth, by how many steps the one is above or below the other (`WORTH`)."""
     home = ontology(CELL_ONTOLOGY)
     place = {term: number for number, term in enumerate(types)}

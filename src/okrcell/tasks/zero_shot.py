@@ -102,7 +102,9 @@ def name_by_words(
         )
         scores, lead = scores.copy(), lead.copy()
         scores[filled], lead[filled] = drawn[:, :-1], drawn[:, -1]
-    divisor = temperature(embedder.facts, genes, "smoothed_temperature_by_genes" if smooth else "temperature_by_genes")
+    divisor = temperature(
+        embedder.facts, genes, "smoothed_evidence_temperature_by_genes" if smooth else "evidence_temperature_by_genes"
+    )
     return _named(
         some, scores, lead, embedder, divisor,
         similarity=similarity, evidence=found.score, signatures=found.signatures, smoothed=smooth,
@@ -122,7 +124,7 @@ def name_by_similarity(
         Number of the model's genes that the file measured; with fewer, confidence is lower.
     """
     similarity = _similarity(cells, candidate_vectors(some, embedder))
-    divisor = temperature(embedder.facts, genes, "similarity_temperature_by_genes")
+    divisor = temperature(embedder.facts, genes)
     return _named(some, similarity, None, embedder, divisor, similarity=similarity)
 
 

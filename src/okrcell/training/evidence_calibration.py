@@ -41,8 +41,8 @@ def calibrate_evidence(
 
     Returns
     -------
-    ``temperature_by_genes``, ``smoothed_temperature_by_genes`` (size of the panel to temperature), ``right`` (top, lead,
-    bias), ``cells``, ``studies``; empty if there is no study to leave out.
+    ``evidence_temperature_by_genes``, ``smoothed_evidence_temperature_by_genes`` (size of the panel to temperature),
+    ``right`` (top, lead, bias), ``cells``, ``studies``; empty if there is no study to leave out.
     """
     usable = [study for study in studies if (study.truth >= 0).sum() >= 2]
     if not usable:
@@ -62,8 +62,8 @@ def calibrate_evidence(
         )
         whole = found
     return {
-        "temperature_by_genes": _monotone(alone),
-        "smoothed_temperature_by_genes": _monotone(drawn),
+        "evidence_temperature_by_genes": _monotone(alone),
+        "smoothed_evidence_temperature_by_genes": _monotone(drawn),
         "right": _sureness(usable, whole, known, head, genes, drawn[str(len(genes))]),
         "cells": int(sum((study.truth >= 0).sum() for study in usable)),
         "studies": [study.name for study in usable],

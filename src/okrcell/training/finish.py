@@ -34,10 +34,11 @@ def finish(
         facts["calibration"] = calibrate(model.eval().cpu(), ground.pairs, held_out, ground.tokeniser, settings.seed)
     signatures = None
     if settings.signatures:
+        # Few examples and references weigh similarities: they need the temperature of these.
         similar = facts.get("calibration", {}).get("temperature_by_genes")
         signatures, learned = text_to_genes(settings, ground, model.eval().cpu())
         facts |= learned
         if similar:
-            facts["calibration"]["similarity_temperature_by_genes"] = similar
+            facts["calibration"]["temperature_by_genes"] = similar
     finished = Checkpoint(model.eval(), ground.vocabulary, facts, settings.title, signatures)
     save_checkpoint(finished, settings.output / MODEL, card=model_card(settings, facts, signatures), half=settings.half)

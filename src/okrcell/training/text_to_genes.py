@@ -68,7 +68,7 @@ def text_to_genes(
         vectors = head.vectors[torch.from_numpy(head.known(study.types))].numpy()
         trials.append((scored(study, known, head, genes).scores[rows], cells @ vectors.T, study.truth[rows]))
     if calibration:
-        heat = calibration["temperature_by_genes"][str(len(genes))]
+        heat = calibration["evidence_temperature_by_genes"][str(len(genes))]
         calibration["similarity_weight"] = min(WEIGHTS, key=lambda weight: _surprise(trials, weight, heat))
         calibration["labels_in_doubt"] = list(confused)
         calibration["similarity_learned_on"] = [study.name for study in apart]
