@@ -9,7 +9,7 @@ from known_memory import some_vectors
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph
+from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph, neighbours_share
 from okrcell.cells.samples.sample import sample_components
 from okrcell.model.relative_expression import Panel
 from okrcell.pairs.pair import Pairs
@@ -92,7 +92,8 @@ def test_learning_and_use_find_the_same_evidence(learned, first):
     np.testing.assert_allclose(found.scores, used.score, rtol=1e-3, atol=1e-3)
     filled = np.flatnonzero(~np.isnan(used.rival))
     graph = neighbour_graph(sample_components(expression, module.COMPONENTS)[filled])
-    drawn = drawn_to_neighbours(np.column_stack([used.score, used.rival])[filled], graph)
+    share = neighbours_share(int(measured[learned.genes].sum()))
+    drawn = drawn_to_neighbours(np.column_stack([used.score, used.rival])[filled], graph, share=share)
     np.testing.assert_allclose(found.drawn[filled], drawn[:, :-1], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found.lead[filled], drawn[:, -1], rtol=1e-3, atol=1e-3)
 

@@ -17,6 +17,7 @@ from okrcell.cells.tokenise import BinTokeniser, CellTokens
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import Checkpoint, load_checkpoint
 from okrcell.model.relative_expression import Panel
+from okrcell.model.signature_head import SignatureHead
 
 Progress = Callable[[int, int], None]
 """Told how many cells of how many are done."""
@@ -37,6 +38,9 @@ class CellEmbedder(Protocol):
 class Embedder:
     """A trained model in use: both encoders with their tokenisers."""
 
+    signatures: SignatureHead | None = None
+    """Text to genes; None in a model that was trained without."""
+
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.name = checkpoint.name
         self.facts = checkpoint.facts
@@ -45,7 +49,6 @@ class Embedder:
         self.table = GeneTable.bundled()
         self._tokeniser = BinTokeniser(self.model.settings.tokeniser, self.vocabulary, self.table)
         self.signatures = checkpoint.signatures
-        """Text to genes; None in a model that was trained without."""
         token = self.vocabulary.tokens(self.table)
         self._known = token > 0
         self._row = np.flatnonzero(self._known)[np.argsort(token[self._known], kind="stable")]
