@@ -9,6 +9,7 @@ import pandas as pd
 from okrcell.errors import InputError
 from okrcell.tl.groups import groups_of
 from okrcell.tl.seeds import check_seed
+from okrcell.tl.tables import slot_name, table, table_of_records
 from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt, vectors_of
 
 if TYPE_CHECKING:
@@ -125,11 +126,6 @@ def describe(
     )
 
 
-def slot_name(group: str) -> str:
-    """Name a slot of an h5ad file, which takes "/" for a folder and needs a name."""
-    return group.replace("/", "|") or "(empty)"
-
-
 def _slot(of: "GroupDescription") -> dict[str, Any]:
     """Write a description in forms that an h5ad file can hold."""
     evidence = list(dict.fromkeys(piece for said in of.sentences for piece in said.evidence))
@@ -147,33 +143,20 @@ def _slot(of: "GroupDescription") -> dict[str, Any]:
         "share": of.vote.share,
         "cells": of.cells,
         "without_expression": of.without_expression,
-        "types": _table(
+        "types": table(
             ("cell_type", "cell_type_ontology_term_id", "share", "probability", "match"),
             [(each.name, each.term_id, each.share, each.probability, each.match) for each in of.types],
         ),
-        "genes": _table(
+        "genes": table(
             ("gene", "log2_fold", "inside", "outside", "p"),
             [(gene.symbol, gene.log2_fold, gene.inside, gene.outside, gene.p) for gene in of.genes],
         ),
-        "sentences": _table(
+        "sentences": table(
             ("number", "sentence", "evidence"),
             [
                 (place, said.text, ", ".join(map(str, numbers)))
                 for place, (said, numbers) in enumerate(zip(of.sentences, rests_on, strict=True), start=1)
             ],
         ),
-        "evidence": _table(
-            ("number", "source", "record", "snapshot", "licence", "text", "sha256"),
-            [
-                (number[piece], piece.source, piece.record, piece.snapshot, piece.licence, piece.text, piece.sha256)
-                for piece in evidence
-            ],
-        ),
+        "evidence": table_of_records(evidence),
     }
-
-
-def _table(columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-    table = pd.DataFrame(list(rows), columns=pd.Index(columns))
-    # An h5ad file needs words as the names of rows.
-    table.index = pd.Index([str(place) for place in range(1, len(table) + 1)], dtype=object)
-    return table

@@ -8,9 +8,9 @@ import numpy as np
 
 from okrcell.errors import InputError
 from okrcell.tl.answers_left import ANSWERS, answers_from_words, best_of
-from okrcell.tl.describe import slot_name
 from okrcell.tl.explanation_slots import slot
 from okrcell.tl.groups import groups_of
+from okrcell.tl.tables import slot_name
 from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt
 
 if TYPE_CHECKING:

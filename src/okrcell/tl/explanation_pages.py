@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.tl.describe import slot_name
 from okrcell.tl.explain import EXPLANATIONS
+from okrcell.tl.tables import plain, quoted, slot_name
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -17,8 +17,6 @@ HEADINGS = (
     "gene", "speaks", "word", "relative expression", "expected", "by the runner-up", "cells inside", "outside",
     "learned from", "records",
 )  # fmt: skip
-LONGEST_QUOTE = 240
-"""Characters of a record that a page quotes; the JSON has all."""
 
 
 def explanations_page(adata: "AnnData") -> str:
@@ -53,7 +51,7 @@ def explanations_json(adata: "AnnData") -> str:
     """
     receipt, explained = _left(adata)
     # JSON has no number for what is not there.
-    whole = _plain({"receipt": receipt, "explanations": explained})
+    whole = plain({"receipt": receipt, "explanations": explained})
     return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
 
 
@@ -90,25 +88,8 @@ def _group(name: str, each: Mapping[str, Any]) -> Iterator[str]:
     records = pd.DataFrame(each["evidence"])
     if len(records):
         yield ""
-    for row in records.to_dict("records"):
-        text = str(row["text"])
-        quote = text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE].rsplit(' ', 1)[0]} …"
-        where = ", ".join(filter(None, (str(row[key]) for key in ("source", "record", "snapshot", "licence"))))
-        yield f"{row['number']}. {where}: “{quote}”"
+    yield from quoted(records)
 
 
 def _percent(share: float) -> str:
     return "" if pd.isna(share) else f"{share:.0%}"
-
-
-def _plain(value: Any) -> Any:
-    """Give a value the form that JSON has for it."""
-    if isinstance(value, pd.DataFrame):
-        return [_plain(row) for row in value.to_dict("records")]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and pd.isna(value) else value

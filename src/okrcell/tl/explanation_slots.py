@@ -1,9 +1,9 @@
 """Where explanations are written, in forms that an h5ad file can hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from okrcell.tl.tables import table, table_of_records
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,14 +32,8 @@ def slot(of: "Explanation", confidence: "NDArray[np.float64]") -> dict[str, Any]
         "runner_up_score": of.scores[1],
         "cells": of.cells,
         "without_expression": of.without_expression,
-        "genes": _table(COLUMNS, [_row(gene, number) for gene in of.genes]),
-        "evidence": _table(
-            ("number", "source", "record", "snapshot", "licence", "text", "sha256"),
-            [
-                (number[piece], piece.source, piece.record, piece.snapshot, piece.licence, piece.text, piece.sha256)
-                for piece in records
-            ],
-        ),
+        "genes": table(COLUMNS, [_row(gene, number) for gene in of.genes]),
+        "evidence": table_of_records(records),
     }
 
 
@@ -57,10 +51,3 @@ def _row(gene: "ExplainingGene", number: "Mapping[Evidence, int]") -> tuple[Any,
         word.source,
         ", ".join(str(number[piece]) for piece in gene.records),
     )
-
-
-def _table(columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-    made = pd.DataFrame(list(rows), columns=pd.Index(columns))
-    # An h5ad file needs words as the names of rows.
-    made.index = pd.Index([str(place) for place in range(1, len(made) + 1)], dtype=object)
-    return made

@@ -4,17 +4,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from okrcell.errors import InputError
-from okrcell.tl.describe import DESCRIPTIONS, slot_name
+from okrcell.tl.describe import DESCRIPTIONS
+from okrcell.tl.tables import plain, quoted, slot_name
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 GENES_ON_PAGE = 10
-LONGEST_QUOTE = 240
-"""Characters of a record that a page quotes; the JSON has all."""
 
 
 def descriptions_page(adata: "AnnData") -> str:
@@ -48,8 +45,7 @@ def descriptions_json(adata: "AnnData") -> str:
         If nothing was described.
     """
     receipt, described = _left(adata)
-    groups = {name: {key: _plain(value) for key, value in each.items()} for name, each in described.items()}
-    return json.dumps({"receipt": _plain(receipt), "groups": groups}, indent=2, ensure_ascii=False)
+    return json.dumps(plain({"receipt": receipt, "groups": described}), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _left(adata: "AnnData") -> tuple[Mapping[str, Any], dict[str, Mapping[str, Any]]]:
@@ -82,21 +78,4 @@ def _group(name: str, each: Mapping[str, Any]) -> Iterator[str]:
         for row in genes.to_dict("records"):
             yield f"| {row['gene']} | {row['log2_fold']:.1f} | {row['inside']:.0%} | {row['outside']:.0%} |"
     yield ""
-    for row in each["evidence"].to_dict("records"):
-        text = str(row["text"])
-        quote = text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE].rsplit(' ', 1)[0]} …"
-        where = ", ".join(filter(None, (str(row[key]) for key in ("source", "record", "snapshot", "licence"))))
-        yield f"{row['number']}. {where}: “{quote}”"
-
-
-def _plain(value: Any) -> Any:
-    """Give a value the form that JSON has for it."""
-    if isinstance(value, pd.DataFrame):
-        return [{key: _plain(cell) for key, cell in row.items()} for row in value.to_dict("records")]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return value
+    yield from quoted(each["evidence"])
