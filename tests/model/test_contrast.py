@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from okrcell.model import evidence as module
-from okrcell.model.evidence import FAINTEST, Contrast, balanced_usual, fit, measured_part, softmax
+from okrcell.model.evidence import FAINTEST, Contrast, balanced_usual, measured_part
 from okrcell.model.relative_expression import Usual, usual
 from some_signatures import some_head
 
@@ -136,21 +136,6 @@ def test_a_signature_of_which_nothing_was_measured_is_silent_and_a_faint_one_sta
     kept = measured_part(sparse.csr_matrix(dense), np.arange(GENES) < 20)
     np.testing.assert_allclose(np.linalg.norm(kept.toarray(), axis=1), [1, 0, 0.01 / FAINTEST], rtol=1e-5)
     assert kept.nnz == 6
-
-
-def test_fit_is_the_cosine_of_relative_expression_and_signature_on_what_was_measured():
-    measured = np.random.default_rng(1).random(GENES) < 0.6
-    own, logs, known = measured_part(signatures(6), measured), cells(15), some_usual()
-    z = (np.minimum(logs.toarray(), known.level + 10 * known.spread) - known.level) / known.spread * measured
-    expected = z @ own.toarray().T / np.linalg.norm(z, axis=1, keepdims=True)
-    found = fit(logs, known, own, measured)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    assert (np.abs(found) <= 1).all()
-
-
-def test_shares_of_a_softmax_sum_to_one_whatever_the_scores():
-    scores = np.array([[1e5, 0.0, -1e5], [2.0, 2.0, 2.0]])
-    np.testing.assert_allclose(softmax(scores), [[1, 0, 0], [1 / 3, 1 / 3, 1 / 3]])
 
 
 def lopsided(many, few):

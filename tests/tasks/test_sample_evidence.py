@@ -55,7 +55,7 @@ def test_the_order_of_cells_and_of_candidates_does_not_matter(blood, model, seed
     first = score(blood, model)
     second = score(blood[rows], model, [FOUR[place] for place in columns])
     np.testing.assert_allclose(second.score, first.score[np.ix_(rows, columns)], rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(second.rival, first.rival[rows], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(second.lead, first.lead[rows], rtol=1e-3, atol=1e-3)
 
 
 def test_scaling_the_counts_of_a_cell_changes_nothing(blood, model):
@@ -77,7 +77,7 @@ def test_any_panel_and_any_number_of_cells_give_a_score_or_none(blood, model, se
     filled = np.asarray(some.X[:, mine].sum(axis=1)).ravel() > 0
     assert found.score.shape == (cells, 4)
     np.testing.assert_array_equal(np.isfinite(found.score).all(axis=1), filled)
-    np.testing.assert_array_equal(np.isfinite(found.rival), filled)
+    np.testing.assert_array_equal(np.isfinite(found.lead), filled)
 
 
 def test_genes_that_the_model_does_not_know_have_no_say(blood, model):
@@ -93,7 +93,7 @@ def test_cells_without_expression_have_no_score_and_change_nobodys(blood, model)
     rest = np.setdiff1d(np.arange(50), [0, 30])
     found, alone = score(spoilt, model), score(blood[:50][rest].copy(), model)
     assert np.isnan(found.score[[0, 30]]).all()
-    assert np.isnan(found.rival[[0, 30]]).all()
+    assert np.isnan(found.lead[[0, 30]]).all()
     np.testing.assert_allclose(found.score[rest], alone.score, rtol=1e-4, atol=1e-4)
 
 
@@ -118,7 +118,7 @@ def test_blocks_of_the_file_change_nothing(blood, model, monkeypatch):
     monkeypatch.setattr(Expression, "blocks", lambda self, size=64: blocks(self, size))
     parts = sample_evidence(read_expression(blood), FOUR, model, lambda done, of: told.append((done, of)))
     np.testing.assert_allclose(parts.score, whole.score, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(parts.rival, whole.rival, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(parts.lead, whole.lead, rtol=1e-4, atol=1e-4)
     assert told[-1] == (700, 700)
     assert len(told) == 11
 
@@ -133,12 +133,12 @@ def test_some_cells_tell_nearly_what_all_do(blood, model, monkeypatch):
 def test_who_names_only_liver_cells_in_blood_is_far_behind_its_rivals(blood, model):
     wrong = score(blood, model, candidates([HEPATOCYTE]))
     right = score(blood, model)
-    assert np.median(wrong.rival) < 0
-    assert np.median(right.rival) > np.median(wrong.rival)
+    assert np.median(wrong.lead) < 0
+    assert np.median(right.lead) > np.median(wrong.lead)
 
 
 def test_where_everything_known_is_asked_for_nobody_leads(blood, model):
-    np.testing.assert_array_equal(score(blood[:20], model, candidates(TYPES)).rival, np.zeros(20))
+    np.testing.assert_array_equal(score(blood[:20], model, candidates(TYPES)).lead, np.zeros(20))
 
 
 def test_a_known_type_is_found_by_heart_and_other_words_by_the_nearest_texts(model):

@@ -58,7 +58,7 @@ def test_scores_are_evidence_and_weighed_similarity_drawn_to_neighbours(blood, m
     share = neighbours_share(model.measured(expression))
     assert share > 0.5  # a panel of 765 genes
     graph = neighbour_graph(sample_components(expression, COMPONENTS))
-    drawn = drawn_to_neighbours(np.column_stack([evidence.score + 5 * similarity, evidence.rival]), graph, share=share)
+    drawn = drawn_to_neighbours(np.column_stack([evidence.score + 5 * similarity, evidence.lead]), graph, share=share)
     np.testing.assert_allclose(found.scores, drawn[:, :4], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found.lead, drawn[:, 4], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found.similarity, similarity, atol=1e-5)

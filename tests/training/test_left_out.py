@@ -90,10 +90,10 @@ def test_learning_and_use_find_the_same_evidence(learned, first):
     expression = module._as_file(first.rows)
     used = sample_evidence(expression, candidates(first.types), model)
     np.testing.assert_allclose(found.scores, used.score, rtol=1e-3, atol=1e-3)
-    filled = np.flatnonzero(~np.isnan(used.rival))
+    filled = np.flatnonzero(~np.isnan(used.lead))
     graph = neighbour_graph(sample_components(expression, module.COMPONENTS)[filled])
     share = neighbours_share(int(measured[learned.genes].sum()))
-    drawn = drawn_to_neighbours(np.column_stack([used.score, used.rival])[filled], graph, share=share)
+    drawn = drawn_to_neighbours(np.column_stack([used.score, used.lead])[filled], graph, share=share)
     np.testing.assert_allclose(found.drawn[filled], drawn[:, :-1], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found.lead[filled], drawn[:, -1], rtol=1e-3, atol=1e-3)
 

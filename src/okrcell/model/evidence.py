@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.special import softmax
 
 from okrcell.model.relative_expression import Usual, usual
 from okrcell.model.signature_head import SignatureHead
@@ -71,29 +72,10 @@ def balanced_usual(head: SignatureHead, logs: sparse.csr_matrix, contrast: Contr
         return found
     for _ in range(ROUNDS):
         scores = contrast.scores(logs, found)
-        share = softmax(scores * (STEEPNESS / max(float(scores[cells].std()), 1e-9)))
+        share = softmax(scores * (STEEPNESS / max(float(scores[cells].std()), 1e-9)), axis=1)
         many = share[cells].sum(axis=0) + RAREST * int(cells.sum())
         found = usual(head, [logs], iter([(share / many).sum(axis=1)]))
     return found
-
-
-def fit(
-    logs: sparse.csr_matrix, known: Usual, own: sparse.csr_matrix, measured: Bool[np.ndarray, " gene"]
-) -> Float[np.ndarray, "cell candidate"]:
-    """Return the cosine of a cell's relative expression with whole signatures, in [-1, 1]: whether they fit at all."""
-    at_zero = np.where(measured, (known.level / known.spread) ** 2, 0.0)
-    cut = known.cut(logs)
-    gene, cells = cut.indices, np.diff(cut.indptr)
-    change = ((cut.data - known.level[gene]) / known.spread[gene]) ** 2 * measured[gene] - at_zero[gene]
-    sums = np.bincount(np.repeat(np.arange(len(cells)), cells), change, minlength=len(cells))
-    length = np.sqrt(np.maximum(sums + at_zero.sum(), 1e-12))
-    return _matches(logs, known, own) / length[:, None]
-
-
-def softmax(scores: Float[np.ndarray, "cell candidate"]) -> Float[np.ndarray, "cell candidate"]:
-    """Return shares that sum to 1 in each row."""
-    weight = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return weight / weight.sum(axis=1, keepdims=True)
 
 
 def _matches(logs: sparse.csr_matrix, known: Usual, signatures: sparse.csr_matrix) -> NDArray[np.float64]:

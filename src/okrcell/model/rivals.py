@@ -30,7 +30,7 @@ def rivals(known: Sequence[str], candidates: Sequence[str]) -> Bool[np.ndarray, 
 
 
 def lead_over_rivals(
-    best: Float[np.ndarray, " cell"], scores: Float[np.ndarray, "cell type"], rival: Bool[np.ndarray, " type"]
+    best: Float[np.ndarray, " cell"], scores: Float[np.ndarray, "cell rival"]
 ) -> Float[np.ndarray, " cell"]:
     """Return how far the best candidate is ahead of the best rival, in units of the scores (ours).
 
@@ -40,17 +40,17 @@ def lead_over_rivals(
     Parameters
     ----------
     best
-        Score of each cell's best candidate, on the same scale as those of the known types.
+        Score of each cell's best candidate, on the same scale as those of the rivals.
     scores
-        Scores of all types that the model knows.
+        Scores of the types that the model knows and that are `rivals`.
 
     Returns
     -------
     Below 0 where a rival fits better; 0 where there is no rival; NaN for a cell without expression.
     """
-    if not rival.any():
+    if not scores.shape[1]:
         return np.where(np.isnan(best), np.nan, 0.0).astype(np.float32)
-    return (best - scores[:, rival].max(axis=1)).astype(np.float32)
+    return (best - scores.max(axis=1)).astype(np.float32)
 
 
 def log_odds(share: NDArray[np.floating]) -> NDArray[np.floating]:

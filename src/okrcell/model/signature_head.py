@@ -72,6 +72,11 @@ class SignatureHead:
     linear: Float[Tensor, " gene"]
     """Mean of linear expression, likewise; what a panel of genes is scaled to in total."""
 
+    @property
+    def genes(self) -> sparse.csr_matrix:
+        """(type, gene): the signature of each known type, both parts together."""
+        return sparse.csr_matrix(self.knowledge + self.cells)
+
     def read(self, pooled: Float[Tensor, "text width"]) -> Float[np.ndarray, "text type"]:
         """Tell how much each text is of each known type; rows sum to 1.
 

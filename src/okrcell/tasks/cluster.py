@@ -8,12 +8,10 @@ from jaxtyping import Float, Int
 
 from okrcell.cells.expression import Expression
 from okrcell.cells.samples.neighbours import neighbour_graph, smoothed
-from okrcell.cells.samples.sample import sample_components
+from okrcell.cells.samples.sample import COMPONENTS, sample_components
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.tasks.samples.stability import Stability, leiden, stability
 
-COMPONENTS = 30
-"""Of the sample's own; later ones are mostly noise."""
 DIMENSIONS = 20
 ROUNDS = 3
 RESOLUTIONS = tuple(round(0.1 * step, 1) for step in range(1, 21))

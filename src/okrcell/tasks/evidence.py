@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
@@ -28,7 +29,7 @@ class SampleEvidence:
     score: Float[np.ndarray, "cell candidate"]
     """Relative expression times what each candidate's signature has and the others' lack, in standard scores of independent
     genes; NaN for a cell without expression."""
-    rival: Float[np.ndarray, " cell"]
+    lead: Float[np.ndarray, " cell"]
     """How far the best candidate leads over the best type that the model knows and nobody asked for; NaN likewise."""
     signatures: Signatures
     """What the candidates predict."""
@@ -81,8 +82,7 @@ def sample_evidence(
     signatures = signatures_of(some, embedder)
     contrast = Contrast.of(signatures.genes, panel.measured)
     known = balanced_usual(head, _telling_cells(expression, panel), contrast)
-    others = measured_part(sparse.csr_matrix(head.knowledge + head.cells), panel.measured)
-    rival = rivals(head.types, [each.term_id for each in some])
+    others = measured_part(head.genes, panel.measured)[rivals(head.types, [each.term_id for each in some])]
     score = np.full((expression.n_cells, len(some)), np.nan, dtype=np.float32)
     lead = np.full(expression.n_cells, np.nan, dtype=np.float32)
     for rows, logs in _logs(expression, panel):
@@ -90,18 +90,20 @@ def sample_evidence(
         filled = np.diff(logs.indptr) > 0
         score[rows] = np.where(filled[:, None], own, np.nan)
         # Only rivals are scored: kin of a candidate may be just what was meant.
-        ahead = lead_over_rivals(
-            own.max(axis=1), contrast.scores(logs, known, others[rival]), np.ones(int(rival.sum()), dtype=bool)
-        )
+        ahead = lead_over_rivals(own.max(axis=1), contrast.scores(logs, known, others))
         lead[rows] = np.where(filled, ahead, np.nan)
         if progress is not None:
             progress(rows.stop, expression.n_cells)
     return SampleEvidence(score, lead, signatures, known)
 
 
+def telling_rows(cells: int) -> NDArray[np.intp]:
+    """Return the rows of the cells from which is learned what a sample is like, ascending."""
+    return np.unique(np.linspace(0, cells - 1, min(cells, CELLS_THAT_TELL)).astype(np.intp))
+
+
 def _telling_cells(expression: Expression, panel: Panel) -> sparse.csr_matrix:
-    rows = np.unique(np.linspace(0, expression.n_cells - 1, min(expression.n_cells, CELLS_THAT_TELL)).astype(np.intp))
-    parts = [panel.logs(block) for block in some_cells(expression, rows)]
+    parts = [panel.logs(block) for block in some_cells(expression, telling_rows(expression.n_cells))]
     return sparse.csr_matrix(sparse.vstack(parts))
 
 

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from okrcell.cells.expression import Expression
 from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph
-from okrcell.cells.samples.sample import sample_components
+from okrcell.cells.samples.sample import COMPONENTS, sample_components
 from okrcell.cells.samples.some_cells import some_cells
 from okrcell.knowledge.ontology import ontology
 from okrcell.model.evidence import Contrast
@@ -18,8 +18,9 @@ from okrcell.model.relative_expression import FLOOR, Panel, Usual, usual
 from okrcell.model.signature_head import SignatureHead
 from okrcell.tasks.candidates import CELL_ONTOLOGY
 from okrcell.tasks.confidence import probabilities
+from okrcell.tasks.evidence import telling_rows
 from okrcell.tasks.tissue_prior import TissuePrior
-from okrcell.tasks.zero_shot import COMPONENTS, FEWEST_NEIGHBOURS
+from okrcell.tasks.zero_shot import FEWEST_NEIGHBOURS
 
 SIMILARITY_WEIGHT = 10.0
 """What similarity counts for beside evidence: among hundreds of types it tells more than among ten."""
@@ -30,8 +31,6 @@ PRIOR_WEIGHT = 0.75
 CORPUS_SHARE = 0.25
 """What is usual in the corpus has so much of the say besides: where nobody says what the cells may be, they may all be of one
 type, and a sample of one type does not show what is usual. Chosen likewise."""
-CELLS_THAT_TELL = 20_000
-"""Which types a sample holds is learned from so many of its cells, evenly spaced."""
 RAREST_TYPE = 0.005
 """A type is one of the sample's if it is the answer of this share of its cells."""
 LEAST_MASS = 0.02
@@ -106,9 +105,9 @@ def sample_types(
     neighbours
         Draws cells to each other; None: each by itself.
     """
-    rows = np.unique(np.linspace(0, len(cells) - 1, min(len(cells), CELLS_THAT_TELL)).astype(np.intp))
+    rows = telling_rows(len(cells))
     rows = rows[~np.isnan(cells[rows]).any(axis=1)]
-    signatures = sparse.csr_matrix(head.knowledge + head.cells)
+    signatures = head.genes
     heard = np.flatnonzero(np.diff(sparse.csr_matrix(signatures.multiply(panel.measured[None, :])).indptr) > 0)
     contrast = Contrast.of(sparse.csr_matrix(signatures[heard]), panel.measured)
     logs = sparse.csr_matrix(sparse.vstack([panel.logs(block) for block in some_cells(expression, rows)]))

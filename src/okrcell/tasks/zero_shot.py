@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from okrcell.cells.expression import Expression
 from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph, neighbours_share
-from okrcell.cells.samples.sample import sample_components
+from okrcell.cells.samples.sample import COMPONENTS, sample_components
 from okrcell.errors import CheckpointError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.model.signature_head import Signatures
@@ -18,8 +18,6 @@ from okrcell.tasks.confidence import Answer, answer, certainty, joined, probabil
 from okrcell.tasks.evidence import known_vectors, sample_evidence
 
 CELLS_AT_ONCE = 65_536
-COMPONENTS = 30
-"""Principal components of the sample by which its cells are neighbours."""
 FEWEST_NEIGHBOURS = 30
 """In a smaller sample the nearest cells are not near."""
 
@@ -92,7 +90,7 @@ def name_by_words(
     similarity = _similarity(cells, known_vectors(some, embedder))
     found = sample_evidence(expression, some, embedder)
     weight = _similarity_weight(embedder)
-    scores, lead = found.score + weight * similarity, found.rival
+    scores, lead = found.score + weight * similarity, found.lead
     filled = np.flatnonzero(~np.isnan(lead))
     smooth = smooth and len(filled) >= FEWEST_NEIGHBOURS
     if smooth:

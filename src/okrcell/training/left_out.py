@@ -12,7 +12,7 @@ from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneResolution, GeneTable
 from okrcell.cells.rows import MatrixRows
 from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph, neighbours_share
-from okrcell.cells.samples.sample import sample_components
+from okrcell.cells.samples.sample import COMPONENTS, sample_components
 from okrcell.knowledge.ontology import prefix_of
 from okrcell.model.evidence import Contrast, balanced_usual, measured_part
 from okrcell.model.relative_expression import Panel
@@ -26,7 +26,6 @@ CELLS_OF_A_STUDY = 800
 """So many at most, that no study speaks for all."""
 FEWEST_CELLS = 100
 """A study with fewer, or one of averages, is no sample of cells."""
-COMPONENTS = 30
 
 
 @dataclass(frozen=True)
@@ -120,9 +119,7 @@ def scored(
     usual = balanced_usual(head, logs, contrast)
     scores = contrast.scores(logs, usual)
     others = measured_part(sparse.csr_matrix(signatures[rivals(head.types, types)]), frame.measured)
-    lead = lead_over_rivals(
-        scores.max(axis=1), contrast.scores(logs, usual, others), np.ones(len(others.indptr) - 1, dtype=bool)
-    )
+    lead = lead_over_rivals(scores.max(axis=1), contrast.scores(logs, usual, others))
     filled = np.flatnonzero(np.diff(logs.indptr) > 0)
     both = np.full((len(scores), len(types) + 1), np.nan)
     if graph is None:

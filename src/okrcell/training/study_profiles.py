@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.cells.vocabulary import SCALED_TOTAL
+from okrcell.cells.samples.sample import log_normalised
 from okrcell.knowledge.ontology import prefix_of
 from okrcell.pairs.pair import Pairs
 
@@ -120,7 +120,7 @@ def studies(pairs: Pairs, rows: NDArray[np.int64], genes: NDArray[np.intp]) -> I
     kind = pairs.cell_type[pairs.description]
     for name in np.unique(study[rows]).tolist():
         mine = np.sort(rows[study[rows] == name])
-        logs = _logs(sparse.csr_matrix(pairs.corpus.rows(mine)), genes)
+        logs = sparse.csr_matrix(log_normalised(sparse.csr_matrix(pairs.corpus.rows(mine)))[:, genes])
         measured = np.asarray(logs.getnnz(axis=0) > 0)
         averages = holds_averages(batch[mine], kind[mine])
         parts = [batch[mine] == one for one in np.unique(batch[mine])] if averages else [np.ones(len(mine), dtype=bool)]
@@ -132,14 +132,6 @@ def studies(pairs: Pairs, rows: NDArray[np.int64], genes: NDArray[np.intp]) -> I
 def holds_averages(batch: NDArray[np.str_], kind: NDArray[np.int32]) -> bool:
     """Tell whether the rows of a study stand for clusters, not cells: a type then has hardly a second row in a sample."""
     return len(kind) < ROWS_OF_AN_AVERAGE * np.unique(np.stack([batch, kind.astype(str)]), axis=1).shape[1]
-
-
-def _logs(block: sparse.csr_matrix, genes: NDArray[np.intp]) -> sparse.csr_matrix:
-    sums = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
-    scale = np.divide(SCALED_TOTAL, sums, out=np.zeros_like(sums), where=sums > 0)
-    own = sparse.csr_matrix(block[:, genes], dtype=np.float32)
-    own.data = np.log1p(own.data * np.repeat(scale, np.diff(own.indptr)).astype(np.float32))
-    return own
 
 
 def _mean(logs: sparse.csr_matrix) -> NDArray[np.float64]:

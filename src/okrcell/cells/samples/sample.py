@@ -10,6 +10,8 @@ from scipy import sparse
 from okrcell.cells.expression import Expression
 
 CELL_TOTAL = 10_000
+COMPONENTS = 30
+"""By so many its cells are compared; later ones are mostly noise."""
 MEAN_BINS = 20
 LARGEST_Z = 10.0
 """A gene that one cell alone has may not make a component of its own (as in Seurat and scanpy)."""
