@@ -1,8 +1,8 @@
-"""How fast is `okrcell annotate` from the shell to the written file, and how much memory does it take?
+"""Throughput and peak memory of `okrcell annotate`, from the shell to the written file.
 
     python benchmarks/annotate.py [cells.h5ad] --cells 10000 --candidates "T cell,B cell,CL:0000576"
 
-The file's cells are repeated to the number asked for. Each run is a process of its own, start-up and writing included.
+The cells of the file are repeated up to --cells. Each run is a process of its own, start-up and writing included.
 """
 
 import argparse
@@ -27,7 +27,7 @@ CANDIDATES = (
 
 
 def main() -> None:
-    """Print cells per second and peak memory over the repeats: the median, and the slowest and fastest."""
+    """Print cells per second and peak memory over the repeats: median, minimum and maximum."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--cells", type=int, default=10_000)
@@ -47,7 +47,7 @@ def main() -> None:
     speed = [given.cells / each for each in seconds]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
     print(f"{given.cells:,} cells, {len(given.candidates.split(','))} candidates, {given.repeats} runs")
-    print(f"cells/s, all in: {statistics.median(speed):,.0f} ({min(speed):,.0f} - {max(speed):,.0f})")
+    print(f"cells/s, start-up included: {statistics.median(speed):,.0f} ({min(speed):,.0f} - {max(speed):,.0f})")
     print(f"seconds: {statistics.median(seconds):.1f} ({min(seconds):.1f} - {max(seconds):.1f})")
     print(f"peak memory: {peak:.2f} GiB")
 

@@ -1,10 +1,10 @@
-"""How well are wrong labels found, and the right ones named?
+"""Detection and correction of wrong labels by the audit, compared with baselines.
 
     python benchmarks/audit.py [--json docs/results/audit.json] [FILES...]
 
-In each file of real cells some labels are made wrong (`okrcell.pairs.noise`), and the audit looks for them, beside confident
-learning (arXiv 1911.00068: logistic regression on principal components, out of fold), plain nearest neighbours and plain
-agreement with the words. Labels that became a broader or narrower name for the same cells are not scored: they are no errors.
+Wrong labels are injected in files of real cells (`okrcell.pairs.noise`) and detected by the audit, by confident learning
+(arXiv 1911.00068: logistic regression on principal components, out of fold), by nearest neighbours, and by similarity of cells
+and label texts. Labels changed to a broader or narrower type of the same cells are not scored: they are no errors.
 """
 
 import argparse
@@ -43,18 +43,18 @@ HELD_OUT = (
     "breast_normal_scdeconr", "tirosh_melanoma_chetah", "marrow_triana_scuba", "tcells_compocyte",
     "camp_fetal_neocortex_soup",
 )  # fmt: skip
-"""Of these the bundled model has learned nothing (configs/mini.yaml)."""
+"""Studies that the bundled model was not trained on (configs/mini.yaml)."""
 AVERAGES = ("hcl_pseudobulk", "hema_bulk", "cbmc_pseudobulk")
 OVERLAPPING = ("baron_pancreas_2000g", "baron_pancreas_h4", "zheng_scn_pbmc", "onek1k_bcell_scdesignpop")
-"""They share cells or donors with a file that is measured on."""
+"""Files that share cells or donors with another evaluated file."""
 NOISE = (("shuffled", 0.1), ("shuffled", 0.3), ("sibling", 0.1), ("sibling", 0.3), ("exchanged names", 1.0))
 FEWEST = 80
-"""Cells with a label; with fewer a study is left out."""
+"""Minimum number of labelled cells of a study."""
 
 
 @dataclass
 class Study:
-    """What all methods share."""
+    """Inputs shared by all methods."""
 
     name: str
     part: str
@@ -68,13 +68,13 @@ class Study:
 
 
 def main() -> None:
-    """Print a Markdown table for each part: area under the curve, average precision, right names, flags."""
+    """Print a Markdown table for each part: AUROC, average precision, corrected labels, flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--cells", type=int, default=1_000, help="of each file, drawn at random")
-    parser.add_argument("--json", type=Path, help="write the figures with a receipt")
-    parser.add_argument("--picture", type=Path, help="draw the figures of a --json file, and measure nothing")
+    parser.add_argument("--cells", type=int, default=1_000, help="maximum number of cells per file, drawn at random")
+    parser.add_argument("--json", type=Path, help="write the results with their provenance")
+    parser.add_argument("--picture", type=Path, help="draw the results of a --json file, without measuring")
     given = parser.parse_args()
     if given.picture:
         draw(json.loads(given.json.read_text(encoding="utf-8"))["rows"], given.picture)
@@ -85,13 +85,13 @@ def main() -> None:
         given.files = [file for file in sorted((data / "pretrain").glob("*.h5ad")) if file.stem not in left_out]
         given.files += sorted((data / "evaluate").glob("*.h5ad"))
     if not given.files:
-        parser.exit(0, "No labelled files: name some, or set OKRCELL_DATA to a folder with pretrain/ and evaluate/.\n")
+        parser.exit(0, "No labelled files: give some, or set OKRCELL_DATA to a folder with pretrain/ and evaluate/.\n")
     model, rows, start = okr.load(), [], time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         for file in given.files:
             study = opened(file, Path(folder), model, given.cells)
             if study is None:
-                print(f"{file.stem} is left out: fewer than {FEWEST} cells with one of two labels or more")
+                print(f"{file.stem} is skipped: fewer than {FEWEST} labelled cells, or fewer than two labels")
                 continue
             for kind, rate in NOISE:
                 rows += [row for seed in range(given.seeds) for row in measured(study, kind, rate, seed)]
@@ -107,7 +107,7 @@ def main() -> None:
 
 
 def opened(file: Path, folder: Path, model: Embedder, most: int) -> Study | None:
-    """Prepare a file, draw cells with labels, and embed them; None if there are too few."""
+    """Prepare a file, draw labelled cells, and embed them; None if there are too few."""
     corpus_folder = folder / file.parent.name / file.stem
     corpus_folder.parent.mkdir(exist_ok=True)
     try:
@@ -133,7 +133,7 @@ def opened(file: Path, folder: Path, model: Embedder, most: int) -> Study | None
 
 
 def measured(study: Study, kind: str, rate: float, seed: int) -> list[dict[str, Any]]:
-    """Make labels wrong in one way, and score every method; nothing where labels cannot go wrong so."""
+    """Inject one kind of noise, and score every method; an empty list if the noise is not applicable."""
     truth = study.labels.given
     given = spoilt(study, kind, rate, seed)
     if given is None:
@@ -158,7 +158,7 @@ def measured(study: Study, kind: str, rate: float, seed: int) -> list[dict[str, 
 
 
 def spoilt(study: Study, kind: str, rate: float, seed: int) -> np.ndarray | None:
-    """Return the labels as they would be written; None where they cannot go wrong in this way."""
+    """Return the labels with noise; None if the noise is not applicable."""
     truth = study.labels.given
     if kind == "exchanged names":
         common = np.flatnonzero(np.bincount(truth) >= 10)
@@ -178,7 +178,7 @@ def spoilt(study: Study, kind: str, rate: float, seed: int) -> np.ndarray | None
 
 
 def methods(study: Study, given: np.ndarray, related: np.ndarray, seed: int) -> dict[str, tuple[np.ndarray, ...]]:
-    """Return for each method the trust in each label, the likely label, and which labels it flags."""
+    """Return for each method the trust in each label, the most likely label, and the flagged labels."""
     cells, own, count = study.cells, study.own, len(study.labels.names)
     row, rng = np.arange(len(given)), np.random.default_rng(seed)
     found = {}
@@ -220,7 +220,7 @@ def off_diagonal(probability: np.ndarray, given: np.ndarray) -> np.ndarray:
 
 def tell(rows: list[dict[str, Any]]) -> None:
     """Print the mean over seeds, then over studies, of each method for each kind of noise."""
-    columns = ("AUROC", "average precision", "wrong ones rightly named", "of flagged, wrong", "of wrong, flagged")
+    columns = ("AUROC", "average precision", "corrected labels", "precision of flags", "recall of flags")
     print("| noise | studies | method | " + " | ".join(columns) + " |")
     print("|---|---:|---" + "|---:" * len(columns) + "|")
     by = defaultdict(lambda: defaultdict(list))
@@ -230,7 +230,7 @@ def tell(rows: list[dict[str, Any]]) -> None:
         figures = (row["auroc"], row["average_precision"], row["right_name"], precision, caught / row["wrong"])
         by[row["noise"], row["rate"], row["method"]][row["study"]].append(figures)
     with warnings.catch_warnings():
-        # Where nothing was flagged in any run of a study, there is no share of the flagged.
+        # Precision is undefined for a study without any flagged label.
         warnings.simplefilter("ignore", RuntimeWarning)
         for (noise, rate, method), studies in by.items():
             mean = np.nanmean([np.nanmean(some, axis=0) for some in studies.values()], axis=0)
@@ -239,7 +239,7 @@ def tell(rows: list[dict[str, Any]]) -> None:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw the average precision of each method: a faint dot for each study, a strong one for their mean."""
+    """Draw the average precision of each method: a faint dot per study, a strong dot for their mean."""
     from matplotlib.figure import Figure
 
     from okrcell.files import whole_file
@@ -274,7 +274,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             ax.set_title(f"{noise}, {rate:.0%}", loc="left", fontsize="medium")
         if column == 0:
             ax.set_ylabel(part, fontsize="small")
-    figure.supxlabel("average precision of finding wrong labels (faint: a study, mean of seeds; strong: mean of studies)",
+    figure.supxlabel("average precision of wrong label detection (faint: a study, mean of seeds; strong: mean of studies)",
                      fontsize="small")  # fmt: skip
     with whole_file(path) as draft:
         figure.savefig(draft, dpi=150)

@@ -1,9 +1,9 @@
-"""Measure which file layout gives shuffled cells back fastest: Arrow, zarr or h5ad.
+"""Read speed of shuffled cells by file layout: Arrow, zarr, h5ad.
 
-Run ``python benchmarks/corpus_store.py`` (two minutes; ``--cells 10000`` for a glance). It takes real counts, repeats
-them with shuffled rows up to ``--cells`` cells, writes them in every layout, and times what training asks of a corpus.
-Each layout is read in a process of its own, three times, so that one's memory and caches are not another's gift.
-The cold reading comes first and follows a request to the kernel to forget the file; the others are warm.
+Run ``python benchmarks/corpus_store.py`` (two minutes; ``--cells 10000`` is faster). Real counts are repeated with shuffled
+rows up to ``--cells`` cells and written in every layout; reads as in training are timed. Each layout is read three times, in
+processes of its own, so that memory and caches are not shared. The cold read comes first, after the kernel was asked to drop
+the file from its cache; the others are warm.
 """
 
 import argparse
@@ -32,7 +32,7 @@ APPENDED = 2048
 
 
 def counts(cells: int) -> tuple[sparse.csr_matrix, str]:
-    """Repeat a real count matrix up to ``cells`` rows, every repeat in another order; say which matrix it was."""
+    """Repeat a real count matrix up to ``cells`` rows, each repeat in another order; return it with its name."""
     data = Path(os.environ.get("OKRCELL_DATA", Path(__file__).parents[2] / "shared" / "data"))
     source = data / "pretrain" / "zheng_pbmc_facs.h5ad"
     if source.exists():
@@ -52,14 +52,14 @@ def counts(cells: int) -> tuple[sparse.csr_matrix, str]:
 
 
 class ArrowRows:
-    """Lists of genes and values in record batches; rows are slices of the mapped file."""
+    """Arrow layout: lists of genes and values in record batches; rows are slices of the mapped file."""
 
     def __init__(self, gene: pa.DataType, value: pa.DataType, compression: str | None) -> None:
         self.schema = pa.schema([("gene", pa.list_(gene)), ("value", pa.list_(value))])
         self.options = pa.ipc.IpcWriteOptions(compression=compression)
 
     def write(self, matrix: sparse.csr_matrix, path: Path) -> None:
-        """Write one more shard, in blocks."""
+        """Write the matrix as a new shard, in blocks."""
         path.mkdir(exist_ok=True)
         file = path / f"{len(list(path.iterdir())):05d}.arrow"
         with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, self.schema, options=self.options) as writer:
@@ -110,13 +110,13 @@ class ArrowRows:
 
 
 class AnnDataRows:
-    """AnnData's own CSR group, in an h5ad file or a zarr folder, read through anndata."""
+    """AnnData layout: CSR group in an h5ad file or a zarr folder, read through anndata."""
 
     def __init__(self, kind: str, **options: Any) -> None:
         self.kind, self.options = kind, options
 
     def write(self, matrix: sparse.csr_matrix, path: Path) -> None:
-        """Write the matrix in one go."""
+        """Write the whole matrix."""
         if self.kind == "h5ad":
             with h5py.File(path, "w") as file:
                 anndata.io.write_elem(file, "X", matrix, dataset_kwargs=self.options)
@@ -178,7 +178,7 @@ def forget(path: Path) -> None:
 
 
 def read(store: str, path: Path, cells: int, seed: int) -> dict[str, float]:
-    """Time one fresh process: open, cold shuffled, warm shuffled, sequential; then look at its memory."""
+    """Time this fresh process: open, cold shuffled, warm shuffled, sequential; then read its memory use."""
     rng = np.random.default_rng(seed)
     forget(path)
     before = time.perf_counter()
@@ -252,7 +252,7 @@ COLUMNS = {
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """Lay the medians side by side with their spread (lowest to highest), and the ratio to the first layout."""
+    """Format the medians with their range (minimum to maximum), and the ratio to the first layout."""
     lines = ["| layout | disk, MB | " + " | ".join(COLUMNS.values()) + " | shuffled, ratio |"]
     lines.append("|" + "---|" * (len(COLUMNS) + 3))
     base = float(np.median([run["shuffled_rows_s"] for run in found[0]["runs"]]))

@@ -1,9 +1,9 @@
-"""How many cells a second does each kind of cell encoder read, by the number of genes?
+"""Throughput of the full and the latent cell encoder, by number of genes.
 
     python benchmarks/encoders.py
 
-Random tokens, since only their number matters; the shapes are those of configs/paper.yaml (full) and configs/mini.yaml
-(latent). Each pair is measured in turn in one process, so that their ratio holds on a busy machine.
+Input: random tokens; shapes are those of configs/paper.yaml (full) and configs/mini.yaml (latent). Both encoders are timed in
+turn in one process, so that their ratio is comparable on a busy machine.
 """
 
 import argparse
@@ -22,12 +22,12 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 
 
 def main() -> None:
-    """Print cells per second of both encoders, median of the repeats, and the ratio's range."""
+    """Print cells per second of both encoders, median of the repeats, and the range of their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
     encoders = {name: _encoder(name) for name in ("paper", "mini")}
-    print(f"{torch.get_num_threads()} threads, {CELLS} cells at a time, {given.repeats} repeats")
+    print(f"{torch.get_num_threads()} threads, batches of {CELLS} cells, {given.repeats} repeats")
     print("| genes a cell | full (paper) cells/s | latent (mini) cells/s | ratio, lowest - highest |")
     print("|---|---|---|---|")
     for genes in (128, 384, 1200):

@@ -1,11 +1,11 @@
-"""Does it help to learn from enriched texts?
+"""Effect of enriched texts in pretraining.
 
     python benchmarks/enriched_texts.py --corpus CORPUS --descriptions CORPUS/descriptions.parquet -o RUNS [--seeds 0 1 2]
 
-Trains the bundled model's settings (configs/mini.yaml) once an arm and seed, on the same cells, steps and held-out
-studies; only the texts differ. Then asks each model, on labelled files it has not learned from: zero-shot accuracy and
-macro-F1 with the file's own Cell Ontology ids as candidates, and how well a definition that never says the name finds
-the cells it defines (AUROC, mean over types). Runs that are finished are not trained again.
+Trains the settings of the bundled model (configs/mini.yaml) once per arm and seed, on the same cells, steps and held-out
+studies; only the texts differ. Each model is evaluated on labelled files that it was not trained on: zero-shot accuracy and
+macro-F1 with the file's Cell Ontology ids as candidates, and retrieval of the cells of a type by its definition without its
+name (AUROC, mean over types). Finished runs are not trained again.
 """
 
 import argparse
@@ -36,7 +36,7 @@ TRUTH = "cell_type_ontology_term_id"
 
 
 def main() -> None:
-    """Print a Markdown table: mean and range over seeds of each measure, for each arm; write all figures as JSON."""
+    """Print a Markdown table: mean and range over seeds of each metric, for each arm; write all results as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--descriptions", type=Path)
@@ -48,11 +48,12 @@ def main() -> None:
     given = parser.parse_args()
     if not (given.corpus and given.descriptions and given.output):
         parser.exit(
-            0, "Nothing to train on: name --corpus, --descriptions and -o. It takes about six minutes a model.\n"
+            0,
+            "Nothing to train on: give --corpus, --descriptions and -o. Training takes about six minutes per model.\n",
         )
     files = given.files or sorted(((data_folder() or Path()) / "evaluate").glob("*.h5ad"))
     if not files:
-        parser.exit(0, "No labelled files: name some, or set OKRCELL_DATA to a folder with evaluate/*.h5ad.\n")
+        parser.exit(0, "No labelled files: give some, or set OKRCELL_DATA to a folder with evaluate/*.h5ad.\n")
 
     rows = []
     for seed in given.seeds:
@@ -74,7 +75,7 @@ def main() -> None:
 
 
 def trained(given: argparse.Namespace, arm: str, seed: int) -> Path:
-    """Train one model, or find it finished."""
+    """Train one model unless it exists; return its folder."""
     run = given.output / f"{arm}_{seed}"
     model = run / "model"
     if not model.exists():
@@ -112,7 +113,7 @@ def measured(path: Path, files: list[Path]) -> list[dict]:
 
 
 def _found(vectors: np.ndarray, wanted: np.ndarray, term_id: str, model: Embedder) -> float:
-    """How well the definition, its own name left out, ranks the cells of a type before all others."""
+    """AUROC of the similarity to the definition without the type's names, cells of the type against all others."""
     term = ontology("CL").term(term_id)
     names = sorted((term.name, *term.synonyms), key=len, reverse=True)
     named = rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})s?(?!\w)"

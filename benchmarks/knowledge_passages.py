@@ -1,7 +1,7 @@
-"""A hundred thousand real passages of knowledge, to measure a search with.
+"""A hundred thousand real passages of knowledge, to time a search.
 
-Read straight from a folder of public knowledge files (ontologies, the Gene Ontology, gene summaries, marker tables, abstracts),
-one passage a record; for timing only, so sources with their own terms or leaks do no harm here.
+Read from a folder of public knowledge files (ontologies, the Gene Ontology, gene summaries, marker tables, abstracts), one
+passage per record. For timing only: restrictively licensed sources, and sources that overlap with evaluations, are included.
 """
 
 import gzip
@@ -17,7 +17,7 @@ from okrcell.knowledge.ontology import OntologySource
 
 
 def real_passages(folder: Path, limit: int = 100_000) -> list[Evidence]:
-    """Read passages in a fixed order until there are ``limit``; a text that came before is left out."""
+    """Read ``limit`` passages in a fixed order, without duplicate texts."""
     seen: set[str] = set()
     found = (passage for passage in _all(folder) if not (passage.text in seen or seen.add(passage.text)))
     return list(islice(found, limit))

@@ -1,10 +1,10 @@
-"""How often is a label led to the term that the data sets give it?
+"""Accuracy of mapping author labels to Cell Ontology terms.
 
     python benchmarks/labels.py [--dense] [--json labels.json]
 
-Each distinct pair of ``cell_type`` and a non-empty ``cell_type_ontology_term_id`` in a folder of data sets counts once; where
-its label stands in several tissues, each tissue has an equal share of it. Steps build on each other: names only, synonyms too,
-abbreviations and parts too, vectors too. A step's answer is its best match, however low its score.
+Each distinct pair of ``cell_type`` and a nonempty ``cell_type_ontology_term_id`` in a folder of data sets counts once; a label
+that occurs in several tissues counts in equal parts for each. Steps are cumulative: names, synonyms, abbreviations and parts,
+vectors. The prediction of a step is its best match, without a minimum score.
 """
 
 import argparse
@@ -34,17 +34,17 @@ STEPS = {
 
 
 Pairs = dict[tuple[str, str], set[str]]
-"""(label, term id): ids of the tissues where it stands."""
+"""(label, term id) to the ids of the tissues that it occurs in."""
 
 Found = dict[tuple[str, str], tuple[Match, ...]]
-"""(label, tissue id): what it was matched to."""
+"""(label, tissue id) to its matches."""
 
 
 def main() -> None:
-    """Print a Markdown table of the shares that are exact, and exact or a direct parent or child."""
+    """Print a Markdown table of the fractions that are exact, and exact or a direct parent or child."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dense", action="store_true", help="compare by vectors too")
-    parser.add_argument("--json", type=Path, help="write the figures with a receipt")
+    parser.add_argument("--dense", action="store_true", help="also match by vectors")
+    parser.add_argument("--json", type=Path, help="write the results with their provenance")
     given = parser.parse_args()
     data = data_folder()
     if data is None:
@@ -59,7 +59,7 @@ def main() -> None:
         if (data / name).is_dir():
             sets[name] = labelled_pairs(sorted((data / name).rglob("*.h5ad")))
     rows = []
-    print("| pairs of | tissue given | step | pairs | exact | exact or direct parent or child | given nothing |")
+    print("| pairs of | tissue given | step | pairs | exact | exact or direct parent or child | no match |")
     print("|---|---|---|---:|---:|---:|---:|")
     for name, pairs in sets.items():
         for with_tissue in (False, True):
@@ -80,9 +80,7 @@ def main() -> None:
                 told = "yes" if with_tissue else "no"
                 print(f"| {name} | {told} | {step} | {len(pairs)} | {exact:.3f} | {near:.3f} | {nothing:.3f} |")
     bands = score_bands(sets["all"])
-    print(
-        "\nWith the tissue given, by score (all pairs):\n\n| score | share of pairs | exact | near |\n|---|---:|---:|---:|"
-    )
+    print("\nWith the tissue given, by score (all pairs):\n\n| score | fraction | exact | near |\n|---|---:|---:|---:|")
     for band in bands:
         print(f"| {band['score']} | {band['share']:.3f} | {band['exact']:.3f} | {band['near']:.3f} |")
     if given.json:
@@ -92,7 +90,7 @@ def main() -> None:
 
 
 def labelled_pairs(files: list[Path]) -> Pairs:
-    """Collect (label, term id) with the tissues it stands in, by their ids ("" where the tissue is not known)."""
+    """Collect (label, term id) with the ids of the tissues that it occurs in ("" if the tissue is unknown)."""
     pairs: Pairs = defaultdict(set)
     for path in files:
         with h5py.File(path) as file:
@@ -111,7 +109,7 @@ def labelled_pairs(files: list[Path]) -> Pairs:
 
 
 def shares(pairs: Pairs, found: Found, allowed: tuple[str, ...], *, with_tissue: bool) -> tuple[float, float, float]:
-    """Return the shares of pairs that are exact, exact or one step off, and without any answer."""
+    """Return the fractions of pairs that are exact, exact or one step off, and without a match."""
     exact = near = nothing = 0.0
     for (label, term), tissues in pairs.items():
         places = tissues if with_tissue else {""}
@@ -124,7 +122,7 @@ def shares(pairs: Pairs, found: Found, allowed: tuple[str, ...], *, with_tissue:
 
 
 def score_bands(pairs: Pairs) -> list[dict]:
-    """Tell how often the best match is right by its score, to see that `SURE` is well placed."""
+    """Return the accuracy of the best match by its score, to check the threshold `SURE`."""
     edges = (0.0, 0.3, 0.45, SURE, 0.75, 0.9, 1.01)
     answers = [
         (best[0], term, 1 / len(tissues))
@@ -147,12 +145,12 @@ def score_bands(pairs: Pairs) -> list[dict]:
 
 
 def is_exact(best: Match | None, term: str) -> bool:
-    """Tell whether the match is the term itself."""
+    """Whether the match is the term itself."""
     return best is not None and best.term.id == term
 
 
 def is_near(best: Match | None, term: str) -> bool:
-    """Tell whether the match is the term, or directly above or below it."""
+    """Whether the match is the term, or a parent or child of it."""
     cells = ontology("CL")
     return best is not None and (
         best.term.id == term or best.term.id in cells.parents(term) or term in cells.parents(best.term.id)

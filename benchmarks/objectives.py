@@ -1,10 +1,10 @@
-"""What does a step of each objective take, in time and in memory?
+"""Time and memory of a training step, by objective.
 
     OMP_NUM_THREADS=1 python benchmarks/objectives.py configs/noise.yaml --corpus corpus [--objectives info_nce,improved]
 
-Each objective trains a model of its own, all in this process and on the same batches; they take turns step by step, in
-another order each round, so that what slows the machine slows them all. Clocks start when the banks are full and, if
-the settings have so many epochs, stability has a say.
+Each objective trains a model of its own in this process, on the same batches. Objectives take turns step by step, in another
+order each round, so that a slow phase of the machine affects all of them. Timing starts after the warm-up, when the memory
+banks are full and, if the schedule has enough epochs, reliability weights are active.
 """
 
 import argparse
@@ -35,7 +35,7 @@ PARTS = ("twin", "bank", "table")
 
 
 class Contestant:
-    """A model that learns by one objective, a step at a time."""
+    """A model trained with one objective, step by step."""
 
     def __init__(self, name: str, settings: PretrainSettings, ground: Ground, stream: PairStream) -> None:
         self.name = name
@@ -53,16 +53,16 @@ class Contestant:
 
     @property
     def steps(self) -> int:
-        """Steps of the whole schedule."""
+        """Number of steps of the schedule."""
         return self._schedule.total
 
     @property
     def epoch(self) -> int:
-        """Epoch of the table of trust in which the schedule ends."""
+        """Epoch of the reliability table in which the schedule ends."""
         return self._calendar.moment(self.steps - 1).epoch
 
     def take(self, step: int, batch: PairBatch) -> float:
-        """Learn from a batch as `okrcell.training.pretrain` does; return the seconds."""
+        """Run a training step as `okrcell.training.pretrain` does; return its seconds."""
         start = time.perf_counter()
         moment = self._calendar.moment(step)
         self._schedule.set_rate(self._optimiser, step)
@@ -75,7 +75,7 @@ class Contestant:
         return time.perf_counter() - start
 
     def remembered(self) -> dict[str, int]:
-        """Bytes of each part that is carried from step to step beside the model."""
+        """Bytes of each part of the training state besides the model."""
         state = self.memory.state()
         return {
             part: sum(tensor.nbytes for name, tensor in state.items() if name.startswith(f"{part}.")) for part in PARTS
@@ -85,7 +85,7 @@ class Contestant:
 def _made(
     stream: PairStream, steps: list[int], settings: PretrainSettings, ground: Ground
 ) -> dict[int, tuple[float, PairBatch]]:
-    """Make the batches, each with the seconds it takes; texts are read and tokens kept before, as late in a long run."""
+    """Return (seconds, batch) by step; texts and tokens are cached before timing, as late in a long run."""
     model = CellTextModel(settings.model, genes=len(ground.vocabulary))
     texts = TextBank(model, ground.pairs.texts, ground.texts)
     made: dict[int, tuple[float, PairBatch]] = {}
@@ -98,18 +98,18 @@ def _made(
 
 
 def main() -> None:
-    """Print a Markdown table: median step, ratio to the control (median, lowest, highest of rounds), bytes remembered."""
+    """Print a Markdown table: median step time, ratio to the control (median, minimum, maximum of rounds), state size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--objectives", default=",".join((CONTROL, "faithful", "improved")))
-    parser.add_argument("--rounds", type=int, default=40, help="steps of each objective that are timed")
-    parser.add_argument("--warm", type=int, default=20, help="steps before that, which fill the banks")
-    parser.add_argument("--json", type=Path, help="write the figures with a receipt")
+    parser.add_argument("--rounds", type=int, default=40, help="timed steps of each objective")
+    parser.add_argument("--warm", type=int, default=20, help="warm-up steps, which fill the memory banks")
+    parser.add_argument("--json", type=Path, help="write the results with their provenance")
     given = parser.parse_args()
     names = list(dict.fromkeys([CONTROL, *given.objectives.split(",")]))
     if unknown := [name for name in names if name not in LADDER]:
-        parser.error(f"no objective {unknown[0]}; known are {', '.join(LADDER)}")
+        parser.error(f"no objective {unknown[0]}; choose from {', '.join(LADDER)}")
 
     config = read_yaml(given.config) | ({"corpus": str(given.corpus)} if given.corpus else {})
     settings = {
@@ -118,7 +118,7 @@ def main() -> None:
     ground = Ground.of(settings[CONTROL])
     stream, _ = ground.streams(ground.pairs, settings[CONTROL].stream)
     contestants = [Contestant(name, settings[name], ground, stream) for name in names]
-    # The last steps of the schedule: epochs have gone by, and the curriculum is in its late phase.
+    # The last steps of the schedule, in the late phase of the curriculum.
     first = contestants[0].steps - given.rounds
     if first < given.warm:
         parser.error(f"the schedule has {contestants[0].steps} steps, too few for {given.warm} + {given.rounds}")
@@ -151,11 +151,11 @@ def main() -> None:
         )
     print(
         f"{len(ground.pairs.corpus):,} cells, batches of {settings[CONTROL].stream.batch_size}, {given.rounds} rounds, "
-        f"{torch.get_num_threads()} thread; a batch is made in {np.median(making) * 1000:.0f} ms, which is in each step; "
-        f"epoch {max(contestant.epoch for contestant in contestants)} of the table of trust."
+        f"{torch.get_num_threads()} thread; a step includes {np.median(making) * 1000:.0f} ms for its batch; "
+        f"epoch {max(contestant.epoch for contestant in contestants)} of the reliability table."
     )
     print(
-        f"| objective | step, ms | over {CONTROL} | lowest | highest | without the batch | twin, MB | banks, MB | table, MB |"
+        f"| objective | step, ms | ratio to {CONTROL} | min | max | without batch | EMA model, MB | banks, MB | table, MB |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for row in rows:

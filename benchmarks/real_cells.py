@@ -1,4 +1,4 @@
-"""Which cells to measure on: the user's, a folder of data sets, or those that come with scanpy."""
+"""Locations of data sets and knowledge files for the benchmarks; a fallback sample from scanpy."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ def knowledge_folder() -> Path | None:
 
 
 def blood(folder: Path) -> Path:
-    """Return a file of blood cells; without data sets, scanpy's 700 cells are written to ``folder``."""
+    """Return a file of blood cells; without data sets, scanpy's pbmc68k_reduced (700 cells) is written to ``folder``."""
     data = data_folder()
     if data is not None:
         return data / "evaluate" / "pbmc3k.h5ad"

@@ -1,10 +1,10 @@
-"""Does a search find the definition that belongs to a name, and how long does it take among 100,000 passages?
+"""Recall of definitions by name in the passage search, and its latency among 100,000 passages.
 
     python benchmarks/retrieval.py definitions
     python benchmarks/retrieval.py speed --knowledge ../shared/knowledge --index /tmp/index100k
 
-Both write their part of docs/results/retrieval.json. `speed` builds the index when it is not there
-(texts cut to 64 word pieces, to save time): about half an hour on two cores.
+Both write their part of docs/results/retrieval.json. `speed` builds the index if it does not exist
+(texts truncated to 64 word pieces, to save time), in about half an hour on two cores.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from okrcell.provenance import receipt, write_json
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "retrieval.json"
 QUERIES = 500
 TUNED_ON, REPORTED = 1, 0
-"""Seeds of the order in which names are drawn; names drawn by the second are left out of the first."""
+"""Seeds of the drawn names; names of the reported draw are left out of the tuning draw."""
 NOTHING = {"words": 0.0, "fragments": 0.0, "meaning": 0.0}
 ALONE = {
     "dense (plain MiniLM)": FusionSettings(**NOTHING | {"meaning": 1.0}),
@@ -45,11 +45,11 @@ ALONE = {
     "hybrid (the default)": FusionSettings(),
 }
 SHARES = ((0.4, 0.0), (0.0, 0.4), (0.15, 0.15), (0.2, 0.2), (0.25, 0.25), (0.3, 0.3), (0.2, 0.3), (0.3, 0.2))
-"""Weights of words and of fragments that are tried; the rest is that of meaning."""
+"""Weights of words and fragments in the tuning grid; the remainder is the weight of the dense vectors."""
 
 
 class Remembered:
-    """An encoder that keeps the vectors of texts it has seen."""
+    """Sentence encoder that caches the vectors of texts."""
 
     def __init__(self, encoder: SentenceEncoder) -> None:
         self.name, self._encoder, self._known = encoder.name, encoder, {}
@@ -63,7 +63,7 @@ class Remembered:
 
 
 def masked_definitions() -> Iterator[tuple[str, Evidence]]:
-    """Give every Cell Ontology name with its definition, in which the name, its synonyms and their plurals are struck out."""
+    """Yield every Cell Ontology name with its definition, without the name, its synonyms and their plurals."""
     home = ontology("CL")
     for term in map(home.term, home.terms()):
         if term.definition:
@@ -74,7 +74,7 @@ def masked_definitions() -> Iterator[tuple[str, Evidence]]:
 
 
 def definitions() -> dict[str, Any]:
-    """Print the share of names whose definition is first, or among the first ten."""
+    """Print recall@1, @5 and @10 of the definition of a name, and return the results."""
     pairs = list(masked_definitions())
     reported = np.random.default_rng(REPORTED).permutation(len(pairs))[:QUERIES]
     others = [place for place in np.random.default_rng(TUNED_ON).permutation(len(pairs)) if place not in set(reported)]
@@ -127,7 +127,7 @@ def recall(
     asked: Sequence[int],
     weights: FusionSettings,
 ) -> dict[str, float]:
-    """Tell how often the own definition is among the first 1, 5, 10."""
+    """Return recall@1, @5 and @10 of each name's own definition."""
     ranks = []
     for place in asked:
         text, passage = questions[place]
@@ -137,7 +137,7 @@ def recall(
 
 
 def speed(knowledge: Path, folder: Path, queries: int) -> dict[str, Any]:
-    """Print how long a question takes, its vector included, and how long opening takes in a new process."""
+    """Print the latency of a query, including its vector, and of opening the index in a new process."""
     encoder = SentenceEncoder(limit=64)
     if not folder.exists():
         started = time.perf_counter()
@@ -146,7 +146,7 @@ def speed(knowledge: Path, folder: Path, queries: int) -> dict[str, Any]:
     opening = [json.loads(subprocess.run(_again(folder), check=True, capture_output=True).stdout) for _ in range(3)]
     index = PassageIndex.open(folder, encoder)
     print(f"{len(index):,} passages; opened in new processes: {opening}")
-    print(f"load of the machine: {os.getloadavg()[0]:.1f}")
+    print(f"load average: {os.getloadavg()[0]:.1f}")
     asked: dict[str, list[Any]] = {"profile": list(profiles(queries))}
     asked["name"] = [text.split(",")[0] for text in asked["profile"]]
     asked["name and profile"] = list(zip(asked["name"], asked["profile"], strict=True))
@@ -172,7 +172,7 @@ def speed(knowledge: Path, folder: Path, queries: int) -> dict[str, Any]:
 
 
 def profiles(number: int) -> Iterator[str]:
-    """Make questions as of profiles: type, tissue, disease, stage, sex, drawn from the ontologies."""
+    """Yield queries like profiles: type, tissue, disease, stage, sex, drawn from the ontologies."""
     draw = np.random.default_rng(3)
     homes = [ontology(prefix) for prefix in ("CL", "UBERON", "MONDO", "HsapDv")]
     for _ in range(number):
@@ -190,7 +190,7 @@ def _timed(ask: Any, texts: Sequence[str]) -> dict[str, float]:
         taken.append((time.perf_counter() - started) * 1e3)
         busy.append((time.process_time() - worked) * 1e3)
     figures = {"min": min(taken), "median": np.median(taken), "p95": np.quantile(taken, 0.95)}
-    # All threads together: what the processors did, whatever else the machine was doing.
+    # CPU time of all threads, independent of the load of the machine.
     figures |= {"processor, median": np.median(busy), "processor, p95": np.quantile(busy, 0.95)}
     return {name: round(float(value), 2) for name, value in figures.items()}
 
@@ -218,13 +218,13 @@ def _again(folder: Path) -> list[str]:
 
 
 def _memory() -> dict[str, int]:
-    """Read what the kernel counts: own memory, and pages of mapped files, which it may drop."""
+    """Memory of this process in MB: anonymous, and pages of mapped files, which the kernel may drop."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {name: int(lines[key].split()[0]) // 1024 for name, key in (("own", "RssAnon"), ("mapped", "RssFile"))}
 
 
 def main() -> None:
-    """Measure one part and put it into the results."""
+    """Measure one part and write it to the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["definitions", "speed"], nargs="?", default="definitions")
     parser.add_argument("--knowledge", type=Path, default=knowledge_folder())
@@ -232,7 +232,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=500)
     given = parser.parse_args()
     if given.part == "speed" and given.index is None:
-        parser.error("speed needs --index, a folder that holds the index or is to hold it")
+        parser.error("speed needs --index, the folder of an existing or new index")
     figures = definitions() if given.part == "definitions" else speed(given.knowledge, given.index, given.queries)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results[given.part] = receipt(f"benchmarks/retrieval.py {given.part}", **figures)

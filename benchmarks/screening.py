@@ -1,10 +1,10 @@
-"""How often the faithfulness gate is wrong, and what the reliability screening rejects.
+"""Error rates of the fact checker, and rejections of the similarity screening.
 
     python benchmarks/screening.py KNOWLEDGE_FOLDER PRETRAIN_FOLDER [--each 1000] [-o docs/results/screening.json]
 
-Sentences are made of real records and then changed by rule: what should pass is a record cited to itself, a gene by
-another of its names, a term by its synonym or by a broader term; what should not pass is a record cited to another one,
-a gene or term put in place of another, and a statement turned round.
+Sentences are generated from real records and changed by rules. To be accepted: a record cited to itself, a gene by an alias, a
+term by a synonym or a broader term. To be rejected: a record cited to another one, an exchanged gene or term, a negated
+statement.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from okrcell.texts.template.original import original_description
 from okrcell.texts.template.writer import TemplateWriter
 
 Case = tuple[str, bool, Sentence, CellProfile]
-"""What was done, whether the gate should let it pass, the sentence and whom it is about."""
+"""Kind of change, whether the checker should accept it, the sentence, and the profile that it describes."""
 
 
 def definitions(rng: random.Random, each: int) -> Iterator[Case]:
@@ -53,7 +53,7 @@ def definitions(rng: random.Random, each: int) -> Iterator[Case]:
 
 
 def summaries(knowledge: Path, rng: random.Random, each: int) -> Iterator[Case]:
-    """Cite the first sentence of each gene summary to itself and to another gene's, and each function likewise."""
+    """Cite the first sentence of each gene summary, and of each function, to itself and to another record."""
     for name, kind in (("gene_summaries", "RefSeq summary"), ("gene_ontology", "Gene Ontology definition")):
         (source,) = open_sources([name], knowledge)
         pieces = [piece for piece in source.passages() if len(piece.text) > 40]
@@ -65,7 +65,7 @@ def summaries(knowledge: Path, rng: random.Random, each: int) -> Iterator[Case]:
 
 
 def terms_changed(rng: random.Random, each: int) -> Iterator[Case]:
-    """Say of a cell type what its definition says, under its synonym, a broader name, or the name of a sibling."""
+    """State the definition of a cell type under a synonym, a broader name, or the name of a sibling."""
     cells = ontology("CL")
     defined = [term for term in map(cells.term, cells.terms()) if term.definition and cells.parents(term.id)]
     children: dict[str, list[str]] = {}
@@ -92,7 +92,7 @@ def terms_changed(rng: random.Random, each: int) -> Iterator[Case]:
 
 
 def markers_changed(knowledge: Path, rng: random.Random, each: int) -> Iterator[Case]:
-    """Say of a cell type that it has its markers, by this name or that, or others, or that it lacks them."""
+    """State the markers of a cell type, by symbols or aliases, with an exchanged gene, or negated."""
     table = GeneTable.bundled()
     symbols = {str(symbol): row for row, symbol in enumerate(table.symbol)}
     other_names: dict[int, list[str]] = {}
@@ -144,7 +144,7 @@ def studied(folder: Path) -> list[CellProfile]:
 
 
 def described(knowledge: Path, all_profiles: list[CellProfile]) -> tuple[list[Description], list[Description]]:
-    """Write every profile by the template, and its original."""
+    """Write the template description of every profile, and its original."""
     inquiry, plain = Inquiry(open_sources(None, knowledge)), Inquiry(open_sources(["ontologies"]))
     writer = TemplateWriter()
     written = [writer.write(each, evidence_for(each, inquiry)) for each in all_profiles]
@@ -152,23 +152,23 @@ def described(knowledge: Path, all_profiles: list[CellProfile]) -> tuple[list[De
 
 
 def defining(term: Term) -> Evidence:
-    """Quote a term's definition."""
+    """Return the definition of a term as evidence."""
     home = ontology("CL")
     return Evidence(term.definition, home.name, term.id, home.snapshot, home.licence, "definition", (term.id,))
 
 
 def profile(term: Term) -> CellProfile:
-    """Know of a cell its type alone."""
+    """Return a profile with a cell type and nothing else."""
     return CellProfile(cell_type=term.name, cell_type_id=term.id, label=term.name)
 
 
 def listing(names: list[str]) -> str:
-    """Write "A, B and C"."""
+    """Format a list: "A, B and C"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def main() -> None:
-    """Measure, print, and write what was measured."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("knowledge", type=Path, nargs="?", default=knowledge_folder())
     parser.add_argument("pretrain", type=Path, nargs="?", default=(data_folder() or Path()) / "pretrain")
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     asked = parser.parse_args()
     if asked.knowledge is None or not asked.pretrain.is_dir():
-        parser.exit(0, "No knowledge files or cells: name their folders.\n")
+        parser.exit(0, "No knowledge files or cells: give their folders.\n")
     rng, gate = random.Random(asked.seed), Gate()
     cases = [
         *definitions(rng, asked.each), *summaries(asked.knowledge, rng, asked.each), *terms_changed(rng, asked.each),

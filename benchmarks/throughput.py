@@ -1,9 +1,9 @@
-"""How many cells a second are named from words, from the shell to the written file, and in how much memory?
+"""Throughput and peak memory of zero-shot annotation, from the shell to the written file.
 
     python benchmarks/throughput.py [--cells 10000] [--genes 33000] [--model FOLDER] [--methods okrcell,markers] [--profile]
 
-Cells of a real file are repeated, each time with other molecules lost, so that no two are the same. Every run is a process of
-its own, start-up and writing included; a JSON line is printed for each method. ``--profile`` prints where okrcell's time goes.
+Cells of a real file are repeated, each time thinned at random, so that all cells differ. Every run is a process of its own,
+start-up and writing included; one JSON line is printed per method. ``--profile`` prints a profile of okrcell.
 """
 
 import argparse
@@ -27,12 +27,12 @@ from scipy import sparse
 
 METHODS = ("okrcell", "markers", "markers_smoothed", "celltypist")
 KEPT = 0.9
-"""Share of a cell's molecules that are kept each time it is repeated."""
+"""Fraction of a cell's molecules that each repeat keeps."""
 LABEL = "cell_type"
 
 
 def main() -> None:
-    """Make the file, run every method on it, print a line for each."""
+    """Write the file, run every method on it, print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, help="file of real cells; PBMC 3k by default")
     parser.add_argument("--cells", type=int, default=10_000)
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _run(command: list[str]) -> tuple[float, float, int]:
-    """Return the seconds that a process took, those that it computed (on all cores together), and the most bytes it held."""
+    """Return wall seconds, CPU seconds (all cores together) and peak memory in bytes of a process."""
     with tempfile.TemporaryFile() as said:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
@@ -103,16 +103,16 @@ def _verb(given: argparse.Namespace, cells: Path, written: Path) -> list[str]:
 
 
 def _absent(method: str) -> str:
-    """Say why a method cannot run here, "" if it can."""
+    """Reason why a method cannot run here, "" if it can."""
     if method not in METHODS:
-        return f"known are {', '.join(METHODS)}"
+        return f"unknown method; choose from {', '.join(METHODS)}"
     if method.startswith("markers") and knowledge_folder() is None:
         return "no marker table: set OKRCELL_KNOWLEDGE"
     return "not installed" if method == "celltypist" and find_spec("celltypist") is None else ""
 
 
 def _answer(method: str, cells: str, written: str, candidates: str) -> None:
-    """Do what a user of a baseline would do: read, name, write. CellTypist has to be trained first, which is in its time."""
+    """Run a baseline: read, annotate, write. Includes the training of CellTypist."""
     from okrcell.benchmarking.baselines import celltypist, markers
     from okrcell.benchmarking.cells import bare
     from okrcell.benchmarking.method import Surroundings
@@ -134,7 +134,7 @@ def _answer(method: str, cells: str, written: str, candidates: str) -> None:
 
 
 def _repeated(source: Path, cells: int, genes: int, target: Path) -> None:
-    """Write so many cells with so many genes; genes that the source lacks are added without a count."""
+    """Write ``cells`` cells with ``genes`` genes; genes that the source lacks have no counts."""
     adata = anndata.read_h5ad(source)
     rng = np.random.default_rng(0)
     places = np.arange(cells) % adata.n_obs

@@ -1,6 +1,6 @@
-"""How many cells a second become tokens?
+"""Throughput of the cell tokenizers.
 
-Cells like those of a 10x blood sample: real counts when a file is given, such as pbmc3k, repeated to the number asked for.
+Input: cells of a blood sample, or of the given file (such as pbmc3k), repeated up to --cells.
 
     python benchmarks/tokenise.py [cells.h5ad] --cells 10000
 """
@@ -25,7 +25,7 @@ from okrcell.model.embedder import bundled_model
 
 
 def main() -> None:
-    """Time each tokeniser over some repeats and print cells per second: the median, and the slowest and fastest."""
+    """Time each tokenizer and print cells per second over the repeats: median, minimum and maximum."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--cells", type=int, default=10_000)

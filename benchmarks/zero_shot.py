@@ -1,8 +1,8 @@
-"""How often is the zero-shot answer right, on labelled files?
+"""Accuracy of zero-shot annotation on labelled files.
 
     python benchmarks/zero_shot.py [pbmc3k.h5ad kang_ifnb.h5ad]
 
-For each file the candidates are its own Cell Ontology ids. Cells without an id are named too, and not counted.
+The candidates of a file are its own Cell Ontology ids. Cells without an id are annotated, but not scored.
 """
 
 import argparse
@@ -21,17 +21,17 @@ TRUTH = "cell_type_ontology_term_id"
 
 
 def main() -> None:
-    """Print a Markdown table: accuracy, macro-F1, and accuracy of the more confident half."""
+    """Print a Markdown table: accuracy, macro-F1, and accuracy of the most confident half."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--model", type=Path)
-    parser.add_argument("--json", type=Path, help="write the figures with a receipt")
+    parser.add_argument("--json", type=Path, help="write the results with their provenance")
     given = parser.parse_args()
 
     if not given.files and (data := data_folder()):
         given.files = sorted((data / "evaluate").glob("*.h5ad"))
     if not given.files:
-        parser.exit(0, "No labelled files: name some, or set OKRCELL_DATA to a folder with evaluate/*.h5ad.\n")
+        parser.exit(0, "No labelled files: give some, or set OKRCELL_DATA to a folder with evaluate/*.h5ad.\n")
     model = okr.load(given.model)
     print("| set | cells | candidates | accuracy | macro-F1 | accuracy, confident half | mean confidence |")
     print("|---|---|---|---|---|---|---|")

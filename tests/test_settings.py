@@ -1,4 +1,4 @@
-"""Settings are frozen and closed: a typo is named, and the right word is said."""
+"""Settings are frozen and refuse unknown keys; the error suggests the correct key."""
 
 from pathlib import Path
 from typing import Annotated

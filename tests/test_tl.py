@@ -1,4 +1,4 @@
-"""The slots say whose they are."""
+"""Stored embeddings are reused only for the model that wrote them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Cells and language in one space.
+"""CLIP-style dual encoder for single-cell transcriptomes and text, with a scanpy-like API.
 
 >>> import okrcell as okr
 >>> model = okr.load()
@@ -31,7 +31,7 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when first asked for, so that `import okrcell` costs nothing.
+    # Lazy imports (PEP 562) keep `import okrcell` fast.
     if name in {"tl", "pl"}:
         return import_module(f"okrcell.{name}")
     if name in _WHERE:

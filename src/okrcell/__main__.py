@@ -1,4 +1,4 @@
-"""`python -m okrcell` is `okrcell`."""
+"""Entry point of `python -m okrcell`: the same as the command `okrcell`."""
 
 from okrcell.cli import main
 

@@ -1,12 +1,12 @@
-"""What went wrong, what was seen, what to do."""
+"""Exceptions for users. A message states the problem, the value seen and the remedy in one line."""
 
 
 class OkrcellError(Exception):
-    """A mistake its maker can mend; the command line prints it as one line and exits with status 2."""
+    """An error that the user can fix; the command line prints it as one line and exits with status 2."""
 
 
 class InputError(OkrcellError, ValueError):
-    """A file, a table or an argument from the user is not what was asked for."""
+    """A file, table or argument from the user is invalid."""
 
 
 class SettingsError(OkrcellError, ValueError):
@@ -14,15 +14,15 @@ class SettingsError(OkrcellError, ValueError):
 
 
 class CheckpointError(OkrcellError):
-    """A model folder is missing, damaged, or of another version."""
+    """A model folder is missing, damaged or of an incompatible version."""
 
 
 class WorkLeftError(OkrcellError):
-    """The work was done in part: what is done is kept, and running again goes on."""
+    """The work is incomplete. Finished parts are saved; running the command again continues."""
 
 
 class MissingExtraError(OkrcellError, ImportError):
-    """An optional package is not installed; the message is the command that installs it."""
+    """An optional package is not installed; the message contains the install command."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""Outputs are written whole or not at all."""
+"""Atomic writes of files and folders."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from okrcell.errors import InputError
 
 @contextmanager
 def whole_file(path: str | Path) -> Generator[Path]:
-    """Yield a path to write to, beside the target; it takes the target's place only when the block ends well.
+    """Yield a temporary path beside ``path``; it replaces ``path`` when the block ends without an error.
 
     Raises
     ------
@@ -35,15 +35,15 @@ def whole_file(path: str | Path) -> Generator[Path]:
 
 @contextmanager
 def whole_folder(path: str | Path) -> Generator[Path]:
-    """Yield a folder to fill; it takes the target's place only when the block ends well.
+    """Yield a temporary folder beside ``path``; it replaces ``path`` when the block ends without an error.
 
-    An older folder at ``path`` stays until then, and a killed process leaves it (or its ``.old`` twin, which
-    `recover_folder` puts back) whole.
+    An existing folder at ``path`` is kept until then. If the process is killed, that folder is intact, either at ``path`` or
+    under its backup name (``.NAME.old``), from which `recover_folder` restores it.
 
     Raises
     ------
     InputError
-        If the folder above ``path`` does not exist or cannot be written.
+        If the parent folder of ``path`` does not exist or cannot be written.
     """
     target = Path(path)
     _folder_must_take_files(target)
@@ -66,12 +66,12 @@ def whole_folder(path: str | Path) -> Generator[Path]:
 
 
 def old_twin(path: Path) -> Path:
-    """Name the place where `whole_folder` keeps the former folder for the moment between two renames."""
+    """Path that holds the previous folder between the two renames of `whole_folder`."""
     return path.with_name(f".{path.name}.old")
 
 
 def recover_folder(path: str | Path) -> None:
-    """Put back the former folder if `whole_folder` ended between its two renames."""
+    """Restore the previous folder if `whole_folder` was interrupted between its two renames."""
     target = Path(path).resolve()
     old = old_twin(target)
     if old.is_dir() and not target.exists():

@@ -1,4 +1,4 @@
-"""Every artefact leaves a receipt: settings, inputs, versions, seed."""
+"""Provenance of outputs: settings, inputs, package versions, seed; sha256 of files; atomic JSON."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ from okrcell.errors import InputError
 from okrcell.files import whole_file
 
 PACKAGES = ("okrcell", "torch", "transformers", "anndata", "scanpy", "numpy", "scipy", "cellxgene_ontology_guide")
-"""The packages whose versions can change a number."""
+"""Packages whose versions can change results."""
 
 
 def receipt(verb: str, **facts: Any) -> dict[str, Any]:
-    """Tell how an artefact came to be. ``facts`` must be JSON: settings, inputs, findings, seed."""
+    """Provenance record of an output. ``facts`` must be JSON values: settings, inputs, findings, seed."""
     return {
         "verb": verb,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -28,12 +28,12 @@ def receipt(verb: str, **facts: Any) -> dict[str, Any]:
 
 
 def fingerprint(path: str | Path) -> str:
-    """Return the sha256 of a file, or of a folder's files (names and contents, in order).
+    """Sha256 of a file, or of the relative paths and contents of all files in a folder (sorted by path).
 
     Raises
     ------
     InputError
-        If there is nothing at ``path``.
+        If ``path`` does not exist.
     """
     path = Path(path)
     if not path.exists():
@@ -49,7 +49,7 @@ def fingerprint(path: str | Path) -> str:
 
 
 def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
-    """Write ``values`` whole, indented, with its keys in their own order."""
+    """Write ``values`` to a JSON file atomically, indented, in the order of the keys."""
     with whole_file(path) as draft:
         draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Choices are types: frozen, documented under each field, and closed to unknown keys."""
+"""Settings: frozen pydantic models that refuse unknown keys; read from YAML."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -12,7 +12,7 @@ from okrcell.errors import SettingsError
 
 
 class Settings(BaseModel):
-    """A group of choices. Frozen; an unknown key is an error that names the nearest known one."""
+    """Base class of settings. Frozen; for an unknown key the error names the closest valid key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -21,12 +21,12 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def parse_settings(kind: type[AnySettings], values: Any, origin: str) -> AnySettings:
-    """Check ``values`` (a mapping) against ``kind``.
+    """Validate ``values`` (a mapping) as settings of type ``kind``; ``origin`` names their source in errors.
 
     Raises
     ------
     SettingsError
-        One line that names the key, what was seen and what is allowed.
+        If a key is unknown or a value is invalid; one line with the key, the value seen and what is allowed.
     """
     if not isinstance(values, dict):
         raise SettingsError(f"{origin} must hold a mapping of settings, but it holds a {type(values).__name__}.")
@@ -44,12 +44,12 @@ def parse_settings(kind: type[AnySettings], values: Any, origin: str) -> AnySett
 
 
 def load_settings(kind: type[AnySettings], path: str | Path, **given: Any) -> AnySettings:
-    """Read a YAML file of settings; what is ``given`` (and not None) is laid over what the file says.
+    """Read settings from a YAML file; keyword arguments other than None override the values of the file.
 
     Raises
     ------
     SettingsError
-        If the file is missing, is no YAML, or holds an unknown or impossible setting.
+        If the file is missing, is not YAML, or contains an unknown or invalid setting.
     """
     values = read_yaml(path)
     if isinstance(values, dict):
@@ -58,12 +58,12 @@ def load_settings(kind: type[AnySettings], path: str | Path, **given: Any) -> An
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Read a YAML file; an empty one holds an empty mapping.
+    """Read a YAML file; an empty file gives an empty mapping.
 
     Raises
     ------
     SettingsError
-        If the file is missing or no YAML.
+        If the file is missing or is not YAML.
     """
     path = Path(path)
     try:
@@ -77,7 +77,7 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay the choices ``above`` over those ``below``, mapping by mapping; neither is changed."""
+    """Merge nested mappings recursively; values of ``above`` take precedence. The arguments are not modified."""
     merged = dict(below)
     for name, value in above.items():
         inner = merged.get(name)

@@ -43,7 +43,7 @@ def test_options_become_choices(asked, capsys, tmp_path):
     assert asked["models"] == {"info_nce": "runs/a", "cell_only": "runs/b"}
     assert (asked["data"].name, asked["workers"], asked["again"]) == ("sets", 2, ("okrcell",))
     assert {"config", "plan", "files"}.isdisjoint(asked)
-    assert "report.html on 1,300 runs, 2 of them made now" in capsys.readouterr().out
+    assert "report.html from 1,300 runs, 2 of them new" in capsys.readouterr().out
 
 
 def test_everything_is_the_default(asked, tmp_path):
@@ -57,4 +57,4 @@ def test_a_model_without_a_folder_is_one_line(asked, capsys, tmp_path):
     with pytest.raises(SystemExit) as ended:
         okrcell.cli.main(["benchmark", "-o", str(tmp_path), "--models", "info_nce"])
     assert ended.value.code == 2
-    assert "--models takes name=folder, between commas; seen: info_nce." in capsys.readouterr().err
+    assert "--models expects name=folder, separated by commas; seen: info_nce." in capsys.readouterr().err

@@ -37,14 +37,14 @@ def test_a_group_has_one_process_and_its_jobs_their_order(shared_out):
 def test_a_job_that_hangs_is_ended_and_the_next_is_done(shared_out):
     heard = shared_out([["record", "sleep"], ["record", "done"]], seconds=6)
     assert [next(iter(line)) for _, line in heard] == ["record", "failure", "record", "done"]
-    assert heard[1][1] == {"failure": "it was not done after 0.1 minutes"}
+    assert heard[1][1] == {"failure": "it exceeded the time limit of 0.1 minutes"}
 
 
 @pytest.mark.parametrize("end", ["die", "half a line"])
 def test_a_process_that_ends_is_told_and_replaced(shared_out, end):
     heard = shared_out([[end], ["record", "done"]])
     assert [next(iter(line)) for _, line in heard] == ["failure", "record", "done"]
-    assert "ended with status 3; t.m00.log" in heard[0][1]["failure"]
+    assert "ended with status 3; see t.m00.log" in heard[0][1]["failure"]
 
 
 def test_a_failure_that_is_told_leaves_the_process(shared_out):

@@ -45,7 +45,7 @@ def made(folder, shared, **given):
 def test_it_goes_on_where_it_stopped(shared_data: Path, here, tmp_path):
     done, told = made(tmp_path / "out", shared_data, seeds=(0,))
     assert (done.runs, done.made) == (1, 1)
-    assert told[0] == "1 scores to make on 1 files, 1 at a time."
+    assert told[0] == "1 scores to compute on 1 files, 1 worker processes."
     assert told[1].startswith("1/1 hvg_pca, clustering wang seed 0: avg_bio 0.")
     first = (tmp_path / "out" / RECORDS).read_text()
     with (tmp_path / "out" / RECORDS).open("a") as file:
@@ -85,8 +85,8 @@ def test_asking_again_for_one_task_leaves_the_answers_to_others(shared_data: Pat
     ("again", "told"),
     [
         ("hvg_pka", "did you mean 'hvg_pca'?"),
-        ("okrcell", "those that do are: hvg_pca. Who takes part is said by --methods"),
-        ("scvi", "which cannot take part: scvi is not installed: pip install"),
+        ("okrcell", "its methods are: hvg_pca. Select methods with --methods"),
+        ("scvi", "which is not available: scvi is not installed: pip install"),
     ],
 )
 def test_nobody_is_asked_again_who_takes_no_part(shared_data: Path, here, tmp_path, monkeypatch, again, told):
@@ -121,7 +121,7 @@ def test_a_failure_is_told_kept_and_tried_again(shared_data: Path, here, tmp_pat
     )
     done, told = made(tmp_path / "out", shared_data)
     assert done.runs == 0
-    assert told[-1] == "hvg_pca has no answer to clustering on wang (2 scores): it was not done after 20 minutes"
+    assert told[-1] == "hvg_pca failed on clustering, wang (2 scores missing): it was not done after 20 minutes"
     assert "HVG + PCA, Clustering, islets (Wang): it was not done after 20 minutes" in (
         tmp_path / "out" / "report.md"
     ).read_text(encoding="utf-8")
@@ -132,15 +132,15 @@ def test_figures_of_other_files_are_not_mixed_in(shared_data: Path, here, tmp_pa
     receipt = json.loads((tmp_path / "out" / "benchmark.json").read_text())
     receipt["sets"]["wang"] = "0" * 64
     (tmp_path / "out" / "benchmark.json").write_text(json.dumps(receipt))
-    with pytest.raises(SettingsError, match=r"holds figures of other files or models \(wang\)"):
+    with pytest.raises(SettingsError, match=r"holds results of other files or models \(wang\)"):
         made(tmp_path / "out", shared_data)
 
 
 def test_a_missing_package_is_told_and_the_others_go_on(shared_data: Path, here, tmp_path, monkeypatch):
     monkeypatch.setattr("okrcell.benchmarking.roster.find_spec", lambda name: None if name == "scvi" else name)
     _, told = made(tmp_path / "out", shared_data, methods=["hvg_pca", "scvi"], seeds=(0,))
-    assert told[0] == "scvi is passed over: scvi is not installed: pip install 'okrcell[baselines]'."
-    assert "scvi took no part" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert told[0] == "scvi is skipped: scvi is not installed: pip install 'okrcell[baselines]'."
+    assert "scvi was not run" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
 
 
 def test_who_has_seen_the_types_in_question_is_not_asked_and_the_others_go_on(
@@ -152,7 +152,7 @@ def test_who_has_seen_the_types_in_question_is_not_asked_and_the_others_go_on(
     monkeypatch.setattr(unseen_types, "has_seen", lambda _: ["CL:0000115"])
     monkeypatch.setattr(worker, "answering", lambda *_: lambda query, candidates, seed: Named(query.obs_names, ()))
     done, told = made(tmp_path / "out", shared_data, **given)
-    assert told[0].startswith("okrcell is not asked for unseen_types: its model.json does not say")
+    assert told[0].startswith("okrcell is excluded from unseen_types: its model.json does not list")
     assert [job["method"] for job in here] == ["markers"]
     assert json.loads(done.records.read_text())["scores"]["accuracy"] == 0
 
@@ -163,7 +163,7 @@ MISTAKES = {
     "no process": ({"workers": 0}, InputError, "at least one worker"),
     "no seed": ({"seeds": ()}, InputError, "at least one seed"),
     "a choice of noise": ({"files": ["a.h5ad"]}, InputError, "files is for the task noise only"),
-    "a model's name": ({"models": {"okrcell": "folder"}}, SettingsError, "gives a checkpoint the name okrcell"),
+    "a model's name": ({"models": {"okrcell": "folder"}}, SettingsError, "names a checkpoint okrcell"),
     "no data": ({"data": None}, InputError, "Name the folder that holds"),
     "noise without settings": ({"tasks": ["noise"], "methods": (), "data": None}, InputError, "with --config"),
 }
@@ -184,7 +184,7 @@ def test_slow_methods_take_part_when_they_are_named():
     more = chosen(("quick",), {"mine": "folder"}, None, None, known).methods
     assert (list(more), more["mine"].model, more["mine"].kind) == (["quick", "mine"], "folder", "control")
     markers = {"markers": Method("markers", {}, needs=("knowledge",))}
-    assert chosen((), {}, None, None, markers).absent == {"markers": "it needs a folder: name it with --knowledge"}
+    assert chosen((), {}, None, None, markers).absent == {"markers": "it needs a folder: give it with --knowledge"}
 
 
 def test_a_worker_writes_what_json_can_hold():

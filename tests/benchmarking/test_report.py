@@ -105,7 +105,7 @@ def test_the_best_is_bold_and_a_mean_over_fewer_sets_is_marked(summary):
     assert set(rows) == {"okrcell", "kNN", "SingleR †"}
     assert rows["kNN"].cells[0].best
     assert not rows["SingleR †"].cells[0].best
-    assert whole.note == "† Mean over other sets, so not comparable: SingleR has no answer to islets (Xin)."
+    assert whole.note == "† Not comparable, mean over fewer data sets: SingleR has no scores on islets (Xin)."
     assert rows["kNN"].cells[0].text == "0.760 ± 0.025"
     assert [cell.text for cell in rows["okrcell"].cells[-2:]] == ["2.0", "1.5"]
     assert [cell.best for cell in {row.title: row for row in by_set[0].rows}["SingleR †"].cells] == [True, False]
@@ -144,10 +144,10 @@ def test_every_case_of_a_task_has_its_table_and_its_verdict():
     ]
     made = summarised(lines, METHODS)
     assert [grid.title for grid in grids_of(made, "open_types")] == [
-        "Without candidates, tissue told, mean over 2 sets",
-        "Without candidates, tissue untold, mean over 2 sets",
-        "within one step, tissue told, set by set",
-        "within one step, tissue untold, set by set",
+        "Annotation without candidates, tissue told, mean over 2 sets",
+        "Annotation without candidates, tissue untold, mean over 2 sets",
+        "within one step, tissue told, by data set",
+        "within one step, tissue untold, by data set",
     ]
     assert [one.sentence.split(":")[0] for one in verdicts(made)] == [
         "within one step, tissue told, mean over 2 sets",
@@ -206,8 +206,8 @@ def test_everything_that_can_be_drawn_is_drawn_and_the_page_stands_alone(tmp_pat
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     for said in (
         "The baseline wins",
-        "scvi took no part: scvi is not installed",
-        "SingleR, Words alone, islets (Xin): it was not done",
+        "scvi was not run: scvi is not installed",
+        "SingleR, Zero-shot annotation, islets (Xin): it was not done",
         "| chance | 0.030 |",
         "islets: Xin → Wang 12",
     ):

@@ -1,4 +1,4 @@
-"""A corpus gives back what was put in, and survives whatever happens while it is written."""
+"""A corpus returns the cells that were appended and survives interrupted writes."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def table_of(version="test", genes=GENES):
 
 @dataclass
 class Cells:
-    """What the writer asks of an expression."""
+    """Stand-in for `Expression` with the members that the writer uses."""
 
     matrix: sparse.csr_matrix
     kind: str = "counts"

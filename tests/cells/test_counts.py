@@ -1,4 +1,4 @@
-"""Counts are found wherever they are."""
+"""Counts are found in X, raw or layers."""
 
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ def test_the_base_told_by_scanpy_is_believed(counted):
 
 def test_normalised_values_are_told_from_logarithms(counted):
     adata = counted.copy()
-    sc.pp.normalize_total(adata, target_sum=7.7)  # small values, as logarithms have
+    sc.pp.normalize_total(adata, target_sum=7.7)  # small values, like logarithms
     assert find_counts(adata).look.kind == "linear"
 
 

@@ -1,4 +1,4 @@
-"""Rows of a real file, made bad, still come out right."""
+"""Expression is correct for damaged variants of a real file."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from okrcell.errors import InputError
 
 @pytest.fixture(scope="module")
 def blood() -> AnnData:
-    """200 cells of `pbmc68k_reduced`, its logarithms as X."""
+    """200 cells of `pbmc68k_reduced` with log values in X."""
     whole = sc.datasets.pbmc68k_reduced()[:200]
     return AnnData(sparse.csr_matrix(whole.raw.X), obs=whole.obs[["louvain"]], var=whole.raw.var[[]])
 
@@ -136,7 +136,7 @@ def test_antibodies_are_set_aside(blood):
     adata = AnnData(blood.X, var=blood.var.assign(feature_types=kinds))
     expression = read_expression(adata)
     assert (expression.resolution.row[-3:] == -1).all()
-    assert any("3 features that are no genes" in finding for finding in expression.findings)
+    assert any("3 features that are not genes" in finding for finding in expression.findings)
 
 
 def test_mouse_is_said_to_be_mouse_and_mapped_if_asked(blood):

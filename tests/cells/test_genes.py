@@ -1,4 +1,4 @@
-"""A gene is known by any of its names."""
+"""Genes are resolved by any of their names."""
 
 import numpy as np
 import pyarrow.parquet as pq

@@ -1,4 +1,4 @@
-"""The cells nearest to each cell, compared with all or searched for."""
+"""Exact and approximate nearest-neighbour search."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from okrcell.cells.samples.nearest import nearest
 
 @pytest.fixture(params=["compared with all", "searched for"])
 def either_way(request, monkeypatch):
-    """Find them in one way, then in the other."""
+    """Exact and approximate search results."""
     if request.param == "searched for":
         monkeypatch.setattr(module, "MOST_EXACT", 100)
 

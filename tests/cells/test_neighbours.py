@@ -1,4 +1,4 @@
-"""A cell is drawn to its neighbours, and half of what it says stays its own."""
+"""kNN graph and smoothing over neighbours."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_grap
 
 
 def some_graph(cells, seed=0):
-    """Neighbours among cells at random places; the last two have none."""
+    """kNN graph of cells at random positions; the last two have no neighbours."""
     points = np.random.default_rng(seed).normal(size=(cells - 2, 3))
     graph = neighbour_graph(points, 6)
     return sparse.csr_matrix(sparse.block_diag([graph, sparse.csr_matrix((2, 2))]))

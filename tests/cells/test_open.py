@@ -1,4 +1,4 @@
-"""Files of every format open, and bad ones give one line."""
+"""Every supported format can be opened; errors are one line."""
 
 import gzip
 import pickle
@@ -21,7 +21,7 @@ from okrcell.errors import InputError, MissingExtraError
 
 @pytest.fixture(scope="module")
 def blood() -> AnnData:
-    """Sixty real cells with whole numbers in the place of counts."""
+    """Sixty real cells with integer counts."""
     whole = sc.datasets.pbmc68k_reduced()[:60]
     counts = sparse.csr_matrix(np.round(np.expm1(whole.raw.X.toarray())).astype(np.float32))
     adata = AnnData(counts, obs=whole.obs[["louvain"]].copy(), var=whole.raw.var[[]])
@@ -114,7 +114,7 @@ def test_10x_folder_opens(blood, tmp_path, packed):
 
 def test_10x_folder_with_a_missing_or_short_part_is_told(blood, tmp_path):
     mmwrite(tmp_path / "matrix.mtx", blood.X.T)
-    one_line(tmp_path / "matrix.mtx", "give the folder")
+    one_line(tmp_path / "matrix.mtx", "pass the folder")
     one_line(tmp_path, "there is none")
     (tmp_path / "genes.tsv").write_text("CD3D\tCD3D\n")
     (tmp_path / "barcodes.tsv").write_text("AAA\n")
@@ -234,11 +234,11 @@ def test_what_is_not_there_or_not_known_is_told(tmp_path):
     (tmp_path / "cells.rds").write_bytes(b"RDX3")
     one_line(tmp_path / "cells.rds", "R object")
     (tmp_path / "cells.docx").write_bytes(b"PK\x03\x04 and so on")
-    one_line(tmp_path / "cells.docx", "no known format")
+    one_line(tmp_path / "cells.docx", "unknown format")
     one_line(tmp_path, "neither a zarr store nor matrix.mtx")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["weights"] = [1.0]
-    one_line(tmp_path / "other.h5", "it holds: weights")
+    one_line(tmp_path / "other.h5", "it contains: weights")
     (tmp_path / "words.csv").write_text("once upon a time\nthere was a cell\n")
     one_line(tmp_path / "words.csv", "table with names")
 

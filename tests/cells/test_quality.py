@@ -1,4 +1,4 @@
-"""Quality figures are those one would count by hand."""
+"""QC metrics equal a manual count."""
 
 import numpy as np
 from anndata import AnnData
@@ -19,7 +19,7 @@ def test_counts_genes_and_mitochondria_are_counted():
     assert found.n_genes.tolist() == [2, 4, 0]
     assert np.array_equal(found.mitochondrial, np.array([0.25, 0.5, np.nan], dtype=np.float32), equal_nan=True)
     assert found.empty.tolist() == [False, False, True]
-    assert str(found) == "3 cells: in the middle 4 counts and 3 genes, 37.5% mitochondrial; 1 empty"
+    assert str(found) == "3 cells: median 4 counts and 3 genes, 37.5% mitochondrial; 1 empty"
 
 
 def test_only_empty_cells_are_said_so():

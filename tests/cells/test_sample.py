@@ -1,4 +1,4 @@
-"""What a sample tells by itself."""
+"""Highly variable genes and PCA of a sample."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Results are written whole or not at all."""
+"""Results are written atomically."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""A row of expression becomes gene tokens with a value each."""
+"""Cell tokenizer: gene tokens with value bins."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def known(table):
-    """The first sixty genes of the table, each with a mean of its own; all others are unknown to the model."""
+    """Vocabulary of the first sixty genes of the table, with distinct means."""
     scale = np.zeros(len(table), np.float32)
     scale[:GENES] = np.random.default_rng(0).uniform(0.1, 30, GENES)
     return GeneVocabulary.from_table(table, np.arange(GENES), scale)
@@ -35,7 +35,7 @@ def tokeniser(table, known):
 
 
 def rows_of(dense, table):
-    """Lay values of the first genes of the table out on its whole axis."""
+    """Matrix on the whole gene axis with values for the first genes of the table."""
     dense = np.atleast_2d(np.asarray(dense, np.float32))
     matrix = sparse.csr_matrix(dense)
     return sparse.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=(len(dense), len(table)))
@@ -145,7 +145,7 @@ def test_the_highest_are_the_highest(tokeniser, table):
 
 
 def relative(dense, known):
-    """How far each gene lies above its mean in the corpus, in float64."""
+    """Expression of each gene relative to its mean in the corpus, in float64."""
     dense = dense.astype(np.float64)
     share = np.log1p(dense * SCALED_TOTAL / dense.sum(axis=1, keepdims=True))
     return share - np.log1p(known.scale[: dense.shape[1]].astype(np.float64))

@@ -163,7 +163,7 @@ def test_balanced_accuracy_and_f1_equal_the_reference(demo):
 def test_the_page_says_that_the_study_is_known_to_the_model(demo):
     text = Page(demo[0].report.read_text(encoding="utf-8")).text
     assert "zheng_pbmc_facs" in text
-    assert "in none of the 2 sets" in text
+    assert "in none of the 2 training datasets" in text
 
 
 def test_cells_keep_their_order_and_their_own_map(demo):
@@ -173,7 +173,7 @@ def test_cells_keep_their_order_and_their_own_map(demo):
 
 
 def test_an_earlier_demo_is_replaced_but_nothing_else(demo, tmp_path):
-    with pytest.raises(InputError, match="other things than an earlier demo"):
+    with pytest.raises(InputError, match="not from an earlier demo"):
         run_demo(demo[0].folder.parent, StandIn())
     file = tmp_path / "file"
     file.write_text("mine")

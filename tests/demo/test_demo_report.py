@@ -26,27 +26,25 @@ FIGURES = Agreement(
 
 
 def test_confidence_near_agreement_is_believed():
-    assert "about as sure as it should be" in reliability(FIGURES, calibrated=True)
+    assert "confidence matches accuracy" in reliability(FIGURES, calibrated=True)
 
 
 def test_confidence_above_agreement_is_called_too_sure():
-    assert "too sure of itself, by 30 points" in reliability(replace(FIGURES, mean_confidence=0.9), calibrated=True)
+    assert "overconfident by 30 points" in reliability(replace(FIGURES, mean_confidence=0.9), calibrated=True)
 
 
 def test_confidence_below_agreement_is_called_less_sure():
-    assert "less sure than it could be, by 40 points" in reliability(
-        replace(FIGURES, mean_confidence=0.2), calibrated=True
-    )
+    assert "underconfident by 40 points" in reliability(replace(FIGURES, mean_confidence=0.2), calibrated=True)
 
 
 def test_a_model_without_calibration_is_told_so():
-    assert "never calibrated" in reliability(FIGURES, calibrated=False)
+    assert "not calibrated" in reliability(FIGURES, calibrated=False)
 
 
 def test_the_largest_slips_come_first():
     assert slips(FIGURES) == [
-        "30 of 50 “T” were called “NK cell”",
-        "5 of 50 “B” were called “T cell”",
+        "30 of 50 “T” predicted as “NK cell”",
+        "5 of 50 “B” predicted as “T cell”",
     ]
 
 
@@ -55,7 +53,7 @@ def test_nearly_all_is_not_all():
 
 
 def test_what_the_model_has_seen_is_told_from_its_own_facts():
-    assert "does not tell" in seen_before({})
-    assert "No cells of this study" in seen_before({"seen": {"studies": ["baron"]}})
+    assert "does not list" in seen_before({})
+    assert "is from this study" in seen_before({"seen": {"studies": ["baron"]}})
     assert "sorted blood cells" in seen_before({"seen": {"studies": ["baron", "zheng_pbmc_facs"]}})
-    assert "this very sample" in seen_before({"seen": {"studies": ["pbmc68k", "zheng_pbmc_facs"]}})
+    assert "trained on cells of this sample" in seen_before({"seen": {"studies": ["pbmc68k", "zheng_pbmc_facs"]}})

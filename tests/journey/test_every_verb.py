@@ -47,7 +47,7 @@ def test_training_leaves_a_model_with_its_card_and_a_log(folder):
     described = json.loads((folder / "run/model/model.json").read_text())
     assert described["seen"]["studies"] == ["cells"]
     assert described["receipt"]["steps"] == 25
-    assert "What it cannot do" in (folder / "run/model/README.md").read_text()
+    assert "## Limitations" in (folder / "run/model/README.md").read_text()
     losses = [json.loads(line) for line in (folder / "run/log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in losses if "total" in line] == list(range(25))
 
@@ -69,7 +69,7 @@ def test_a_model_learns_from_enriched_texts(folder, capsys):
     run("enrich", folder / "corpus", "--sources", "ontologies")
     assert f"Wrote 10 descriptions to {folder / 'corpus/descriptions.parquet'}" in capsys.readouterr().out
     run("enrich", folder / "corpus", "--sources", "ontologies")
-    assert "10 of them were there already" in capsys.readouterr().out
+    assert "10 of them reused" in capsys.readouterr().out
     texts = f"texts: {{descriptions: '{folder / 'corpus/descriptions.parquet'}', mix: enriched}}\n"
     (folder / "enriched.yaml").write_text(SETTINGS + texts)
     run("pretrain", folder / "enriched.yaml", "--corpus", folder / "corpus", "-o", folder / "enriched")

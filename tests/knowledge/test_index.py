@@ -1,4 +1,4 @@
-"""Passages go into an index and are found again, by words and by meaning."""
+"""Hybrid passage index: build, add, search by words and by vectors, damage."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ DENSE, LEXICAL = FusionSettings(words=0, fragments=0), FusionSettings(meaning=0)
 
 
 class HashedWords:
-    """A text's vector is the sum of a fixed random vector for each of its words."""
+    """Embed a text as the sum of fixed random vectors of its words."""
 
     name = "hashed-words"
 
@@ -217,7 +217,7 @@ def test_passages_without_a_letter_are_kept(tmp_path):
 def test_what_is_no_index_is_never_replaced(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("all my work")
-    with pytest.raises(InputError, match="left alone"):
+    with pytest.raises(InputError, match="left unchanged"):
         PassageIndex.build(tmp_path / "thesis", TALES)
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "all my work"
 

@@ -1,4 +1,4 @@
-"""Abstracts are cut at sentences, read in safety, and a bad file is told in one line."""
+"""Literature: passages of whole sentences, safe XML, one-line errors for bad files."""
 
 import gzip
 import json
@@ -115,15 +115,19 @@ def test_no_other_file_is_read_through_an_entity(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("cut.xml", xml(1)[:700].encode(), "no well-formed XML"),
-        ("cut.xml.gz", gzip.compress(xml(1).encode())[:200], "cut short"),
-        ("odd.xml", b'<?xml version="1.0" encoding="shift_jis"?><a/>', "no well-formed XML"),
+        ("cut.xml", xml(1)[:700].encode(), "not well-formed XML"),
+        ("cut.xml.gz", gzip.compress(xml(1).encode())[:200], "truncated"),
+        ("odd.xml", b'<?xml version="1.0" encoding="shift_jis"?><a/>', "not well-formed XML"),
         ("page.xml", b"<html><body>Not found</body></html>", "no PubmedArticle"),
-        ("lines.jsonl", b'{"pmid": 1, "abstract": "A."}\n{"pmid": 2, "abst', "Line 2 of .*lines.jsonl is no JSON"),
+        (
+            "lines.jsonl",
+            b'{"pmid": 1, "abstract": "A."}\n{"pmid": 2, "abst',
+            "Line 2 of .*lines.jsonl is not valid JSON",
+        ),
         ("lines.jsonl", b'{"title": "T", "abstract": "A."}\n', "Line 1 of .* has no pmid and no id"),
         ("lines.jsonl", b"[1]\n", "must be a JSON object"),
-        ("list.json", b'{"pmid": 1}', "must hold a JSON list"),
-        ("list.json", b"\xff\xfe", "no JSON"),
+        ("list.json", b'{"pmid": 1}', "must contain a JSON list"),
+        ("list.json", b"\xff\xfe", "not valid JSON"),
         ("words.txt", b"some words", "its name must end in"),
     ],
 )
@@ -167,7 +171,7 @@ def test_the_real_corpus_is_read_whole(shared_knowledge):
 
 def test_literature_without_an_abstract_is_told_with_its_place(tmp_path):
     (tmp_path / "mine.jsonl").write_text('{"pmid": "1", "title": "No abstract"}\n')
-    with pytest.raises(InputError, match="holds no abstract") as error:
+    with pytest.raises(InputError, match="contains no abstract") as error:
         list(LiteratureSource(tmp_path).passages())
     assert str(tmp_path) in str(error.value)
 

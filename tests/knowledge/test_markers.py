@@ -1,4 +1,4 @@
-"""Markers are sorted by who speaks for them, and nothing rests on a resource that was left out."""
+"""Marker tables: sorting by support, exclusion of leaking resources."""
 
 import csv
 import gzip
@@ -183,7 +183,7 @@ def test_a_table_that_lacks_a_column_is_told_with_what_it_has(tmp_path):
 def test_a_table_cut_short_is_told(accordion):
     by_cell_type, by_tissue = accordion
     by_cell_type.write_bytes(by_cell_type.read_bytes()[:-20])
-    with pytest.raises(InputError, match="cut short"):
+    with pytest.raises(InputError, match="truncated"):
         list(accordion_rows(by_cell_type, by_tissue, leaks=False))
 
 
@@ -205,7 +205,7 @@ def test_a_table_that_is_not_there_is_told(tmp_path):
         ("B cell", "", B_CELL),
         ("CD4+ T cell", "CL_0000624", "CL:0000624"),  # each word of the name is one of the term's
         ("Regulatory T(Treg) cell", "CL_0000815", "CL:0000815"),
-        ("Natural killer T (NKT) cell", "CL_0000623", ""),  # these are no natural killer cells
+        ("Natural killer T (NKT) cell", "CL_0000623", ""),  # not natural killer cells
         ("Interstitial cell", "CL_0000178", ontology("CL").find("interstitial cell").id),  # not all are Leydig cells
         ("Mystery cell", "", ""),
     ],

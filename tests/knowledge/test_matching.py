@@ -20,7 +20,7 @@ def name(label: str, prefix: str = "CL", tissue_id: str = "") -> str:
 
 
 class ByLetters:
-    """Compares texts by the pairs of letters they share; counts how often it is asked."""
+    """Embed texts by their letter pairs; count the calls."""
 
     name = "letters"
 

@@ -51,7 +51,7 @@ def test_a_mistyped_id_is_refused_with_the_nearest():
 
 
 def test_an_unknown_ontology_is_refused():
-    with pytest.raises(InputError, match="known here: CL"):
+    with pytest.raises(InputError, match="choose one of CL"):
         ontology("GO")
 
 

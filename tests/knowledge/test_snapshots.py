@@ -1,4 +1,4 @@
-"""Knowledge files come whole and as declared, or not at all; from a real server over a real socket."""
+"""Download of knowledge files from a local HTTP server: resume, sha256 check, errors."""
 
 import hashlib
 import subprocess
@@ -22,7 +22,7 @@ FILE, UNPUBLISHED = "cl_terms.json.gz", "human_genes.csv.gz"
 
 @dataclass
 class Server:
-    """What a server does next, and what it was asked."""
+    """Behaviour of the test server, and the requests that it received."""
 
     url: str = ""
     content: bytes = CONTENT
@@ -67,7 +67,7 @@ def server():
 
 @pytest.fixture
 def cache(monkeypatch, tmp_path, server):
-    """An empty cache of a user, and two declared files of which one was published."""
+    """Empty user cache, and two declared files of which one is published."""
     folder = tmp_path / "cache" / "knowledge"
     sha256 = hashlib.sha256(CONTENT).hexdigest()
 
@@ -130,7 +130,7 @@ def test_the_environment_may_name_the_place(cache, server, monkeypatch, tmp_path
 
 def test_another_file_is_refused_and_leaves_nothing(cache, server):
     server.content = CONTENT[:-1] + b"!"
-    with pytest.raises(InputError, match=r"is not the file cl_terms\.json\.gz that is declared"):
+    with pytest.raises(InputError, match=r"is not the declared file cl_terms\.json\.gz"):
         KnowledgeFiles().fetch(FILE)
     assert names(cache) == []
     server.content = CONTENT
@@ -140,14 +140,14 @@ def test_another_file_is_refused_and_leaves_nothing(cache, server):
 @pytest.mark.parametrize("content", [CONTENT[:-5], CONTENT + b"more", b""], ids=["shorter", "longer", "empty"])
 def test_a_file_of_another_length_is_refused_and_leaves_nothing(cache, server, content):
     server.content = content
-    with pytest.raises(InputError, match="is not the file"):
+    with pytest.raises(InputError, match="is not the declared file"):
         KnowledgeFiles().fetch(FILE)
     assert names(cache) == []
 
 
 def test_a_cut_connection_leaves_no_half_file_and_the_next_call_goes_on(cache, server):
     server.cut_after = 100_000
-    with pytest.raises(InputError, match=r"could not be fetched whole.*goes on"):
+    with pytest.raises(InputError, match=r"was not downloaded completely.*resumes"):
         KnowledgeFiles().fetch(FILE)
     assert not KnowledgeFiles().holds(FILE)
     server.cut_after = None
@@ -169,7 +169,7 @@ def test_a_part_longer_than_what_the_server_has_is_thrown_away(cache, server):
     with pytest.raises(InputError):
         KnowledgeFiles().fetch(FILE)
     server.cut_after, server.content = None, CONTENT[:150_000]
-    with pytest.raises(InputError, match="is not the file"):
+    with pytest.raises(InputError, match="is not the declared file"):
         KnowledgeFiles().fetch(FILE)
     assert names(cache) == []
 
@@ -180,12 +180,12 @@ def test_a_file_that_is_not_there_is_told(cache, server):
 
 
 def test_a_server_that_is_not_there_is_told(cache):
-    with pytest.raises(InputError, match=r"could not be fetched whole.*refused"):
+    with pytest.raises(InputError, match=r"was not downloaded completely.*refused"):
         KnowledgeFiles("http://127.0.0.1:9").file(FILE)
 
 
 def test_a_file_that_was_published_nowhere_says_what_to_do(cache):
-    with pytest.raises(InputError, match=r"published nowhere as such.*--knowledge") as error:
+    with pytest.raises(InputError, match=r"not published itself.*--knowledge") as error:
         KnowledgeFiles().fetch(UNPUBLISHED)
     assert "\n" not in str(error.value)
 
@@ -218,7 +218,7 @@ def test_fetch_tells_what_came_and_what_was_published_nowhere(cache, capsys):
     assert run("fetch") == 0
     told = capsys.readouterr()
     assert f"Have 1 file in {cache}" in told.out
-    assert f"published nowhere: {UNPUBLISHED}." in told.err
+    assert f"not published: {UNPUBLISHED}." in told.err
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_fetch_tells_what_came_and_what_was_published_nowhere(cache, capsys):
         (("fetch", UNPUBLISHED), "--knowledge"),
         (("fetch", "nonsense"), "'nonsense'"),
         (("info", "nonsense"), "'nonsense'"),
-        (("fetch", "--knowledge", "."), "folder of yours"),
+        (("fetch", "--knowledge", "."), "your own folder"),
         (("list", "--knowledge", "./nowhere"), "nowhere"),
     ],
 )

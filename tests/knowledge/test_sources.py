@@ -1,4 +1,4 @@
-"""Every source tells where each piece of knowledge stands."""
+"""Knowledge sources: evidence with source, record, version and licence."""
 
 import csv
 import gzip
@@ -104,12 +104,12 @@ def test_leaks_are_told_in_the_snapshot(tmp_path):
 
 
 def test_a_folder_without_any_knowledge_file_is_told(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="holds none of the knowledge files") as error:
+    with pytest.raises(InputError, match="contains none of the knowledge files") as error:
         open_sources(place=tmp_path)
     assert str(tmp_path) in str(error.value)
     assert "\n" not in str(error.value)
     monkeypatch.setenv("OKRCELL_KNOWLEDGE", str(tmp_path))
-    with pytest.raises(InputError, match="holds none"):
+    with pytest.raises(InputError, match="contains none"):
         open_sources(place=KnowledgeFiles())
     assert [source.name for source in open_sources(["ontologies"], tmp_path)] == ["ontologies"]
 
@@ -117,7 +117,7 @@ def test_a_folder_without_any_knowledge_file_is_told(tmp_path, monkeypatch):
 def test_a_source_that_is_asked_for_must_be_there(tmp_path):
     with pytest.raises(InputError, match=r"cellmarker2_raw\.csv\.gz .* is not in"):
         open_sources(["cellmarker2"], tmp_path)
-    with pytest.raises(InputError, match="no knowledge source 'wikipedia'; known are: ontologies"):
+    with pytest.raises(InputError, match="no knowledge source 'wikipedia'; choose from ontologies"):
         open_sources(["wikipedia"], tmp_path)
 
 
@@ -139,7 +139,7 @@ def test_ones_own_literature_takes_the_place_of_the_small_corpus(tmp_path):
 def test_a_cut_file_of_descriptions_is_told_as_such(tmp_path):
     (tmp_path / "cl_terms.json.gz").write_bytes(gzip.compress(b"[" * 1000)[:-9])
     (source,) = open_sources(["descriptions"], tmp_path)
-    with pytest.raises(InputError, match="cut short"):
+    with pytest.raises(InputError, match="truncated"):
         source.about("CL:0000084")
 
 

@@ -1,4 +1,4 @@
-"""What is known of a type's genes is weighed by who says so, and can be told again."""
+"""Marker consensus: support, resources, mapping to a gene axis."""
 
 import numpy as np
 import pytest

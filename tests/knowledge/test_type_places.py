@@ -1,4 +1,4 @@
-"""A type that many know is likelier than one that nobody met, and likelier where it was met."""
+"""Tissue prior of cell types from resource counts."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Cell types are kin when one is a broader name of the other."""
+"""Cell types are related if one is an ancestor of the other."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -18,7 +18,7 @@ def kin(*names):
 
 def test_a_type_is_kin_to_what_it_is_a_kind_of_at_any_distance():
     assert kin(CD8, T, LYMPHOCYTE) == [[True] * 3] * 3
-    # Also where what lies between is not among the names.
+    # Also if the types between them are not in the list.
     assert kin(CD8, LYMPHOCYTE) == [[True] * 2] * 2
 
 

@@ -1,4 +1,4 @@
-"""What is known of a type's genes is learned as pairs, and stays apart from measured cells."""
+"""Simulated pairs from marker knowledge, kept apart from measured cells."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ GENES = {
     PLASMA_CELL: ("IGJ", "MZB1", "SSR4", "TNFRSF17"),
     MAST_CELL: ("TPSAB1", "CPA3", "KIT"),
 }
-"""Cells of the first are in the corpus, those of the second are not; the corpus lacks the genes of the third."""
+"""The corpus has cells of the first type but not of the second, and lacks the genes of the third."""
 ROWS = np.arange(20, 700)
 ALL = ("masked", "text", "cell_type", "trust", "row")
 

@@ -1,4 +1,4 @@
-"""Original and enriched texts are drawn as often as they should be."""
+"""Original and enriched texts are sampled with the configured probabilities."""
 
 from collections import Counter
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Labels go wrong for exactly those cells that shall err, and in the way that is told."""
+"""Label noise affects exactly the selected cells, in the configured way."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_a_shuffled_cell_may_get_any_other_kind():
     np.add.at(given_to, (kind, kind[source]), 1)
     assert (np.diag(given_to) == 0).all()
     others = given_to[~np.eye(8, dtype=bool)]
-    assert others.min() > 40  # 71 are expected of each
+    assert others.min() > 40  # expected: 71 each
     assert others.max() < 110
 
 
@@ -130,8 +130,8 @@ def test_a_sibling_of_the_same_study_is_preferred_and_a_common_one_is_met_more_o
         found = partners(rows, kind, allowed, (study, everywhere), np.full(8, chance))
         for row, partner in enumerate(found.tolist()):
             met[row].append(partner)
-    assert set(met[0]) == {1}  # its only company
-    assert set(met[7]) == {1, 2, 3, 4, 5}  # alone in its study
+    assert set(met[0]) == {1}  # the only other cell
+    assert set(met[7]) == {1, 2, 3, 4, 5}  # the only cell of its study
     assert set(met[6]) == {2, 3, 4, 5}
     assert met[6].count(5) == 10
     assert (partners(rows, kind, allowed, (study,), np.zeros(8))[7]) == -1
@@ -178,7 +178,7 @@ def test_noise_that_cannot_be_says_why(pairs):
         (one_kind, NoiseSettings(kind="doublets", rate=0.5), "no study has cells of two types"),
         (np.arange(690, 700), NoiseSettings(kind="dropout", rate=0.5), "none of the 0 described"),
         (np.arange(690, 700), NoiseSettings(kind="shuffled", rate=0.5), "none of the 0 described"),
-        (ROWS, NoiseSettings(kind="permuted", rate=0.0001), "too few are asked for"),
+        (ROWS, NoiseSettings(kind="permuted", rate=0.0001), "the rate selects too few"),
     ):
         with pytest.raises(InputError, match=reason) as error:
             noisy(pairs, rows, chosen)
@@ -201,7 +201,7 @@ def test_a_dominant_type_keeps_some_of_its_own_and_the_note_says_so(pairs):
 
 def test_impossible_settings_are_named():
     for values, seen in (
-        ({"kind": "none", "rate": 0.3}, "setting 'rate'.*no noise has the rate 0.*seen: 0.3"),
+        ({"kind": "none", "rate": 0.3}, "setting 'rate'.*kind none requires the rate 0.*seen: 0.3"),
         ({"kind": "shuffled", "rate": 1.5}, "setting 'rate'"),
         ({"kind": "shuffeld"}, "setting 'kind'.*'shuffled'"),
         ({"kind": "dropout", "lots": 1}, "did you mean 'lost'"),

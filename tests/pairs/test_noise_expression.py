@@ -1,4 +1,4 @@
-"""Spoiled cells are spoiled in the same way at every visit, and no other cell is."""
+"""Expression noise is reproducible and changes no other cell."""
 
 import numpy as np
 import pytest

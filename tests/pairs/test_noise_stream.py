@@ -1,4 +1,4 @@
-"""Noise changes what a batch says, never which cells come together."""
+"""Noise changes the contents of a batch, never the selection of cells."""
 
 import numpy as np
 import pytest

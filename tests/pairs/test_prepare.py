@@ -1,4 +1,4 @@
-"""Files become a corpus, all or none."""
+"""Files are added to a corpus, all or none."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from okrcell.pairs.split import split
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a small file of counts on real genes."""
+    """Write a small file of counts with real gene names."""
     table = GeneTable.bundled()
     symbols = table.symbol[np.flatnonzero(table.biotype == "protein_coding")[:200]]
 

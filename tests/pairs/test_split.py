@@ -1,4 +1,4 @@
-"""Groups of study and donor are whole, and stay on their side."""
+"""Groups of study and donor are not split, and their assignment is stable."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from okrcell.pairs.split import SplitSettings, split, without_types
 
 
 def cells_of(groups):
-    """Shuffle the cells of groups given as {(study, donor): number of cells}."""
+    """Shuffled obs of groups given as {(study, donor): number of cells}."""
     rows = [pair for pair, cells in groups.items() for _ in range(cells)]
     order = np.random.default_rng(0).permutation(len(rows))
     obs = pd.DataFrame([rows[place] for place in order], columns=["study", "donor"], dtype=str)
@@ -84,7 +84,7 @@ def test_a_group_that_is_most_of_the_corpus_is_learned_from():
         split(cells_of({("large", ""): 900, **many(10, 1)}), SplitSettings(seed=s, validation=0.5)).note
         for s in range(9)
     ]
-    assert any("learned from" in note for note in notes)
+    assert any("used for training" in note for note in notes)
 
 
 def test_overlapping_studies_are_one_group():
@@ -157,7 +157,7 @@ def test_a_broader_type_stays_when_a_kind_of_it_is_left_out():
 def test_what_is_left_out_must_be_a_type_and_leave_something():
     obs = cells_of(many())
     kinds = np.zeros(len(obs), dtype=np.int64)
-    with pytest.raises(InputError, match="no Cell Ontology id"):
+    with pytest.raises(InputError, match="not a current Cell Ontology id"):
         without_types(split(obs), kinds, NAMES, ["B cell"])
-    with pytest.raises(InputError, match="no cell to learn from"):
+    with pytest.raises(InputError, match="no training cell"):
         without_types(split(obs), kinds, NAMES, ["CL:0000236"])

@@ -1,4 +1,4 @@
-"""Batches of pairs are a function of nothing but the seed and the step."""
+"""Batches of pairs are determined by the seed and the step."""
 
 import numpy as np
 import pytest

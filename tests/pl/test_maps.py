@@ -159,7 +159,7 @@ def test_a_picture_is_shown_when_scanpy_would(cells, monkeypatch):
 
 
 def test_an_unknown_kind_of_picture_is_refused(cells, ax, tmp_path):
-    with pytest.raises(InputError, match="Endings that work"):
+    with pytest.raises(InputError, match="Supported extensions"):
         pl.answers(cells, ax=ax, save=tmp_path / "map.docx")
     assert list(tmp_path.iterdir()) == []
 

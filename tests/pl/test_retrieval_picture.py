@@ -60,7 +60,7 @@ def test_colours_tell_how_a_text_stands_to_the_label(cells, ax):
     assert colours(ax)[:2] == [COLOURS["right"], COLOURS["broader"]]
     assert colours(ax)[3] == COLOURS["wrong"]  # a monocyte is no kind of NK cell
     told = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert told == ["the type itself", "a broader type", "another type", "not known: label or text names no type"]
+    assert told == ["same type", "broader type", "other type", "unknown: label or text without ontology term"]
     assert "1  (3) – labelled NK cell" in words(ax)
 
 
@@ -70,7 +70,7 @@ def test_the_whole_picture_can_be_kept(cells, tmp_path):
 
 
 def test_what_is_missing_is_named(cells):
-    with pytest.raises(InputError, match=r"no texts of the group 7\. There are: 0, 1"):
+    with pytest.raises(InputError, match=r"no texts of the group 7\. Available groups: 0, 1"):
         retrieval(cells, groups=["7"], show=False)
     with pytest.raises(InputError, match="no column 'truth' in obs"):
         retrieval(cells, truth="truth", show=False)

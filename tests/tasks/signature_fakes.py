@@ -1,4 +1,4 @@
-"""A model whose signatures are written by hand, to see what is made of them."""
+"""Fake model with hand-written signatures."""
 
 import numpy as np
 import torch
@@ -16,18 +16,18 @@ TABLES = {
     "CL:0000576": {"LYZ": 1.0, "CST3": 0.8},
     "CL:0000623": {"NKG7": 1.0, "GNLY": 1.0},
 }
-"""What marker tables would say of B cell, T cell, monocyte, natural killer cell."""
+"""Marker table part of the signatures of B cell, T cell, monocyte and natural killer cell."""
 SHOWN = {
     "CL:0000236": {"HLA-DRA": 0.7, "CD79A": 0.1},
     "CL:0000084": {"IL32": 1.0, "CD3D": 0.9},
     "CL:0000576": {"FCN1": 0.5, "LYZ": 0.6},
     "CL:0000623": {"PRF1": 0.5},
 }
-"""What cells of a corpus would have shown."""
+"""Corpus part of the signatures."""
 
 
 class SignatureModel:
-    """Knows the genes of some cells and the signatures above; anything else of a model it has not."""
+    """Embedder with a gene vocabulary and the signatures above, and nothing else."""
 
     def __init__(self, adata, signatures=True):
         self.table = GeneTable.bundled()
@@ -43,13 +43,13 @@ class SignatureModel:
         return Panel.of(self.signatures, self._rows.astype(np.intp), measured)
 
     def pool_texts(self, texts):
-        """All words are alike, and nearest to the B cell."""
+        """Return the same vector for all texts, nearest to the B cell."""
         return np.tile(np.eye(4, dtype=np.float32)[:1], (len(texts), 1))
 
     embed_texts = pool_texts
 
     def embed_cells(self, expression, progress=None):
-        """All cells lie alike in the common space, so that the genes alone decide; NaN for one without expression."""
+        """Return the same vector for all cells, so that only genes differ; NaN for a cell without expression."""
         empty = np.concatenate([np.diff(block.indptr) == 0 for block in expression.blocks()])
         return np.where(empty[:, None], np.nan, 0.5).repeat(4, axis=1).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""A wrong label is trusted less than a right one."""
+"""Label error detection."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def unit(values):
 
 
 def made_up(cells=400, labels=4, dim=16, spread=0.25, seed=0):
-    """Cells around the words of their labels, and the same cells in other coordinates as "own directions"."""
+    """Cells around the text vectors of their labels, and the same cells in other coordinates as components."""
     rng = np.random.default_rng(seed)
     words = unit(rng.normal(size=(labels, dim)))
     truth = rng.integers(labels, size=cells)
@@ -279,11 +279,11 @@ def test_a_run_of_another_corpus_is_refused(tmp_path):
 
 
 def test_a_run_without_a_table_is_refused(tmp_path):
-    with pytest.raises(InputError, match="keeps no reliability"):
+    with pytest.raises(InputError, match="without reliability weights"):
         read_reliability(tmp_path)
     (tmp_path / "reliability.parquet").write_text("no table")
     with pytest.raises(InputError, match="cannot be read as Parquet"):
         read_reliability(tmp_path)
     pd.DataFrame({"row": [1]}).to_parquet(tmp_path / "reliability.parquet")
-    with pytest.raises(InputError, match="no table of a run"):
+    with pytest.raises(InputError, match="not a reliability table"):
         read_reliability(tmp_path)

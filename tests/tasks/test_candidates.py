@@ -1,4 +1,4 @@
-"""A candidate is a name, an id or a sentence."""
+"""Candidates from names, ids and sentences."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from okrcell.tasks.candidates import candidate_vectors, candidates, candidates_i
 
 
 class Counting:
-    """Gives each text a vector of its own and counts the calls."""
+    """Embedder that returns a distinct vector for each text and counts the calls."""
 
     name = "counting"
 

@@ -1,4 +1,4 @@
-"""Groups of like cells."""
+"""Clustering of cells."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from okrcell.tasks.samples.stability import leiden, stability
 
 
 def heaps(sizes=(60, 40, 30), dim=8, apart=8.0, seed=0):
-    """Points around some centres, and which."""
+    """Points around centres, and the index of each point's centre."""
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(len(sizes), dim)) * apart / np.sqrt(dim)
     which = np.repeat(np.arange(len(sizes)), sizes)

@@ -1,4 +1,4 @@
-"""Confidence is a probability, and a doubtful leaf becomes a sure branch."""
+"""Confidence, and back-off to broader terms."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_a_clear_answer_is_confident():
 def test_two_kinds_of_t_cell_in_doubt_are_surely_a_t_cell():
     found = answer(np.array([[0.4, 0.35, 0.1, 0.1, 0.05]]), T_CELLS_AND_MORE)
     assert found.status[0] == "broad"
-    # The deepest term that holds both and none of the others.
+    # The deepest common ancestor of both that has none of the other candidates as descendant.
     assert found.broader[0] == "CL:0000791"
     assert found.best[0] == 0
 

@@ -1,4 +1,4 @@
-"""An answer is explained by the genes that speak for it and against it."""
+"""Explanation of predictions by gene contributions."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def model(blood):
 
 @pytest.fixture(scope="module")
 def blood_explained(blood, model):
-    """B cells and the rest, named by their evidence, explained with a source that knows MS4A1."""
+    """B cells and other cells, annotated by signature scores and explained with a source that has MS4A1."""
     expression = read_expression(blood)
     group = np.where(blood.obs["cell_type"] == "B cell", 0, 1)
     scores = sample_evidence(expression, SOME, model).score
@@ -84,7 +84,7 @@ def test_the_source_is_who_says_so_and_both_when_both_do():
     assert source_of(0.9, 0.1, 1.0) == BOOKS
     assert source_of(0.1, 0.9, 1.0) == CELLS
     assert source_of(0.6, 0.4, 1.0) == BOTH
-    # The tables are of the other opinion: the word is that of the cells.
+    # The part of the tables has the opposite sign: the source is the cells.
     assert source_of(-0.9, 1.0, 0.1) == CELLS
     assert source_of(-0.6, -0.1, -0.7) == BOOKS
 
@@ -100,7 +100,7 @@ def test_b_cells_are_told_by_their_genes_with_source_and_record(blood_explained)
     assert by["MS4A1"].records[0].source == "A table"
     assert by["HLA-DRA"].records == ()
     assert by["CD79A"].inside > 0.8 > 0.3 > by["CD79A"].outside
-    # CD3D is the rival's by both, and low here: that too speaks for the answer.
+    # CD3D supports the runner-up in both parts and is low here, so it supports the prediction.
     assert by["CD3D"].speaks_for
     assert by["CD3D"].speaker.relative < 0
     assert by["CD3D"].speaker.source == BOTH
@@ -131,7 +131,7 @@ def test_one_candidate_has_no_rival_and_a_group_without_expression_no_answer(blo
 
 
 def test_a_model_without_signatures_says_so(blood):
-    with pytest.raises(InputError, match="does not tell which genes a sentence predicts"):
+    with pytest.raises(InputError, match="has no gene signatures"):
         explain_groups(
             read_expression(blood[:3].copy()), np.zeros(3, int), ["all"], SOME, np.zeros((3, 3)), np.zeros(3, int),
             SignatureModel(blood, signatures=False),

@@ -1,4 +1,4 @@
-"""A few labelled cells name the rest of their sample."""
+"""Few-shot annotation of a sample."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from okrcell.tasks.few_shot import few_shot, ground_of
 
 
 def some_labelled(labels, each, seed=0):
-    """Keep the labels of ``each`` cells of every type."""
+    """Keep the labels of ``each`` cells per type."""
     rng, kept = np.random.default_rng(seed), np.full(len(labels), "", dtype=object)
     for name in np.unique(labels):
         chosen = rng.choice(np.flatnonzero(labels == name), each, replace=False)

@@ -1,4 +1,4 @@
-"""Genes that tell a group from the others."""
+"""Differential expression of groups."""
 
 import anndata
 import numpy as np

@@ -1,4 +1,4 @@
-"""Batches brought together."""
+"""Batch integration."""
 
 import anndata as ad
 import numpy as np
@@ -18,13 +18,13 @@ KINDS = ("B cell", "CD14-positive monocyte", "natural killer cell")
 
 @pytest.fixture(scope="module")
 def cells(blood):
-    """Cells of three clearly different kinds."""
+    """Cells of three well separated types."""
     return blood[blood.obs["cell_type"].isin(KINDS)].copy()
 
 
 @pytest.fixture(scope="module")
 def told(cells):
-    """Vectors of a model that knows the three kinds, not well."""
+    """Noisy model vectors of the three types."""
     which = np.searchsorted(KINDS, cells.obs["cell_type"].to_numpy(dtype=str), sorter=np.argsort(KINDS))
     noise = np.random.default_rng(0).normal(size=(cells.n_obs, 12)) * 0.15
     vectors = np.eye(12)[which] + noise
@@ -32,14 +32,14 @@ def told(cells):
 
 
 def other_technology(cells, seed=0):
-    """The same cells, each gene measured so well or badly as it pleases."""
+    """The same cells with a random efficiency per gene."""
     changed = cells.copy()
     changed.X = changed.X.multiply(np.random.default_rng(seed).uniform(0.2, 1, cells.n_vars)[None]).tocsr()
     return changed
 
 
 def mixing(points, batch):
-    """Share of each cell's ten neighbours that are of another batch, as a mean."""
+    """Mean fraction of a cell's ten neighbours that are of another batch."""
     near = np.argsort(pairwise_distances(points) + np.diag(np.full(len(points), np.inf)), axis=1)[:, :10]
     return float((batch[near] != batch[:, None]).mean())
 
@@ -78,7 +78,7 @@ def test_nothing_depends_on_the_order_of_rows(cells, told):
     first = together(read_expression(cells), told, batch).vectors
     second = together(read_expression(cells[order].copy()), told[order], batch[order]).vectors
     one, other = pairwise_distances(first[order]), pairwise_distances(second)
-    # Clusters begin at chosen cells, so the numbers are not the same to the last bit; who is near whom is.
+    # Clusters are initialised at sampled cells, so values differ in the last bits, but neighbours do not.
     assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.98
 
 
@@ -125,7 +125,7 @@ def test_kinds_that_one_batch_has_alone_have_no_weight():
     weight, shared = shared_kinds(vectors, batch)
     assert (weight[kind != 1] == 0).all()
     assert (weight[kind == 1] > 0).all()
-    # A third of each batch is of the kind that both have; k-means may cut that kind where the batches differ by chance.
+    # A third of each batch is of the shared type; k-means may split it where the batches differ by chance.
     assert ((shared > 0.15) & (shared < 0.35)).all()
 
 

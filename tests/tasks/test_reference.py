@@ -1,4 +1,4 @@
-"""A labelled study names the cells of another."""
+"""Label transfer from a reference study."""
 
 import numpy as np
 import pytest
@@ -124,5 +124,5 @@ def test_samples_that_share_too_few_genes_are_refused(blood, embedder):
 
 def test_labels_must_be_as_many_as_the_cells_of_the_reference(blood, embedder):
     few = read_expression(blood[:5].copy())
-    with pytest.raises(InputError, match="give one for each"):
+    with pytest.raises(InputError, match="Pass one per cell"):
         annotate_from_reference(few, ["B cell"], few, embedder)

@@ -1,4 +1,4 @@
-"""An encoder is tuned to a reference, whole or by low-rank additions."""
+"""Fine-tuning of the encoder on a reference, full or LoRA."""
 
 import copy
 import sys

@@ -1,4 +1,4 @@
-"""The best cells come first, and the best sentences."""
+"""Retrieval of cells and texts."""
 
 import numpy as np
 from hypothesis import given
@@ -12,7 +12,7 @@ TEXTS = np.array([[0.6, 0.8], [1, 0], [1, 0], [-1, 0]], dtype=np.float32)
 
 
 class Axis:
-    """Every text points along the first axis."""
+    """Embedder that maps every text to the first axis."""
 
     name = "axis"
 
@@ -59,6 +59,6 @@ def test_a_group_matches_as_its_cells_do_on_average():
     group = np.array([0, 0, 2, 2])
     vectors = group_vectors(CELLS, group, 4)
     np.testing.assert_allclose(vectors[0] @ TEXTS[0], np.mean(CELLS[:2] @ TEXTS[0]), rtol=1e-6)
-    # The empty cell of the third group spoils nothing; the others have no cell.
+    # The empty cell of the third group is skipped; the other groups have no cell.
     np.testing.assert_allclose(vectors[2], CELLS[2])
     assert np.isnan(vectors[[1, 3]]).all()

@@ -1,4 +1,4 @@
-"""Cells that would rather be something else say so."""
+"""Competing types outside the candidates."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ KNOWN = [Candidate("hepatocyte", "CL:0000182", ()), Candidate("B cell", "CL:0000
 
 
 def test_a_far_better_known_type_makes_the_candidates_doubtful():
-    # Of three cells two lie by the B cell, and one by the hepatocyte.
+    # Two of three cells are near the B cell, one near the hepatocyte.
     cells = np.array([[0.1, 0, 0.9], [0.3, 0, 0.9], [1, 0, 0]], dtype=np.float32)
     (rival,) = group_rivals(cells, np.zeros(3, dtype=int), 1, ASKED[:1], AXES[:1], KNOWN, AXES[[0, 2]])
     assert (rival.name, rival.term_id, rival.wins) == ("B cell", "CL:0000236", True)

@@ -1,4 +1,4 @@
-"""What the genes of a sample say for each candidate, whatever the sample is."""
+"""Signature scores of a sample."""
 
 from dataclasses import replace
 
@@ -152,7 +152,7 @@ def test_a_known_type_is_found_by_heart_and_other_words_by_the_nearest_texts(mod
     np.testing.assert_array_equal(found.known_types[1], np.eye(5)[1])
     both = (head.knowledge + head.cells).toarray()
     np.testing.assert_allclose(found.genes.toarray(), np.stack([read @ both, both[1]]), atol=1e-5)
-    # What a text of another candidate says does not matter.
+    # The text of another candidate does not change the result.
     alone = signatures_of([words], model)
     np.testing.assert_allclose(alone.known_types[0], found.known_types[0], atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""When nobody says what cells may be, the types that fit the sample are found."""
+"""Open-vocabulary annotation."""
 
 import numpy as np
 import pytest
@@ -71,12 +71,12 @@ def test_each_cell_may_have_a_tissue_of_its_own():
     shown = prior.at(slice(0, 3), np.array([0, 1]))
     assert (shown[0, 1] > shown[0, 0], shown[1, 0] > shown[1, 1]) == (True, True)
     assert shown[2, 0] == pytest.approx(shown[2, 1])
-    with pytest.raises(InputError, match="Give one for each"):
+    with pytest.raises(InputError, match="Pass one per cell"):
         TissuePrior.of({}, [B_CELL], [BLOOD], 3)
 
 
 def test_a_type_too_fine_for_the_evidence_gives_way_to_its_parent():
-    # CD4- and CD8-positive, alpha-beta T cells are two steps below the T cell, one below what stands between.
+    # CD4- and CD8-positive, alpha-beta T cells are two steps below the T cell, one below the intermediate term.
     types = [T_CELL, "CL:0000791", CD4, CD8, B_CELL]
     value = worth(types)
     np.testing.assert_allclose(np.diag(value), 1)
@@ -90,5 +90,5 @@ def test_a_type_too_fine_for_the_evidence_gives_way_to_its_parent():
 
 def test_a_model_without_signatures_tries_the_types_it_has_seen(blood):
     model = SignatureModel(blood, signatures=False)
-    with pytest.raises(InputError, match="does not tell which cell types it has seen"):
+    with pytest.raises(InputError, match="does not list the cell types it was trained on"):
         open_types(read_expression(blood[:5].copy()), model)

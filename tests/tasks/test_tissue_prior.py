@@ -1,4 +1,4 @@
-"""The tissue of cells is read from their own table."""
+"""Tissue of cells, and the prior of types."""
 
 import pandas as pd
 

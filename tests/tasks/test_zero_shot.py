@@ -1,4 +1,4 @@
-"""Cells are named by words: by what their genes say, by likeness in the common space, and with their neighbours."""
+"""Zero-shot annotation by signature scores, similarity and neighbours."""
 
 from dataclasses import replace
 
@@ -52,7 +52,7 @@ def test_scores_are_evidence_and_weighed_similarity_drawn_to_neighbours(blood, m
     expression = read_expression(blood)
     found = name_by_words(expression, FOUR, model)
     evidence = sample_evidence(expression, FOUR, model)
-    # The vectors of known types are known by heart; those of other words are read.
+    # Vectors of known types are stored; those of other texts are embedded.
     by_heart = model.signatures.vectors[model.signatures.known([each.term_id for each in FOUR])].numpy()
     similarity = model.embed_cells(expression) @ by_heart.T
     share = neighbours_share(model.measured(expression))
@@ -159,7 +159,7 @@ def test_the_order_of_cells_and_candidates_does_not_matter(blood, model, smooth)
     first = named(blood[:200], model, smooth=smooth)
     second = named(blood[:200][rows], model, [FOUR[place] for place in columns], smooth=smooth)
     close = np.isclose(first.scores[np.ix_(rows, columns)], second.scores, rtol=1e-2, atol=1e-2)
-    # Cells at equal distance may change places among the neighbours.
+    # Cells at equal distance may swap ranks among the neighbours.
     assert close.all(axis=1).mean() > (0.97 if smooth else 0.9999)
 
 

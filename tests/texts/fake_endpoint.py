@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server for tests that does what it is told, and counts."""
+"""Scriptable OpenAI-compatible test server that records its requests."""
 
 import json
 import socket
@@ -53,7 +53,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def cut(self) -> None:
-        # Without lingering the other side sees a reset at once.
+        # Without lingering, the client gets a connection reset at once.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
         self.connection.close()
@@ -68,11 +68,11 @@ class _Server(ThreadingHTTPServer):
     endpoint: "FakeEndpoint"
 
     def handle_error(self, *_: object) -> None:
-        pass  # the other side was killed; that is what some tests are for
+        pass  # some tests kill the client
 
 
 class FakeEndpoint:
-    """Serves behaviours in order, then good answers."""
+    """Test server: applies the behaviours in order, then returns valid answers."""
 
     def __init__(self, *behaviours: Behaviour, then: Behaviour | None = None) -> None:
         self._behaviours = list(behaviours)
@@ -108,7 +108,7 @@ class FakeEndpoint:
 
 
 def completion(content: str | None, finish: str = "stop", usage: object = (100, 20)) -> str:
-    """Make the body of a chat completion."""
+    """Return the body of a chat completion."""
     told = {"usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1]}} if usage else {}
     choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish}
     return json.dumps({"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], **told})
@@ -149,7 +149,7 @@ def is_silent(seconds: float) -> Behaviour:
 
 
 class Billing:
-    """A behaviour that takes its time, bills each answer, and may replay the stored answer of a key for free."""
+    """Behaviour with a delay that bills each answer and can replay the stored answer of a key for free."""
 
     def __init__(self, delays: Iterable[float], replays: bool) -> None:
         self.delays = list(delays)

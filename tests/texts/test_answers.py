@@ -1,4 +1,4 @@
-"""Whatever a model or a server sends is cited sentences, or a reason why not."""
+"""Parsing of model answers and server responses."""
 
 import json
 

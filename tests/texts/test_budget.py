@@ -1,4 +1,4 @@
-"""What writing costs is reckoned in tokens and money."""
+"""Cost, spending and budget in tokens and money."""
 
 import pytest
 

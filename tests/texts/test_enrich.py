@@ -1,4 +1,4 @@
-"""Descriptions are looked up, written, screened and kept, whatever happens on the way."""
+"""Description pipeline: evidence, writing, screening, storage and failures."""
 
 import gzip
 import threading
@@ -29,7 +29,7 @@ MANY = [Request(CellProfile(f"cell {number}", label=f"cell {number}"), ()) for n
 
 
 class Slow:
-    """Writes after a while, the later ones sooner, and fails where it is told to."""
+    """Writer with decreasing delays that fails for selected profiles."""
 
     name = "slow"
 
@@ -137,7 +137,7 @@ def test_other_settings_write_everything_anew(tmp_path):
 
 
 def test_cells_of_which_nothing_is_known_are_refused():
-    with pytest.raises(InputError, match="Nothing is known of these cells"):
+    with pytest.raises(InputError, match="There is nothing to describe"):
         okr.enrich(cells(cluster=["1", "2"]))
 
 
@@ -256,7 +256,7 @@ def test_a_server_that_is_down_is_told_with_status_2_and_the_work_left_is_named(
     with pytest.raises(SystemExit) as ended:
         okrcell.cli.main([*words, "--config", str(tmp_path / "e.yaml"), "--llm", "m", "--base-url", address])
     assert ended.value.code == 2
-    assert "3 of them could not be had this time" in capsys.readouterr().err
+    assert "3 of them failed in this run" in capsys.readouterr().err
 
 
 def test_an_estimate_sends_nothing_and_writes_nothing(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The verb is killed at random moments; nothing is lost, and no call is paid twice."""
+"""`okrcell enrich` killed at random moments: no answer is lost, none is paid twice."""
 
 import random
 import subprocess

@@ -1,4 +1,4 @@
-"""Shorter versions of a text fit a text encoder."""
+"""Shortened versions of a text fit a text encoder."""
 
 from importlib.resources import files
 

@@ -78,5 +78,5 @@ def test_ten_kills_lose_nothing_and_pay_nothing_twice(tmp_path, replays, when_lo
         with Ledger(path) as ledger:
             spent = ledger.spent()
         assert spent.calls == len(answered)
-        # Whatever was billed is in the ledger, as an answer or as a doubt.
+        # Every billed request is in the ledger, as answered or as doubtful.
         assert sum(billing.billed.values()) * 120 <= spent.most.tokens

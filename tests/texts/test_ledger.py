@@ -1,4 +1,4 @@
-"""What the ledger holds is held for good, and by one run at a time."""
+"""Ledger: durable storage of answers, one run at a time."""
 
 import sqlite3
 import threading
@@ -94,7 +94,7 @@ def test_what_is_no_ledger_is_refused_and_left_as_it_is(tmp_path):
     before = [file.read_bytes() for file in (text, other)]
     for path, said in (
         (text, "no ledger, or is damaged"),
-        (other, "a database of something else"),
+        (other, "a database of another program"),
         (tmp_path / "nowhere" / "ledger", "no folder"),
         (tmp_path, "Cannot use"),
     ):
@@ -116,7 +116,7 @@ def test_not_a_byte_of_another_programs_database_is_changed(tmp_path, pragma):
     disk.commit()
     disk.close()
     before = other.read_bytes()
-    with pytest.raises(InputError, match="a database of something else"):
+    with pytest.raises(InputError, match="a database of another program"):
         Ledger(other)
     assert other.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["other.sqlite"]

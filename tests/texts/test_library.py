@@ -1,4 +1,4 @@
-"""The index of the literature is made once, whoever asks, and wherever it may be kept."""
+"""The literature index is built once and shared by processes."""
 
 import os
 import subprocess
@@ -143,5 +143,5 @@ def test_a_cache_that_is_read_only_costs_time_and_nothing_else(literature: Path,
 
 def test_literature_without_words_is_told_with_its_place(tmp_path: Path, cache: Path):
     (tmp_path / "none.json").write_text("[]")
-    with pytest.raises(InputError, match=r"none\.json holds no abstract"):
+    with pytest.raises(InputError, match=r"none\.json contains no abstract"):
         ask(tmp_path / "none.json")

@@ -68,7 +68,7 @@ def test_terms_are_known_by_name_synonym_and_adjective():
 
 def test_the_longest_name_counts():
     assert list(terms("CD8-positive, alpha-beta T cells")) == ["CD8-positive, alpha-beta T cells"]
-    assert list(terms("blood, vessel")) == ["blood"]  # a comma parts what the name does not
+    assert list(terms("blood, vessel")) == ["blood"]  # no match across a comma that is not part of the name
 
 
 def test_a_name_is_known_without_its_place():

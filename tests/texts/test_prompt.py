@@ -1,4 +1,4 @@
-"""What is asked holds every fact and piece of evidence by its number."""
+"""The prompt contains every fact and piece of evidence with its number."""
 
 from typing import get_args
 

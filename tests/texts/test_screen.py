@@ -19,7 +19,7 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
 class Letters:
-    """Compares texts by how often each letter stands in them."""
+    """Text embedder by letter frequencies."""
 
     name = "letters"
 

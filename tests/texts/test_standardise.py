@@ -107,8 +107,8 @@ def test_a_folder_given_as_overrides_is_refused_in_one_line(tmp_path):
     ("table", "message"),
     [
         ({"label": ["x"]}, "no column and no term_id"),
-        ({"column": ["cell_type"], "label": ["x"], "term_id": ["CL:123456789"]}, "line 2: 'CL:123456789' is no term"),
-        ({"column": ["cell_type"], "label": ["x"], "term_id": ["UBERON:0000178"]}, "no term of CL"),
+        ({"column": ["cell_type"], "label": ["x"], "term_id": ["CL:123456789"]}, "line 2: 'CL:123456789' is not a term"),
+        ({"column": ["cell_type"], "label": ["x"], "term_id": ["UBERON:0000178"]}, "not a term of CL"),
         ({"column": ["colour"], "label": ["x"], "term_id": [""]}, "no column 'colour'"),
     ],
 )
@@ -118,7 +118,7 @@ def test_overrides_that_cannot_be_are_refused_with_the_line(table: dict, message
 
 
 def test_overrides_that_are_missing_or_no_table_are_refused(tmp_path):
-    with pytest.raises(InputError, match="No overrides"):
+    with pytest.raises(InputError, match="no file of overrides"):
         read_overrides(tmp_path / "none.tsv")
     (tmp_path / "bad.tsv").write_bytes(b"\xff\xfe\x00bad")
     with pytest.raises(InputError, match="cannot be read"):

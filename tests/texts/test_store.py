@@ -1,4 +1,4 @@
-"""Descriptions come back from disk as they were."""
+"""Descriptions are equal after saving and loading."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the test of kills runs in a process of its own: write descriptions of many profiles, some at a time."""
+"""Subprocess of the kill tests: write descriptions of many profiles concurrently."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""One verb names cells from words, from examples and from a reference."""
+"""`tl.annotate`: zero-shot, few-shot and label transfer."""
 
 import numpy as np
 import pandas as pd
@@ -104,12 +104,15 @@ def test_a_cell_without_expression_is_unknown(halves, model):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"examples": "cel_type"}, r"no column 'cel_type'; near to it are cell_type.*--examples-key"),
+        ({"examples": "cel_type"}, r"no column 'cel_type'; similar columns are cell_type.*--examples-key"),
         ({"examples": "nothing"}, "No cell has a label in 'nothing'"),
-        ({"reference": True, "label_key": "celltype"}, r"no column 'celltype'; near to it are cell_type.*--label-key"),
-        ({"reference": True, "donor_key": "doner"}, r"no column 'doner'; near to it are donor.*--donor-key"),
+        (
+            {"reference": True, "label_key": "celltype"},
+            r"no column 'celltype'; similar columns are cell_type.*--label-key",
+        ),
+        ({"reference": True, "donor_key": "doner"}, r"no column 'doner'; similar columns are donor.*--donor-key"),
         ({"reference": True, "candidates": ["B cell"]}, "candidates and reference are given"),
-        ({"method": "lora"}, "there is none"),
+        ({"method": "lora"}, "but reference is None"),
         ({"reference": True, "method": "magic"}, "'magic'"),
     ],
 )

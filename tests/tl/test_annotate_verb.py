@@ -1,4 +1,4 @@
-"""The command line names cells from another file and from a column."""
+"""`okrcell annotate` with a reference file or a column of examples."""
 
 import anndata
 import numpy as np
@@ -19,7 +19,7 @@ def folder(blood, checkpoint, tmp_path):
 
 
 def run(monkeypatch, *words):
-    """Call the command line; give its exit status."""
+    """Run the command line and return its exit status."""
     monkeypatch.setattr("sys.argv", ["okrcell", *map(str, words)])
     try:
         main()
@@ -51,6 +51,6 @@ def test_a_mistaken_column_is_one_line_and_status_two(folder, monkeypatch, capsy
     assert run(monkeypatch, *words, "--examples-key", "fews") == 2
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1
-    assert "near to it are few" in told[0]
+    assert "similar columns are few" in told[0]
     assert run(monkeypatch, *words, "--reference", "nothing.h5ad") == 2
     assert not (folder / "named.h5ad").exists()

@@ -1,4 +1,4 @@
-"""Labels are looked over: AnnData, files and corpora."""
+"""`tl.audit` and `okrcell audit` on AnnData, files and corpora."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def run(*words) -> int:
 
 @pytest.fixture(scope="module")
 def embedded(blood):
-    """Blood cells with their vectors."""
+    """Blood cells with stored embeddings."""
     adata = blood.copy()
     okr.tl.embed(adata)
     return adata
@@ -34,7 +34,7 @@ def embedded(blood):
 
 @pytest.fixture
 def spoilt(embedded):
-    """A tenth of the monocytes and B cells have each other's label."""
+    """Blood cells in which a tenth of the monocytes and B cells have swapped labels."""
     adata = embedded.copy()
     labels = adata.obs["cell_type"].astype(str).to_numpy()
     wrong = np.zeros(len(labels), dtype=bool)
@@ -186,7 +186,7 @@ def test_a_run_lends_its_trust(small, tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def folder(blood, tmp_path_factory):
-    """A good file, and some of which nothing can be said."""
+    """One valid file, and files that cannot be audited."""
     folder = tmp_path_factory.mktemp("mistakes")
     good = blood[:30].copy()
     good.write_h5ad(folder / "good.h5ad")

@@ -1,4 +1,4 @@
-"""Groups of cells in a file."""
+"""`tl.cluster` and `okrcell cluster`."""
 
 import matplotlib as mpl
 import numpy as np

@@ -1,4 +1,4 @@
-"""Groups of cells are described, each sentence with what it rests on."""
+"""`tl.describe` and its Markdown and JSON."""
 
 import json
 
@@ -20,7 +20,7 @@ TYPES = ["T cell", "B cell", "natural killer cell", "monocyte", "dendritic cell"
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_knowledge_files(tmp_path_factory):
-    """What lies on this machine is of no matter: the ontologies alone are asked."""
+    """No knowledge files: only the ontologies are used, whatever this machine has."""
     with pytest.MonkeyPatch.context() as patched:
         patched.delenv("OKRCELL_KNOWLEDGE", raising=False)
         patched.setenv("OKRCELL_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -135,7 +135,7 @@ def test_cells_without_expression_say_nothing_and_spoil_nothing(few, model):
     describe(few, model, "group", candidates=TYPES)
     nothing, full = told(few, "empty"), told(few, "full")
     assert (nothing["status"], nothing["cell_type"], nothing["without_expression"]) == ("unknown", "unknown", 3)
-    assert "nothing is known of it" in nothing["text"]
+    assert "its type is unknown" in nothing["text"]
     assert full["without_expression"] == 1
     assert np.isfinite(full["types"]["share"]).all()
 
@@ -153,7 +153,7 @@ def test_candidates_that_are_all_wrong_are_not_believed(cells, model):
     describe(adata, model, "group", candidates=["hepatocyte", "cholangiocyte", "fibroblast"])
     for each in adata.uns["okrcell_descriptions"].values():
         assert (each["status"], each["cell_type"]) == ("unknown", "unknown")
-        assert "is not known" in each["text"]
+        assert "is unknown" in each["text"]
         assert len(each["types"]) > 0
     assert "B cell" in told(adata, "B")["text"]
 
@@ -184,7 +184,7 @@ def test_a_type_whose_marker_genes_are_missing_is_not_believed(blood, model, mon
     t = told(adata, "T")
     assert t["types"]["cell_type"].iloc[0] == "regulatory T cell"
     assert (t["status"], t["cell_type"]) == ("broad", "T cell")
-    assert "speak against it" in t["text"]
+    assert "contradict it" in t["text"]
     assert "CD3D, CD3E and CD3G mark this group too" in t["text"]
 
 
@@ -196,7 +196,7 @@ def test_without_any_type_that_markers_bear_out_it_is_left_open(blood, model, mo
     describe(adata, model, "group", candidates=["regulatory T cell", "monocyte"])
     t = told(adata, "T")
     assert (t["status"], t["cell_type"], t["cell_type_ontology_term_id"]) == ("unknown", "unknown", "")
-    assert "is not known" in t["text"]
+    assert "is unknown" in t["text"]
 
 
 def test_a_missing_column_names_near_ones(few, model):

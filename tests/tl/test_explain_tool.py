@@ -1,4 +1,4 @@
-"""Every name that was given from words can be explained, group by group or cell by cell."""
+"""`tl.explain` and its Markdown and JSON, for groups and for single cells."""
 
 import importlib.util
 import json
@@ -23,7 +23,7 @@ GENES = ["gene", "speaks", "contribution", "relative", "expected", "runner_up_ex
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_knowledge_files(tmp_path_factory):
-    """What lies on this machine is of no matter: the ontologies alone are asked."""
+    """No knowledge files: only the ontologies are used, whatever this machine has."""
     with pytest.MonkeyPatch.context() as patched:
         patched.delenv("OKRCELL_KNOWLEDGE", raising=False)
         patched.setenv("OKRCELL_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -32,7 +32,7 @@ def _no_knowledge_files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(blood):
-    """A model whose signatures are written by hand, that of the tests of the tasks."""
+    """The model with hand-written signatures that the tests of `tasks` use."""
     file = Path(__file__).parents[1] / "tasks" / "signature_fakes.py"
     fakes = importlib.util.spec_from_file_location("signature_fakes", file)
     loaded = importlib.util.module_from_spec(fakes)
@@ -42,7 +42,7 @@ def model(blood):
 
 @pytest.fixture(scope="module")
 def cells(blood, model):
-    """Blood named from three words and explained by answer; read, do not change."""
+    """Blood annotated among three candidates and explained by cell type; do not change."""
     adata = blood[:200].copy()
     okr.tl.annotate(adata, model, candidates=TYPES)
     explain(adata, model)
@@ -114,7 +114,7 @@ def test_a_cell_without_expression_and_one_alone_are_no_trouble(few, model):
         explain(adata, model, cells=[few.obs_names[5]], candidates=["B cell"])
         each = adata.uns["okrcell_explanations"][few.obs_names[5]]
         assert (each["cell_type"], each["without_expression"], len(each["genes"])) == ("unknown", 1, 0)
-    assert "nothing speaks" in explanations_page(one)
+    assert "No cell has expression" in explanations_page(one)
 
 
 def test_explanations_survive_a_file(cells, model, tmp_path):
@@ -205,7 +205,7 @@ def test_the_picture_has_a_bar_for_each_gene_to_the_side_it_speaks_for(cells, tm
 
 
 def test_the_picture_names_the_groups_that_there_are(cells):
-    with pytest.raises(InputError, match="Several were explained: B cell"):
+    with pytest.raises(InputError, match="There are several explanations: B cell"):
         okr.pl.explanation(cells)
     with pytest.raises(InputError, match="There is no explanation of 'hepatocyte'"):
         okr.pl.explanation(cells, "hepatocyte")

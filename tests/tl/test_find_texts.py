@@ -1,4 +1,4 @@
-"""The sentences that tell of a cell come first."""
+"""`tl.find_texts`: texts ranked by similarity."""
 
 import anndata
 import numpy as np
@@ -82,7 +82,7 @@ def test_mistakes_are_told_before_the_work(few, model):
 
 
 class Counting(type(okr.load())):
-    """The bundled model, which counts what it reads, and reads nothing really."""
+    """The bundled model with a text encoder that counts its texts and returns random unit vectors."""
 
     def __init__(self, model, fingerprint):
         self.__dict__ = {**vars(model), "facts": {**model.facts, "weights_sha256": fingerprint}}

@@ -1,4 +1,4 @@
-"""Batches of a file brought together."""
+"""`tl.integrate` and `okrcell integrate`."""
 
 import matplotlib as mpl
 import numpy as np
@@ -53,7 +53,7 @@ def test_numbers_may_name_batches(embedded, model):
 
 
 def test_a_column_that_is_not_there_is_told_with_those_near_to_it(embedded, model):
-    with pytest.raises(InputError, match="near to it are donor"):
+    with pytest.raises(InputError, match="similar columns are donor"):
         integrate(embedded.copy(), model, "doner")
 
 
@@ -112,7 +112,7 @@ def test_the_verbs_do_the_same(blood, tmp_path, capsys):
         assert ended.value.code == 0
     said = capsys.readouterr().out
     assert "donor6" in said
-    assert "the finest whose groups are found again" in said
+    assert "the finest with stable clusters" in said
     written = ad.read_h5ad(tmp_path / "two.h5ad")
     assert written.obs["okrcell_cluster"].notna().all()
     assert {"integrate", "cluster"} <= set(written.uns["okrcell"])
@@ -121,7 +121,7 @@ def test_the_verbs_do_the_same(blood, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["integrate", "--batch-key", "doner"], "near to it are donor"),
+        (["integrate", "--batch-key", "doner"], "similar columns are donor"),
         (["cluster", "--resolution", "0"], "above zero"),
         (["cluster", "--seed", "-1"], "must not be negative"),
         (["cluster", "--use-rep", "X_pca"], "no X_pca in obsm"),

@@ -1,4 +1,4 @@
-"""A seed that nothing can be drawn from is refused by every tool, before any work is done."""
+"""Every tool rejects an invalid seed before any work is done."""
 
 import pytest
 

@@ -22,7 +22,7 @@ def test_the_columns_of_the_schema_are_written(cells):
     assert set(cells.obs["tissue_ontology_term_id"]) == {"UBERON:0000178"}
     assert "disease_ontology_term_id" not in cells.obs
     written = cells.uns["okrcell"]["standardise"]
-    assert written["findings"] == ["1 of 4 labels were left empty, for no term was sure."]
+    assert written["findings"] == ["1 of 4 labels were left empty, because no term matched well enough."]
     assert "cellxgene-ontology-guide" in written["ontologies"]["CL"]
 
 
@@ -88,7 +88,7 @@ def test_the_verb_never_writes_over_the_table_it_was_given(cells, tmp_path, caps
     assert (tmp_path / "out.standardised-2.tsv").exists()
     assert "out.standardised-2.tsv" in told.out
     assert "1 rows of the overrides decided nothing" in told.err
-    assert "1 of 4 labels were left empty" in told.err  # "mystery"; "NK" was emptied by a person
+    assert "1 of 4 labels were left empty" in told.err  # "mystery"; an override leaves "NK" empty
 
 
 def test_the_receipt_counts_the_overrides_that_were_used(cells):

@@ -1,1 +1,1 @@
-"""The objective, one idea a file."""
+"""Training objective: contrastive, complementary and generative losses, pair reliability, memory bank."""

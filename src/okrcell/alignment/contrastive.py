@@ -1,4 +1,4 @@
-"""Pull a cell towards its own text, away from the others."""
+"""Contrastive losses: cross-entropy with soft targets (InfoNCE) and SigLIP."""
 
 import torch
 from jaxtyping import Float
@@ -12,20 +12,20 @@ def matching(
     targets: Float[Tensor, "pair key"],
     temperature: Float[Tensor, ""] | float,
 ) -> Float[Tensor, "pair key"]:
-    """Return the log of the probability that a key is a query's match (E8 [paper]): a softmax over similarities.
+    """Log probability that a key is the match of a query (E8 [paper]): log-softmax over similarities.
 
-    Queries and keys have unit length. Keys whose target is NaN are left out of the sum and have minus infinity. In 32 bits
-    whatever comes in: at a temperature of 0.01 half precision cannot tell likely keys apart.
+    Queries and keys have unit length. Keys with NaN target are excluded from the sum and have minus infinity. Computed in
+    32 bits for any input: at a temperature of 0.01 half precision cannot separate likely keys.
     """
     return _logits(queries, keys, temperature).masked_fill(targets.isnan(), -torch.inf).log_softmax(dim=1)
 
 
 def surprise(log_probability: Float[Tensor, "pair key"], targets: Float[Tensor, "pair key"]) -> Float[Tensor, "pair"]:
-    """Return how little each pair expects its matches: the cross-entropy with ``targets`` (rows sum to 1), from 0 up.
+    """Cross-entropy between match probabilities and soft targets, per pair; at least 0.
 
-    With a single match of target 1 this is ``cross_entropy`` (InfoNCE, arXiv 1807.03748; one direction of E12).
+    Rows of ``targets`` sum to 1. With one positive this is InfoNCE (arXiv 1807.03748; one direction of E12).
     """
-    # 0 times minus infinity, of a key that is left out, is to be 0, in the gradient too.
+    # For excluded keys, 0 times minus infinity must be 0, in the gradient too.
     finite = log_probability.masked_fill(targets.isnan(), 0.0)
     return -(targets.nan_to_num() * finite).sum(dim=1)
 
@@ -37,10 +37,10 @@ def sigmoid_surprise(
     temperature: Float[Tensor, ""] | float,
     bias: float,
 ) -> Float[Tensor, "pair"]:
-    """Ask of each key by itself whether it matches: the sum of logistic losses over keys (SigLIP, arXiv 2303.15343).
+    """Sum of logistic losses over keys, each classified on its own as match or not (SigLIP, arXiv 2303.15343).
 
-    A control. ``bias`` is added to every similarity over temperature (the publication learns it, from -10); a key with a
-    target above 0 is a match, one of 0 a contradiction, NaN is left out.
+    A control. ``bias`` is added to every similarity over temperature (the publication learns it, from -10). A key with a
+    target above 0 is a positive, one of 0 a negative; NaN is excluded.
     """
     sign = targets.nan_to_num().sign() * 2 - 1
     logits = _logits(queries, keys, temperature) + bias
@@ -48,6 +48,6 @@ def sigmoid_surprise(
 
 
 def _logits(queries: Tensor, keys: Tensor, temperature: Float[Tensor, ""] | float) -> Float[Tensor, "pair key"]:
-    # Autocast would take the product back to half precision.
+    # Autocast would compute the product in half precision.
     with torch.autocast(queries.device.type, enabled=False):
         return queries.float() @ keys.float().T / temperature

@@ -1,4 +1,4 @@
-"""When doubtful pairs are shut out, and when hard ones are sought."""
+"""Curriculum: progressive sample weights by pair difficulty (E15 to E19)."""
 
 import math
 from typing import Annotated, Literal
@@ -11,37 +11,37 @@ from torch import Tensor
 from okrcell.settings import Settings
 
 PAPER_KEYS = 448 + 4096
-"""Keys in the paper's setting: pairs of a step over all devices, and our size of the bank."""
+"""Number of keys in the paper's setting: pairs of a step over all devices, plus our size of the bank."""
 
 
 class CurriculumSettings(Settings):
     """Progressive sample weighting (method 5.6, E15 to E19)."""
 
     use: bool = True
-    """False: all pairs weigh alike."""
+    """False: all pairs have equal weight."""
     start: Annotated[float, Field(gt=0)] = 2.0
-    """Threshold on the difficulty at the beginning [paper]."""
+    """Initial threshold on the difficulty [paper]."""
     end: Annotated[float, Field(gt=0)] = 10.0
-    """And at the end [paper]."""
+    """Final threshold on the difficulty [paper]."""
     exponent: Annotated[float, Field(gt=0)] = 0.5
-    """Of the power law between them [paper]."""
+    """Exponent of the power law between them [paper]."""
     switch: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """Progress at which hard pairs, so far suppressed, are sought [paper]."""
+    """Progress at which hard pairs change from down-weighted to up-weighted [paper]."""
     form: Literal["exponential", "cut"] = "exponential"
-    """How early pairs above the threshold are suppressed. exponential: exp(threshold - difficulty) (our reconstruction);
-    cut: not learned from at all."""
+    """Weight of pairs above the threshold in the early phase. exponential: exp(threshold - difficulty) (our reconstruction);
+    cut: 0."""
     weigh: Literal["negatives", "whole"] = "negatives"
-    """What is weighed: the complementary part (the paper's introduction) or both parts (its method section)."""
+    """What is weighted: the complementary part (the paper's introduction) or both parts (its method section)."""
     guard: Literal["none", "trust"] = "none"
-    """trust: in the late phase a pair weighs in proportion to how far it is trusted. Without it a wrong pair, always
-    among the hardest, is pushed away twice as hard from its true text (method 5.7, row 1)."""
+    """trust: in the late phase the weight of a pair is proportional to its reliability. Without it a wrong pair, always
+    among the hardest, is pushed away from its true text with double weight (method 5.7, row 1)."""
     scale: Literal["none", "keys"] = "none"
-    """keys: the threshold is scaled by ln(keys) over that of the paper's setting, since the difficulty of a blind guess is
+    """keys: the threshold is scaled by ln(keys) over ln(keys) of the paper's setting, since the difficulty at chance is
     ln(keys) (method 5.7, row 4)."""
 
 
 def threshold(progress: float, keys: int, settings: CurriculumSettings) -> float:
-    """Return the difficulty, in nats, above which a pair counts as hard at ``progress`` in [0, 1].
+    """Difficulty, in nats, above which a pair counts as hard at ``progress`` in [0, 1].
 
     E15; our reconstruction, near certain.
     """
@@ -57,14 +57,14 @@ def sample_weights(
     keys: int,
     settings: CurriculumSettings,
 ) -> Float[Tensor, "pair"]:
-    """Weigh pairs by their difficulty, from 0 up with mean 1 (E17 to E19; our reconstruction, no gradient).
+    """Weights of pairs by their difficulty, at least 0 with mean 1 (E17 to E19; our reconstruction, no gradient).
 
     Parameters
     ----------
     difficulty
-        Mean surprise of both directions, in nats (E16).
+        Mean cross-entropy of both directions, in nats (E16).
     trust
-        W of each pair, in [0, 1]; asked only where the settings guard the late phase by it.
+        W of each pair, in [0, 1]; used only if ``settings.guard`` is ``trust``.
     """
     if not settings.use:
         return torch.ones_like(difficulty)

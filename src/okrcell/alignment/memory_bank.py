@@ -1,4 +1,4 @@
-"""Negatives from recent batches."""
+"""Memory bank of recent pairs, used as further keys."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -15,22 +15,22 @@ class BankSettings(Settings):
     """Coupled momentum memory banks, CMMB (method 5.1, E7 and E8)."""
 
     size: Annotated[int, Field(ge=0)] = 4096
-    """Pairs that are remembered (B; our reconstruction; MoCo and ALBEF: 65,536). 0: no banks."""
+    """Number of stored pairs (B; our reconstruction; MoCo and ALBEF: 65,536). 0: no bank."""
     momentum: Annotated[float, Field(ge=0, le=1)] = 0.995
-    """m of the twins that fill it (our reconstruction, as in ALBEF; MoCo: 0.999)."""
+    """m of the EMA model that fills the bank (our reconstruction, as in ALBEF; MoCo: 0.999)."""
     positive_key: Literal["online", "momentum"] = "online"
-    """Whose vectors of the batch itself are keys: the model's, with gradient (our reconstruction), or the twins'."""
+    """Source of the batch's own keys: the model, with gradient (our reconstruction), or the EMA model."""
     view: Literal["masked", "full"] = "masked"
-    """What the cell twin sees: the genes left by masking (our reconstruction), or all (`improved`)."""
+    """Input of the EMA cell encoder: the genes left by masking (our reconstruction), or all (`improved`)."""
     reset_at_stage: bool = True
-    """Empty the banks where stage 2 begins: what they hold are texts as the frozen encoder read them (method 5.7, row 5)."""
+    """Empty the bank when stage 2 begins: its texts were embedded by the frozen encoder (method 5.7, row 5)."""
 
 
 class MemoryBank:
-    """The newest pairs' vectors, cells and texts side by side, first in, first out.
+    """First-in, first-out buffer of pair embeddings, cells and texts side by side.
 
-    It begins empty: what was never pushed is no key, so a young bank gives no random negatives (ours). Cells and texts of
-    a slot are of one pair; each slot knows its cell type, for telling who is no negative.
+    It starts empty: an unfilled slot is not a key, so a new bank adds no random negatives (ours). Cell and text of a slot
+    are one pair; the cell type of each slot decides which keys are negatives.
     """
 
     def __init__(self, size: int, dim: int, device: torch.device | None = None) -> None:
@@ -46,17 +46,17 @@ class MemoryBank:
 
     @property
     def size(self) -> int:
-        """Pairs it can hold."""
+        """Maximum number of pairs."""
         return len(self._slots.cell_type)
 
     @property
     def past(self) -> Vectors:
-        """What it holds, without gradient; the order of slots is not that of time."""
+        """Stored pairs, without gradient; slots are not in order of time."""
         return Vectors(*(slot[: len(self)] for slot in self._slots))
 
     @torch.no_grad()
     def push(self, pairs: Vectors) -> None:
-        """Add pairs, of whatever number; of more than it can hold, the last ones."""
+        """Add pairs; if there are more than the bank can hold, the last ones."""
         if self.size == 0:
             return
         newest = Vectors(*(part[-self.size :] for part in pairs))
@@ -67,20 +67,20 @@ class MemoryBank:
         self._pushed += len(newest.cell_type)
 
     def empty(self) -> None:
-        """Forget everything."""
+        """Remove all pairs."""
         self._pushed = 0
 
     def state(self) -> dict[str, Tensor]:
-        """Return all that it takes to go on from here."""
+        """Return all tensors needed to resume."""
         return {**self._slots._asdict(), "pushed": torch.tensor(self._pushed)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `state` gave.
+        """Restore the output of `state`.
 
         Raises
         ------
         KeyError
-            If something is missing.
+            If an entry is missing.
         """
         for name, slot in self._slots._asdict().items():
             slot.copy_(state[name])

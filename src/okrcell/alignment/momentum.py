@@ -1,4 +1,4 @@
-"""A slow copy of the model, whose vectors do not jump from step to step."""
+"""Exponential moving average (EMA) copy of the model."""
 
 import copy
 from typing import Generic, TypeVar
@@ -10,14 +10,14 @@ AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class Twin(Generic[AnyModule]):
-    """Follows a model at a distance (E7); after MoCo (arXiv 1911.05722).
+    """Exponential moving average of a model's parameters (E7); after MoCo (arXiv 1911.05722).
 
-    What the model does not train is not copied but shared: a frozen text encoder's twin would be identical.
+    Parameters without gradient are shared, not copied: those of a frozen text encoder would be identical.
 
     Parameters
     ----------
     momentum
-        m of E7, in [0, 1]: the share of itself that the twin keeps at each step.
+        m of E7, in [0, 1]: the fraction of the average that is kept at each step.
     """
 
     def __init__(self, model: AnyModule, momentum: float) -> None:
@@ -28,24 +28,24 @@ class Twin(Generic[AnyModule]):
 
     @torch.no_grad()
     def follow(self, model: AnyModule) -> None:
-        """Take a step towards ``model``: theta_bar <- m theta_bar + (1 - m) theta (E7 [paper])."""
+        """Update the average with ``model``: theta_bar <- m theta_bar + (1 - m) theta (E7 [paper])."""
         mine, others = dict(self.model.named_parameters()), dict(model.named_parameters())
         for name in self._trained:
             mine[name].lerp_(others[name].to(mine[name]), 1 - self.momentum)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return the weights that are its own, by name."""
+        """Return the averaged parameters by name."""
         mine = dict(self.model.named_parameters())
         return {name: mine[name].detach() for name in self._trained}
 
     @torch.no_grad()
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Put back what `state` gave.
+        """Restore the output of `state`.
 
         Raises
         ------
         KeyError
-            If a weight is missing.
+            If a parameter is missing.
         """
         mine = dict(self.model.named_parameters())
         for name in self._trained:

@@ -1,4 +1,4 @@
-"""The sum that training lowers, with named parts."""
+"""Training objective: weighted sum of named losses."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
@@ -19,15 +19,15 @@ from okrcell.settings import Settings
 
 
 class ObjectiveSettings(Settings):
-    """Which losses have how much say; a preset fills what is not said."""
+    """Losses and their weights; a preset supplies the values that are not given."""
 
     preset: Literal["control", "faithful", "improved"] = "control"
-    """control: InfoNCE in the batch, every pair trusted. faithful: the paper's robust objective, as near as is known.
-    improved: with our repairs (docs/method.md)."""
+    """control: InfoNCE within the batch, every pair with weight 1. faithful: the paper's robust objective, as far as it is
+    known. improved: with our corrections (docs/method.md)."""
     alignment: Literal["softmax", "sigmoid", "none"] = "softmax"
     """softmax: InfoNCE (E12). sigmoid: SigLIP, a control. none: cells only (the paper's "scGPT")."""
     sigmoid_bias: float = -10.0
-    """Of SigLIP; where its authors start it."""
+    """Bias of SigLIP; the initial value of its authors."""
     partners: PartnerSettings = PartnerSettings()
     bank: BankSettings = BankSettings()
     reliability: ReliabilitySettings = ReliabilitySettings()
@@ -41,9 +41,9 @@ class ObjectiveSettings(Settings):
     cell_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of GEPC."""
     type_weight: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of CLS, naming the cell's type; 0 because it would empty the zero-shot claim (method 4)."""
+    """Weight of CLS, cell type classification; 0 because it would invalidate the zero-shot claim (method 4)."""
     alignment_weight: Annotated[float, Field(ge=0)] = 1.0
-    """Weight of the cell-text part."""
+    """Weight of the contrastive part."""
 
     @model_validator(mode="before")
     @classmethod
@@ -52,37 +52,37 @@ class ObjectiveSettings(Settings):
 
     @property
     def judges(self) -> bool:
-        """Whether there is trust to be asked for."""
+        """Whether pairs have reliability weights."""
         return self.alignment != "none" and self.reliability.use
 
     @property
     def deviations(self) -> dict[str, Any]:
-        """Name the choices that are not the preset's, as results must (method 7)."""
+        """Settings that differ from the preset's, by name; results must state them (method 7)."""
         return differing(self.model_dump(), type(self)(preset=self.preset).model_dump())
 
 
 class Loss(NamedTuple):
-    """The parts of the objective; the names are the columns of the log."""
+    """Parts of the objective; the field names are the columns of the log."""
 
     total: Float[Tensor, ""]
     gene: Float[Tensor, ""]
     """GEP: hidden genes from their own states."""
     cell: Float[Tensor, ""]
-    """GEPC: hidden genes from the cell's vector."""
+    """GEPC: hidden genes from the cell state."""
     cell_type: Float[Tensor, ""]
-    """CLS: the cell type from the cell's vector."""
+    """CLS: the cell type from the cell state."""
     cell_to_text: Float[Tensor, ""]
-    """Pull of each cell to its text, in proportion to trust."""
+    """Cross-entropy of cells against texts, weighted by reliability."""
     text_to_cell: Float[Tensor, ""]
     contradiction: Float[Tensor, ""]
-    """Complementary part, both directions, before its weight."""
+    """Complementary loss, both directions, before its weight."""
     trust: Float[Tensor, ""]
     """Mean W of the batch's pairs; not part of the sum."""
 
 
 @dataclass(frozen=True)
 class Guess:
-    """Hidden expression and what the model said of it."""
+    """Predicted and true expression of hidden genes."""
 
     by_gene: Float[Tensor, "cell hidden"]
     by_cell: Float[Tensor, "cell hidden"]
@@ -90,16 +90,17 @@ class Guess:
     hidden: Bool[Tensor, "cell hidden"]
     """False for padding."""
     bins: int
-    type_logits: Float[Tensor, "cell kind"] | None = None
-    """What CLS says; None where it has no weight."""
+    type_logits: Float[Tensor, "cell type"] | None = None
+    """Logits of CLS; None if it has no weight."""
     share: Float[Tensor, ""] | float = 1.0
-    """Hidden genes here over those of the average device: the mean over devices is then one over all hidden genes."""
+    """Number of hidden genes on this device over the mean of all devices; the mean loss over devices then weights all hidden
+    genes equally."""
     type_share: Float[Tensor, ""] | float = 1.0
-    """The same for cells whose type is known."""
+    """The same for cells of known type."""
 
 
 class Alignment(NamedTuple):
-    """The cell-text part, over pairs."""
+    """Contrastive losses, mean over pairs."""
 
     cell_to_text: Float[Tensor, ""]
     text_to_cell: Float[Tensor, ""]
@@ -112,21 +113,21 @@ def align(
     trust: Float[Tensor, "pair"],
     temperature: Float[Tensor, ""],
     progress: float,
-    kin: Bool[Tensor, "kind kind"] | None,
+    kin: Bool[Tensor, "type type"] | None,
     settings: ObjectiveSettings,
 ) -> Alignment:
-    """Return the robust alignment of cells and texts, means over the pairs (E12 to E20; our reconstruction).
+    """Robust contrastive loss of cells and texts, mean over the pairs (E12 to E20; our reconstruction).
 
     Parameters
     ----------
     keys
-        What pairs are compared with: first their own partners in the same order, then a bank's.
+        Keys of the pairs: first their own partners in the same order, then those of a bank.
     trust
         W of each pair, in [0, 1], without gradient.
     progress
-        u, the share of all steps that is done.
+        u, the fraction of all steps that is done.
     kin
-        Which cell types are one another's ancestors; see `partners`.
+        Pairs of cell types of which one is an ancestor of the other; see `partners`.
     """
     targets = partners(pairs.cell_type, keys.cell_type, settings.partners, kin)
     nothing = pairs.cells.sum() * 0
@@ -157,10 +158,10 @@ def objective(
     trust: Float[Tensor, "pair"],
     settings: ObjectiveSettings,
 ) -> Loss:
-    """Add up the parts (E21; the sum is the paper's, weights are our reconstruction).
+    """Weighted sum of the losses (E21; the sum is the paper's, the weights are our reconstruction).
 
-    ``cell_type`` is of all cells, -1 where unknown; ``aligned`` and ``trust`` are of those that have a text, None where
-    there is none.
+    ``cell_type`` covers all cells, -1 where unknown. ``aligned`` and ``trust`` cover the cells with a text; ``aligned`` is
+    None if there are none.
     """
     gene = guess.share * expression_loss(guess.by_gene, guess.value, guess.hidden, guess.bins)
     cell = guess.share * expression_loss(guess.by_cell, guess.value, guess.hidden, guess.bins)

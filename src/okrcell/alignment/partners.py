@@ -1,4 +1,4 @@
-"""Which text fits which cell: a pair's own, others that say the same, and those that contradict it."""
+"""Targets of the contrastive loss: positive, negative and ignored keys of each pair."""
 
 from typing import Literal, NamedTuple
 
@@ -10,30 +10,30 @@ from okrcell.settings import Settings
 
 
 class PartnerSettings(Settings):
-    """What counts as a match and what as a contradiction (method 5.7, row 3)."""
+    """Definition of positives and negatives (method 5.7, row 3)."""
 
     alike: Literal["own", "masked", "shared"] = "own"
-    """What pairs of one cell type are to one another. own: contradictions, as in the paper. masked: neither match nor
-    contradiction. shared: matches, each with an equal share ("several positives with equal share")."""
+    """Other pairs of the same cell type. own: negatives, as in the paper. masked: ignored. shared: positives of equal weight
+    ("several positives with equal share")."""
     kin: Literal["negative", "masked"] = "negative"
-    """What pairs are to one another of which one's type is an ancestor of the other's ("T cell" and "CD8 T cell").
-    negative: contradictions (paper). masked: neither. Siblings always are contradictions."""
+    """Pairs whose type is an ancestor or a descendant ("T cell" and "CD8 T cell"). negative: negatives (paper). masked:
+    ignored. Siblings are always negatives."""
 
 
 class Vectors(NamedTuple):
-    """Both sides of some pairs, of unit length, with what tells whether two of them may say the same."""
+    """Cell and text embeddings of pairs, of unit length, with their cell types."""
 
     cells: Float[Tensor, "pair dim"]
     texts: Float[Tensor, "pair dim"]
     cell_type: Int[Tensor, "pair"]
-    """A number for each cell type; -1 for a pair that has no say about others, since its type is not known or not believed."""
+    """Index of the cell type; -1 if the type is unknown or not trusted: such a pair is ignored by all other pairs."""
 
     def believed(self, where: Bool[Tensor, "pair"]) -> "Vectors":
-        """Leave to the other pairs no say."""
+        """Set the cell type of pairs outside ``where`` (bool, pair) to -1."""
         return self._replace(cell_type=self.cell_type.masked_fill(~where, -1))
 
     def followed_by(self, others: "Vectors") -> "Vectors":
-        """Put others behind these."""
+        """Append ``others``."""
         return Vectors(*(torch.cat([mine, other]) for mine, other in zip(self, others, strict=True)))
 
 
@@ -41,17 +41,16 @@ def partners(
     cell_type: Int[Tensor, "pair"],
     key_type: Int[Tensor, "key"],
     settings: PartnerSettings,
-    kin: Bool[Tensor, "kind kind"] | None = None,
+    kin: Bool[Tensor, "type type"] | None = None,
 ) -> Float[Tensor, "pair key"]:
-    """Say of each key what it is to each pair.
+    """Target of each key for each pair.
 
-    Key p is the own partner of pair p, whatever its type; there may be more keys than pairs (a memory bank's). Keys of type -1
-    are neither match nor contradiction to other pairs. ``kin[a, b]`` is true where one of the types a and b is the other
-    or its ancestor.
+    Key p is the own partner of pair p, whatever its type; there may be more keys than pairs (those of a memory bank). Other
+    pairs ignore keys of type -1. ``kin[a, b]`` is true where types a and b are equal or one is an ancestor of the other.
 
     Returns
     -------
-    The share of a pair's match that a key has (rows sum to 1), 0 for a contradiction, NaN for neither.
+    Target probability of a key (rows sum to 1), 0 for a negative, NaN for an ignored key.
     """
     own = torch.eye(len(cell_type), len(key_type), dtype=torch.bool, device=cell_type.device)
     same = own | (cell_type[:, None] == key_type[None, :])

@@ -1,4 +1,4 @@
-"""The objectives by name: the paper's, ours, and the controls between."""
+"""Named objectives: the paper's, ours, and the controls between them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -46,11 +46,11 @@ LADDER: Mapping[str, Choices] = {
     "improved": {"preset": "improved"},
     "improved_bank": {"preset": "improved", "bank": {"size": 4096}},
 }
-"""The rungs of the ladder (method 10): each objective that a benchmark compares, as choices for `ObjectiveSettings`."""
+"""Ablations (method 10): each objective that a benchmark compares, as values for `ObjectiveSettings`."""
 
 
 def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill what ``values`` does not say from the preset that it names; an unknown name is left to the field's own check."""
+    """Fill missing ``values`` from the preset they name; the field's own validation rejects an unknown name."""
     name = values.get("preset", "control")
     if not isinstance(name, str) or name not in PRESETS:
         return dict(values)
@@ -58,7 +58,7 @@ def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differing(chosen: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the choices that differ from the usual ones, such as ``bank.size``."""
+    """Return the settings that differ from ``usual``, by dotted name such as ``bank.size``."""
     names: dict[str, Any] = {}
     for name, value in chosen.items():
         if isinstance(value, Mapping):

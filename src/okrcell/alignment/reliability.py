@@ -1,4 +1,4 @@
-"""How far a pair can be trusted: cell and text must choose each other."""
+"""Pair reliability: mutual match probability (E9) and weight (E11)."""
 
 from typing import Annotated, Literal
 
@@ -11,50 +11,50 @@ from okrcell.settings import Settings
 
 
 class ReliabilitySettings(Settings):
-    """Trust in pairs (method 5.2 and 5.3)."""
+    """Reliability weights of pairs (method 5.2 and 5.3)."""
 
     use: bool = True
-    """False: every pair is trusted fully."""
+    """False: every pair has weight 1."""
     judge: Literal["model", "twin"] = "model"
-    """Whose vectors are asked: the model's of this step, or its twin's, which are steadier (ours)."""
+    """Embeddings that r is computed from: the model's of this step, or its EMA copy's, which vary less (ours)."""
     symmetry: Literal["geometric", "mean", "harmonic", "minimum"] = "geometric"
-    """How the two directions are joined (E9; our reconstruction. mean: as the code of CRCL, arXiv 2310.17468)."""
+    """Combination of the two directions (E9; our reconstruction. mean: as the code of CRCL, arXiv 2310.17468)."""
     sharpness: Annotated[float, Field(gt=0)] | Literal["temperature"] = 0.05
-    """sigma: what similarities are divided by (our reconstruction), or the model's own temperature."""
+    """sigma: divisor of the similarities (our reconstruction), or the model's own temperature."""
     duplicates: Literal["ignore", "correct"] = "ignore"
-    """What becomes of pairs of one cell type in a batch. ignore: they compete, so that "common" looks like "unreliable"
+    """Pairs of one cell type in a batch. ignore: they compete, so that "common" looks like "unreliable"
     (paper, as far as is known). correct: they count as one (method 5.2)."""
     trust: Literal["symmetry", "bet"] = "symmetry"
-    """W from r. symmetry: r itself (E11). bet: 1 / (1 + (even / r)^power), where ``even`` is some times a blind guess among the
-    distinct cell types of the batch (ours): nearly 1 for a pair that beats a blind guess by far, though it be hard, and
-    nearly 0 below; r itself mutes hard types along with wrong pairs."""
+    """W as a function of r. symmetry: r itself (E11). bet: 1 / (1 + (even / r)^power), where ``even`` is ``chance`` times the
+    probability of a random guess among the distinct cell types of the batch (ours). It is near 1 for a pair far above
+    chance, even a hard one, and near 0 below; r itself down-weights hard types along with wrong pairs."""
     chance: Annotated[float, Field(gt=0)] = 8.0
-    """With ``bet``: the r at which trust is a half, in multiples of a blind guess; a half at most."""
+    """With ``bet``: the r at which W is 0.5, in multiples of a random guess; at most 0.5."""
     power: Annotated[float, Field(gt=0)] = 8.0
-    """With ``bet``: how steeply trust rises there."""
+    """With ``bet``: steepness of W at that point."""
     keys: Literal["all", "trusted"] = "all"
-    """Which pairs others are compared with. all: every one (paper). trusted: a pair with a trust below a half is neither match
-    nor contradiction to others, in the batch and in the banks (ours): its label may be another cell's."""
+    """Pairs that serve as keys of other pairs. all: every pair (paper). trusted: other pairs ignore a pair with W below 0.5,
+    in the batch and in the bank (ours): its label may be another cell's."""
     warmup: Annotated[int, Field(ge=0)] = 0
-    """Epochs with full trust in every pair (`improved`: 1, method 5.7, row 2)."""
+    """Epochs in which every pair has weight 1 (`improved`: 1, method 5.7, row 2)."""
     wake: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Trust sleeps, and every pair has full trust, until so large a share of a batch would have a trust of a half or more;
-    once awake it stays so. 0: awake when the warm-up is over (paper). A model that knows little yet trusts only what it
-    knows, the commonest type, and then would learn nothing else (ours)."""
+    """Reliability weights are 1 until at least this fraction of a batch has weight >= 0.5; from then on they are always used.
+    0: used as soon as the warm-up is over (paper). A model early in training gives weight only to the commonest type, and
+    would then learn nothing else (ours)."""
     stability: Literal["threshold", "smooth", "none"] = "threshold"
-    """threshold: a pair whose r spreads over epochs beyond the cutoff loses its trust (E10). smooth: each pair does, the
-    more it spreads beyond the mean."""
+    """threshold: a pair whose r varies over epochs beyond the cutoff is down-weighted (E10). smooth: every pair is, the more
+    its r varies beyond the mean."""
     cutoff: Annotated[float, Field(ge=0)] = 3.0
     """alpha_np: standard deviations above the mean spread [paper]."""
     combine: Literal["product", "minimum", "mean"] = "product"
-    """How stability joins symmetry (E11; product is our reconstruction)."""
+    """Combination of stability and W (E11; product is our reconstruction)."""
     recorded_from: Annotated[int, Field(ge=1)] = 2
     """First epoch whose r is recorded [paper]."""
     stable_after: Annotated[int, Field(ge=1)] = 3
-    """Stability has a say in epochs after this one [paper]."""
+    """Stability is used in epochs after this one [paper]."""
     visits_per_epoch: Annotated[float, Field(gt=0)] = 1.0
-    """Visits of a pair, on average, that make an epoch of the table: small corpora are seen often, large ones once
-    (method 5.3)."""
+    """Mean number of visits per pair that make an epoch of the reliability table: small corpora are seen many times, large
+    ones once (method 5.3)."""
 
 
 @torch.no_grad()
@@ -65,9 +65,9 @@ def agreement(
     sharpness: Float[Tensor, ""] | float,
     settings: ReliabilitySettings,
 ) -> Float[Tensor, "pair"]:
-    """Return r of each pair: the probability that it chose rightly both ways, in [0, 1] (E9, our reconstruction).
+    """Return r of each pair: the probability that cell and text choose each other, in [0, 1] (E9, our reconstruction).
 
-    ``same`` says which pairs are of one cell type. Only the batch is asked: what is in a bank has no partner there. No
+    ``same`` marks pairs of one cell type. Only pairs of the batch are compared: an entry of a bank has no partner there. No
     gradient.
     """
     with torch.autocast(cells.device.type, enabled=False):
@@ -76,7 +76,7 @@ def agreement(
         to_text, to_cell = similarity.softmax(dim=1).diagonal(), similarity.softmax(dim=0).diagonal()
     else:
         alike = same.sum(dim=1).float()
-        # Each text counts by one over its likes, so that a softmax over them is one over distinct cell types.
+        # A text is weighted by 1 / (texts of its type), so that the softmax is one over distinct cell types.
         to_text = ((similarity - alike.log()).softmax(dim=1) * same).sum(dim=1)
         to_cell = similarity.softmax(dim=0).diagonal() * alike
     return _joined(to_text.clamp(0, 1), to_cell.clamp(0, 1), settings.symmetry)
@@ -90,14 +90,14 @@ def trusted(
     epoch: int,
     settings: ReliabilitySettings,
 ) -> Float[Tensor, "pair"]:
-    """Return W, the trust in each pair, in [0, 1] (E11).
+    """Return W, the reliability weight of each pair, in [0, 1] (E11).
 
     Parameters
     ----------
     agreed
         r of each pair, or the mean of its records.
     stable
-        v of each pair, in [0, 1]; has a say only in epochs after ``settings.stable_after``.
+        v of each pair, in [0, 1]; used only in epochs after ``settings.stable_after``.
     epoch
         Counted from 1.
     """
@@ -107,7 +107,7 @@ def trusted(
     if settings.trust == "bet":
         kinds = distinct(same)
         if kinds < 2:
-            # There is nothing that the texts could be mistaken for.
+            # With a single cell type no text can be confused with another.
             return torch.ones_like(agreed)
         even = (settings.chance / kinds).clamp_max(0.5)
         # As a logistic function of logarithms, so that no power overflows.
@@ -124,8 +124,8 @@ def trusted(
 
 
 def distinct(same: Bool[Tensor, "pair pair"]) -> Float[Tensor, ""]:
-    """Count the distinct cell types of a batch; at least 1."""
-    # Thirds do not add up to a whole in 32 bits.
+    """Number of distinct cell types of a batch; at least 1."""
+    # Fractions such as 1/3 do not sum to 1 exactly in 32 bits.
     return (1 / same.sum(dim=1).clamp_min(1)).sum().round().clamp_min(1)
 
 

@@ -1,4 +1,4 @@
-"""What each pair's agreement was, epoch by epoch."""
+"""History of r and its stability over epochs (E10)."""
 
 import torch
 from jaxtyping import Float, Int
@@ -8,10 +8,10 @@ from okrcell.alignment.reliability import ReliabilitySettings
 
 
 class ReliabilityTable:
-    """What each pair's r was, epoch by epoch (the table Q of method 5.3).
+    """r of each pair in each epoch (the table Q of method 5.3).
 
-    A pair that is visited several times in an epoch is recorded with the mean of its visits. Sixteen bits a record and
-    eight for the visits: 32 million pairs over six epochs take 576 MB.
+    Several visits of a pair in one epoch are averaged. A record takes 16 bits and its number of visits 8: 32 million pairs
+    over six epochs take 576 MB.
     """
 
     def __init__(self, pairs: int, epochs: int) -> None:
@@ -24,21 +24,21 @@ class ReliabilityTable:
 
     @property
     def epochs(self) -> int:
-        """Epochs that can be recorded; later visits count for the last one."""
+        """Number of epochs that can be recorded; later visits count for the last one."""
         return self._record.shape[1]
 
     @property
     def visits(self) -> Int[Tensor, "pair epoch"]:
-        """Recorded visits of each pair in each epoch; 255 stands for more."""
+        """Number of recorded visits of each pair in each epoch; 255 means 255 or more."""
         return self._visits.int()
 
     def records_of(self, rows: Int[Tensor, "row"]) -> Float[Tensor, "row epoch"]:
-        """Return the mean r of pairs in each epoch; NaN where one was not visited."""
+        """Return the mean r of pairs in each epoch; NaN where a pair was not visited."""
         return self._record[rows].float().masked_fill(self._visits[rows] == 0, torch.nan)
 
     @torch.no_grad()
     def record(self, rows: Int[Tensor, "visit"], epoch: int, agreed: Float[Tensor, "visit"]) -> None:
-        """Add visits of ``epoch`` (from 1); a row may be visited twice in a batch."""
+        """Add visits of ``epoch`` (from 1); a row may occur twice in a batch."""
         column = min(epoch, self.epochs) - 1
         rows, agreed = rows.cpu(), agreed.float().cpu()
         distinct_rows, place = rows.unique(return_inverse=True)
@@ -47,7 +47,7 @@ class ReliabilityTable:
         before = self._visits[distinct_rows, column].float()
         mean = (self._record[distinct_rows, column].float() * before + added) / (before + times)
         self._record[distinct_rows, column] = mean.half()
-        # Past 255 visits the mean moves as if there had been 255.
+        # Beyond 255 visits the mean is updated as if there had been 255.
         self._visits[distinct_rows, column] = (before + times).clamp_max(255).to(torch.uint8)
 
     @torch.no_grad()
@@ -56,8 +56,8 @@ class ReliabilityTable:
     ) -> Float[Tensor, "visit"]:
         """Return v of each row, in [0, 1], from the records of epochs before ``epoch`` (E10, our reconstruction).
 
-        The spread q of a pair is the standard deviation of its records; those of all pairs give the mean mu and the
-        deviation s. A pair with fewer than two records is held for stable.
+        The spread q of a pair is the standard deviation of its records; mu and s are the mean and the standard deviation
+        of q over all pairs. A pair with fewer than two records counts as stable.
         """
         spread = self._spread(rows.cpu(), epoch)
         middle, width = self._usual_spread(epoch)
@@ -68,16 +68,16 @@ class ReliabilityTable:
         return stable.to(rows.device)
 
     def state(self) -> dict[str, Tensor]:
-        """Return all that it takes to go on from here."""
+        """Return all tensors needed to resume."""
         return {"record": self._record, "visits": self._visits}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave.
+        """Restore the output of `state`.
 
         Raises
         ------
         KeyError
-            If something is missing.
+            If an entry is missing.
         """
         self._record.copy_(state["record"])
         self._visits.copy_(state["visits"])
@@ -93,7 +93,7 @@ class ReliabilityTable:
         return variance.sqrt().masked_fill(count < 2, torch.nan)
 
     def _usual_spread(self, epoch: int) -> tuple[float, float]:
-        """Return mu and s over all pairs; records of former epochs no longer change, so once an epoch is enough."""
+        """Return mu and s over all pairs, computed once per epoch: records of earlier epochs do not change."""
         if self._usual[0] != epoch:
             spread = self._spread(slice(None), epoch)
             known = spread[~spread.isnan()]

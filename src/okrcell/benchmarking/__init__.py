@@ -1,1 +1,1 @@
-"""The same questions, asked of everyone."""
+"""Benchmark of okrcell and baseline methods on the same tasks and cells."""

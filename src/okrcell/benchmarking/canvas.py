@@ -1,4 +1,4 @@
-"""Ink and paper of the benchmark's pictures."""
+"""Colours, axes and legends of the benchmark's figures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 INK, FAINT, GRID = "#22252B", "#6B7079", "#E4E6EA"
 COLOURS = ("#4F46B8", "#D55E00", "#009E73", "#CC79A7", "#0072B2", "#B8860B", "#56B4E9", "#882255")
-"""After Okabe and Ito: told apart by the common eye and by those that confuse red with green."""
+"""Palette after Okabe and Ito, safe for red-green colour blindness."""
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
-"""A shape for each as well, for paper without colour."""
+"""Markers, for figures printed without colour."""
 CLEAN_COLOUR, WRONG_COLOUR = "#0072B2", "#D55E00"
 
 
 def panels(rows: int, columns: int, width: float, height: float) -> "tuple[Figure, Any]":
-    """Make a figure of ``rows`` by ``columns`` panels of so many inches each; axes as an array (row, column)."""
+    """Create a figure of ``rows`` by ``columns`` panels, ``width`` by ``height`` inches each; axes as array (row, column)."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # Not through pyplot: a picture made here must not open in the session of the one who calls.
+    # Not through pyplot: the figure must not open in the session of the caller.
     with rc_context({"text.color": INK}):
         figure = Figure(figsize=(columns * width, rows * height), layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
@@ -34,7 +34,7 @@ def panels(rows: int, columns: int, width: float, height: float) -> "tuple[Figur
 
 
 def quiet(ax: "Axes") -> None:
-    """Take away what draws the eye from the data."""
+    """Style axes: no top and right spine, grey ticks, light grid."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(GRID)
     ax.tick_params(length=0, labelsize=9, colors=FAINT)
@@ -43,14 +43,14 @@ def quiet(ax: "Axes") -> None:
 
 
 def heading(ax: "Axes", words: str, below: str = "") -> None:
-    """Write what a panel shows above it, and in grey what stands out."""
+    """Set the title of a panel, and a grey line below it."""
     ax.set_title(words + ("\n" if below else ""), loc="left", fontsize=11, fontweight="bold", color=INK)
     if below:
         ax.text(0, 1.02, below, transform=ax.transAxes, fontsize=9, color=FAINT, va="bottom")
 
 
 def legend(figure: "Figure", *axes: "Axes") -> None:
-    """Write below the figure what the marks of its panels mean, each once."""
+    """Draw one legend below the figure with the entries of all ``axes``, without duplicates."""
     shown: dict[str, Any] = {}
     for ax in axes:
         handles, labels = ax.get_legend_handles_labels()
@@ -67,6 +67,6 @@ def legend(figure: "Figure", *axes: "Axes") -> None:
 
 
 def kept(figure: "Figure", path: Path) -> None:
-    """Write the picture, whole or not at all."""
+    """Save the figure atomically."""
     with whole_file(path) as draft:
         figure.savefig(draft, dpi=160, bbox_inches="tight", pad_inches=0.15)

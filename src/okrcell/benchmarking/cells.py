@@ -1,4 +1,4 @@
-"""What a method is given: cells, and no more than the question allows."""
+"""Cells as methods see them: expression without labels."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -12,19 +12,19 @@ from scipy import sparse
 from okrcell.cells.counts import find_counts
 
 KIND = "kind"
-"""Key of ``uns``: "counts" where X holds whole counts, "linear" where the file held normalised values or their logarithm."""
+"""Key of ``uns``: "counts" if X holds whole counts, "linear" if the file holds normalised or log-normalised values."""
 
 
 def bare(adata: AnnData) -> AnnData:
-    """Return the cells without any label: X alone, float32 (cell, gene), sparse, linear and not negative.
+    """Return the cells without labels: X alone, float32 (cell, gene), CSR, linear and not negative.
 
-    X is the file's counts; where it holds logarithms only, they are undone, as okrcell's own reading does. Genes keep the
-    names that the file gives them (``var_names``, made unique) and cells theirs; ``uns["kind"]`` tells what X is.
+    X holds the counts of the file; if the file has log-normalised values only, the logarithm is undone. ``var_names`` (made
+    unique) and ``obs_names`` are those of the file; ``uns["kind"]`` is "counts" or "linear".
 
     Raises
     ------
     InputError
-        If there is no expression to be found.
+        If the file holds no expression.
     """
     found = find_counts(adata)
     values = sparse.csr_matrix(sparse.vstack(list(found.rows.blocks(4096))), dtype=np.float32)
@@ -32,7 +32,7 @@ def bare(adata: AnnData) -> AnnData:
         values.data = np.expm1(values.data * np.float32(np.log(found.look.base)))
     values.eliminate_zeros()
     kept = [name for name in ("ensembl_id", "gene_symbol") if name in found.var]
-    # Object columns, as every AnnData file has them: string arrays of pandas are not written by all versions.
+    # Object columns: not all versions of AnnData write string arrays of pandas.
     genes = pd.DataFrame(
         {name: found.var[name].astype(str).to_numpy(dtype=object) for name in kept}, index=found.var.index
     )
@@ -43,7 +43,7 @@ def bare(adata: AnnData) -> AnnData:
 
 
 def part(cells: AnnData, rows: NDArray[np.intp], **columns: Sequence[str] | NDArray[np.str_]) -> AnnData:
-    """Take some cells, in this order, with no obs but the ``columns`` given for them."""
+    """Select cells, in the order of ``rows``; obs holds only ``columns``, as categoricals."""
     chosen = cells[rows].copy()
     chosen.obs = pd.DataFrame(
         {name: pd.Categorical(np.asarray(words).astype(str)) for name, words in columns.items()}, index=chosen.obs_names
@@ -52,7 +52,7 @@ def part(cells: AnnData, rows: NDArray[np.intp], **columns: Sequence[str] | NDAr
 
 
 def log_normalised(cells: AnnData) -> AnnData:
-    """Return a copy with log1p of counts per 10,000 in X, as scanpy's tutorials do; a cell without counts stays zero."""
+    """Return a copy with log1p of counts per 10,000 in X; a cell without counts stays zero."""
     import scanpy as sc
 
     shown = cells.copy()
@@ -62,5 +62,5 @@ def log_normalised(cells: AnnData) -> AnnData:
 
 
 def values_of(cells: AnnData) -> sparse.csr_matrix:
-    """Return X as it is given to methods."""
+    """Return X with its type."""
     return cast(sparse.csr_matrix, cells.X)

@@ -1,4 +1,4 @@
-"""How long an answer takes, and how much memory."""
+"""Measure wall time and peak memory of a block."""
 
 import time
 from collections.abc import Generator
@@ -11,17 +11,17 @@ from okrcell.benchmarking.remembering import charged
 
 @dataclass
 class Took:
-    """Filled when the block that is measured ends."""
+    """Time and memory of a block; set when the block ends."""
 
     seconds: float = 0.0
-    """With the time of embedding cells that were remembered from before."""
+    """Wall time, including the embedding time of cells that came from the cache."""
     peak_memory: int | None = None
-    """Bytes held by the process at most, libraries and cells included; None where the system does not tell."""
+    """Peak resident memory of the process in bytes; None if the system does not report it."""
 
 
 @contextmanager
 def measured() -> Generator[Took]:
-    """Measure what happens in the block."""
+    """Measure the block of a ``with`` statement."""
     took = Took()
     forget_peak()
     start, before = time.perf_counter(), charged()

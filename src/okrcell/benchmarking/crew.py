@@ -1,4 +1,4 @@
-"""Jobs are shared out among processes, and one that fails does not cost the rest."""
+"""Run jobs in a pool of worker processes; a job that fails does not affect the others."""
 
 import threading
 from collections import deque
@@ -10,7 +10,7 @@ from okrcell.benchmarking.process import Process
 from okrcell.errors import OkrcellError
 
 Job = dict[str, Any]
-"""What `okrcell.benchmarking.worker` is asked: one method, one task, one set, and the seeds and cases that are left."""
+"""Request to `okrcell.benchmarking.worker`: one method, one task, one data set, and the items (case, seed) to score."""
 WORKER = "okrcell.benchmarking.worker"
 
 
@@ -21,21 +21,23 @@ def share_out(
     logs: Path,
     heard: Callable[[Job, dict[str, Any]], None],
 ) -> None:
-    """Have jobs done, and hand over every line as soon as it is there.
+    """Run jobs in worker processes, and pass on every result line as soon as it arrives.
+
+    An exception of ``heard`` stops all workers and is raised here.
 
     Parameters
     ----------
     jobs
-        Groups of jobs; a group has a process of its own, and its jobs are done in their order.
+        Groups of jobs. Each group has a process of its own and its jobs run in order.
     workers
-        Processes at a time.
+        Number of parallel processes.
     seconds
-        A job that takes longer is ended, and counts as failed.
+        Time limit of a job; a job that exceeds it is stopped and has failed.
     logs
-        Folder for what the processes say beside their answers.
+        Folder for the stderr of the processes.
     heard
-        Called with one job and one line at a time: {"begun": True}, then {"record": ...} each, in the end {"failure": why} or
-        {"done": True}.
+        Callback, called with a job and a line, never in parallel: {"begun": True}, then one {"record": ...} per score,
+        at the end {"failure": reason} or {"done": True}.
     """
     left = deque(jobs)
     turn = threading.Lock()
@@ -55,7 +57,7 @@ def share_out(
                 group = left.popleft()
             try:
                 _group(group, seconds, logs, tell, at_work)
-            except BaseException as error:  # noqa: BLE001 - raised again below, in the thread of the one who called
+            except BaseException as error:  # noqa: BLE001 - raised again below, in the thread of the caller
                 with turn:
                     stopped.append(error)
                 return
@@ -66,7 +68,7 @@ def share_out(
             thread.start()
         for thread in threads:
             while thread.is_alive() and not stopped:
-                thread.join(timeout=0.2)  # in short turns, so that Ctrl-C is heard
+                thread.join(timeout=0.2)  # short timeouts, so that Ctrl-C interrupts
     except BaseException as error:
         stopped.append(error)
         raise
@@ -84,7 +86,7 @@ def _group(
     tell: Callable[[Job, dict[str, Any]], None],
     at_work: set[Process],
 ) -> None:
-    """Do the jobs of a group in one process, and in a new one after a job that took the process with it."""
+    """Run the jobs of a group in one process; start a new one after a job that ended the process."""
     process: Process | None = None
     try:
         for job in group:
@@ -96,7 +98,7 @@ def _group(
                 for line in process.ask(job, seconds):
                     tell(job, line)
             except TimeoutError:
-                tell(job, {"failure": f"it was not done after {seconds / 60:g} minutes"})
+                tell(job, {"failure": f"it exceeded the time limit of {seconds / 60:g} minutes"})
             except OkrcellError as error:
                 tell(job, {"failure": str(error)})
     finally:

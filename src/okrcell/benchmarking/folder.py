@@ -1,4 +1,4 @@
-"""What stands in a benchmark's folder."""
+"""The folder of a benchmark: its files, and checks before writing to it."""
 
 import json
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import Any
 from okrcell.errors import InputError
 
 RECORDS, RECEIPT, LOGS = "runs.jsonl", "benchmark.json", "logs"
-"""Files and folders beside the report."""
+"""Records, provenance and logs, beside the report."""
 
 
 def made_folder(folder: Path) -> None:
-    """Make the folder, or see that it is a benchmark's.
+    """Create the folder, or check that it is the folder of a benchmark.
 
     Raises
     ------
     InputError
-        If it holds something else, or cannot be written.
+        If it holds other files, or cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -25,12 +25,12 @@ def made_folder(folder: Path) -> None:
         raise InputError(f"Cannot write to {folder}: {error.strerror}.") from None
     if strangers and not (folder / RECEIPT).exists():
         raise InputError(
-            f"{folder} holds other things ({min(strangers)}) and no benchmark; name another folder with -o."
+            f"{folder} is not a benchmark folder: it holds other files ({min(strangers)}); choose another with -o."
         )
 
 
 def receipt_there(path: Path) -> dict[str, Any] | None:
-    """Read the receipt of a benchmark that was begun; None if there is none."""
+    """Read the provenance file of a benchmark; None if there is none, or it is damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What a few seeds tell of all seeds."""
+"""Mean, standard deviation and t-interval over seeds."""
 
 import math
 from collections.abc import Sequence
@@ -8,19 +8,19 @@ import numpy as np
 from scipy.special import stdtrit
 
 SURE = 0.95
-"""Chance that an interval holds the mean over all seeds, if values are spread normally."""
+"""Coverage of the intervals, if values are normally distributed over seeds."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds, with its spread."""
+    """Mean over seeds with its standard deviation and interval."""
 
     mean: float
     sd: float | None
     """Standard deviation of one seed (divisor n - 1); None with fewer than two seeds."""
     low: float | None
     high: float | None
-    """Ends of the interval of Student's t for the mean; None with fewer than two seeds."""
+    """Ends of Student's t-interval of the mean; None with fewer than two seeds."""
     n: int
 
     @property
@@ -30,7 +30,7 @@ class Estimate:
 
 
 def estimate(values: Sequence[float | None]) -> Estimate | None:
-    """Return mean, standard deviation and t-interval of the values that there are; None if there is none."""
+    """Return mean, standard deviation and t-interval of the finite values; None if there is none."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return None

@@ -1,4 +1,4 @@
-"""Cells whose types are known, with the names they could be given."""
+"""Labelled cells of a file or study, with the candidate types."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ from okrcell.pairs.pair import Pairs
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, candidates
 
 TRUTH = "cell_type_ontology_term_id"
-"""Column of obs that holds what is right."""
+"""Column of obs with the true types."""
 CELLS_OF_A_STUDY = 2000
-"""Of a held-out study so many cells at most, drawn once and for all."""
+"""Maximum number of cells of a held-out study, drawn with a fixed seed."""
 
 
 @dataclass(frozen=True)
 class LabelledCells:
-    """Cells of one file or study; those without a Cell Ontology id are left out."""
+    """Cells of one file or study that have a Cell Ontology id."""
 
     name: str
     rows: sparse.csr_matrix
     """Expression on the gene table's axis, float32 (cell, gene)."""
     truth: NDArray[np.intp]
-    """For each cell, the place of its type among ``candidates``."""
+    """Index of each cell's type in ``candidates``."""
     candidates: tuple[Candidate, ...]
     """All types of the file or study."""
 
@@ -42,11 +42,11 @@ def truth_of(adata: AnnData, file: Path) -> NDArray[np.str_]:
     Raises
     ------
     InputError
-        If the file does not say what its cells are.
+        If the file has no column of Cell Ontology ids.
     """
     if TRUTH not in adata.obs:
         raise InputError(
-            f"{file} has no obs column {TRUTH}, so its answers cannot be scored. `okrcell standardise` leads labels to ids."
+            f"{file} has no obs column {TRUTH}, which scoring needs. `okrcell standardise` maps labels to ids."
         )
     words = pd.DataFrame(adata.obs)[TRUTH].astype(str).to_numpy(dtype=np.str_)
     return np.where(np.char.startswith(words, f"{CELL_ONTOLOGY}:"), words, "")
@@ -58,7 +58,7 @@ def labelled_file(file: Path) -> LabelledCells:
     Raises
     ------
     InputError
-        If it cannot be read, or has no such ids.
+        If the file cannot be read, or has no column of Cell Ontology ids.
     """
     adata = open_cells(file)
     truth = truth_of(adata, file)
@@ -68,7 +68,7 @@ def labelled_file(file: Path) -> LabelledCells:
 
 
 def held_out_studies(pairs: Pairs, studies: Sequence[str]) -> list[LabelledCells]:
-    """Take cells of whole studies that the settings keep for validation; a study of a single type is passed over."""
+    """Read cells of held-out studies from the corpus; studies with a single type are skipped."""
     types = [name if prefix_of(name) == CELL_ONTOLOGY else "" for name in pairs.cell_type_names]
     of_description = np.array([*types, ""])[pairs.cell_type]
     study = pairs.corpus.obs["study"].to_numpy().astype(str)
@@ -84,7 +84,7 @@ def held_out_studies(pairs: Pairs, studies: Sequence[str]) -> list[LabelledCells
 
 
 def _labelled(name: str, rows: sparse.csr_matrix, truth: list[str]) -> LabelledCells:
-    # An id that the ontology has replaced since is one with what it was replaced by.
+    # An obsolete id and its replacement are the same candidate.
     current = {word: candidates([word])[0] for word in sorted(set(truth))}
     some = {candidate.term_id: candidate for candidate in current.values()}
     place = {term_id: number for number, term_id in enumerate(some)}

@@ -1,4 +1,4 @@
-"""From a choice of tasks and methods to a report, and on from wherever it was stopped."""
+"""Run the benchmark: plan the jobs, skip finished ones, run the rest, write the report."""
 
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -25,12 +25,12 @@ from okrcell.provenance import receipt, write_json
 Say = Callable[[str], object]
 Line = dict[str, Any]
 KEY = ("task", "set", "case", "method", "seed")
-"""What tells one line of the records from the others."""
+"""Keys that identify a line of the records."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be measured, on what, and how."""
+    """A benchmark to run: tasks, methods, data and limits."""
 
     tasks: tuple[str, ...]
     roster: Roster
@@ -40,20 +40,20 @@ class Request:
     corpus: Path | None
     workers: int
     minutes: float
-    """A job (one method, one task, one set) that takes longer is ended, and counts as failed."""
+    """Time limit of a job (one method, one task, one data set); a job that exceeds it is stopped and has failed."""
     again: tuple[str, ...]
-    """Methods whose lines are made anew, in the tasks that are asked."""
+    """Methods whose scores are computed again, for ``tasks``."""
 
 
 def measure(request: Request, folder: Path, say: Say) -> Benchmark:
-    """Ask every method of the request everything that the folder holds no answer to, and write the report.
+    """Compute all scores of the request that the folder does not hold yet, and write the report.
 
     Raises
     ------
     InputError
-        If a file is missing or is not its card's, or a model has learned from a set.
+        If a file is missing or does not match its card, or a model was trained on a data set.
     SettingsError
-        If the folder holds figures of other files or other models under the same names.
+        If the folder holds results of other files or other models under the same names.
     """
     cards = _cards(request.tasks)
     places = {card.name: find_file(card, request.data) for card in cards}
@@ -67,22 +67,22 @@ def measure(request: Request, folder: Path, say: Say) -> Benchmark:
         done = [line for line in read_records(folder / RECORDS) if "scores" in line]
         done = [line for line in done if not _asked_again(line, request, replaced)]
         keep_records(folder / RECORDS, done)
-        # Only when they are gone: else a former model's answers could be taken for the new one's.
+        # Written after the old scores are removed: else scores of a former model could be taken for the new one's.
         write_json(folder / RECEIPT, made)
         there = {_key(line) for line in done}
         barred = _barred(request)
         jobs = [job for job in _jobs(request, barred) if _only_left(job, there)]
         lines = sum(len(job["left"]) for job in jobs)
         for name, why in request.roster.absent.items():
-            say(f"{name} is passed over: {why}.")
+            say(f"{name} is skipped: {why}.")
         for (name, task), why in barred.items():
-            say(f"{name} is not asked for {task}: {why}.")
+            say(f"{name} is excluded from {task}: {why}.")
         try:
             if jobs:
-                say(f"{lines} scores to make on {len(places)} files, {request.workers} at a time.")
+                say(f"{lines} scores to compute on {len(places)} files, {request.workers} worker processes.")
                 _make(jobs, request, folder, say)
         finally:
-            # Also when it is stopped: what is done is told.
+            # Also after an interruption: the report covers what is done.
             everything = read_records(folder / RECORDS)
             page = publish(everything, made, request.roster.absent, folder)
         scored = sum("scores" in line for line in everything)
@@ -90,7 +90,7 @@ def measure(request: Request, folder: Path, say: Say) -> Benchmark:
 
 
 def _asked_again(line: Mapping[str, Any], request: Request, replaced: set[str]) -> bool:
-    """Tell whether an answer gives way: of another model all do, of the same one those of the tasks that are asked."""
+    """Whether a score is computed again: all scores of a replaced model, else those of the selected tasks."""
     return line["method"] in request.again and (line["task"] in request.tasks or line["method"] in replaced)
 
 
@@ -100,7 +100,7 @@ def _cards(tasks: Sequence[str]) -> list[Card]:
 
 
 def _barred(request: Request) -> dict[tuple[str, str], str]:
-    """Say which methods are not asked which task, though they could answer it, and why."""
+    """(Method, task) to the reason why the method is excluded from a task that it implements."""
     asked = [
         (name, task) for task in request.tasks for name, one in request.roster.methods.items() if answers(one, task)
     ]
@@ -108,7 +108,7 @@ def _barred(request: Request) -> dict[tuple[str, str], str]:
 
 
 def _jobs(request: Request, barred: Container[tuple[str, str]]) -> list[Job]:
-    """List one job for each method, task and set; the slowest methods first, so that nobody waits for them in the end."""
+    """List one job per method, task and data set; slow methods first, which shortens the total time."""
     methods = sorted(request.roster.methods.items(), key=lambda one: (not one[1].slow, one[1].kind == "baseline"))
     return [
         {
@@ -129,7 +129,7 @@ def _jobs(request: Request, barred: Container[tuple[str, str]]) -> list[Job]:
 
 
 def _only_left(job: Job, there: set[tuple[Any, ...]]) -> bool:
-    """Take out of a job what is done; tell whether anything is left."""
+    """Remove finished items from a job in place; return whether any item is left."""
     job["left"] = [asking for asking in job["left"] if _key({**job, **asking}) not in there]
     return bool(job["left"])
 
@@ -154,7 +154,7 @@ def _make(jobs: Sequence[Job], request: Request, folder: Path, say: Say) -> None
             lost = [one for asking in job["left"] if (one := left.pop(_key({**job, **asking}), None))]
             append_record(folder / RECORDS, {**{name: job[name] for name in ("task", "set", "method")}, **line})
             say(
-                f"{job['method']} has no answer to {job['task']} on {job['set']} ({len(lost)} scores): {line['failure']}"
+                f"{job['method']} failed on {job['task']}, {job['set']} ({len(lost)} scores missing): {line['failure']}"
             )
 
     def _progress(record: Line) -> None:
@@ -174,14 +174,14 @@ def _make(jobs: Sequence[Job], request: Request, folder: Path, say: Say) -> None
 
 
 def _receipt(folder: Path, cards: Sequence[Card], models: Mapping[str, str | None], request: Request) -> dict[str, Any]:
-    """Make or widen the receipt; refuse to mix figures of other files or other models under the same names."""
+    """Provenance of the folder, extended by this request; refuses to mix results of other files or models."""
     sets = {card.name: card.sha256 for card in cards}
     weights = {name: identity(folder) for name, folder in models.items()}
     methods = {name: {"title": one.title, "kind": one.kind} for name, one in request.roster.methods.items()}
     before = receipt_there(folder / RECEIPT)
     if before is not None:
         if before.get("task") != "six tasks":
-            raise SettingsError(f"{folder} holds a benchmark of another kind; name another folder with -o.")
+            raise SettingsError(f"{folder} holds a benchmark of another kind; choose another folder with -o.")
         old = {name: one for name, one in before["models"].items() if name not in request.again}
         both = {name: weights[name] for name in weights.keys() & old.keys()}
         other_models = differing(both, {name: old[name] for name in both})
@@ -189,11 +189,11 @@ def _receipt(folder: Path, cards: Sequence[Card], models: Mapping[str, str | Non
             sets, {**sets, **{name: before["sets"][name] for name in sets.keys() & before["sets"].keys()}}
         )
         if other_models or other_files:
-            # Asking again does not help where the file is another: the answers of all methods were to the former one.
-            way = "" if other_files else f", or have those models asked again with --again {','.join(other_models)}"
+            # --again does not help if a file has changed: the scores of all methods are of the former file.
+            way = "" if other_files else f", or compute these models again with --again {','.join(other_models)}"
             raise SettingsError(
-                f"{folder} holds figures of other files or models ({', '.join([*other_models, *other_files])}); "
-                f"name another folder with -o{way}."
+                f"{folder} holds results of other files or models ({', '.join([*other_models, *other_files])}); "
+                f"choose another folder with -o{way}."
             )
         sets, weights = {**before["sets"], **sets}, {**old, **weights}
         methods = {**before["methods"], **methods}

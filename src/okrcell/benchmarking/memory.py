@@ -1,4 +1,4 @@
-"""How much memory a run takes."""
+"""Peak memory of this process (Linux)."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ _SELF = Path("/proc/self")
 
 
 def forget_peak() -> None:
-    """Let the peak be counted anew from here, where the kernel can do that (Linux)."""
+    """Reset the kernel's peak memory counter of this process; no effect outside Linux."""
     try:
         (_SELF / "clear_refs").write_text("5", encoding="ascii")
     except OSError:
@@ -14,7 +14,7 @@ def forget_peak() -> None:
 
 
 def peak_memory() -> int | None:
-    """Return the most memory that this process has held since `forget_peak`, in bytes; None where it is not told."""
+    """Return the peak resident memory since `forget_peak` in bytes; None if the system does not report it."""
     try:
         lines = (_SELF / "status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

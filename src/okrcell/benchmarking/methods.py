@@ -1,4 +1,4 @@
-"""Who is measured, each by its name."""
+"""Registry of the benchmark's methods: okrcell, its controls and the baselines."""
 
 from collections.abc import Mapping
 
@@ -89,4 +89,4 @@ METHODS: Mapping[str, Method] = {
         needs=("data",),
     ),
 }
-"""Name on the command line to what it stands for, in the order of the report."""
+"""Method by its name on the command line, in the order of the report."""

@@ -1,4 +1,4 @@
-"""A process, and the two pipes to it."""
+"""A worker process that exchanges JSON lines over pipes."""
 
 import json
 import os
@@ -12,11 +12,19 @@ from typing import Any
 from okrcell.errors import WorkLeftError
 
 SOURCE = Path(__file__).parents[2]
-"""Where this very okrcell is imported from; the processes shall use no other."""
+"""Folder that okrcell is imported from; the worker processes import the same one."""
 
 
 class Process:
-    """Runs a module that answers JSON lines with JSON lines, on one processor thread."""
+    """Run a module in a process with one thread; it answers JSON lines with JSON lines.
+
+    Parameters
+    ----------
+    module
+        Module to run with ``python -m``.
+    log
+        File that stderr is appended to.
+    """
 
     def __init__(self, module: str, log: Path) -> None:
         path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH", ""))))
@@ -37,12 +45,12 @@ class Process:
             )
 
     def ask(self, asked: dict[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
-        """Send a line, and yield the lines that come back, until one holds "done" or "failure".
+        """Send a line, and yield the lines of the answer up to the one with the key "done" or "failure".
 
         Raises
         ------
         TimeoutError
-            If they take longer than ``seconds``; the process is ended.
+            If the answer takes longer than ``seconds``; the process is killed.
         WorkLeftError
             If the process ends by itself.
         """
@@ -66,7 +74,7 @@ class Process:
         status = self.ended()
         if late.is_set():
             raise TimeoutError
-        raise WorkLeftError(f"the process ended with status {status}; {self.log.name} may say why")
+        raise WorkLeftError(f"the process ended with status {status}; see {self.log.name}")
 
     def send(self, asked: dict[str, Any]) -> None:
         """Send a line."""
@@ -75,28 +83,28 @@ class Process:
             self._process.stdin.write(json.dumps(asked) + "\n")
             self._process.stdin.flush()
         except OSError:
-            return  # it has ended; nothing will be read
+            return  # the process has ended; `receive` returns None
 
     def receive(self) -> dict[str, Any] | None:
-        """Wait for the next line; None if the process ends instead."""
+        """Wait for the next line; None if the process ends first."""
         try:
             assert self._process.stdout is not None  # noqa: S101
             line = self._process.stdout.readline()
         except OSError:
             return None
-        return json.loads(line) if line.endswith("\n") else None  # the end of a line may have died with the process
+        return json.loads(line) if line.endswith("\n") else None  # an incomplete line means that the process has ended
 
     def ended(self) -> int:
-        """Wait until it is known to be gone, so that a new one may be begun; return its status."""
+        """Wait until the process has ended; return its exit status."""
         return self._process.wait()
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process and close its pipes."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -104,4 +112,4 @@ class Process:
                 try:
                     pipe.close()
                 except OSError:
-                    continue  # what was not read any more
+                    continue  # unsent data of a killed process

@@ -1,4 +1,4 @@
-"""A line for each finished run, that a power cut does not take back."""
+"""Append-only JSON lines file with one record per finished run."""
 
 import json
 import os
@@ -11,7 +11,9 @@ from okrcell.files import whole_file
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """Return the lines, in the order in which the runs finished; none if there is no file.
+    """Read the records in the order in which the runs finished; an empty list if there is no file.
+
+    An incomplete last line, left by a killed process, is ignored.
 
     Raises
     ------
@@ -30,21 +32,21 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             if number + 1 < len(lines):
                 raise InputError(
-                    f"{path} is damaged in line {number + 1}. Take that line out: its run is repeated."
+                    f"{path} is damaged in line {number + 1}: it is not JSON. Remove the line; its run is repeated."
                 ) from None
-            # The process was killed in the middle of this line.
+            # An incomplete last line: the process was killed while writing it.
     return records
 
 
 def mend_records(path: Path) -> list[dict[str, Any]]:
-    """Read the lines, and take back a last one that was cut short, so that more can be appended."""
+    """Read the records, and remove an incomplete last line from the file, so that lines can be appended."""
     records = read_records(path)
     keep_records(path, records)
     return records
 
 
 def keep_records(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    """Keep these lines and no others; the file is written anew only if it differs."""
+    """Replace the content of an existing file by these records; it is written only if it differs."""
     whole = "".join(_line(record) for record in records)
     if path.exists() and path.read_text(encoding="utf-8") != whole:
         with whole_file(path) as draft:
@@ -52,12 +54,12 @@ def keep_records(path: Path, records: Sequence[dict[str, Any]]) -> None:
 
 
 def append_record(path: Path, record: dict[str, Any]) -> None:
-    """Append a line; it is on the disk when this returns.
+    """Append a record and flush it to disk (fsync).
 
     Raises
     ------
     InputError
-        If it cannot be written, as on a full disk.
+        If it cannot be written, such as on a full disk.
     """
     try:
         with path.open("a", encoding="utf-8") as file:
@@ -65,11 +67,13 @@ def append_record(path: Path, record: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise InputError(f"Cannot write to {path}: {error.strerror}. Make room, and run again to go on.") from None
+        raise InputError(
+            f"Cannot write to {path}: {error.strerror}. Free disk space, and run again to go on."
+        ) from None
 
 
 def differing(now: Any, before: Any, path: str = "") -> list[str]:
-    """Name what differs between two nested mappings, such as ``objective.bank_size``."""
+    """Return the dotted paths at which two nested mappings differ, such as ``objective.bank_size``."""
     if not isinstance(now, dict) or not isinstance(before, dict):
         return [] if now == before else [path]
     names: Sequence[str] = sorted(now.keys() | before.keys())

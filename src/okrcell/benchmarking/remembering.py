@@ -1,4 +1,4 @@
-"""A model that does not look twice at the same cell."""
+"""A model that caches the vectors of cells and texts."""
 
 import hashlib
 import time
@@ -20,18 +20,18 @@ _charged = 0.0
 
 
 def charged() -> float:
-    """Return the seconds that embedding would have taken so far for cells that were remembered.
+    """Seconds that embedding would have taken for all cells served from the cache so far.
 
-    Who measures a method adds what this grew by, so that the time in a report is that of one who begins with the file.
+    Timers add the increase of this value, so that reported times include the embedding of every cell.
     """
     return _charged
 
 
 class Remembering(Embedder):
-    """A model in use that keeps each cell's vector as long as it lives.
+    """An `Embedder` that caches the vector of every cell and text in memory.
 
-    A cell is known again by its expression on the gene table, not by its name. This rests on what `Embedder` promises: a
-    vector depends on the cell's own counts alone. Memory grows by the vectors, some hundred bytes a cell.
+    Cells are identified by their expression on the gene table, not by their names, because the vector of a cell depends
+    on its own counts alone. The cache grows by a few hundred bytes per cell.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -41,8 +41,8 @@ class Remembering(Embedder):
         self._seconds = 0.0
 
     def embed_cells(self, expression: Expression, progress: Progress | None = None) -> Float[np.ndarray, "cell dim"]:
-        """Return what `Embedder.embed_cells` returns."""
-        global _charged  # noqa: PLW0603 - one clock for a process, as time itself
+        """Embed cells, see `Embedder.embed_cells`; cells in the cache are not embedded again."""
+        global _charged  # noqa: PLW0603 - one counter per process
         keys = [key for block in expression.blocks() for key in row_keys(block)]
         new = np.array([place for place, key in enumerate(keys) if key not in self._cell_vectors], dtype=np.intp)
         if len(new):
@@ -52,12 +52,12 @@ class Remembering(Embedder):
             vectors = super().embed_cells(fewer, progress)
             self._seconds += time.perf_counter() - start
             self._cell_vectors.update(zip([keys[place] for place in new.tolist()], vectors, strict=True))
-        # At the pace of all cells so far: that of a few new ones would tell little.
+        # Mean time over all cells so far: that of a few new cells would be noisy.
         _charged += self._seconds / max(len(self._cell_vectors), 1) * (len(keys) - len(new))
         return np.array([self._cell_vectors[key] for key in keys], dtype=np.float32).reshape(-1, self.dim)
 
     def embed_texts(self, texts: Any) -> Float[np.ndarray, "text dim"]:
-        """Return what `Embedder.embed_texts` returns."""
+        """Embed texts, see `Embedder.embed_texts`; texts in the cache are not embedded again."""
         new = [text for text in dict.fromkeys(texts) if text not in self._text_vectors]
         if new:
             self._text_vectors.update(zip(new, super().embed_texts(new), strict=True))
@@ -66,17 +66,17 @@ class Remembering(Embedder):
 
 @cache
 def remembered(model: str | None) -> Remembering:
-    """Open a model (None is the bundled one) once for this process."""
+    """Load a model (None: the bundled one), once per process."""
     return Remembering(load(model))
 
 
 def identity(model: str | None) -> str:
-    """Return the sha256 of a model's weights, by which records tell which model they are of."""
+    """Return the sha256 of a model's weights (None: the bundled model), which identifies the model in the provenance."""
     return str(load_checkpoint(model or bundled_model()).facts.get("weights_sha256", ""))
 
 
 def row_keys(block: Any) -> list[bytes]:
-    """Return what tells each row of a sparse (cell, gene) matrix from any other."""
+    """Return a hash (BLAKE2b, 16 bytes) of each row of a sparse (cell, gene) matrix in CSR format."""
     starts, genes, values = block.indptr, block.indices, block.data
     return [
         hashlib.blake2b(

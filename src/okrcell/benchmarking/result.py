@@ -1,4 +1,4 @@
-"""What a benchmark gives back."""
+"""Result of a benchmark run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What a benchmark gave."""
+    """Paths and counts of a benchmark run."""
 
     folder: Path
     report: Path
     records: Path
-    """One JSON line a run; all else is made from it."""
+    """JSON lines file, one line per run; report and figures are made from it."""
     runs: int
-    """Runs in ``records``."""
+    """Number of runs in ``records``."""
     made: int
-    """Runs made this time."""
+    """Number of runs computed by this call."""

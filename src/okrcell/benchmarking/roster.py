@@ -1,4 +1,4 @@
-"""Who takes part, and who cannot."""
+"""Select the methods of a benchmark; report why a method is not available."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,20 +13,20 @@ from okrcell.benchmarking.questions.asked import ANSWERED_BY
 from okrcell.errors import SettingsError
 
 ALL = "all"
-"""Instead of names: every method, the slow ones too."""
+"""Selects every method, including the slow ones."""
 UNSEEN = "unseen_types"
-"""The task that only those are asked who have never seen the types in question."""
+"""Task for methods that were not trained on cells of the evaluated types."""
 OURS = "okrcell"
-"""The method of which further checkpoints are made."""
+"""Method that further checkpoints are evaluated with."""
 
 
 @dataclass(frozen=True)
 class Roster:
-    """Methods by name, in the order of the report."""
+    """Selected methods by name, in the order of the report."""
 
     methods: Mapping[str, Method]
     absent: Mapping[str, str]
-    """Method that was asked for to the reason why it cannot take part, with what to do."""
+    """Method that was selected but is not available, to the reason and what to do."""
 
 
 def chosen(
@@ -36,26 +36,32 @@ def chosen(
     knowledge: Path | None,
     known: Mapping[str, Method] = METHODS,
 ) -> Roster:
-    """Choose methods by name; none chooses all that are not slow, and all further models.
+    """Select methods by name. Without names, all that are not slow are selected, and all further models.
 
     Parameters
     ----------
+    names
+        Names of methods, or `ALL`.
     models
-        Name to the folder of a further checkpoint, used as `OURS` uses its own.
+        Name to the folder of a further checkpoint, evaluated like that of `OURS`.
+    data, knowledge
+        Folders that some methods need; see `Method.needs`.
+    known
+        Registry of methods.
 
     Raises
     ------
     SettingsError
-        If there is no such method.
+        If a name is unknown, or a model has the name of a method.
     """
     everyone = dict(known)
     for name, folder in models.items():
         if name in known:
-            raise SettingsError(f"--models gives a checkpoint the name {name}, which is a method's; name it otherwise.")
+            raise SettingsError(f"--models names a checkpoint {name}, which is the name of a method; use another name.")
         everyone[name] = replace(known[OURS], title=name, kind="control", model=str(folder))
     for name in names:
         if name not in everyone and name != ALL:
-            raise SettingsError(f"There is no method '{name}'; {_near(name, everyone, 'known are')}")
+            raise SettingsError(f"There is no method '{name}'; {_near(name, everyone, 'methods are')}")
     wanted = [
         name
         for name, method in everyone.items()
@@ -66,25 +72,25 @@ def chosen(
 
 
 def check_again(again: Sequence[str], roster: Roster) -> None:
-    """Refuse to ask anyone again who takes no part: the former answers would go and no new ones come.
+    """Check that the methods of ``again`` are part of the run; otherwise their scores would be removed and not replaced.
 
     Raises
     ------
     SettingsError
-        If a name is not among the methods that take part.
+        If a name is not among the selected, available methods.
     """
     for name in again:
         if name in roster.absent:
-            raise SettingsError(f"--again names {name}, which cannot take part: {roster.absent[name]}.")
+            raise SettingsError(f"--again names {name}, which is not available: {roster.absent[name]}.")
         if name not in roster.methods:
             raise SettingsError(
-                f"--again names {name}, which takes no part; {_near(name, roster.methods, 'those that do are')} "
-                "Who takes part is said by --methods and --models."
+                f"--again names {name}, which is not part of the run; {_near(name, roster.methods, 'its methods are')} "
+                "Select methods with --methods and --models."
             )
 
 
 def answers(method: Method, task: str) -> str | None:
-    """Return what answers a task, None if the method does not."""
+    """Return the method's implementation of a task, None if it has none."""
     return method.answers.get(ANSWERED_BY.get(task, task))
 
 
@@ -94,7 +100,7 @@ def _near(name: str, known: Mapping[str, Method], otherwise: str) -> str:
 
 
 def kept_out(method: Method, task: str) -> str:
-    """Say why a method that can answer a task is not asked all the same, "" if it is."""
+    """Reason why a method is excluded from a task that it implements, "" if it is not."""
     return unseen_types.kept_out(method) if task == UNSEEN else ""
 
 
@@ -104,4 +110,4 @@ def _missing(method: Method, data: Path | None, knowledge: Path | None) -> str:
         return f"{', '.join(packages)} is not installed: pip install 'okrcell[{method.extra}]'"
     given = {"data": data, "knowledge": knowledge}
     folders = [name for name in method.needs if given[name] is None]
-    return f"it needs a folder: name it with --{folders[0]}" if folders else ""
+    return f"it needs a folder: give it with --{folders[0]}" if folders else ""

@@ -1,4 +1,4 @@
-"""What can be measured, and the verb that measures it."""
+"""The public function `okrcell.benchmark`: run a benchmark, resume it, write its report."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from okrcell.benchmarking.result import Benchmark
 from okrcell.errors import InputError
 
 NOISE = "noise"
-"""Trains models on wrong pairs, which is a matter of hours: see `okrcell.benchmarking.noise.run.noise_benchmark`."""
+"""The label-noise benchmark, which trains models (hours): see `okrcell.benchmarking.noise.run.noise_benchmark`."""
 
 
 def benchmark(
@@ -29,68 +29,116 @@ def benchmark(
     say: Callable[[str], object] = lambda _: None,
     **noise: Any,
 ) -> Benchmark:
-    """Ask the same questions of okrcell and of what others would use, and write a report.
+    """Run okrcell and baseline methods on the same tasks and data sets, and write a report.
 
-    What ``output`` already holds is not asked again: a benchmark that was stopped goes on, and grows by more tasks,
-    methods or seeds.
+    The run is resumable. Scores that ``output`` already holds are not computed again, so an interrupted benchmark can be
+    continued, and more tasks, methods or seeds can be added to a finished one.
 
     Parameters
     ----------
     output
-        Folder for the records, the report and its pictures.
+        Folder of the benchmark. Receives one JSON line per score (``runs.jsonl``), the report (``report.md``,
+        ``report.html``), its figures (PNG), all numbers (``summary.json``), the provenance (``benchmark.json``) and the
+        logs of the worker processes (``logs/``).
     tasks
-        Of clustering, integration, annotation, few_shot, zero_shot, unseen_types, open_types, unknown, retrieval, robustness:
-        all by default. "noise" stands alone, needs ``config`` and takes what `noise_benchmark` takes (``files``, ``plan``,
-        ``keep_models``); it is meant where ``config`` is given and no task.
+        Tasks to run, any of clustering, integration, annotation, few_shot, zero_shot, unseen_types, open_types, unknown,
+        retrieval and robustness. Default: all of them. The task "noise" trains models, cannot be combined with others and
+        needs ``config``; it is selected when ``config`` is given and ``tasks`` is None.
     methods
-        Names of `okrcell.benchmarking.methods.METHODS`; by default all that take seconds, "all" for the others as well.
+        Names from `okrcell.benchmarking.methods.METHODS`. Default: all methods that are not slow. ``"all"`` adds the slow
+        ones.
     data
-        Folder that holds the sets' files; without it those are fetched whose cards have an address.
+        Folder with the files of the data sets, under the paths of their cards. Default: download the files whose cards
+        have a URL.
     knowledge
-        Folder of marker tables, which scoring by markers needs.
+        Folder of marker tables, required by the methods that score marker genes.
     seeds
-        Each draws four fifths of the cells (and two draws of examples), and is the seed of what is random in a method.
+        Seeds, at least one, none negative. A seed selects four fifths of the cells (at most 3,000) of a data set, or two
+        draws of few-shot examples, and seeds the random steps of the methods.
     models
-        Name to folder of further checkpoints to be measured like okrcell's own.
+        Name to folder of further checkpoints; each is evaluated like okrcell's own model.
     corpus
-        What the models learned from, to look for cells of the sets in it; for noise, what is learned from.
+        Training corpus of the models, searched for cells of the data sets (leakage check). For the task noise: the corpus
+        that models are trained on.
     workers
-        Processes at a time, of one thread each.
+        Number of parallel worker processes, one thread each.
     minutes
-        A method that takes longer for one task on one set is ended, and the report says so.
+        Time limit of one method on one task and data set, in minutes. A job that exceeds it is stopped and reported as
+        failed.
     again
-        Methods that are asked again although the folder holds their answers to these tasks; of a checkpoint that was
-        replaced all answers give way.
+        Methods whose scores of the selected tasks are discarded and computed again. If the checkpoint of a method was
+        replaced, its scores of all tasks are discarded.
+    config
+        YAML file with the training settings of the task noise, such as ``configs/noise.yaml``.
     say
-        Takes the lines for the terminal.
+        Callback that receives progress messages, one line each. Default: no messages.
+    **noise
+        Further arguments of `okrcell.benchmarking.noise.run.noise_benchmark` (``files``, ``plan``, ``keep_models``), for
+        the task noise only.
+
+    Returns
+    -------
+    Paths of the folder, the report and the records, the number of runs in the records (``runs``) and the number of runs
+    computed by this call (``made``).
 
     Raises
     ------
     InputError
-        If there is no such task, a file is missing or another than its card's, or a model has learned from a set.
+        If a task is unknown, an argument does not fit the task, a file is missing or does not match the sha256 of its card,
+        or a model was trained on a study, donor or cell of a data set.
     SettingsError
-        If there is no such method, one of ``again`` takes no part, or ``output`` holds figures of other files or models.
+        If a method is unknown, ``again`` names a method that is not part of the run, or ``output`` holds results of other
+        files or models.
+    WorkLeftError
+        If a run of the task noise failed.
+
+    Notes
+    -----
+    Each method runs in a process of its own, with one thread, on the same cells; scores are computed in that process, so
+    a method that fails or exceeds ``minutes`` does not affect the others. Cells of a seed are selected by the sha256 of
+    their names and compared with a frozen list, so every machine evaluates the same cells. Seconds are those of one
+    prediction, including the embedding of the cells. Tasks and metrics are described in section 8 of ``docs/method.md``.
+
+    Examples
+    --------
+    List the tasks and the methods:
+
+    >>> import okrcell as okr
+    >>> from okrcell.benchmarking.methods import METHODS
+    >>> from okrcell.benchmarking.run import TASKS
+    >>> TASKS[:4]
+    ('clustering', 'integration', 'annotation', 'few_shot')
+    >>> [name for name, method in METHODS.items() if method.kind == "ours"]
+    ['okrcell']
+    >>> METHODS["hvg_pca"].title
+    'HVG + PCA'
+
+    Compare two methods on one task with one seed (needs the data sets, takes minutes):
+
+    >>> result = okr.benchmark(
+    ...     "results", tasks=["clustering"], methods=["okrcell", "hvg_pca"], data="data", seeds=[0]
+    ... )  # doctest: +SKIP
+    >>> result.report  # doctest: +SKIP
+    PosixPath('results/report.html')
     """
     asked = (NOISE,) if is_noise(tasks, config) else TASKS if tasks is None else tuple(tasks)
     unknown = [task for task in asked if task not in (*TASKS, NOISE)]
     if unknown or not asked or (NOISE in asked and len(asked) > 1):
         seen = ", ".join(asked) or "none"
-        raise InputError(
-            f"A benchmark measures any of these tasks: {', '.join(TASKS)}; or noise, which stands alone; seen: {seen}."
-        )
+        raise InputError(f"A benchmark takes any of these tasks: {', '.join(TASKS)}; or noise alone; seen: {seen}.")
     if workers < 1:
-        raise InputError(f"There must be at least one worker; seen: {workers}.")
+        raise InputError(f"workers must be at least one worker process; seen: {workers}.")
     if asked == (NOISE,):
         if methods or data or knowledge or models or again:
             raise InputError(
-                "The task noise trains its own models: methods, data, knowledge, models and again are not for it."
+                "The task noise trains its own models and takes no methods, data, knowledge, models or again; remove them."
             )
         return _noise(output, config, corpus=corpus, workers=workers, say=say, **noise)
     if config is not None or noise:
         given = ", ".join([*(["config"] if config is not None else []), *noise])
-        raise InputError(f"{given} is for the task noise only; the other tasks train nothing.")
+        raise InputError(f"{given} is for the task noise only; remove it, or select --tasks noise.")
     if not seeds or min(seeds) < 0:
-        raise InputError("There must be at least one seed, and none below 0.")
+        raise InputError(f"seeds must hold at least one seed, none below 0; seen: {list(seeds)}.")
     from okrcell.benchmarking.measure import Request, measure
     from okrcell.benchmarking.roster import check_again, chosen
 
@@ -112,7 +160,7 @@ def benchmark(
 
 
 def is_noise(tasks: Sequence[str] | None, config: str | Path | None) -> bool:
-    """Whether the task noise is meant: it is named alone, or no task is and there are settings of trainings."""
+    """Whether the task noise is selected: it is the only task, or there is no task but a ``config``."""
     return config is not None if tasks is None else tuple(tasks) == (NOISE,)
 
 
@@ -120,5 +168,5 @@ def _noise(output: str | Path, config: str | Path | None, **choices: Any) -> Ben
     from okrcell.benchmarking.noise.run import noise_benchmark
 
     if config is None:
-        raise InputError("The task noise trains models: name the settings of each training with --config.")
+        raise InputError("The task noise needs training settings: give a YAML file with --config.")
     return noise_benchmark(config, output, **choices)

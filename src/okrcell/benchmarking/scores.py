@@ -1,4 +1,4 @@
-"""Accuracy, macro-F1 and AUROC, by their plain definitions."""
+"""Accuracy, macro-F1 and AUROC."""
 
 import numpy as np
 from jaxtyping import Float
@@ -6,14 +6,14 @@ from numpy.typing import NDArray
 
 
 def accuracy(truth: NDArray[np.intp], answer: NDArray[np.intp]) -> float:
-    """Return the share of cells that were given their own name; NaN without cells."""
+    """Return the fraction of cells with the right label; NaN without cells."""
     return float(np.mean(truth == answer)) if len(truth) else float("nan")
 
 
 def macro_f1(truth: NDArray[np.intp], answer: NDArray[np.intp], names: int) -> float:
-    """Return the mean F1 over the names that occur in ``truth`` or ``answer``, so that a rare type weighs like a common one.
+    """Return the unweighted mean of F1 over the labels that occur in ``truth`` or ``answer``.
 
-    ``truth`` and ``answer`` are places among the ``names``; an answer of -1 is none at all.
+    ``truth`` and ``answer`` are indices below ``names``, the number of labels; an answer of -1 is no prediction.
     """
     right = np.bincount(truth[truth == answer], minlength=names)
     there = np.bincount(truth, minlength=names)
@@ -23,9 +23,9 @@ def macro_f1(truth: NDArray[np.intp], answer: NDArray[np.intp], names: int) -> f
 
 
 def auroc(positive: NDArray[np.bool_], score: Float[np.ndarray, "pair"]) -> float:
-    """Return the chance that a positive one scores higher than another, ties counting half (Mann-Whitney).
+    """Return the probability that a positive scores higher than a negative, ties counting half (Mann-Whitney).
 
-    Pairs whose score is NaN are left out. NaN if there is none of either side.
+    Entries with a score of NaN are left out. NaN if there are no positives or no negatives.
     """
     seen = ~np.isnan(score)
     positive, score = positive[seen], score[seen]
@@ -33,6 +33,6 @@ def auroc(positive: NDArray[np.bool_], score: Float[np.ndarray, "pair"]) -> floa
     if many == 0 or rest == 0:
         return float("nan")
     _, place, size = np.unique(score, return_inverse=True, return_counts=True)
-    # The mean rank of equal scores, counted from 1.
+    # Mean rank of tied scores, counted from 1.
     rank = (np.cumsum(size) - (size - 1) / 2)[place]
     return float((rank[positive].sum() - many * (many + 1) / 2) / (many * rest))

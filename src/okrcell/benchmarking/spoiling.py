@@ -1,4 +1,4 @@
-"""Cells with less to see of them: entries lost, fewer genes, fewer molecules."""
+"""Downsample cells: dropout of entries, gene panels, shallower sequencing."""
 
 import numpy as np
 from anndata import AnnData
@@ -9,10 +9,10 @@ from okrcell.errors import InputError
 
 
 def dropout(cells: AnnData, rate: float, seed: int) -> AnnData:
-    """Lose each entry that is not zero with probability ``rate``, in [0, 1].
+    """Set each nonzero entry to zero with probability ``rate``, in [0, 1].
 
-    The paper's test under dropout "knocks out fragments of the transcriptome"; that these are single entries, drawn
-    independently, is our reconstruction.
+    The paper's test under dropout "knocks out fragments of the transcriptome"; independent single entries are our
+    reconstruction.
 
     Raises
     ------
@@ -28,10 +28,10 @@ def dropout(cells: AnnData, rate: float, seed: int) -> AnnData:
 
 
 def panel(cells: AnnData, genes: int, seed: int = 0) -> AnnData:
-    """Keep so many genes: those in which the cells differ most (scanpy's "seurat"), in the order of the file.
+    """Keep the ``genes`` most variable genes (scanpy's flavor "seurat"), in the order of the file.
 
-    Panels are designed to tell the cells of a tissue apart, so these are the genes of a good one. All are kept where
-    there are no more than ``genes``; ``seed`` has no say.
+    Gene panels are designed to separate the cell types of a tissue, which variable genes approximate. All genes are kept if
+    there are no more than ``genes``; ``seed`` is not used.
 
     Raises
     ------
@@ -41,11 +41,11 @@ def panel(cells: AnnData, genes: int, seed: int = 0) -> AnnData:
     import scanpy as sc
 
     if genes < 1:
-        raise InputError(f"A panel has at least one gene, but genes is {genes}.")
+        raise InputError(f"A panel needs at least one gene; seen: genes = {genes}.")
     if cells.n_vars <= genes:
         return cells.copy()
     logs = log_normalised(cells)
-    # Genes that no cell has would widen the bins in which genes are compared.
+    # Unexpressed genes would widen the bins in which variances are compared.
     logs = logs[:, np.asarray(values_of(logs).sum(axis=0)).ravel() > 0].copy()
     if logs.n_vars > genes:
         sc.pp.highly_variable_genes(logs, n_top_genes=genes)
@@ -56,9 +56,9 @@ def panel(cells: AnnData, genes: int, seed: int = 0) -> AnnData:
 def shallow(cells: AnnData, depth: float, seed: int) -> AnnData:
     """Keep each molecule with probability ``depth``, in [0, 1] (binomial thinning).
 
-    Where the file holds no counts, the smallest value of a cell is taken for one molecule of it, as it is after counts
-    were divided by their total; values are whole multiples of it, rounded, and are given back in the file's own unit. Where
-    that is not so (reads per length of the gene), more molecules are assumed than there were, and the loss is too mild.
+    If the file holds no counts, the smallest value of a cell is taken as one molecule, which holds for counts divided by
+    their total; values are rounded to multiples of it, and returned in the unit of the file. For other units (reads per
+    gene length) this overestimates the molecules, and the loss is too mild.
 
     Raises
     ------
@@ -86,4 +86,4 @@ def _with(cells: AnnData, values: sparse.csr_matrix) -> AnnData:
 
 def _share(value: float, name: str) -> None:
     if not 0 <= value <= 1:
-        raise InputError(f"The {name} must lie between 0 and 1, but it is {value}.")
+        raise InputError(f"The {name} must lie between 0 and 1; seen: {value}.")

@@ -1,4 +1,4 @@
-"""A process that is asked answers in lines, and nothing else may write among them."""
+"""Reserve stdout for JSON lines; redirect everything else to stderr."""
 
 import json
 import os
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def voice() -> Callable[[dict[str, Any]], None]:
-    """Keep the output for answers, and return what writes one; what libraries print goes where errors go.
+    """Redirect stdout to stderr, and return a function that writes a JSON line to the original stdout.
 
-    The process ends when the one who asked is gone.
+    Output of libraries cannot mix with the JSON lines. If the reader of the pipe is gone, the process exits.
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -1,8 +1,8 @@
-"""A process in which methods are asked and their answers scored.
+"""Worker process: runs methods and scores their predictions.
 
-It reads a JSON line a job from its input and answers with a line for each score as soon as it is there, and one at the end.
-Plain lines instead of Python's own pools: nothing is pickled, what a method prints or leaves behind stays here, and a method
-that never ends, or takes all memory, can be stopped without harm to the others.
+It reads one JSON line per job from stdin and writes a line for each score as soon as it is computed, and one at the end.
+JSON lines instead of `multiprocessing`: nothing is pickled, output and global state of a method stay in this process, and a
+method that hangs or exhausts the memory can be killed without affecting the others.
 """
 
 import json
@@ -27,7 +27,7 @@ from okrcell.errors import OkrcellError
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Run jobs until stdin ends."""
     say = voice()
     _end_with_the_one_who_asks()
     warnings.simplefilter("ignore")
@@ -42,15 +42,15 @@ def main() -> None:
         except OkrcellError as error:
             say({"failure": str(error)})
         except MemoryError:
-            say({"failure": "there was not enough memory"})
-        except Exception as error:  # noqa: BLE001 - whatever it is, the one who asks must hear of it
+            say({"failure": "out of memory"})
+        except Exception as error:  # noqa: BLE001 - every failure is reported to the parent process
             traceback.print_exc()
             reason = str(error).strip().splitlines()
             say({"failure": f"{type(error).__name__}: {reason[0] if reason else ''}".rstrip(": ")})
 
 
 def outcomes(job: dict[str, Any]) -> Iterator[Outcome]:
-    """Do a job: ask one method one task's questions on one set."""
+    """Run a job: one method on the items of one task and data set."""
     data, knowledge = (Path(job[name]) if job[name] else None for name in ("data", "knowledge"))
     answer = answering(job["answer"], Surroundings(job["model"], data, knowledge))
     left = [Asking(one["case"], one["seed"]) for one in job["left"]]
@@ -58,21 +58,21 @@ def outcomes(job: dict[str, Any]) -> Iterator[Outcome]:
 
 
 def answering(name: str, surroundings: Surroundings) -> Callable[..., Any]:
-    """Find what ``"module:name"`` stands for; a class is made with the surroundings."""
+    """Import ``"module:name"``; a class is instantiated with the surroundings."""
     module, _, attribute = name.partition(":")
     found: Any = getattr(import_module(module), attribute)
     return found(surroundings) if isinstance(found, type) else found
 
 
 def record_of(job: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
-    """Write what the records keep of an outcome."""
+    """Convert an outcome to a line of the records."""
     return {
         "task": job["task"],
         "set": job["set"],
         "case": outcome.asking.case,
         "method": job["method"],
         "seed": outcome.asking.seed,
-        # JSON knows no NaN.
+        # JSON has no NaN.
         "scores": {name: value if math.isfinite(value) else None for name, value in outcome.scores.items()},
         "seconds": outcome.took.seconds,
         "peak_memory": outcome.took.peak_memory,
@@ -82,7 +82,7 @@ def record_of(job: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
 
 
 def _end_with_the_one_who_asks() -> None:
-    """End when the one who asks was killed: nobody will read the answer, and it may be minutes away."""
+    """Exit when the parent process has ended: nobody reads the result, which may take minutes more."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -1,1 +1,1 @@
-"""A row of counts becomes tokens."""
+"""Reading cells: file formats, counts, genes, expression, tokens."""

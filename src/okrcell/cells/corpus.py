@@ -1,15 +1,15 @@
-"""Millions of cells on disk, any of which can be read at once.
+"""Pretraining corpus: memory-mapped Arrow shards with random access to single cells.
 
 A corpus is a folder::
 
-    corpus.json              what is in it: the gene table, the sources, the shards with their sizes and sha256
-    genes-00001.arrow        for every gene: its name, how many cells have it, how much of it they have
-    shards/00000.arrow       up to 65,536 cells of one source: two lists a cell, gene rows and linear values
-    shards/00000.obs.arrow   what is known of the same cells: cell type, tissue, study, donor ...
+    corpus.json              manifest: the gene table, the sources, the shards with their sizes and sha256
+    genes-00001.arrow        per gene: names, number of cells that express it, sum of its scaled values
+    shards/00000.arrow       up to 65,536 cells of one source: per cell a list of gene rows and a list of linear values
+    shards/00000.obs.arrow   metadata of the same cells: cell type, tissue, study, donor ...
 
-The lists lie uncompressed, so a row is a slice of a memory-mapped file and nothing is decoded to reach it. Genes take
-16 bits, and so do whole counts that fit; all other values are 32-bit floats: nothing is rounded. The measurement behind
-this choice is in ``docs/results/corpus-store.md``.
+The lists are not compressed, so a cell is a slice of a memory-mapped file and needs no decoding. Gene rows are stored in
+16 bits, as are integer counts that fit; all other values are 32-bit floats, so nothing is rounded. The benchmark behind
+this format is in ``docs/results/corpus-store.md``.
 """
 
 import hashlib
@@ -42,26 +42,26 @@ from okrcell.provenance import fingerprint
 
 
 class Corpus:
-    """Cells from many studies on one gene axis, read straight from disk; made by `okrcell.cells.corpus_writer`."""
+    """Cells of many studies on one gene axis, read from disk on demand; written by `okrcell.cells.corpus_writer`."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
         self._starts = [0, *np.cumsum([shard.cells for shard in manifest.shards]).tolist()]
         self._mapped: dict[int, MappedShard] = {}
-        # Mapped now, because the next append puts a new file in the place of this one.
+        # Mapped now, because the next append replaces this file.
         self._figures = read_figures(path, manifest)
 
     @classmethod
     def open(cls, path: str | Path, table: GeneTable | None = None) -> Self:
-        """Open the corpus in the folder ``path``; with ``table``, also make sure that its genes are meant.
+        """Open the corpus in the folder ``path``; with ``table``, also check that the corpus uses this gene table.
 
-        Only sizes of files are checked here; `verify` reads them all.
+        Only existence and sizes of the files are checked; `verify` reads their contents.
 
         Raises
         ------
         InputError
-            If there is no corpus, a shard is missing or cut short, or it was made with another gene table.
+            If there is no corpus, a shard is missing or truncated, or the corpus uses another gene table.
         """
         path = Path(path)
         manifest = read_manifest(path)
@@ -72,7 +72,7 @@ class Corpus:
                 seen = file.stat().st_size
                 if size not in (None, seen):
                     raise InputError(
-                        f"{file} has {seen} bytes, not {size}: it was cut short. Prepare the corpus again."
+                        f"{file} is truncated: it has {seen} bytes instead of {size}. Prepare the corpus again."
                     )
         if table is not None:
             same_genes(manifest, table, path)
@@ -82,22 +82,22 @@ class Corpus:
         return self._starts[-1]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A data loader's worker opens the files itself rather than being sent their content.
+        # A data loader worker opens the files itself instead of receiving their content.
         return type(self).open, (self.path,)
 
     @property
     def n_genes(self) -> int:
-        """The number of rows of the gene table, the second axis of `rows`."""
+        """Number of genes in the gene table, the second axis of `rows`."""
         return self.manifest.genes.count
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """What was appended, in order."""
+        """Sources of the cells, in the order in which they were appended."""
         return self.manifest.sources
 
     @property
     def fingerprint(self) -> str:
-        """A sha256 over the genes and all shards; equal for equal content written in equal pieces."""
+        """Sha256 over the genes and all shards; equal for equal content written with equal shard boundaries."""
         digest = hashlib.sha256(self.manifest.genes.sha256.encode())
         for shard in self.manifest.shards:
             digest.update(f"{shard.sha256}{shard.obs_sha256}".encode())
@@ -105,14 +105,14 @@ class Corpus:
 
     @cached_property
     def obs(self) -> pd.DataFrame:
-        """What is known of every cell: categorical columns (`OBS_COLUMNS`), "" where nothing is known."""
+        """Metadata of all cells: categorical columns (`OBS_COLUMNS`), "" where unknown."""
         tables = [read_table(obs_file(self.path, shard.number)) for shard in self.manifest.shards]
         if not tables:
             return pd.DataFrame({name: pd.Categorical([]) for name in OBS_COLUMNS})
         return pa.concat_tables(tables).unify_dictionaries().to_pandas()
 
     def rows(self, indices: ArrayLike) -> sparse.csr_matrix:
-        """Return the cells ``indices`` (each in [0, len(self)), any order, repeats allowed) in the order asked.
+        """Read the cells ``indices`` (in [0, len(self)), in any order, repeats allowed), in the given order.
 
         Returns
         -------
@@ -127,7 +127,7 @@ class Corpus:
         """
         asked = np.asarray(indices, dtype=np.int64).ravel()
         if asked.size and not (asked.min() >= 0 and asked.max() < len(self)):
-            raise IndexError(f"The corpus has cells 0 to {len(self) - 1}; asked for {asked.min()} to {asked.max()}.")
+            raise IndexError(f"The corpus has cells 0 to {len(self) - 1}; requested: {asked.min()} to {asked.max()}.")
         slices = [self._slice(index) for index in asked.tolist()]
         indptr = np.zeros(len(slices) + 1, dtype=np.int64)
         np.cumsum([len(gene) for gene, _ in slices], out=indptr[1:])
@@ -137,30 +137,30 @@ class Corpus:
             np.concatenate([part for part, _ in slices], out=gene, casting="unsafe")
             np.concatenate([part for _, part in slices], out=value, casting="unsafe")
         if gene.size and not (gene.min() >= 0 and gene.max() < self.n_genes):
-            raise InputError(f"A shard of {self.path} names genes that its table has not: it is damaged.")
+            raise InputError(f"A shard of {self.path} is damaged: it contains gene rows outside the gene table.")
         matrix = sparse.csr_matrix((value, gene, indptr), shape=(len(slices), self.n_genes))
         matrix.has_sorted_indices = True
         return matrix
 
     def gene_scale(self) -> NDArray[np.float32]:
-        """Tell how much of each gene the cells hold that have it, on average, each cell scaled to 10,000 in total.
+        """Mean of each gene over the cells that express it, each cell scaled to a total of 10,000.
 
-        Returns float32 of shape (gene,): the mean over the non-zero values, 0 for a gene that no cell has.
+        Returns float32 of shape (gene,): the mean of the non-zero values, 0 for a gene that no cell expresses.
         """
         amount, cells = self._figures
         return np.divide(amount, cells, out=np.zeros(self.n_genes), where=cells > 0).astype(np.float32)
 
     def gene_count(self) -> NDArray[np.int64]:
-        """Count, for each gene, the cells that have it."""
+        """Number of cells that express each gene."""
         return self._figures[1].copy()
 
     def verify(self) -> None:
-        """Read every shard and compare it with its sha256.
+        """Compare the sha256 of every shard with the manifest.
 
         Raises
         ------
         InputError
-            With the name of the first file that differs.
+            If a file differs; the message names the first one.
         """
         for shard in self.manifest.shards:
             for file, expected in (
@@ -168,7 +168,9 @@ class Corpus:
                 (obs_file(self.path, shard.number), shard.obs_sha256),
             ):
                 if fingerprint(file) != expected:
-                    raise InputError(f"{file} is not what was written: its sha256 differs. Prepare the corpus again.")
+                    raise InputError(
+                        f"{file} is damaged: its sha256 differs from the manifest. Prepare the corpus again."
+                    )
 
     def _slice(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
         place = bisect_right(self._starts, index) - 1

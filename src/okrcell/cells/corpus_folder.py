@@ -1,4 +1,4 @@
-"""What lies in the folder of a corpus, under which name."""
+"""Files of a corpus folder: names, manifest, lock, Arrow tables."""
 
 import contextlib
 import hashlib
@@ -23,7 +23,7 @@ class _Record(BaseModel):
 
 
 class Shard(_Record):
-    """Some cells of one source, in two files named after ``number``."""
+    """Consecutive cells of one source, stored in two files named after ``number``."""
 
     number: int = Field(ge=0)
     source: int = Field(ge=0)
@@ -34,7 +34,7 @@ class Shard(_Record):
 
 
 class Source(_Record):
-    """Where cells came from; ``origin`` is whatever the writer was told (file, fingerprint, kind, findings)."""
+    """Origin of appended cells; ``origin`` is the JSON passed to the writer (file, sha256, kind, findings)."""
 
     study: str
     cells: int = Field(ge=0)
@@ -42,7 +42,7 @@ class Source(_Record):
 
 
 class Genes(_Record):
-    """The gene table whose rows the gene numbers are, and the file of figures per gene."""
+    """Gene table that the stored gene rows refer to, and the number of the file with per-gene statistics."""
 
     version: str
     count: int = Field(ge=1)
@@ -51,7 +51,7 @@ class Genes(_Record):
 
 
 class Manifest(_Record):
-    """The content of ``corpus.json``; shards it does not name are not in the corpus."""
+    """Content of ``corpus.json``; shards that it does not list are not part of the corpus."""
 
     format: Literal["okrcell corpus 1"] = "okrcell corpus 1"
     genes: Genes
@@ -60,16 +60,22 @@ class Manifest(_Record):
 
 
 def begin_folder(path: Path) -> bool:
-    """Make the folders; tell whether ``path`` is new."""
+    """Create the folders of a corpus and return whether ``path`` is new.
+
+    Raises
+    ------
+    InputError
+        If ``path`` is a file, is not empty and holds no corpus, or cannot be written.
+    """
     if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file; a corpus is a folder. Choose another place.")
+        raise InputError(f"{path} is a file, but a corpus is a folder. Choose another path.")
     if not path.parent.is_dir():
         raise InputError(f"Cannot write {path}: there is no folder {path.parent}. Make it first.")
     new = not path.exists()
-    # What a killed first writer left (shards and no corpus.json) may be begun anew; a stranger's folder may not.
+    # The remains of a killed first write (shards without corpus.json) may be reused; a folder with other files may not.
     strangers = [] if new else [part.name for part in path.iterdir() if not _ours(part.name)]
     if strangers and not (path / "corpus.json").exists():
-        raise InputError(f"{path} holds other files ({strangers[0]}) and no corpus. Choose a new or empty folder.")
+        raise InputError(f"{path} contains other files ({strangers[0]}) and no corpus. Choose a new or empty folder.")
     try:
         (path / "shards").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -83,7 +89,13 @@ def _ours(name: str) -> bool:
 
 @contextlib.contextmanager
 def only_writer(path: Path) -> Generator[None]:
-    """Keep other writers out; the kernel forgets the lock of a process that was killed."""
+    """Hold an exclusive lock on the folder; the kernel releases the lock if the process is killed.
+
+    Raises
+    ------
+    InputError
+        If another process holds the lock.
+    """
     if sys.platform == "win32":
         yield
         return
@@ -102,22 +114,22 @@ def only_writer(path: Path) -> Generator[None]:
 
 
 def shard_file(path: Path, number: int) -> Path:
-    """Name the file with the cells of a shard: from a number, so a stranger's corpus.json cannot point elsewhere."""
+    """Path of a shard's cells, built from a number so that a crafted corpus.json cannot point outside the folder."""
     return path / "shards" / f"{number:05d}.arrow"
 
 
 def obs_file(path: Path, number: int) -> Path:
-    """Name the file with what is known of a shard's cells."""
+    """Path of the metadata of a shard's cells."""
     return path / "shards" / f"{number:05d}.obs.arrow"
 
 
 def figures_file(path: Path, number: int) -> Path:
-    """Name the file with the figures per gene as they were after the append ``number``."""
+    """Path of the per-gene statistics after append ``number``."""
     return path / f"genes-{number:05d}.arrow"
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read and check ``corpus.json``; raises `InputError` if there is none or it is damaged."""
+    """Read and validate ``corpus.json``; raises `InputError` if it is missing or damaged."""
     file = path / "corpus.json"
     if not file.exists():
         raise InputError(f"There is no corpus in {path} (no corpus.json). Make one: okrcell prepare FILES -o {path}")
@@ -129,25 +141,25 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def read_figures(path: Path, manifest: Manifest) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return per gene the sum of its scaled values, and the number of cells that have it."""
+    """Per gene, the sum of its scaled values and the number of cells that express it."""
     file = figures_file(path, manifest.genes.figures)
     table = read_table(file)
     if table.num_rows != manifest.genes.count:
-        raise InputError(f"{file} tells of {table.num_rows} genes, not {manifest.genes.count}: it is damaged.")
+        raise InputError(f"{file} is damaged: it has {table.num_rows} genes instead of {manifest.genes.count}.")
     return table["amount"].to_numpy(), table["cells"].to_numpy()
 
 
 def gene_fingerprint(table: GeneTable) -> str:
-    """Return a sha256 of the genes in their order."""
+    """Sha256 of the Ensembl ids and symbols, in order."""
     lines = (f"{ensembl_id}\t{symbol}\n" for ensembl_id, symbol in zip(table.ensembl_id, table.symbol, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def same_genes(manifest: Manifest, table: GeneTable, path: Path) -> None:
-    """Raise `InputError` unless the corpus at ``path`` was made with ``table``."""
+    """Raise `InputError` unless the corpus at ``path`` uses the gene table ``table``."""
     if manifest.genes.sha256 != gene_fingerprint(table):
         raise InputError(
-            f"{path} was made with gene table {manifest.genes.version} ({manifest.genes.count} genes), and this is "
+            f"{path} was made with gene table {manifest.genes.version} ({manifest.genes.count} genes), but the current one is "
             f"{table.version} ({len(table)} genes). Prepare the corpus again, into a new folder."
         )
 
@@ -162,7 +174,7 @@ def read_table(file: Path) -> Any:
 
 
 def write_table(file: Path, columns: Mapping[str, Any]) -> None:
-    """Write columns to an Arrow file, down to the disk."""
+    """Write columns to an Arrow file and sync it to disk."""
     table = pa.table(dict(columns))
     with file.open("wb") as sink:
         with pa.ipc.new_file(sink, table.schema) as writer:

@@ -1,4 +1,4 @@
-"""What a corpus keeps of every cell, in words."""
+"""Metadata columns that a corpus stores for every cell."""
 
 from typing import Any
 
@@ -27,13 +27,13 @@ OBS_COLUMNS = (
     "study",
     "kind",
 )
-"""What a corpus keeps of every cell; ``kind`` is what the matrix held (counts, log1p, linear)."""
+"""Metadata columns of a corpus; ``kind`` is the content of the matrix (counts, log1p, linear)."""
 
 
 def known_columns(obs: pd.DataFrame, study: str, kind: str) -> dict[str, Any]:
-    """Return `OBS_COLUMNS` as Arrow dictionary arrays, "" where nothing is known.
+    """`OBS_COLUMNS` as Arrow dictionary arrays, "" where unknown.
 
-    ``study`` is used for the cells that name none; a missing ``donor`` is taken from ``donor_id``.
+    ``study`` is used for cells without a study; a missing ``donor`` column is filled from ``donor_id``.
     """
     found: dict[str, Any] = {name: obs[name] for name in OBS_COLUMNS if name in obs}
     if "donor" not in found and "donor_id" in obs:
@@ -49,11 +49,11 @@ def known_columns(obs: pd.DataFrame, study: str, kind: str) -> dict[str, Any]:
 def _texts(column: Any) -> NDArray[Any]:
     code, values = pd.factorize(column)
     known = np.array([*(_text(value) for value in values), ""], dtype=object)
-    return known[code]  # a missing value has code -1, the last
+    return known[code]  # code -1 (missing value) selects the last entry, ""
 
 
 def _text(value: Any) -> str:
-    # Donors 1, 2, 3 become 1.0, 2.0, 3.0 as soon as one is missing; they are still donors 1, 2, 3.
+    # pandas reads donors 1, 2, 3 as 1.0, 2.0, 3.0 if one is missing.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip()

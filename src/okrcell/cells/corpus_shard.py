@@ -1,4 +1,4 @@
-"""A shard: lists of genes and values, one pair a cell, that are read where they lie."""
+"""Shards: per cell a list of gene rows and a list of values in a memory-mapped Arrow file."""
 
 import contextlib
 import os
@@ -18,15 +18,15 @@ from okrcell.errors import InputError
 
 @dataclass(frozen=True)
 class MappedShard:
-    """Views on the lists of a memory-mapped file, one triple a record batch."""
+    """Views of a memory-mapped shard: (offsets, genes, values) for each record batch."""
 
     starts: Sequence[int]
     blocks: Sequence[tuple[NDArray[np.int32], NDArray[Any], NDArray[Any]]]
 
     @classmethod
     def open(cls, file: Path, cells: int) -> Self:
-        """Map ``file``, which must hold ``cells`` cells; raises `InputError` if it is damaged."""
-        # The map outlives its file handle, so a corpus of a thousand shards does not hold a thousand open files.
+        """Map ``file``, which must contain ``cells`` cells; raises `InputError` if it is damaged."""
+        # The map outlives its file handle, so a corpus of a thousand shards does not keep a thousand files open.
         try:
             with pa.memory_map(str(file)) as source:
                 reader = pa.ipc.open_file(source.read_buffer())
@@ -36,11 +36,13 @@ class MappedShard:
             raise InputError(f"{file} is damaged ({str(error).splitlines()[0]}). Prepare the corpus again.") from None
         starts = [0, *np.cumsum([batch.num_rows for batch in batches]).tolist()]
         if starts[-1] != cells:
-            raise InputError(f"{file} holds {starts[-1]} cells, not {cells}: it is damaged. Prepare the corpus again.")
+            raise InputError(
+                f"{file} is damaged: it has {starts[-1]} cells instead of {cells}. Prepare the corpus again."
+            )
         return cls(starts, blocks)
 
     def cell(self, row: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the genes and the values of a cell, as views on the file."""
+        """Gene rows and values of a cell, as views of the file."""
         block = bisect_right(self.starts, row) - 1
         offsets, gene, value = self.blocks[block]
         first, last = offsets[row - self.starts[block] : row - self.starts[block] + 2].tolist()
@@ -53,14 +55,14 @@ def _views(batch: Any) -> tuple[NDArray[np.int32], NDArray[Any], NDArray[Any]]:
     offsets = gene.offsets.to_numpy()
     same = np.array_equal(offsets, value.offsets.to_numpy())
     if not same or (np.diff(offsets) < 0).any() or offsets[-1] > min(len(gene.values), len(value.values)):
-        raise pa.ArrowInvalid("its lists do not fit together")
+        raise pa.ArrowInvalid("its gene and value lists do not match")
     return offsets, gene.values.to_numpy(), value.values.to_numpy()
 
 
 def runs(
     blocks: Iterable[sparse.csr_matrix], shard_cells: int
 ) -> Iterator[tuple[DTypeLike, Iterator[sparse.csr_matrix]]]:
-    """Cut a stream of blocks into shards: at most ``shard_cells`` cells, and one type of value in each."""
+    """Group a stream of blocks into shards of at most ``shard_cells`` cells, each with one value dtype."""
     stream = iter(blocks)
     waiting = next(stream, None)
     dtype: DTypeLike = np.uint16
@@ -68,7 +70,7 @@ def runs(
     def run() -> Iterator[sparse.csr_matrix]:
         nonlocal waiting
         cells = 0
-        # Once a file has shown a value that needs 32 bits it keeps them, so that shards do not become many and small.
+        # After the first value that needs 32 bits all later shards use 32 bits, so that there are not many small shards.
         while waiting is not None and (cells == 0 or cells + len(waiting.indptr) - 1 <= shard_cells):
             if dtype == np.uint16 and not _whole_and_small(waiting.data):
                 return
@@ -88,7 +90,7 @@ def _whole_and_small(values: NDArray[Any]) -> bool:
 
 @contextlib.contextmanager
 def shard_writer(file: Path, n_genes: int, dtype: DTypeLike) -> Generator[Callable[[sparse.csr_matrix], None]]:
-    """Write blocks of cells to ``file``, values as ``dtype``; at the end it is on the disk."""
+    """Yield a function that writes blocks of cells to ``file``, values as ``dtype``; sync to disk at the end."""
     gene = np.uint16 if n_genes <= 2**16 else np.uint32
     types = [pa.list_(pa.from_numpy_dtype(np.dtype(part))) for part in (gene, dtype)]
     schema = pa.schema([pa.field("gene", types[0]), pa.field("value", types[1])])
@@ -98,7 +100,7 @@ def shard_writer(file: Path, n_genes: int, dtype: DTypeLike) -> Generator[Callab
 
         def write(block: sparse.csr_matrix) -> None:
             if n_genes != _width(block):
-                raise InputError(f"The cells have {_width(block)} genes and the corpus {n_genes}: another gene table.")
+                raise InputError(f"The cells have {_width(block)} genes, the corpus {n_genes}: another gene table.")
             offsets = pa.array(block.indptr.astype(np.int32))
             lists = [
                 pa.ListArray.from_arrays(offsets, pa.array(values))

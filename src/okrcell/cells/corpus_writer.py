@@ -1,4 +1,4 @@
-"""Cells are added to a corpus, all of a run or none."""
+"""Append cells to a corpus atomically."""
 
 import contextlib
 import shutil
@@ -39,16 +39,16 @@ from okrcell.provenance import fingerprint, write_json
 
 
 class CorpusWriter:
-    """Append to the corpus at ``path``, which is begun if there is none.
+    """Append cells to the corpus at ``path``; a new corpus is created if there is none.
 
-    New shards are written beside the old ones; only `commit` makes them count, by replacing ``corpus.json`` in one
-    step. A process that dies before leaves the former corpus as it was, and shards that nothing names: the next writer
-    removes them. Used in a ``with`` block it commits at the end, and takes everything back if the block fails.
+    New shards are written beside the existing ones. They become part of the corpus on `commit`, which replaces
+    ``corpus.json`` in one step. A process that dies before that leaves the previous corpus unchanged, with unlisted shards
+    that the next writer removes. As a context manager it commits at the end and rolls back if the block fails.
 
     Raises
     ------
     InputError
-        If ``path`` is something else than a corpus, was made with other genes, or is being written by another process.
+        If ``path`` is not a corpus, uses another gene table, or is being written by another process.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class CorpusWriter:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """What is in the corpus and what was appended since, in order."""
+        """Sources in the corpus and those appended since it was opened, in order."""
         return self._sources
 
     def append(
@@ -87,28 +87,30 @@ class CorpusWriter:
         origin: Mapping[str, Any],
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        """Add all cells of ``expression``, in order; memory stays that of a block.
+        """Append all cells of ``expression``, in order. Memory is bounded by one block.
 
         Parameters
         ----------
         expression
-            The cells, on the genes of this corpus.
+            The cells, on the gene table of this corpus.
         obs
-            One row a cell; of it `okrcell.cells.corpus_obs.OBS_COLUMNS` are kept.
+            One row per cell; the columns in `okrcell.cells.corpus_obs.OBS_COLUMNS` are stored.
         study
-            Used for cells whose ``obs`` names no ``study``.
+            Study of the cells that have none in ``obs``.
         origin
-            JSON values that tell where the cells came from, kept in ``corpus.json``.
+            JSON values that describe the origin of the cells, stored in ``corpus.json``.
         progress
-            Called after each block with the number of cells written.
+            Called after each block with the number of cells written so far.
 
         Raises
         ------
         InputError
-            If ``obs`` has not one row for each cell.
+            If ``obs`` does not have one row per cell, or ``expression`` gives fewer or more cells than it declares.
         """
         if len(obs) != expression.n_cells:
-            raise InputError(f"obs has {len(obs)} rows for {expression.n_cells} cells of {study}; give one row a cell.")
+            raise InputError(
+                f"obs has {len(obs)} rows for {expression.n_cells} cells of {study}; pass one row per cell."
+            )
         columns = known_columns(obs, study, expression.kind)
         shards, amount, cells = list(self._shards), self._amount.copy(), self._cells.copy()
         done = 0
@@ -135,12 +137,14 @@ class CorpusWriter:
                 )
             )
         if done != expression.n_cells:
-            raise InputError(f"{study} gave {done} cells where {expression.n_cells} were announced; is the file whole?")
+            raise InputError(
+                f"{study} gave {done} cells instead of {expression.n_cells}. Check that the file is complete."
+            )
         self._shards, self._amount, self._cells = tuple(shards), amount, cells
         self._sources = (*self._sources, Source(study=study, cells=done, origin=dict(origin)))
 
     def commit(self) -> None:
-        """Make everything appended so far part of the corpus, in one step."""
+        """Make everything appended so far part of the corpus in one atomic step."""
         figures = self._manifest.genes.figures + 1
         write_table(
             figures_file(self.path, figures),
@@ -157,7 +161,7 @@ class CorpusWriter:
         self._manifest = manifest
 
     def close(self) -> None:
-        """Let go of the folder; what was not committed is taken back."""
+        """Release the lock and remove what was not committed."""
         if self._release is None:
             return
         try:
@@ -182,7 +186,7 @@ class CorpusWriter:
             self.close()
 
     def _remove_unnamed(self) -> None:
-        # Asked of the disk, not of this object: an interruption may have come right after corpus.json was replaced.
+        # Reads the manifest from disk: an interruption may have come right after corpus.json was replaced.
         named: set[Path] = set()
         if (self.path / "corpus.json").exists():
             manifest = read_manifest(self.path)
@@ -196,7 +200,7 @@ class CorpusWriter:
 
 
 def _scaled_sum(block: sparse.csr_matrix, n_genes: int) -> NDArray[np.float64]:
-    """Sum each gene over the cells of ``block``, after scaling every cell to `SCALED_TOTAL`."""
+    """Sum of each gene over the cells of ``block``, each cell scaled to a total of `SCALED_TOTAL`."""
     total = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
     factor = np.divide(SCALED_TOTAL, total, out=np.zeros_like(total), where=total > 0)
     weights = block.data.astype(np.float64) * np.repeat(factor, np.diff(block.indptr))

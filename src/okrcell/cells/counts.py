@@ -1,4 +1,4 @@
-"""Find where the counts are."""
+"""Find the raw counts in X, raw or layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,35 +16,36 @@ from okrcell.errors import InputError
 Kind = Literal["counts", "log1p", "linear", "scaled", "empty"]
 USUAL_LAYERS = ("counts", "raw_counts", "raw", "count", "umi", "umis", "umi_counts", "matrix")
 PARTIAL_LAYERS = ("spliced", "unspliced", "ambiguous")
-"""Counts of a part of the molecules only; taken when asked for by name."""
+"""Layers that count only part of the molecules; used last, or if selected by name."""
 HIGHEST_LOG = 25.0
-"""A logarithm of expression stays under this: a million molecules are 13.8 in natural and 19.9 in binary logarithm."""
+"""Upper bound of log expression: a million molecules are 13.8 in natural and 19.9 in binary logarithm."""
 HIGHEST_NATURAL_LOG = 14.5
+"""Upper bound of natural log expression; larger log values are taken to be binary logarithms."""
 SPOKEN: Mapping[Kind, str] = {
     "counts": "counts",
     "log1p": "log values",
     "linear": "normalised values, not log",
     "scaled": "z-scores",
-    "empty": "nothing but zeros",
+    "empty": "only zeros",
 }
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a sample of rows says about a matrix."""
+    """Kind of values in a matrix, inferred from a sample of rows."""
 
     kind: Kind
     base: float = float(np.e)
-    """Base of the logarithm where ``kind`` is log1p."""
+    """Base of the logarithm if ``kind`` is log1p."""
     exact: bool = False
-    """The values are the logarithm of counts scaled per cell, to the last digit."""
+    """Whether the values are exactly log1p of counts scaled per cell."""
     seen: tuple[float, ...] = ()
-    """A few values that speak for the kind."""
+    """A few example values, for messages."""
 
 
 @dataclass(frozen=True)
 class FoundCounts:
-    """The matrix to read expression from."""
+    """Matrix that expression is read from."""
 
     rows: MatrixRows
     var: pd.DataFrame
@@ -54,14 +55,14 @@ class FoundCounts:
 
 
 def find_counts(adata: AnnData, layer: str | None = None) -> FoundCounts:
-    """Choose the matrix that is nearest to counts: X, ``raw`` or a layer; of two as good, the one with more genes.
+    """Choose the matrix closest to raw counts among X, ``raw`` and the layers; ties go to the one with more genes.
 
-    ``layer`` settles the choice: the name of a layer, or "X" or "raw".
+    ``layer`` overrides the choice: the name of a layer, or "X" or "raw".
 
     Raises
     ------
     InputError
-        If the file has no cells or genes, if ``layer`` is not there, or if all that is left are z-scores.
+        If the file has no cells or genes, if ``layer`` does not exist, or if only z-scores are found.
     """
     places = _places(adata)
     if layer is not None:
@@ -82,7 +83,7 @@ def find_counts(adata: AnnData, layer: str | None = None) -> FoundCounts:
 
 
 def look(rows: MatrixRows) -> Look:
-    """Judge from a sample of rows whether a matrix holds counts, logarithms, normalised values or z-scores."""
+    """Infer from a sample of rows whether a matrix holds counts, log values, normalised values or z-scores."""
     sample = rows.sample()
     finite = np.isfinite(sample.data)
     values = sample.data[finite & (sample.data != 0)].astype(np.float64)
@@ -103,7 +104,7 @@ def look(rows: MatrixRows) -> Look:
 
 
 def _places(adata: AnnData) -> dict[str, tuple[MatrixRows, pd.DataFrame]]:
-    """List the matrices of numbers, the ones to prefer first."""
+    """Numeric matrices of the file, in order of preference."""
     if not adata.n_obs:
         raise InputError("The file holds no cells.")
     matrices: list[tuple[str, Any, Any]] = [("X", adata.X, adata.var)]
@@ -129,7 +130,7 @@ def _places(adata: AnnData) -> dict[str, tuple[MatrixRows, pd.DataFrame]]:
 
 
 def _looks(places: Mapping[str, tuple[MatrixRows, pd.DataFrame]]) -> dict[str, Look]:
-    """Look at each matrix until counts are found and none that follows has more genes."""
+    """Inspect matrices until one holds counts and has the largest number of genes."""
     looks: dict[str, Look] = {}
     most = max(rows.shape[1] for rows, _ in places.values())
     for source, (rows, _) in places.items():
@@ -146,7 +147,7 @@ def _told_base(adata: AnnData) -> float | None:
 
 
 def _positive_rows(sample: sparse.csr_matrix, at_least: int = 10, at_most: int = 64) -> list[NDArray[np.float64]]:
-    """Take the positive values of some rows that have enough of them."""
+    """Positive values of up to ``at_most`` rows that have at least ``at_least`` of them."""
     rows: list[NDArray[np.float64]] = []
     for start, stop in zip(sample.indptr[:-1], sample.indptr[1:], strict=True):
         row = sample.data[start:stop].astype(np.float64)
@@ -159,7 +160,7 @@ def _positive_rows(sample: sparse.csr_matrix, at_least: int = 10, at_most: int =
 
 
 def _are_scaled_counts(rows: list[NDArray[np.float64]]) -> bool:
-    """Tell whether each cell's values are whole multiples of its smallest one."""
+    """Whether the values of most cells are integer multiples of the cell's smallest value."""
     judged = passed = 0
     for row in rows:
         multiple = row / row.min()
@@ -178,20 +179,22 @@ def _findings(best: str, chosen: Look, looks: Mapping[str, Look]) -> list[str]:
         sentences.append(f"{SPOKEN[chosen.kind]} were found in {best}; X holds {more}")
     if chosen.kind == "log1p":
         base = "natural logarithm" if chosen.base == np.e else f"logarithm of base {chosen.base:g}"
-        what = "exactly log1p of scaled counts" if chosen.exact else "taken to be log1p of normalised expression"
-        sentences.append(f"{best} holds log values, {what} ({base}); no counts were found, so the logarithm was undone")
+        what = "exactly log1p of scaled counts" if chosen.exact else "assumed to be log1p of normalised expression"
+        sentences.append(
+            f"{best} holds log values, {what} ({base}); no counts were found, so the logarithm was inverted"
+        )
     elif chosen.kind == "linear":
         sentences.append(f"{best} holds normalised values, not log; no counts were found")
     elif chosen.kind == "empty":
-        sentences.append(f"{best} holds no expressed gene in the rows looked at")
+        sentences.append(f"{best} holds no expressed gene in the sampled rows")
     return sentences
 
 
 def _scaled(best: str, scaled: Look, adata: AnnData, layer: str | None) -> str:
     seen = ", ".join(f"{value:.3f}" for value in scaled.seen)
-    message = f"{best} must hold counts or log values, but it has negative values such as [{seen}], as z-scores have."
+    message = f"{best} must hold counts or log values, but it has negative values such as [{seen}], like z-scores."
     if layer is not None:
         looks = {source: look(rows).kind for source, (rows, _) in _places(adata).items() if source != best}
         if others := [source for source, kind in looks.items() if kind not in ("scaled", "empty")]:
             return f"{message} Use {' or '.join(others)} instead."
-    return f"{message} There is nothing else in raw or layers: take the data from before sc.pp.scale."
+    return f"{message} raw and layers hold no other expression: use the data from before sc.pp.scale."

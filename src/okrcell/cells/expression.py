@@ -1,4 +1,4 @@
-"""Bring the rows of a file onto the gene table's axis."""
+"""Expression on the gene axis of the gene table, in blocks of rows."""
 
 import re
 from collections.abc import Iterator
@@ -24,37 +24,38 @@ LIKELY_CAUSES = (
     (r"(FBgn|WBGene|AT\dG|Y[A-P][LR]\d)\d*", "they are genes of another species (fly, worm, plant or yeast)"),
     (
         r"\d+(\.0)?",
-        "they are numbers: Entrez ids, or rows whose names were lost; put symbols or Ensembl ids in var_names",
+        "they are numbers (Entrez ids, or row numbers that replaced the names): put symbols or Ensembl ids in var_names",
     ),
     (r"(ILMN_\d+|.*_at|A_\d+_P\d+)", "they are array probes: map them to gene symbols first"),
     (r"[NX][MR]_\d+.*", "they are RefSeq transcripts: map them to gene symbols first"),
     (r"(chr)?[\dXY]{1,2}[:\-_]\d+[\-_]\d+", "they are regions of the genome (peaks), not genes"),
-    (r"[ACGT]{10,}.*", "they are cell barcodes: the table is turned; transpose it (adata.T) so that cells are rows"),
+    (r"[ACGT]{10,}.*", "they are cell barcodes: transpose the table (adata.T) so that cells are rows"),
 )
 
 
 @dataclass(frozen=True)
 class Expression:
-    """Expression on the `GeneTable`'s axis, a block at a time, in the file's own row order."""
+    """Expression on the gene axis of a `GeneTable`, read in blocks of rows in the order of the file."""
 
     n_cells: int
     kind: Literal["counts", "log1p", "linear"]
-    """What the file held; `blocks` are linear all the same."""
+    """Kind of values in the file; `blocks` are always on the linear scale."""
     source: str
-    """Where it was found: "X", "raw" or "layers['…']"."""
+    """Matrix that is read: "X", "raw" or "layers['…']"."""
     findings: tuple[str, ...]
-    """What a reader of the receipt should know, in sentences."""
+    """Remarks on how the file was read, in sentences, for the provenance record."""
     resolution: GeneResolution
     table: GeneTable = field(repr=False)
     rows: MatrixRows = field(repr=False)
     base: float = float(np.e)
-    """Base of the logarithm that is undone when ``kind`` is log1p."""
+    """Base of the logarithm that is inverted if ``kind`` is log1p."""
 
     def blocks(self, size: int = 2048) -> Iterator[sparse.csr_matrix]:
-        """Go through the cells in order, ``size`` at a time: float32 (cell, gene), linear, sorted, above zero.
+        """Iterate over all cells in order, ``size`` at a time.
 
-        A cell with NaN or infinite values, like one without any expression, is an empty row. Genes that fall on the
-        same row of the table are summed. Memory is bounded by the block.
+        Blocks are float32 (cell, gene of the table), on the linear scale, with sorted genes and only positive stored values.
+        A cell with NaN or infinite values, or without expression, is an empty row. Genes that resolve to the same row of the
+        table are summed. Memory is bounded by one block.
 
         Raises
         ------
@@ -94,34 +95,39 @@ def read_expression(
     orthologs: bool = False,
     minimum_coverage: float = 0.05,
 ) -> Expression:
-    """Find the counts and the genes of a file; nothing but a sample of rows is read yet.
+    """Locate the counts and resolve the genes of a file; only a sample of rows is read.
 
     Parameters
     ----------
+    adata
+        Cells; matrices may be on disk.
+    table
+        Gene table that defines the gene axis; by default the bundled one.
     layer
-        Which matrix to read: a layer, "X" or "raw". By default the one nearest to counts.
+        Matrix to read: the name of a layer, "X" or "raw". By default the one closest to raw counts.
     orthologs
-        Accept mouse genes, each led to its one-to-one human ortholog.
+        Accept mouse genes and map them to their one-to-one human orthologs.
     minimum_coverage
-        Share of the file's own gene names that must be known, in [0, 1].
+        Minimum fraction of the file's gene names that must be resolved, in [0, 1].
 
     Raises
     ------
     InputError
-        If there are only z-scores, if the genes are of a mouse, or if too few gene names are known.
+        If there are only z-scores, if the genes are mouse genes and ``orthologs`` is False, or if too few gene names are
+        resolved.
     """
     table = GeneTable.bundled() if table is None else table
     found = find_counts(adata, layer)
     resolution, set_aside = resolve_genes(found.var, table, orthologs=orthologs)
     if resolution.species == "mouse" and not orthologs:
         raise InputError(
-            f"The genes are of mouse (such as {', '.join(map(str, found.var.index[:3]))}), and human genes are needed. "
-            "To map one-to-one orthologs to human, pass orthologs=True (on the command line: --orthologs)."
+            f"The genes are of mouse (such as {', '.join(map(str, found.var.index[:3]))}), but human genes are needed. "
+            "To map them to their one-to-one human orthologs, pass orthologs=True (on the command line: --orthologs)."
         )
     if not (resolution.row >= 0).any() or resolution.coverage < minimum_coverage:
         raise InputError(_too_few(resolution, found.var, adata))
     kind = "counts" if found.look.kind in ("counts", "empty") else found.look.kind
-    assert kind != "scaled"  # noqa: S101 - find_counts has refused those
+    assert kind != "scaled"  # noqa: S101 - find_counts rejects z-scores
     return Expression(
         n_cells=adata.n_obs,
         kind=kind,
@@ -135,10 +141,10 @@ def read_expression(
 
 
 def resolve_genes(var: pd.DataFrame, table: GeneTable, *, orthologs: bool = False) -> tuple[GeneResolution, int]:
-    """Find each gene of ``var`` by its Ensembl id, else by its symbol, wherever these are kept.
+    """Resolve each gene of ``var`` by its Ensembl id, otherwise by its symbol, from the usual columns and the index.
 
-    Returns the resolution (one row per row of ``var``) with the number of features that are no genes, such as the
-    antibodies of 10x files; these are left out of the coverage.
+    Returns the resolution (one entry per row of ``var``) and the number of features that are not genes, such as the
+    antibodies of 10x files; these are excluded from the coverage.
     """
     kept = np.ones(len(var), dtype=bool)
     if "feature_types" in var:
@@ -158,7 +164,7 @@ def resolve_genes(var: pd.DataFrame, table: GeneTable, *, orthologs: bool = Fals
 
 
 def projection(row: NDArray[np.int32], width: int) -> sparse.csr_matrix:
-    """Return the 0/1 matrix (file gene, table gene) that moves expression onto the table and sums what meets there."""
+    """0/1 matrix (file gene, table gene) that maps expression onto the gene table and sums duplicates."""
     known = np.flatnonzero(row >= 0)
     ones = np.ones(len(known), dtype=np.float32)
     return sparse.csr_matrix((ones, (known, row[known])), shape=(len(row), width))
@@ -171,11 +177,11 @@ def _gene_findings(resolution: GeneResolution, set_aside: int) -> list[str]:
         sentences.append(f"{resolution.duplicated:,} duplicated genes were summed")
     former = how.get("previous", 0) + how.get("alias", 0)
     if former:
-        sentences.append(f"{former:,} genes were known by a former symbol or an alias")
+        sentences.append(f"{former:,} genes were resolved by a previous symbol or an alias")
     if how.get("mouse_ortholog"):
         sentences.append(f"{how['mouse_ortholog']:,} mouse genes were mapped to their one-to-one human orthologs")
     if set_aside:
-        sentences.append(f"{set_aside:,} features that are no genes (feature_types) were set aside")
+        sentences.append(f"{set_aside:,} features that are not genes (feature_types) were ignored")
     return sentences
 
 
@@ -188,5 +194,5 @@ def _too_few(resolution: GeneResolution, var: pd.DataFrame, adata: AnnData) -> s
             return f"{message} It seems that {cause}."
     cells = GeneTable.bundled().resolve([str(name) for name in adata.obs_names[:2000]])
     if cells.coverage > 0.5:
-        return f"{message} The names of the rows are genes: transpose the table (adata.T) so that cells are rows."
+        return f"{message} The row names are genes: transpose the table (adata.T) so that cells are rows."
     return f"{message} Put gene symbols or Ensembl ids in var_names, or in var['gene_symbol'] or var['ensembl_id']."

@@ -1,4 +1,4 @@
-"""Read each file format that cells come in."""
+"""Readers for h5ad, zarr, 10x, mtx, loom, csv and tsv files."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ from okrcell.cells.genes import GeneTable
 from okrcell.errors import InputError, MissingExtraError
 
 ROWS_AT_ONCE = 1000
-"""Rows of a text table, or cells of a loom file, that are dense in memory at a time."""
+"""Rows of a text table, or cells of a loom file, that are held dense in memory at a time."""
 
 
 def read_h5ad(path: Path) -> AnnData:
@@ -39,12 +39,12 @@ def read_zarr(path: Path) -> AnnData:
         raise MissingExtraError("zarr", "zarr", f"Reading the zarr store {path}") from None
     for metadata in (found for name in (".zarray", ".zmetadata", "zarr.json") for found in path.rglob(name)):
         if _names_pickle(json.loads(metadata.read_text(encoding="utf-8"))):
-            raise InputError(f"{path} holds pickled objects ({metadata}), which could run code; it is not opened.")
+            raise InputError(f"{path} holds pickled objects ({metadata}), which could run code, so it is not opened.")
     return _read_anndata(zarr.open_group(path, mode="r"))
 
 
 def read_10x_h5(path: Path) -> AnnData:
-    """Read the .h5 file of Cell Ranger, version 2 or 3 and later."""
+    """Read a .h5 file of Cell Ranger, version 2 or later."""
     with h5py.File(path, "r") as file:
         group: Any = next(part for part in file.values() if isinstance(part, h5py.Group) and "barcodes" in part)
         n_genes, n_cells = (int(length) for length in group["shape"][:])
@@ -62,7 +62,7 @@ def read_10x_h5(path: Path) -> AnnData:
 
 
 def read_mtx(path: Path) -> AnnData:
-    """Read the three files of a Cell Ranger folder: matrix.mtx, genes or features, barcodes; each may end in .gz."""
+    """Read the three files of a Cell Ranger folder: matrix.mtx, genes or features, barcodes; each may be gzipped."""
     from scipy.io import mmread
 
     matrix = cast(Any, sparse.csr_matrix(mmread(_only(path, "*matrix.mtx*")).T))
@@ -70,7 +70,7 @@ def read_mtx(path: Path) -> AnnData:
     barcodes = pd.read_csv(_only(path, "*barcodes.tsv*"), sep="\t", header=None, dtype=str)
     if matrix.shape != (len(barcodes), len(features)):
         raise InputError(
-            f"The files in {path} do not fit: the matrix has {matrix.shape[0]} cells and {matrix.shape[1]} genes, "
+            f"The files in {path} do not match: the matrix has {matrix.shape[0]} cells and {matrix.shape[1]} genes, "
             f"but there are {len(barcodes)} barcodes and {len(features)} features."
         )
     var = pd.DataFrame({"gene_ids": features[0].to_numpy()}, index=features[min(1, features.shape[1] - 1)].to_numpy())
@@ -98,9 +98,9 @@ def read_loom(path: Path) -> AnnData:
 
 
 def read_table(path: Path) -> AnnData:
-    """Read a csv or tsv file with names in the first row and column; it is turned when the genes are in rows.
+    """Read a csv or tsv file with names in the first row and column; it is transposed if the genes are in rows.
 
-    Columns of words are taken for labels and kept beside the expression.
+    Columns of text are kept as annotation in ``obs`` (or ``var``).
     """
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     with opener(path, "rt", encoding="utf-8", errors="strict") as file:
@@ -109,9 +109,9 @@ def read_table(path: Path) -> AnnData:
     fields = [field.strip('"') for field in header.split(separator)]
     if not header.count(separator) or not first:
         raise InputError(
-            f"{path} must be a table with names in the first row and column; its first line is: {header[:80]}"
+            f"{path} must be a table with names in the first row and column, but its first line is: {header[:80]}"
         )
-    if len(first.split(separator)) == len(fields) + 1:  # as R writes it: no name above the row names
+    if len(first.split(separator)) == len(fields) + 1:  # R writes no header above the row names
         fields = ["", *fields]
     names, parts, words, index = fields[1:], list[Any](), list[pd.DataFrame](), list[str]()
     numeric = np.zeros(0, dtype=np.intp)
@@ -123,7 +123,7 @@ def read_table(path: Path) -> AnnData:
         words.append(columns.iloc[:, np.setdiff1d(np.arange(len(names)), numeric)])
         parts.append(sparse.csr_matrix(columns.iloc[:, numeric].to_numpy(dtype=np.float32)))
     if not len(numeric):
-        raise InputError(f"{path} holds no column of numbers.")
+        raise InputError(f"{path} contains no numeric column.")
     labels = pd.concat(words, ignore_index=True)
     labels.columns = [names[int(column) - 1] for column in labels.columns]
     labels.index = pd.Index(index)
@@ -135,7 +135,7 @@ def read_table(path: Path) -> AnnData:
 
 
 def _read_anndata(store: Any) -> AnnData:
-    """Put together what an h5ad file or zarr store holds; matrices are only pointed to."""
+    """Build an AnnData from an h5ad file or zarr store; matrices stay on disk."""
     layers = {name: _on_disk(store["layers"][name]) for name in store.get("layers", ())}
     raw = None
     if "raw" in store and "X" in store["raw"]:
@@ -163,14 +163,14 @@ def _on_disk(part: Any) -> Any:
 
 
 def _tolerant(store: Any, name: str) -> dict[str, Any]:
-    """Read the parts that can be read: a strange note in ``uns`` must not stand between a user and the cells."""
+    """Read all readable elements of a slot; warn about the others, so that an odd entry of ``uns`` does not block the file."""
     read: dict[str, Any] = {}
     for key in store.get(name, ()):
         try:
             read[key] = _read(store[name][key])
         except Exception as error:  # noqa: BLE001 - an unknown encoding may fail in any way
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            warnings.warn(f"{name}['{key}'] cannot be read and is left out ({reason}).", stacklevel=2)
+            warnings.warn(f"{name}['{key}'] cannot be read and is ignored ({reason}).", stacklevel=2)
     return read
 
 
@@ -195,7 +195,7 @@ def _text(part: Any) -> Any:
 def _only(path: Path, *patterns: str) -> Path:
     found = [file for pattern in patterns for file in sorted(path.glob(pattern))]
     if not found:
-        raise InputError(f"The folder {path} must hold a file {' or '.join(patterns)}, but there is none.")
+        raise InputError(f"The folder {path} must contain a file {' or '.join(patterns)}, but there is none.")
     return found[0]
 
 

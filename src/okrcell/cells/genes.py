@@ -1,4 +1,4 @@
-"""Know a gene by any of its names."""
+"""Gene table: resolve Ensembl ids, symbols, previous symbols and aliases of genes."""
 
 import re
 from collections import Counter
@@ -14,42 +14,42 @@ from numpy.typing import NDArray
 
 DATA = Path(__file__).parent / "data"
 SHOWN = 5
-"""How many unknown names are kept to be shown."""
+"""Number of unknown names kept as examples for messages."""
 NO_NAME = frozenset({"", "nan", "na", "none", "<na>", "null", "-", "unknown"})
-"""What tables write where a name is missing ("NaN" is an alias of SCN11A, too)."""
+"""Placeholders for a missing name ("NaN" is also an alias of SCN11A)."""
 HUMAN_ID = re.compile(r"(ENSG\d{11})(\.\d+)?")
 MOUSE_ID = re.compile(r"(ENSMUSG\d{11})(\.\d+)?")
 GENOME_PREFIX = re.compile(r"^(GRCh3[78]|hg19|hg38)[_-]+")
 REPEATED = re.compile(r"^(.+)[-.]\d{1,2}$")
 
 Found = tuple[int, str]
-"""A row of the table, -1 when unknown, with the kind of name that led there."""
+"""Row of the gene table (-1 if unknown) and the type of name that matched."""
 UNKNOWN: Found = (-1, "unknown")
 
 
 @dataclass(frozen=True)
 class GeneResolution:
-    """Where each gene of a file lies on the table's axis."""
+    """Rows of the gene table for the genes of a file."""
 
     row: NDArray[np.int32] = field(repr=False)
     """Row of the `GeneTable` for each name, -1 where unknown."""
     how: dict[str, int]
-    """Number of names by how they were found: ensembl, ensembl_version, symbol, previous, alias, case, mouse_ortholog
-    or unknown."""
+    """Number of names by match type: ensembl, ensembl_version, symbol, previous, alias, case, mouse_ortholog or
+    unknown."""
     unknown: tuple[str, ...]
-    """The first few unknown names."""
+    """First few unknown names."""
     species: Literal["human", "mouse", "unknown"]
     coverage: float
-    """Share of the file's names that were found, in [0, 1]."""
+    """Fraction of the file's names that were resolved, in [0, 1]."""
     duplicated: int
-    """Names that fell on a gene already taken by an earlier name."""
+    """Number of names that resolved to the same gene as an earlier name."""
 
 
 @dataclass(frozen=True, eq=False)
 class GeneTable:
-    """Distinct human genes: one row per symbol, with the former symbols, aliases and Ensembl ids that mean the same.
+    """Distinct human genes: one row per symbol, with its previous symbols, aliases and further Ensembl ids.
 
-    Rows are in the order of their Ensembl id. Names that could mean two genes are not in the table.
+    Rows are sorted by Ensembl id. Ambiguous names, which could mean two genes, are not in the table.
     """
 
     version: str
@@ -67,7 +67,7 @@ class GeneTable:
 
     @classmethod
     def bundled(cls) -> "GeneTable":
-        """Return the table that ships with okrcell; it is read once."""
+        """Gene table that ships with okrcell; it is read once per process."""
         return _bundled()
 
     @classmethod
@@ -89,14 +89,14 @@ class GeneTable:
         )
 
     def resolve(self, names: Sequence[str], *, orthologs: bool = False) -> GeneResolution:
-        """Find each name: Ensembl id (with or without version), symbol, former symbol or alias, in any case.
+        """Resolve each name: Ensembl id (with or without version), symbol, previous symbol or alias, case-insensitively.
 
-        With ``orthologs``, mouse names are led to the human gene when the two are each other's only ortholog.
+        With ``orthologs``, mouse names are mapped to the human gene if the two are one-to-one orthologs.
         """
         return self.resolve_any([names], orthologs=orthologs)
 
     def resolve_any(self, columns: Sequence[Sequence[str]], *, orthologs: bool = False) -> GeneResolution:
-        """Find each gene by the first of several columns of names that is known; the best column comes first."""
+        """Resolve each gene by the first of several columns of names that matches; columns are in order of preference."""
         mouse = any(self._looks_like_mouse(names) for names in columns)
         found = [UNKNOWN] * len(columns[0])
         for names in columns:
@@ -133,7 +133,7 @@ class GeneTable:
             return self._find(bare, own)
         if (row := self._by_fold.get(_fold(name), -1)) >= 0:
             return row, "case"
-        # scanpy and R write a gene's second column as NAME-1 or NAME.1; only believed when NAME is in the file too
+        # scanpy and R rename duplicates to NAME-1 or NAME.1; accepted only if NAME is in the file, too
         if (match := REPEATED.match(name)) and match[1] in own:
             return self._find(match[1], own)
         return UNKNOWN
@@ -145,7 +145,7 @@ class GeneTable:
         return (row, "mouse_ortholog") if row >= 0 else UNKNOWN
 
     def _looks_like_mouse(self, names: Sequence[str]) -> bool:
-        """Tell a mouse file by ENSMUSG ids, or by symbols that are written as mouse symbols are: Cd3d, not CD3D."""
+        """Detect mouse genes by ENSMUSG ids or by the spelling of mouse symbols (Cd3d, not CD3D)."""
         if sum(name.startswith("ENSMUSG") for name in names) > len(names) / 2:
             return True
         mouse = sum(name in _mouse_symbols() for name in names)
@@ -162,7 +162,7 @@ class GeneTable:
 
     @cached_property
     def _by_fold(self) -> dict[str, int]:
-        """Names without regard to case, and to the dots that R puts for dashes; -1 where two genes share one."""
+        """Rows by name, ignoring case and the dots that R writes for dashes; -1 for names shared by two genes."""
         folded: dict[str, int] = {}
         for names in (self._by_symbol, self.previous, self.alias):
             here: dict[str, int] = {}

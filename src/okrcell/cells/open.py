@@ -1,4 +1,4 @@
-"""Open a file of cells, whatever its format."""
+"""Open a file of cells: detect the format and read it lazily."""
 
 import warnings
 from collections.abc import Callable
@@ -25,48 +25,48 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def open_cells(path: str | Path) -> AnnData:
-    """Open cells without reading their expression: of h5ad and zarr only names, labels and embeddings are in memory.
+    """Open a file of cells; for h5ad and zarr expression stays on disk.
 
-    The format is told from the contents, not from the name alone. No code stored in a file is ever run.
-    Pairwise graphs (``obsp``, ``varp``) are not read.
+    The format is detected from the contents, not from the file name alone. No code stored in a file is run. Pairwise
+    matrices (``obsp``, ``varp``) are not read.
 
     Raises
     ------
     InputError
-        If the file is missing, truncated or damaged, or of no known format.
+        If the file is missing, truncated, damaged or of an unsupported format.
     MissingExtraError
         If an optional package is needed for the format.
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"There is no file {path}.")
+        raise InputError(f"There is no file {path}. Check the path.")
     try:
         with warnings.catch_warnings():
-            # rows are kept by place and repeated genes are summed, so repeated names do no harm here
+            # Cells are addressed by position and duplicated genes are summed, so duplicated names are harmless.
             warnings.filterwarnings("ignore", message=".*names are not unique.*")
             warnings.filterwarnings("ignore", message=".*(very old version|without encoding metadata).*")
             return reader(path)(path)
     except OkrcellError:
         raise
-    except Exception as error:  # noqa: BLE001 - a stranger's file may fail in any way; its reader gets one line
+    except Exception as error:  # noqa: BLE001 - a foreign file may fail in any way; the user gets one line
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{path} cannot be read; it is damaged, truncated or of another format ({reason}).") from None
+        raise InputError(f"{path} cannot be read: it is damaged, truncated or of another format ({reason}).") from None
 
 
 def reader(path: Path) -> Callable[[Path], AnnData]:
-    """Choose how to read ``path``.
+    """Select the reader for ``path``.
 
     Raises
     ------
     InputError
-        If the format is not one of those known.
+        If the format is not supported.
     """
     if path.is_dir():
         if any((path / name).exists() for name in (".zattrs", ".zgroup", "zarr.json")):
             return formats.read_zarr
         if any(path.glob("*matrix.mtx*")):
             return formats.read_mtx
-        raise InputError(f"The folder {path} holds neither a zarr store nor matrix.mtx; known are: {KNOWN}.")
+        raise InputError(f"The folder {path} contains neither a zarr store nor matrix.mtx. Supported formats: {KNOWN}.")
     if path.suffix.lower() in NEVER:
         raise InputError(f"{path} is {NEVER[path.suffix.lower()]}.")
     with path.open("rb") as file:
@@ -81,9 +81,9 @@ def reader(path: Path) -> Callable[[Path], AnnData]:
         return formats.read_table
     if ".mtx" in suffixes:
         raise InputError(
-            f"{path} is a matrix without its names: give the folder {path.parent} that holds all three files."
+            f"{path} is a matrix without gene and cell names: pass the folder {path.parent} with all three files."
         )
-    raise InputError(f"{path} is of no known format, or damaged from its first byte; known are: {KNOWN}.")
+    raise InputError(f"{path} has an unknown format or is damaged. Supported formats: {KNOWN}.")
 
 
 def _hdf5_reader(path: Path) -> Callable[[Path], AnnData]:
@@ -100,5 +100,5 @@ def _hdf5_reader(path: Path) -> Callable[[Path], AnnData]:
     if any({"barcodes", "indptr"} <= group for group in groups):
         return formats.read_10x_h5
     raise InputError(
-        f"{path} is HDF5, but neither h5ad, 10x nor loom; it holds: {', '.join(sorted(keys)) or 'nothing'}."
+        f"{path} is HDF5, but neither h5ad, 10x nor loom; it contains: {', '.join(sorted(keys)) or 'nothing'}."
     )

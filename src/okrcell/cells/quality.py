@@ -1,4 +1,4 @@
-"""Tell how good each cell is."""
+"""Per-cell QC metrics: counts, genes, mitochondrial fraction."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,18 @@ MITOCHONDRIAL = "MT-"
 
 @dataclass(frozen=True)
 class Quality:
-    """Quality figures, one per cell, in the order of the file."""
+    """QC metrics, one value per cell, in the order of the file."""
 
     n_counts: NDArray[np.float32]
-    """Sum of expression over the genes that were resolved; molecules where the file holds counts."""
+    """Sum of expression over the resolved genes; number of molecules if the file holds counts."""
     n_genes: NDArray[np.int32]
-    """Genes with any expression."""
+    """Number of expressed genes."""
     mitochondrial: NDArray[np.float32]
-    """Share of expression from mitochondrial genes, in [0, 1]; NaN for an empty cell."""
+    """Fraction of expression from mitochondrial genes, in [0, 1]; NaN for an empty cell."""
 
     @property
     def empty(self) -> NDArray[np.bool_]:
-        """Cells without any usable expression: all zero, NaN or infinite."""
+        """Bool (cell,): cells without usable expression (all zero, NaN or infinite)."""
         return self.n_genes == 0
 
     def __str__(self) -> str:
@@ -31,14 +31,14 @@ class Quality:
         if not full.any():
             return f"{len(full):,} cells, all empty"
         text = (
-            f"{len(full):,} cells: in the middle {np.median(self.n_counts[full]):,.0f} counts and "
+            f"{len(full):,} cells: median {np.median(self.n_counts[full]):,.0f} counts and "
             f"{np.median(self.n_genes[full]):,.0f} genes, {np.median(self.mitochondrial[full]):.1%} mitochondrial"
         )
         return f"{text}; {(~full).sum():,} empty" if not full.all() else text
 
 
 def quality(expression: Expression) -> Quality:
-    """Read all cells once and return their quality figures."""
+    """QC metrics of all cells, in one pass."""
     mitochondrial = np.char.startswith(expression.table.symbol, MITOCHONDRIAL).astype(np.float32)
     counts, genes, shares = list[NDArray[np.float32]](), list[NDArray[np.int32]](), list[NDArray[np.float32]]()
     for block in expression.blocks():

@@ -1,4 +1,4 @@
-"""Read a matrix a block of rows at a time, however it lies in memory or on disk."""
+"""Read a matrix in blocks of rows, from memory or disk, in any storage format."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ from scipy import sparse
 from okrcell.errors import InputError
 
 SMALL = 50_000_000
-"""Stored values up to which a column-ordered matrix is turned in memory (about 0.6 GB)."""
+"""Number of stored values up to which a CSC matrix is converted to CSR in memory (about 0.6 GB)."""
 
 
 class MatrixRows:
-    """Rows of a cell by gene matrix: numpy, scipy sparse, dask, or lying in an HDF5 or zarr file.
+    """Row access to a (cell, gene) matrix: numpy, scipy sparse, dask, or stored in an HDF5 or zarr file.
 
     Raises
     ------
     InputError
-        If the matrix holds something other than real numbers.
+        If the matrix does not hold real numbers.
     """
 
     def __init__(self, matrix: Any, name: str) -> None:
@@ -36,18 +36,18 @@ class MatrixRows:
         return self.shape[0]
 
     def read(self, start: int, stop: int) -> sparse.csr_matrix:
-        """Return rows ``start`` to ``stop`` as float32; stored values may include zeros and what is not finite.
+        """Rows ``start`` to ``stop`` as float32; stored values may include zeros, NaN and infinity.
 
         Raises
         ------
         InputError
-            If the file is damaged where these rows lie.
+            If the file is damaged in these rows.
         """
         try:
             block = self._by_row[start:stop]
         except (OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
             raise InputError(
-                f"{self.name} cannot be read at rows {start} to {stop}; the file is damaged ({error})."
+                f"{self.name} cannot be read at rows {start} to {stop}: the file is damaged ({error})."
             ) from None
         if hasattr(block, "compute"):
             block = block.compute()
@@ -58,28 +58,28 @@ class MatrixRows:
         return rows.astype(np.float32, copy=False)
 
     def blocks(self, size: int) -> Iterator[sparse.csr_matrix]:
-        """Go through all rows in order, ``size`` at a time."""
+        """Iterate over all rows in order, ``size`` at a time."""
         for start in range(0, len(self), size):
             yield self.read(start, min(start + size, len(self)))
 
     def sample(self, chunks: int = 8, size: int = 64) -> sparse.csr_matrix:
-        """Return up to ``chunks * size`` rows from places spread over the matrix; always the same ones."""
+        """Up to ``chunks * size`` rows from evenly spaced positions; deterministic."""
         if len(self) <= chunks * size:
             return self.read(0, len(self))
         starts = np.linspace(0, len(self) - size, chunks).astype(int)
         return sparse.csr_matrix(sparse.vstack([self.read(start, start + size) for start in starts], format="csr"))
 
     def _must_be_sound(self, block: Any, start: int, stop: int) -> None:
-        """A damaged or hostile file must not make later steps read outside their arrays."""
+        """Check that the indices of a damaged or malicious file stay within the matrix."""
         sound = tuple(block.shape) == (stop - start, self.shape[1]) and bool(np.all(np.diff(block.indptr) >= 0))
         if sound and block.nnz:
             sound = int(block.indices.min()) >= 0 and int(block.indices.max()) < self.shape[1]
         if not sound:
-            raise InputError(f"{self.name} is damaged: rows {start} to {stop} point outside the matrix.")
+            raise InputError(f"{self.name} is damaged: rows {start} to {stop} have indices outside the matrix.")
 
     @cached_property
     def _by_row(self) -> Any:
-        """The matrix in an order in which rows are quick to take."""
+        """The matrix in a format with fast row slicing."""
         matrix: Any = self._matrix
         if isinstance(self._matrix, CSCDataset):
             group = matrix.group
@@ -87,18 +87,18 @@ class MatrixRows:
                 return turn_on_disk(group, self.shape)
             matrix = matrix.to_memory()
         if sparse.issparse(matrix) and matrix.format != "csr":
-            matrix.check_format(full_check=True)  # indices of a hostile file would be written to
+            matrix.check_format(full_check=True)  # a conversion would write to invalid indices
             return matrix.tocsr()
         return matrix
 
 
 def turn_on_disk(group: Any, shape: tuple[int, int], chunk: int = 10_000_000) -> sparse.csr_matrix:
-    """Turn the columns of a stored CSC matrix into rows through temporary files; memory is bounded by ``chunk`` values.
+    """Convert a stored CSC matrix to CSR in temporary files; memory is bounded by ``chunk`` values.
 
     Raises
     ------
     ValueError
-        If an index points outside ``shape``.
+        If an index is outside ``shape``.
     """
     n_rows, n_columns = shape
     ends, indices, data = np.asarray(group["indptr"][:]), group["indices"], group["data"]
@@ -106,7 +106,7 @@ def turn_on_disk(group: Any, shape: tuple[int, int], chunk: int = 10_000_000) ->
     starts = range(0, stored, chunk)
     per_row = np.zeros(n_rows + 1, dtype=np.int64)
     for start in starts:
-        per_row[1:] += np.bincount(indices[start : start + chunk], minlength=n_rows)  # fails on an index out of range
+        per_row[1:] += np.bincount(indices[start : start + chunk], minlength=n_rows)  # raises for an index out of range
     indptr = np.cumsum(per_row)
     column, value = _scratch(stored, np.int32), _scratch(stored, np.float32)
     filled = indptr[:-1].copy()
@@ -124,5 +124,5 @@ def turn_on_disk(group: Any, shape: tuple[int, int], chunk: int = 10_000_000) ->
 
 
 def _scratch(length: int, dtype: type[np.generic]) -> Any:
-    with tempfile.TemporaryFile() as file:  # the map keeps the nameless file alive
+    with tempfile.TemporaryFile() as file:  # the memory map keeps the unlinked file alive
         return np.memmap(file, dtype=dtype, mode="w+", shape=(max(length, 1),))

@@ -1,4 +1,4 @@
-"""Save what was learned about cells, whole or not at all."""
+"""Write cells with their results as h5ad, atomically."""
 
 import shutil
 from pathlib import Path
@@ -13,20 +13,20 @@ from okrcell.errors import InputError, OkrcellError
 from okrcell.files import whole_file
 
 OURS = "okrcell"
-"""Slots with this word in their name are ours and are written anew."""
+"""Keys of ``obsm`` and ``uns`` that contain this word are ours and are overwritten."""
 
 
 def save_cells(adata: AnnData, path: str | Path, *, source: str | Path | None = None) -> None:
     """Write ``adata`` as h5ad.
 
-    If ``source`` is the h5ad file that ``adata`` came from, it is copied and only ``obs`` and what was added to
-    ``obsm`` and ``uns`` is written into the copy: expression is never in memory, and all else in the file
-    stays as it was.
+    If ``source`` is the h5ad file that ``adata`` was read from, it is copied, and only ``obs`` and the new entries of
+    ``obsm`` and ``uns`` are written to the copy: expression is never loaded, and the rest of the file is unchanged.
 
     Raises
     ------
     InputError
-        If ``path`` is no h5ad or cannot be written, if a slot cannot be stored, or if ``source`` holds other cells.
+        If ``path`` does not end in .h5ad or cannot be written, if a slot cannot be stored, or if ``source`` contains other
+        cells.
     """
     path = Path(path)
     if path.suffix.lower() != ".h5ad":
@@ -40,7 +40,7 @@ def save_cells(adata: AnnData, path: str | Path, *, source: str | Path | None = 
                 adata.write_h5ad(draft)
         except OkrcellError:
             raise
-        except Exception as error:  # from a full disk to a value that h5ad has no form for
+        except Exception as error:  # for example a full disk, or a value that h5ad cannot store
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(f"{path} cannot be written ({reason}).") from error
 
@@ -49,7 +49,7 @@ def _add(adata: AnnData, draft: Path, source: Path) -> None:
     with h5py.File(draft, "r+") as file:
         names = _index(file["obs"])
         if not np.array_equal(names.astype(str), adata.obs_names.astype(str)):
-            raise InputError(f"{source} holds other cells than those to be saved: {len(names)} against {adata.n_obs}.")
+            raise InputError(f"{source} contains other cells ({len(names)}) than those to be saved ({adata.n_obs}).")
         write_elem(file, "obs", adata.obs)
         for slot, values in (("obsm", adata.obsm), ("uns", adata.uns)):
             group: Any = file.require_group(slot)

@@ -1,4 +1,4 @@
-"""A row of expression becomes gene tokens with a value each."""
+"""Cell tokenizer: gene tokens with binned values (quantile or rank)."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol, runtime_checkable
@@ -16,35 +16,36 @@ from okrcell.cells.vocabulary import PADDING, SCALED_TOTAL, GeneVocabulary
 from okrcell.settings import Settings
 
 ROWS_AT_ONCE = 512
+"""Number of cells that are padded and tokenised together."""
 
 
 class TokeniserSettings(Settings):
-    """How a cell's row of expression is read. Saved in the checkpoint; the same in learning and in use."""
+    """Settings of the cell tokenizer. Saved in the checkpoint; the same in training and inference."""
 
     kind: Literal["quantile_bins", "rank"] = "quantile_bins"
-    """quantile_bins: the share of the cell's expressed genes that lie below (method 3.1, after scGPT's quantile edges;
-    our reconstruction of the paper's "equal-interval bins"). rank: the place in the cell's order of relative expression
+    """quantile_bins: fraction of the cell's expressed genes with a lower value (method 3.1, after scGPT's quantile edges;
+    our reconstruction of the paper's "equal-interval bins"). rank: rank of the gene by relative expression within the cell
     (after Geneformer)."""
     bins: Annotated[int, Field(ge=3, le=4096)] = 51
-    """Number of value classes; 0 is no expression, 1 .. bins - 1 are used."""
+    """Number of value bins; 0 means no expression, expressed genes have 1 .. bins - 1."""
     limit: Annotated[int, Field(ge=1)] = 1200
-    """Tokens a cell may have (paper: 1,200)."""
+    """Maximum number of tokens per cell (paper: 1,200)."""
     select: Literal["hashed", "highest", "relative"] = "hashed"
-    """Which genes stay when a cell has more than ``limit``: a choice seeded by the cell's own values, the highest
-    expressed ones, or those highest above their mean in the corpus. Our reconstruction: the paper samples in training
-    and does not say what happens afterwards."""
+    """Genes that are kept if a cell has more than ``limit``. hashed: a pseudo-random choice seeded by the cell's own
+    values. highest: the highest expressed ones. relative: those highest above their mean in the corpus. Our
+    reconstruction: the paper samples genes in training and does not describe inference."""
     value: Literal["expression", "relative"] = "expression"
-    """What is binned: expression, or expression over the gene's mean in the corpus (ours)."""
+    """Quantity that is binned: expression, or expression relative to the gene's mean in the corpus (ours)."""
 
 
 @dataclass(frozen=True)
 class CellTokens:
-    """Genes of some cells with a value class each, padded at the end."""
+    """Gene tokens of cells with their value bins, padded at the end."""
 
     gene: Int[Tensor, "cell token"]
-    """0 is padding, gene ``i`` of the vocabulary is ``i + 1``."""
+    """Gene tokens: 0 is padding, gene ``i`` of the vocabulary is ``i + 1``."""
     value: Int[Tensor, "cell token"]
-    """0 is padding, else 1 .. bins - 1; higher is more expression."""
+    """Value bins: 0 is padding, otherwise 1 .. bins - 1; higher means more expression."""
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -52,24 +53,58 @@ class CellTokens:
 
     @property
     def known(self) -> Tensor:
-        """Bool (cell, token): which tokens are genes."""
+        """Bool (cell, token): True for gene tokens, False for padding."""
         return self.gene != PADDING
 
 
 @runtime_checkable
 class CellTokeniser(Protocol):
-    """Turns rows on the gene table's axis into tokens; a cell's tokens never depend on its neighbours."""
+    """Protocol of cell tokenizers: expression on the gene-table axis to gene tokens with value bins.
+
+    The tokens of a cell depend on this cell alone, never on the other cells of a batch. `BinTokeniser` implements the
+    protocol.
+
+    Attributes
+    ----------
+    settings
+        Settings of the tokenizer, saved in the checkpoint.
+    vocabulary
+        Genes of the model, in token order.
+    """
 
     settings: TokeniserSettings
     vocabulary: GeneVocabulary
 
     def tokenise(self, rows: sparse.csr_matrix, keep: NDArray[np.float32] | None = None) -> CellTokens:
-        """Give tokens for ``rows`` (cell, gene of the table)."""
+        """Convert rows of expression to tokens.
+
+        Parameters
+        ----------
+        rows
+            float (cell, gene of the table), linear scale, not negative.
+        keep
+            For training only: uniform random numbers in [0, 1), one per stored value of ``rows``. If a cell has more than
+            ``settings.limit`` genes, those with the lowest numbers are kept.
+
+        Returns
+        -------
+        Tokens of the cells, in the order of ``rows``, padded to the longest cell and at most ``settings.limit`` wide.
+        """
         ...
 
 
 class BinTokeniser:
-    """Value classes by quantile or by rank, chosen by the settings (method 3.1, E2)."""
+    """Tokenizer with value bins by quantile or by rank (method 3.1, E2).
+
+    Parameters
+    ----------
+    settings
+        Number of bins, maximum number of tokens, gene selection.
+    vocabulary
+        Genes of the model.
+    table
+        Gene table that defines the gene axis of the rows.
+    """
 
     def __init__(self, settings: TokeniserSettings, vocabulary: GeneVocabulary, table: GeneTable) -> None:
         self.settings = settings
@@ -78,17 +113,23 @@ class BinTokeniser:
         self._log_scale = torch.from_numpy(np.concatenate([[0.0], np.log1p(vocabulary.scale)]).astype(np.float32))
 
     def tokenise(self, rows: sparse.csr_matrix, keep: NDArray[np.float32] | None = None) -> CellTokens:
-        """Tokenise ``rows``: float (cell, gene of the table), linear, not negative.
+        """Convert rows of expression to tokens.
 
         Parameters
         ----------
+        rows
+            float (cell, gene of the table), linear scale, not negative.
         keep
-            For learning only: uniform numbers in [0, 1), one for each stored value of ``rows``; the genes with the
-            lowest numbers are the sample ("sampled anew in each iteration", method 3.1).
+            For training only: uniform random numbers in [0, 1), one per stored value of ``rows``. If a cell has more than
+            ``settings.limit`` genes, those with the lowest numbers are kept ("sampled anew in each iteration", method 3.1).
+
+        Returns
+        -------
+        Tokens of the cells, in the order of ``rows``, padded to the longest cell and at most ``settings.limit`` wide.
         """
         cells = len(rows.indptr) - 1
         draw = None if keep is None else sparse.csr_matrix((keep, rows.indices, rows.indptr), shape=rows.shape)
-        # Cells of like size go together, because each is padded to the largest of its company.
+        # Cells of similar size are tokenised together, because each is padded to the largest cell of its chunk.
         by_size = np.argsort(-np.diff(rows.indptr), kind="stable")
         companies = [by_size[start : start + ROWS_AT_ONCE] for start in range(0, cells, ROWS_AT_ONCE)]
         parts = [self._tokenise(rows[some], None if draw is None else draw[some].data) for some in companies]
@@ -115,7 +156,7 @@ class BinTokeniser:
             place = torch.arange(gene.shape[1]).expand_as(gene)
             value = settings.bins - 1 - place * (settings.bins - 1) // settings.limit
             return _trimmed(gene, value)
-        # Whether a cell's genes are chosen among depends on the cell alone, and so does the order they come in.
+        # Selection and order of a cell's genes depend on this cell alone.
         large = (gene != PADDING).sum(dim=1) > settings.limit
         places = torch.arange(min(gene.shape[1], settings.limit)).repeat(len(gene), 1)
         if bool(large.any()):
@@ -131,7 +172,7 @@ class BinTokeniser:
     def _padded(
         self, rows: sparse.csr_matrix, keep: NDArray[np.float32] | None
     ) -> tuple[Tensor, Float[Tensor, "cell token"], Tensor | None]:
-        """Lay the stored values of each row side by side, without genes the model does not know."""
+        """Dense (cell, token) arrays of genes, expression and selection priority, without genes outside the vocabulary."""
         token = self._token[rows.indices]
         known = (token != PADDING) & (rows.data > 0)
         cells = len(rows.indptr) - 1
@@ -150,15 +191,15 @@ class BinTokeniser:
         return gene, expression, lottery
 
     def _relative(self, gene: Tensor, expression: Tensor, rows: sparse.csr_matrix) -> Tensor:
-        """Log expression at `SCALED_TOTAL` counts, over the log of the gene's mean in the corpus."""
+        """Log expression at `SCALED_TOTAL` counts minus the log of the gene's mean in the corpus."""
         total = torch.from_numpy(np.asarray(rows.sum(axis=1), dtype=np.float32)).clamp_min(1e-12)
         return torch.log1p(expression * (SCALED_TOTAL / total)) - self._log_scale[gene]
 
 
 def _quantile_bins(value: Float[Tensor, "cell gene"], present: Tensor, bins: int) -> Int[Tensor, "cell gene"]:
-    """Class 1 .. bins - 1 by the share of the cell's values below, ties in the middle.
+    """Bin 1 .. bins - 1 of each value by its quantile within the cell; ties get their mid-rank.
 
-    Any monotone change of scale (log, counts per million) leaves the classes as they are.
+    Invariant under monotone transformations (log, counts per million).
     """
     ordered, origin = value.masked_fill(~present, torch.inf).sort(dim=1)
     place = torch.arange(value.shape[1])
@@ -168,29 +209,29 @@ def _quantile_bins(value: Float[Tensor, "cell gene"], present: Tensor, bins: int
     ends = starts.roll(-1, dims=1)
     ends[:, -1] = True
     last = torch.where(ends, place, value.shape[1]).flip(1).cummin(dim=1).values.flip(1)
-    # In whole numbers, because a rounded share would put a value that lies on a bin's edge on either side of it.
+    # Integer arithmetic: rounding errors would move values on a bin edge to either side.
     twice = 2 * present.sum(1, keepdim=True).clamp_min(1)
     classes = (1 + (first + last) * (bins - 1) // twice).clamp(max=bins - 1)
     return torch.empty_like(classes).scatter_(1, origin, classes)
 
 
 def _highest(order: Tensor, gene: Int[Tensor, "cell gene"], limit: int) -> Int[Tensor, "cell token"]:
-    """Places of the ``limit`` genes that are highest in ``order``, the highest first; padding last."""
+    """Column indices of the ``limit`` genes with the highest ``order``, highest first; padding last."""
     order = order.masked_fill(gene == PADDING, -torch.inf)
     return order.sort(dim=1, descending=True, stable=True).indices[:, :limit]
 
 
 def _trimmed(gene: Int[Tensor, "cell token"], value: Int[Tensor, "cell token"]) -> CellTokens:
-    """Leave out columns in which there is only padding."""
+    """Remove columns with padding only."""
     width = max(int((gene != PADDING).sum(dim=1).max()) if len(gene) else 0, 1)
     gene = gene[:, :width]
     return CellTokens(gene, value[:, :width] * (gene != PADDING))
 
 
 def _hashed(gene: Int[Tensor, "cell gene"], value: Int[Tensor, "cell gene"]) -> Float[Tensor, "cell gene"]:
-    """Give each gene a number that depends on nothing but this cell's own genes and value classes.
+    """Pseudo-random number of each gene, determined by the genes and value bins of its cell.
 
-    Classes, not values: a cell then keeps the same genes whether its file holds counts or their logarithm.
+    It uses bins rather than values, so that the same genes are selected from counts and from log values.
     """
     genes, classes = gene.numpy().astype(np.uint64), value.numpy().astype(np.uint64)
     own = np.where(genes == PADDING, np.uint64(0), _mixed(genes * np.uint64(4096) + classes))
@@ -199,7 +240,7 @@ def _hashed(gene: Int[Tensor, "cell gene"], value: Int[Tensor, "cell gene"]) -> 
 
 
 def _mixed(number: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Scatter numbers evenly over 64 bits (the finaliser of SplitMix64)."""
+    """Hash 64-bit integers (the finaliser of SplitMix64)."""
     number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return number ^ (number >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""The genes a model knows, in its own order."""
+"""Gene vocabulary of a model: genes in token order, with the mean expression of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from okrcell.cells.genes import GeneTable
 from okrcell.errors import CheckpointError
 
 PADDING = 0
-"""The token that stands for no gene; gene ``i`` of the vocabulary is token ``i + 1``."""
+"""Padding token; gene ``i`` of the vocabulary is token ``i + 1``."""
 
 SCALED_TOTAL = 10_000.0
-"""What a cell's values are scaled to before a gene is compared over cells: in the corpus' means and in tokens alike."""
+"""Total to which each cell is scaled before genes are compared over cells, in the corpus means and in tokens."""
 
 
 @dataclass(frozen=True, eq=False)
 class GeneVocabulary:
-    """A model's gene list, saved in its checkpoint so that learning and use cannot drift apart."""
+    """Gene list of a model, saved in its checkpoint so that training and inference use the same tokens."""
 
     ensembl_id: NDArray[np.str_]
     symbol: NDArray[np.str_]
     scale: NDArray[np.float32]
-    """Mean expression of each gene in the corpus, over the cells that express it, at 10,000 counts a cell."""
+    """Mean expression of each gene in the corpus over the cells that express it, at 10,000 counts per cell."""
 
     def __len__(self) -> int:
         """Return the number of genes, without padding."""
@@ -36,12 +36,12 @@ class GeneVocabulary:
     def from_table(
         cls, table: GeneTable, rows: Sequence[int] | NDArray[np.integer], scale: NDArray[np.float32]
     ) -> Self:
-        """Take the genes at ``rows`` of the table, in that order; ``scale`` is given for the whole table."""
+        """Vocabulary of the genes at ``rows`` of the table, in that order; ``scale`` covers the whole table."""
         rows = np.asarray(rows)
         return cls(table.ensembl_id[rows], table.symbol[rows], scale[rows].astype(np.float32))
 
     def tokens(self, table: GeneTable) -> NDArray[np.int32]:
-        """Return the token of every row of the table, `PADDING` where the model does not know the gene."""
+        """Token of every row of the gene table, `PADDING` for genes outside the vocabulary; int32 (gene,)."""
         token = {gene: place + 1 for place, gene in enumerate(self.ensembl_id.tolist())}
         return np.array([token.get(gene, PADDING) for gene in table.ensembl_id.tolist()], dtype=np.int32)
 
@@ -52,12 +52,12 @@ class GeneVocabulary:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
+        """Read a vocabulary written by `save`.
 
         Raises
         ------
         CheckpointError
-            If the file is missing or is no such table.
+            If the file is missing or is not such a table.
         """
         try:
             frame = pd.read_csv(path, sep="\t", keep_default_na=False)

@@ -1,4 +1,4 @@
-"""The verbs, on one screen."""
+"""The okrcell command line."""
 
 import sys
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ from okrcell.errors import OkrcellError
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run a verb; ``words`` are the command line's by default.
+    """Run a command; the arguments default to those of the process.
 
-    Exit status 0 when the work is done, 2 for a mistake that the user can mend, told in one line.
+    The exit status is 0 on success, 2 after an error that the user can fix (printed as one line), 130 after an interrupt.
     """
     try:
         app(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)

@@ -1,4 +1,4 @@
-"""Verbs that look over what people wrote: audit."""
+"""Command that finds doubtful labels: audit."""
 
 import os
 import sys
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 ENDINGS = (".tsv", ".parquet")
 MOST_TOLD = 5
+"""Maximum number of skipped studies that are printed."""
 COMMON_PAIRS = 5
-"""So many of the most common pairs of written and likely labels are printed."""
+"""Number of most frequent pairs of current and likely label that are printed."""
 
 
 @app.command
@@ -28,32 +29,41 @@ def audit(
     output: Annotated[
         Path | None,
         Parameter(
-            name=["--output", "-o"], help="Table, .tsv or .parquet; CORPUS/audit.tsv or IN.audit.tsv by default."
+            name=["--output", "-o"],
+            help="Output table (.tsv or .parquet); default: CORPUS/audit.tsv, or CELLS.audit.tsv beside the file.",
         ),
     ] = None,
     label_key: Annotated[str, Parameter(help="Column of obs with the labels.")] = "cell_type",
     batch_key: Annotated[
-        str | None, Parameter(help="Column of donors or batches: no cell is judged by cells of its own.")
+        str | None,
+        Parameter(help="Column of obs with donors or batches; a label is then only judged by cells of other ones."),
     ] = None,
-    top: Annotated[int, Parameter(help="How many of the least trusted labels to print.")] = 10,
-    run: Annotated[Path | None, Parameter(help="Take trust from what this training run learned of the corpus.")] = None,
+    top: Annotated[int, Parameter(help="Number of least trusted labels to print.")] = 10,
+    run: Annotated[
+        Path | None,
+        Parameter(help="Folder of a training run on the corpus; trust is then the pair reliability of that run."),
+    ] = None,
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
 ) -> None:
-    """Sort labels by how little they are trusted, each with the likely one."""
+    """Rank labels by the probability that they are correct, with the likely label of each cell."""
     if top < 0:
         raise InputError(f"--top must be at least 0, but it is {top}.")
     is_corpus = (cells / "corpus.json").exists()
     if cells.is_dir() and not is_corpus and cells.suffix != ".zarr" and not any(cells.glob("*matrix.mtx*")):
-        raise InputError(f"{cells} is no corpus: it holds no corpus.json. Make one with `okrcell prepare`.")
+        raise InputError(f"{cells} is not a corpus: it has no corpus.json. Create one with `okrcell prepare`.")
     if run is not None and not is_corpus:
-        raise InputError(f"--run tells of the pairs of a corpus, but {cells} is a file. Name the corpus of the run.")
+        raise InputError(
+            f"--run needs the corpus of the run, but {cells} is a file. Pass the corpus folder, or leave --run out."
+        )
     output = output or (cells / "audit.tsv" if is_corpus else cells.with_name(f"{cells.stem}.audit.tsv"))
     _may_write(output)
     if is_corpus:
         if layer is not None or orthologs:
-            raise InputError("--layer and --orthologs are for files; a corpus holds human counts already.")
+            raise InputError(
+                "--layer and --orthologs apply to files only: a corpus already holds human counts. Leave them out."
+            )
         table, facts = _of_corpus(cells, model, label_key, batch_key, run)
     else:
         table, facts = _of_file(cells, model, label_key, batch_key, layer, orthologs=orthologs)
@@ -61,8 +71,8 @@ def audit(
     _tell_summary(table, top, by_run=run is not None)
     _write(table, facts, output)
     print(
-        f"Wrote {len(table):,} labels to {output}, the least trusted first; beside it a picture and the receipt, "
-        f"{output.with_suffix('.png').name} and {output.with_suffix('.json').name}."
+        f"Wrote {len(table):,} labels to {output}, the least trusted first, with a plot ({output.with_suffix('.png').name}) "
+        f"and the provenance record ({output.with_suffix('.json').name})."
     )
 
 
@@ -78,12 +88,12 @@ def _of_corpus(
     if run is not None and model is None and (run / "model" / "model.json").exists():
         model = run / "model"
     used = chosen_model(model)
-    with bar("Looking over") as step:
+    with bar("Auditing") as step:
         found = audit_corpus(corpus, used, label_key=label_key, batch_key=batch_key, progress=step)
     for study, why in list(found.left_out.items())[:MOST_TOLD]:
-        print(f"  {study} is left out: {why}", file=sys.stderr)
+        print(f"  {study} skipped: {why}", file=sys.stderr)
     if len(found.left_out) > MOST_TOLD:
-        print(f"  and {len(found.left_out) - MOST_TOLD} more studies; the receipt names them", file=sys.stderr)
+        print(f"  and {len(found.left_out) - MOST_TOLD} more studies, listed in the provenance record", file=sys.stderr)
     facts: dict[str, Any] = {
         "corpus": Corpus.open(corpus).fingerprint,
         "label_key": label_key,
@@ -113,7 +123,7 @@ def _of_file(
     check_labels(obs, label_key, batch_key)
     used = chosen_model(model)
     expression = expression_of(adata, layer, orthologs=orthologs)
-    with bar("Looking over") as step:
+    with bar("Auditing") as step:
         found = audit_study(obs, expression, used, label_key=label_key, batch_key=batch_key, progress=step)
     leave_receipt(
         adata,
@@ -133,11 +143,17 @@ def _of_file(
 
 
 def _may_write(output: Path) -> None:
-    """Refuse a table that cannot be written, before any work is done."""
+    """Check before any work is done that table, plot and provenance record can be written.
+
+    Raises
+    ------
+    InputError
+        If the extension is not supported, a path is a folder, or the folder does not exist or is read-only.
+    """
     if output.suffix not in ENDINGS:
         raise InputError(f"The table must be a .tsv or .parquet file, but it is {output}. Name it {output.stem}.tsv.")
     if not output.resolve().parent.is_dir():
-        raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Make it first.")
+        raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Create it first.")
     if not os.access(output.resolve().parent, os.W_OK):
         raise InputError(f"Cannot write {output}: the folder {output.parent} is read-only.")
     for path in (output, output.with_suffix(".png"), output.with_suffix(".json")):
@@ -172,16 +188,14 @@ def _figures(table: "pd.DataFrame") -> dict[str, Any]:
 def _tell_summary(table: "pd.DataFrame", top: int, *, by_run: bool) -> None:
     figures = _figures(table)
     doubtful = table[table["doubtful"]]
-    # What a run learned is an agreement, no probability.
-    about = "" if by_run else f" By their trust about {figures['expected_wrong']:,.0f} labels are wrong."
-    print(
-        f"{figures['doubtful']:,} of {figures['labelled']:,} labels are doubtful: worth a look, not yet an error.{about}"
-    )
+    # The reliability of a run is not a probability, so it gives no expected number of errors.
+    about = "" if by_run else f" By the sum of 1 - trust, about {figures['expected_wrong']:,.0f} labels are wrong."
+    print(f"{figures['doubtful']:,} of {figures['labelled']:,} labels are doubtful.{about}")
     pairs = Counter(zip(doubtful["cell_type"], doubtful["likely_cell_type"], strict=True))
     for (written, likely), number in pairs.most_common(COMMON_PAIRS):
         print(f"  {number:>8,}  {written} -> {likely}")
     if top and len(doubtful):
-        print("\t".join(("trust", "row", "study", "written", "likely", "share")))
+        print("\t".join(("trust", "row", "study", "label", "likely label", "probability")))
     for _, row in doubtful.head(top).iterrows():
         told = (f"{row['trust']:.3f}", row["row"], row["study"], row["cell_type"], row["likely_cell_type"])
         print("\t".join([*map(str, told), f"{row['likely_share']:.2f}"]))

@@ -1,4 +1,4 @@
-"""Verbs that use a model on a file of cells: demo, embed, annotate, find."""
+"""Commands that apply a model to a file of cells: demo, embed, annotate, find."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,13 +6,31 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import Layer, ModelPath, Orthologs, Output, bar, chosen_model, may_write, opened, saved, tell
+from okrcell.cli.shared import (
+    CellFile,
+    Layer,
+    ModelPath,
+    Orthologs,
+    Output,
+    bar,
+    chosen_model,
+    may_write,
+    opened,
+    saved,
+    tell,
+)
 from okrcell.errors import InputError
 
 
 @app.command
-def demo(*, output: Output = Path("okrcell-demo"), model: ModelPath = None) -> None:
-    """Do the main job on cells that come with scanpy, and write a report to look at."""
+def demo(
+    *,
+    output: Annotated[
+        Path, Parameter(name=["--output", "-o"], help="Output folder. Written atomically; an earlier demo is replaced.")
+    ] = Path("okrcell-demo"),
+    model: ModelPath = None,
+) -> None:
+    """Annotate and search the 700 blood cells that are bundled with scanpy, and write an HTML report."""
     from okrcell.demo.journey import run_demo
 
     run_demo(output, chosen_model(model), say=print)
@@ -20,9 +38,9 @@ def demo(*, output: Output = Path("okrcell-demo"), model: ModelPath = None) -> N
 
 @app.command
 def embed(
-    cells: Path, *, output: Output, model: ModelPath = None, layer: Layer = None, orthologs: Orthologs = False
+    cells: CellFile, *, output: Output, model: ModelPath = None, layer: Layer = None, orthologs: Orthologs = False
 ) -> None:
-    """Give each cell its vector: obsm["X_okrcell"]."""
+    """Embed each cell as a unit vector: obsm["X_okrcell"]."""
     from okrcell import tl
 
     may_write(output, cells)
@@ -31,37 +49,43 @@ def embed(
         tl.embed(adata, chosen_model(model), layer=layer, orthologs=orthologs, progress=step)
     saved(adata, output, cells)
     tell(adata, "embed")
-    print(f"Wrote {adata.n_obs:,} vectors to {output}, in obsm['X_okrcell'].")
+    print(f"Wrote {adata.n_obs:,} embeddings to {output}, in obsm['X_okrcell'].")
 
 
 @app.command
 def annotate(
-    cells: Path,
+    cells: CellFile,
     *,
     output: Output,
     candidates: Annotated[
-        str | None, Parameter(help="File with one a line, or a,b,c: names, CL ids, sentences.")
+        str | None,
+        Parameter(help="Cell types to choose from: names, CL ids or sentences, as a,b,c or a file with one per line."),
     ] = None,
-    reference: Annotated[Path | None, Parameter(help="Labelled cells of another study to learn from.")] = None,
-    label_key: Annotated[str, Parameter(help="Column of the reference with the labels.")] = "cell_type",
+    reference: Annotated[
+        Path | None, Parameter(help="Labelled file of cells from another study to learn from.")
+    ] = None,
+    label_key: Annotated[str, Parameter(help="Column of obs of the reference with the labels.")] = "cell_type",
     donor_key: Annotated[
-        str | None, Parameter(help="Column of the reference with the donors, to calibrate confidence on whole ones.")
+        str | None,
+        Parameter(
+            help="Column of obs of the reference with the donors; confidence is then calibrated on held-out donors."
+        ),
     ] = None,
     method: Annotated[
         Literal["head", "encoder", "lora"],
-        Parameter(help="With a reference: a head on the model, or a copy of its encoder tuned, whole or by additions."),
+        Parameter(help="With --reference: train a linear head, fine-tune the cell encoder, or fine-tune it by LoRA."),
     ] = "head",
     examples_key: Annotated[
-        str | None, Parameter(help="Column in which a few of the cells themselves have a label.")
+        str | None, Parameter(help="Column of obs in which a few of the cells are labelled (few-shot).")
     ] = None,
-    seed: Annotated[int, Parameter(help="Of all that is drawn, with a reference or examples.")] = 0,
+    seed: Annotated[int, Parameter(help="Random seed, used with --reference or --examples-key.")] = 0,
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
 ) -> None:
-    """Name the type of each cell: from free text, a labelled reference, or a few labelled cells.
+    """Predict the type of each cell from candidate texts, a labelled reference or a few labelled cells.
 
-    Without any of them, from the types of the Cell Ontology that fit, found by the model.
+    Without any of them, the candidates are the Cell Ontology types that fit the cells, selected by the model.
     """
     import pandas as pd
 
@@ -96,21 +120,23 @@ def annotate(
         + ", ".join(f"{number:,} {name}" for name, number in obs["okrcell_status"].value_counts().items())
         + "."
     )
-    print(f"Wrote {adata.n_obs:,} cells to {output}, in obs['okrcell_cell_type'] and beside it.")
+    print(f"Wrote {adata.n_obs:,} cells to {output}, with predictions in obs['okrcell_cell_type'].")
 
 
 @app.command
 def find(
-    cells: Path,
-    text: str,
+    cells: CellFile,
+    text: Annotated[str, Parameter(help="Text to search for: a sentence, a name or a Cell Ontology id.")],
     *,
-    top: Annotated[int, Parameter(help="How many of the best cells to print.")] = 10,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Write all scores to this h5ad.")] = None,
+    top: Annotated[int, Parameter(help="Number of best matching cells to print.")] = 10,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Output file (.h5ad) with the scores of all cells.")
+    ] = None,
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
 ) -> None:
-    """Find the cells that a sentence tells of."""
+    """Rank cells by their match with a text."""
     import pandas as pd
 
     from okrcell import tl

@@ -1,34 +1,34 @@
-"""The verb that tells what groups of cells are: describe."""
+"""Command that describes groups of cells: describe."""
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import Layer, ModelPath, Orthologs, bar, chosen_model, opened, tell
+from okrcell.cli.shared import CellFile, Layer, ModelPath, Orthologs, bar, chosen_model, opened, tell
 from okrcell.cli.written_pages import PageOutput, may_write_page, tell_absent, write_page
 
 
 @app.command
 def describe(
-    cells: Path,
+    cells: CellFile,
     *,
     groupby: Annotated[str, Parameter(help="Column of obs with clusters or labels.")] = "okrcell_cluster",
     output: PageOutput = None,
     candidates: Annotated[
-        str | None, Parameter(help="File with one a line, or a,b,c: names, CL ids, sentences.")
+        str | None,
+        Parameter(help="Cell types to choose from: names, CL ids or sentences, as a,b,c or a file with one per line."),
     ] = None,
     knowledge: Annotated[
-        str | None, Parameter(help="Folder or URL of the knowledge files; also OKRCELL_KNOWLEDGE.")
+        str | None, Parameter(help="Folder or URL of the knowledge files; default: OKRCELL_KNOWLEDGE, else the cache.")
     ] = None,
-    genes: Annotated[int, Parameter(help="So many genes are listed for each group at most.")] = 20,
-    seed: Annotated[int, Parameter(help="Draws the cells whose genes are compared.")] = 0,
+    genes: Annotated[int, Parameter(help="Maximum number of genes per group.")] = 20,
+    seed: Annotated[int, Parameter(help="Random seed of the sample of cells whose genes are compared.")] = 0,
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
 ) -> None:
-    """Tell of each group of cells what it likely is, by which genes it differs, and who says so."""
+    """Describe each group of cells: likely cell type, distinguishing genes and cited records."""
     from okrcell.tasks.candidates import candidates_in
     from okrcell.tl.describe import describe as describe_cells
     from okrcell.tl.pages import descriptions_json, descriptions_page

@@ -1,38 +1,40 @@
-"""The verb that tells which genes spoke for the names of cells: explain."""
+"""Command that explains predictions by gene contributions: explain."""
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import Layer, ModelPath, Orthologs, bar, chosen_model, opened, tell
+from okrcell.cli.shared import CellFile, Layer, ModelPath, Orthologs, bar, chosen_model, opened, tell
 from okrcell.cli.written_pages import PageOutput, may_write_page, tell_absent, write_page
 
 
 @app.command
 def explain(
-    cells: Path,
+    cells: CellFile,
     *,
     groupby: Annotated[
-        str | None, Parameter(help="Column of obs with clusters or labels; by default the answers themselves.")
+        str | None, Parameter(help="Column of obs with clusters or labels; default: the predicted cell types.")
     ] = None,
     cell: Annotated[
-        list[str] | None, Parameter(help="Name of a cell to explain instead of groups; may be given several times.")
+        list[str] | None, Parameter(help="Name of a single cell to explain instead of groups; repeatable.")
     ] = None,
     output: PageOutput = None,
     candidates: Annotated[
-        str | None, Parameter(help="File with one a line, or a,b,c; by default those that the file was annotated with.")
+        str | None,
+        Parameter(
+            help="Cell types to choose from, as a,b,c or a file with one per line; default: those of the annotation."
+        ),
     ] = None,
-    top: Annotated[int, Parameter(help="So many genes are told of each group or cell.")] = 20,
+    top: Annotated[int, Parameter(help="Maximum number of genes per group or cell.")] = 20,
     knowledge: Annotated[
-        str | None, Parameter(help="Folder or URL of the knowledge files; also OKRCELL_KNOWLEDGE.")
+        str | None, Parameter(help="Folder or URL of the knowledge files; default: OKRCELL_KNOWLEDGE, else the cache.")
     ] = None,
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
 ) -> None:
-    """Tell which genes spoke for the names of cells, which for the next best, and who says so."""
+    """List the genes that support the predicted cell type or the runner-up, with cited records."""
     from okrcell.tasks.candidates import candidates_in
     from okrcell.tl.explain import explain as explain_cells
     from okrcell.tl.explanation_pages import explanations_json, explanations_page

@@ -1,4 +1,4 @@
-"""Verbs about knowledge files: what there is, fetch it, and where it comes from."""
+"""Commands for knowledge files: list, fetch, info."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -12,45 +12,47 @@ from okrcell.errors import InputError
 if TYPE_CHECKING:
     from okrcell.knowledge.snapshots import KnowledgeFiles
 
-knowledge = App(
-    name="knowledge", help="Knowledge files: what there is, fetch it, where it comes from.", help_format="plaintext"
-)
+knowledge = App(name="knowledge", help="List, download and inspect the knowledge files.", help_format="plaintext")
 app.command(knowledge)
 
 Place = Annotated[
     str | None,
-    Parameter(name="--knowledge", help="Folder or URL of the knowledge files; also OKRCELL_KNOWLEDGE."),
+    Parameter(
+        name="--knowledge", help="Folder or URL of the knowledge files; default: OKRCELL_KNOWLEDGE, else the cache."
+    ),
 ]
 
 
 @knowledge.command(name="list")
 def list_sources(*, place: Place = None) -> None:
-    """List the sources, what they tell of, and whether their files are here."""
+    """List the knowledge sources, their content, and whether their files are present."""
     from okrcell.knowledge.snapshots import KnowledgeFiles
     from okrcell.knowledge.sources.registry import SOURCES
 
     held = KnowledgeFiles(place)
     for name, kind in SOURCES.items():
-        states = {_state(held, file) for file in kind.files} or {"comes with okrcell"}
-        state = next(state for state in (*_STATES, "comes with okrcell") if state in states)
+        states = {_state(held, file) for file in kind.files} or {"bundled"}
+        state = next(state for state in (*_STATES, "bundled") if state in states)
         print(f"{name:<16}{state:<20}{kind.what}")
-    print(f"\nFiles are looked for in {held.folder}.")
+    print(f"\nFolder of the files: {held.folder}")
 
 
 @knowledge.command
 def fetch(
-    *names: Annotated[str, Parameter(help="Sources or files; by default all that can be fetched.")],
+    *names: Annotated[str, Parameter(help="Sources or files; default: all that can be fetched.")],
     place: Place = None,
 ) -> None:
-    """Fetch knowledge files into the cache; what came before a cut connection is kept, and each file is checked."""
+    """Download knowledge files into the cache and verify their checksums; interrupted downloads resume."""
     from okrcell.knowledge.snapshots import KnowledgeFiles, snapshots
 
     held = KnowledgeFiles(place)
     if not held.is_cache:
-        raise InputError(f"{held.folder} is a folder of yours: it is read as it is, and nothing is fetched into it.")
+        raise InputError(
+            f"{held.folder} is your own folder, which is only read. Leave --knowledge and OKRCELL_KNOWLEDGE out to fetch."
+        )
     files = _files(names) if names else [file for file in snapshots() if held.address(file)]
     if not files:
-        print("Nothing to fetch: that comes with okrcell.")
+        print("Nothing to fetch: these sources are bundled with okrcell.")
         return
     with bar("Fetching") as step:
         for file in files:
@@ -61,20 +63,20 @@ def fetch(
     left = [file for file in snapshots() if file not in files and not held.holds(file)]
     if left and not names:
         print(
-            f"Not fetched, for they are cleaned copies published nowhere: {', '.join(left)}. "
-            "A folder or URL that has them can be named by --knowledge.",
+            f"Not fetched, because these cleaned copies are not published: {', '.join(left)}. "
+            "Pass --knowledge with a folder or URL that has them.",
             file=sys.stderr,
         )
 
 
 @knowledge.command
 def info(name: str, *, place: Place = None) -> None:
-    """Tell of a source or a file: version, licence, fingerprint, where it comes from and where it is.
+    """Show version, licence, checksum, origin and location of a source or file.
 
     Parameters
     ----------
     name
-        A source or a file, as ``okrcell knowledge list`` and ``fetch`` name them.
+        Name of a source or a file.
     """
     from okrcell.knowledge.snapshots import KnowledgeFiles, snapshots
     from okrcell.knowledge.sources.marker_tables import LEAKING
@@ -91,21 +93,19 @@ def info(name: str, *, place: Place = None) -> None:
         print(f"  version      {held.file(file).version if here else told.version}")
         print(f"  licence      {told.licence}")
         print(f"  origin       {told.origin}")
-        print(
-            f"  published at {told.published.url if told.published else 'nowhere as this very file (a cleaned copy)'}"
-        )
+        print(f"  download     {told.published.url if told.published else 'not published (cleaned copy)'}")
         print(f"  declared     {told.bytes:,} bytes, sha256 {told.sha256}")
-        print(f"  here         {held.folder / file if here else held.missing(file)}")
+        print(f"  local file   {held.folder / file if here else held.missing(file)}")
     if name == "accordion":
-        print(f"  left out     {', '.join(sorted(LEAKING))}: made from atlases that benchmarks use, unless asked for")
+        print(f"  excluded     {', '.join(sorted(LEAKING))}: derived from atlases used in benchmarks; opt-in")
 
 
-_STATES = ("missing", "can be fetched", "here")
-"""The first that holds of any file of a source tells of the source."""
+_STATES = ("missing", "can be fetched", "present")
+"""States of a file, worst first; the state of a source is the worst of its files."""
 
 
 def _state(held: "KnowledgeFiles", file: str) -> str:
-    return "here" if held.holds(file) else "can be fetched" if held.address(file) else "missing"
+    return "present" if held.holds(file) else "can be fetched" if held.address(file) else "missing"
 
 
 def _files(names: "tuple[str, ...] | list[str]") -> list[str]:
@@ -116,7 +116,7 @@ def _files(names: "tuple[str, ...] | list[str]") -> list[str]:
     for name in names:
         if name not in SOURCES and name not in snapshots():
             known = ", ".join((*SOURCES, *snapshots()))
-            raise InputError(f"There is no knowledge source or file '{name}'; known are: {known}.")
+            raise InputError(f"There is no knowledge source or file '{name}'. Available: {known}.")
         files += SOURCES[name].files if name in SOURCES else (name,)
     return list(dict.fromkeys(files))
 

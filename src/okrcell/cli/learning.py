@@ -1,4 +1,4 @@
-"""Verbs that make a model: prepare, enrich, pretrain."""
+"""Commands that train a model: prepare, enrich, pretrain."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import Layer, Orthologs, Output, bar
+from okrcell.cli.shared import Layer, Orthologs, bar
 from okrcell.errors import InputError, WorkLeftError
 
 if TYPE_CHECKING:
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 @app.command
 def prepare(
-    files: Annotated[list[Path], Parameter(help="h5ad, zarr, 10x h5 or mtx folder, loom, csv.")],
+    files: Annotated[list[Path], Parameter(help="Files of cells: h5ad, zarr, 10x h5 or mtx folder, loom, csv.")],
     *,
-    output: Output,
+    output: Annotated[
+        Path, Parameter(name=["--output", "-o"], help="Corpus folder: created, or extended if it exists.")
+    ],
     layer: Layer = None,
     orthologs: Orthologs = False,
 ) -> None:
@@ -30,7 +32,7 @@ def prepare(
     with bar("Preparing") as step:
         done = prepare_files(files, output, settings, lambda file, cells, of: step(cells, of, file.name))
     for file in done.files:
-        print(f"{file.study}: {file.cells:,} cells" + (", already there" if file.already else ""))
+        print(f"{file.study}: {file.cells:,} cells" + (", already present" if file.already else ""))
         for finding in file.findings:
             print(f"  {finding}")
     print(f"Wrote {done.cells:,} cells to {output}, which now has {done.corpus_cells:,}.")
@@ -38,30 +40,42 @@ def prepare(
 
 @app.command
 def enrich(
-    cells: Annotated[Path, Parameter(help="Corpus folder, or a file of cells with what is known of them in obs.")],
+    cells: Annotated[Path, Parameter(help="Corpus folder, or a file of cells with metadata in obs.")],
     *,
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], help="Parquet file; CORPUS/descriptions.parquet by default.")
+        Path | None,
+        Parameter(name=["--output", "-o"], help="Output file (.parquet); default: CORPUS/descriptions.parquet."),
     ] = None,
     writer: Annotated[
-        Literal["template", "endpoint"] | None, Parameter(help="A template, or a language model.")
+        Literal["template", "endpoint"] | None,
+        Parameter(
+            help="Write by template or by language model; default: by template, with --llm or --base-url by model."
+        ),
     ] = None,
-    sources: Annotated[str | None, Parameter(help="Which sources are asked, a,b,c; by default all at hand.")] = None,
+    sources: Annotated[
+        str | None, Parameter(help="Knowledge sources, as a,b,c; default: all that are present.")
+    ] = None,
     knowledge: Annotated[
-        str | None, Parameter(help="Folder or URL of the knowledge files; also OKRCELL_KNOWLEDGE.")
+        str | None, Parameter(help="Folder or URL of the knowledge files; default: OKRCELL_KNOWLEDGE, else the cache.")
     ] = None,
-    literature: Annotated[Path | None, Parameter(help="Your own abstracts: PubMed XML, JSON lines, a folder.")] = None,
-    llm: Annotated[str | None, Parameter(help="Name of the language model; its key is in OKRCELL_API_KEY.")] = None,
-    base_url: Annotated[str | None, Parameter(help="Address of its OpenAI-compatible API.")] = None,
-    config: Annotated[Path | None, Parameter(help="YAML file of settings: endpoint, budget, screening.")] = None,
-    estimate: Annotated[bool, Parameter(negative="", help="Only tell what the language model would cost.")] = False,
+    literature: Annotated[
+        Path | None, Parameter(help="Additional abstracts: PubMed XML, JSON lines, or a folder of such files.")
+    ] = None,
+    llm: Annotated[
+        str | None, Parameter(help="Name of the language model. The API key is read from OKRCELL_API_KEY.")
+    ] = None,
+    base_url: Annotated[str | None, Parameter(help="Base URL of an OpenAI-compatible API.")] = None,
+    config: Annotated[Path | None, Parameter(help="Settings file (YAML): endpoint, budget, screening.")] = None,
+    estimate: Annotated[
+        bool, Parameter(negative="", help="Print the expected calls, tokens and cost of the language model, and stop.")
+    ] = False,
 ) -> None:
-    """Write what is known of each kind of cell, every sentence with its source."""
+    """Write a text description of each metadata profile (cell type, tissue, ...), with a source for every sentence."""
     from okrcell import tl
     from okrcell.texts.enrich import enrich_settings
 
     if output is None and not (cells / "corpus.json").exists():
-        raise InputError(f"{cells} is no corpus folder, so its descriptions have no place yet: name a file with -o.")
+        raise InputError(f"{cells} is not a corpus folder, so there is no default output. Pass a file with -o.")
     settings = enrich_settings(
         config,
         endpoint={name: value for name, value in (("model", llm), ("base_url", base_url)) if value},
@@ -69,7 +83,7 @@ def enrich(
         sources=None if sources is None else tuple(name.strip() for name in sources.split(",")),
     )
     if estimate and settings.writer != "endpoint":
-        raise InputError("--estimate tells what a language model would cost: name one with --llm and --base-url.")
+        raise InputError("--estimate needs a language model. Pass one with --llm and --base-url.")
     with bar("Enriching") as step:
         done = tl.enrich(
             cells,
@@ -81,24 +95,27 @@ def enrich(
             progress=step,
         )
     if estimate:
-        print(f"Nothing to ask: all {len(done.descriptions):,} descriptions are there.", file=sys.stderr)
+        print(f"No calls needed: all {len(done.descriptions):,} descriptions exist.", file=sys.stderr)
         return
     if done.absent:
-        print(f"  not asked, for want of files: {', '.join(done.absent)} (`okrcell knowledge list`)", file=sys.stderr)
-    print(f"Asked {', '.join(done.sources)}.")
+        print(
+            f"  Knowledge sources skipped, files missing: {', '.join(done.absent)} (see `okrcell knowledge list`).",
+            file=sys.stderr,
+        )
+    print(f"Knowledge sources: {', '.join(done.sources)}.")
     for line in done.told():
         print(line)
-    print(f"Wrote {len(done.descriptions):,} descriptions to {done.output}, {done.kept:,} of them were there already.")
+    print(f"Wrote {len(done.descriptions):,} descriptions to {done.output}, {done.kept:,} of them reused.")
     if done.failed:
         number, reason = done.failed
-        raise WorkLeftError(f"{number:,} of them could not be had this time: {reason}. Run again to ask for those.")
+        raise WorkLeftError(f"{number:,} of them failed in this run: {reason}. Run the command again to retry them.")
 
 
 def _tell_estimate(estimate: "Estimate") -> None:
-    money = f", {estimate.money:.2f} in money" if estimate.money else ""
+    money = f", cost {estimate.money:.2f}" if estimate.money else ""
     print(
-        f"{estimate.calls:,} calls, about {estimate.prompt_tokens:,} tokens to send and {estimate.completion_tokens:,} to "
-        f"be written{money}; {estimate.cached:,} answers are there already.",
+        f"{estimate.calls:,} calls, about {estimate.prompt_tokens:,} input and {estimate.completion_tokens:,} "
+        f"output tokens{money}; {estimate.cached:,} responses are cached.",
         file=sys.stderr,
     )
 
@@ -110,15 +127,19 @@ def _only_tell(estimate: "Estimate") -> None:
 
 @app.command
 def pretrain(
-    config: Annotated[Path, Parameter(help="YAML file of settings, such as configs/tiny.yaml.")],
+    config: Annotated[Path, Parameter(help="Settings file (YAML), such as configs/tiny.yaml.")],
     *,
-    corpus: Annotated[Path | None, Parameter(help="Corpus folder, instead of the one in the file.")] = None,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Folder of the run, likewise.")] = None,
+    corpus: Annotated[Path | None, Parameter(help="Corpus folder; overrides the settings file.")] = None,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder of the run; overrides the settings file.")
+    ] = None,
     knowledge: Annotated[
         str | None,
-        Parameter(help="Folder of the knowledge files, where the settings ask for any; also OKRCELL_KNOWLEDGE."),
+        Parameter(help="Folder of the knowledge files, if the settings use them; default: OKRCELL_KNOWLEDGE."),
     ] = None,
-    resume: Annotated[bool, Parameter(negative="", help="Go on where a killed run stood.")] = False,
+    resume: Annotated[
+        bool, Parameter(negative="", help="Continue an interrupted run from its last checkpoint.")
+    ] = False,
 ) -> None:
     """Train a model on a corpus, and write a model folder."""
     from okrcell.settings import load_settings

@@ -1,4 +1,4 @@
-"""The verb that measures: benchmark."""
+"""Command that benchmarks methods: benchmark."""
 
 import sys
 from collections.abc import Callable
@@ -10,45 +10,46 @@ from cyclopts import Group, Parameter
 from okrcell.cli.app import app
 from okrcell.errors import InputError
 
-NOISE = Group("Of the task noise alone", sort_key=1)
+NOISE = Group("Options of --tasks noise", sort_key=1)
 
 
 @app.command
 def benchmark(
     *,
     output: Annotated[
-        Path, Parameter(name=["--output", "-o"], help="Folder of the benchmark; one that was stopped goes on.")
+        Path, Parameter(name=["--output", "-o"], help="Folder of the benchmark; an interrupted benchmark continues.")
     ],
     tasks: Annotated[
         str | None,
         Parameter(
-            help="What is measured, a,b,c: clustering, integration, annotation, few_shot, zero_shot, unseen_types, "
-            "open_types, unknown, retrieval, robustness; all by default. Or noise, which trains models and stands alone."
+            help="Tasks, as a,b,c: clustering, integration, annotation, few_shot, zero_shot, unseen_types, open_types, "
+            "unknown, retrieval, robustness; default: all of these. Or noise alone, which trains models."
         ),
     ] = None,
     methods: Annotated[
         str | None,
-        Parameter(help="Who is measured, a,b,c; all that take seconds by default; `all` for the slow ones too."),
+        Parameter(help="Methods, as a,b,c; default: all fast ones; 'all' includes the slow ones."),
     ] = None,
-    data: Annotated[Path | None, Parameter(help="Folder that holds the sets' files.")] = None,
-    knowledge: Annotated[Path | None, Parameter(help="Folder of marker tables, for scoring by markers.")] = None,
+    data: Annotated[Path | None, Parameter(help="Folder with the dataset files.")] = None,
+    knowledge: Annotated[Path | None, Parameter(help="Folder of the marker tables, for marker-based methods.")] = None,
     models: Annotated[
-        str | None, Parameter(help="Further checkpoints to measure like okrcell's own: name=folder,name=folder.")
+        str | None, Parameter(help="Additional checkpoints to evaluate, as name=folder,name=folder.")
     ] = None,
-    seeds: Annotated[str | None, Parameter(help="Seeds; 0,1,2,3,4 by default (of the task noise: 0,1,2).")] = None,
+    seeds: Annotated[str | None, Parameter(help="Random seeds; default: 0,1,2,3,4 (task noise: 0,1,2).")] = None,
     corpus: Annotated[
         Path | None,
         Parameter(
-            help="What the models learned from, to look for cells of the sets in it; of noise: what is learned from."
+            help="Training corpus of the models, searched for cells of the datasets (leakage); task noise: corpus to train on."
         ),
     ] = None,
-    workers: Annotated[int, Parameter(help="Processes at a time, one thread each.")] = 1,
-    minutes: Annotated[float, Parameter(help="A method that takes longer for one task on one set is ended.")] = 20,
+    workers: Annotated[int, Parameter(help="Number of worker processes, one thread each.")] = 1,
+    minutes: Annotated[float, Parameter(help="Time limit per method, task and dataset, in minutes.")] = 20,
     again: Annotated[
-        str | None, Parameter(help="Methods, a,b,c, that are asked again though their answers are there.")
+        str | None, Parameter(help="Methods, as a,b,c, to run again although their results exist.")
     ] = None,
     config: Annotated[
-        Path | None, Parameter(group=NOISE, help="YAML file of settings for each training, such as configs/noise.yaml.")
+        Path | None,
+        Parameter(group=NOISE, help="Settings file (YAML) of each training run, such as configs/noise.yaml."),
     ] = None,
     files: Annotated[
         list[Path] | None,
@@ -56,21 +57,21 @@ def benchmark(
             group=NOISE,
             consume_multiple=True,
             negative="",
-            help="Labelled cells to score on (obs cell_type_ontology_term_id); else the held-out studies of the corpus.",
+            help="Labelled test files (obs cell_type_ontology_term_id); default: the held-out studies of the corpus.",
         ),
     ] = None,
     objectives: Annotated[
-        str | None, Parameter(group=NOISE, help="Rungs of the ladder, a,b,c; by default info_nce,faithful,improved.")
+        str | None, Parameter(group=NOISE, help="Training objectives, as a,b,c; default: info_nce,faithful,improved.")
     ] = None,
     kinds: Annotated[
-        str | None, Parameter(group=NOISE, help="Kinds of noise, a,b,c; by default shuffled,sibling,dropout.")
+        str | None, Parameter(group=NOISE, help="Noise types, as a,b,c; default: shuffled,sibling,dropout.")
     ] = None,
     rates: Annotated[
-        str | None, Parameter(group=NOISE, help="Shares of the pairs made wrong; by default 0,0.2,0.4,0.6.")
+        str | None, Parameter(group=NOISE, help="Fractions of corrupted pairs; default: 0,0.2,0.4,0.6.")
     ] = None,
     keep_models: Annotated[bool, Parameter(group=NOISE, negative="", help="Keep the model of every run.")] = False,
 ) -> None:
-    """Ask the same questions of okrcell and of what others would use, and write a report with pictures."""
+    """Benchmark okrcell and alternative methods on the same tasks, and write a report with plots."""
     from okrcell.benchmarking.run import benchmark as measure
     from okrcell.benchmarking.run import is_noise
 
@@ -109,7 +110,7 @@ def benchmark(
         workers=workers,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    print(f"Wrote {done.report} on {done.runs:,} runs, {done.made:,} of them made now.")
+    print(f"Wrote {done.report} from {done.runs:,} runs, {done.made:,} of them new.")
 
 
 def _plan(given: dict[str, Any]) -> Any:
@@ -120,19 +121,19 @@ def _plan(given: dict[str, Any]) -> Any:
 
 
 def _words(option: str, given: str | None, kind: Callable[[str], Any]) -> tuple[Any, ...] | None:
-    """Read what stands between commas."""
+    """Split a comma-separated option and convert its items; None if the option was not given."""
     if given is None:
         return None
     try:
         return tuple(kind(word.strip()) for word in given.split(",") if word.strip())
     except ValueError:
         wanted = "whole numbers such as 0,1,2" if kind is int else "numbers such as 0,0.2,0.4"
-        raise InputError(f"{option} takes {wanted}, between commas; seen: {given}.") from None
+        raise InputError(f"{option} expects {wanted}, separated by commas; seen: {given}.") from None
 
 
 def _pairs(option: str, given: str | None) -> dict[str, str]:
-    """Read name=folder between commas."""
+    """Parse a comma-separated list of name=folder."""
     pairs = [word.partition("=") for word in (_words(option, given, str) or ())]
     if any(not name.strip() or not folder.strip() for name, _, folder in pairs):
-        raise InputError(f"{option} takes name=folder, between commas; seen: {given}.")
+        raise InputError(f"{option} expects name=folder, separated by commas; seen: {given}.")
     return {name.strip(): folder.strip() for name, _, folder in pairs}

@@ -1,4 +1,4 @@
-"""What the verbs have in common: options, opening, saving, progress."""
+"""Options, input, output and progress that the commands share."""
 
 import sys
 from collections.abc import Generator
@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 ModelPath = Annotated[
-    Path | None, Parameter(name="--model", help="Model folder or hub id; the bundled one by default.")
+    Path | None, Parameter(name="--model", help="Model folder or hub id; default: the bundled model.")
 ]
-Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write; replaced whole, or left as it is.")]
+CellFile = Annotated[Path, Parameter(help="File of cells: h5ad, zarr, 10x h5 or mtx folder, loom, csv.")]
+Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Output file (.h5ad). Written atomically.")]
 Layer = Annotated[
-    str | None, Parameter(help="Matrix to read: a layer, X or raw; by default the one nearest to counts.")
+    str | None, Parameter(help="Matrix to read: a layer, X or raw; default: the one closest to raw counts.")
 ]
-Orthologs = Annotated[bool, Parameter(negative="", help="Accept mouse genes, led to their one-to-one human orthologs.")]
+Orthologs = Annotated[
+    bool, Parameter(negative="", help="Accept mouse genes and map them to one-to-one human orthologs.")
+]
 
 
 def chosen_model(path: Path | None) -> "Embedder":
-    """Load the model that --model names; the bundled one without it."""
+    """Load the model given by --model, or the bundled one."""
     from okrcell.model.embedder import load
 
     return load(path)
@@ -43,34 +46,42 @@ def opened(path: Path) -> "AnnData":
 
 
 def may_write(output: Path, cells: Path) -> None:
-    """Refuse an output that cannot be written, before any work is done."""
+    """Check before any work is done that the output can be written.
+
+    Raises
+    ------
+    InputError
+        If the output is not an h5ad file, is a folder or the input, or its folder does not exist.
+    """
     if output.suffix != ".h5ad":
         raise InputError(f"The output must be an h5ad file, but it is {output}. Name it {output.name}.h5ad.")
     if not output.resolve().parent.is_dir():
-        raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Make it first.")
+        raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Create it first.")
     if output.is_dir():
         raise InputError(f"Cannot write {output}: it is a folder.")
     if cells.exists() and output.exists() and cells.samefile(output):
-        raise InputError(f"{output} is the input itself. Name another output, so that your file stays as it is.")
+        raise InputError(
+            f"The output {output} is the input itself. Choose another output, so that the input is not overwritten."
+        )
 
 
 def saved(adata: "AnnData", output: Path, cells: Path) -> None:
-    """Write the answers, whole or not at all."""
+    """Write cells to an h5ad file atomically; an h5ad input is copied and only changed slots are replaced."""
     from okrcell.cells.save import save_cells
 
     save_cells(adata, output, source=cells if cells.suffix == ".h5ad" else None)
 
 
 def tell(adata: "AnnData", verb: str) -> None:
-    """Print what was noticed in the file, on stderr."""
-    # On stderr, so that what a pipe reads is answers only.
+    """Print what was found about the input, on stderr."""
+    # On stderr, so that stdout carries results only.
     for finding in adata.uns["okrcell"][verb]["findings"]:
         print(f"  {finding}", file=sys.stderr)
 
 
 @contextmanager
 def bar(title: str) -> "Generator[Any]":
-    """Show progress on stderr; what is yielded takes the number done, the number in all, and a word."""
+    """Show a progress bar on stderr; yields a function of the number done, the total and an optional text."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (

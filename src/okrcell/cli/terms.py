@@ -1,4 +1,4 @@
-"""Verbs that give words their terms: standardise."""
+"""Command that maps labels to ontology terms: standardise."""
 
 from itertools import count
 from pathlib import Path
@@ -7,20 +7,23 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import Output, bar, may_write, opened, saved, tell
+from okrcell.cli.shared import CellFile, Output, bar, may_write, opened, saved, tell
 
 
 @app.command
 def standardise(
-    cells: Path,
+    cells: CellFile,
     *,
     output: Output,
-    overrides: Annotated[Path | None, Parameter(help="The table of an earlier run, gone through by a person.")] = None,
+    overrides: Annotated[
+        Path | None, Parameter(help="Decision table of an earlier run, reviewed and edited by a person.")
+    ] = None,
     dense: Annotated[
-        bool, Parameter(negative="", help="Compare by vectors where words say too little; slower at first.")
+        bool,
+        Parameter(negative="", help="Also compare text embeddings where words do not match; the first use is slower."),
     ] = False,
 ) -> None:
-    """Write ontology ids beside cell types, tissues, diseases, stages, sexes, assays; and a table to review."""
+    """Add ontology ids of cell types, tissues, diseases, stages, sexes and assays, and write a table of decisions to review."""
     from okrcell.texts.decisions import read_overrides, write_decisions
     from okrcell.tl.standardise import standardise as give_terms
 
@@ -44,11 +47,11 @@ def standardise(
         print(
             f"  {column}: {given} of {len(rows)} labels, {int(rows.loc[rows['term_id'] != '', 'cells'].sum()):,} cells"
         )
-    print(f"Wrote {adata.n_obs:,} cells to {output}; review {beside} and hand it back with --overrides.")
+    print(f"Wrote {adata.n_obs:,} cells to {output}; review {beside} and pass it back with --overrides.")
 
 
 def _beside(output: Path, overrides: Path | None) -> Path:
-    """Name the table after the output; with a number where a table stands that a person may have gone through."""
+    """Path of the decision table beside the output, numbered if the name is taken by a table that a person may have edited."""
     first = output.with_suffix(".standardised.tsv")
     if overrides is None or not first.exists():
         return first

@@ -1,31 +1,47 @@
-"""Verbs that bring like cells together: cluster, integrate."""
+"""Commands on the whole sample: cluster, integrate."""
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import Layer, ModelPath, Orthologs, Output, bar, chosen_model, may_write, opened, saved, tell
+from okrcell.cli.shared import (
+    CellFile,
+    Layer,
+    ModelPath,
+    Orthologs,
+    Output,
+    bar,
+    chosen_model,
+    may_write,
+    opened,
+    saved,
+    tell,
+)
 
-Seed = Annotated[int, Parameter(help="The same seed gives the same numbers.")]
+Seed = Annotated[int, Parameter(help="Random seed.")]
 
 
 @app.command
 def cluster(
-    cells: Path,
+    cells: CellFile,
     *,
     output: Output,
     resolution: Annotated[
-        float | None, Parameter(help="How fine the groups are; by default found by what is stable.")
+        float | None, Parameter(help="Leiden resolution; default: the finest with stable clusters.")
     ] = None,
-    use_rep: Annotated[str | None, Parameter(help="Slot of obsm to group by, such as X_okrcell_integrated.")] = None,
+    use_rep: Annotated[
+        str | None,
+        Parameter(
+            help="Slot of obsm to cluster by, such as X_okrcell_integrated; default: embedding and PCA combined."
+        ),
+    ] = None,
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
     seed: Seed = 0,
 ) -> None:
-    """Find groups of like cells without labels: obs["okrcell_cluster"]."""
+    """Cluster cells without labels: obs["okrcell_cluster"]."""
     from okrcell import tl
     from okrcell.tasks.samples.stability import checked_resolutions
 
@@ -47,7 +63,7 @@ def cluster(
     saved(adata, output, cells)
     tell(adata, "cluster")
     receipt = adata.uns["okrcell"]["cluster"]
-    how = "as named" if resolution is not None else "the finest whose groups are found again"
+    how = "set by --resolution" if resolution is not None else "the finest with stable clusters"
     print(f"Resolution {receipt['resolution']:g}: {how}.")
     for name, number in adata.obs["okrcell_cluster"].value_counts(sort=False).items():
         print(f"  {number:>8,}  {name}")
@@ -56,16 +72,16 @@ def cluster(
 
 @app.command
 def integrate(
-    cells: Path,
+    cells: CellFile,
     *,
     output: Output,
-    batch_key: Annotated[str, Parameter(help="Column of obs with what should no longer matter.")] = "batch",
+    batch_key: Annotated[str, Parameter(help="Column of obs with the batches, such as donor or study.")] = "batch",
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
     seed: Seed = 0,
 ) -> None:
-    """Bring batches into one space where they no longer matter: obsm["X_okrcell_integrated"]."""
+    """Correct the batch effect in an embedding of all cells: obsm["X_okrcell_integrated"]."""
     from okrcell import tl
 
     may_write(output, cells)
@@ -78,5 +94,5 @@ def integrate(
     for name, number in zip(receipt["batches"], receipt["cells"], strict=True):
         print(f"  {number:>8,}  {name}")
     if len(receipt["batches"]) == 1:
-        print(f"There is one batch only in obs['{batch_key}']: nothing had to be taken out.")
+        print(f"obs['{batch_key}'] has only one batch: nothing was corrected.")
     print(f"Wrote {adata.n_obs:,} cells to {output}, in obsm['X_okrcell_integrated'].")

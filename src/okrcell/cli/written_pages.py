@@ -1,4 +1,4 @@
-"""Verbs that end in a page: printed, written as Markdown or JSON, or left in the cells."""
+"""Output of describe and explain: printed, or written as Markdown, JSON or h5ad."""
 
 import sys
 from collections.abc import Callable
@@ -18,13 +18,19 @@ PageOutput = Annotated[
     Path | None,
     Parameter(
         name=["--output", "-o"],
-        help="A page (.md), all there is (.json), or the cells with it in uns (.h5ad); by default the page is printed.",
+        help="Output file: page (.md), all results (.json) or cells with results in uns (.h5ad); default: print the page.",
     ),
 ]
 
 
 def may_write_page(output: Path | None, cells: Path) -> None:
-    """Refuse an output that cannot be written, before any work is done."""
+    """Check before any work is done that the output can be written.
+
+    Raises
+    ------
+    InputError
+        If the extension is not supported, the output is a folder, or its folder does not exist.
+    """
     if output is None:
         return
     if output.suffix == ".h5ad":
@@ -34,15 +40,16 @@ def may_write_page(output: Path | None, cells: Path) -> None:
     elif output.is_dir():
         raise InputError(f"Cannot write {output}: it is a folder.")
     elif not output.resolve().parent.is_dir():
-        raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Make it first.")
+        raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Create it first.")
 
 
 def tell_absent(adata: "AnnData", verb: str) -> None:
-    """Print which sources of knowledge could not be asked, on stderr."""
+    """Print on stderr which knowledge sources were skipped because their files are missing."""
     absent = adata.uns["okrcell"][verb]["absent_sources"]
     if absent:
         print(
-            f"  Not asked, for their files are not here: {', '.join(absent)} (okrcell knowledge list).", file=sys.stderr
+            f"  Knowledge sources skipped, files missing: {', '.join(absent)} (see `okrcell knowledge list`).",
+            file=sys.stderr,
         )
 
 
@@ -54,7 +61,15 @@ def write_page(
     whole: Callable[["AnnData"], str],
     what: str,
 ) -> None:
-    """Print the page where there is no output, else write what its ending asks for and say so."""
+    """Print the page, or write the output in the format of its extension.
+
+    Parameters
+    ----------
+    page, whole
+        Render the results as a Markdown page and as JSON.
+    what
+        Description of the content, for the final message.
+    """
     from okrcell.files import whole_file
 
     if output is None:

@@ -1,1 +1,1 @@
-"""The main job on bundled cells, with a report to look at."""
+"""Demo: annotate and search bundled cells, and write an HTML report."""

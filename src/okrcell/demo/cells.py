@@ -1,4 +1,4 @@
-"""The cells of the demo: what their authors called them, and what is asked of them."""
+"""Cells of the demo, with author labels, candidate texts, lineages and search texts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,8 @@ CANDIDATES = {
     "CD4+/CD45RA+/CD25- Naive T": "naive CD4 T cell",
     "CD34+": "CD34+ hematopoietic progenitor",
 }
-"""Authors' label to the words that a biologist would write for it; only the words are shown to the model.
-They were written before the first run and not changed to please it. Their order is that of the pictures."""
+"""Candidate text by author label, as a biologist would write it. The model sees the texts, not the labels. They were written
+before the first run and not tuned to its results. Their order is the order in the figures."""
 
 LINEAGES = {
     "CD14+ Monocyte": "monocyte",
@@ -35,20 +35,20 @@ LINEAGES = {
     "CD4+/CD45RA+/CD25- Naive T": "T cell",
     "CD34+": "progenitor",
 }
-"""Authors' label to its lineage, for the question whether an error stays in the family."""
+"""Lineage by author label, for the accuracy at the level of lineages."""
 
 SENTENCES = {
     "a cell that presents antigen to T cells": ("Dendritic",),
     "a cytotoxic lymphocyte that kills infected cells": ("CD56+ NK", "CD8+ Cytotoxic T"),
     "a lymphocyte that makes antibodies": ("CD19+ B",),
 }
-"""What is searched for, and the authors' labels that one would hope to find. None of the words is such a label."""
+"""Expected author labels by search text. No text contains such a label."""
 
 
 def blood_cells() -> "AnnData":
-    """Return 700 cells from the blood of a healthy donor, as they come with scanpy (Zheng et al. 2017).
+    """Return 700 blood cells of a healthy donor that are bundled with scanpy (Zheng et al. 2017).
 
-    Their ``X`` holds z-scores and ``.raw`` log values of 765 genes; counts are not there.
+    ``X`` holds z-scores and ``.raw`` log-normalised expression of 765 genes; there are no counts.
     """
     import scanpy as sc
 
@@ -57,5 +57,5 @@ def blood_cells() -> "AnnData":
 
 
 def match_key(number: int) -> str:
-    """Name the column of ``obs`` with the matches of sentence ``number``, counted from 1."""
+    """Column of ``obs`` with the scores of search text ``number``, counted from 1."""
     return "okrcell_match" if number == 1 else f"okrcell_match_{number}"

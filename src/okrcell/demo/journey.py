@@ -1,4 +1,4 @@
-"""From seven hundred cells to a report: the main job, once, in the open."""
+"""Run the demo: annotate 700 cells, search them, and write a report."""
 
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -28,33 +28,33 @@ Say = Callable[[str], object]
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo found, and where it lies."""
+    """Results of the demo and their location."""
 
     folder: Path
     report: Path
     agreement: "Agreement"
     searches: "tuple[Search, ...]"
     seconds: float
-    """From the first line to the written report."""
+    """Wall time until the report is written."""
 
 
 def run_demo(output: str | Path, model: "Embedder | None" = None, say: Say = print) -> DemoResult:
-    """Name 700 real cells from words, search them by sentences, and write a report.
+    """Annotate 700 blood cells by candidate texts, search them by sentences, and write a report.
 
     Parameters
     ----------
     output
-        Folder to write: report.html, annotated.h5ad, pictures/ and receipt.json. It is written whole, or not at all;
-        an earlier demo's folder is replaced.
+        Folder to write: report.html, annotated.h5ad, pictures/ and receipt.json. It is written atomically; the folder of an
+        earlier demo is replaced.
     model
-        From `okrcell.load`; the bundled one by default.
+        A model from `okrcell.load`; default: the bundled one.
     say
-        Takes the lines for the terminal.
+        Called with each line for the terminal.
 
     Raises
     ------
     InputError
-        If ``output`` holds something else than an earlier demo, or cannot be written.
+        If ``output`` contains anything else than an earlier demo, or cannot be written.
     """
     folder = Path(output).resolve()
     _must_be_free(folder, output)
@@ -68,7 +68,7 @@ def run_demo(output: str | Path, model: "Embedder | None" = None, say: Say = pri
     adata: Any = blood_cells()
     say(
         f"{adata.n_obs} blood cells that come with scanpy (Zheng et al. 2017); "
-        f"the model, {model.name}, is not shown their labels."
+        f"the model, {model.name}, does not see their labels."
     )
     with _timed(clock, "name"):
         tl.annotate(adata, model, candidates=list(CANDIDATES.values()))
@@ -83,8 +83,8 @@ def run_demo(output: str | Path, model: "Embedder | None" = None, say: Say = pri
             searches.append(search(adata.obs, LABELS, key, sentence, hoped_for))
     for one in searches:
         say(
-            f"“{one.sentence}”: {one.hits} of the best {one.top} are {' or '.join(one.hoped_for)} "
-            f"({one.by_chance:.0%} by chance)."
+            f"“{one.sentence}”: {one.hits} of the top {one.top} cells are {' or '.join(one.hoped_for)} "
+            f"(expected by chance: {one.by_chance:.0%})."
         )
     with _timed(clock, "map"):
         _lay_out(adata)
@@ -96,19 +96,21 @@ def run_demo(output: str | Path, model: "Embedder | None" = None, say: Say = pri
 
 
 def _must_be_free(folder: Path, named: str | Path) -> None:
-    """Refuse to replace what is not ours, before any work is done."""
+    """Check before any work is done that the folder is new or holds an earlier demo only."""
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"The demo writes a folder, but {named} is a file. Name another with -o.")
+        raise InputError(f"The demo writes a folder, but {named} is a file. Choose another folder with -o.")
     if not folder.parent.is_dir():
-        raise InputError(f"Cannot write {named}: there is no folder {folder.parent}. Make it first.")
+        raise InputError(f"Cannot write {named}: there is no folder {folder.parent}. Create it first.")
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
     ours = {RECEIPT, REPORT, ANSWERS, PICTURES}
     if found and (found - ours or RECEIPT not in found):
-        raise InputError(f"{named} holds other things than an earlier demo, which would be lost. Name another with -o.")
+        raise InputError(
+            f"{named} contains files that are not from an earlier demo and would be lost. Choose another folder with -o."
+        )
 
 
 def _lay_out(adata: "AnnData") -> None:
-    """Lay the cells out by the model's vectors alone; the map that came with them stays as it is."""
+    """Compute a UMAP of the embeddings in a slot of its own; the bundled UMAP is left unchanged."""
     import scanpy as sc
 
     from okrcell.demo.pictures import MAP
@@ -166,11 +168,11 @@ def _write(
 
 def _in_short(figures: "Agreement", seconds: float) -> Iterator[str]:
     yield (
-        f"Named in {seconds:.1f} s: {figures.accuracy:.1%} as their authors did "
+        f"Annotated in {seconds:.1f} s: accuracy {figures.accuracy:.1%} against the author labels "
         f"(balanced {figures.balanced_accuracy:.1%}, macro-F1 {figures.macro_f1:.2f}; "
-        f"always the commonest name: {figures.commonest:.1%})."
+        f"majority class: {figures.commonest:.1%})."
     )
-    yield f"In the right lineage: {figures.lineage_accuracy:.1%}. Mean confidence: {figures.mean_confidence:.1%}."
+    yield f"Lineage accuracy: {figures.lineage_accuracy:.1%}. Mean confidence: {figures.mean_confidence:.1%}."
 
 
 @contextmanager

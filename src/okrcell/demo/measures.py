@@ -1,4 +1,4 @@
-"""How far the answers agree with the authors' labels, with the failures in sight."""
+"""Metrics of the demo: predictions against author labels, and search results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,43 +10,44 @@ import pandas as pd
 from numpy.typing import NDArray
 
 BANDS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Edges of the bands of confidence."""
+"""Edges of the confidence bins."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Some of the cells, and how it went with them."""
+    """Accuracy and confidence of a group of cells."""
 
     name: str
     cells: int
     agreement: float
-    """Share of them whose answer is the expected one, in [0, 1]."""
+    """Fraction of the cells with the expected prediction, in [0, 1]."""
     confidence: float
-    """Their mean confidence, in [0, 1]."""
+    """Mean confidence of the cells, in [0, 1]."""
     expected: str = ""
+    """Candidate text of the label, "" if the group is not a label."""
     mistaken_for: str = ""
-    """The commonest wrong answer, "" if there is none."""
+    """Most frequent wrong prediction, "" if there is none."""
     mistakes: int = 0
-    """How many cells were given it."""
+    """Number of cells with that prediction."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """The numbers of a run; shares are in [0, 1], and every cell counts, whatever its status."""
+    """Metrics of a run, as fractions in [0, 1]; every cell counts, whatever its status."""
 
     cells: int
     right: int
     accuracy: float
     balanced_accuracy: float
-    """Mean over labels of the share that is right: a label of eight cells weighs as much as one of 240."""
+    """Mean recall over labels, each with the same weight."""
     macro_f1: float
     lineage_accuracy: float
-    """Share of cells whose answer belongs at least to the right lineage."""
+    """Fraction of cells whose prediction belongs to the correct lineage."""
     commonest: float
-    """Accuracy of always giving the commonest label's name."""
+    """Accuracy of always predicting the most frequent label."""
     mean_confidence: float
     calibration_error: float
-    """Mean distance of confidence and agreement over the bands, weighed by their cells."""
+    """Expected calibration error over five bins of confidence."""
     by_label: tuple[Group, ...]
     by_status: tuple[Group, ...]
     by_confidence: tuple[Group, ...]
@@ -54,24 +55,24 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Search:
-    """What a sentence found."""
+    """Result of a search by text."""
 
     sentence: str
     hoped_for: tuple[str, ...]
     top: int
-    """How many of the best matching cells are looked at: as many as carry the labels hoped for."""
+    """Number of best matching cells that are evaluated: as many as have an expected label."""
     hits: int
-    """How many of them do carry one."""
+    """Number of those cells that have an expected label."""
     by_chance: float
-    """Share of all cells that do, which is what blind picking would give."""
+    """Fraction of all cells that have an expected label: the precision of a random ranking."""
     found: tuple[tuple[str, int], ...]
-    """Authors' labels among the best, the commonest first."""
+    """Author labels of those cells with their counts, in descending order."""
 
 
 def agreement(
     obs: pd.DataFrame, labels: str, expected: Mapping[str, str], lineages: Mapping[str, str], prefix: str = "okrcell_"
 ) -> Agreement:
-    """Compare the answers in ``obs`` with what is ``expected`` for each of the authors' ``labels``."""
+    """Compare the predictions in ``obs`` with the ``expected`` prediction of each author label."""
     truth: Any = obs[labels].astype(str)
     wanted = np.array([expected[label] for label in truth])
     given = obs[f"{prefix}cell_type"].astype(str).to_numpy(dtype=str)
@@ -111,7 +112,7 @@ def agreement(
 
 
 def search(obs: pd.DataFrame, labels: str, key: str, sentence: str, hoped_for: tuple[str, ...]) -> Search:
-    """Look at the cells that match a sentence best."""
+    """Evaluate the cells that match a text best against the expected author labels."""
     truth: Any = obs[labels].astype(str)
     top = int(truth.isin(hoped_for).sum())
     scores = obs[key].to_numpy(dtype=np.float64)
@@ -133,7 +134,7 @@ def _group(name: str, some: NDArray[np.bool_], right: NDArray[np.bool_], confide
 
 
 def _with_mistakes(group: Group, expected: str, given: NDArray[np.str_]) -> Group:
-    """Add what the cells of a label were taken for; ``given`` are their answers."""
+    """Add the most frequent wrong prediction of a label; ``given`` are the predictions of its cells."""
     names, numbers = np.unique(given[given != expected], return_counts=True)
     if not len(names):
         return replace(group, expected=expected)

@@ -1,4 +1,4 @@
-"""Each picture twice, for light and for dark paper."""
+"""Figures of the report, each for light and dark backgrounds."""
 
 import base64
 import io
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAP = "X_umap_okrcell"
-"""Slot of ``obsm`` with the map that the pictures are drawn on."""
+"""Slot of ``obsm`` with the UMAP of the embeddings."""
 PAPER = {"light": ("#FFFFFF", "#22262E", "#9AA1AD"), "dark": ("#171B22", "#E4E7EC", "#5C6675")}
-"""Ground, ink and lines; the grounds are those of the report's cards."""
+"""Background, text and line color by theme; the backgrounds match the cards of the report."""
 FONTS = "system-ui, 'Segoe UI', 'Helvetica Neue', 'Noto Sans', 'DejaVu Sans', sans-serif"
 ANSWER_COLOURS = dict(zip(CANDIDATES.values(), CATEGORIES, strict=True))
 LABEL_COLOURS = dict(zip(CANDIDATES, CATEGORIES, strict=True))
@@ -30,53 +30,53 @@ Drawing = Callable[["Axes"], Any]
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture for the report."""
+    """A figure of the report."""
 
     name: str
     alt: str
-    """What it shows, for those who do not see it."""
+    """Alternative text."""
     light: str
     """SVG as a data URI."""
     dark: str
-    """The same on dark paper."""
+    """The same for a dark background."""
 
 
 def draw_all(adata: "AnnData", figures: Agreement, searches: Sequence[Search], folder: Path) -> dict[str, Picture]:
-    """Draw the pictures of the report, and keep them and the overview in ``folder``."""
+    """Draw the figures of the report; also save each as PNG in ``folder``, with an overview."""
     share = f"{figures.accuracy:.0%} of {figures.cells} cells"
     sheets = [
         (
             "answers",
-            f"Map of the cells, coloured and numbered by the model's answer, which is the authors' for {share}.",
+            f"UMAP of the cells, colored and numbered by predicted cell type; {share} agree with the author labels.",
             answers(adata),
             (6.2, 4.0),
         ),
-        ("labels", "The same map, coloured and numbered by the authors' labels.", labels(adata), (6.2, 4.0)),
+        ("labels", "The same UMAP, colored and numbered by author label.", labels(adata), (6.2, 4.0)),
         (
             "confidence",
-            f"The same map, coloured by confidence, whose mean is {figures.mean_confidence:.0%}.",
+            f"The same UMAP, colored by confidence; the mean is {figures.mean_confidence:.0%}.",
             confidence(adata),
             (5.8, 4.0),
         ),
         (
             "confusion",
-            "Heat map of the authors' labels against the answers; the table below it holds the main figures.",
+            "Confusion matrix of author labels and predictions; the table below lists the main numbers.",
             confusion(adata),
             (11.2, 6.8),
         ),
     ]
     for number, one in enumerate(searches, start=1):
-        hits = f"{one.hits} of the best {one.top} are {' or '.join(one.hoped_for)}"
-        told = f"The same map, coloured by match with “{one.sentence}”; {hits}."
+        hits = f"{one.hits} of the top {one.top} cells are {' or '.join(one.hoped_for)}"
+        told = f"The same UMAP, colored by match with “{one.sentence}”; {hits}."
         sheets.append((f"search_{number}", told, found(adata, match_key(number), one.sentence), (4.5, 3.6)))
     drawn = {name: draw(name, alt, drawing, size, folder) for name, alt, drawing, size in sheets}
-    title = f"{figures.cells} blood cells named from words alone: {figures.accuracy:.0%} as their authors did"
+    title = f"Zero-shot annotation of {figures.cells} blood cells: accuracy {figures.accuracy:.0%}"
     draw_overview(adata, searches[0].sentence, match_key(1), title, folder / "overview.png")
     return drawn
 
 
 def draw(name: str, alt: str, drawing: Drawing, size: tuple[float, float], folder: Path) -> Picture:
-    """Draw for both papers, and keep the light one as ``folder/name.png``; ``size`` is in inches."""
+    """Draw a figure for both themes, and save the light one as ``folder/name.png``; ``size`` is in inches."""
     papers = {}
     for paper in PAPER:
         with _style(paper):
@@ -89,7 +89,7 @@ def draw(name: str, alt: str, drawing: Drawing, size: tuple[float, float], folde
 
 
 def draw_overview(adata: "AnnData", sentence: str, key: str, title: str, path: Path) -> None:
-    """Draw answers, a search and the confusion on one sheet of 1600 by 900 pixels."""
+    """Draw predictions, one search and the confusion matrix on a sheet of 1600 by 900 pixels."""
     with _style("light"):
         figure = _figure((12.8, 7.2))
         halves: Any = figure.subfigures(1, 2, width_ratios=[0.76, 1])
@@ -103,36 +103,38 @@ def draw_overview(adata: "AnnData", sentence: str, key: str, title: str, path: P
 
 
 def answers(adata: "AnnData") -> Drawing:
-    """Cells by the model's answer."""
-    return lambda ax: pl.answers(adata, basis=MAP, palette=ANSWER_COLOURS, title="What okrcell says", ax=ax, show=False)
+    """Cells by predicted cell type."""
+    return lambda ax: pl.answers(
+        adata, basis=MAP, palette=ANSWER_COLOURS, title="Predicted cell types", ax=ax, show=False
+    )
 
 
 def labels(adata: "AnnData") -> Drawing:
-    """Cells by the authors' label, in the colours and numbers of the answers that would be right."""
+    """Cells by author label, in the colors and numbers of the corresponding predictions."""
     return lambda ax: pl.answers(
-        adata, key=LABELS, basis=MAP, palette=LABEL_COLOURS, title="What the authors said", ax=ax, show=False
+        adata, key=LABELS, basis=MAP, palette=LABEL_COLOURS, title="Author labels", ax=ax, show=False
     )
 
 
 def confidence(adata: "AnnData") -> Drawing:
     """Cells by confidence."""
-    return lambda ax: pl.confidence(adata, basis=MAP, title="How sure it is", ax=ax, show=False)
+    return lambda ax: pl.confidence(adata, basis=MAP, title="Confidence", ax=ax, show=False)
 
 
 def confusion(adata: "AnnData") -> Drawing:
-    """Authors' labels against answers."""
+    """Confusion matrix of author labels and predictions."""
     return lambda ax: pl.confusion(
-        adata, truth=LABELS, expected=CANDIDATES, title="Authors' labels and okrcell's answers", ax=ax, show=False
+        adata, truth=LABELS, expected=CANDIDATES, title="Predictions by author label", ax=ax, show=False
     )
 
 
 def found(adata: "AnnData", key: str, sentence: str) -> Drawing:
-    """Cells by how well they match a sentence."""
+    """Cells by match with a text."""
     return lambda ax: pl.match(adata, key=key, basis=MAP, title=f"“{sentence}”", ax=ax, show=False)
 
 
 def _style(paper: str) -> Any:
-    """Lend the pictures their paper; whoever draws afterwards finds matplotlib as it was."""
+    """Context manager of matplotlib settings for a theme; restores the previous settings."""
     from matplotlib import rc_context
 
     ground, ink, line = PAPER[paper]
@@ -155,7 +157,7 @@ def _style(paper: str) -> Any:
 
 
 def _figure(size: tuple[float, float]) -> "Figure":
-    """Make a figure that no window and no pyplot knows of."""
+    """Create a figure outside pyplot, so that no window opens."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -167,6 +169,6 @@ def _figure(size: tuple[float, float]) -> "Figure":
 def _svg(figure: "Figure") -> str:
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    # Letters stay letters, in the reader's own font: the usual ones are no wider than the one they were placed with.
+    # Text stays text in the fonts of the reader's system, which are no wider than the font used for the layout.
     text = file.getvalue().replace("'DejaVu Sans'", FONTS)
     return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()

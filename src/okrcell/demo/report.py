@@ -1,4 +1,4 @@
-"""The page that tells what the demo did, how well, and what it does not show."""
+"""HTML report of the demo and its generated sentences."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from okrcell.demo.pictures import Picture
 
 WELL_CALIBRATED = 0.05
-"""Confidence and agreement that differ by less than this are called the same."""
+"""Maximum difference of mean confidence and accuracy that is reported as calibrated."""
 
 
 def report(
@@ -19,14 +19,14 @@ def report(
     receipt: Mapping[str, Any],
     facts: Mapping[str, Any],
 ) -> str:
-    """Return the report: one HTML page that needs nothing else, on light or dark paper as the reader likes.
+    """Render the report as one self-contained HTML page, with light and dark theme.
 
     Parameters
     ----------
     receipt
-        Of this run; the page shows it, and takes its times and settings from it.
+        Provenance record of the run; the page shows it and takes times and settings from it.
     facts
-        Of the model: what it has seen, and whether its confidence was calibrated.
+        Facts about the model: training studies and calibration.
     """
     import json
 
@@ -41,14 +41,14 @@ def report(
         pictures=pictures,
         receipt=receipt,
         receipt_text=json.dumps(receipt, indent=2, ensure_ascii=False),
-        seen=seen_before(facts),
+        overlap=seen_before(facts),
         reliability=reliability(figures, calibrated="calibration" in facts),
-        slips=slips(figures),
+        errors=slips(figures),
     )
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """Write a share for reading; what is nearly all is not rounded to all."""
+    """Format a fraction as a percentage; values just below 1 or above 0 become "> 99%" and "< 1%"."""
     if 0.995 <= share < 1 and digits == 0:
         return "> 99%"
     if 0 < share < 0.005 and digits == 0:
@@ -57,44 +57,42 @@ def percent(share: float, digits: int = 0) -> str:
 
 
 def reliability(figures: "Agreement", *, calibrated: bool) -> str:
-    """Say in words whether confidence can be believed here."""
+    """Compare mean confidence and accuracy in a sentence."""
     gap = figures.mean_confidence - figures.accuracy
     sure, right = percent(figures.mean_confidence), percent(figures.accuracy)
     points = f"{abs(gap) * 100:.0f} points"
     if abs(gap) < WELL_CALIBRATED:
-        told = f"On average the model was {sure} sure, and {right} of its answers agree: about as sure as it should be."
+        told = f"Mean confidence is {sure} and accuracy is {right}: on average, confidence matches accuracy."
     elif gap > 0:
-        told = f"The model was {sure} sure on average, but {right} of its answers agree: it is too sure of itself, "
-        told += f"by {points}."
+        told = f"Mean confidence is {sure}, but accuracy is {right}: the model is overconfident by {points}."
     else:
-        told = f"The model was {sure} sure on average, and {right} of its answers agree: it is less sure "
-        told += f"than it could be, by {points}."
+        told = f"Mean confidence is {sure}, but accuracy is {right}: the model is underconfident by {points}."
     if not calibrated:
-        told += " This model's confidence was never calibrated on held-out cells, so take it as a ranking only."
+        told += " The confidence of this model was not calibrated on held-out cells; use it for ranking only."
     return told
 
 
 def slips(figures: "Agreement") -> list[str]:
-    """Tell the commonest confusion of each label, the largest first, at most three."""
+    """Describe the most frequent wrong prediction of each label, at most three, in descending order."""
     wrong = sorted((group for group in figures.by_label if group.mistakes), key=lambda group: -group.mistakes)
     return [
-        f"{group.mistakes} of {group.cells} “{group.name}” were called “{group.mistaken_for}”" for group in wrong[:3]
+        f"{group.mistakes} of {group.cells} “{group.name}” predicted as “{group.mistaken_for}”" for group in wrong[:3]
     ]
 
 
 def seen_before(facts: Mapping[str, Any]) -> str:
-    """Say what the model may know of these cells from its learning."""
+    """Describe the overlap of these cells with the training data of the model."""
     studies: Sequence[str] = facts.get("seen", {}).get("studies", ())
     if not studies:
-        return "The model does not tell which studies it learned from: whether these cells are new to it is not known."
+        return "The model does not list its training studies, so it is unknown whether it was trained on these cells."
     same = [name for name in studies if "zheng" in name.lower()]
     if any("68k" in name.lower() for name in studies):
-        return "The model has learned from cells of this very sample: the figures here say little about other data."
+        return "The model was trained on cells of this sample, so these results do not show how it generalises."
     if not same:
-        return f"No cells of this study are among the {len(studies)} sets that the model learned from."
+        return f"None of the {len(studies)} training datasets of the model is from this study."
     return (
-        f"The 700 cells are in none of the {len(studies)} sets that the model learned from, but the Zheng study is: "
-        f"sorted blood cells of it ({', '.join(same)}). With such cells the authors computed the labels that it is "
-        "compared with here. So neither laboratory nor chemistry nor types are new to the model, and data from "
-        "elsewhere are harder."
+        f"The 700 cells are in none of the {len(studies)} training datasets of the model, but sorted blood cells of the "
+        f"same study are ({', '.join(same)}), and the author labels were computed by comparison with such sorted cells. "
+        "Laboratory, chemistry and cell types are therefore not new to the model; expect lower accuracy on data from "
+        "elsewhere."
     )

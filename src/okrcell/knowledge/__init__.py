@@ -1,1 +1,1 @@
-"""What the world knows, with its source."""
+"""Biological knowledge with its sources: ontologies, marker tables, gene summaries, literature."""

@@ -1,4 +1,4 @@
-"""A definition in the ontology's own words, without its literature references."""
+"""Remove literature references from ontology definitions."""
 
 import re
 
@@ -11,6 +11,6 @@ _CATALOGUE = re.compile(r"\s*Reference transcriptomic data for this type can be 
 
 
 def without_references(text: str) -> str:
-    """Drop what points elsewhere ("[GO]", "(Smith et al. 2018, PMID:1)", catalogue entries); the words stay."""
+    """Remove citations ("[GO]", "(Smith et al. 2018, PMID:1)") and catalogue entries from a definition; keep the rest."""
     text = _CATALOGUE.sub("", _CITATION.sub("", text))
     return re.sub(r"\s+([.,;])", r"\1", " ".join(text.split()))

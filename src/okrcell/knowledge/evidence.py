@@ -1,4 +1,4 @@
-"""What a sentence about biology rests on."""
+"""Cited records: `Evidence`, and the protocol of the sources that provide it."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -8,57 +8,153 @@ from typing import Literal, Protocol
 Aspect = Literal[
     "name", "definition", "synonym", "metadata", "passage", "description", "marker", "absent_marker", "gene", "function"
 ]
-"""What of a record is quoted: an ontology term's ``name``, ``definition`` or ``synonym``; the user's own ``metadata``;
-a ``passage`` of literature; an expert's long ``description`` of a cell type; the ``marker`` genes of a cell type, or
-those it lacks (``absent_marker``); what a ``gene`` is; a ``function`` (a Gene Ontology term)."""
+"""Part of a record that is quoted: an ontology term's ``name``, ``definition`` or ``synonym``; the user's ``metadata``;
+a ``passage`` of literature; a long expert ``description`` of a cell type; the ``marker`` genes of a cell type, or those
+it lacks (``absent_marker``); the summary or full name of a ``gene``; a ``function`` (a Gene Ontology term)."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A piece of knowledge with its address, so that anyone can look it up again."""
+    """One cited record: a text with source, record id, version and licence, so that it can be looked up again.
+
+    Evidence is immutable and hashable; two records with equal fields are equal.
+
+    Parameters
+    ----------
+    text
+        Text of the record.
+    source
+        Name of the source: ``"Cell Ontology"``, ``"metadata"``, a journal.
+    record
+        Id within the source: ``"CL:0000624"``, ``"profile.tissue"``, ``"PMID:12345"``.
+    snapshot
+        Version of the source that was read; empty for the user's metadata.
+    licence
+        Licence of the source; empty for the user's metadata.
+    aspect
+        Part of the record that is quoted, one of `Aspect`; ``"passage"`` for free text.
+    terms
+        Ids of the ontology terms that the text is about; for a record of an ontology, its own id.
+    genes
+        Approved symbols of the genes that the text is about, best supported first.
+
+    Attributes
+    ----------
+    sha256
+        SHA-256 of the UTF-8 encoded text, 64 hexadecimal digits.
+
+    Notes
+    -----
+    A description cites evidence by source and record. ``sha256`` shows whether the source has changed since.
+
+    Examples
+    --------
+    >>> evidence = Evidence(
+    ...     text="CD4-positive, alpha-beta T cell",
+    ...     source="Cell Ontology",
+    ...     record="CL:0000624",
+    ...     snapshot="2025-01-08",
+    ...     licence="CC BY 4.0",
+    ...     aspect="name",
+    ...     terms=("CL:0000624",),
+    ... )
+    >>> evidence.genes
+    ()
+    >>> len(evidence.sha256)
+    64
+    """
 
     text: str
-    """The words of the record."""
     source: str
-    """Who says so: "Cell Ontology", "metadata", a journal."""
     record: str
-    """Where it stands in the source: "CL:0000624", "profile.tissue", a PubMed id."""
     snapshot: str
-    """The version of the source that was read; empty for the user's own metadata."""
     licence: str
-    """The terms of the source; empty for the user's own metadata."""
     aspect: Aspect = "passage"
-    """What of the record is quoted; a free text is a passage."""
     terms: tuple[str, ...] = ()
-    """Ids of the ontology terms that it tells of; for an ontology's own record, the record itself."""
     genes: tuple[str, ...] = ()
-    """Approved symbols of the genes that it tells of, the best supported first."""
 
     @property
     def sha256(self) -> str:
-        """Fingerprint of the words, to see whether a source still says the same."""
+        """SHA-256 of the text; it differs when the record has changed in the source."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 class KnowledgeSource(Protocol):
-    """A place to ask what is known: an ontology, a marker table, a folder of abstracts.
+    """Protocol of a knowledge source: an ontology, a marker table, a collection of abstracts.
 
-    A source answers from what is on disk, always in the same order for the same question, and says nothing about a term
-    it does not know rather than failing: a description is written from whatever the sources together can tell.
+    Attributes
+    ----------
+    name
+        Key of the source in `okrcell.knowledge.sources.registry.SOURCES`.
+    snapshot
+        Release and fingerprint of the files that are read. Equal snapshots give equal evidence.
+
+    Notes
+    -----
+    An implementation reads local files only, returns evidence in a fixed order, and returns nothing for an unknown term
+    instead of raising: a description combines the evidence of all sources.
+
+    Examples
+    --------
+    >>> class Notes:
+    ...     name = "notes"
+    ...     snapshot = "notes, version 1"
+    ...     _notes = {"CL:0000236": "B cells express CD19 and MS4A1."}
+    ...
+    ...     def evidence_for(self, term_id):
+    ...         text = self._notes.get(term_id)
+    ...         return (self._evidence(term_id, text),) if text else ()
+    ...
+    ...     def passages(self):
+    ...         return (self._evidence(term_id, text) for term_id, text in self._notes.items())
+    ...
+    ...     def _evidence(self, term_id, text):
+    ...         return Evidence(text, self.name, term_id, self.snapshot, "CC0 1.0", terms=(term_id,))
+    >>> notes = Notes()
+    >>> notes.evidence_for("CL:0000236")[0].text
+    'B cells express CD19 and MS4A1.'
+    >>> notes.evidence_for("CL:0000624")
+    ()
+    >>> sum(1 for _ in notes.passages())
+    1
     """
 
     name: str
-    """The key of the source in `okrcell.knowledge.sources.registry.SOURCES`."""
 
     @property
     def snapshot(self) -> str:
-        """What is read, by release and fingerprint: equal snapshots give equal answers."""
+        """Release and fingerprint of the files that are read; equal snapshots give equal evidence."""
         ...
 
     def about(self, term_id: str) -> Sequence[Evidence]:
-        """Tell what is known of an ontology term ("CL:0000624") or a gene ("MS4A1"); empty when nothing is."""
+        """Return the evidence about an ontology term or a gene.
+
+        Parameters
+        ----------
+        term_id
+            Id of an ontology term (``"CL:0000624"``) or approved symbol of a gene (``"MS4A1"``).
+
+        Returns
+        -------
+        Evidence in a fixed order; empty for a term or gene that the source does not have.
+
+        Raises
+        ------
+        InputError
+            If a file of the source cannot be read.
+        """
         ...
 
     def passages(self) -> Iterator[Evidence]:
-        """Go through all that is worth finding by its words, for an index."""
+        """Iterate over all texts that a passage index should contain, in a fixed order.
+
+        Returns
+        -------
+        Iterator over evidence; empty for a source without free text.
+
+        Raises
+        ------
+        InputError
+            If a file of the source cannot be read.
+        """
         ...

@@ -1,4 +1,4 @@
-"""Fetch a file whole, or not at all."""
+"""Download one file with resume and sha256 check."""
 
 import logging
 import os
@@ -12,23 +12,28 @@ from typing import Any, cast
 from okrcell.errors import InputError
 
 Progress = Callable[[int, int, str], None]
-"""Told the bytes done, the bytes in all, and the name of the file."""
+"""Callback with (bytes received, total bytes, file name)."""
 
 TIME_OUT = 30
-"""Seconds without a byte, after which a server counts as silent."""
+"""Seconds without data after which a connection is given up."""
 _PIECE = 1 << 16
 
 
 def fetch_file(url: str, target: Path, sha256: str, size: int, progress: Progress | None = None) -> None:
-    """Fetch ``url`` to ``target`` if what comes has the fingerprint ``sha256``.
+    """Download ``url`` to ``target`` and check its ``sha256``.
 
-    What came before a cut connection is kept beside the target as ``.part``, and the next call goes on from there if
-    the server can; a file that is not the expected one is thrown away.
+    A partial download is kept beside the target as ``.part`` and is resumed by the next call if the server supports
+    ranges. A file with another sha256 is deleted.
+
+    Parameters
+    ----------
+    size
+        Declared size of the file in bytes.
 
     Raises
     ------
     InputError
-        If the server cannot be reached, has no such file, stops too early, or has another file.
+        If the server cannot be reached, does not have the file, closes the connection too early, or has another file.
     """
     import pooch
 
@@ -43,7 +48,7 @@ def fetch_file(url: str, target: Path, sha256: str, size: int, progress: Progres
         except urllib.error.HTTPError as error:
             if error.code != 416 or not part.exists():
                 raise
-            # The server's file ends before ours began to go on: what we hold is of another file.
+            # 416: the server's file is shorter than our partial download, which therefore belongs to another file.
             part.unlink()
             _continued(url, part, size, progress, target.name)
         part.replace(output_file)
@@ -52,15 +57,15 @@ def fetch_file(url: str, target: Path, sha256: str, size: int, progress: Progres
         target.parent.mkdir(parents=True, exist_ok=True)
         pooch.retrieve(url, f"sha256:{sha256}", fname=target.name, path=target.parent, downloader=cast(Any, download))
     except urllib.error.HTTPError as error:
-        raise InputError(f"{url} answers {error.code} ({error.reason}). Is the address right? {_ELSEWHERE}") from None
+        raise InputError(f"{url} answers {error.code} ({error.reason}). Check the address. {_ELSEWHERE}") from None
     except (HTTPException, TimeoutError, ConnectionError, urllib.error.URLError) as error:
         reason = getattr(error, "reason", None) or error
-        raise InputError(f"{url} could not be fetched whole: {reason}. Try again: it goes on where it ended.") from None
+        raise InputError(f"{url} was not downloaded completely: {reason}. Try again: the download resumes.") from None
     except ValueError as error:
         if "hash" not in str(error):
-            raise InputError(f"{url} cannot be fetched: {error}.") from None
+            raise InputError(f"{url} cannot be downloaded: {error}.") from None
         raise InputError(
-            f"{url} is not the file {target.name} that is declared: its sha256 is not {sha256[:12]}…. {_ELSEWHERE}"
+            f"{url} is not the declared file {target.name}: its sha256 does not start with {sha256[:12]}. {_ELSEWHERE}"
         ) from None
     except OSError as error:
         raise InputError(f"Cannot write {target}: {error.strerror or error}.") from None
@@ -68,7 +73,7 @@ def fetch_file(url: str, target: Path, sha256: str, size: int, progress: Progres
         log.setLevel(loudness)
 
 
-_ELSEWHERE = "Another folder or URL can be given by --knowledge."
+_ELSEWHERE = "Pass --knowledge for another folder or URL."
 
 
 def _continued(url: str, part: Path, size: int, progress: Progress | None, name: str) -> None:
@@ -83,7 +88,7 @@ def _continued(url: str, part: Path, size: int, progress: Progress | None, name:
         done = done if went_on else 0
         start = done
         with part.open("ab" if went_on else "wb") as file:
-            # More than the declared size cannot be the declared file; its fingerprint will say so.
+            # A file longer than declared cannot be the declared file; the sha256 check rejects it.
             while done <= size and (piece := answer.read(_PIECE)):
                 file.write(piece)
                 done += len(piece)
@@ -91,6 +96,6 @@ def _continued(url: str, part: Path, size: int, progress: Progress | None, name:
                     progress(min(done, size), size, name)
             file.flush()
             os.fsync(file.fileno())
-    # A server that sent all it announced has another file; one that sent less was cut.
+    # If the server sent its announced length, it has another file; if it sent less, the connection was cut.
     if done < size and (announced is None or done - start < int(announced)):
         raise HTTPException(f"the connection ended after {done:,} of {size:,} bytes")

@@ -1,4 +1,4 @@
-"""What a gene is, in a few lines: its name, the cell types it marks, what it does."""
+"""Short texts of genes: name, cell types that the gene marks, functions, summary."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,17 +12,17 @@ from okrcell.knowledge.sources.registry import SOURCES, open_sources
 from okrcell.knowledge.type_genes import TypeGenes
 
 READ = ("gene_summaries", "gene_ontology")
-"""The sources of names, summaries and functions."""
+"""Sources of gene names, summaries and functions."""
 TYPES = 6
-"""So many cell types that a gene marks are named, those of most support."""
+"""Maximum number of marked cell types in a text, those of highest support."""
 FUNCTIONS = 3
-"""So many of its Gene Ontology terms are named, the rarest first."""
+"""Maximum number of Gene Ontology terms in a text, rarest first."""
 
 
 def gene_texts(
     symbols: Iterable[str], folder: str | Path | KnowledgeFiles | None = None, known: TypeGenes | None = None
 ) -> dict[str, str]:
-    """Write of each gene what is known; genes of which nothing is known are left out.
+    """Compose a text for each gene; genes without any information are left out.
 
     Parameters
     ----------
@@ -31,12 +31,16 @@ def gene_texts(
     folder
         Folder or URL of the knowledge files; the user's cache by default.
     known
-        Marker genes of cell types, so that a text names the types that the gene marks; without, texts are silent of them.
+        Marker genes of cell types. If given, a text lists the cell types that the gene marks.
+
+    Returns
+    -------
+    Text by symbol, in the order of ``symbols``.
 
     Raises
     ------
     InputError
-        If the folder holds neither names and summaries nor functions of genes.
+        If the folder has neither the gene summaries nor the Gene Ontology annotations.
     """
     held = folder if isinstance(folder, KnowledgeFiles) else KnowledgeFiles(folder)
     names = [name for name in READ if held.url is not None or all(map(held.holds, SOURCES[name].files))]
@@ -49,7 +53,7 @@ def gene_texts(
 
 
 def types_by_gene(known: TypeGenes) -> Mapping[str, Sequence[str]]:
-    """List for each gene the names of the cell types that it marks, those of most support first."""
+    """Return for each gene the names of the cell types that it marks, highest support first, at most `TYPES`."""
     entries = known.support.tocoo()
     types: defaultdict[str, list[tuple[float, str]]] = defaultdict(list)
     for row, column, support in zip(entries.row.tolist(), entries.col.tolist(), entries.data.tolist(), strict=True):

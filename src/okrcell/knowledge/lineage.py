@@ -1,4 +1,4 @@
-"""Which cell types are kinds of which."""
+"""Ancestor relations between Cell Ontology types."""
 
 from collections.abc import Sequence
 
@@ -9,19 +9,25 @@ from okrcell.knowledge.ontology import ontology
 
 
 def lineage_of(term_id: str) -> frozenset[str]:
-    """Return a Cell Ontology term with all that it is a kind of; empty for "" and for an id that is none."""
+    """Return a Cell Ontology term and all its ancestors; empty for "" and for an unknown id."""
     home = ontology("CL")
     current = home.current(term_id) if term_id else None
     return home.ancestors(current) | {current} if current else frozenset()
 
 
 def kinds(some: Sequence[str], above: Sequence[str]) -> NDArray[np.bool_]:
-    """Say which of ``some`` types are kinds of, or the same as, which of the types ``above``: bool (some, above).
+    """Tell which types are equal to or descendants of which types ``above``.
 
     Parameters
     ----------
-    some, above
-        Cell Ontology ids, "" where words name no type: it is a kind of nothing, and nothing of it.
+    some
+        Cell Ontology ids, "" for a label without a type: it is a descendant of nothing.
+    above
+        Cell Ontology ids; "" has no descendants.
+
+    Returns
+    -------
+    Bool (some, above).
     """
     lines = [lineage_of(term_id) for term_id in some]
     told = [[term_id in line for term_id in above] for line in lines]
@@ -29,5 +35,5 @@ def kinds(some: Sequence[str], above: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def kin(some: Sequence[str], others: Sequence[str]) -> NDArray[np.bool_]:
-    """Say which types are one a kind of the other, or the same: bool (some, others)."""
+    """Tell which types are equal or ancestor and descendant: bool (some, others)."""
     return kinds(some, others) | kinds(others, some).T

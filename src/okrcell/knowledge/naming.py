@@ -1,4 +1,4 @@
-"""When two spellings are one name."""
+"""Normalise names, so that different spellings of one name compare equal."""
 
 import html
 import re
@@ -17,10 +17,10 @@ _NEGATIVE = re.compile(r"\b(CD\d+[A-Za-z]*|[A-Z][A-Z0-9]{2,}|[Ll]in)[-−](?=$|[
 
 
 def normal_name(name: str) -> str:
-    """Write a name so that only meaning is left to compare.
+    """Normalise a name for comparison.
 
-    Case, hyphens, commas, plurals, Greek letters and British spelling do not count; a plus or minus after a marker
-    does: ``"CD8+ T-cells"`` and ``"CD8-positive T cell"`` are one name, ``"CD8- T cell"`` is another.
+    Case, hyphens, commas, plurals, Greek letters and British spelling are ignored. A plus or minus after a marker is
+    kept: ``"CD8+ T-cells"`` and ``"CD8-positive T cell"`` are one name, ``"CD8- T cell"`` is another.
     """
     if not name.isascii() or "&" in name:
         name = unicodedata.normalize("NFKC", html.unescape(name))

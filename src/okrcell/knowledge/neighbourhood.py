@@ -1,4 +1,4 @@
-"""The terms around a term, to search among what is told of its kin."""
+"""Related ontology terms and search queries of a term."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -7,11 +7,11 @@ from okrcell.errors import InputError
 from okrcell.knowledge.ontology import Ontology, ontology, prefix_of
 
 SYNONYMS = 3
-"""Other names that go into a question at most."""
+"""Maximum number of synonyms in a query."""
 
 
 def neighbourhood(term_id: str, up: int = 1, down: int = 1) -> frozenset[str]:
-    """Gather a term, its ancestors within ``up`` steps and its descendants within ``down`` steps.
+    """Return a term, its ancestors within ``up`` steps and its descendants within ``down`` steps.
 
     Raises
     ------
@@ -25,10 +25,10 @@ def neighbourhood(term_id: str, up: int = 1, down: int = 1) -> frozenset[str]:
 
 
 def questions(term_id: str) -> tuple[str, ...]:
-    """Put a term into words, to search for what is told of it: its name; with its parents; with its synonyms as well.
+    """Return search queries for a term: its name; the name with its parents; both with synonyms.
 
-    "Tc2 cell", "Tc2 cell, a kind of CD8-positive, alpha-beta T cell", and so on. A definition rarely repeats its own name;
-    what kind of thing it is, it nearly always says.
+    "Tc2 cell", "Tc2 cell, a kind of CD8-positive, alpha-beta T cell", and so on. A definition rarely repeats the name of
+    its term, but nearly always names the parent.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def questions(term_id: str) -> tuple[str, ...]:
 def _home(term_id: str) -> Ontology:
     prefix = prefix_of(term_id)
     if prefix is None:
-        raise InputError(f"'{term_id}' is no id of an ontology known here; an id looks like CL:0000236.")
+        raise InputError(f"'{term_id}' is not an id of a supported ontology; an id looks like CL:0000236.")
     return ontology(prefix)
 
 

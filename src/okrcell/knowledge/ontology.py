@@ -1,4 +1,4 @@
-"""Cell types, tissues and diseases as the ontologies name, define and order them."""
+"""Ontologies of cell types, tissues, diseases, stages and assays: names, synonyms, definitions, ancestors."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -24,13 +24,13 @@ ONTOLOGIES = {
     "HANCESTRO": ("Human Ancestry Ontology", "CC BY 4.0"),
     "MmusDv": ("Mouse Developmental Stages", "CC BY 3.0"),
 }
-"""Prefix of the ids: (name of the ontology, its licence)."""
+"""Id prefix: (name of the ontology, licence)."""
 
 NOUNS = {"CL": ("cell",), "UBERON": ("of body", "gland", "tissue", "proper"), "HsapDv": ("stage",)}
-"""Words that people leave out of names: a "mast" is a mast cell, an "adrenal" an adrenal gland."""
+"""Nouns that labels omit, by prefix: "mast" is a mast cell, "adrenal" an adrenal gland."""
 
 NOTHING_MORE = frozenset({"of body"})
-"""Those that add nothing at all: skin is the skin of the body, before it is any part of it."""
+"""Nouns that do not change the meaning: "skin" is "skin of body" rather than one of its parts."""
 
 _ADJECTIVE = re.compile(r".*(al|ar|ary|ic|id|ous|ine)")
 
@@ -39,17 +39,17 @@ _ID = re.compile(r"\s*([A-Za-z]+)[:_](\S*)\s*")
 
 @dataclass(frozen=True)
 class Term:
-    """One entry of an ontology."""
+    """Ontology term."""
 
     id: str
     name: str
     definition: str
-    """In the ontology's own words, without its literature references; empty when it has none."""
+    """Definition without literature references; empty if the term has none."""
     synonyms: tuple[str, ...]
 
 
 class Ontology:
-    """One ontology of `ONTOLOGIES`, read from the package cellxgene-ontology-guide when first asked."""
+    """One ontology of `ONTOLOGIES`, read from the package cellxgene-ontology-guide at first use."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -57,17 +57,17 @@ class Ontology:
 
     @cached_property
     def snapshot(self) -> str:
-        """The release that is read, and the package that carries it."""
+        """Release of the ontology, and version of the package that contains it."""
         release = _schema().supported_ontologies[self.prefix]["version"]
         return f"{release} (cellxgene-ontology-guide {version('cellxgene-ontology-guide')})"
 
     def term(self, term_id: str) -> Term:
-        """Look up an id; an obsolete one gives the term that replaced it.
+        """Look up an id; an obsolete id returns its replacement.
 
         Raises
         ------
         InputError
-            If the ontology has no such term, or gave it up without a replacement.
+            If the ontology has no such term, or the term is obsolete without a replacement.
         """
         current = self.current(term_id)
         if current is None:
@@ -77,11 +77,11 @@ class Ontology:
         return Term(current, record["label"], without_references(record.get("description", "")), tuple(synonyms))
 
     def names_of(self, term_id: str) -> tuple[str, ...]:
-        """List the name and synonyms of a term in use; cheaper than `term`."""
+        """Return name and synonyms of a current term; cheaper than `term`."""
         return (self._records[term_id]["label"], *self._spellings(term_id))
 
     def current(self, term_id: str) -> str | None:
-        """Write an id as the ontology does today: "cl_0000624" is "CL:0000624"; None when there is no such term."""
+        """Return the current form of an id ("cl_0000624" is "CL:0000624"), or its replacement; None for an unknown id."""
         match = _ID.fullmatch(term_id)
         if match is None or match[1].casefold() != self.prefix.casefold():
             return None
@@ -96,11 +96,11 @@ class Ontology:
         return None
 
     def find(self, label: str) -> Term | None:
-        """Find the one term with this name or synonym; None when there is none, or more than one.
+        """Find the unique term with this name or synonym; None if there is none or more than one.
 
-        Spelling is compared as `normal_name` says, and "B", "microglia" or "fetal" may stand for "B cell", "microglial
-        cell", "fetal stage". A name outranks a synonym. Abbreviations must be written as the ontology writes them,
-        and those of three capitals are left alone, for a few letters mean many things.
+        Names are compared by `normal_name`. "B", "microglia" and "fetal" also match "B cell", "microglial cell" and "fetal
+        stage". A name outranks a synonym. An abbreviation must be spelled as in the ontology; abbreviations of up to
+        three capitals are not matched, because they are ambiguous.
         """
         if not normal_name(label):
             return None
@@ -112,11 +112,11 @@ class Ontology:
         return self._find((label, *same), added)
 
     def find_as_written(self, label: str) -> Term | None:
-        """Find the one term with this name or synonym, as `find` does, without adding a noun such as "cell"."""
+        """Find the unique term with this name or synonym like `find`, but without adding a noun such as "cell"."""
         return self._find((label,))
 
     def _find(self, *written: Sequence[str]) -> Term | None:
-        # A noun that nobody wrote comes after every name and synonym that somebody did.
+        # Labels with an added noun are tried after all names and synonyms of the label itself.
         for labels, names in product(written, (self._names, self._synonyms)):
             for label in labels:
                 key = normal_name(label)
@@ -134,37 +134,37 @@ class Ontology:
         return self._records[term_id].get("synonyms", ())
 
     def terms(self) -> tuple[str, ...]:
-        """List the ids that are in use today, in the order of their numbers."""
+        """Return the ids of all current terms, ascending."""
         return self._in_use
 
     def parents(self, term_id: str) -> tuple[str, ...]:
-        """List the terms one step above, sorted by id."""
+        """Return the direct parents of a term, sorted by id."""
         return tuple(sorted(above for above, steps in self._above(term_id).items() if steps == 1))
 
     def ancestors(self, term_id: str) -> frozenset[str]:
-        """Gather every term above, without the term itself."""
+        """Return all ancestors of a term, without the term itself."""
         return frozenset(self._above(term_id)) - {self.term(term_id).id}
 
     def below(self, term_id: str) -> frozenset[str]:
-        """Gather the terms in use that are kinds or parts of this one, without the term itself."""
+        """Return all current descendants (subtypes and parts) of a term, without the term itself."""
         return frozenset(term for term in self._in_use if term_id in self._records[term]["ancestors"])
 
     def overlapping(self, term_id: str) -> frozenset[str]:
-        """Gather the terms that have a kind or part in common with this one, and those above or below it."""
+        """Return all terms that share a descendant with this term, with its ancestors, descendants and itself."""
         parts = self.below(term_id) | {self.term(term_id).id}
         return parts.union(*(self._records[part]["ancestors"] for part in parts))
 
     def distance(self, one: str, other: str) -> int | None:
-        """Count the steps from one term up to a shared ancestor and down to the other; None when they share none."""
+        """Return the number of steps between two terms by way of a shared ancestor; None without a shared ancestor."""
         above_one, above_other = self._above(one), self._above(other)
         return min(
             (above_one[term] + above_other[term] for term in above_one.keys() & above_other.keys()), default=None
         )
 
     def common_parent(self, one: str, other: str) -> str | None:
-        """Find the nearest term that both are kinds of, be it one of them; None when they share none.
+        """Find the nearest common ancestor, which may be one of the two terms; None if there is none.
 
-        Of several that are equally near the narrowest is taken: the one with the fewest kinds below it.
+        Of several equally near ancestors the narrowest is returned: the one with the fewest descendants.
         """
         above_one, above_other = self._above(one), self._above(other)
         shared = above_one.keys() & above_other.keys()
@@ -173,7 +173,7 @@ class Ontology:
 
     @cached_property
     def kinds_below(self) -> dict[str, int]:
-        """How many terms lie below each term; one without any is left out."""
+        """Number of descendants of each term; terms without descendants are left out."""
         below: dict[str, int] = {}
         for term in self._in_use:
             for above in self._records[term]["ancestors"]:
@@ -181,7 +181,7 @@ class Ontology:
         return below
 
     def has_name(self, label: str, term_id: str) -> bool:
-        """Tell whether a label is the term's own name, but for spelling and a noun such as "cell"."""
+        """Tell whether a label is the name of the term, up to spelling and an omitted noun such as "cell"."""
         name = normal_name(self.term(term_id).name)
         return normal_name(label) in (name, *(name.removesuffix(f" {noun}") for noun in NOUNS.get(self.prefix, ())))
 
@@ -209,16 +209,16 @@ class Ontology:
 
     def _unknown(self, term_id: str) -> str:
         if term_id in self._records:
-            return f"The {self.name} gave up {term_id} and names no replacement; choose another term or write its name."
+            return f"{term_id} is obsolete in the {self.name} and has no replacement; choose another term or write its name."
         near = get_close_matches(term_id, self.terms(), n=1, cutoff=0.3)
         hint = f" The nearest id is {near[0]} ({self.term(near[0]).name})." if near else ""
         example = self.terms()[0]
-        return f"The {self.name} has no term '{term_id}'; an id looks like {example}.{hint} A name will do as well."
+        return f"The {self.name} has no term '{term_id}'; an id looks like {example}.{hint} A name is accepted as well."
 
 
 @cache
 def ontology(prefix: str) -> Ontology:
-    """Give the one `Ontology` of this prefix; it is kept for the life of the process.
+    """Return the `Ontology` of a prefix, cached for the process.
 
     Raises
     ------
@@ -226,12 +226,12 @@ def ontology(prefix: str) -> Ontology:
         If the prefix is not one of `ONTOLOGIES`.
     """
     if prefix not in ONTOLOGIES:
-        raise InputError(f"There is no ontology '{prefix}'; known here: {', '.join(ONTOLOGIES)}.")
+        raise InputError(f"There is no ontology '{prefix}'; choose one of {', '.join(ONTOLOGIES)}.")
     return Ontology(prefix)
 
 
 def prefix_of(term_id: str) -> str | None:
-    """Tell which ontology an id belongs to; None when it is no id of one of `ONTOLOGIES`."""
+    """Return the prefix of an ontology id; None if the text is not an id of one of `ONTOLOGIES`."""
     match = _ID.fullmatch(term_id)
     return {known.casefold(): known for known in ONTOLOGIES}.get(match[1].casefold()) if match else None
 
@@ -243,11 +243,11 @@ class OntologySource:
 
     @property
     def snapshot(self) -> str:
-        """The releases that are read."""
+        """Releases of all ontologies."""
         return "; ".join(f"{prefix} {ontology(prefix).snapshot}" for prefix in ONTOLOGIES)
 
     def about(self, term_id: str) -> Sequence[Evidence]:
-        """Quote the term's name, definition and synonyms, in this order; empty when the id is unknown."""
+        """Return name, definition and synonyms of a term, in this order; empty for an unknown id."""
         prefix = prefix_of(term_id)
         if prefix is None or ontology(prefix).current(term_id) is None:
             return ()
@@ -259,7 +259,7 @@ class OntologySource:
         return (Evidence(term.name, *address, "name", (term.id,)), *definition, *synonyms)
 
     def passages(self) -> Iterator[Evidence]:
-        """Go through the definitions of cell types, tissues and diseases, each led by its term's name."""
+        """Iterate over the definitions of cell types, tissues and diseases, each preceded by the name of its term."""
         for prefix in ("CL", "UBERON", "MONDO"):
             home = ontology(prefix)
             for term in map(home.term, home.terms()):
@@ -276,7 +276,7 @@ def _schema() -> Any:
 
 
 def _goes_with(label: str, noun: str) -> bool:
-    # "Adrenal" is a gland, and "gut" is none.
+    # "gland" completes adjectives only: "adrenal", but not "gut".
     return noun != "gland" or _ADJECTIVE.fullmatch(normal_name(label)) is not None
 
 

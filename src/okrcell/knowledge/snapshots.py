@@ -1,4 +1,4 @@
-"""Knowledge files: which there are, where they were published, and where they stand on this machine."""
+"""Catalogue, location and download of the knowledge files."""
 
 import os
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from okrcell.provenance import fingerprint
 from okrcell.settings import Settings, parse_settings
 
 PLACE = "OKRCELL_KNOWLEDGE"
-"""Environment variable that names a folder or a URL where the knowledge files are."""
+"""Environment variable with the folder or URL of the knowledge files."""
 CACHE = "OKRCELL_CACHE"
-"""Environment variable that names the folder for what was fetched and what can be made again."""
+"""Environment variable with the folder for downloads and derived files."""
 
 
 class Published(Settings):
-    """An address that a file can be fetched from, and what must come."""
+    """Download address of a file, with its expected sha256 and size."""
 
     url: str
     sha256: str
@@ -29,71 +29,70 @@ class Published(Settings):
 
 
 class Snapshot(Settings):
-    """A knowledge file, as snapshots.yaml declares it."""
+    """Entry of a knowledge file in snapshots.yaml."""
 
     file: str
-    """Its name, in whatever folder or under whatever URL it stands."""
+    """File name in the folder or under the URL."""
     what: str
-    """What it tells of, in one line."""
+    """Content of the file, in one line."""
     version: str
-    """The release of the source that it holds."""
+    """Release of the source."""
     licence: str
-    """The terms of the source, as found."""
+    """Licence of the source, as stated there."""
     sha256: str
-    """Fingerprint of the file; what is fetched from the user's URL must have it."""
+    """SHA-256 of the file; a download from the user's URL must match it."""
     bytes: int
-    """Size of the file."""
+    """Size of the file in bytes."""
     published: Published | None
-    """Where the file was published, perhaps with other line ends; None when it was nowhere, for it is a cleaned copy."""
+    """Published original, which may have other line ends; None if the file is a cleaned copy published nowhere."""
     origin: str
-    """Page where people find the source."""
+    """Web page of the source."""
 
     @property
     def fingerprints(self) -> frozenset[str]:
-        """What a file may have and still be this one."""
+        """All sha256 values that are accepted for this file."""
         return frozenset({self.sha256} if self.published is None else {self.sha256, self.published.sha256})
 
 
 @cache
 def snapshots() -> dict[str, Snapshot]:
-    """List the declared knowledge files by name."""
+    """Return the entries of snapshots.yaml by file name."""
     declared = yaml.safe_load((files("okrcell.knowledge") / "snapshots.yaml").read_text(encoding="utf-8"))
     return {entry["file"]: parse_settings(Snapshot, entry, "snapshots.yaml") for entry in declared}
 
 
 @dataclass(frozen=True)
 class HeldFile:
-    """A knowledge file on this machine."""
+    """Local copy of a knowledge file."""
 
     path: Path
     snapshot: Snapshot
 
     @property
     def sha256(self) -> str:
-        """Fingerprint of the file as it is now."""
+        """SHA-256 of the current content."""
         return current_fingerprint(self.path)
 
     @cached_property
     def version(self) -> str:
-        """The release and the fingerprint; a file other than the declared one is known by its fingerprint alone."""
+        """Release and sha256; a file that differs from its entry is marked as another copy."""
         release = self.snapshot.version if self.sha256 in self.snapshot.fingerprints else "another copy"
         return f"{release}, sha256 {self.sha256[:12]}"
 
 
 class KnowledgeFiles:
-    """The place where this run takes its knowledge files from.
+    """Location of the knowledge files.
 
     Parameters
     ----------
     place
-        A folder, which is used as it is; or a URL, under which the files are fetched by their names. By default what
-        the environment says in OKRCELL_KNOWLEDGE, else the user's cache, filled by `fetch` from where the files were
-        published.
+        A folder, which is only read, or a URL from which files are downloaded by name into the user's cache. Default: the
+        environment variable OKRCELL_KNOWLEDGE, else the user's cache, which `fetch` fills from the published files.
 
     Raises
     ------
     InputError
-        If the place is a folder that does not exist.
+        If the folder does not exist.
     """
 
     def __init__(self, place: str | Path | None = None) -> None:
@@ -101,36 +100,36 @@ class KnowledgeFiles:
         self.url = chosen.rstrip("/") if urlsplit(chosen).scheme in {"http", "https"} else None
         self._own = Path(chosen).expanduser() if chosen and self.url is None else None
         if self._own is not None and not self._own.is_dir():
-            raise InputError(f"There is no folder of knowledge files at {self._own}. Name a folder or a URL.")
+            raise InputError(f"There is no folder of knowledge files at {self._own}. Pass an existing folder or a URL.")
 
     @property
     def folder(self) -> Path:
-        """Where the files stand, or will stand when they are fetched."""
+        """Folder of the local files: the user's folder, else the cache."""
         return self._own or cache_folder()
 
     @property
     def is_cache(self) -> bool:
-        """Whether files are fetched into the folder; a folder of the user is only read."""
+        """Whether `folder` is the cache, into which files are downloaded; a user's folder is only read."""
         return self._own is None
 
     def address(self, name: str) -> Published | None:
-        """Where a file can be fetched from; None when nowhere."""
+        """Return the download address of a file; None if it cannot be downloaded."""
         snapshot = snapshots()[name]
         if self.url is not None:
             return Published(url=f"{self.url}/{quote(name)}", sha256=snapshot.sha256, bytes=snapshot.bytes)
         return snapshot.published if self.is_cache else None
 
     def holds(self, name: str) -> bool:
-        """Tell whether a file is on this machine, in this place."""
+        """Tell whether `folder` contains the file."""
         return (self.folder / name).is_file()
 
     def file(self, name: str) -> HeldFile:
-        """Give a file that is on this machine; from the URL that this place was given, it is fetched first.
+        """Return a local file; if the location is a URL, download the file first.
 
         Raises
         ------
         InputError
-            If the file is not here; the message says how to get it.
+            If the file is missing; the message tells how to get it.
         """
         path = self.folder / name
         if path.is_file():
@@ -140,12 +139,12 @@ class KnowledgeFiles:
         raise InputError(self.missing(name))
 
     def fetch(self, name: str, *, progress: Progress | None = None) -> HeldFile:
-        """Bring a file into the cache, whole and with the declared fingerprint, or not at all; one that is there stays.
+        """Download a file into the cache and check its sha256; a valid file in the cache is kept.
 
         Raises
         ------
         InputError
-            If it was published nowhere, cannot be reached, or is not the declared file.
+            If the file is published nowhere, cannot be downloaded, or has another sha256.
         """
         snapshot, address = snapshots()[name], self.address(name)
         path = self.folder / name
@@ -158,28 +157,28 @@ class KnowledgeFiles:
         return HeldFile(path, snapshot)
 
     def missing(self, name: str) -> str:
-        """Say in one line that a file is not here, and what to do."""
+        """Return a one-line message that the file is missing and how to get it."""
         snapshot = snapshots()[name]
         line = f"The knowledge file {name} ({snapshot.what}) is not in {self.folder}."
         if not self.is_cache:
             return f"{line} Put it there; it comes from {snapshot.origin}"
         if snapshot.published is None:
             return (
-                f"{line} It is a cleaned copy of {snapshot.origin} that is published nowhere as such: "
-                f"pass --knowledge with a folder or URL that has it, or set {PLACE}."
+                f"{line} It is a cleaned copy of {snapshot.origin} and is not published itself: "
+                f"pass --knowledge with a folder or URL that contains it, or set {PLACE}."
             )
         return f"{line} Run: okrcell knowledge fetch {name}"
 
 
 def cache_folder() -> Path:
-    """The user's cache for fetched knowledge: in OKRCELL_CACHE, else in the place that the system has for caches."""
+    """Return the cache folder of knowledge files: in OKRCELL_CACHE, else in the system's cache folder."""
     import platformdirs
 
     return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("okrcell")).expanduser() / "knowledge"
 
 
 def current_fingerprint(path: Path) -> str:
-    """Give the sha256 of a file as it is now; it is read again only after a change of its time or size."""
+    """Return the sha256 of a file, cached until its modification time or size changes."""
     now = path.stat()
     return _fingerprint(path.absolute(), now.st_mtime_ns, now.st_size)
 

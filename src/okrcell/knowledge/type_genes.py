@@ -1,4 +1,4 @@
-"""Which genes speak for each cell type and which against it, over all marker tables at once."""
+"""Marker consensus: positive and negative marker genes of each cell type over all marker tables."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,55 +16,56 @@ from okrcell.knowledge.sources import marker_tables
 from okrcell.knowledge.sources.markers import MarkerRow
 
 USUAL_LIST = 20
-"""Genes that a witness may name for a type at full weight."""
+"""Maximum length of a resource's gene list for a type at which each gene has weight 1."""
 ENOUGH = 3
-"""Fewer positive markers than this say too little of a type."""
+"""Minimum number of positive markers of a type; types with fewer are left out."""
 MOST_GENES = 150
-"""Of each type so many genes are heard, those of most support."""
+"""Maximum number of genes of a type that are used, those of highest support."""
 
 Statement = tuple[MarkerRow, str]
-"""What a table says, and the name of who says so there."""
+"""Row of a marker table, and the name of the resource or paper that states it."""
 
 
 @dataclass(frozen=True)
 class TypeGenes:
-    """Marker genes of all Cell Ontology types that enough is known of, with who says so.
+    """Marker genes of Cell Ontology types, with support and resources.
 
-    The weight of a word is ours. Each witness (a resource of a table, a paper) counts once for a gene of a type, with
-    ``sqrt(20 / genes it names for the type)`` where it names more than twenty: 1,234 genes named of the astrocyte by one
-    atlas do not drown the twenty that many agree on. Measured on the sets of the pretraining folder
+    Each resource (of a table) or paper counts once for a gene of a type. Its weight is 1, or
+    ``sqrt(20 / number of genes it lists for the type)`` if it lists more than 20 (ours): an atlas that lists 1,234
+    astrocyte genes does not outweigh the twenty that many resources share. Measured on the sets of the pretraining folder
     (docs/results/bundled-model.md).
     """
 
     types: tuple[str, ...]
     """Cell Ontology ids, ascending."""
     genes: tuple[str, ...]
-    """Approved symbols as the tables write them, ascending."""
+    """Approved symbols as written in the tables, ascending."""
     support: sparse.csr_matrix
-    """float32 (type, gene): above 0 the weight of those who call the gene a marker of the type, less those who say that
-    the type lacks it; below 0 where the latter prevail. No stored zeros."""
+    """float32 (type, gene): summed weight of the resources that list the gene as a marker, minus that of the resources that
+    list it as absent. No stored zeros."""
     said_by: Mapping[tuple[str, str], tuple[str, ...]]
-    """By (type, gene): names of the witnesses on either side, ascending, such as ``ASCT+B`` or ``PMID 28091601``."""
+    """By (type, gene): names of all resources, for or against, ascending, such as ``ASCT+B`` or ``PMID 28091601``."""
     tables: tuple[str, ...]
-    """The tables that were read, each with its version."""
+    """Tables that were read, each with its version."""
 
     def on(self, row: NDArray[np.integer], count: int, most: int = MOST_GENES) -> sparse.csr_matrix:
-        """Lay what is known on an axis of genes, as strength: the root of support, with its sign.
+        """Map support to a gene axis, as signed square root.
 
-        The root, because a fourth witness adds less than the second.
+        The square root gives each further resource less weight than the one before.
 
         Parameters
         ----------
         row
-            For each of ``genes`` its place on the axis, -1 where it has none (``GeneTable.resolve(known.genes).row``).
+            Index of each of ``genes`` on the axis, -1 if it is not on the axis (``GeneTable.resolve(genes).row``).
         count
             Length of the axis.
         most
-            So many genes of a type are kept, the strongest first; among equals those that come first on the axis.
+            Maximum number of genes of a type, strongest first; ties keep the genes that come first on the axis.
 
         Returns
         -------
-        float32 (type, place), sorted by place, no stored zeros; a type none of whose genes has a place is an empty row.
+        float32 (type, gene of the axis), sorted by index, no stored zeros; a type without a gene on the axis is an empty
+        row.
         """
         entries = self.support.tocoo()
         placed = row[entries.col] >= 0
@@ -82,24 +83,24 @@ class TypeGenes:
 
     @cached_property
     def place(self) -> Mapping[str, int]:
-        """Return the row of each type."""
+        """Row index of each type."""
         return {name: number for number, name in enumerate(self.types)}
 
 
 def type_genes(folder: str | Path | KnowledgeFiles | None = None, *, leaks: bool = False) -> TypeGenes:
-    """Read all marker tables that are at hand: Cell Marker Accordion, CellMarker 2, PanglaoDB.
+    """Read all available marker tables: Cell Marker Accordion, CellMarker 2, PanglaoDB.
 
     Parameters
     ----------
     folder
         Folder or URL of the knowledge files; the user's cache by default (see `KnowledgeFiles`).
     leaks
-        Whether rows that were made from atlases which benchmarks use as well may be read.
+        Whether rows derived from atlases that benchmarks also use are read.
 
     Raises
     ------
     InputError
-        If the folder does not exist or holds none of the tables, or one cannot be read.
+        If the folder does not exist or has none of the tables, or a table cannot be read.
     """
     held = folder if isinstance(folder, KnowledgeFiles) else KnowledgeFiles(folder)
     at_hand = {name: files for name, files in _FILES.items() if held.url or all(map(held.holds, files))}
@@ -115,14 +116,14 @@ def type_genes(folder: str | Path | KnowledgeFiles | None = None, *, leaks: bool
 
 
 def gathered(statements: Iterable[Statement], tables: tuple[str, ...] = ()) -> TypeGenes:
-    """Weigh what the witnesses say; types with fewer than three positive markers are left out."""
+    """Sum the weighted statements of all resources; types with fewer than three positive markers are left out."""
     lists: defaultdict[tuple[str, str, bool], set[str]] = defaultdict(set)
     for row, who in statements:
         if row.gene:
             lists[row.cell_type, who, row.present].add(row.gene)
     support: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     said_by: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    # In a fixed order, for sums of floats depend on it.
+    # Sorted, because floating-point sums depend on the order.
     for (cell_type, who, present), named in sorted(lists.items()):
         weight = min(1.0, (USUAL_LIST / len(named)) ** 0.5)
         for gene in named:
@@ -146,7 +147,7 @@ def gathered(statements: Iterable[Statement], tables: tuple[str, ...] = ()) -> T
 
 
 def _told(words: Mapping[str, float]) -> dict[str, float]:
-    """Leave out genes on which the witnesses cancel out."""
+    """Leave out genes whose statements cancel out."""
     return {gene: weight for gene, weight in words.items() if abs(weight) > 1e-6}
 
 

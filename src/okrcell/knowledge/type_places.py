@@ -1,4 +1,4 @@
-"""In which tissues each cell type is known, and how well."""
+"""Number of resources that report each cell type in each tissue, and the tissue prior derived from them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,14 +16,15 @@ from okrcell.knowledge.sources import marker_tables
 from okrcell.knowledge.sources.markers import MarkerRow
 
 ANYWHERE = ""
-"""The place of what is said of a type without a tissue."""
+"""Tissue key of statements without a tissue."""
 ELSEWHERE = 0.05
-"""What a witness of the type in another tissue counts beside one in this tissue: nothing is ever excluded."""
+"""Weight of a resource that reports the type in any tissue, relative to this tissue; above 0, so no type is excluded."""
 UNHEARD = 0.5
-"""A type that nobody spoke of counts as if half a witness had."""
+"""Pseudocount of resources for each type."""
 NEARER = 0.5
-"""A tissue one step above or below counts half, two steps a quarter."""
+"""Weight factor per step between two related tissues: one step counts half, two steps a quarter."""
 FARTHEST = 3
+"""Maximum number of steps between two related tissues; further ones have weight 0."""
 
 Place = tuple[str, str]
 """Cell Ontology id of a type, and Uberon id of a tissue or `ANYWHERE`."""
@@ -31,31 +32,33 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class TypePlaces:
-    """How many independent witnesses (resources, papers, studies of a corpus) know each type in each tissue."""
+    """Number of independent resources (databases, papers, studies of a corpus) that report each type in each tissue."""
 
     witnesses: Mapping[str, Mapping[str, int]]
-    """By type, tissue to number; `ANYWHERE` is the number of those who name no tissue."""
+    """By type, number of resources by tissue; `ANYWHERE` counts the resources without a tissue."""
 
     @classmethod
     def read(cls, facts: Mapping[str, Mapping[str, int]] | None) -> Self:
-        """Take what `facts` gave and a checkpoint kept; nothing is known of any type where there is none."""
+        """Load the dictionary of `facts` from a checkpoint; None gives an empty table."""
         return cls({} if facts is None else facts)
 
     def facts(self) -> dict[str, dict[str, int]]:
-        """Give what is known in a form for JSON, in a fixed order."""
+        """Return the counts as a dictionary for JSON, in a fixed order."""
         return {kind: dict(sorted(places.items())) for kind, places in sorted(self.witnesses.items())}
 
     def prior(self, types: Sequence[str], tissue: str = ANYWHERE) -> Float[np.ndarray, " type"]:
-        """Return how likely each type is before a cell was looked at, in proportion; rows sum to 1.
+        """Prior probability of each type in a tissue, float64 (type,); sums to 1.
 
-        A type that many have described is met more often than one that a single paper knows, and in the tissue where it
-        was described more than elsewhere (ours). Witnesses in the tissue count in full, those in a tissue that it is part
-        or kind of, or that is part or kind of it, by `NEARER`, all others by `ELSEWHERE`.
+        The prior is proportional to ``sum_t w_t n_t + 0.05 (sum_t n_t + 0.5)`` (ours), where ``n_t`` is the number of
+        resources that report the type in tissue t, and ``w_t`` is 1 for the same tissue, `NEARER` per step for an ancestor
+        or descendant of it, and 0 for others. The constants are `ELSEWHERE` and `UNHEARD`.
 
         Parameters
         ----------
+        types
+            Cell Ontology ids.
         tissue
-            Uberon id; `ANYWHERE` or an unknown one: all tissues count alike.
+            Uberon id; with `ANYWHERE` or an unknown id all tissues have the same weight.
         """
         home = ontology("UBERON")
         here = home.current(tissue) if tissue else None
@@ -70,23 +73,23 @@ class TypePlaces:
 def type_places(
     folder: str | Path | KnowledgeFiles | None = None, *, seen: Iterable[tuple[str, str, str]] = (), leaks: bool = False
 ) -> TypePlaces:
-    """Count who knows each type where, over all marker tables that are at hand.
+    """Count the resources that report each type in each tissue, over all available marker tables.
 
     Parameters
     ----------
     folder
-        Folder or URL of the knowledge files; by default the user's cache (see `KnowledgeFiles`). Tables that are not there
-        are not read.
+        Folder or URL of the knowledge files; by default the user's cache (see `KnowledgeFiles`). Missing tables are
+        skipped.
     seen
-        (type, tissue or "", study) of the cells that were learned from: each study is a witness.
+        (type, tissue or "", study) of the training cells; each study counts as one resource.
     leaks
-        Whether rows that were made from atlases which benchmarks use as well may be read.
+        Whether rows derived from atlases that benchmarks also use are read.
     """
     return gathered_places(_rows(folder if isinstance(folder, KnowledgeFiles) else KnowledgeFiles(folder), leaks), seen)
 
 
 def gathered_places(rows: Iterable[MarkerRow], seen: Iterable[tuple[str, str, str]]) -> TypePlaces:
-    """Count witnesses: rows of marker tables, and (type, tissue or "", study) of cells."""
+    """Count resources from rows of marker tables and from (type, tissue or "", study) of cells."""
     who: defaultdict[Place, set[str]] = defaultdict(set)
     for row in rows:
         who[row.cell_type, row.tissue].add(row.by)
@@ -113,7 +116,7 @@ def _rows(held: KnowledgeFiles, leaks: bool) -> Iterator[MarkerRow]:
 
 @cache
 def _nearness(one: str, other: str) -> float:
-    """Say how near two tissues are: 1 for the same, less with each step where one is part or kind of the other, else 0."""
+    """Return 1 for equal tissues, `NEARER` per step if one is an ancestor of the other within `FARTHEST` steps, else 0."""
     home = ontology("UBERON")
     current = home.current(other) if other else None
     if current is None:

@@ -1,1 +1,1 @@
-"""Two encoders, one space."""
+"""Cell and text encoders, model folders and gene signatures."""

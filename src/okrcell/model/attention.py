@@ -1,4 +1,4 @@
-"""Tokens look at one another."""
+"""Multi-head attention, the transformer block and the attention mask."""
 
 from typing import Annotated, Literal, Self
 
@@ -12,16 +12,16 @@ from okrcell.settings import Settings
 
 
 class BlockSettings(Settings):
-    """The shape of a transformer block (paper: width 128, 4 heads, feed-forward 128)."""
+    """Hyperparameters of a transformer block (paper: width 128, 4 heads, feed-forward 128)."""
 
     width: Annotated[int, Field(ge=4)] = 128
-    """D: the length of a token's vector; a multiple of ``heads``."""
+    """D: embedding size of a token; a multiple of ``heads``."""
     heads: Annotated[int, Field(ge=1)] = 4
     feed_forward: Annotated[int, Field(ge=1)] = 128
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    """In the feed-forward and on the residual paths (our reconstruction, as in scGPT; 0.1 also offered)."""
+    """Dropout in the feed-forward layer and on the residual paths (our reconstruction, as in scGPT; 0.1 is an alternative)."""
     norm: Literal["post", "pre"] = "post"
-    """Where layers are normalised (our reconstruction, as in scGPT)."""
+    """Layer normalization after (post) or before (pre) each sub-layer (our reconstruction, as in scGPT: post)."""
     activation: Literal["relu", "gelu"] = "relu"
 
     @model_validator(mode="after")
@@ -32,7 +32,7 @@ class BlockSettings(Settings):
 
 
 class Attention(nn.Module):
-    """Multi-head attention, by torch's own kernel, from ``queries`` to ``context``."""
+    """Multi-head attention from ``queries`` to ``context``, with torch's ``scaled_dot_product_attention``."""
 
     def __init__(self, settings: BlockSettings) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Attention(nn.Module):
         context: Float[Tensor, "cell key width"],
         allowed: Tensor | None = None,
     ) -> Float[Tensor, "cell query width"]:
-        """Let each query gather from the keys it may see; ``allowed`` is bool (cell, 1, query or 1, key)."""
+        """Attend from each query to its allowed keys; ``allowed`` is bool (cell, 1, query or 1, key)."""
         query = self._by_head(self.query(queries))
         key, value = (self._by_head(part) for part in self.key_value(context).chunk(2, dim=-1))
         seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
@@ -58,7 +58,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then a feed-forward layer, each added to what came in."""
+    """Transformer block: attention, then a feed-forward layer, each with a residual connection."""
 
     def __init__(self, settings: BlockSettings) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Block(nn.Module):
         context: Float[Tensor, "cell key width"] | None = None,
         allowed: Tensor | None = None,
     ) -> Float[Tensor, "cell token width"]:
-        """Return new token vectors; without ``context`` the tokens look at themselves."""
+        """Return updated token states; without ``context`` this is self-attention."""
         if self.pre:
             near = self.attention_norm(tokens)
             tokens = tokens + self.dropout(self.attention(near, near if context is None else context, allowed))
@@ -91,9 +91,9 @@ class Block(nn.Module):
 
 
 def sees(known: Tensor, queries: Tensor) -> Tensor:
-    """Say which keys each query may see: known keys, and itself (method E3).
+    """Attention mask: each query attends to the known keys and to itself (method E3).
 
-    Both are bool (cell, token) over the same tokens; ``queries`` marks the genes to be predicted. Returns bool
+    Both arguments are bool (cell, token) over the same tokens; ``queries`` marks the genes to predict. Returns bool
     (cell, 1, token, token).
     """
     itself = torch.eye(known.shape[1], dtype=torch.bool, device=known.device)

@@ -1,4 +1,4 @@
-"""Gene tokens become one vector for the cell."""
+"""Cell encoders: self-attention over all gene tokens (full), or learned latent queries (latent)."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -14,31 +14,31 @@ from okrcell.model.gene_tokens import START, GeneTokens, ValueEmbedding
 
 
 class CellEncoderSettings(BlockSettings):
-    """The cell encoder; the defaults are the paper's (6 blocks of width 128 over all tokens)."""
+    """Settings of the cell encoder; the defaults are the paper's (6 blocks of width 128 over all tokens)."""
 
     kind: Literal["full", "latent"] = "full"
-    """full: every gene looks at every gene (scGPT, the paper). latent: a few learned queries gather from the genes and
-    then look at one another (after Perceiver, arXiv 2103.03206): ours, because on a CPU it reads all of a cell's genes at
-    a fraction of the cost."""
+    """full: self-attention over all gene tokens (scGPT, the paper). latent: a few learned queries attend to the genes, then
+    to one another (after Perceiver, arXiv 2103.03206): ours, because on a CPU it encodes all of a cell's genes at a
+    fraction of the cost."""
     blocks: Annotated[int, Field(ge=1)] = 6
     latents: Annotated[int, Field(ge=1)] = 16
-    """Learned queries of the ``latent`` kind; the first one is the cell."""
+    """Number of learned queries of the ``latent`` encoder; the first one is the cell state."""
     value_embedding: ValueEmbedding = "table"
-    """table: a vector per value class; continuous: scGPT's two-layer network on the class number."""
+    """table: one embedding per value bin; continuous: scGPT's two-layer network on the bin number."""
 
 
 @dataclass(frozen=True)
 class CellStates:
-    """What the encoder says of some cells."""
+    """Encoder output for a batch of cells."""
 
     cell: Float[Tensor, "cell width"]
-    """h_cls, not yet projected or normalised."""
-    genes: Float[Tensor, "cell asked width"] | None
-    """Final states of the tokens that were asked for, when some were masked."""
+    """h_cls, before projection and normalization."""
+    genes: Float[Tensor, "cell query width"] | None
+    """Final states of the requested tokens; None if no gene was masked."""
 
 
 class FullAttentionEncoder(nn.Module):
-    """scGPT-type transformer: `<cls>` and all tokens, known ones seen by all (method 3.2, E3)."""
+    """scGPT-type transformer over `<cls>` and all gene tokens; all tokens attend to the known ones (method 3.2, E3)."""
 
     def __init__(self, settings: CellEncoderSettings, genes: int, bins: int) -> None:
         super().__init__()
@@ -47,9 +47,14 @@ class FullAttentionEncoder(nn.Module):
         self.blocks = nn.ModuleList([Block(settings) for _ in range(settings.blocks)])
 
     def forward(self, cells: CellTokens, masked: Tensor | None = None, asked: Tensor | None = None) -> CellStates:
-        """Encode; ``masked`` (bool, cell token) marks genes whose value is hidden and to be predicted.
+        """Encode cells.
 
-        ``asked`` (integer, cell asked) names the places of the tokens whose states are wanted; all by default.
+        Parameters
+        ----------
+        masked
+            Bool (cell, token): genes whose value is hidden and predicted.
+        asked
+            Integer (cell, query): indices of the tokens whose states are returned; all tokens by default.
         """
         states = self.tokens(cells, masked)
         states = torch.cat([self.cls.expand(len(states), 1, -1), states], dim=1)
@@ -64,10 +69,10 @@ class FullAttentionEncoder(nn.Module):
 
 
 class GeneSum(nn.Module):
-    """The sum of a cell's gene vectors, each as strong as its value class says: a linear reading of the cell.
+    """Weighted sum of a cell's gene embeddings, with one weight per value bin: a linear summary of the cell.
 
-    The weight of a class is learned and starts in proportion to it. The sum is divided by the root of the number of genes,
-    so that small panels and deep cells come out alike in length.
+    The weight of a bin is learned and starts in proportion to the bin number. The sum is divided by the square root of the
+    number of genes, so that small panels and deep cells give vectors of similar length.
     """
 
     def __init__(self, bins: int, width: int) -> None:
@@ -78,15 +83,15 @@ class GeneSum(nn.Module):
     def forward(
         self, genes: Float[Tensor, "cell token width"], value: Tensor, known: Tensor
     ) -> Float[Tensor, "cell width"]:
-        """Sum ``genes`` over the tokens that are ``known`` (bool, cell token)."""
+        """Sum ``genes`` over the tokens where ``known`` (bool, cell token) is true."""
         weight = self.weight(value).squeeze(-1) * known / known.sum(dim=1, keepdim=True).clamp_min(1).sqrt()
         return self.out((weight[:, None] @ genes).squeeze(1))
 
 
 class LatentEncoder(nn.Module):
-    """Learned queries gather from the known genes; hidden genes ask the queries for their value (ours).
+    """Learned queries attend to the known genes; hidden genes attend to the queries (ours).
 
-    The queries start from the linear sum of the genes: without it, attention takes longer to learn which genes matter
+    The queries start from the weighted sum of the genes: without it, attention takes longer to learn which genes matter
     (docs/results/first-model.md).
     """
 
@@ -101,12 +106,20 @@ class LatentEncoder(nn.Module):
         self.asked_norm = nn.LayerNorm(settings.width)
 
     def forward(self, cells: CellTokens, masked: Tensor | None = None, asked: Tensor | None = None) -> CellStates:
-        """Encode; the arguments are those of `FullAttentionEncoder`."""
+        """Encode cells.
+
+        Parameters
+        ----------
+        masked
+            Bool (cell, token): genes whose value is hidden and predicted.
+        asked
+            Integer (cell, query): indices of the tokens whose states are returned; all tokens by default.
+        """
         genes = self.tokens.gene(cells.gene)
         tokens = self.tokens.with_value(genes, cells, masked)
         known = cells.known if masked is None else cells.known & ~masked
         latents = self.latents + self.sum_up(genes, cells.value, known)[:, None]
-        # A cell without any known gene would leave softmax nothing to share out: it sees blanks, whatever their number.
+        # Softmax over no key is undefined: a cell without any known gene attends to zero vectors, whatever their number.
         lonely = ~known.any(dim=1, keepdim=True)
         shown = tokens.masked_fill(lonely[..., None], 0.0)
         latents = self.gather(latents, shown, (known | lonely)[:, None, None, :])
@@ -118,14 +131,14 @@ class LatentEncoder(nn.Module):
         return CellStates(latents[:, 0], self.asked_norm(hidden + self.ask(hidden, latents)))
 
 
-def at(tokens: Float[Tensor, "cell token width"], places: Tensor | None) -> Float[Tensor, "cell asked width"]:
-    """Take the tokens at ``places`` (integer, cell asked) of each cell; all of them without."""
+def at(tokens: Float[Tensor, "cell token width"], places: Tensor | None) -> Float[Tensor, "cell query width"]:
+    """Select the tokens at ``places`` (integer, cell query) of each cell; all tokens if None."""
     if places is None:
         return tokens
     return tokens.gather(1, places[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
 def cell_encoder(settings: CellEncoderSettings, *, genes: int, bins: int) -> FullAttentionEncoder | LatentEncoder:
-    """Build the encoder that the settings name."""
+    """Build the encoder of type ``settings.kind``."""
     kinds = {"full": FullAttentionEncoder, "latent": LatentEncoder}
     return kinds[settings.kind](settings, genes, bins)

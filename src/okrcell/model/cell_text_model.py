@@ -1,4 +1,4 @@
-"""Two encoders, one space."""
+"""CLIP-style dual encoder of cells and texts, with projectors and temperature."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -18,49 +18,49 @@ from okrcell.settings import Settings
 from okrcell.texts.tokenise import TextTokens
 
 COLDEST = 0.01
-"""The temperature never falls below (method 7.2, `improved`)."""
+"""Lower bound of the temperature (method 7.2, `improved`)."""
 
 
 class ModelSettings(Settings):
-    """The shape of the model.
+    """Settings of the dual encoder.
 
-    The cell side's defaults are the paper's where it gives them; `configs/paper.yaml` is the paper's whole setting.
+    Defaults of the cell side are the paper's where it gives them; `configs/paper.yaml` holds the paper's full setting.
     """
 
     tokeniser: TokeniserSettings = TokeniserSettings()
     cell_encoder: CellEncoderSettings = CellEncoderSettings()
     text_encoder: TextEncoderSettings = TextEncoderSettings()
     projector: Literal["linear", "mlp2"] = "mlp2"
-    """From the cell's width to the common space. Our reconstruction: linear in `faithful`, two layers in `improved`."""
+    """From the cell encoder's width to the shared space. Our reconstruction: linear in `faithful`, two layers in `improved`."""
     text_projector: Literal["none", "linear"] = "linear"
-    """The paper has none; a linear one gives frozen text vectors room to separate types (ours, `improved`)."""
+    """The paper has none; a linear one lets frozen text vectors separate types (ours, `improved`)."""
     dim: Annotated[int, Field(ge=2)] | None = None
-    """Length of the common vectors; by default the text encoder's width (paper: 768)."""
+    """Size of the shared embedding space; by default the text encoder's width (paper: 768)."""
     temperature: Annotated[float, Field(ge=COLDEST)] = 0.05
-    """tau, or where it starts if it is learned (our reconstruction, as in CRCL)."""
+    """tau, or its initial value if it is learned (our reconstruction, as in CRCL)."""
     learn_temperature: bool = True
 
 
 @dataclass(frozen=True)
 class CellView:
-    """A cell as the objective sees it, some of its genes hidden."""
+    """Model output for cells with hidden genes, as the objective needs it."""
 
     vector: Float[Tensor, "cell dim"]
     """Unit length: c_i of method E4."""
     state: Float[Tensor, "cell width"]
-    """h_cls, from which it was made."""
+    """h_cls, the input of the projector."""
     by_gene: Float[Tensor, "cell hidden"]
-    """Predicted value classes of the hidden genes, as shares of all classes, from their own states (GEP)."""
+    """GEP: value bins of the hidden genes predicted from their own states, as fractions of the number of bins."""
     by_cell: Float[Tensor, "cell hidden"]
-    """The same from the cell's vector alone (GEPC)."""
+    """GEPC: the same, predicted from the cell state alone."""
     value: Int[Tensor, "cell hidden"]
-    """The true ones."""
+    """True value bins."""
     hidden: Bool[Tensor, "cell hidden"]
-    """False for padding, where a cell has fewer hidden genes than another."""
+    """False for padding, where a cell has fewer hidden genes than the maximum of the batch."""
 
 
 class CellTextModel(nn.Module):
-    """The cell encoder, the text encoder, and the projections that lead both into one space (method 3)."""
+    """Cell encoder, text encoder and the projectors into one shared space (method 3)."""
 
     def __init__(self, settings: ModelSettings, *, genes: int) -> None:
         super().__init__()
@@ -83,20 +83,20 @@ class CellTextModel(nn.Module):
 
     @property
     def temperature(self) -> Tensor:
-        """tau: what similarities are divided by."""
+        """tau: divisor of the cosine similarities."""
         return self.log_sharpness.neg().exp().clamp_min(COLDEST)
 
     def embed_cells(self, cells: CellTokens, masked: Tensor | None = None) -> Float[Tensor, "cell dim"]:
-        """Return c_i, of unit length; the genes in ``masked`` (bool, cell token), if any, are hidden."""
+        """Return c_i, of unit length; genes where ``masked`` (bool, cell token) is true are hidden."""
         if masked is None:
             return self._cell_vector(self.cell_encoder(cells))
         nobody = torch.zeros(len(cells.gene), 1, dtype=torch.long, device=cells.gene.device)
         return self._cell_vector(self.cell_encoder(cells, masked, nobody))
 
     def view_cells(self, cells: CellTokens, masked: Tensor) -> CellView:
-        """Return c_i and the predicted values of the genes in ``masked`` (bool, cell token), in one pass."""
+        """Return c_i and the predicted values of the hidden genes (``masked``: bool, cell token) in one pass."""
         most = max(int(masked.sum(dim=1).max()), 1)
-        # Only hidden genes are asked for, side by side: what the others are is known.
+        # Only hidden genes are decoded, packed to the left; the values of the other genes are inputs.
         hidden, places = masked.to(torch.uint8).topk(most, dim=1)
         states = self.cell_encoder(cells, masked, places)
         gene = cells.gene.gather(1, places)
@@ -111,7 +111,7 @@ class CellTextModel(nn.Module):
         return self.project_texts(self.text_encoder(texts))
 
     def project_texts(self, pooled: Float[Tensor, "text width"]) -> Float[Tensor, "text dim"]:
-        """Lead pooled text vectors into the common space."""
+        """Project pooled text vectors into the shared space, to unit length."""
         return functional.normalize(self.text_projector(pooled), dim=-1)
 
     def _cell_vector(self, states: CellStates) -> Float[Tensor, "cell dim"]:

@@ -1,4 +1,4 @@
-"""A model folder: JSON, safetensors, a gene list and a card; nothing in it is ever run."""
+"""Save and load a model folder: JSON, safetensors, gene list and model card; no code in it is executed."""
 
 import json
 from dataclasses import dataclass
@@ -33,24 +33,24 @@ KINDS: dict[str, type] = {
     "genes_sha256": str,
     "text_encoder_sha256": str,
 }
-"""What parts of ``model.json`` must be, so that a damaged or hostile one is refused at the door."""
+"""Required type of the entries of ``model.json``; a damaged or hostile file is rejected on loading."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model with all that its use needs."""
+    """A model with everything needed to use it."""
 
     model: CellTextModel
     vocabulary: GeneVocabulary
     facts: dict[str, Any]
-    """What was seen in learning (studies, donors, cell types), calibration, the receipt of the run."""
+    """Training data (studies, donors, cell types), calibration, and provenance of the run (``receipt``)."""
     name: str = ""
     signatures: SignatureHead | None = None
-    """Text to genes; None in a model that was trained without."""
+    """Gene signatures of texts; None in a model trained without them."""
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half: bool = False) -> None:
-    """Write the folder ``path`` whole. The text encoder is named, not copied: only what was trained of it is kept.
+    """Write the folder ``path`` atomically. The text encoder is named, not copied: only its trained weights are saved.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half
         save_file(weights, draft / WEIGHTS)
         checkpoint.vocabulary.save(draft / GENES)
         (draft / CARD).write_text(card, encoding="utf-8")
-        # What the facts of a loaded model say of its signatures is true of those alone.
+        # Facts of a loaded model about its signatures do not apply to the ones saved here.
         facts = {key: value for key, value in checkpoint.facts.items() if key not in OF_SIGNATURES}
         if checkpoint.signatures is not None:
             checkpoint.signatures.save(draft)
@@ -89,12 +89,12 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a model folder, for use on the CPU.
+    """Load a model folder on the CPU.
 
     Raises
     ------
     CheckpointError
-        If the folder is missing, damaged, of another format, or made with another text encoder.
+        If the folder is missing, damaged, of another format, or was trained with another text encoder.
     """
     path = Path(path)
     recover_folder(path)
@@ -137,20 +137,20 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 def _described(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise CheckpointError(
-            f"No model folder at {path}. Give a folder that `okrcell pretrain` wrote, or leave it out."
+            f"No model folder at {path}. Give a folder written by `okrcell pretrain`, or none for the bundled model."
         )
     try:
         description = json.loads((path / MODEL).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"{path} is no model folder: it has no {MODEL}.") from None
+        raise CheckpointError(f"{path} is not a model folder: it has no {MODEL}.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path / MODEL} is damaged: {error}.") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:  # pyright: ignore[reportUnknownMemberType]
-        raise CheckpointError(f"{path / MODEL} is not of format {FORMAT}, the one this version of okrcell reads.")
+        raise CheckpointError(f"{path / MODEL} is not of format {FORMAT}, which this version of okrcell reads.")
     wrong = [name for name, kind in KINDS.items() if not isinstance(description.get(name, kind()), kind)]
     if wrong or "genes_sha256" not in description:
         raise CheckpointError(
-            f"{path / MODEL} is damaged: {(wrong or ['genes_sha256'])[0]} is missing or of another kind."
+            f"{path / MODEL} is damaged: {(wrong or ['genes_sha256'])[0]} is missing or has the wrong type."
         )
     return cast(dict[str, Any], description)
 
@@ -158,9 +158,11 @@ def _described(path: Path) -> dict[str, Any]:
 def _signatures(path: Path, facts: dict[str, Any], model: CellTextModel, genes: int) -> SignatureHead:
     head = SignatureHead.load(path, [str(name) for name in facts.get("known_types", [])], genes)
     if fingerprint(path / SIGNATURES) != facts["signatures_sha256"]:
-        raise CheckpointError(f"{path / SIGNATURES} is not what was saved: its sha256 differs. Fetch the model again.")
+        raise CheckpointError(
+            f"{path / SIGNATURES} changed after it was saved: its sha256 differs. Fetch the model again."
+        )
     if head.key.shape[1] != model.text_encoder.width or head.vectors.shape[1] != model.dim:
-        raise CheckpointError(f"{path / SIGNATURES} is of another model's texts. The folder is mixed; fetch it again.")
+        raise CheckpointError(f"{path / SIGNATURES} belongs to another model. The folder is mixed; fetch it again.")
     return head
 
 
@@ -172,17 +174,17 @@ def _weights(path: Path, expected: str | None) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} is damaged ({str(error).splitlines()[0]}). Fetch the model again.") from None
     if expected and fingerprint(path) != expected:
-        raise CheckpointError(f"{path} is not what was saved: its sha256 differs. Fetch the model again.")
+        raise CheckpointError(f"{path} changed after it was saved: its sha256 differs. Fetch the model again.")
     return weights
 
 
 def _own_names(model: CellTextModel) -> list[str]:
-    """List what a model folder holds: all weights but those of the text encoder that are never trained."""
+    """Names of the saved weights: all except those of the text encoder that are never trained."""
     adapted = {TEXT_PREFIX + name for name, _ in model.text_encoder.adapted_by_name()}
     return [name for name in model.state_dict() if not name.startswith(TEXT_PREFIX) or name in adapted]
 
 
 def _encoder_fingerprint(name: str) -> str:
-    """The sha256 of the encoder's weights where they are on this disk, else ""."""
+    """The sha256 of the encoder's weights if they are on this disk, else ""."""
     weights = sorted(Path(find_encoder(name)).glob("*.safetensors"))
     return fingerprint(weights[0]) if weights else ""

@@ -1,4 +1,4 @@
-"""Cells and texts in, unit vectors out."""
+"""A trained model in use: load it, and embed cells and texts as unit vectors."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -20,26 +20,95 @@ from okrcell.model.relative_expression import Panel
 from okrcell.model.signature_head import SignatureHead
 
 Progress = Callable[[int, int], None]
-"""Told how many cells of how many are done."""
+"""Called with the number of cells done and the total number of cells."""
 CELLS_AT_ONCE = 128
 TEXTS_AT_ONCE = 64
 
 
 class CellEmbedder(Protocol):
-    """Anything that gives cells vectors; a benchmark's baseline fits here."""
+    """Protocol of methods that embed cells: `Embedder` and the baselines of a benchmark.
+
+    Attributes
+    ----------
+    name : str
+        Name of the method, for reports.
+
+    Examples
+    --------
+    A trained model follows the protocol; so does any object with these two members.
+
+    >>> import okrcell as okr
+    >>> from okrcell.model.embedder import CellEmbedder
+    >>> embedder: CellEmbedder = okr.load()
+    >>> embedder.name
+    'mini'
+    """
 
     name: str
 
     def embed_cells(self, expression: Expression, progress: Progress | None = None) -> Float[np.ndarray, "cell dim"]:
-        """Return float32 vectors of unit length, NaN for a cell without expression."""
+        """Embed cells.
+
+        Parameters
+        ----------
+        expression : Expression
+            Expression of the cells on the gene table, read in blocks.
+        progress : callable, default: None
+            Called after each block with the number of cells done and the total number of cells.
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape (cell, dim)
+            Vectors of unit length; NaN for a cell without expression.
+        """
         ...
 
 
 class Embedder:
-    """A trained model in use: both encoders with their tokenisers."""
+    """A trained model in use: cell and text encoders with their tokenizers, on the CPU.
+
+    `okrcell.load` returns one.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The content of a model folder (`okrcell.model.checkpoint.load_checkpoint`).
+
+    Attributes
+    ----------
+    name : str
+        Name of the model folder.
+    facts : dict
+        Content of ``model.json``: training data under ``seen``, ``calibration``, provenance under ``receipt``.
+    model : CellTextModel
+        The dual encoder, in evaluation mode.
+    vocabulary : GeneVocabulary
+        Genes of the cell encoder.
+    table : GeneTable
+        The bundled gene table, which the vocabulary is part of.
+    signatures : SignatureHead or None
+        Gene signatures of texts; None in a model trained without them.
+
+    Notes
+    -----
+    A CLIP-style dual encoder after OKR-CELL (arXiv 2601.05648): c_i of method E4 for cells, t_i for texts. Vectors have unit
+    length, so that a product of vectors is a cosine similarity.
+
+    Examples
+    --------
+    >>> import okrcell as okr
+    >>> import scanpy as sc
+    >>> from okrcell.cells.expression import read_expression
+    >>> model = okr.load()
+    >>> adata = sc.datasets.pbmc68k_reduced().raw.to_adata()
+    >>> cells = model.embed_cells(read_expression(adata[:50].copy()))
+    >>> texts = model.embed_texts(["B cell", "monocyte"])
+    >>> (cells @ texts.T).shape
+    (50, 2)
+    """
 
     signatures: SignatureHead | None = None
-    """Text to genes; None in a model that was trained without."""
+    """Gene signatures of texts; None in a model trained without them."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.name = checkpoint.name
@@ -55,32 +124,63 @@ class Embedder:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Open a model folder.
+        """Load a model folder.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Folder written by `okrcell.pretrain`.
+
+        Returns
+        -------
+        Embedder
+            The model, on the CPU.
 
         Raises
         ------
         CheckpointError
-            If there is no model, or it is damaged.
+            If there is no model at ``path``, or it is damaged.
         """
         return cls(load_checkpoint(path))
 
     @property
     def dim(self) -> int:
-        """Length of the vectors."""
+        """Dimension of the shared embedding space."""
         return self.model.dim
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of the weights: which model gave a vector."""
+        """The sha256 of the weights, which identifies the model of a vector; "" if unknown."""
         return str(self.facts.get("weights_sha256", ""))
 
     def measured(self, expression: Expression) -> int:
-        """Count the model's genes that the file measured."""
+        """Count the model's genes that the file measured.
+
+        Parameters
+        ----------
+        expression : Expression
+            Expression of the cells on the gene table.
+
+        Returns
+        -------
+        int
+            Number of genes, from 0 to the size of the vocabulary.
+        """
         rows = np.unique(expression.resolution.row[expression.resolution.row >= 0])
         return int(self._known[rows].sum())
 
     def panel(self, expression: Expression) -> Panel:
-        """Tell which of the model's genes the file measured, and how its rows are brought onto them.
+        """Describe which of the model's genes the file measured, and how its rows are mapped onto them.
+
+        Parameters
+        ----------
+        expression : Expression
+            Expression of the cells on the gene table.
+
+        Returns
+        -------
+        `Panel`
+            Measured genes and their scaling, as signature scores need them.
 
         Raises
         ------
@@ -88,7 +188,9 @@ class Embedder:
             If the model has no signatures.
         """
         if self.signatures is None:
-            raise CheckpointError(f"The model {self.name} was trained without signatures of genes.")
+            raise CheckpointError(
+                f"The model {self.name} was trained without signatures of genes. Load a model trained with `signatures: true`."
+            )
         rows = np.unique(expression.resolution.row[expression.resolution.row >= 0])
         on_table = np.zeros(len(self.table), dtype=bool)
         on_table[rows] = True
@@ -96,9 +198,38 @@ class Embedder:
 
     @torch.inference_mode()
     def embed_cells(self, expression: Expression, progress: Progress | None = None) -> Float[np.ndarray, "cell dim"]:
-        """Return a unit vector for each cell, float32 (cell, dim); NaN for a cell without any known gene.
+        """Embed cells.
 
-        A cell's vector depends on its own counts alone: not on its neighbours, their number or their order.
+        Parameters
+        ----------
+        expression : Expression
+            Expression of the cells on the gene table, read in blocks; see `okrcell.cells.expression.read_expression`.
+        progress : callable, default: None
+            Called after each block with the number of cells done and the total number of cells.
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape (cell, dim)
+            Vectors of unit length, in the order of the file; NaN for a cell that expresses no gene of the vocabulary.
+
+        Raises
+        ------
+        InputError
+            If a row holds negative values, or the file is damaged.
+
+        Notes
+        -----
+        c_i of method E4. A cell's vector depends on its own counts only, not on other cells, their number or their order.
+
+        Examples
+        --------
+        >>> import okrcell as okr
+        >>> import scanpy as sc
+        >>> from okrcell.cells.expression import read_expression
+        >>> adata = sc.datasets.pbmc68k_reduced().raw.to_adata()
+        >>> vectors = okr.load().embed_cells(read_expression(adata[:20].copy()))
+        >>> vectors.shape == (20, okr.load().dim)
+        True
         """
         vectors = np.full((expression.n_cells, self.dim), np.nan, dtype=np.float32)
         done = 0
@@ -112,12 +243,46 @@ class Embedder:
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "text dim"]:
-        """Return a unit vector for each text, float32 (text, dim)."""
+        """Embed texts.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Cell type names, sentences or descriptions; longer texts are truncated at the text encoder's limit.
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape (text, dim)
+            Vectors of unit length.
+
+        Notes
+        -----
+        t_i of the method: the pooled output of the text encoder, projected into the shared space.
+
+        Examples
+        --------
+        >>> import okrcell as okr
+        >>> model = okr.load()
+        >>> vectors = model.embed_texts(["CD8-positive, alpha-beta T cell", "T cell", "hepatocyte"])
+        >>> bool(vectors[0] @ vectors[1] > vectors[0] @ vectors[2])
+        True
+        """
         return self.model.project_texts(torch.from_numpy(self.pool_texts(texts))).numpy()
 
     @torch.inference_mode()
     def pool_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "text width"]:
-        """Return texts as the text encoder pools them, before the projector into the common space; float32."""
+        """Embed texts with the text encoder alone, before the projector into the shared space.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Texts; longer ones are truncated at the text encoder's limit.
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape (text, width)
+            Pooled outputs of the text encoder, not normalized.
+        """
         vectors = np.zeros((len(texts), self.model.text_encoder.width), dtype=np.float32)
         by_length = np.argsort([len(text) for text in texts], kind="stable")
         for start in range(0, len(texts), TEXTS_AT_ONCE):
@@ -127,7 +292,7 @@ class Embedder:
         return vectors
 
     def _vectors(self, tokens: CellTokens) -> NDArray[np.float32]:
-        """Encode cells of like length together, so that little padding is computed."""
+        """Embed cells in batches of similar length, to compute little padding."""
         length = tokens.known.sum(dim=1)
         vectors = np.full((len(tokens), self.dim), np.nan, dtype=np.float32)
         order = length.argsort(stable=True)
@@ -145,12 +310,41 @@ def _opened(path: str) -> Embedder:
 
 
 def load(path: str | Path | None = None) -> Embedder:
-    """Load a model: the bundled one, a folder, or a hub id ("owner/name").
+    """Load a trained model.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path, default: None
+        A model folder, or an id "owner/name" on the Hugging Face hub. None loads the bundled model, which is cached in
+        memory and needs no download. A path that exists takes precedence over a hub id.
+
+    Returns
+    -------
+    Embedder
+        The model on the CPU, with both encoders. Pass it to the functions of `okrcell.tl`, or embed cells and texts with
+        it directly.
 
     Raises
     ------
     CheckpointError
-        If there is no such model, or it is damaged.
+        If there is no such model, it is damaged, it was written by another version of the format, or its text encoder is
+        not the installed one.
+
+    Notes
+    -----
+    Weights are read with safetensors and checked against their sha256; no code from the folder is executed. The bundled
+    model ``mini`` is ours: its architecture follows OKR-CELL (arXiv 2601.05648) where the paper defines it, but it is not
+    the authors' model.
+
+    Examples
+    --------
+    >>> import okrcell as okr
+    >>> model = okr.load()
+    >>> model.name
+    'mini'
+    >>> vectors = model.embed_texts(["CD8-positive, alpha-beta T cell", "hepatocyte"])
+    >>> vectors.shape == (2, model.dim)
+    True
     """
     if path is None:
         return _opened(str(bundled_model()))
@@ -160,7 +354,7 @@ def load(path: str | Path | None = None) -> Embedder:
 
 
 def bundled_model() -> Path:
-    """Return the folder of the model that ships with okrcell."""
+    """Return the folder of the bundled model."""
     return Path(str(files("okrcell"))) / "models" / "mini"
 
 
@@ -170,6 +364,8 @@ def _from_hub(name: str) -> Path:
     hub: Any = snapshot_download
     try:
         return Path(hub(name, allow_patterns=["*.json", "*.safetensors", "*.tsv", "*.md"]))
-    except Exception as error:  # noqa: BLE001  (the hub client raises many kinds, all of which mean the same here)
+    except Exception as error:  # noqa: BLE001  (the hub client raises many types of errors, with one meaning here)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"There is no folder {name}, and the model hub did not give it: {reason}") from None
+        raise CheckpointError(
+            f"There is no folder {name}, and it could not be downloaded from the model hub: {reason}"
+        ) from None

@@ -1,4 +1,4 @@
-"""How well the genes of a cell agree with what a text predicts."""
+"""Signature scores of cells on the measured genes."""
 
 from dataclasses import dataclass
 from typing import Self, cast
@@ -13,29 +13,29 @@ from okrcell.model.relative_expression import Usual, usual
 from okrcell.model.signature_head import SignatureHead
 
 FAINTEST = 0.4
-"""A signature of which little was measured is not blown up to full length: what is left of it is noise."""
+"""Minimum divisor in normalization: a signature of which little was measured stays shorter, because its rest is noise."""
 ROUNDS = 2
-"""So many times the usual level is asked for anew, now with all candidates alike."""
+"""Number of times the background is estimated again, with equal weight for all candidates."""
 STEEPNESS = 8.0
-"""How decidedly a cell counts for its best candidate in this, per standard deviation of scores."""
+"""Sharpness of the soft assignment of cells to candidates in this estimate, per standard deviation of scores."""
 FEW, DENSE = 50, 0.2
-"""Fewer signatures, or fuller ones, are multiplied quicker without regard to zeros."""
+"""With fewer signatures, or a larger fraction of nonzero weights, the dense product is faster."""
 RAREST = 0.02
-"""A candidate of fewer cells than this share counts no more than if it had it."""
+"""Pseudocount of each candidate, as a fraction of the cells; bounds the weight of rare candidates."""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Signatures of some candidates on the genes that were measured, and what each has that the others lack."""
+    """Signatures of the candidates on the measured genes, and their mean, which scores subtract."""
 
     own: sparse.csr_matrix
     """(candidate, gene): unit rows; a row of which little was measured is shorter."""
     common: Float[np.ndarray, " gene"]
-    """Mean of the candidates' rows: it tells no two of them apart. Zero where one candidate is alone."""
+    """Mean of the candidates' rows, which separates no two of them. Zero for a single candidate."""
 
     @classmethod
     def of(cls, signatures: sparse.csr_matrix, measured: Bool[np.ndarray, " gene"]) -> Self:
-        """Leave out genes that were not measured, and take the mean over candidates."""
+        """Restrict signatures to the measured genes and compute the mean over candidates."""
         own = measured_part(signatures, measured)
         many = len(own.indptr) > 2
         return cls(own, np.asarray(own.mean(axis=0)).ravel() if many else np.zeros(len(measured)))
@@ -43,17 +43,17 @@ class Contrast:
     def scores(
         self, logs: sparse.csr_matrix, known: Usual, others: sparse.csr_matrix | None = None
     ) -> Float[np.ndarray, "cell candidate"]:
-        """Score cells for the candidates, or for ``others`` (signatures as `measured_part` gives them) against these."""
+        """Score cells for the candidates, or for ``others`` (rows from `measured_part`), relative to the candidates' mean."""
         signatures = self.own if others is None else others
         matches = _matches(logs, known, sparse.csr_matrix(sparse.vstack([signatures, sparse.csr_matrix(self.common)])))
-        # |own - common|, without filling the zeros of own.
+        # Norm of own - common, computed without a dense copy of own.
         squared = np.asarray(signatures.multiply(signatures).sum(axis=1)).ravel() + (self.common**2).sum()
         length = np.sqrt(np.maximum(squared - 2 * (signatures @ self.common), 0))
         return (matches[:, :-1] - matches[:, -1:]) / np.maximum(length, FAINTEST)
 
 
 def measured_part(signatures: sparse.csr_matrix, measured: Bool[np.ndarray, " gene"]) -> sparse.csr_matrix:
-    """Leave out genes that were not measured, and bring each signature to unit length (a faint one stays shorter)."""
+    """Restrict signatures to the measured genes and normalize rows to unit length (norms below `FAINTEST` stay shorter)."""
     kept = sparse.csr_matrix(signatures.multiply(measured.astype(np.float32)[None, :]))
     kept.eliminate_zeros()
     length = np.sqrt(np.asarray(kept.multiply(kept).sum(axis=1)).ravel())
@@ -61,10 +61,10 @@ def measured_part(signatures: sparse.csr_matrix, measured: Bool[np.ndarray, " ge
 
 
 def balanced_usual(head: SignatureHead, logs: sparse.csr_matrix, contrast: Contrast) -> Usual:
-    """Return what is usual in a sample if all candidates that are in it were equally many (ours).
+    """Background of a sample if all candidates in it were equally frequent (ours).
 
-    The mean of a sample that is nine tenths T cells is a T cell, and nothing then marks one. So cells are scored, weighed
-    by how few are of their like, and the mean is taken again.
+    The mean of a sample of 90 % T cells is close to a T cell, and no gene then marks one. Cells are therefore scored and
+    weighted by the inverse frequency of their type, and the mean is estimated again.
     """
     found = usual(head, [logs])
     cells = np.diff(logs.indptr) > 0
@@ -79,7 +79,7 @@ def balanced_usual(head: SignatureHead, logs: sparse.csr_matrix, contrast: Contr
 
 
 def _matches(logs: sparse.csr_matrix, known: Usual, signatures: sparse.csr_matrix) -> NDArray[np.float64]:
-    # Sum of (x - level) / spread times w, without filling the zeros of x.
+    # Sum of (x - level) / spread * w, computed without a dense copy of x.
     weights = sparse.csr_matrix(signatures.multiply((1 / known.spread)[None, :]))
     at_zero = weights @ known.level
     cut = known.cut(logs)

@@ -1,4 +1,4 @@
-"""The expression of a hidden gene is guessed."""
+"""Decoder heads that predict the expression of hidden genes (GEP, GEPC)."""
 
 import math
 
@@ -6,16 +6,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 SMALL = 0.02
-"""Standard deviation that W of GEPC starts with."""
+"""Initial standard deviation of W in GEPC."""
 
 
 class ExpressionDecoder(nn.Module):
-    """The two heads of generative pre-training: from a gene's own state (GEP) and from the cell alone (GEPC).
+    """The two heads of generative pre-training: from a gene's own state (GEP) and from the cell state alone (GEPC).
 
     GEP is a two-layer network on the final state [paper]. GEPC (E6) is our reconstruction after scGPT's decoder:
     ``q = sigmoid(Linear(emb_g(gene)))`` and ``q . W h_cls / sqrt(width)``. The divisor is ours, as in attention: an
     inner product of ``width`` terms, unscaled, starts tens of times above values that lie in [0, 1), and its loss then
-    drowns the others. For the same reason W starts small.
+    dominates the others. For the same reason W starts small.
     """
 
     def __init__(self, width: int) -> None:
@@ -26,12 +26,12 @@ class ExpressionDecoder(nn.Module):
         nn.init.normal_(self.cell.weight, std=SMALL)
 
     def by_gene(self, states: Float[Tensor, "cell token width"]) -> Float[Tensor, "cell token"]:
-        """GEP: the value class (as a share of all classes) that each token's state speaks of."""
+        """GEP: value bin of each token predicted from its state, as a fraction of the number of bins."""
         return self.from_state(states).squeeze(-1)
 
     def by_cell(
         self, gene: Int[Tensor, "cell token"], cell: Float[Tensor, "cell width"], embedding: nn.Embedding
     ) -> Float[Tensor, "cell token"]:
-        """GEPC: the value class (as a share of all classes) that the cell's vector alone says of each gene."""
+        """GEPC: value bin of each gene predicted from the cell state alone, as a fraction of the number of bins."""
         asked = self.query(embedding(gene)).sigmoid()
         return (asked @ self.cell(cell)[..., None]).squeeze(-1) / math.sqrt(asked.shape[-1])

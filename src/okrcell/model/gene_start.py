@@ -1,4 +1,4 @@
-"""Gene vectors that start from what is written of each gene."""
+"""Initialization of gene embeddings from texts about the genes."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,16 +16,16 @@ from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.gene_tokens import START
 
 PIECES = 64
-"""Word pieces of a gene's text that are read: its name, the types it marks and the head of what it does. Twice as many
-take twice as long."""
+"""Maximum word pieces of a gene's text: its name, the types it marks and the start of its function. Twice as many take
+twice as long."""
 VECTORS = "vectors"
 
 Reading = Callable[[Sequence[str]], np.ndarray]
-"""Gives texts vectors, float32 (text, dim)."""
+"""Maps texts to vectors, float32 (text, dim)."""
 
 
 def start_genes(model: CellTextModel, vectors: Float[np.ndarray, "gene width"]) -> None:
-    """Let the gene vectors of a model that has not learned yet start from ``vectors``, in the vocabulary's order."""
+    """Initialize the gene embeddings of an untrained model with ``vectors``, in the vocabulary's order."""
     genes = model.cell_encoder.tokens.gene
     with torch.no_grad():
         genes.weight[1:] = torch.from_numpy(vectors).to(genes.weight)
@@ -34,12 +34,11 @@ def start_genes(model: CellTextModel, vectors: Float[np.ndarray, "gene width"]) 
 def gene_vectors(
     symbols: Sequence[str], texts: Mapping[str, str], read: Reading, width: int, seed: int
 ) -> Float[np.ndarray, "gene width"]:
-    """Read the texts of genes, and lead what was read to the width of the cell encoder (ours).
+    """Embed the texts of genes and reduce the vectors to the width of the cell encoder (ours).
 
-    The vectors are centred, turned onto their principal components and scaled so that each component has the standard
-    deviation `START` over the genes that have a text, as random vectors would have: alike in size, but near each other
-    where genes are alike. A gene without a text, and components beyond those that there are, start from chance about the
-    mean, which is 0.
+    The vectors are centered, rotated onto their principal components and scaled so that each component has the standard
+    deviation `START` over the genes with a text. They have the size of random vectors, but similar genes have similar
+    vectors. Genes without a text, and components beyond the available ones, are drawn at random around the mean, 0.
 
     Parameters
     ----------
@@ -48,7 +47,7 @@ def gene_vectors(
     texts
         By symbol; see `okrcell.knowledge.gene_texts`.
     read
-        A text encoder as it was published, which reads `PIECES` word pieces (``SentenceEncoder(limit=PIECES)``).
+        A text encoder as published, with at most `PIECES` word pieces (``SentenceEncoder(limit=PIECES)``).
     """
     vectors = np.random.default_rng(seed).normal(0.0, START, (len(symbols), width)).astype(np.float32)
     told = [place for place, symbol in enumerate(symbols) if symbol in texts]
@@ -57,19 +56,19 @@ def gene_vectors(
     points = read([texts[symbols[place]] for place in told]).astype(np.float64)
     points -= points.mean(axis=0)
     spread, directions = np.linalg.eigh(points.T @ points / len(points))
-    # The last are the widest; those without any spread say nothing.
+    # Eigenvalues are in ascending order; components without variance are dropped.
     used = [number for number in range(len(spread) - 1, -1, -1) if spread[number] > 1e-9 * spread[-1]][:width]
     turned = points @ directions[:, used]
-    # The sign of a direction is chance: the gene that lies farthest out is on the positive side.
+    # The sign of a component is arbitrary: the gene with the largest magnitude gets a positive value.
     turned *= np.sign(turned[np.abs(turned).argmax(axis=0), np.arange(len(used))])
     vectors[told, : len(used)] = START * turned / np.sqrt(spread[used])
     return vectors
 
 
 def read_once(name: str, read: Reading) -> Reading:
-    """Keep in the user's cache what ``read`` made of texts: twenty thousand take ten minutes on a processor core.
+    """Cache the vectors of ``read`` in the user's cache folder: 20,000 texts take ten minutes on one processor core.
 
-    ``name`` tells who reads; the very same texts read by the same reader are not read again.
+    ``name`` identifies the encoder; the same texts and encoder give the cached vectors.
     """
 
     def reading(texts: Sequence[str]) -> np.ndarray:
@@ -87,7 +86,7 @@ def read_once(name: str, read: Reading) -> Reading:
 
 
 def _kept(path: Path, texts: int) -> Float[np.ndarray, "text dim"] | None:
-    """Return what was read before; None if nothing was, or the file is damaged."""
+    """Return the cached vectors; None if there are none or the file is damaged."""
     try:
         vectors = load_file(path)[VECTORS]
     except (OSError, SafetensorError, KeyError):

@@ -1,4 +1,4 @@
-"""A gene and its value become one vector."""
+"""Embedding of gene tokens: gene plus expression value."""
 
 from typing import Literal
 
@@ -9,11 +9,11 @@ from okrcell.cells.tokenise import CellTokens
 
 ValueEmbedding = Literal["table", "continuous"]
 START = 0.1
-"""Standard deviation that gene and value vectors start with."""
+"""Initial standard deviation of gene and value embeddings."""
 
 
 class GeneTokens(nn.Module):
-    """``emb_g(gene) + emb_x(value)`` (method E2); in place of a hidden value stands one learned vector, "unknown"."""
+    """``emb_g(gene) + emb_x(value)`` (method E2); a hidden value is replaced by one learned vector, "unknown"."""
 
     def __init__(self, genes: int, bins: int, width: int, value: ValueEmbedding) -> None:
         super().__init__()
@@ -31,13 +31,13 @@ class GeneTokens(nn.Module):
         nn.init.normal_(self.unknown.weight, std=START)
 
     def forward(self, cells: CellTokens, masked: Tensor | None = None) -> Float[Tensor, "cell token width"]:
-        """Embed tokens; where ``masked`` (bool) the value is hidden."""
+        """Embed tokens; where ``masked`` (bool, cell token) is true the value is hidden."""
         return self.with_value(self.gene(cells.gene), cells, masked)
 
     def with_value(
         self, genes: Float[Tensor, "cell token width"], cells: CellTokens, masked: Tensor | None
     ) -> Float[Tensor, "cell token width"]:
-        """Add the value's vector to the gene's."""
+        """Add the value embedding to the gene embedding."""
         value = cells.value[..., None] / self.bins if self.continuous else cells.value
         shown: Tensor = self.value(value)
         if masked is not None:

@@ -1,4 +1,4 @@
-"""How a cell differs from what is usual, gene by gene."""
+"""Background expression of a sample and standard scores of genes relative to it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,28 +11,28 @@ from scipy import sparse
 from okrcell.model.signature_head import SignatureHead
 
 FLOOR = 0.1
-"""A gene that hardly varies is no more telling than one that varies by this much (natural logarithms)."""
+"""Lower bound of the spread of a gene, so that nearly constant genes do not dominate (natural logarithms)."""
 HIGHEST = 10.0
-"""A gene counts no more than ten standard deviations above the usual, as in Seurat and scanpy."""
+"""Upper limit of standard scores, as in Seurat and scanpy."""
 PRIOR_CELLS = 50.0
-"""What is usual in the corpus weighs as much as fifty cells of the sample: one cell alone is compared with the corpus."""
+"""Weight of the corpus background, in cells of the sample: a single cell is compared with the corpus."""
 PRIOR_SHARE = 0.05
-"""It never weighs less than this, because a sample of one type alone does not show what is usual."""
+"""Minimum weight of the corpus background, because a sample of one type does not show the background."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The model's genes that a file measured, and how its rows are brought onto them."""
+    """The model's genes that a file measured, and how its rows are mapped onto them."""
 
     column: NDArray[np.intp]
     """For each gene of the model its row in the gene table."""
     measured: Bool[np.ndarray, " gene"]
     total: float
-    """What the measured genes of a cell are scaled to in sum: as much as they make up of a cell of the corpus."""
+    """Sum that the measured genes of a cell are scaled to: their mean sum in a cell of the corpus."""
 
     @classmethod
     def of(cls, head: SignatureHead, column: NDArray[np.intp], measured: Bool[np.ndarray, " gene"]) -> "Panel":
-        """Describe what was measured of the head's genes."""
+        """Build the panel of the genes of ``head`` that were measured."""
         return cls(column, measured, float(head.linear.numpy()[measured].sum()))
 
     def logs(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -47,36 +47,36 @@ class Panel:
 
 @dataclass(frozen=True)
 class Usual:
-    """What is usual of each gene: in the corpus, and in the sample where there is one."""
+    """Mean and spread of each gene in the background: the corpus, combined with the sample if there is one."""
 
     level: Float[np.ndarray, " gene"]
     spread: Float[np.ndarray, " gene"]
     """At least `FLOOR`."""
 
     def cut(self, logs: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Lower what is more than `HIGHEST` spreads above the level."""
+        """Clip values more than `HIGHEST` spreads above the level."""
         highest = (self.level + HIGHEST * self.spread).astype(np.float32)
         return sparse.csr_matrix(
             (np.minimum(logs.data, highest[logs.indices]), logs.indices, logs.indptr), shape=logs.shape
         )
 
     def z(self, logs: sparse.csr_matrix) -> Float[np.ndarray, "cell gene"]:
-        """Return standard scores, dense; for a few cells."""
+        """Return standard scores as a dense matrix; meant for a few cells."""
         return ((self.cut(logs).toarray() - self.level) / self.spread).astype(np.float32)
 
 
 def usual(
     head: SignatureHead, blocks: Iterable[sparse.csr_matrix], weights: Iterator[NDArray[np.float64]] | None = None
 ) -> Usual:
-    """Return what is usual in the sample, drawn towards what is usual in the corpus (`PRIOR_CELLS`, `PRIOR_SHARE`).
+    """Estimate the background of the sample, shrunk towards that of the corpus (`PRIOR_CELLS`, `PRIOR_SHARE`).
 
     Parameters
     ----------
     blocks
-        Log expression of the sample's cells, (cell, gene of the model), a block at a time; empty rows do not count.
+        Log expression of the sample's cells, (cell, gene of the model), block by block; empty rows do not count.
     weights
-        For each block, how much each of its cells counts for the level; all alike by default. The spread is that of all
-        cells alike.
+        For each block, the weights of its cells in the level; equal by default. The spread always weights all cells
+        equally.
     """
     genes = len(head.level)
     total, weighted, squares = np.zeros(genes), np.zeros(genes), np.zeros(genes)

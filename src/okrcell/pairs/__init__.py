@@ -1,1 +1,1 @@
-"""Cells meet their texts."""
+"""Pairs of cells and texts: preparation, splits, batches, label and expression noise."""

@@ -1,4 +1,4 @@
-"""Tokens of cells that were met before."""
+"""In-memory cache of cell tokens."""
 
 import numpy as np
 import torch
@@ -9,10 +9,10 @@ from okrcell.pairs.pair import Pairs
 
 
 class KeptTokens:
-    """Tokenises each cell of a corpus when it is first asked for, and keeps its tokens.
+    """Cache of the tokens of a corpus; each cell is tokenised on first use.
 
-    Several streams may share one, if their corpus, its expression and their tokeniser are the same. Memory: six bytes a
-    token, for the cells that were asked for.
+    Data loaders can share a cache if they use the same corpus, expression and tokenizer. Memory: six bytes per token of the
+    cached cells.
     """
 
     def __init__(self, pairs: Pairs, tokeniser: CellTokeniser) -> None:
@@ -20,17 +20,17 @@ class KeptTokens:
         self._tokeniser = tokeniser
         cells = len(pairs.description)
         width = min(tokeniser.settings.limit, max(len(tokeniser.vocabulary), 1))
-        # Pages that are never written to take no memory.
+        # Pages that are never written take no memory.
         self._gene = np.zeros((cells, width), dtype=np.int32)
         self._value = np.zeros((cells, width), dtype=np.int16)
         self._length = np.full(cells, -1, dtype=np.int32)
 
     def __len__(self) -> int:
-        """Return the number of cells whose tokens are kept."""
+        """Return the number of cached cells."""
         return int((self._length >= 0).sum())
 
     def tokens(self, rows: NDArray[np.int64]) -> CellTokens:
-        """Return what the tokeniser makes of the cells ``rows`` of the corpus, in the order asked; repeats are allowed."""
+        """Tokens of the cells ``rows`` of the corpus, in the given order; repeats are allowed."""
         new = np.unique(rows[self._length[rows] < 0])
         if len(new):
             made = self._tokeniser.tokenise(self._pairs.expression(new))

@@ -1,4 +1,4 @@
-"""Which cell types are names of different breadth for the same cells."""
+"""Ancestor relations between cell types in the Cell Ontology."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from okrcell.knowledge.ontology import ontology
 
 
 def kinship(names: Sequence[str]) -> NDArray[np.bool_]:
-    """Tell of which two cell types one is the other, or its ancestor in the Cell Ontology.
+    """Pairs of cell types of which one equals the other or is its ancestor in the Cell Ontology.
 
-    A "CD8 T cell" is a "T cell": a text of one does not contradict a cell of the other. Siblings are not kin, nor are
-    names that are no Cell Ontology ids.
+    A "CD8 T cell" is a "T cell": a text about one does not contradict a cell of the other. Siblings are not related in this
+    sense, nor are names that are not Cell Ontology ids.
 
     Returns
     -------
-    Bool of shape (type, type), symmetric, true on the diagonal.
+    Bool of shape (type, type), symmetric, True on the diagonal.
     """
     home = ontology("CL")
     place = {name: number for number, name in enumerate(names)}

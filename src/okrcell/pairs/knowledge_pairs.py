@@ -1,4 +1,4 @@
-"""What is known of a type's genes becomes pairs, so that types without any cell are known too."""
+"""Pairs simulated from marker knowledge, for cell types with or without cells in the corpus."""
 
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -21,48 +21,54 @@ from okrcell.texts.profile import CellProfile
 
 
 class KnowledgeSettings(Settings):
-    """How marker knowledge takes part in learning (method 11.1; ours)."""
+    """Use of marker knowledge in training (method 11.1; ours)."""
 
     folder: Path | None = None
-    """Folder of the knowledge files (`okrcell knowledge list`); by default the user's cache. Rows that were made from
-    atlases which benchmarks use are never read."""
+    """Folder of the knowledge files (`okrcell knowledge list`); by default the user's cache. Rows derived from atlases that
+    benchmarks use are never read."""
     share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of a batch that are knowledge pairs: a type's text with a simulated cell. None by default: method 11.1 proposes
-    0.05, but what was tried did no good (docs/results/bundled-model.md)."""
+    """Fraction of a batch that are simulated pairs: a text of a cell type with a simulated cell. 0 by default: method 11.1
+    proposes 0.05, but it gave no improvement (docs/results/bundled-model.md)."""
     trust: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """W of a knowledge pair. It is given, never judged, for the table of trust is of cells."""
+    """Reliability weight W of a simulated pair. It is constant: reliability is estimated for measured cells only."""
     gene_start: bool = True
-    """Let gene vectors start from what is written of each gene instead of from chance (`okrcell.model.gene_start`)."""
+    """Initialise gene embeddings from gene texts instead of at random (`okrcell.model.gene_start`)."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of where genes start that nothing is written of."""
+    """Random seed for the embeddings of genes without a text."""
 
 
 class Simulated(NamedTuple):
-    """Some knowledge pairs."""
+    """A batch of simulated pairs."""
 
     expression: sparse.csr_matrix
-    """float32 (pair, gene of the table), linear."""
+    """float32 (pair, gene of the table), linear scale."""
     text: NDArray[np.int64]
-    """Place of each pair's text in `KnowledgePairs.texts`."""
+    """Index of each pair's text in `KnowledgePairs.texts`."""
     cell_type: NDArray[np.int64]
-    """Place of its type in `KnowledgePairs.cell_type_names`."""
+    """Index of each pair's cell type in `KnowledgePairs.cell_type_names`."""
 
 
 class KnowledgePairs:
-    """Draws pairs of a cell type's text and a simulated cell of that type: its marker genes in a real cell of another.
+    """Sampler of simulated pairs: a text of a cell type and a background cell in which the markers of this type are raised.
 
-    Its texts and types are those of the corpus, in their places, with those of the known types behind them: so one numbering
-    holds for both, and cells and simulated cells of one type are of one type.
+    Texts and cell types extend those of the corpus: indices below ``len(pairs.texts)`` and ``len(pairs.cell_type_names)``
+    keep their meaning, so that measured and simulated cells of one type share an index.
 
     Parameters
     ----------
+    pairs
+        Measured pairs of the corpus.
     rows
-        The cells that are learned from; markers are raised in these alone.
+        Training cells, as rows of the corpus; only these are used as background cells.
+    known
+        Marker genes per cell type.
+    settings
+        Fraction, weight and seed of simulated pairs.
 
     Raises
     ------
     InputError
-        If the cells express the markers of no type.
+        If no cell type has enough markers expressed in the corpus, or there is no training cell.
     """
 
     def __init__(self, pairs: Pairs, rows: NDArray[np.int64], known: TypeGenes, settings: KnowledgeSettings) -> None:
@@ -74,11 +80,11 @@ class KnowledgePairs:
         self.types = tuple(
             name for name, enough in zip(known.types, _markers(strength) >= ENOUGH, strict=True) if enough
         )
-        """Cell Ontology ids of the types that pairs are drawn of."""
+        """Cell Ontology ids of the simulated cell types."""
         if not self.types or not len(rows):
             raise InputError(
-                f"The corpus expresses {ENOUGH} marker genes of none of the {len(known.types)} cell types that the "
-                "knowledge files tell of. Leave knowledge out, or set knowledge.share to 0."
+                f"The corpus does not express {ENOUGH} marker genes of any of the {len(known.types)} cell types in the "
+                "knowledge files. Remove knowledge from the settings, or set knowledge.share to 0."
             )
         self._genes = {name: _of(strength, known.place[name]) for name in self.types}
         written = [_texts(name) for name in self.types]
@@ -92,16 +98,16 @@ class KnowledgePairs:
             number.setdefault(name, len(number))
         self.cell_type_names = tuple(number)
         self._cell_type = np.array([number[name] for name in self.types])
-        # Cells as the corpus has them, whatever noise is laid on the pairs.
+        # Cells of the corpus itself, without the noise that may be added to the pairs.
         self._cells, self._rows = pairs.corpus, rows
         self._kind = pairs.cell_type[pairs.description_before_noise[rows]]
         study = pairs.corpus.obs["study"].cat.codes.to_numpy()[rows]
         self._chance = np.cumsum(np.bincount(study)[study] ** -0.5)
 
     def drawn(self, pairs: int, rng: np.random.Generator) -> Simulated:
-        """Draw so many pairs: every type, and every text of a type, has the same chance; the cells are of all studies.
+        """Sample ``pairs`` simulated pairs: uniform over cell types and over the texts of a type.
 
-        A study gives cells in proportion to the root of its size.
+        Background cells are sampled from all studies, each in proportion to the square root of its size.
         """
         chosen = rng.integers(0, len(self.types), pairs)
         text = np.array([rng.choice(self._text[one]) for one in chosen.tolist()], dtype=np.int64)
@@ -122,7 +128,7 @@ class KnowledgePairs:
 
 
 def _markers(strength: sparse.csr_matrix) -> NDArray[np.integer]:
-    """Count the positive markers of each type."""
+    """Number of positive markers of each type."""
     types = len(strength.indptr) - 1
     row = np.repeat(np.arange(types), np.diff(strength.indptr))
     return np.bincount(row[strength.data > 0], minlength=types)
@@ -135,7 +141,7 @@ def _of(strength: sparse.csr_matrix, row: int) -> Markers:
 
 
 def _texts(cell_type: str) -> tuple[str, ...]:
-    """Write of a type what stands for it among candidates, and what a cell of it would be described with."""
+    """Texts of a cell type: its candidate prompts and the description of a cell of this type."""
     term = ontology("CL").term(cell_type)
     (description,) = describe([CellProfile(cell_type=term.name, cell_type_id=cell_type)])
     return tuple(dict.fromkeys((*label_texts(cell_type), *description.phrasings)))

@@ -1,4 +1,4 @@
-"""Who gets whose description when labels go wrong."""
+"""Label noise: swapped descriptions and sibling cell types."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,17 +11,25 @@ from scipy.sparse.csgraph import connected_components
 from okrcell.knowledge.ontology import ontology
 
 QUICK_TRIES = 64
-"""Partners looked at by chance before all are."""
+"""Number of random swap candidates that are tried before all are searched."""
 
 
 def read_alike(phrasings: Sequence[NDArray[np.int32]], cell_type: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Number descriptions so that those of one cell type are equal, and so are those of types that have a text in common.
+    """Group descriptions: those of one cell type, and of types that have a text in common, get the same group index.
 
-    ``phrasings`` holds the texts of each description as numbers, ``cell_type`` a number for its cell type, -1 where unknown.
-    Returns a number for each description.
+    Parameters
+    ----------
+    phrasings
+        For each description, the indices of its texts.
+    cell_type
+        For each description, the index of its cell type; -1 if unknown.
+
+    Returns
+    -------
+    int32, group index of each description.
     """
     text = np.concatenate([np.zeros(0, dtype=np.int32), *phrasings])
-    # A description whose type is unknown has no texts.
+    # A description of an unknown type has no texts.
     kind = np.repeat(cell_type, [len(some) for some in phrasings])
     kinds, texts = int(cell_type.max(initial=-1)) + 1, int(text.max(initial=-1)) + 1
     link: Any = coo_matrix((np.ones(len(text)), (kind, text + kinds)), shape=(kinds + texts, kinds + texts))
@@ -29,25 +37,27 @@ def read_alike(phrasings: Sequence[NDArray[np.int32]], cell_type: NDArray[np.int
 
 
 def exchanged(kind: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Deal the descriptions of some cells out again, so that no cell gets one of its own kind.
+    """Permutation of cells in which no cell gets the description of a cell of its own group.
 
-    A random permutation; each cell that got its own kind then swaps with a cell for which the swap does no harm. Such a
-    cell exists unless one kind is more than half of all; then as few as can be get their own kind (ours).
+    A random permutation, followed by swaps for the cells that got their own group. Such a swap exists unless one group has
+    more than half of all cells; then the number of cells that keep their own group is minimal (ours).
 
     Parameters
     ----------
     kind
-        For each cell a number for its kind.
+        For each cell, the index of its group.
+    rng
+        Source of the permutation.
 
     Returns
     -------
-    For each cell, the place of the cell whose description it gets; every place once.
+    For each cell, the index of the cell whose description it gets; each index once.
     """
     source = rng.permutation(len(kind))
     for place in np.flatnonzero(kind[source] == kind).tolist():
         own = kind[place]
         if kind[source[place]] != own:
-            continue  # An earlier swap has mended it.
+            continue  # Already resolved by an earlier swap.
         tried = rng.integers(0, len(kind), QUICK_TRIES)
         free = tried[(kind[tried] != own) & (kind[source[tried]] != own)]
         if not len(free):
@@ -59,17 +69,17 @@ def exchanged(kind: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np
 
 
 def siblings(names: Sequence[str], broadest: int) -> NDArray[np.bool_]:
-    """Tell which cell types are told apart last: those with a direct parent in common in the Cell Ontology.
+    """Pairs of cell types that share a direct parent in the Cell Ontology and exclude each other.
 
-    A cell that is one cannot be the other: types of which one is above the other, or that have a kind in common (a naive
-    regulatory T cell is a naive and a regulatory T cell), are not siblings here.
+    Types of which one is an ancestor of the other, or that have a descendant in common (a naive regulatory T cell is both a
+    naive and a regulatory T cell), are not siblings.
 
     Parameters
     ----------
     names
         Cell Ontology ids in use; other names have no siblings.
     broadest
-        A parent with more kinds below it than this does not make its children siblings.
+        Maximum number of descendants of a parent; children of broader parents do not count as siblings.
 
     Returns
     -------
@@ -96,23 +106,26 @@ def partners(
     companies: Sequence[NDArray[np.integer]],
     chance: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Find for each cell another one, of a kind that ``allowed`` lets it meet, from the closest company there is.
+    """Partner of each cell: another cell of an ``allowed`` type, from the first grouping that contains one.
 
-    Within a company every allowed cell has the same chance, so common kinds are met more often than rare ones.
+    Within a group all allowed cells have equal probability, so that common types are chosen more often than rare ones.
 
     Parameters
     ----------
     rows
-        The cells, as rows of the corpus; each finds a partner among them.
-    kind, companies, chance
-        For each row of the corpus: a number for its kind; numbers for the companies it keeps, the closest first, -1 where
-        it keeps none; a number in [0, 1) that chooses.
+        Cells, as rows of the corpus, that get a partner and are partners.
+    kind
+        For each row of the corpus, the index of its cell type.
     allowed
-        Bool of shape (kind, kind).
+        Bool of shape (type, type).
+    companies
+        Groupings in order of preference; each holds the group index of each row of the corpus, -1 for no group.
+    chance
+        For each row of the corpus, a uniform random number in [0, 1) that selects the partner.
 
     Returns
     -------
-    int64, for each row of the corpus: the row of its partner, -1 where there is none.
+    int64, for each row of the corpus, the row of its partner, -1 if there is none.
     """
     found = np.full(len(kind), -1, dtype=np.int64)
     for company in companies:
@@ -128,20 +141,22 @@ def partners(
 def bounded(
     partner: NDArray[np.int64], order: NDArray[np.int64], kind: NDArray[np.integer], most: float
 ) -> NDArray[np.int64]:
-    """Take partners away where a kind would be met too often.
+    """Limit how often each cell type occurs among the partners.
 
     Parameters
     ----------
-    partner, kind
-        For each row of the corpus, the row of its partner (-1 where there is none) and a number for its kind.
+    partner
+        For each row of the corpus, the row of its partner, -1 if there is none.
     order
-        The cells, as rows of the corpus; the first ones keep their partners.
+        Cells, as rows of the corpus, in order of priority.
+    kind
+        For each row of the corpus, the index of its cell type.
     most
-        How many partners of a kind there may be, for each of the cells in ``order`` that is of this kind.
+        Maximum number of partners of a type, per cell of this type in ``order``.
 
     Returns
     -------
-    ``partner``, with -1 for the cells that came too late.
+    ``partner``, with -1 for the cells beyond the limit.
     """
     cells = dict(_grouped(order, kind))
     kept = partner.copy()
@@ -153,13 +168,13 @@ def bounded(
 def _together(
     rows: NDArray[np.int64], waiting: NDArray[np.int64], company: NDArray[np.integer]
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """For each company, all of its cells with those that still look for a partner."""
+    """For each group, all of its cells and those without a partner."""
     members = dict(_grouped(rows, company))
     return [(members[number], looking) for number, looking in _grouped(waiting, company)]
 
 
 def _grouped(rows: NDArray[np.int64], code: NDArray[np.integer]) -> list[tuple[int, NDArray[np.int64]]]:
-    """Gather rows by the number that each has; the order within a group is kept."""
+    """Group rows by their code; the order within a group is preserved."""
     ordered = rows[np.argsort(code[rows], kind="stable")]
     numbers, first = np.unique(code[ordered], return_index=True)
     return list(zip(numbers.tolist(), np.split(ordered, first[1:]), strict=True)) if len(rows) else []

@@ -1,4 +1,4 @@
-"""Which texts a cell is read with, and how often each."""
+"""Probabilities of the original and enriched texts of a description."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,19 +10,19 @@ from okrcell.texts.description import Description
 
 
 class TextSettings(Settings):
-    """Where descriptions come from, and how original and enriched ones are mixed (method 2.2, step 7)."""
+    """Source of descriptions, and the mixture of original and enriched texts (method 2.2, step 7)."""
 
     descriptions: Path | None = None
-    """File that `okrcell enrich` wrote. Without it the original text serves: metadata and ontologies, by template."""
+    """File written by `okrcell enrich`. Without it the original text is used: metadata and ontologies, by template."""
     mix: Literal["sample", "enriched", "original", "concatenate"] = "sample"
-    """sample: at each visit one of the two is drawn (our reconstruction: the paper does not say). concatenate: one text,
-    the original followed by the enriched."""
+    """sample: one of the two texts is sampled at each visit (our reconstruction: the paper does not specify it).
+    concatenate: the original text followed by the enriched one."""
     share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """With ``sample``, the chance of the enriched text (our reconstruction)."""
+    """With ``sample``, the probability of the enriched text (our reconstruction)."""
 
 
 def drawable(description: Description, settings: TextSettings) -> dict[str, float]:
-    """Give the texts that may be drawn for a description, each with its chance; the chances add up to 1, or there is none."""
+    """Texts of a description with their sampling probabilities, which sum to 1; empty if the description was dropped."""
     if description.outcome == "dropped":
         return {}
     enriched = description.phrasings
@@ -34,7 +34,7 @@ def drawable(description: Description, settings: TextSettings) -> dict[str, floa
     chances: dict[str, float] = {}
     for texts, part in ((enriched, share), (original, 1 - share)):
         for text in texts:
-            # A share so small that a part of it is no number any more counts as none.
+            # A fraction so small that it underflows counts as 0.
             if part / len(texts) > 0:
                 chances[text] = chances.get(text, 0.0) + part / len(texts)
     return chances

@@ -1,4 +1,4 @@
-"""Pairs made wrong on purpose, with the truth kept."""
+"""Label and expression noise for robustness experiments; the affected cells are recorded."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, get_args
@@ -18,85 +18,89 @@ NoiseKind = Literal["none", "shuffled", "sibling", "dropout", "ambient", "double
 TOLD: dict[NoiseKind, tuple[str, str]] = {
     "shuffled": ("exchange descriptions with cells of other types", "there are no two cells of different types"),
     "sibling": (
-        "have the description of a type that shares a parent with theirs",
+        "have the description of a sibling type",
         "no two cell types of the corpus share a near parent in the Cell Ontology",
     ),
     "dropout": ("lose expression", "there are none"),
     "ambient": ("are mixed with the mean of their study", "there are none"),
-    "doublets": ("are joined by a cell of another type", "no study has cells of two types"),
+    "doublets": ("are doublets with a cell of another type", "no study has cells of two types"),
     "permuted": ("have values of genes permuted", "there are none"),
 }
-"""What happens to the cells, and why it may not be possible."""
+"""By kind of noise: its effect on cells, and why it may be impossible."""
 
 
 class NoiseSettings(Settings):
-    """What is made wrong before learning, to see who bears it (method 8.2). No noise by default."""
+    """Noise that is added to the training pairs for robustness experiments (method 8.2). No noise by default."""
 
     kind: NoiseKind = "none"
-    """shuffled: cells exchange descriptions, so that none keeps its cell type or a text of it [paper, 30 %; how is our
-    reconstruction]. sibling: a cell gets the description of a type that shares a direct parent in the Cell Ontology with
-    its own, from a cell of the same study where there is one, else of the same tissue (ours: what annotators mistake).
-    permuted: values of a share of the genes are permuted [paper, 30 %; how is our reconstruction]. dropout: expression is
-    lost. ambient: molecules from the study's mean profile take the place of the cell's own (ours). doublets: a cell of
-    another type of the same study is added (ours)."""
+    """shuffled: descriptions are permuted between cells, so that no cell keeps its cell type or a text of it [paper, 30 %;
+    the procedure is our reconstruction]. sibling: a cell gets the description of a type that shares a direct parent in the
+    Cell Ontology with its own, from a cell of the same study if there is one, otherwise of the same tissue (ours: typical
+    annotation errors). permuted: values of a fraction of the genes are permuted [paper, 30 %; the procedure is our
+    reconstruction]. dropout: expression is lost. ambient: molecules of the study's mean profile replace molecules of the
+    cell (ours). doublets: a cell of another type of the same study is added (ours)."""
     rate: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the cells that are harmed; those harmed at a lower rate are harmed at a higher one too."""
+    """Fraction of cells with noise; cells selected at a lower rate are also selected at every higher rate."""
     share_of: Literal["able", "all"] = "able"
-    """What ``rate`` is a share of. able: of the described training cells that can be harmed in this way, as is the custom
-    for errors that only some classes can make (arXiv 1609.03683): with so many errors that the wrong label prevails, no
-    method can tell it from the right one. all: of all described training cells, as far as enough of them can be harmed."""
+    """Cells that ``rate`` refers to. able: the described training cells to which this noise can apply, as is customary for
+    class-dependent errors (arXiv 1609.03683): if the wrong label is more frequent than the right one, no method can tell
+    them apart. all: all described training cells, as far as the noise can apply to enough of them."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Another seed harms other cells."""
+    """Random seed of the selection of cells and of the noise."""
     broadest: Annotated[int, Field(ge=1)] = 500
-    """sibling: a parent with more kinds below it does not count, for its children are not near each other: all but a few
-    of the 3,000 types are kinds of "eukaryotic cell" (ours)."""
+    """sibling: maximum number of descendants of the common parent. Children of broader parents are not similar: all but a few
+    of the 3,000 types descend from "eukaryotic cell" (ours)."""
     mistaken: Annotated[float, Field(gt=0)] | None = None
-    """sibling: how many cells at most are given a type wrongly, for each training cell that has it; no bound by default.
-    Unbounded, the errors of a common type can outnumber the cells of a rare sibling: its label is then mostly wrong, which
-    no method can find out (ours)."""
+    """sibling: maximum number of cells wrongly labelled with a type, per training cell of this type; unlimited by default.
+    Without a limit, cells of a common type can outnumber the true cells of a rare sibling: its label is then mostly wrong,
+    which no method can detect (ours)."""
     lost: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """dropout: the chance of what is expressed to be lost."""
+    """dropout: probability that an expressed value (or molecule) is lost."""
     lose: Literal["values", "molecules"] = "values"
-    """dropout: whether a gene is lost whole, or each of its molecules by itself (binomial thinning)."""
+    """dropout: unit that is lost: the whole value of a gene, or single molecules (binomial thinning)."""
     ambient: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """ambient: the share of a cell's molecules that are not its own."""
+    """ambient: fraction of a cell's molecules that is replaced by ambient molecules."""
     permuted: Annotated[float, Field(gt=0, le=1)] = 0.3
-    """permuted: the share of a cell's expressed genes whose values change places [paper]."""
+    """permuted: fraction of a cell's expressed genes whose values are permuted [paper]."""
 
     @field_validator("rate")
     @classmethod
     def _of_some_kind(cls, rate: float, others: ValidationInfo) -> float:
         if rate > 0 and others.data.get("kind") == "none":
-            raise ValueError("no noise has the rate 0; name a kind of noise")
+            raise ValueError("kind none requires the rate 0; choose a kind of noise")
         return rate
 
 
 @dataclass(frozen=True)
 class Noisy:
-    """Pairs of which some are wrong."""
+    """Pairs with added noise."""
 
     pairs: Pairs
     wrong: NDArray[np.bool_]
-    """For each cell of the corpus, whether it was harmed."""
+    """Bool, for each cell of the corpus, whether noise was applied."""
     note: str
-    """What was done, in a sentence."""
+    """Summary of the noise, in sentences."""
 
 
 def noisy(pairs: Pairs, rows: NDArray[np.integer], settings: NoiseSettings) -> Noisy:
-    """Harm some of the described cells among ``rows``; all others, and the order of all, stay as they are.
+    """Add noise to a fraction of the described cells among ``rows``; all other cells, and the order, are unchanged.
 
-    Which cells are harmed, and how, depends on the seed and on what the corpus holds, never on batches. Noise of another
-    kind may be laid upon pairs that are noisy already.
+    The selection of cells and the noise depend on the seed and the corpus only, not on batches. Noise of different kinds
+    can be combined by repeated calls.
 
     Parameters
     ----------
+    pairs
+        Pairs of the corpus; not modified.
     rows
-        The cells that are learned from, as rows of the corpus.
+        Training cells, as rows of the corpus.
+    settings
+        Kind, rate and seed of the noise.
 
     Raises
     ------
     InputError
-        If there is no cell that can be harmed in this way.
+        If the noise changes no cell.
     """
     wrong = np.zeros(len(pairs.description), dtype=bool)
     if settings.kind == "none" or settings.rate == 0:
@@ -121,14 +125,14 @@ def noisy(pairs: Pairs, rows: NDArray[np.integer], settings: NoiseSettings) -> N
         )
     if not wrong.any():
         raise InputError(
-            f"Noise of the kind {settings.kind} at the rate {settings.rate:g} harms none of the {len(described):,} described "
+            f"Noise of kind {settings.kind} at rate {settings.rate:g} changes none of the {len(described):,} described "
             f"training cells: {_why_not(settings, len(able))}. Choose another kind or rate, or none."
         )
     return Noisy(made, wrong, _note(settings.kind, len(described), len(able), len(chosen), int(wrong.sum())))
 
 
 def _partners(pairs: Pairs, rows: NDArray[np.int64], settings: NoiseSettings) -> NDArray[np.int64]:
-    """For each cell of the corpus, the one it gets something from; -1 where there is none, itself where none is needed."""
+    """For each cell of the corpus, the source of its noise: a row, -1 if there is none, itself if none is needed."""
     kind = pairs.cell_type[pairs.description]
     chance = _rng(settings, 1).random(len(kind))
     if settings.kind == "sibling":
@@ -147,13 +151,13 @@ def _partners(pairs: Pairs, rows: NDArray[np.int64], settings: NoiseSettings) ->
 
 
 def _chosen(able: NDArray[np.int64], described: int, cells: int, settings: NoiseSettings) -> NDArray[np.int64]:
-    """Draw exactly as many cells as the rate asks for, those with the lowest numbers of a lottery."""
+    """Select exactly the number of cells given by the rate: those with the lowest random numbers."""
     whole = len(able) if settings.share_of == "able" else described
     return np.sort(able[np.argsort(_lottery(settings, cells)[able], kind="stable")[: round(settings.rate * whole)]])
 
 
 def _lottery(settings: NoiseSettings, cells: int) -> NDArray[np.float64]:
-    """For each cell of the corpus, a number in [0, 1); the lower, the sooner it is harmed."""
+    """For each cell of the corpus, a random number in [0, 1); cells with lower numbers are selected first."""
     return _rng(settings, 0).random(cells)
 
 
@@ -178,7 +182,7 @@ def _study(pairs: Pairs) -> NDArray[np.int64]:
 
 
 def _tissue(pairs: Pairs) -> NDArray[np.int64]:
-    """For each cell of the corpus a number for its tissue, -1 where that is unknown."""
+    """For each cell of the corpus, the index of its tissue, -1 if unknown."""
     names = [each.profile.tissue_id or each.profile.tissue for each in pairs.descriptions]
     number = {name: place for place, name in enumerate(sorted(set(names) - {""}))}
     return np.array([number.get(name, -1) for name in names], dtype=np.int64)[pairs.description_before_noise]
@@ -194,16 +198,16 @@ def _rng(settings: NoiseSettings, purpose: int) -> np.random.Generator:
 
 def _why_not(settings: NoiseSettings, able: int) -> str:
     if able > 1:
-        return f"too few are asked for, or all are of one type ({able:,} could be harmed)"
+        return f"the rate selects too few, or all are of one type ({able:,} are eligible)"
     return TOLD[settings.kind][1]
 
 
 def _note(kind: NoiseKind, described: int, able: int, chosen: int, harmed: int) -> str:
     note = f"{harmed:,} of {described:,} described training cells ({harmed / described:.1%}) {TOLD[kind][0]}."
     if able < described:
-        note += f" {described - able:,} cannot be harmed so; of the others it is {harmed / able:.1%}."
+        note += f" {described - able:,} cannot have this noise; it is {harmed / able:.1%} of the others."
     if harmed < chosen:
         note += (
-            f" {chosen - harmed:,} more were chosen but keep their type, which is more than half of the chosen cells."
+            f" {chosen - harmed:,} more were chosen but keep their type, which has more than half of the chosen cells."
         )
     return note

@@ -1,4 +1,4 @@
-"""A cell and the descriptions that may be read with it."""
+"""Dataset of cells with the texts they are paired with."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -23,32 +23,32 @@ from okrcell.texts.store import load_descriptions
 
 @dataclass(frozen=True)
 class Pairs:
-    """All cells of a corpus with their descriptions; cells with equal profiles share one."""
+    """All cells of a corpus with their descriptions; cells with equal profiles share a description."""
 
     corpus: Corpus
     descriptions: tuple[Description, ...]
     texts: tuple[str, ...]
-    """Every distinct text once, over all descriptions."""
+    """Distinct texts of all descriptions."""
     phrasings: tuple[NDArray[np.int32], ...]
-    """For each description, the places in ``texts`` of what may be drawn; none where nothing is known of the type."""
+    """For each description, the indices of its texts in ``texts``; empty if the cell type is unknown."""
     chances: tuple[NDArray[np.float64], ...]
-    """For each description, the chance of each of those; they add up to 1."""
+    """For each description, the sampling probabilities of its texts; they sum to 1."""
     description: NDArray[np.int32]
-    """For each cell of the corpus, its place in ``descriptions``."""
+    """For each cell of the corpus, the index of its description in ``descriptions``."""
     description_before_noise: NDArray[np.int32]
-    """The same before any was made wrong (`okrcell.pairs.noise`): noise does not change how often a cell is drawn."""
+    """The same without label noise (`okrcell.pairs.noise`), so that noise does not change how often a cell is sampled."""
     cell_type: NDArray[np.int32]
-    """For each description, a number that it shares with the others of its cell type; -1 where unknown."""
+    """For each description, the index of its cell type in ``cell_type_names``; -1 if unknown."""
     cell_type_names: tuple[str, ...]
-    """What those numbers stand for: Cell Ontology ids where known, else the author's words."""
+    """Cell types: Cell Ontology ids where known, otherwise the author's labels."""
     fingerprint: str
-    """A sha256 of the corpus, and of the file of descriptions where there is one."""
+    """Sha256 of the corpus and, if there is one, of the file of descriptions."""
     cells: CellRows
-    """Where expression is read: the corpus, or the corpus with some cells spoiled (`okrcell.pairs.noise`)."""
+    """Source of expression: the corpus, or the corpus with expression noise (`okrcell.pairs.noise`)."""
 
     @classmethod
     def of(cls, corpus: Corpus, settings: TextSettings | None = None) -> Self:
-        """Read the profiles of a corpus and give each distinct one its description.
+        """Build the dataset of a corpus: one description per distinct profile.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class Pairs:
         settings = TextSettings() if settings is None else settings
         found = profiles(corpus.obs)
         descriptions = _stored(found.distinct, settings)
-        # A text that only names a tissue fits most cells of a batch: as a partner it would teach that they differ.
+        # A text that names only a tissue fits most cells of a batch, which would be wrong negatives of each other.
         drawn = [drawable(one, settings) if one.profile.cell_type else {} for one in descriptions]
         texts = {text: place for place, text in enumerate(dict.fromkeys(text for some in drawn for text in some))}
         names = [description.profile.cell_type_id or description.profile.cell_type for description in descriptions]
@@ -80,21 +80,21 @@ class Pairs:
 
     @cached_property
     def described(self) -> NDArray[np.bool_]:
-        """For each cell, whether there is a text of its cell type: such cells take part in alignment."""
+        """Bool, for each cell, whether it has a text of its cell type; only such cells are used for the contrastive loss."""
         known = np.array([len(texts) > 0 for texts in self.phrasings], dtype=bool)
         return known[self.description] if len(known) else np.zeros(0, dtype=bool)
 
     @property
     def tampered(self) -> bool:
-        """Whether the expression of some cells is not what the corpus holds."""
+        """Whether ``cells`` has expression noise."""
         return self.cells is not self.corpus
 
     def expression(self, rows: ArrayLike) -> sparse.csr_matrix:
-        """Return the expression of cells, in the order asked: float32 (cell, gene of the table), on the linear scale."""
+        """Expression of the cells ``rows``, in the given order: float32 (cell, gene of the table), linear scale."""
         return self.cells.rows(rows)
 
     def draw(self, description: int, chance: float) -> int:
-        """Choose a text of a description by a number drawn from [0, 1); its place in ``texts``, 0 if it has none."""
+        """Index in ``texts`` of the text that a random number ``chance`` in [0, 1) selects; 0 if the description has none."""
         if not len(self.phrasings[description]):
             return 0
         reached = int(np.searchsorted(np.cumsum(self.chances[description]), chance, side="right"))
@@ -109,8 +109,8 @@ def _stored(wanted: Sequence[CellProfile], settings: TextSettings) -> list[Descr
     if lacking:
         example = ", ".join(filter(None, (lacking[0].cell_type, lacking[0].tissue))) or "nothing known"
         raise InputError(
-            f"{settings.descriptions} lacks {len(lacking):,} of the corpus' {len(wanted):,} profiles, such as '{example}'. "
-            "Run `okrcell enrich` on the corpus again; what is written already is kept."
+            f"{settings.descriptions} lacks {len(lacking):,} of {len(wanted):,} profiles of the corpus, such as "
+            f"'{example}'. Run `okrcell enrich` on the corpus again; existing descriptions are kept."
         )
     return [known[profile] for profile in wanted]
 

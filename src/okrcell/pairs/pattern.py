@@ -1,4 +1,4 @@
-"""A cell that nobody measured: the marker genes of one type, raised in a real cell of another."""
+"""Simulate a cell: raise the markers of a target type in a real background cell."""
 
 from typing import NamedTuple
 
@@ -9,25 +9,25 @@ from okrcell.cells.vocabulary import SCALED_TOTAL
 from okrcell.pairs.tampering import Cell, joined, molecule
 
 HEARD = (0.02, 0.5)
-"""Chance that a marker of one witness is heard; a number for each cell, drawn between these, every order of magnitude equally
-often. Tables name some 150 markers of the types best known; their real cells show 5 to 30 of these."""
+"""Probability that a marker with support of one source is expressed: sampled per cell, log-uniformly between these bounds.
+Tables list about 150 markers of the best-studied types; real cells of these types express 5 to 30 of them."""
 RAISED = (0.7, 0.5)
-"""Mean and standard deviation of the natural log of a raised marker over the mean of the cells that express it: in the
-cells that a gene marks it is higher than in the others that have it."""
+"""Mean and standard deviation of the natural log fold change of a raised marker over its mean in the cells that express it:
+a marker is higher in the cells of its type than in other cells that express it."""
 SURE = 1.0
-"""Markers of the cell's own type that at least one witness of a short list names are taken away."""
+"""Minimum strength of the background type's markers that are removed: support of one source with a short list."""
 
 
 class Markers(NamedTuple):
-    """What is known of the genes of one cell type."""
+    """Marker genes of one cell type."""
 
     gene: NDArray[np.int32]
     """Rows of the gene table, ascending."""
     strength: NDArray[np.float32]
-    """Above 0 for markers, below 0 for genes that the type lacks; 1 is the word of one witness, 2 of four."""
+    """Signed square root of support: positive for markers, negative for genes that the type lacks; 1: one source, 2: four."""
 
     def heard(self, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Draw some markers, and some genes that the type lacks; the better attested with a higher chance."""
+        """Sample markers, and genes that the type lacks; the probability increases with the support."""
         of_one = np.exp(rng.uniform(*np.log(HEARD)))
         chance = 1 - (1 - of_one) ** np.abs(self.strength)
         heard = rng.random(len(self.gene)) < chance
@@ -35,29 +35,33 @@ class Markers(NamedTuple):
 
 
 NOTHING = Markers(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
-"""Of a type that is not known, or in no table."""
+"""Markers of an unknown type, or of a type in no table."""
 
 
 def pattern(
     background: Cell, its_own: Markers, markers: Markers, scale: NDArray[np.float32], rng: np.random.Generator
 ) -> Cell:
-    """Simulate a cell of the type that ``markers`` tell of (ours; method 11.1).
+    """Simulate a cell of the type with the given ``markers`` (ours; method 11.1).
 
-    A real cell gives everything but its type: how deep it was read, what was measured, what all cells do. The markers of
-    its own type are taken away, but for those that the two types share; of the other type's markers some are raised to
-    what they are in cells that have them, drawn as molecules, so that a shallow cell shows few of them; genes that this type
-    lacks are taken away with a chance of the same kind. In a mean profile instead of a cell the pattern would look like no
-    cell that is measured, and what is learned of it would not hold for those that are.
+    A real background cell provides the sequencing depth, the measured genes and housekeeping expression. Markers of its own
+    type are removed unless the target type shares them. A sample of the target type's markers is raised to the level of cells
+    that express them, as Poisson counts, so that a shallow cell shows few of them; a sample of the genes that the target type
+    lacks is removed. A mean profile as background would not resemble a measured cell, and what is learned from it would
+    not transfer.
 
     Parameters
     ----------
     background
-        A cell that is learned from.
+        A training cell.
     its_own
-        What is known of the genes of its type.
+        Markers of the type of ``background``.
+    markers
+        Markers of the target type.
     scale
-        For each gene of the table its mean over the cells that express it, at 10,000 counts a cell
-        (`Corpus.gene_scale`); a gene of scale 0 is never raised.
+        Mean of each gene of the table over the cells that express it, at 10,000 counts per cell (`Corpus.gene_scale`); a
+        gene with scale 0 is never raised.
+    rng
+        Source of the samples.
     """
     raised, lacked = markers.heard(rng)
     shared = np.isin(its_own.gene, markers.gene[markers.strength > 0])

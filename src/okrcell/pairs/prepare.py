@@ -1,4 +1,4 @@
-"""Files of many makers become one corpus."""
+"""Convert files of cells from several studies into one training corpus."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,45 +18,46 @@ from okrcell.provenance import fingerprint, receipt
 from okrcell.settings import Settings
 
 Progress = Callable[[Path, int, int], None]
-"""Told after each block: the file, how many of its cells are written, how many it has."""
+"""Progress callback, called after each block with the file, its cells written so far and its number of cells."""
 
 ENDINGS = (".gz", ".h5ad", ".h5", ".zarr", ".loom", ".csv", ".tsv", ".txt", ".mtx")
 
 
 class PrepareSettings(Settings):
-    """How files are read into a corpus."""
+    """Settings for reading files into a corpus."""
 
     layer: str | None = None
-    """Which matrix of every file to read: a layer, "X" or "raw". By default the one nearest to counts."""
+    """Matrix to read from every file: the name of a layer, "X" or "raw". By default the one closest to raw counts."""
     orthologs: bool = False
-    """Accept mouse genes, each led to its one-to-one human ortholog."""
+    """Accept mouse genes and map them to their one-to-one human orthologs."""
     minimum_coverage: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """Share of a file's gene names that must be known."""
+    """Minimum fraction of a file's gene names that must be resolved, in [0, 1]."""
     block_cells: Annotated[int, Field(ge=1, le=65_536)] = 2048
-    """Cells in memory at a time."""
+    """Number of cells in memory at a time."""
 
 
 @dataclass(frozen=True)
 class PreparedFile:
-    """What one file gave."""
+    """Summary of one prepared file."""
 
     file: Path
     study: str
     cells: int
     kind: str
-    """What its matrix held: counts, log1p or linear."""
+    """Kind of values in the matrix: counts, log1p or linear."""
     source: str
-    """Where in the file it was: "X", "raw" or a layer."""
+    """Matrix that was read: "X", "raw" or a layer."""
     coverage: float
-    """Share of its gene names that are known, in [0, 1]."""
+    """Fraction of the file's gene names that were resolved, in [0, 1]."""
     findings: tuple[str, ...]
+    """Remarks on how the file was read, in sentences."""
     already: bool
-    """True if the corpus had this file's content before; then it was not added again."""
+    """Whether the corpus already contained this file; if so, it was not added again."""
 
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """What `prepare` did; ``cells`` counts what was added, ``corpus_cells`` what the corpus now holds."""
+    """Result of `prepare`: ``cells`` is the number of cells added, ``corpus_cells`` the number of cells in the corpus."""
 
     output: Path
     cells: int
@@ -72,20 +73,81 @@ def prepare(
     *,
     table: GeneTable | None = None,
 ) -> PrepareReport:
-    """Append the cells of ``files`` to the corpus ``output``, all files or none.
+    """Append the cells of ``files`` to the training corpus ``output``, all files or none.
 
-    A file becomes a study of its own, named after it, unless its ``obs`` has a column ``study``. A file whose content
-    is in the corpus already is passed over and said to be so. Empty cells are kept: no row is dropped or moved.
+    A corpus is a folder of memory-mapped shards that `okrcell.pretrain` reads. It is created if it does not exist.
+
+    Parameters
+    ----------
+    files
+        Paths of files of cells, at least one: h5ad, zarr, 10x .h5, 10x folder with matrix.mtx, loom, csv or tsv (also
+        gzipped). Genes are resolved by Ensembl id or symbol. These columns of ``obs`` are stored if
+        present: ``cell_type``, ``tissue``, ``disease``, ``development_stage``, ``sex``, ``assay`` (each also with the suffix
+        ``_ontology_term_id``), ``suspension_type``, ``condition``, ``batch``, ``donor`` (or ``donor_id``) and ``study``.
+    output
+        Folder of the corpus; its parent folder must exist.
+    settings
+        Settings for reading the files; the defaults of `PrepareSettings` if None.
+
+        - ``layer`` (default None): matrix to read, the name of a layer, "X" or "raw"; None selects the one closest to
+          raw counts.
+        - ``orthologs`` (default False): map mouse genes to their one-to-one human orthologs.
+        - ``minimum_coverage`` (default 0.05): minimum fraction of gene names that must be resolved, in [0, 1].
+        - ``block_cells`` (default 2048): number of cells in memory at a time, 1 to 65,536.
+    progress
+        Function that is called after each block with the path of the file, the number of its cells written so far and
+        its total number of cells.
+    table
+        Gene table that defines the gene axis of the corpus; the bundled table of human genes if None.
+
+    Returns
+    -------
+    `PrepareReport` with the fields ``output``, ``cells`` (number of cells added), ``corpus_cells`` (number of cells in
+    the corpus) and ``files``: one `PreparedFile` per file with its study, number of cells, kind and source of its
+    matrix, gene coverage and findings.
 
     Raises
     ------
     InputError
-        If a file cannot be used; the message has its name, and the corpus is as it was.
+        If ``files`` is empty, a file cannot be read or used, or ``output`` is not a corpus, uses another gene table or is
+        being written by another process. The message names the file, and the corpus is unchanged.
+
+    Notes
+    -----
+    Each file becomes one study, named after the file, unless its ``obs`` has a column ``study``. A file whose content
+    (sha256) is already in the corpus is skipped. No cell is dropped or reordered; cells without expression are kept.
+    Log values are inverted to the linear scale; z-scores are refused.
+
+    Examples
+    --------
+    Prepare a small dataset of peripheral blood cells:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import okrcell as okr
+    >>> import scanpy as sc
+    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> adata.obs["cell_type"] = adata.obs["bulk_labels"]
+    >>> temporary = tempfile.TemporaryDirectory()
+    >>> folder = Path(temporary.name)
+    >>> adata.write_h5ad(folder / "pbmc.h5ad")
+    >>> report = okr.prepare([folder / "pbmc.h5ad"], folder / "corpus")
+    >>> report.cells, report.corpus_cells
+    (700, 700)
+    >>> report.files[0].study, report.files[0].source, report.files[0].kind
+    ('pbmc', 'raw', 'log1p')
+
+    A file that is already in the corpus is not added again:
+
+    >>> report = okr.prepare([folder / "pbmc.h5ad"], folder / "corpus")
+    >>> report.cells, report.corpus_cells, report.files[0].already
+    (0, 700, True)
+    >>> temporary.cleanup()
     """
     settings = PrepareSettings() if settings is None else settings
     table = GeneTable.bundled() if table is None else table
     if not files:
-        raise InputError("No files to prepare: name at least one file of cells, such as cells.h5ad.")
+        raise InputError("No files to prepare: pass at least one file of cells, such as cells.h5ad.")
     prepared: list[PreparedFile] = []
     with CorpusWriter(output, table, block_cells=settings.block_cells) as writer:
         for file in map(Path, files):
@@ -139,12 +201,12 @@ def _append(
 
 
 def study_name(file: Path, taken: Sequence[str]) -> str:
-    """Name a study after its file, with its folder before it if another study has the name.
+    """Name of a study: the file name without suffixes, preceded by the name of its folder if it is already taken.
 
     Raises
     ------
     InputError
-        If that name is taken too.
+        If both names are taken.
     """
     file = file.absolute()
     stem = file.name
@@ -154,7 +216,7 @@ def study_name(file: Path, taken: Sequence[str]) -> str:
         if name not in taken:
             return name
     raise InputError(
-        f"the corpus has studies {stem} and {file.parent.name}/{stem} already; give the file another name."
+        f"the corpus already has studies {stem} and {file.parent.name}/{stem}; give the file another name."
     )
 
 

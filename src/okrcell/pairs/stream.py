@@ -1,4 +1,4 @@
-"""Batches of pairs, each a function of nothing but the seed and the step."""
+"""Batches of pairs, each determined by the seed and the step alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,63 +21,73 @@ from okrcell.settings import Settings
 
 
 class StreamSettings(Settings):
-    """Which pairs come together, and how much of a cell is shown."""
+    """Settings of batches: size, balancing of cell types, masking and dropping of genes."""
 
     batch_size: Annotated[int, Field(ge=1)] = 14
     """Pairs per step and device (paper: 14 on each of 32 devices)."""
     balance: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """0: every cell equally often. 1: every kind of cell of every study equally often; between, the power of the kind's
-    size (method 11.8 proposes 0.5)."""
+    """Balancing of cell types within studies: a cell is sampled in proportion to (size of its type in its study) ** -balance.
+    0: all cells equally often. 1: all types of all studies equally often (method 11.8 proposes 0.5)."""
     mask: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)] = (0.25, 0.5, 0.75)
-    """Shares of genes hidden for the generative losses; one is drawn per step [paper]. (0,) switches hiding off."""
+    """Fractions of genes masked for the masked-expression losses; one is sampled per step [paper]. (0,) disables masking."""
     most_hidden: Annotated[int, Field(ge=1)] | None = None
-    """Never hide more genes of a cell than so many (ours: predicting a few costs less)."""
+    """Maximum number of masked genes per cell (ours: predicting fewer genes costs less); None for no limit."""
     fewest_genes: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The least share of its genes that a cell is shown with, as if a smaller panel had been measured; 1 switches this
-    off (ours). The share is drawn per cell, half of the cells keep all."""
+    """Minimum fraction of its genes that a cell keeps; the others are dropped to simulate smaller panels; 1 disables this
+    (ours). The fraction is sampled per cell; half of the cells keep all genes."""
     keep_tokens: bool = False
-    """Tokenise each cell once and keep its tokens in memory (six bytes a token): quicker after the first pass, the batches are
-    the same. Only where nothing is drawn anew at each visit, so not with ``fewest_genes`` nor with genes sampled by lot."""
+    """Tokenise each cell once and cache its tokens in memory (six bytes per token): faster after the first epoch, with the same
+    batches. Not allowed if genes are sampled anew at each visit: with ``fewest_genes`` below 1, or the tokenizer setting
+    ``select: hashed``."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Random seed of all batches."""
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Some pairs, ready for the model."""
+    """A batch of pairs, as model input."""
 
     cells: CellTokens
     masked: Bool[Tensor, "pair token"]
-    """Genes whose value is hidden."""
+    """Genes whose value is masked."""
     text: Int[Tensor, "pair"]
-    """Place of the chosen phrasing in `Pairs.texts` (with knowledge pairs: in `KnowledgePairs.texts`, which begins with
-    those); 0 where nothing is known of the cell."""
+    """Index of the sampled text in `Pairs.texts` (with simulated pairs: in `KnowledgePairs.texts`, which begins with
+    `Pairs.texts`); 0 for a cell without text."""
     cell_type: Int[Tensor, "pair"]
-    """A number for each cell type, -1 where unknown."""
+    """Index of the cell type, -1 if unknown."""
     trust: Float[Tensor, "pair"]
-    """0 for a cell that has no text (its type is unknown, or its text was refused) or shows no gene, else 1."""
+    """Weight of the pair: 0 for a cell without text (unknown type, or dropped description) or without genes, otherwise 1."""
     row: Int[Tensor, "pair"]
-    """Which cell of the corpus it is; -1 for a knowledge pair, whose cell is simulated."""
+    """Row of the cell in the corpus; -1 for a simulated pair."""
 
 
 class PairStream:
-    """Draws batches from the training rows of a corpus.
+    """Data loader over the given rows of a corpus.
 
-    ``batch(step)`` depends on the seed and the step alone, so a run that was killed goes on with the very batches it
-    would have seen.
+    ``batch(step)`` depends on the seed and the step alone, so that a resumed run sees the same batches as an uninterrupted
+    one.
 
     Parameters
     ----------
+    pairs
+        Cells of the corpus with their texts.
+    rows
+        Rows of the corpus to sample from.
+    tokeniser
+        Tokenizer of the cells.
+    settings
+        Batch size, balancing, masking.
     kept
-        Tokens of the same corpus by the same tokeniser, kept by another stream. Looked at only with
-        ``settings.keep_tokens``, and not where expression is tampered with: those tokens are kept apart.
+        Token cache of the same corpus and tokenizer, shared with another data loader. Used only with
+        ``settings.keep_tokens`` and without expression noise; noisy cells get a cache of their own.
     knowledge
-        Takes its share of every batch, behind the cells; none of its genes is hidden. Only `batch` draws from it: cells
-        are validated without.
+        Sampler of simulated pairs, which are appended to every batch of `batch`, without masking. Validation batches do not
+        contain them.
 
     Raises
     ------
     SettingsError
-        If tokens shall be kept though each visit draws others.
+        If ``settings.keep_tokens`` is set but each visit samples other genes.
     """
 
     def __init__(
@@ -92,7 +102,7 @@ class PairStream:
         self.pairs = pairs
         self._knowledge = knowledge
         simulated = 0 if knowledge is None else round(knowledge.settings.share * settings.batch_size)
-        # A batch without any cell would have nobody to learn expression from.
+        # At least one measured cell per batch, for the expression losses.
         self._simulated = min(simulated, settings.batch_size - 1)
         self.settings = settings
         self._tokeniser = tokeniser
@@ -103,21 +113,21 @@ class PairStream:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which one device draws as many pairs as there are."""
+        """Number of steps in which one device sees as many pairs as the dataset has."""
         return max(1, -(-self.pairs_per_epoch // self._cells))
 
     @property
     def pairs_per_epoch(self) -> int:
-        """How many pairs there are, without those of knowledge."""
+        """Number of measured pairs, without simulated ones."""
         return len(self._rows)
 
     @property
     def _cells(self) -> int:
-        """How many pairs of a batch are of cells."""
+        """Number of measured pairs per batch."""
         return self.settings.batch_size - self._simulated
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> PairBatch:
-        """Return the pairs of ``step`` (from 0) for device ``rank`` of ``world``."""
+        """Batch of step ``step`` (from 0) for device ``rank`` of ``world`` devices."""
         rng = np.random.default_rng([self.settings.seed, step])
         everyone = self._drawn(step, self._cells * world, rng)
         share = np.random.default_rng([self.settings.seed, step, 1]).choice(self.settings.mask)
@@ -128,9 +138,9 @@ class PairStream:
         return self._joined(batch, self._knowledge, np.random.default_rng([self.settings.seed, step, 5, rank]))
 
     def in_order(self, most: int | None = None) -> Iterator[PairBatch]:
-        """Go through the rows once, in their order: for validation. Choices are the same at every call.
+        """Iterate once over the rows, in order, for validation. Texts and masks are the same at every call.
 
-        With ``most``, so many batches at most, of rows at even distances.
+        With ``most``, at most ``most`` batches, of evenly spaced rows.
         """
         size = self.settings.batch_size
         rows = self._rows[:: 1 if most is None else max(1, -(-len(self._rows) // (most * size)))]
@@ -141,7 +151,7 @@ class PairStream:
     def _drawn(self, step: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
         if self._chance is not None:
             return self._rows[np.searchsorted(self._chance, rng.random(size), side="right")]
-        # Whole passes, each in a fresh order; a batch may span two of them.
+        # Epochs, each with its own permutation; a batch may span two epochs.
         places = np.arange(step * size, (step + 1) * size)
         drawn = np.empty(size, dtype=np.int64)
         for epoch in np.unique(places // len(self._rows)):
@@ -157,7 +167,7 @@ class PairStream:
         ):
             if drawn:
                 raise SettingsError(
-                    "stream.keep_tokens keeps the tokens of a cell's first visit, but each visit would draw other genes: "
+                    "stream.keep_tokens caches the tokens of a cell, but these settings sample other genes at each visit: "
                     f"{remedy}, or stream.keep_tokens to false."
                 )
         if kept is None or self.pairs.tampered:
@@ -181,7 +191,7 @@ class PairStream:
         )
 
     def _joined(self, batch: PairBatch, knowledge: KnowledgePairs, rng: np.random.Generator) -> PairBatch:
-        """Put knowledge pairs behind the cells, shown as if by a smaller panel as often as these."""
+        """Append simulated pairs to the measured ones, with the same dropping of genes."""
         drawn = knowledge.drawn(self._simulated, rng)
         cells = self._tokens(drawn.expression, rng)
         width = max(batch.cells.gene.shape[1], cells.gene.shape[1])
@@ -207,7 +217,7 @@ class PairStream:
 
 
 def _behind(mine: Tensor, others: Tensor, width: int) -> Tensor:
-    """Put rows behind rows, padded to the same width."""
+    """Concatenate rows, padded to the same width."""
     return torch.cat([torch.nn.functional.pad(rows, (0, width - rows.shape[1])) for rows in (mine, others)])
 
 
@@ -220,9 +230,9 @@ def _masked(cells: CellTokens, share: float, most: int | None, rng: np.random.Ge
 
 
 def _chances(pairs: Pairs, rows: NDArray[np.int64], balance: float) -> NDArray[np.float64] | None:
-    """Cumulative chance of each row, or None when all are equal.
+    """Cumulative sampling probability of the rows, or None if it is uniform.
 
-    By the kinds before noise: else wrong labels of a rare kind would be drawn far more often than they are.
+    By the cell types before label noise: otherwise wrong labels of a rare type would be sampled far too often.
     """
     if balance == 0 or len(rows) == 0:
         return None

@@ -1,4 +1,4 @@
-"""Cells whose expression is spoiled on purpose, always in the same way."""
+"""Expression noise: dropout, ambient RNA, doublets and permuted values, reproducible per cell."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 MOST_MOLECULES = 1_000_000
-"""No cell is read as more molecules than so many, however small its smallest value."""
+"""Maximum number of molecules of a cell whose values are not counts, whatever its smallest value."""
 
 CELLS_OF_A_SOUP = 2_000
-"""So many cells of a study at most make its mean profile."""
+"""Maximum number of cells for the mean profile of a study."""
 
 
 class Cell(NamedTuple):
@@ -20,37 +20,37 @@ class Cell(NamedTuple):
     gene: NDArray[np.int32]
     """Rows of the gene table, ascending."""
     value: NDArray[np.float32]
-    """Above 0, on the linear scale."""
+    """Positive values on the linear scale."""
 
 
 class CellRows(Protocol):
-    """Where expression is read: the corpus, or the corpus with some cells spoiled."""
+    """Protocol of sources of expression: the corpus, or the corpus with expression noise."""
 
     def rows(self, indices: ArrayLike) -> sparse.csr_matrix:
-        """Return the cells ``indices`` in the order asked: float32 (cell, gene), genes sorted, no stored zeros."""
+        """Expression of the cells ``indices``, in the given order: float32 (cell, gene), sorted genes, no stored zeros."""
         ...
 
 
 class Harm(Protocol):
-    """A way to spoil a cell."""
+    """Protocol of a noise model for single cells."""
 
     def __call__(self, cell: Cell, row: int, rng: np.random.Generator) -> Cell:
-        """Return what becomes of the cell in row ``row`` of the corpus; ``cell`` itself is left as it is."""
+        """Noisy version of ``cell``, which is row ``row`` of the corpus; ``cell`` is not modified."""
         ...
 
 
 @dataclass(frozen=True)
 class Tampered:
-    """Rows of which some are spoiled; what becomes of a cell depends on the seed and its row alone."""
+    """Expression in which some cells have noise; the noise of a cell depends on the seed and its row alone."""
 
     clean: CellRows
     harmed: NDArray[np.bool_]
-    """For each row of the corpus, whether it is spoiled."""
+    """Bool, for each row of the corpus, whether it has noise."""
     harm: Harm
     seed: tuple[int, ...]
 
     def rows(self, indices: ArrayLike) -> sparse.csr_matrix:
-        """Return cells as the corpus does, in the order asked; the spoiled ones are spoiled."""
+        """Expression of the cells ``indices``, in the given order, with noise."""
         asked = np.asarray(indices, dtype=np.int64).ravel()
         clean = self.clean.rows(asked)
         places = np.flatnonzero(self.harmed[asked])
@@ -69,14 +69,14 @@ class Tampered:
 
 @dataclass(frozen=True)
 class Dropout:
-    """Expression is lost (method 8.2)."""
+    """Loss of expression (method 8.2)."""
 
     lost: float
-    """Chance of each value, or of each molecule, to be lost."""
+    """Probability that a value, or a molecule, is lost."""
     lose: Literal["values", "molecules"]
 
     def __call__(self, cell: Cell, row: int, rng: np.random.Generator) -> Cell:
-        """Lose whole values, or thin each binomially."""
+        """Drop whole values, or thin the molecules of each gene binomially."""
         if self.lose == "molecules":
             return _thinned(cell, self.lost, rng)[0]
         kept = rng.random(len(cell.value)) >= self.lost
@@ -84,15 +84,15 @@ class Dropout:
 
 
 class Soup(NamedTuple):
-    """What floats around the cells of a study."""
+    """Mean profile of a study, as a model of ambient RNA."""
 
     gene: NDArray[np.int32]
     share: NDArray[np.float64]
-    """Of each of those genes; they add up to 1."""
+    """Fraction of each gene in ``gene``; the fractions sum to 1."""
 
     @classmethod
     def of(cls, cells: sparse.csr_matrix) -> "Soup":
-        """Take the mean profile of some cells; without any expression it has no genes."""
+        """Mean profile of cells; it has no genes if no cell has expression."""
         amount = np.asarray(cells.sum(axis=0, dtype=np.float64)).ravel()
         gene = np.flatnonzero(amount)
         return cls(gene.astype(np.int32), amount[gene] / max(amount.sum(), 1e-300))
@@ -100,20 +100,20 @@ class Soup(NamedTuple):
 
 @dataclass(frozen=True)
 class Ambient:
-    """A share of a cell's molecules is not its own, but drawn from the mean profile of its study.
+    """Replacement of a fraction of a cell's molecules by molecules sampled from the mean profile of its study.
 
-    Drawn, since a mean laid over a cell would give it a little of every gene, which no assay shows.
+    Sampled, because adding the mean itself would give every cell a little of every gene, which no assay shows.
     """
 
     share: float
     study: NDArray[np.integer]
-    """For each row of the corpus, a number for its study."""
+    """For each row of the corpus, the index of its study."""
     soup: dict[int, Soup]
-    """By that number."""
+    """Mean profile of each study, by index."""
 
     @classmethod
     def of(cls, cells: CellRows, rows: NDArray[np.int64], study: NDArray[np.integer], share: float) -> "Ambient":
-        """Take the mean profile of each study from its cells among ``rows``."""
+        """Estimate the mean profile of each study from its cells among ``rows``."""
         soup: dict[int, Soup] = {}
         for number in np.unique(study[rows]).tolist():
             company = rows[study[rows] == number]
@@ -121,7 +121,7 @@ class Ambient:
         return cls(share, study, soup)
 
     def __call__(self, cell: Cell, row: int, rng: np.random.Generator) -> Cell:
-        """Thin the cell, and fill it up to as many molecules as it had."""
+        """Thin the cell, then fill it up to its number of molecules with ambient ones."""
         own, molecules, unit = _thinned(cell, self.share, rng)
         soup = self.soup[int(self.study[row])]
         if not len(soup.gene):
@@ -133,25 +133,25 @@ class Ambient:
 
 @dataclass(frozen=True)
 class Doublets:
-    """Two cells were taken for one."""
+    """Sums of two cells."""
 
     clean: CellRows
     partner: NDArray[np.int64]
-    """For each row of the corpus, the row of the other cell; -1 where there is none."""
+    """For each row of the corpus, the row of the added cell; -1 if there is none."""
 
     def __call__(self, cell: Cell, row: int, rng: np.random.Generator) -> Cell:
-        """Add the other cell to this one."""
+        """Add the partner to the cell."""
         return joined(cell, cells_of(self.clean.rows([self.partner[row]]))[0])
 
 
 @dataclass(frozen=True)
 class Permuted:
-    """Values of a share of a cell's expressed genes are permuted among these genes (method 8.2, our reconstruction)."""
+    """Permutation of the values of a fraction of a cell's expressed genes (method 8.2, our reconstruction)."""
 
     share: float
 
     def __call__(self, cell: Cell, row: int, rng: np.random.Generator) -> Cell:
-        """Choose the genes and permute their values."""
+        """Sample the genes and permute their values."""
         chosen = rng.permutation(len(cell.gene))[: round(self.share * len(cell.gene))]
         value = cell.value.copy()
         value[chosen] = cell.value[rng.permutation(chosen)]
@@ -159,7 +159,7 @@ class Permuted:
 
 
 def joined(one: Cell, other: Cell) -> Cell:
-    """Add two cells gene by gene."""
+    """Sum of two cells."""
     gene, place = np.unique(np.concatenate([one.gene, other.gene]), return_inverse=True)
     value = np.zeros(len(gene), dtype=np.float32)
     np.add.at(value, place, np.concatenate([one.value, other.value]))
@@ -167,10 +167,7 @@ def joined(one: Cell, other: Cell) -> Cell:
 
 
 def molecule(value: NDArray[np.float32]) -> float:
-    """Tell how much of a cell's values one molecule is.
-
-    Where values are no counts, the cell's smallest value is taken for one molecule: true of counts that were scaled.
-    """
+    """Value of one molecule in a cell: 1 for counts, otherwise the smallest value, as for scaled counts."""
     exact = value.astype(np.float64)
     if not len(exact) or bool((exact == np.rint(exact)).all()):
         return 1.0
@@ -178,7 +175,7 @@ def molecule(value: NDArray[np.float32]) -> float:
 
 
 def cells_of(rows: sparse.csr_matrix) -> list[Cell]:
-    """Take rows apart."""
+    """Split the rows of a matrix into cells."""
     ends = rows.indptr[1:-1]
     genes = np.split(np.asarray(rows.indices, dtype=np.int32), ends)
     values = np.split(np.asarray(rows.data, dtype=np.float32), ends)
@@ -186,7 +183,7 @@ def cells_of(rows: sparse.csr_matrix) -> list[Cell]:
 
 
 def _thinned(cell: Cell, lost: float, rng: np.random.Generator) -> tuple[Cell, int, float]:
-    """Lose each molecule with the chance ``lost``; also return how many were lost, and how much one of them is."""
+    """Remove each molecule with probability ``lost``; return the cell, the number of lost molecules and the value of one."""
     value = cell.value.astype(np.float64)
     unit = molecule(cell.value)
     molecules = np.maximum(np.rint(value / unit), 1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Pictures in scanpy's grammar: AnnData with named slots in, axes out."""
+"""Plots in scanpy's grammar: read named AnnData slots, return matplotlib axes."""
 
 from okrcell.pl.audit import audit
 from okrcell.pl.calibration import calibration

@@ -1,4 +1,4 @@
-"""Whether confidence keeps its word."""
+"""Reliability diagram of prediction confidence, and accuracy by coverage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 UNLABELLED = frozenset({"", "unknown", "nan"})
 BINS = 10
 SURE = 1.96
-"""Standard deviations of a 95 % interval."""
+"""Normal quantile of a two-sided 95 % interval."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """How often answers of like confidence were right."""
+    """Points of a reliability diagram: accuracy by bin of confidence."""
 
     confidence: Float[np.ndarray, "bin"]
-    """Mean in the bin, in [0, 1]."""
+    """Mean confidence of the bin, in [0, 1]."""
     right: Float[np.ndarray, "bin"]
-    """Share of the bin's cells that are right."""
+    """Fraction of the bin's cells that are correct, in [0, 1]."""
     low: Float[np.ndarray, "bin"]
     high: Float[np.ndarray, "bin"]
-    """Wilson's 95 % interval of that share."""
+    """Bounds of the 95 % Wilson interval of that fraction."""
     cells: Float[np.ndarray, "bin"]
+    """Number of cells of the bin."""
 
 
 def calibration(
@@ -49,35 +50,70 @@ def calibration(
     show: bool | None = None,
     save: str | Path | None = None,
 ) -> "Axes":
-    """Draw how often answers were right against how sure they were, and how right the surest are.
+    """Plot a reliability diagram of confidence and the accuracy by coverage.
 
-    The line runs through ten groups of cells of equal size, from the least to the most sure, with 95 % intervals: where
-    it lies on the diagonal, a confidence of 0.8 is right 8 times of 10. The panel to the right answers: if only the surest
-    share of the cells is kept, what share of them is right? Cells without a label are left out; those without expression
-    are unsure and wrong.
+    Left: accuracy against mean confidence in ten bins, with 95 % intervals; calibrated confidence lies on the dashed
+    diagonal, where 80 % of the cells with confidence 0.8 are correct. Right: accuracy of the most confident fraction of the
+    cells; the dashed line is the accuracy of all cells.
 
     Parameters
     ----------
-    truth, answer
-        Columns of ``obs``: the authors' labels and the answers. A label and an answer that mean one Cell Ontology type are
-        the same.
-    confidence
-        Column of ``obs`` with probabilities in [0, 1].
-    expected
-        Label to the answer that would be right, where the two use different words.
-    title
-        Heading.
-    ax, show, save
-        As for `okrcell.pl.answers`; the second panel is made beside ``ax``.
+    adata : AnnData
+        Cells with labels, predictions and confidence in ``obs``.
+    truth : str, default "cell_type"
+        Column of ``obs`` with the authors' labels: names or Cell Ontology ids. Cells whose label is missing, empty or
+        "unknown" are left out.
+    answer : str, default "okrcell_cell_type"
+        Column of ``obs`` with the predicted cell types, as `okrcell.tl.annotate` writes it.
+    confidence : str, default "okrcell_confidence"
+        Column of ``obs`` with the probability of each prediction, in [0, 1]. A missing value counts as 0.
+    expected : mapping of str to str, optional
+        Correct prediction by label, where the two columns use different words. Labels that are not in the mapping are
+        compared as they are.
+    title : str, optional
+        Title. None (default): "Reliability diagram".
+    ax : matplotlib.axes.Axes, optional
+        Axes of the reliability diagram; the second panel is added to its right. None (default): the axes of a new figure.
+    show : bool, optional
+        Whether to show the figure. None (default): as set by ``scanpy.settings.autoshow``, and only for a figure that this
+        function created and that is not saved.
+    save : str or Path, optional
+        Image file to write, at 200 dpi; the extension selects the format, such as .png, .pdf or .svg. The folder must exist.
 
     Returns
     -------
-    The axes of the reliability diagram; the other panel is ``ax.child_axes[0]``.
+    matplotlib.axes.Axes
+        Axes of the reliability diagram; the second panel is ``ax.child_axes[0]``.
 
     Raises
     ------
     InputError
-        If a column is missing, confidence is no probability, no cell has a label, or ``save`` cannot be written.
+        If a column is missing, confidence is not numeric or outside [0, 1], no cell has a label, or ``save`` cannot be
+        written.
+
+    Notes
+    -----
+    A prediction is correct if it equals the label, or if both name the same Cell Ontology term. The bins of the diagram are
+    deciles of confidence; cells of equal confidence share a bin, so there may be fewer than ten. The intervals are Wilson
+    score intervals. The expected calibration error is that of [1]_ (equation 3), with ten bins of equal width.
+
+    References
+    ----------
+    .. [1] Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> okr.tl.annotate(adata, model, candidates=["B cell", "monocyte", "natural killer cell", "dendritic cell"])
+    >>> adata.obs["label"] = adata.obs["bulk_labels"].map(
+    ...     {"CD19+ B": "B cell", "CD14+ Monocyte": "monocyte", "CD56+ NK": "NK cell", "Dendritic": "dendritic cell"}
+    ... )
+    >>> ax = okr.pl.calibration(adata, truth="label", show=False)
+    >>> ax.get_title(loc="left")
+    'Reliability diagram'
     """
     from okrcell.benchmarking.metrics.calibration import expected_calibration_error
 
@@ -90,8 +126,8 @@ def calibration(
     ax.plot(found.confidence, found.right, color=CATEGORIES[0], marker="o", markersize=5, linewidth=1.6, zorder=3)
     ax.set(xlim=(0, 1), ylim=(0, 1))
     ax.set_box_aspect(1)
-    _quiet(ax, "confidence", "share that is right")
-    heading = "Confidence and truth" if title is None else title
+    _quiet(ax, "confidence", "accuracy")
+    heading = "Reliability diagram" if title is None else title
     ax.set_title(heading, loc="left", fontsize="medium", fontweight="bold")
     ax.text(
         0.04,
@@ -108,26 +144,39 @@ def calibration(
 def answers_judged(
     adata: "AnnData", truth: str, answer: str, confidence: str, expected: Mapping[str, str] | None = None
 ) -> tuple[Float[np.ndarray, "cell"], Bool[np.ndarray, "cell"]]:
-    """Return how sure the answer of each labelled cell is, and whether it is right.
+    """Return the confidence of each labeled cell, and whether its prediction is correct.
+
+    Parameters
+    ----------
+    truth, answer, confidence
+        Columns of ``obs``: labels, predicted cell types and their probabilities.
+    expected
+        Correct prediction by label, where the two columns use different words.
+
+    Returns
+    -------
+    Confidence in [0, 1] (0 where it is missing) and correctness, for the cells that have a label.
 
     Raises
     ------
     InputError
-        If a column is missing, confidence is no probability, or no cell has a label.
+        If a column is missing, confidence is not a probability, or no cell has a label.
     """
     numbers = column(adata, confidence)
     if not pd.api.types.is_numeric_dtype(numbers):
-        raise InputError(f"obs['{confidence}'] must hold numbers, but it holds {numbers.dtype}.")
+        raise InputError(f"obs['{confidence}'] must hold numbers, but its dtype is {numbers.dtype}.")
     sure = numbers.to_numpy(dtype=np.float64)
     seen = sure[~np.isnan(sure)]
     if len(seen) and (seen.min() < 0 or seen.max() > 1):
         raise InputError(
-            f"obs['{confidence}'] must hold probabilities in [0, 1], but it reaches from {seen.min():.3g} to {seen.max():.3g}."
+            f"obs['{confidence}'] must hold probabilities in [0, 1], but its range is {seen.min():.3g} to {seen.max():.3g}."
         )
     labels, given = (column(adata, key).astype(object).fillna("").astype(str) for key in (truth, answer))
     labelled = ~labels.isin(UNLABELLED).to_numpy()
     if not labelled.any():
-        raise InputError(f"No cell has a label in obs['{truth}'], so no answer can be judged.")
+        raise InputError(
+            f"No cell has a label in obs['{truth}'], so accuracy cannot be computed. Pass a labeled column as truth."
+        )
     pairs = pd.DataFrame({"label": labels.to_numpy(), "given": given.to_numpy()})[labelled]
     judged = {
         pair: _same(str(pair[0]) if expected is None else expected.get(str(pair[0]), str(pair[0])), str(pair[1]))
@@ -138,7 +187,10 @@ def answers_judged(
 
 
 def kept(sure: Float[np.ndarray, "cell"], right: Bool[np.ndarray, "cell"]) -> Kept:
-    """Put the cells into ten groups of nearly equal size by their confidence; cells of equal confidence stay together."""
+    """Bin cells by deciles of confidence and compute accuracy with Wilson intervals.
+
+    Cells of equal confidence share a bin, so there may be fewer than ten.
+    """
     edges = np.unique(np.quantile(sure, np.linspace(0, 1, BINS + 1)[1:-1]))
     place = np.searchsorted(edges, sure, side="right")
     cells = np.bincount(place).astype(np.float64)
@@ -165,7 +217,7 @@ def _same(expected: str, given: str) -> bool:
 
 
 def _coverage(ax: "Axes", sure: Float[np.ndarray, "cell"], right: Bool[np.ndarray, "cell"]) -> None:
-    """Draw the accuracy of the surest share of the cells, in a panel of its own."""
+    """Plot the accuracy of the most confident fraction of the cells, in a panel beside ``ax``."""
     from okrcell.benchmarking.metrics.calibration import accuracy_by_coverage
 
     beside = ax.inset_axes((1.28, 0, 1, 1))
@@ -173,8 +225,8 @@ def _coverage(ax: "Axes", sure: Float[np.ndarray, "cell"], right: Bool[np.ndarra
     beside.plot(list(shares), list(shares.values()), color=CATEGORIES[0], marker="o", markersize=5, linewidth=1.6)
     beside.axhline(float(right.mean()), color=UNKNOWN, linewidth=1, linestyle=(0, (4, 3)))
     beside.set(xlim=(0, 1.03), ylim=(0, 1.02))
-    _quiet(beside, "share of cells kept, the surest first", "accuracy of those kept")
-    beside.set_title("If the unsure are left out", loc="left", fontsize="medium", fontweight="bold")
+    _quiet(beside, "coverage: fraction of cells, most confident first", "accuracy")
+    beside.set_title("Accuracy by coverage", loc="left", fontsize="medium", fontweight="bold")
     beside.text(0.04, 0.05, f"dashed: all cells, {right.mean():.1%}", transform=beside.transAxes, fontsize="small")
 
 

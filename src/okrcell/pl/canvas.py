@@ -1,4 +1,4 @@
-"""Where a picture is drawn, shown and kept."""
+"""Axes, colors, color bars and text of plots; showing and saving of figures."""
 
 import textwrap
 from pathlib import Path
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 CATEGORIES = (
     "#4F46B8", "#3FB5A3", "#CC6677", "#88CCEE", "#999933", "#882255", "#DDCC77", "#117733", "#AA4499", "#5C99E0",
 )  # fmt: skip
-"""Ten colours for paper light or dark, after Paul Tol's muted scheme (SRON/EPS/TN/09-002) with a lighter indigo and a
-blue. Any two differ by 18 or more units of CIELAB, to the common eye and to those that confuse red with green."""
+"""Ten categorical colors for light and dark backgrounds, after Paul Tol's muted scheme (SRON/EPS/TN/09-002) with a lighter
+indigo and an added blue. Any two differ by at least 18 CIELAB units, also with simulated deuteranopia and protanopia."""
 UNKNOWN = "#9A9EA6"
-"""Grey, for cells of which nothing is said."""
+"""Grey, for cells without a label or value."""
 RAMPS = {
     "value": ("#F0E8C6", "#A8D3B0", "#45A8A8", "#2C6A9B", "#252A6B"),
     "share": ("#F6F5F1", "#CADDE8", "#7FB0CC", "#2F72A6", "#12365F"),
 }
-"""From little to much on light paper; lightness falls all the way, so that the order holds without hue."""
+"""Sequential colormaps for light backgrounds, from low to high; lightness decreases monotonically."""
 DARK_RAMPS = {
     "value": ("#2D3550", "#2C6A9B", "#45A8A8", "#A8D3B0", "#F6EFCF"),
     "share": ("#20252F", "#24476A", "#2F72A6", "#7FB0CC", "#E3EFF5"),
 }
+"""The same for dark backgrounds; lightness increases monotonically."""
 
 
 def axes_for(ax: "Axes | None", width: float, height: float) -> "Axes":
@@ -42,21 +43,30 @@ def axes_for(ax: "Axes | None", width: float, height: float) -> "Axes":
 
 
 def finish(ax: "Axes", *, new: bool, show: bool | None, save: str | Path | None) -> "Axes":
-    """Keep the picture in the file ``save``, and show it.
+    """Save and show a figure.
 
-    ``show`` None means: as scanpy's ``settings.autoshow`` says, and only a figure that was made here and not saved.
+    Parameters
+    ----------
+    new
+        Whether the figure was created by the caller, rather than passed in by the user.
+    show
+        None: show as set by ``scanpy.settings.autoshow``, and only a new figure that is not saved.
+    save
+        Image file, written atomically at 200 dpi.
 
     Raises
     ------
     InputError
-        If the folder of ``save`` does not exist, or its ending names no kind of picture.
+        If the folder of ``save`` does not exist, or its extension is not a supported image format.
     """
     figure = figure_of(ax)
     if save is not None:
         path = Path(save)
         kinds = figure.canvas.get_supported_filetypes()
         if path.suffix.lstrip(".").lower() not in kinds:
-            raise InputError(f"Cannot save a picture as '{path.name}'. Endings that work: {', '.join(sorted(kinds))}.")
+            raise InputError(
+                f"Cannot save a figure as '{path.name}'. Supported extensions: {', '.join(sorted(kinds))}."
+            )
         with whole_file(path) as draft:
             figure.savefig(draft, dpi=200, bbox_inches="tight")
     if show is None and new and save is None:
@@ -71,22 +81,22 @@ def finish(ax: "Axes", *, new: bool, show: bool | None, save: str | Path | None)
 
 
 def figure_of(ax: "Axes") -> "Figure":
-    """Return the outermost figure."""
+    """Return the root figure of ``ax``, also if it lies in a subfigure."""
     return cast("Figure", ax.get_figure(root=True))
 
 
 def on_dark_paper(ax: "Axes") -> bool:
-    """Tell whether the picture's ground is dark, as in a dark style sheet."""
+    """Whether the background of the figure is dark, as in a dark style sheet."""
     from matplotlib.colors import to_rgba
 
     ground = to_rgba(figure_of(ax).get_facecolor())
     ink = to_rgba(_ink())
-    # A see-through ground lets the page shine through; then the ink tells.
+    # A transparent background shows the page behind it; the text color then indicates whether it is dark.
     return luminance(ground) < 0.4 if ground[3] > 0 else luminance(ink) > 0.6
 
 
 def ramp(ax: "Axes", kind: str) -> "Colormap":
-    """Return the colours from little to much that suit the paper of ``ax``; ``kind`` is a key of `RAMPS`."""
+    """Sequential colormap that suits the background of ``ax``; ``kind`` is a key of `RAMPS`."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = (DARK_RAMPS if on_dark_paper(ax) else RAMPS)[kind]
@@ -94,7 +104,7 @@ def ramp(ax: "Axes", kind: str) -> "Colormap":
 
 
 def colour_bar(ax: "Axes", drawn: "ScalarMappable", label: str) -> "Colorbar":
-    """Stand a colour bar beside the picture, as near in a small one as in a large one."""
+    """Add a color bar beside ``ax``, placed relative to its size."""
     bar = figure_of(ax).colorbar(drawn, cax=ax.inset_axes((1.02, 0.15, 0.025, 0.7)))
     bar.set_label(label, fontsize="small")
     bar.ax.tick_params(length=0, labelsize="small")
@@ -103,18 +113,18 @@ def colour_bar(ax: "Axes", drawn: "ScalarMappable", label: str) -> "Colorbar":
 
 
 def luminance(colour: tuple[float, ...]) -> float:
-    """Return how light red, green, blue in [0, 1] look, in [0, 1] (Rec. 709 weights)."""
+    """Relative luminance of an RGB color, in [0, 1] (Rec. 709 weights)."""
     red, green, blue = colour[:3]
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def ink_on(colour: tuple[float, ...]) -> str:
-    """Return the ink that is read on a colour."""
+    """Text color, dark or white, that is legible on a background color."""
     return "#14161A" if luminance(colour) > 0.5 else "#FFFFFF"
 
 
 def kept_apart(ax: "Axes", rows: int, columns: int) -> None:
-    """Keep the squares of a heat map apart by thin lines of the paper's colour."""
+    """Separate the tiles of a heat map by lines in the background color."""
     ax.set_xticks([place - 0.5 for place in range(columns + 1)], minor=True)
     ax.set_yticks([place - 0.5 for place in range(rows + 1)], minor=True)
     ax.grid(which="minor", color=figure_of(ax).get_facecolor(), linewidth=2)
@@ -124,7 +134,7 @@ def kept_apart(ax: "Axes", rows: int, columns: int) -> None:
 
 
 def wrapped(name: str, width: int, lines: int = 4) -> str:
-    """Break a long name into lines of at most ``width`` letters; what does not fit in so many ``lines`` is "…"."""
+    """Break text into lines of at most ``width`` characters; text beyond ``lines`` lines is cut off with "…"."""
     return "\n".join(textwrap.wrap(name, width, max_lines=lines, placeholder=" …")) or name
 
 

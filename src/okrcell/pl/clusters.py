@@ -1,4 +1,4 @@
-"""Groups of cells on a map, beside how well they are found again."""
+"""Plot of clusters on an embedding, beside their stability by resolution."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,28 +27,60 @@ def clusters(
     show: bool | None = None,
     save: str | Path | None = None,
 ) -> "tuple[Axes, Axes]":
-    """Draw the groups that `okrcell.tl.cluster` found, and how each resolution finds its groups again.
+    """Plot the clusters of `okrcell.tl.cluster` and their stability by resolution.
+
+    Left: cells on an embedding, colored by cluster, with the name of each cluster at its densest region. Right: mean adjusted
+    Rand index between clusterings of random subsamples at each resolution, with the number of clusters below each point; the
+    selected resolution is marked.
 
     Parameters
     ----------
-    basis
-        Slot of ``obsm`` whose first two columns are the map. None: a UMAP of what the cells were grouped by, made for
-        this picture only.
-    title, size
-        Heading, and area of a point in square points.
-    show, save
-        As for `okrcell.pl.answers`.
+    adata : AnnData
+        Cells with the clusters and the provenance record ``uns["okrcell"]["cluster"]`` of `okrcell.tl.cluster`.
+    basis : str, optional
+        Slot of ``obsm`` whose first two columns are the coordinates; "umap" is accepted for "X_umap". None (default): a UMAP
+        of the representation that was clustered, computed for this plot only and not stored.
+    title : str, optional
+        Title of the left panel. None (default): number of clusters and resolution.
+    size : float, optional
+        Area of a point in square points (1/72 inch squared). None (default): the smaller, the more cells there are.
+    show : bool, optional
+        Whether to show the figure. None (default): as set by ``scanpy.settings.autoshow``, and only for a figure that this
+        function created and that is not saved.
+    save : str or Path, optional
+        Image file to write, at 200 dpi; the extension selects the format, such as .png, .pdf or .svg. The folder must exist.
+
+    Returns
+    -------
+    tuple of matplotlib.axes.Axes
+        Axes of the embedding and of the stability curve.
 
     Raises
     ------
     InputError
-        If `okrcell.tl.cluster` has not been run, or the map is missing, or ``save`` cannot be written.
+        If `okrcell.tl.cluster` has not been run, the embedding is missing, or ``save`` cannot be written.
+
+    Notes
+    -----
+    Each subsample holds 80 % of the cells; the adjusted Rand index of two clusterings is computed on the cells they share.
+    With one resolution there is nothing to compare, and the right panel says so.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> okr.tl.cluster(adata, model, resolution=[0.5, 1.0])
+    >>> embedding, stability = okr.pl.clusters(adata, basis="X_umap", show=False)
+    >>> stability.get_xlabel()
+    'resolution'
     """
     from matplotlib import pyplot as plt
 
     receipt: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("cluster", {})
     if not receipt or str(receipt["key_added"]) not in adata.obs:
-        raise InputError("There are no clusters to draw. Run okr.tl.cluster(adata) first.")
+        raise InputError("There are no clusters to plot. Run okr.tl.cluster(adata) first.")
     key = str(receipt["key_added"])
     figure = plt.figure(figsize=(11.5, 4.6), layout="constrained")
     both: Any = figure.subplots(1, 2, width_ratios=[1.55, 1])
@@ -56,11 +88,11 @@ def clusters(
     shown, where = adata, basis
     if basis is None:
         shown, where = laid_out(adata, {MAP: str(receipt["use_rep"])}, [key]), MAP
-    # Cells may have been left out since: a group without any has no number on the map.
+    # Subsetting may have removed all cells of a cluster: it then gets no label.
     present = adata.obs[key].astype("category").cat.remove_unused_categories().cat.categories
     names = [str(name) for name in present if name != "unknown"]
     heading = (
-        f"{len(names)} group{'s' * (len(names) != 1)} at resolution {float(receipt['resolution']):g}"
+        f"{len(names)} cluster{'s' * (len(names) != 1)} at resolution {float(receipt['resolution']):g}"
         if title is None
         else title
     )
@@ -73,7 +105,7 @@ def clusters(
 
 
 def _numbered_by_name(ax: "Axes", names: list[str]) -> None:
-    """A group's name is a number already: let it stand alone, on the map and in the legend."""
+    """Replace the running numbers by the names of the clusters, on the plot and in the legend."""
     for text in ax.texts:
         text.set_text(names[int(text.get_text()) - 1])
     legend: Any = ax.get_legend()
@@ -82,12 +114,19 @@ def _numbered_by_name(ax: "Axes", names: list[str]) -> None:
 
 
 def laid_out(adata: "AnnData", maps: Mapping[str, str], columns: list[str]) -> "AnnData":
-    """Return the same cells with a UMAP of each slot in ``maps`` (name of the map: slot), and nothing else.
+    """Return the same cells with a UMAP of each slot, the given columns of ``obs``, and nothing else.
+
+    Parameters
+    ----------
+    maps
+        Slot of ``obsm`` to compute a UMAP of, by the name of the new slot.
+    columns
+        Columns of ``obs`` to copy.
 
     Raises
     ------
     InputError
-        If there is no such slot.
+        If a slot is missing.
     """
     from anndata import AnnData
 
@@ -97,7 +136,7 @@ def laid_out(adata: "AnnData", maps: Mapping[str, str], columns: list[str]) -> "
     cells = AnnData(obs=obs.copy())
     for name, slot in maps.items():
         if slot not in adata.obsm:
-            raise InputError(f"There is no {slot} in obsm, which has: {', '.join(adata.obsm) or 'nothing'}.")
+            raise InputError(f"obsm has no slot {slot}; it has: {', '.join(adata.obsm) or 'nothing'}.")
         cells.obsm[name] = flat_map(np.asarray(adata.obsm[slot], dtype=np.float32))
     return cells
 
@@ -107,7 +146,7 @@ def _curve(ax: "Axes", receipt: Mapping[str, Any]) -> None:
     groups, chosen = np.asarray(receipt["groups"]), float(receipt["resolution"])
     if not np.isfinite(agreement).any():
         ax.axis("off")
-        ax.text(0.5, 0.5, "one resolution only:\nnothing was compared", ha="center", va="center", fontsize="medium")
+        ax.text(0.5, 0.5, "only one resolution:\nno stability computed", ha="center", va="center", fontsize="medium")
         return
     ax.axvline(chosen, color=CATEGORIES[2], linewidth=1.5, linestyle=(0, (4, 3)), zorder=1)
     ax.plot(resolution, agreement, color=CATEGORIES[0], linewidth=1.8, marker="o", markersize=5, zorder=2)
@@ -116,7 +155,7 @@ def _curve(ax: "Axes", receipt: Mapping[str, Any]) -> None:
     low = max(0.0, float(np.nanmin(agreement)) - 0.12)
     for x, y, number in zip(resolution, agreement, groups, strict=True):
         ax.annotate(str(number), (x, y), (0, -17), textcoords="offset points", ha="center", fontsize="x-small")
-    ax.set(xlabel="resolution", ylabel="agreement between runs (adjusted Rand)", ylim=(low, 1.02))
+    ax.set(xlabel="resolution", ylabel="adjusted Rand index between subsamples", ylim=(low, 1.02))
     ax.spines[["top", "right"]].set_visible(False)
-    heading = wrapped("Found again when a fifth of the cells is left out; numbers of groups below", 46)
+    heading = wrapped("Stability over subsamples of 80% of the cells; number of clusters below each point", 46)
     ax.set_title(heading, loc="left", fontsize="medium", fontweight="bold")

@@ -1,4 +1,4 @@
-"""Genes that spoke for a name and against it, as bars."""
+"""Bar plot of gene contributions to the predicted cell type of a group."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ SLOT = "okrcell_explanations"
 FOR, AGAINST = CATEGORIES[0], CATEGORIES[2]
 INCHES_A_BAR = 0.27
 LEARNED_FROM = {"marker tables": "full", "cells of the corpus": "none", "both": "left"}
-"""How the dot of each source is filled."""
+"""Marker fill style by source of the contribution."""
 
 
 def explanation(
@@ -32,26 +32,58 @@ def explanation(
     show: bool | None = None,
     save: str | Path | None = None,
 ) -> "Axes":
-    """Draw the genes with the strongest word on a group of cells, or on one: to the right for its name, to the left against.
+    """Plot the genes that contribute most to the predicted type of a group or cell.
 
-    Beside each bar stand the shares of the group's cells and of all others that have the gene, and a dot that tells where
-    the model has its word from: filled for marker tables, hollow for cells of the corpus, half for both.
+    Bars to the right support the predicted cell type, bars to the left the runner-up. The columns on the right show the
+    fraction of the group's cells ("inside") and of all other cells ("outside") in which the gene is detected, and a dot for
+    the source of the contribution: filled for marker tables, hollow for cells of the training corpus, half filled for both.
 
     Parameters
     ----------
-    group
-        Name of a group or cell that `okrcell.tl.explain` told of; None where it told of one only.
-    top
-        So many genes at most.
-    title
-        Heading; by default the group and its answer.
-    ax, show, save
-        As for `okrcell.pl.confidence`.
+    adata : AnnData
+        Cells with ``uns["okrcell_explanations"]`` of `okrcell.tl.explain`.
+    group : str, optional
+        Name of an explained group or cell. None (default): the only one that was explained.
+    top : int, default 16
+        Maximum number of genes, those with the largest absolute contribution; at least 1.
+    title : str, optional
+        Title. None (default): the group, its predicted cell type and number of cells.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. None (default): the axes of a new figure.
+    show : bool, optional
+        Whether to show the figure. None (default): as set by ``scanpy.settings.autoshow``, and only for a figure that this
+        function created and that is not saved.
+    save : str or Path, optional
+        Image file to write, at 200 dpi; the extension selects the format, such as .png, .pdf or .svg. The folder must exist.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes of the bar plot.
 
     Raises
     ------
     InputError
-        If nothing was explained, the group is not there, nothing speaks for or against it, or ``save`` cannot be written.
+        If `okrcell.tl.explain` has not been run, ``group`` was not explained or is None with several explanations, no gene
+        contributes, ``top`` is below 1, or ``save`` cannot be written.
+
+    Notes
+    -----
+    The contribution of a gene is its mean relative expression in the group times the difference of the signatures that the
+    model expects of the predicted type and of the runner-up. The contributions of all genes sum to the margin between the two
+    scores.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> candidates = ["B cell", "T cell", "monocyte", "natural killer cell", "dendritic cell"]
+    >>> okr.tl.explain(adata, model, candidates=candidates)
+    >>> ax = okr.pl.explanation(adata, "B cell", top=8, show=False)
+    >>> len(ax.get_yticklabels())
+    8
     """
     if top < 1:
         raise InputError(f"top must be at least 1, but it is {top}.")
@@ -59,7 +91,7 @@ def explanation(
     genes = pd.DataFrame(each["genes"]).head(top).sort_values("contribution", ascending=False, kind="stable")
     if not len(genes):
         raise InputError(
-            f"Nothing speaks for or against '{name}': it has no expression, or no gene that tells names apart."
+            f"No gene contributes to the prediction of '{name}': it has no expression, or no gene separates the candidates."
         )
     new, ax = ax is None, axes_for(ax, 7.2, 1.7 + INCHES_A_BAR * len(genes))
     words = genes["contribution"].to_numpy(dtype=np.float64)
@@ -76,14 +108,14 @@ def explanation(
     ax.grid(axis="x", color=UNKNOWN, alpha=0.25, linewidth=0.6)
     ax.set_axisbelow(True)
     rival = str(each["runner_up"])
-    says = f"against it: {rival}  ←   " if rival else ""
-    ax.set_xlabel(f"{says}word of the gene   →  for {each['cell_type']}", loc="center", fontsize="small")
+    says = f"{rival}  ←   " if rival else ""
+    ax.set_xlabel(f"{says}contribution of the gene   →  {each['cell_type']}", loc="center", fontsize="small")
     _beside(ax, genes, single=int(each["cells"]) == 1)
     _sources(ax, set(genes["source"].astype(str)))
     heading = f"{name}: {each['cell_type']}" if name != each["cell_type"] else name
     size = "" if int(each["cells"]) == 1 else f"  ({int(each['cells']):,} cells)"
     ax.set_title(
-        wrapped(f"Why {heading}{size}" if title is None else title, 62),
+        wrapped(f"Gene contributions, {heading}{size}" if title is None else title, 62),
         loc="left",
         fontsize="medium",
         fontweight="bold",
@@ -98,22 +130,22 @@ def _chosen(adata: "AnnData", group: str | None) -> "tuple[str, Mapping[str, Any
         return next(iter(explained.items()))
     there = ", ".join(list(explained)[:12]) + (", …" if len(explained) > 12 else "")
     if group is None:
-        raise InputError(f"Several were explained: {there}. Name one: okr.pl.explanation(adata, 'name').")
+        raise InputError(f"There are several explanations: {there}. Select one: okr.pl.explanation(adata, 'name').")
     if str(group) not in explained:
-        raise InputError(f"There is no explanation of '{group}'. There are: {there}.")
+        raise InputError(f"There is no explanation of '{group}'. Available: {there}.")
     return str(group), explained[str(group)]
 
 
 def _explained(adata: "AnnData") -> "dict[str, Mapping[str, Any]]":
     if SLOT not in adata.uns:
         raise InputError(f"There is no uns['{SLOT}']. Run okr.tl.explain(adata) first.")
-    # A file keeps slots in the order of the alphabet and takes "/" for a folder; the receipt has the names as they are.
+    # h5ad files sort the keys of uns and read "/" as a group separator; the provenance record has the original names.
     names = [str(name) for name in adata.uns["okrcell"]["explain"]["explained"]]
     return {name: adata.uns[SLOT][name.replace("/", "|") or "(empty)"] for name in names}
 
 
 def _beside(ax: "Axes", genes: pd.DataFrame, *, single: bool) -> None:
-    """Write in a column to the right in how many cells each gene is found, and a dot for where its word is from."""
+    """Write the detection rates of each gene in columns to the right, and a dot for the source of its contribution."""
     place: dict[str, Any] = {
         "transform": ax.get_yaxis_transform(),
         "fontsize": "small",
@@ -149,13 +181,13 @@ def _dot(source: str, colour: str) -> dict[str, Any]:
 
 
 def _sources(ax: "Axes", there: set[str]) -> None:
-    """Say what the dots mean, below the picture."""
+    """Add a legend of the sources below the plot."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], label=source, **_dot(source, UNKNOWN)) for source in LEARNED_FROM if source in there]
     ax.legend(
         handles=handles,
-        title="the model has it from",
+        title="source of the contribution",
         title_fontsize="small",
         alignment="left",
         frameon=False,

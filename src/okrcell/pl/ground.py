@@ -1,4 +1,4 @@
-"""What every map of cells has: where they lie, their dots, a frame, a legend."""
+"""Parts of embedding plots: coordinates, point style, axes, legend."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,43 +14,51 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LETTERS_AN_INCH = 12
-"""Of a heading."""
+"""Average number of characters per inch of a plot title."""
 MANY = 20_000
-"""With more cells a vector picture holds the points as an image."""
+"""Points are rasterized in vector formats if there are more cells than this."""
 
 
 def places(adata: "AnnData", basis: str) -> NDArray[np.float64]:
-    """Return where each cell lies, float64 (cell, 2).
+    """Return the coordinates of each cell, float64 (cell, 2).
 
     Raises
     ------
     InputError
-        If there is no such map.
+        If there is no such embedding, or it has fewer than two columns.
     """
     slot = basis if basis in adata.obsm else f"X_{basis}"
     if slot not in adata.obsm:
         raise InputError(
-            f"There is no map {basis} in obsm, which has: {', '.join(adata.obsm) or 'nothing'}. To make one: "
+            f"obsm has no embedding {basis}; it has: {', '.join(adata.obsm) or 'nothing'}. Compute one with "
             "sc.pp.neighbors(adata, use_rep='X_okrcell'), then sc.tl.umap(adata)."
         )
     lie = np.asarray(adata.obsm[slot], dtype=np.float64)
     if lie.ndim != 2 or lie.shape[1] < 2:
-        raise InputError(f"A map needs two columns, but obsm['{slot}'] has the shape {lie.shape}.")
+        raise InputError(
+            f"An embedding plot needs an array of at least two columns, but obsm['{slot}'] has the shape {lie.shape}."
+        )
     return lie[:, :2]
 
 
 def column(adata: "AnnData", key: str) -> "pd.Series":
-    """Return a column of ``obs``, or say which verb makes it."""
+    """Return a column of ``obs``.
+
+    Raises
+    ------
+    InputError
+        If it is missing; the message names the tool that writes it.
+    """
     if key not in adata.obs:
         verb = {"okrcell_match": "find_cells", "okrcell_cluster": "cluster"}.get(key, "annotate")
-        hint = f"Run okrcell.tl.{verb} first, or name" if key.startswith("okrcell_") else "Name"
-        raise InputError(f"There is no column '{key}' in obs. {hint} a column that it has.")
+        hint = f"Run okrcell.tl.{verb} first, or pass" if key.startswith("okrcell_") else "Pass"
+        raise InputError(f"There is no column '{key}' in obs. {hint} the name of an existing column.")
     found: Any = adata.obs[key]
     return found
 
 
 def dots(size: float | None, cells: int) -> dict[str, Any]:
-    """Return how a dot is drawn; the more cells, the smaller."""
+    """Keyword arguments of ``scatter``; by default points are smaller, the more cells there are."""
     return {
         "s": float(np.clip(20_000 / max(cells, 1), 1, 26)) if size is None else size,
         "linewidths": 0,
@@ -59,13 +67,13 @@ def dots(size: float | None, cells: int) -> dict[str, Any]:
 
 
 def grey(ax: "Axes", unknown: NDArray[np.float64], size: float | None, cells: int) -> None:
-    """Draw the cells of which nothing is said, before the others."""
+    """Draw cells without a label or value in grey."""
     if len(unknown):
         ax.scatter(*unknown.T, color=UNKNOWN, **dots(size, cells))
 
 
 def frame(ax: "Axes", basis: str, title: str) -> None:
-    """Leave the picture to the cells: a map's axes have no unit."""
+    """Set axis labels and title of an embedding plot, without ticks: the axes have no unit."""
     name = basis.removeprefix("X_").partition("_")[0].upper()
     ax.set(xticks=[], yticks=[])
     ax.set_xlabel(f"{name} 1", fontsize="small", loc="left")
@@ -76,7 +84,7 @@ def frame(ax: "Axes", basis: str, title: str) -> None:
 
 
 def legend(ax: "Axes", entries: list[tuple[str, int]], colours: list[str], *, inside: bool = False) -> None:
-    """Say what the colours mean, and of how many cells."""
+    """Add a legend with the color, name and number of cells of each entry."""
     from matplotlib.lines import Line2D
 
     handles = [

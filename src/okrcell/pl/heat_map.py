@@ -1,4 +1,4 @@
-"""Authors' labels against answers, as a heat map."""
+"""Confusion matrix of labels and predicted cell types."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 UNLABELLED = "unknown"
 ROOM_FOR_COUNTS = 14
-"""With more columns than this only percentages are written, and with twice as many nothing."""
+"""Maximum number of columns with counts; up to twice as many show percentages only, more show no text."""
 
 
 def confusion(
@@ -32,23 +32,65 @@ def confusion(
     show: bool | None = None,
     save: str | Path | None = None,
 ) -> "Axes":
-    """Draw which answers the cells of each label were given; the percentages of a row sum to 100.
+    """Plot the confusion matrix of labels (rows) and predicted cell types (columns).
+
+    Color and percentage are fractions of the row, which sum to 100 %; the number below is the count of cells. The expected
+    prediction of each label is framed.
 
     Parameters
     ----------
-    truth, answer
-        Columns of ``obs``: the authors' labels (rows) and the answers (columns). Missing ones count as "unknown".
-    expected
-        Label to the answer that would be right, where the two use different words. It orders rows and columns, and what
-        it expects is framed. By default the same words are expected, and other columns lie where most of
-        their cells are.
-    title, color_map, ax, show, save
-        As for `okrcell.pl.answers`.
+    adata : AnnData
+        Cells with labels and predictions in ``obs``.
+    truth : str, default "cell_type"
+        Column of ``obs`` with the authors' labels. Missing values count as "unknown".
+    answer : str, default "okrcell_cell_type"
+        Column of ``obs`` with the predicted cell types, as `okrcell.tl.annotate` writes it. Missing values count as
+        "unknown".
+    expected : mapping of str to str, optional
+        Correct prediction by label, where the two columns use different words. Its order is the order of rows and columns.
+        None (default): label and prediction are expected to be the same text; rows are sorted by number of cells, other
+        columns by the label that most of their cells have.
+    title : str, optional
+        Title. None (default): "Predictions by" and the name of ``truth``.
+    color_map : str or matplotlib.colors.Colormap, optional
+        Colormap of the fractions. None (default): a sequential one that suits the background.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. None (default): the axes of a new figure.
+    show : bool, optional
+        Whether to show the figure. None (default): as set by ``scanpy.settings.autoshow``, and only for a figure that this
+        function created and that is not saved.
+    save : str or Path, optional
+        Image file to write, at 200 dpi; the extension selects the format, such as .png, .pdf or .svg. The folder must exist.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes of the heat map.
 
     Raises
     ------
     InputError
         If a column is missing, or ``save`` cannot be written.
+
+    Notes
+    -----
+    With more than 14 columns the counts are left out, with more than 28 the percentages too.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> okr.tl.annotate(adata, model, candidates=["B cell", "T cell", "monocyte", "natural killer cell", "dendritic cell"])
+    >>> ax = okr.pl.confusion(
+    ...     adata,
+    ...     truth="bulk_labels",
+    ...     expected={"CD19+ B": "B cell", "CD14+ Monocyte": "monocyte", "Dendritic": "dendritic cell"},
+    ...     show=False,
+    ... )
+    >>> [label.get_text() for label in ax.get_xticklabels()][:3]
+    ['B cell', 'monocyte', 'dendritic cell']
     """
     table = counts(adata, truth, answer, expected)
     share = table.to_numpy(dtype=np.float64) / np.maximum(table.to_numpy().sum(axis=1, keepdims=True), 1)
@@ -67,20 +109,20 @@ def confusion(
         fontsize="small",
     )
     kept_apart(ax, rows, columns)
-    ax.set_xlabel("answer", loc="left", fontsize="small")
+    ax.set_xlabel("predicted cell type", loc="left", fontsize="small")
     ax.set_ylabel(f"label ({truth})", loc="top", fontsize="small")
     ax.set_title(
-        wrapped(f"{truth} and answers" if title is None else title, 60),
+        wrapped(f"Predictions by {truth}" if title is None else title, 60),
         loc="left",
         fontsize="medium",
         fontweight="bold",
     )
-    colour_bar(ax, image, "share of the row").set_ticks([0, 0.5, 1], labels=["0%", "50%", "100%"])
+    colour_bar(ax, image, "fraction of the row").set_ticks([0, 0.5, 1], labels=["0%", "50%", "100%"])
     return finish(ax, new=new, show=show, save=save)
 
 
 def counts(adata: "AnnData", truth: str, answer: str, expected: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Count cells by label (rows) and answer (columns), ordered so that what is expected runs down the diagonal.
+    """Count cells by label (rows) and prediction (columns), ordered so that expected predictions lie on the diagonal.
 
     Raises
     ------
@@ -109,7 +151,7 @@ def counts(adata: "AnnData", truth: str, answer: str, expected: Mapping[str, str
 
 
 def _by_home(table: pd.DataFrame) -> list[str]:
-    """Order columns by the row of their own name, else by the row with most of its cells in them."""
+    """Order columns by the row of the same name, else by the row in which they have the largest fraction."""
     share = table.to_numpy(dtype=np.float64) / np.maximum(table.to_numpy().sum(axis=1, keepdims=True), 1)
     rows = {str(name): place for place, name in enumerate(table.index)}
     home = {str(name): rows.get(str(name), int(share[:, place].argmax())) for place, name in enumerate(table.columns)}

@@ -1,4 +1,4 @@
-"""Cells before and after their batch was taken out."""
+"""Plot of cells before and after batch integration."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LABELS = ("cell_type", "okrcell_cell_type", "okrcell_cluster")
-"""Columns that may tell what cells are; the first that is there is drawn."""
+"""Columns of ``obs`` with cell types or clusters; the first that exists is plotted."""
 
 
 def integration(
@@ -26,42 +26,66 @@ def integration(
     show: bool | None = None,
     save: str | Path | None = None,
 ) -> "tuple[Axes, ...]":
-    """Draw cells before and after `okrcell.tl.integrate`, by batch and by what they are.
+    """Plot cells before and after `okrcell.tl.integrate`, by batch and by cell type.
 
-    Above: the batches should part before, and mix after. Below: cell types should stay apart.
+    Top row: batches, which should be mixed after integration. Bottom row: cell types, which should stay separate.
 
     Parameters
     ----------
-    label_key
-        Column of ``obs`` with what cells are. None: "cell_type", "okrcell_cell_type" or "okrcell_cluster", the first
-        that is there; if none is, batches alone are drawn.
-    before
-        Slot of ``obsm`` to compare with, such as "X_pca".
-    size
-        Area of a point in square points.
-    show, save
-        As for `okrcell.pl.answers`.
+    adata : AnnData
+        Cells with the embedding and the provenance record ``uns["okrcell"]["integrate"]`` of `okrcell.tl.integrate`.
+    label_key : str, optional
+        Column of ``obs`` with cell types. None (default): the first of "cell_type", "okrcell_cell_type" and "okrcell_cluster"
+        that exists; if none does, only batches are plotted.
+    before : str, default "X_okrcell"
+        Slot of ``obsm`` with the embedding before integration, such as "X_pca".
+    size : float, optional
+        Area of a point in square points (1/72 inch squared). None (default): the smaller, the more cells there are.
+    show : bool, optional
+        Whether to show the figure. None (default): as set by ``scanpy.settings.autoshow``, and only for a figure that this
+        function created and that is not saved.
+    save : str or Path, optional
+        Image file to write, at 200 dpi; the extension selects the format, such as .png, .pdf or .svg. The folder must exist.
 
     Returns
     -------
-    Axes row by row: batch before, batch after, label before, label after.
+    tuple of matplotlib.axes.Axes
+        Axes row by row: batch before, batch after, cell type before, cell type after.
 
     Raises
     ------
     InputError
         If `okrcell.tl.integrate` has not been run, a column or slot is missing, or ``save`` cannot be written.
+
+    Notes
+    -----
+    Both embeddings are laid out by a UMAP that is computed for this plot only and not stored.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> adata.obs["batch"] = ["first", "second"] * 50
+    >>> okr.tl.integrate(adata, model, "batch")
+    >>> axes = okr.pl.integration(adata, label_key="bulk_labels", show=False)
+    >>> [ax.get_title(loc="left") for ax in axes][:2]
+    ['batch, before integration', 'batch, after integration']
     """
     from matplotlib import pyplot as plt
 
     receipt: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("integrate", {})
     if not receipt or str(receipt["key_added"]) not in adata.obsm:
-        raise InputError("There is nothing integrated to draw. Run okr.tl.integrate(adata, batch_key='...') first.")
+        raise InputError(
+            "There is no integrated embedding to plot. Run okr.tl.integrate(adata, batch_key='...') first."
+        )
     label_key = next((name for name in LABELS if name in adata.obs), None) if label_key is None else label_key
     batch_key, after = str(receipt["batch_key"]), str(receipt["key_added"])
     rows = [key for key in dict.fromkeys((batch_key, label_key)) if key is not None]
     for key in rows:
         if key not in adata.obs:
-            raise InputError(f"There is no column '{key}' in obs. Name a column that it has.")
+            raise InputError(f"There is no column '{key}' in obs. Pass the name of an existing column.")
     cells = laid_out(adata, {"before": before, "after": after}, rows)
     figure = plt.figure(figsize=(13.5, 4.4 * len(rows)), layout="constrained")
     grid: Any = figure.subplots(len(rows), 2, squeeze=False)

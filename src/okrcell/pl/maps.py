@@ -1,4 +1,4 @@
-"""Cells on a map, each in the colour of what it is said to be."""
+"""Embedding plot of cells colored by predicted cell type."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NAMELESS = ("", "unknown", "nan")
-"""What an answer says when it says nothing; the last is how a missing value reads."""
+"""Values that count as no label; "nan" is the text of a missing value."""
 
 
 def answers(
@@ -30,28 +30,53 @@ def answers(
     show: bool | None = None,
     save: str | Path | None = None,
 ) -> "Axes":
-    """Draw each cell in the colour of its answer.
+    """Plot cells on an embedding, colored by predicted cell type.
 
-    Each answer has a number too, on the map and in the legend, so that no colour needs to be told from another.
+    Each cell type also has a number, on the plot and in the legend, so that types can be identified without color.
 
     Parameters
     ----------
-    key
-        Column of ``obs`` with names. Missing, empty and "unknown" are grey.
-    basis
-        Slot of ``obsm`` whose first two columns are the map; "umap" means "X_umap".
-    palette
-        Name to colour; its order is the legend's. By default colours for every eye, the
-        commonest name first.
-    title, size
-        Heading, and area of a point in square points.
-    ax, show, save
-        Axes to draw on, whether to show the picture (None: as scanpy does), and the file to keep it in.
+    adata : AnnData
+        Cells with predictions in ``obs`` and two-dimensional coordinates in ``obsm``.
+    key : str, default "okrcell_cell_type"
+        Column of ``obs`` with predicted cell types or other categories. Missing, empty and "unknown" cells are grey.
+    basis : str, default "X_umap"
+        Slot of ``obsm`` whose first two columns are the coordinates; "umap" is accepted for "X_umap".
+    palette : mapping of str to str, optional
+        Color by cell type; its order is the order of the legend. None (default): ten colors that remain distinct with color
+        vision deficiency, assigned by number of cells and repeated where there are more types.
+    title : str, optional
+        Title. None (default): ``key``.
+    size : float, optional
+        Area of a point in square points (1/72 inch squared). None (default): the smaller, the more cells there are.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. None (default): the axes of a new figure.
+    show : bool, optional
+        Whether to show the figure. None (default): as set by ``scanpy.settings.autoshow``, and only for a figure that this
+        function created and that is not saved.
+    save : str or Path, optional
+        Image file to write, at 200 dpi; the extension selects the format, such as .png, .pdf or .svg. The folder must exist.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes of the plot.
 
     Raises
     ------
     InputError
-        If the column or the map is missing, or ``save`` cannot be written.
+        If the column or the embedding is missing, or ``save`` cannot be written.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> okr.tl.annotate(adata, model, candidates=["B cell", "T cell", "monocyte", "natural killer cell", "dendritic cell"])
+    >>> ax = okr.pl.answers(adata, basis="X_umap", show=False)
+    >>> ax.get_xlabel(), ax.get_title(loc="left")
+    ('UMAP 1', 'okrcell_cell_type')
     """
     points = places(adata, basis)
     names: Any = column(adata, key).astype("object").fillna("unknown").astype(str)
@@ -64,7 +89,7 @@ def answers(
     new, ax = ax is None, axes_for(ax, 7.2, 4.6)
     colours = names.map({name: palette.get(name, UNKNOWN) for name in present}).fillna(UNKNOWN).to_numpy(dtype=str)
     grey(ax, points[~known], size, len(points))
-    # Drawn in the file's order, the last type would hide the others.
+    # Random drawing order: in file order the last type would cover the others.
     order = np.random.default_rng(0).permutation(np.flatnonzero(known))
     ax.scatter(*points[order].T, c=colours[order].tolist(), **dots(size, len(points)))
     frame(ax, basis, key if title is None else title)
@@ -80,7 +105,7 @@ def answers(
 
 
 def _badge(ax: "Axes", place: tuple[float, float], number: int, colour: str) -> None:
-    """Write a number on a disc of the paper's colour: it is read on any cells."""
+    """Draw a number on a disc in the background color, legible over any points."""
     ax.text(
         *place,
         str(number),

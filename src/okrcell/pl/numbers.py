@@ -1,4 +1,4 @@
-"""Numbers lie where their cells are densest, without covering each other."""
+"""Place labels at the densest region of each group, without overlap."""
 
 from collections.abc import Mapping
 
@@ -6,18 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 FINEST = 24
-"""Squares along each side of the map, at most, in which cells are counted; fewer for a small group."""
+"""Maximum number of bins per axis of the histogram that locates the densest region; small groups have fewer."""
 APART = 0.075
-"""Least distance between two numbers, as a share of the map's width and height."""
+"""Minimum distance between two labels, as a fraction of the width and height of the plot."""
 
 
 def numbered_places(groups: Mapping[str, NDArray[np.float64]]) -> dict[str, tuple[float, float]]:
-    """Return a place on the map for each group's number; none for a group without a finite point.
+    """Return the label coordinates of each group; groups without a finite point have none.
 
     Parameters
     ----------
     groups
-        Points (cell, 2) of each group, in the units of the map.
+        Points (cell, 2) of each group, in data coordinates.
     """
     finite = {name: points[np.isfinite(points).all(axis=1)] for name, points in groups.items()}
     finite = {name: points for name, points in finite.items() if len(points)}
@@ -32,7 +32,7 @@ def numbered_places(groups: Mapping[str, NDArray[np.float64]]) -> dict[str, tupl
 
 
 def _densest(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of the points in the fullest square, points in [0, 1]."""
+    """Mean of the points in the fullest bin of a two-dimensional histogram; points in [0, 1]."""
     grid = int(np.clip(1.5 * np.sqrt(len(points)), 2, FINEST))
     squares = np.minimum((points * grid).astype(np.intp), grid - 1)
     square = squares[:, 0] * grid + squares[:, 1]
@@ -40,7 +40,7 @@ def _densest(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _apart(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Push places that lie too near away from each other, a little at a time."""
+    """Push labels apart iteratively until any two are at least `APART` from each other."""
     places = places.copy()
     for _ in range(200):
         gap = places[:, None] - places[None]
@@ -49,7 +49,7 @@ def _apart(places: NDArray[np.float64]) -> NDArray[np.float64]:
         if distance.min() >= APART:
             break
         near = distance < APART
-        # Places that fall together have no direction between them: each pair is given one of its own.
+        # Coincident labels have no direction between them: each pair gets a fixed one.
         turn = np.add.outer(np.arange(len(places)), np.arange(len(places))) * 2.4
         away = np.triu(np.ones_like(turn), 1) - np.tril(np.ones_like(turn), -1)
         chance = np.stack([np.cos(turn), np.sin(turn)], axis=-1) * away[..., None]

@@ -1,4 +1,4 @@
-"""How a text stands to what the cells of a group are."""
+"""Ontology relations between texts and the labels of groups, with their colors."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RELATIONS = {
-    "right": "the type itself",
-    "broader": "a broader type",
-    "narrower": "a narrower type",
-    "sibling": "a sibling",
-    "wrong": "another type",
+    "right": "same type",
+    "broader": "broader type",
+    "narrower": "narrower type",
+    "sibling": "sibling type",
+    "wrong": "other type",
 }
-"""How a text may stand to what the cells are, with the words of the legend."""
+"""Legend text by relation of a text to the label of the cells."""
 COLOURS = {
     "right": CATEGORIES[7],
     "broader": CATEGORIES[1],
@@ -30,17 +30,23 @@ COLOURS = {
 
 
 def commonest_types(adata: "AnnData", column: str, truth: str) -> dict[str, tuple[str, str]]:
-    """Return the Cell Ontology id and the words of the commonest label of each group.
+    """Return the Cell Ontology id and name of the most frequent label of each group.
 
     Parameters
     ----------
-    column, truth
-        Columns of ``obs`` with the groups, and with names or ids of the Cell Ontology.
+    column
+        Column of ``obs`` with the groups.
+    truth
+        Column of ``obs`` with names or ids of the Cell Ontology.
+
+    Returns
+    -------
+    Id and name by group. A label that matches no term has the id "" and its own text as name.
 
     Raises
     ------
     InputError
-        If there is no such column.
+        If a column is missing.
     """
     from okrcell.knowledge.ontology import ontology, prefix_of
 
@@ -63,19 +69,19 @@ def commonest_types(adata: "AnnData", column: str, truth: str) -> dict[str, tupl
 
 
 def relation_of(truth: str, given: str) -> str:
-    """Say how a text stands to what the cells are, one of `RELATIONS`; "unknown" where one of both ids is ""."""
+    """Ontology relation of a text to the label of the cells, a key of `RELATIONS`; "unknown" if either id is ""."""
     from okrcell.benchmarking.metrics.ontology_distance import kind_of
 
     return kind_of(truth, given) if truth and given else "unknown"
 
 
 def legend(ax: "Axes", used: Mapping[str, str], below: float) -> None:
-    """Say what the colours mean, ``below`` the axes by so much of their height."""
+    """Add a legend of the colors below the axes, ``below`` as a fraction of their height."""
     from matplotlib.patches import Patch
 
     handles = [Patch(color=COLOURS[kind], label=words) for kind, words in RELATIONS.items() if kind in used]
     if "unknown" in used:
-        handles.append(Patch(color=used["unknown"], label="not known: label or text names no type"))
+        handles.append(Patch(color=used["unknown"], label="unknown: label or text without ontology term"))
     ax.legend(
         handles=handles,
         frameon=False,

@@ -1,4 +1,4 @@
-"""Groups of cells with the texts that fit them best."""
+"""Bar plot of the best matching texts of groups of cells."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PLAIN = CATEGORIES[0]
 MOST_GROUPS = 12
 HEADING, GAP = 1.15, 0.25
-"""Room for a group's name and between groups, in bars."""
+"""Height of a group's heading and of the gap between groups, in bars."""
 LETTERS = 54
 INCHES_A_BAR = 0.235
 
@@ -35,28 +35,57 @@ def retrieval(
     show: bool | None = None,
     save: str | Path | None = None,
 ) -> "Axes":
-    """Draw for each group the texts that fit it best, as bars of their mean cosine similarity.
+    """Plot the best matching texts of each group of cells, as bars of their cosine similarity.
 
     Parameters
     ----------
-    key
-        Slot of ``uns`` that `okrcell.tl.find_texts` wrote with ``groupby``.
-    groups
-        Which groups, in this order; by default the first 12 by their number of cells.
-    top
-        So many texts of each.
-    truth
-        Column of ``obs`` with names or ids of the Cell Ontology: each bar then has the colour of how its text stands to the
-        commonest type of the group. Without it, or where one of both names no type, bars have one colour.
-    title
-        Heading.
-    ax, show, save
-        As for `okrcell.pl.answers`.
+    adata : AnnData
+        Cells whose groups were ranked by ``okrcell.tl.find_texts(..., groupby=...)``.
+    key : str, default "okrcell_texts"
+        Slot of ``uns`` with the ranking.
+    groups : sequence of str, optional
+        Groups to plot, in this order. None (default): the 12 groups with the most cells.
+    top : int, default 3
+        Number of texts per group, at least 1.
+    truth : str, optional
+        Column of ``obs`` with names or ids of the Cell Ontology. Bars are then colored by the ontology relation of each text
+        to the most frequent label of its group: same, broader, narrower, sibling or other type, or unknown. None (default):
+        one color.
+    title : str, optional
+        Title. None (default): "Best matching texts by" and the name of the group column.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. None (default): the axes of a new figure.
+    show : bool, optional
+        Whether to show the figure. None (default): as set by ``scanpy.settings.autoshow``, and only for a figure that this
+        function created and that is not saved.
+    save : str or Path, optional
+        Image file to write, at 200 dpi; the extension selects the format, such as .png, .pdf or .svg. The folder must exist.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes of the bar plot.
 
     Raises
     ------
     InputError
-        If texts were not ranked by group, ``top`` is under 1, a group or column is missing, or ``save`` cannot be written.
+        If texts were not ranked by group, ``top`` is below 1, a group or column is missing, or ``save`` cannot be written.
+
+    Notes
+    -----
+    The length of a bar is the similarity that `okrcell.tl.find_texts` stored for the group: the mean over its cells.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> texts = ["B cell", "T cell", "monocyte", "dendritic cell"]
+    >>> okr.tl.find_texts(adata, model, texts, groupby="bulk_labels", top=2)
+    >>> ax = okr.pl.retrieval(adata, groups=["CD19+ B", "Dendritic"], top=1, show=False)
+    >>> ax.get_title(loc="left")
+    'Best matching texts by bulk_labels'
     """
     if top < 1:
         raise InputError(f"top must be at least 1, but it is {top}.")
@@ -90,7 +119,7 @@ def retrieval(
             y += 1
         y += GAP
     _dress(ax, y, longest, min(float(rows["match"].min()) for _, rows in blocks))
-    heading = title or (f"Texts that fit best, by {column}" if column else "Texts that fit best")
+    heading = title or (f"Best matching texts by {column}" if column else "Best matching texts")
     ax.set_title(wrapped(heading, 70), loc="left", fontsize="medium", fontweight="bold")
     if truth is not None:
         legend(ax, used, 0.5 / (INCHES_A_BAR * height))
@@ -105,7 +134,7 @@ def _ranked(adata: "AnnData", key: str) -> pd.DataFrame:
         )
     table = pd.DataFrame(adata.uns[key])
     if not len(table):
-        raise InputError(f"uns['{key}'] has no row: no group has a cell with expression.")
+        raise InputError(f"uns['{key}'] has no rows: no group has a cell with expression.")
     return table.assign(group=table["group"].astype(str))
 
 
@@ -121,12 +150,12 @@ def _chosen(table: pd.DataFrame, groups: Sequence[str] | None, sizes: Mapping[st
         return sorted(there, key=lambda name: -sizes.get(name, 0))[:MOST_GROUPS]
     lacking = [str(name) for name in groups if str(name) not in there]
     if lacking or not groups:
-        raise InputError(f"There are no texts of the group {', '.join(lacking)}. There are: {', '.join(there)}.")
+        raise InputError(f"There are no texts of the group {', '.join(lacking)}. Available groups: {', '.join(there)}.")
     return [str(name) for name in groups]
 
 
 def _written(ax: "Axes", y: float, match: float, text: str, longest: float) -> None:
-    """Write the text after its bar, where paper is clear, and how well it fits."""
+    """Write similarity and text to the right of the bar."""
     ax.text(
         max(match, 0) + 0.015 * longest,
         y,
@@ -138,7 +167,7 @@ def _written(ax: "Axes", y: float, match: float, text: str, longest: float) -> N
 
 def _dress(ax: "Axes", bottom: float, longest: float, shortest: float) -> None:
     ax.set_ylim(bottom - GAP, 0)
-    # The texts take as much room again as the longest bar.
+    # The texts need a little more width than the longest bar.
     ax.set_xlim(min(0.0, shortest * 1.1), max(longest, 1e-6) * 2.2)
     ax.set_yticks([])
     ticks = [tick for tick in np.linspace(0, 1, 6) if tick <= longest]

@@ -1,4 +1,4 @@
-"""Cells on a map, shaded by how sure their answer is, or how well they fit a sentence."""
+"""Embedding plots of cells colored by confidence or by match with a text."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,13 +30,56 @@ def confidence(
     show: bool | None = None,
     save: str | Path | None = None,
 ) -> "Axes":
-    """Draw each cell in the colour of its confidence, always from 0 to 1, so that pictures can be compared.
+    """Plot cells on an embedding, colored by the confidence of their predicted cell type.
 
-    Parameters are those of `okrcell.pl.answers`; ``color_map`` names other colours than the usual.
+    The color scale always runs from 0 to 1, so that plots are comparable.
+
+    Parameters
+    ----------
+    adata : AnnData
+        Cells with confidence in ``obs`` and two-dimensional coordinates in ``obsm``.
+    key : str, default "okrcell_confidence"
+        Column of ``obs`` with the probability of each prediction, in [0, 1]. Cells with a missing value are grey.
+    basis : str, default "X_umap"
+        Slot of ``obsm`` whose first two columns are the coordinates; "umap" is accepted for "X_umap".
+    title : str, optional
+        Title. None (default): "Confidence".
+    color_map : str or matplotlib.colors.Colormap, optional
+        Colormap of the values. None (default): a sequential one that suits the background.
+    size : float, optional
+        Area of a point in square points (1/72 inch squared). None (default): the smaller, the more cells there are.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. None (default): the axes of a new figure.
+    show : bool, optional
+        Whether to show the figure. None (default): as set by ``scanpy.settings.autoshow``, and only for a figure that this
+        function created and that is not saved.
+    save : str or Path, optional
+        Image file to write, at 200 dpi; the extension selects the format, such as .png, .pdf or .svg. The folder must exist.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes of the plot.
+
+    Raises
+    ------
+    InputError
+        If the column or the embedding is missing, the column is not numeric, or ``save`` cannot be written.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> okr.tl.annotate(adata, model, candidates=["B cell", "T cell", "monocyte", "natural killer cell", "dendritic cell"])
+    >>> ax = okr.pl.confidence(adata, show=False)
+    >>> ax.collections[0].get_clim()
+    (0.0, 1.0)
     """
     new, ax = ax is None, axes_for(ax, 5.8, 4.6)
     heading = "Confidence" if title is None else title
-    label = "probability that the answer is right"
+    label = "probability that the prediction is correct"
     _shade(
         ax, adata, key=key, basis=basis, title=heading, label=label, limits=(0.0, 1.0), color_map=color_map, size=size
     )
@@ -56,15 +99,53 @@ def match(
     show: bool | None = None,
     save: str | Path | None = None,
 ) -> "Axes":
-    """Draw each cell in the colour of how well it fits the sentence that `okrcell.tl.find_cells` was asked for.
+    """Plot cells on an embedding, colored by their match with a text.
 
     Parameters
     ----------
-    limits
-        Cosine similarities at the two ends of the colours; by default the 1st and 99th percentile of these cells, so
-        that colours compare cells, not sentences.
-    adata, key, basis, title, color_map, size, ax, show, save
-        As for `okrcell.pl.answers` and `okrcell.pl.confidence`; the heading is the sentence, where the receipt tells it.
+    adata : AnnData
+        Cells with the scores of `okrcell.tl.find_cells` in ``obs`` and two-dimensional coordinates in ``obsm``.
+    key : str, default "okrcell_match"
+        Column of ``obs`` with cosine similarities in [-1, 1]. Cells with a missing value are grey.
+    basis : str, default "X_umap"
+        Slot of ``obsm`` whose first two columns are the coordinates; "umap" is accepted for "X_umap".
+    title : str, optional
+        Title. None (default): the text that was searched for, else ``key``.
+    color_map : str or matplotlib.colors.Colormap, optional
+        Colormap of the values. None (default): a sequential one that suits the background.
+    limits : tuple of float, optional
+        Cosine similarities at the two ends of the color scale. None (default): 1st and 99th percentile of these cells, so
+        colors compare cells within a plot, not texts between plots.
+    size : float, optional
+        Area of a point in square points (1/72 inch squared). None (default): the smaller, the more cells there are.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. None (default): the axes of a new figure.
+    show : bool, optional
+        Whether to show the figure. None (default): as set by ``scanpy.settings.autoshow``, and only for a figure that this
+        function created and that is not saved.
+    save : str or Path, optional
+        Image file to write, at 200 dpi; the extension selects the format, such as .png, .pdf or .svg. The folder must exist.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes of the plot.
+
+    Raises
+    ------
+    InputError
+        If the column or the embedding is missing, the column is not numeric, or ``save`` cannot be written.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> okr.tl.find_cells(adata, model, "a cell that presents antigen to T cells")
+    >>> ax = okr.pl.match(adata, show=False)
+    >>> ax.get_title(loc="left")
+    '“a cell that presents antigen to T cells”'
     """
     values = _numbers(adata, key)
     finite = values[np.isfinite(values)]
@@ -93,7 +174,7 @@ def _shade(
     points, values = places(adata, basis), _numbers(adata, key)
     known = np.isfinite(values)
     grey(ax, points[~known], size, len(points))
-    # The highest are drawn last: what was asked for should lie on top.
+    # Cells with the highest values are drawn last, on top.
     order = np.flatnonzero(known)[np.argsort(values[known], kind="stable")]
     drawn = ax.scatter(
         *points[order].T,
@@ -112,7 +193,9 @@ def _shade(
 def _numbers(adata: "AnnData", key: str) -> NDArray[np.float64]:
     numbers = column(adata, key)
     if not pd.api.types.is_numeric_dtype(numbers):
-        raise InputError(f"obs['{key}'] must hold numbers, but it holds {numbers.dtype} such as {numbers.iloc[0]!r}.")
+        raise InputError(
+            f"obs['{key}'] must hold numbers, but its dtype is {numbers.dtype}, with values such as {numbers.iloc[0]!r}."
+        )
     return numbers.to_numpy(dtype=np.float64)
 
 

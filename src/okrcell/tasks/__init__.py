@@ -1,1 +1,1 @@
-"""The questions a biologist asks."""
+"""Inference tasks: annotate, cluster, integrate, describe, explain, retrieve and audit cells."""

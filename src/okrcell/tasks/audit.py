@@ -1,4 +1,4 @@
-"""How far each label can be trusted, and which is the likely one."""
+"""Label error detection: probability that each label is right, and the most likely label."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,83 +14,83 @@ from okrcell.tasks.auditing.other_cells import LEAST, folds, foretold
 from okrcell.tasks.auditing.slips import Slips, slips
 
 EVEN = 0.5
-"""Below this a label is more likely wrong than right."""
+"""A label with a lower trust is more likely wrong than right."""
 OWN_DIRECTIONS = 1.5
-"""What the study's own directions count for beside the model's vectors, in a logistic regression on both."""
+"""Scale of the study's principal components relative to the model's vectors, in a logistic regression on both."""
 
 
 class AuditSettings(Settings):
-    """How labels are looked over (ours; chosen on pretraining studies, docs/results/audit.md)."""
+    """Settings of label error detection (ours; chosen on pretraining studies, docs/results/audit.md)."""
 
     rounds: Annotated[int, Field(ge=0)] = 2
-    """How often the cells are asked again, each counting by how likely its label is by then beside the likeliest one."""
+    """Number of refits. Each refit weights a cell by the probability of its label relative to that of its most likely label."""
     words: tuple[Annotated[float, Field(ge=0)], ...] = (0.0, 0.1, 0.25, 0.5, 1.0)
-    """What the words may count for beside the other cells; of these the one is taken for each study that foretells its
-    labels best. (0,) leaves the words out."""
+    """Candidate weights of the text similarity relative to the classifier; the weight with the highest likelihood of the
+    labels is chosen per study. (0,) ignores the texts."""
     sharpness: Annotated[float, Field(gt=0)] = 0.05
-    """sigma of the agreement of cells and words (E9)."""
+    """sigma of the match probability of cells and texts (E9)."""
     fewest: Annotated[int, Field(ge=1)] = 5
-    """A label with fewer cells in its study cannot be learned from them: for its cells only the words speak."""
+    """A label with fewer cells in its study is not learned by the classifier; its cells are scored by text similarity only."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Another seed deals the cells into other folds."""
+    """Random seed of the cross-validation folds."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What is thought of the labels of a study; arrays over cells."""
+    """Result of label error detection for one study; arrays over cells."""
 
     trust: Float[np.ndarray, "cell"]
-    """Probability that the label, or a broader or narrower name for it, is right, in [0, 1]; NaN where there is no label or
-    no expression."""
+    """Probability that the label, or a broader or narrower term of it, is right, in [0, 1]; NaN for a cell without label or
+    expression."""
     likely: NDArray[np.intp]
-    """The likeliest label; -1 for a cell without expression."""
+    """Index of the most likely label; -1 for a cell without expression."""
     share: Float[np.ndarray, "cell"]
-    """Probability of ``likely``, whatever the cell's own label; NaN for a cell without expression."""
+    """Probability of ``likely``, computed without the cell's own label; NaN for a cell without expression."""
     doubtful: NDArray[np.bool_]
-    """Whether trust is below one half, and ``likely`` neither the label nor a broader or narrower name for it."""
+    """True where trust is below 0.5 and ``likely`` is neither the label nor a broader or narrower term of it."""
     agreed: Float[np.ndarray, "cell"]
-    """r of the cell with the words of its label, in [0, 1] (E9); NaN where there is none."""
+    """Match probability r of the cell and the texts of its label, in [0, 1] (E9); NaN for a cell without label."""
     weight_of_words: float
-    """What the words counted for, beside 1 for the other cells."""
+    """Chosen weight of the text similarity; the classifier has weight 1."""
     slips: Slips | None
-    """Who is mistaken for whom; None where there was nothing to learn from."""
+    """Estimated confusion of true and written labels; None if no cell has a label."""
 
     @property
     def expected_wrong(self) -> float:
-        """How many labels are expected to be wrong, judging by the trust in them."""
+        """Expected number of wrong labels: the sum of 1 - trust."""
         return float(np.nansum(1 - self.trust))
 
 
 def audit(
     cells: Float[np.ndarray, "cell dim"],
-    own: Float[np.ndarray, "cell direction"],
+    own: Float[np.ndarray, "cell component"],
     labels: Float[np.ndarray, "label dim"],
     given: NDArray[np.integer],
     related: Bool[np.ndarray, "label label"],
     groups: NDArray[np.str_] | None = None,
     settings: AuditSettings | None = None,
 ) -> Audit:
-    """Look over the labels of one study.
+    """Estimate for each cell of one study the probability that its label is right.
 
-    Two witnesses are heard who do not know the label that was written: the cells of other folds (`foretold`) and the words
-    of the labels (`agreement`). From what they say and what was written follows who is mistaken for whom (`slips`), and so
-    the probability that a label is right. The cells are asked several times, those whose own label is unlikely having less of
-    a say each time.
+    Two scores that do not use the cell's own label are combined: cross-validated predictions of a classifier
+    (`cross_val_predict_proba`), and the match probability of cells and label texts (`match_probability`). These and the
+    written labels give the confusion of true and written labels (`fit_noise_transition`), and from it the probability that a
+    label is right. The classifier is refitted several times; cells with an unlikely label get a lower weight in each refit.
 
     Parameters
     ----------
     cells
-        The model's unit vectors, NaN for a cell without expression.
+        Unit vectors of the cells from the model, NaN for a cell without expression.
     own
-        What sets the cells of the study apart (`okrcell.tasks.auditing.directions`).
+        Principal components of the study (`okrcell.tasks.auditing.directions`).
     labels
-        Unit vector of the words of each label.
+        Unit vector of the texts of each label.
     given
-        For each cell its place in ``labels``, -1 where it has none.
+        Index of each cell's label in ``labels``, -1 for a cell without label.
     related
-        Which labels are names of different breadth for the same cells; true on the diagonal.
+        True where one label is the same as, broader or narrower than the other; true on the diagonal.
     groups
-        Donor or batch of each cell: no cell is then judged by cells of its own group.
+        Donor or batch of each cell. If passed, a cell is never scored by a classifier that was fitted on its own group.
     """
     settings = AuditSettings() if settings is None else settings
     given = np.asarray(given, dtype=np.int64)
@@ -104,7 +104,7 @@ def audit(
     rare = (some >= 0) & (cells_of[some] < settings.fewest)
     fold = np.zeros(len(some), dtype=np.int64)
     fold[known] = folds(some[known], None if groups is None else groups[here][known], rng)
-    # Cells without a label are nobody's example: each fold judges some of them, and it does not matter which.
+    # Cells without a label are never training examples; they are spread over the folds to be scored.
     fold[some < 0] = np.arange((some < 0).sum()) % (fold.max(initial=0) + 1)
 
     features = _features(cells[here], own[here])
@@ -120,14 +120,14 @@ def audit(
         evidence = _chances(others, words, np.where(rare, max(weight, settings.words[-1]), weight))
         found = slips(evidence[known], some[known])
         trust[known] = np.clip((found.true * related[some[known]]).sum(axis=1), 0, 1)
-        # Not by trust: where many labels are wrong the first answer is blurred by them, and trust would keep it so.
+        # Trust is not used as weight: if many labels are wrong, the first fit is blurred and trust would keep it so.
         own_label = (evidence[known] * related[some[known]]).max(axis=1)
         say[known] = np.maximum(own_label / evidence[known].max(axis=1), LEAST)
     return _answers(here, labelled, given, trust, evidence, agreed, related, weight, found)
 
 
 def _features(
-    cells: Float[np.ndarray, "cell dim"], own: Float[np.ndarray, "cell direction"]
+    cells: Float[np.ndarray, "cell dim"], own: Float[np.ndarray, "cell component"]
 ) -> Float[np.ndarray, "cell feature"]:
     middled = cells - cells.mean(axis=0) if len(cells) else cells
     size = max(float(np.sqrt((middled**2).sum(axis=1).mean())), 1e-6) if len(cells) else 1.0
@@ -140,7 +140,7 @@ def _weighed(
     given: NDArray[np.int64],
     weights: tuple[float, ...],
 ) -> tuple[float, Slips]:
-    """Choose the weight of the words with which the labels that were written are likeliest."""
+    """Choose the text weight that maximizes the likelihood of the written labels."""
     tried = [(weight, slips(_chances(others, words, weight), given, rounds=10)) for weight in weights]
     return max(tried, key=lambda one: one[1].likelihood)
 
@@ -159,14 +159,14 @@ def _answers(
     here: NDArray[np.bool_],
     labelled: NDArray[np.bool_],
     given: NDArray[np.int64],
-    trust: Float[np.ndarray, "some"],
-    evidence: Float[np.ndarray, "some label"],
-    agreed: Float[np.ndarray, "some label"],
+    trust: Float[np.ndarray, "measured"],
+    evidence: Float[np.ndarray, "measured label"],
+    agreed: Float[np.ndarray, "measured label"],
     related: Bool[np.ndarray, "label label"],
     weight: float,
     found: Slips | None,
 ) -> Audit:
-    """Bring what was found of the cells with expression back to the rows of all cells."""
+    """Scatter the results of the cells with expression to the rows of all cells."""
     likely = np.full(len(here), -1, dtype=np.intp)
     trusted, share, agreeing = (np.full(len(here), np.nan, dtype=np.float32) for _ in range(3))
     likely[here] = evidence.argmax(axis=1)

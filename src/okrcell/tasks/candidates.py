@@ -1,4 +1,4 @@
-"""The names that a cell may be given."""
+"""Candidate cell types with their texts and Cell Ontology ids."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,64 +15,66 @@ from okrcell.texts.describe import label_texts
 
 CELL_ONTOLOGY = "CL"
 LONGEST_FILE = 10_000_000
-"""Bytes; a list of candidates is never larger."""
+"""Maximum size of a candidates file, in bytes."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A name that cells may be given, with the texts that stand for it."""
+    """A cell type name that can be assigned to cells, with the texts that describe it."""
 
     name: str
-    """As the user wrote it; for an ontology id, the name of its term."""
+    """Name as entered; for an ontology id, the name of the term."""
     term_id: str
-    """Cell Ontology id, "" if the words name no known type."""
+    """Cell Ontology id, "" if the name is not a term of the ontology."""
     texts: tuple[str, ...]
 
 
 def candidates(words: Sequence[str]) -> list[Candidate]:
-    """Read what the user wrote: names, Cell Ontology ids or free text; what means the same once, in their order.
+    """Parse candidates: names, Cell Ontology ids or free text. Duplicate terms are removed; the order is kept.
 
     Raises
     ------
     InputError
-        If there is none, one is empty, or an id does not exist.
+        If the list is empty, an entry is empty, or an id does not exist.
     """
     if isinstance(words, str):
-        raise InputError(f"candidates must be a list of names, but it is the text '{words}'. Write ['{words}'].")
+        raise InputError(f"candidates must be a list of names, but is the string '{words}'. Write ['{words}'].")
     read: dict[str, Candidate] = {}
     for word in words:
         candidate = _read(str(word))
-        # Two names of one type would share its probability, and neither would seem likely.
+        # Two names of one type would split its probability, and both would have a low confidence.
         read.setdefault(candidate.term_id or candidate.name, candidate)
     if not read:
-        raise InputError("There are no candidates. Give at least one name, Cell Ontology id or sentence.")
+        raise InputError("There are no candidates. Pass at least one name, Cell Ontology id or sentence.")
     return list(read.values())
 
 
 def candidates_in(source: str) -> list[str]:
-    """Read the command line's ``--candidates``: a text file with one candidate a line, or names between commas.
+    """Parse the option ``--candidates``: a text file with one candidate per line, or names separated by commas.
 
     Raises
     ------
     InputError
-        If the file holds no text or no candidate.
+        If the file is missing, too large, not UTF-8 or has no candidate.
     """
     path = Path(source)
     if _is_file(path):
         if path.stat().st_size > LONGEST_FILE:
-            raise InputError(f"{source} has {path.stat().st_size:,} bytes: that is no list of candidates.")
+            raise InputError(
+                f"{source} has {path.stat().st_size:,} bytes; a list of candidates has at most {LONGEST_FILE:,}."
+            )
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError:
-            raise InputError(f"{source} is no text file; write one candidate a line, UTF-8.") from None
+            raise InputError(f"{source} is not a UTF-8 text file. Write one candidate per line.") from None
         except OSError as error:
             raise InputError(f"{source} cannot be read: {error.strerror}.") from None
         words = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         if not words:
-            raise InputError(f"{source} holds no candidate; write one name, Cell Ontology id or sentence a line.")
+            raise InputError(f"{source} contains no candidate. Write one name, Cell Ontology id or sentence per line.")
         return words
     if path.suffix in {".txt", ".tsv", ".csv", ".list"} and "," not in source:
-        raise InputError(f"There is no candidates file {source}.")
+        raise InputError(f"The candidates file {source} does not exist.")
     return _rejoined([word.strip() for word in source.split(",") if word.strip()])
 
 
@@ -80,12 +82,12 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:
-        # A long list of names is too long for a file's name.
+        # A long list of names exceeds the maximum length of a file name.
         return False
 
 
 def _rejoined(words: list[str]) -> list[str]:
-    """Put names together again that hold a comma, such as "CD4-positive, alpha-beta T cell"."""
+    """Rejoin names that contain a comma, such as "CD4-positive, alpha-beta T cell"."""
     known = ontology(CELL_ONTOLOGY).find
     joined: list[str] = []
     while words:
@@ -96,23 +98,23 @@ def _rejoined(words: list[str]) -> list[str]:
 
 
 def known_candidates(embedder: Embedder) -> list[Candidate]:
-    """Return the Cell Ontology types that the model has seen in learning, for when the user names none.
+    """Return the Cell Ontology types of the model's training data, as default candidates.
 
     Raises
     ------
     InputError
-        If the model does not say which it has seen.
+        If the model does not list its training cell types.
     """
     seen = [word for word in embedder.facts.get("seen", {}).get("cell_types", []) if prefix_of(word) == CELL_ONTOLOGY]
     current = ontology(CELL_ONTOLOGY).current
     words = list(dict.fromkeys(term for term in map(current, seen) if term))
     if not words:
-        raise InputError(f"The model {embedder.name} does not tell which cell types it has seen; name the candidates.")
+        raise InputError(f"The model {embedder.name} does not list the cell types it was trained on. Pass candidates.")
     return candidates(words)
 
 
 def candidate_vectors(some: Sequence[Candidate], embedder: TextEmbedder) -> Float[np.ndarray, "candidate dim"]:
-    """Return a unit vector for each candidate: the direction of the mean of its texts' vectors."""
+    """Return a unit vector for each candidate: the normalised mean of the vectors of its texts."""
     vectors = embedder.embed_texts([text for candidate in some for text in candidate.texts])
     starts = np.cumsum([0, *(len(candidate.texts) for candidate in some[:-1])])
     mean = np.add.reduceat(vectors, starts, axis=0)

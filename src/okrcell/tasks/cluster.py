@@ -1,4 +1,4 @@
-"""Find groups of like cells without labels."""
+"""Clustering: joint representation of model and sample, Leiden with a stable resolution."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,26 +15,24 @@ from okrcell.tasks.samples.stability import Stability, leiden, stability
 DIMENSIONS = 20
 ROUNDS = 3
 RESOLUTIONS = tuple(round(0.1 * step, 1) for step in range(1, 21))
-"""0.1 to 2.0, as in the paper."""
+"""0.1 to 2.0 in steps of 0.1, as in the paper."""
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """Groups of like cells."""
+    """Cluster labels with the chosen resolution."""
 
     label: Int[np.ndarray, " cell"]
-    """0 is the largest group; -1 for a cell without expression."""
+    """Cluster of each cell, 0 is the largest; -1 for a cell without expression."""
     resolution: float
     stability: Stability
-    """How well each resolution finds the same groups again."""
+    """Stability of the clusters at each resolution."""
 
 
 def representation(
     expression: Expression, embedder: Embedder, *, seed: int = 0, progress: Progress | None = None
 ) -> Float[np.ndarray, "cell dim"]:
-    """Return what cells are compared by: what the model knows of them, and what their sample tells by itself.
-
-    See `joined`. Vectors of the model are computed here.
+    """Embed cells and combine the vectors with the principal components of the sample (`joined`).
 
     Returns
     -------
@@ -50,12 +48,11 @@ def joined(
     dimensions: int = DIMENSIONS,
     seed: int = 0,
 ) -> Float[np.ndarray, "cell joined"]:
-    """Give the model and the sample an equal say (ours).
+    """Combine model vectors and sample components with equal weight (ours).
 
-    A cell's vector is noisy, and its noise is not that of the sample's components. So each vector is first moved
-    towards those of the cells that are neighbours in the sample's components, where what is common to neighbours stays
-    and the rest averages out. Then both are put side by side, each with a total variance of one, and their first
-    principal components are taken.
+    The noise of a cell's vector is independent of the noise of the sample's components. Each vector is therefore first
+    averaged with those of the cell's nearest neighbours in the sample's components, which reduces the noise. Vectors and
+    components are then scaled to a total variance of 1 and concatenated; the first principal components are returned.
     """
     known = ~np.isnan(vectors[:, 0]) & ~np.isnan(components[:, 0])
     shared = np.full((len(vectors), 1), np.nan, dtype=np.float32)
@@ -76,14 +73,18 @@ def cluster(
     neighbours: int = 15,
     seed: int = 0,
 ) -> Clustering:
-    """Group cells by Leiden on their neighbour graph, at the resolution that finds its groups again best.
+    """Cluster cells by Leiden on the kNN graph, at the resolution chosen by `resolution_stability`.
 
     Parameters
     ----------
     points
-        What cells are compared by, such as `representation`; a row with NaN is left out.
+        Coordinates of the cells, such as `representation`; rows with NaN are left out.
     resolutions
-        Those to choose from, each above zero; one alone is taken as it is.
+        Resolutions to choose from, each above zero; a single resolution is used as it is.
+    neighbours
+        Number of nearest neighbours, the cell itself included.
+    seed
+        Random seed of the kNN search and of Leiden.
     """
     known = np.isfinite(points).all(axis=1)
     graph = neighbour_graph(points[known], neighbours, seed=seed)
@@ -94,7 +95,7 @@ def cluster(
 
 
 def leading(values: Float[np.ndarray, "cell value"], n: int) -> Float[np.ndarray, "cell component"]:
-    """Return the first principal components, at least one column, float32."""
+    """Return the first ``n`` principal components, float32, at least one column."""
     from sklearn.decomposition import PCA
 
     n = min(n, len(values) - 1, values.shape[1])
@@ -104,7 +105,7 @@ def leading(values: Float[np.ndarray, "cell value"], n: int) -> Float[np.ndarray
 
 
 def of_one_variance(values: Float[np.ndarray, "cell dim"]) -> Float[np.ndarray, "cell dim"]:
-    """Centre, and scale all columns alike, so that cells lie at a mean squared distance of one from their centre."""
+    """Centre, and scale all columns by one factor to a total variance of 1."""
     centred = values - values.mean(axis=0)
     total = np.sqrt(np.mean(np.sum(centred**2, axis=1)))
     return centred / total if total > 0 else centred

@@ -1,4 +1,4 @@
-"""How sure an answer is, and the broader one that is surer."""
+"""Calibrated probabilities, confidence, and back-off to broader terms of the Cell Ontology."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,37 +15,41 @@ from okrcell.tasks.kin import shared_terms, within
 
 MORE_LIKELY_THAN_NOT = 0.5
 ALONE = 0.9
-"""What the share of an only candidate is taken for: about that of a good answer among several."""
+"""Probability assumed for a single candidate; about that of a correct prediction among several candidates."""
 BY_GENES = "temperature_by_genes"
 UNCALIBRATED = 0.05
-"""Temperature for a model that has none; the one its training starts with."""
+"""Temperature of a model without calibration: the initial temperature of training."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of each cell; arrays over cells."""
+    """Predicted candidate of each cell; arrays over cells."""
 
     best: NDArray[np.intp]
-    """Place of the likeliest candidate; 0 for a cell without expression."""
+    """Index of the most probable candidate; 0 for a cell without expression."""
     confidence: Float[np.ndarray, "cell"]
     """Probability that ``best`` is right, in [0, 1]; 0 for a cell without expression."""
     status: NDArray[np.str_]
-    """confident: ``best`` is more likely than not. broad: only ``broader`` is. unknown: neither is."""
+    """confident: the confidence is at least 0.5. broad: only the probability of ``broader`` is. unknown: neither is."""
     broader: NDArray[np.object_]
-    """Cell Ontology id of the deepest term that is more likely than not, "" if there is none."""
+    """Cell Ontology id of the deepest term with a probability of at least 0.5, "" if there is none."""
 
 
 def temperature(facts: Mapping[str, Any], genes: int, key: str = BY_GENES) -> float:
-    """Return what scores are divided by to become probabilities, for a file that measured ``genes`` known genes.
+    """Return the softmax temperature for a file in which ``genes`` of the model's genes were measured.
 
-    It was fitted on held-out cells shown with panels of several sizes, so that fewer genes give less confidence; between
-    sizes it is interpolated on a log scale.
+    Temperatures were fitted on held-out cells reduced to gene panels of several sizes, so that fewer genes give lower
+    confidence. Between panel sizes the temperature is interpolated on a log scale.
 
     Parameters
     ----------
+    facts
+        Metadata of the model, with the fitted tables under ``calibration``.
+    genes
+        Number of the model's genes that were measured.
     key
-        Which of the fitted tables: that for scores of one cell by itself, or for those drawn to its neighbours. Where a model
-        lacks it, `BY_GENES`.
+        Name of the fitted table: for scores of single cells or for smoothed scores. If the model lacks it, `BY_GENES` is
+        used; without any table, `UNCALIBRATED`.
 
     Raises
     ------
@@ -64,9 +68,9 @@ def temperature(facts: Mapping[str, Any], genes: int, key: str = BY_GENES) -> fl
 
 
 def probabilities(scores: Float[np.ndarray, "cell candidate"], divisor: float) -> Float[np.ndarray, "cell candidate"]:
-    """Softmax of similarities divided by ``divisor``; rows sum to 1, or are NaN for a cell without expression.
+    """Softmax of scores divided by the temperature ``divisor``; rows sum to 1, or are NaN for a cell without expression.
 
-    With one candidate there is nothing to compare with and the probability is 1.
+    With one candidate the probability is 1.
     """
     raised = (scores - scores.max(axis=1, keepdims=True)) / divisor
     weight = np.exp(raised)
@@ -79,32 +83,34 @@ def certainty(
     lead: Float[np.ndarray, "cell"] | None,
     facts: Mapping[str, Any],
 ) -> Float[np.ndarray, "cell"]:
-    """Return the probability that the likeliest candidate is right; NaN for a cell without expression.
+    """Return the probability that the most probable candidate is right; NaN for a cell without expression.
 
-    The odds that it is right among the candidates, and how far it leads over types that are not among them, are weighed as
-    the model has learned (`okrcell.model.rivals.sureness`). The share of the best includes
-    candidates that are kinds of it: an answer is right of its kinds as well, so a "T cell" is sure where a "CD4-positive
-    T cell" beside it is likely too. A model that has not learned this gives the share itself.
+    The odds among the candidates and the margin over known types outside the candidates are combined with the weights of
+    the model (`okrcell.model.rivals.confidence_from_margin`). The probability of the best candidate includes its descendants
+    among the candidates, because a prediction is also right for its descendants: "T cell" has a high confidence if
+    "CD4-positive T cell" is probable too. A model without these weights returns the probability itself.
 
     Parameters
     ----------
     probability
-        Rows sum to 1, or are NaN.
+        Probabilities of the candidates; rows sum to 1, or are NaN.
     lead
-        As `okrcell.model.rivals.lead_over_rivals` gives it; None where it is not known.
+        Margin from `okrcell.model.rivals.open_set_margin`; None if it was not computed.
+    facts
+        Metadata of the model, with the weights under ``calibration``.
     """
     top = best_share(probability, some)
     learned = facts.get("calibration", {}).get("right")
     if not learned or lead is None:
         return top
-    # Where one is alone its share of 1 tells nothing.
+    # The probability of a single candidate is always 1 and carries no information.
     return sureness(np.minimum(top, ALONE) if len(some) == 1 else top, lead, learned)
 
 
 def best_share(
     probability: Float[np.ndarray, "cell candidate"], some: Sequence[Candidate]
 ) -> Float[np.ndarray, "cell"]:
-    """Return the probability of the likeliest candidate and its kinds, in [0, 1]; NaN for a cell without expression."""
+    """Return the probability of the best candidate and its descendants, in [0, 1]; NaN for a cell without expression."""
     best = np.where(np.isnan(probability), -np.inf, probability).argmax(axis=1)
     share = (probability * within(some)[best]).sum(axis=1)
     return np.minimum(share, 1.0).astype(np.float32)
@@ -115,16 +121,19 @@ def answer(
     some: Sequence[Candidate],
     confidence: Float[np.ndarray, "cell"] | None = None,
 ) -> Answer:
-    """Choose the likeliest candidate, and where it is less likely than not, back off along the Cell Ontology.
+    """Choose the most probable candidate; if its confidence is below 0.5, back off along the Cell Ontology.
 
-    The probability of a term is the sum over the candidates that are kinds of it (method 11.6). Candidates of different
-    breadth compete as they are: a broad one neither gets the shares of its kinds nor gives its own away. Where kinds are in
-    doubt, their common parent is ``broader``, be it a candidate or not.
+    The probability of a term is the sum over the candidates that are descendants of it (method 11.6). Candidates of
+    different breadth compete as they are: a broad candidate neither receives the probability of its descendants nor passes
+    its own on. If no candidate is confident, ``broader`` is the deepest common ancestor with a probability of at least 0.5,
+    whether it is a candidate or not.
 
     Parameters
     ----------
+    probability
+        Probabilities of the candidates; rows sum to 1, or are NaN.
     confidence
-        As `certainty` gives it; by default the probability of the best candidate, as of labels that exclude each other.
+        Confidence from `certainty`; by default the probability of the best candidate, as for mutually exclusive labels.
     """
     empty = np.asarray(np.isnan(probability).any(axis=1))
     shares = np.where(empty[:, None], 0.0, probability)
@@ -138,11 +147,11 @@ def answer(
     if len(terms) and len(doubtful):
         mass = shares[doubtful] @ belongs.astype(shares.dtype)
         if confidence is not None:
-            # What speaks against all candidates speaks against what they have in common, too.
+            # A lower confidence in the best candidate lowers that of its ancestors by the same factor.
             share = best_share(shares[doubtful], some)
             mass = mass * np.minimum(sure[doubtful] / np.maximum(share, SUREST), 1)[:, None]
         enough = mass >= MORE_LIKELY_THAN_NOT
-        # Terms are ordered from the broadest to the deepest: the last one that suffices is the most telling.
+        # Terms are ordered from broad to deep: the last one above the threshold is the most specific.
         deepest = len(terms) - 1 - enough[:, ::-1].argmax(axis=1)
         found = enough.any(axis=1)
         broader[doubtful[found]] = np.array(terms, dtype=object)[deepest[found]]
@@ -151,7 +160,7 @@ def answer(
 
 
 def joined(parts: Sequence[Answer]) -> Answer:
-    """Put the answers of blocks of cells in a row."""
+    """Concatenate the predictions of blocks of cells."""
     return Answer(
         np.concatenate([part.best for part in parts]),
         np.concatenate([part.confidence for part in parts]),

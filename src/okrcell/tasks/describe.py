@@ -1,4 +1,4 @@
-"""Say of a group of cells what it likely is, by which genes, and who says so."""
+"""Cited description of groups of cells: likely type, marker genes and supporting records."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -31,33 +31,33 @@ MOST_GENES = 20
 MOST_FUNCTIONS = 3
 
 Progress = Callable[[int, int], None]
-"""Told how many groups of how many are done."""
+"""Callback with the number of finished groups and their total."""
 
 
 @dataclass(frozen=True)
 class GroupDescription:
-    """What is said of one group of cells."""
+    """Description of one group of cells."""
 
     group: str
     cells: int
     without_expression: int
-    """Cells of it that say nothing."""
+    """Number of cells without expression."""
     status: str
-    """confident: one candidate. broad: some kind of the type that is named. unknown: it is left open."""
+    """confident: one candidate. broad: some descendant of the named type. unknown: no type is assigned."""
     name: str
-    """The type it likely is, or the broader one; "unknown" where it is left open."""
+    """Likely type or broader type; "unknown" if no type is assigned."""
     term_id: str
-    """Cell Ontology id, "" where there is none."""
+    """Cell Ontology id of the type, "" if it has none."""
     vote: Vote
-    """What its cells say, before the marker tables are asked."""
+    """Majority vote of the cells, before the marker tables are consulted."""
     genes: tuple[GroupGene, ...]
-    """The genes that tell it from the other groups, the clearest first."""
+    """Marker genes of the group, strongest first."""
     sentences: tuple[Sentence, ...]
-    """What is said of it; each sentence names what it rests on."""
+    """Sentences of the description, each with its evidence."""
 
     @property
     def types(self) -> tuple[LikelyType, ...]:
-        """The likeliest candidates, the likeliest first."""
+        """Most frequent candidates, most frequent first."""
         return self.vote.types
 
 
@@ -76,30 +76,40 @@ def describe_groups(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> tuple[GroupDescription, ...]:
-    """Describe each group: likely types, the genes that mark it, and cited sentences.
+    """Describe each group: likely types, marker genes, and cited sentences.
 
-    What a group is, its cells decide by vote (`okrcell.tasks.groups.group_votes`). Then a second witness is heard: the known
-    marker genes of that type (`okrcell.tasks.groups.witness`). Where enough of them were measured and the group has none, the
-    cells' word is not taken; what is said is the nearest broader type whose marker genes do mark the group, or nothing.
-    A third one are the types that the model knows: where most cells match one of them twice as well as any candidate, none of
-    the candidates is believed (`okrcell.tasks.groups.rivals`). All three rules are ours.
+    The type of a group is the majority vote of its cells (`group_votes`). The vote is checked against
+    the known marker genes of the type (`marker_support`): if enough of them were measured and none is
+    expressed in the group, the vote is rejected, and the nearest broader type whose marker genes mark the group is reported,
+    or "unknown". The vote is also rejected if most cells match a known type outside the candidates at least twice as well as
+    the best candidate (`competing_types`). All three rules are ours.
 
     Parameters
     ----------
+    expression
+        Expression of all cells.
     cells
-        Vectors of the cells, NaN for one without expression.
+        Unit vectors of the cells, NaN for a cell without expression.
     group
-        Place of each cell's group among ``names``, -1 for none.
+        Index of each cell's group in ``names``, -1 for none.
+    names
+        Names of the groups.
     some
-        The types that a group may be.
+        Candidate cell types of the groups.
+    embedder
+        Model that computed ``cells``.
     sources
-        Who is asked what is known.
+        Knowledge sources for markers and other cited facts.
     known
-        Types that cells may be although they are not among the candidates; without any, nothing is doubted on their account.
+        Types that the model knows, compared with the candidates; if empty, this check is skipped.
     obs
-        What else is known of the cells: a tissue or disease that most of a group share is told too.
+        Annotation of the cells: a tissue or disease shared by most cells of a group is described too.
+    most_genes
+        Maximum number of marker genes in a description.
     seed
-        Draws the cells whose genes are compared.
+        Random seed of the cells sampled for the comparison of genes.
+    progress
+        Called after each group.
     """
     votes = group_votes(cells, group, len(names), some, embedder, embedder.measured(expression))
     rivals: tuple[Rival | None, ...] = (None,) * len(names)
@@ -153,7 +163,7 @@ def _described(
 
 
 def _known_of(profile: CellProfile, inquiry: Inquiry) -> Sequence[Sentence]:
-    """Say what the sources tell of the type and the sample; what genes do is told of the group's own genes instead."""
+    """Sentences of the sources about the type and the sample, without gene functions (see `_functions`)."""
     if not profile.known:
         return ()
     evidence = [piece for piece in evidence_for(profile, inquiry) if piece.aspect not in ("gene", "function")]
@@ -161,14 +171,14 @@ def _known_of(profile: CellProfile, inquiry: Inquiry) -> Sequence[Sentence]:
 
 
 def _functions(marking: Sequence[GroupGene], inquiry: Inquiry) -> Sequence[Sentence]:
-    """Say what the genes do that mark the group."""
+    """Sentences about the functions of the group's marker genes."""
     symbols = [gene.symbol for gene in marking[:NAMED_GENES]]
     told = Known(piece for symbol in symbols for piece in inquiry.about(symbol))
     return functions_of(symbols, told, MOST_FUNCTIONS)
 
 
 def _shared_facts(obs: pd.DataFrame) -> CellProfile:
-    """Read where most of a group's cells come from; a fact that no more than half of them share is left out."""
+    """Profile of the facts (tissue, disease, ...) shared by more than half of the group's cells."""
     facts: dict[str, str] = {}
     for stem in FIELDS[1:]:
         for column in (stem, f"{stem}_ontology_term_id"):

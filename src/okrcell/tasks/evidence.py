@@ -1,4 +1,4 @@
-"""What the genes of a sample say for and against each candidate."""
+"""Signature scores of all cells of a sample for each candidate."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,26 +19,26 @@ from okrcell.model.signature_head import SignatureHead, Signatures
 from okrcell.tasks.candidates import Candidate, candidate_vectors
 
 CELLS_THAT_TELL = 20_000
-"""What is usual in a sample is learned from so many of its cells, evenly spaced: more would not change it."""
+"""Maximum number of evenly spaced cells from which the background of a sample is estimated; more would not change it."""
 
 
 @dataclass(frozen=True)
 class SampleEvidence:
-    """Scores of all cells of a file."""
+    """Signature scores of all cells of a sample."""
 
     score: Float[np.ndarray, "cell candidate"]
-    """Relative expression times what each candidate's signature has and the others' lack, in standard scores of independent
-    genes; NaN for a cell without expression."""
+    """Scalar product of relative expression and each candidate's signature minus the mean signature of all candidates, in
+    standard scores of independent genes; NaN for a cell without expression."""
     lead: Float[np.ndarray, " cell"]
-    """How far the best candidate leads over the best type that the model knows and nobody asked for; NaN likewise."""
+    """Margin of the best candidate over the best known type outside the candidates; NaN for a cell without expression."""
     signatures: Signatures
-    """What the candidates predict."""
+    """Expected gene signatures of the candidates."""
     usual: Usual
-    """What the cells were compared with: the sample, drawn towards the corpus."""
+    """Background expression: that of the sample, shrunk to that of the corpus."""
 
 
 def signatures_of(some: Sequence[Candidate], embedder: Embedder) -> Signatures:
-    """Return what each candidate predicts: a known type by heart, any other words by the nearest known texts."""
+    """Signature of each candidate: stored for a known type, else a mixture of the types with the nearest known texts."""
     head = cast(SignatureHead, embedder.signatures)
     shares = np.zeros((len(some), len(head.types)), dtype=np.float32)
     place = head.known([each.term_id for each in some])
@@ -55,7 +55,7 @@ def signatures_of(some: Sequence[Candidate], embedder: Embedder) -> Signatures:
 
 
 def known_vectors(some: Sequence[Candidate], embedder: Embedder) -> Float[np.ndarray, "candidate dim"]:
-    """Return a unit vector for each candidate: a known type's by heart, any other from its texts."""
+    """Return a unit vector for each candidate: stored for a known type, else embedded from its texts."""
     head = cast(SignatureHead, embedder.signatures)
     place = head.known([each.term_id for each in some])
     vectors = head.vectors.numpy()[place]
@@ -68,14 +68,18 @@ def known_vectors(some: Sequence[Candidate], embedder: Embedder) -> Float[np.nda
 def sample_evidence(
     expression: Expression, some: Sequence[Candidate], embedder: Embedder, progress: Progress | None = None
 ) -> SampleEvidence:
-    """Score each cell of a file for each candidate, in two passes and in bounded memory.
+    """Score each cell for each candidate, in two passes over the file and with bounded memory.
 
     Parameters
     ----------
+    expression
+        Expression of the cells.
+    some
+        Candidate cell types.
     embedder
-        A model with signatures.
+        Model with signatures.
     progress
-        Told how many cells of how many are done.
+        Called with the number of finished cells and their total.
     """
     head = cast(SignatureHead, embedder.signatures)
     panel = embedder.panel(expression)
@@ -89,7 +93,7 @@ def sample_evidence(
         own = contrast.scores(logs, known)
         filled = np.diff(logs.indptr) > 0
         score[rows] = np.where(filled[:, None], own, np.nan)
-        # Only rivals are scored: kin of a candidate may be just what was meant.
+        # Ancestors and descendants of a candidate are not competitors: they may be what the user meant.
         ahead = lead_over_rivals(own.max(axis=1), contrast.scores(logs, known, others))
         lead[rows] = np.where(filled, ahead, np.nan)
         if progress is not None:
@@ -98,7 +102,7 @@ def sample_evidence(
 
 
 def telling_rows(cells: int) -> NDArray[np.intp]:
-    """Return the rows of the cells from which is learned what a sample is like, ascending."""
+    """Return the rows of the cells used to estimate the background of a sample, ascending."""
     return np.unique(np.linspace(0, cells - 1, min(cells, CELLS_THAT_TELL)).astype(np.intp))
 
 

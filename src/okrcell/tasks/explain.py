@@ -1,4 +1,4 @@
-"""Say of a group of cells, or of one, which genes spoke for its name and which against it."""
+"""Gene contributions to the annotation of groups of cells or single cells, with marker records."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,48 +23,48 @@ from okrcell.tasks.explaining.witnesses import witnesses
 from okrcell.texts.gather import Inquiry
 
 NEAREST_TYPES = 3
-"""So many of the known types that a signature was read from are asked for records."""
+"""Maximum number of known types of a signature mixture whose records are searched."""
 
 Progress = Callable[[int, int], None]
-"""Told how many groups of how many are done."""
+"""Callback with the number of finished groups and their total."""
 
 
 @dataclass(frozen=True)
 class ExplainingGene:
-    """A gene that spoke, with where its word comes from."""
+    """Contribution of a gene, with its detection rates and supporting records."""
 
     symbol: str
     speaker: Speaker
     inside: float
-    """Share of the group's cells in which it was found, in [0, 1]."""
+    """Fraction of the group's cells in which the gene was detected, in [0, 1]."""
     outside: float
-    """Share of all other cells in which it was found; NaN where there are none."""
+    """Fraction of all other cells in which the gene was detected, in [0, 1]; NaN if there are none."""
     records: tuple[Evidence, ...]
-    """Which records of marker tables say so; empty where none is at hand, or the model has it from cells."""
+    """Supporting records of marker tables; empty if there is none, or if the weight was learned from cells alone."""
 
     @property
     def speaks_for(self) -> bool:
-        """Whether it is the answer's, and not the rival's."""
+        """Whether the gene supports the predicted type rather than the runner-up."""
         return self.speaker.contribution > 0
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a group of cells, or one, was given its name."""
+    """Explanation of the annotation of one group of cells or one cell."""
 
     group: str
     cells: int
     without_expression: int
     answer: Candidate | None
-    """What most of its cells were named; None where none has expression."""
+    """Prediction of most cells of the group; None if no cell has expression."""
     share: float
-    """Share of its cells with expression that were named so, in [0, 1]."""
+    """Fraction of the cells with expression that have this prediction, in [0, 1]."""
     rival: Candidate | None
-    """What came next; None with one candidate."""
+    """Runner-up: the other candidate with the highest mean score; None with one candidate."""
     scores: tuple[float, float]
-    """Mean score of answer and rival, as `okrcell.tl.annotate` gave them; NaN where there is none."""
+    """Mean scores of prediction and runner-up from `okrcell.tl.annotate`; NaN if there is none."""
     genes: tuple[ExplainingGene, ...]
-    """The genes with the strongest word, for and against, the strongest first."""
+    """Genes with the largest absolute contribution, largest first."""
 
 
 def explain_groups(
@@ -80,20 +80,34 @@ def explain_groups(
     top: int = 20,
     progress: Progress | None = None,
 ) -> tuple[Explanation, ...]:
-    """Explain the answers of groups of cells by the genes that the model's signatures name.
+    """Explain the predictions of groups of cells by the genes of the model's signatures.
 
-    The answer of a group is what most of its cells were named, its rival the candidate with the next highest mean score.
-    Each gene's word is what `okrcell.tasks.explaining.speakers` says; it explains the part of a score that comes from genes
-    (`okrcell.tasks.evidence`), not the similarity of vectors, nor the word of neighbours in the sample.
+    The prediction of a group is that of most of its cells; the runner-up is the other candidate with the highest mean score.
+    Contributions (`gene_contributions`) explain the signature part of a score (`okrcell.tasks.evidence`), not
+    the similarity of vectors and not the smoothing over neighbours.
 
     Parameters
     ----------
+    expression
+        Expression of all cells.
     group
-        Place of each cell's group among ``names``, -1 for none.
-    some, scores, best
-        What the cells could be named, how well each fits, NaN for a cell without expression, and which they were named.
+        Index of each cell's group in ``names``, -1 for none.
+    names
+        Names of the groups.
+    some
+        Candidate cell types.
+    scores
+        Score of each cell for each candidate, NaN for a cell without expression.
+    best
+        Index of each cell's predicted candidate.
+    embedder
+        Model with signatures.
     sources
-        Who is asked for records.
+        Knowledge sources searched for records.
+    top
+        Maximum number of genes of an explanation.
+    progress
+        Called after each group.
 
     Raises
     ------
@@ -102,8 +116,8 @@ def explain_groups(
     """
     if embedder.signatures is None:
         raise InputError(
-            f"The model {embedder.name} does not tell which genes a sentence predicts, so its answers cannot be explained. "
-            "Use the bundled model, or one that was trained with signatures."
+            f"The model {embedder.name} has no gene signatures, so its annotations cannot be explained. "
+            "Use the bundled model or a model trained with signatures."
         )
     panel = embedder.panel(expression)
     said = sample_evidence(expression, some, embedder)
@@ -125,7 +139,7 @@ def explain_groups(
 def _relative(
     expression: Expression, group: NDArray[np.intp], groups: int, panel: Panel, known: Usual
 ) -> Float[np.ndarray, "group gene"]:
-    """Return the mean relative expression of each group, in one pass over the file; NaN for a group without cells."""
+    """Mean relative expression of each group, in one pass over the file; NaN for a group without cells."""
     total, cells = np.zeros((groups, len(known.level))), np.bincount(group[group >= 0], minlength=groups)
     start = 0
     for block in expression.blocks():
@@ -147,14 +161,14 @@ def _standing(
     scores: Float[np.ndarray, "cell candidate"],
     best: NDArray[np.intp],
 ) -> Explanation:
-    """Find what most cells were named, and what comes next."""
+    """Prediction and runner-up of one group, without genes."""
     cells, heard = len(mine), mine[known[mine]]
     nothing = (float("nan"), float("nan"))
     if not len(heard):
         return Explanation(name, cells, cells, None, 0.0, None, nothing, ())
     votes = np.bincount(best[heard], minlength=len(some))
     mean = np.asarray(scores[heard], dtype=np.float64).mean(axis=0)
-    # Of equal votes the one with the better score.
+    # Ties are broken by the mean score.
     answer = int(np.lexsort((-mean, -votes))[0])
     others = np.where(np.arange(len(some)) == answer, -np.inf, mean)
     rival = int(others.argmax()) if len(some) > 1 else None
@@ -180,7 +194,7 @@ def _genes(
     embedder: Embedder,
     inquiry: Inquiry,
 ) -> tuple[ExplainingGene, ...]:
-    """Hear the genes on one group; in how many cells they are is counted later."""
+    """Contributions of the genes for one group; detection rates are added later."""
     numbers = [list(some).index(who) for who in (each.answer, each.rival) if who is not None]
     apart = expectations(said.signatures, measured, numbers)
     answer = apart[numbers[0]]
@@ -195,7 +209,7 @@ def _genes(
 
 
 def _terms(who: Candidate, said: SampleEvidence, number: int, embedder: Embedder) -> tuple[str, ...]:
-    """List the type itself and those that its signature was read from, the nearest first."""
+    """Term ids of the candidate and of the known types in its signature mixture, largest weight first."""
     types = () if embedder.signatures is None else embedder.signatures.types
     share = said.signatures.known_types[number]
     near = [int(place) for place in np.argsort(-share, kind="stable")[:NEAREST_TYPES] if share[place] > 0]
@@ -205,7 +219,7 @@ def _terms(who: Candidate, said: SampleEvidence, number: int, embedder: Embedder
 def _counted(
     found: Sequence[Explanation], expression: Expression, group: NDArray[np.intp], embedder: Embedder
 ) -> tuple[Explanation, ...]:
-    """Add in how many cells each gene was found; the file is read once for all groups."""
+    """Add the detection rates of the genes, in one pass over the file for all groups."""
     genes = sorted({gene.speaker.gene for each in found for gene in each.genes})
     if not genes:
         return tuple(found)

@@ -1,4 +1,4 @@
-"""Name all cells of a sample from a few that are labelled."""
+"""Few-shot annotation: label all cells of a sample from a few labelled cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,29 +21,29 @@ from okrcell.tasks.examples.views import Views, even, views
 from okrcell.tasks.examples.words import read_labels, weight_of_words, word_logits
 
 ROUNDS = 4
-"""How often a cell takes after its company, half of it remaining itself (method 11.5)."""
+"""Number of smoothing rounds over the kNN affinity; each moves a cell half the way to its neighbours (method 11.5)."""
 DETAIL = 0.5
-"""What a cell's own components count for beside those it has in common with its neighbours."""
+"""Weight of a cell's own components relative to the smoothed features."""
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What is known of a sample before any example is: made once, it serves any number of draws."""
+    """Features of a sample that do not depend on the labels; reusable for several sets of examples."""
 
     views: Views
-    features: Float[np.ndarray, "here feature"]
-    """What the head learns from."""
-    smooth: Float[np.ndarray, "here dim"]
-    """The model's vectors, each cell taking after its neighbours."""
+    features: Float[np.ndarray, "measured feature"]
+    """Input features of the linear head."""
+    smooth: Float[np.ndarray, "measured dim"]
+    """Model vectors, smoothed over neighbours."""
     temperature: float
-    """What similarities to words are divided by."""
+    """Temperature of the similarity to label texts."""
     embedder: Embedder = field(repr=False)
     seed: int = 0
     read: dict[tuple[Candidate, ...], Float[np.ndarray, "name dim"]] = field(default_factory=dict, repr=False)
-    """Words that were read already."""
+    """Cached text vectors of candidates."""
 
     def words(self, some: tuple[Candidate, ...]) -> Float[np.ndarray, "name dim"]:
-        """Return a unit vector for each candidate; they are read once."""
+        """Return a unit vector for each candidate; computed once."""
         if some not in self.read:
             self.read[some] = candidate_vectors(some, self.embedder)
         return self.read[some]
@@ -51,21 +51,21 @@ class Ground:
 
 @dataclass(frozen=True)
 class FewShot:
-    """Names for all cells, from a few examples."""
+    """Predictions for all cells, from a few labelled examples."""
 
     names: tuple[str, ...]
-    """The distinct labels of the examples, sorted."""
+    """Distinct labels of the examples, sorted."""
     candidates: tuple[Candidate, ...]
-    """The same with their texts and Cell Ontology ids."""
+    """The same labels with their texts and Cell Ontology ids."""
     probability: Float[np.ndarray, "cell name"]
     """Rows sum to 1; NaN for a cell without expression."""
     answer: Answer
     examples: NDArray[np.intp]
-    """How many examples each name has."""
+    """Number of examples of each label."""
     weight_of_words: float
-    """What the words of the names count for, beside 1 as the model itself would weigh them."""
+    """Fitted weight of the label texts; 1 is the weight at the model's own temperature."""
     weight_of_model: float
-    """What the model's vectors count for beside the sample's own components, in [0, 1]."""
+    """Weight of the model vectors relative to the sample's own components, in [0, 1]."""
 
 
 def few_shot(
@@ -80,33 +80,43 @@ def few_shot(
     ground: Ground | None = None,
     progress: Progress | None = None,
 ) -> FewShot:
-    """Name every cell by a linear head that starts from the words of the labels and sees all cells, labelled or not.
+    """Predict the label of every cell by a linear head with a text prior, semi-supervised over the whole sample.
 
-    Ours. A cell is seen by components of its expression and by the model's vector, the latter weighing as much as the
-    sample bears out; each cell takes after its neighbours, so that one example speaks for its company (method 11.5).
-    The head begins with what the words of the labels say, as far as the examples bear them out. The result depends on the
-    sample as a whole: other cells beside it, and a cell's answer may change.
+    Ours. Features are principal components of expression and the model vectors; the weight of the latter is the part of
+    their variance that neighbours in the sample explain. Features are smoothed over neighbours, so that one example informs
+    its neighbourhood (method 11.5). The head starts from the similarity to the label texts, weighted by how well they
+    predict the examples. The result depends on the whole sample: a cell's prediction may change when other cells are added.
 
     Parameters
     ----------
+    expression
+        Expression of the cells.
     examples
-        For each cell its label, "" where it has none. Names, Cell Ontology ids or any words.
-    label_texts, label_ids
-        Texts that stand for a label, and its Cell Ontology id; by default what its words name there, else the label itself.
+        Label of each cell, "" for an unlabelled cell. Names, Cell Ontology ids or free text.
+    embedder
+        Model that embeds cells and label texts.
+    seed
+        Random seed of the features and of the calibration folds.
+    label_texts
+        Texts of each label; by default those of the ontology term that it names, else the label itself.
+    label_ids
+        Cell Ontology id of each label; by default that of the term that it names.
     vectors
-        The model's vectors of the cells, if they are there already.
+        Model vectors of the cells; computed if not passed.
     ground
-        From `ground_of`, when several sets of examples are tried on one sample.
+        Features from `ground_of`, to be reused for several sets of examples of one sample.
+    progress
+        Called with the number of embedded cells and their total.
 
     Raises
     ------
     InputError
-        If no cell has a label, or none that has one has expression.
+        If there is not one label per cell, no cell has a label, or no labelled cell has expression.
     """
     labels = read_labels(examples, label_texts, label_ids)
     if len(labels.given) != expression.n_cells:
         raise InputError(
-            f"There are {len(labels.given):,} labels for {expression.n_cells:,} cells; give one for each, or ''."
+            f"There are {len(labels.given):,} labels for {expression.n_cells:,} cells. Pass one per cell, '' for none."
         )
     if ground is None:
         ground = ground_of(expression, embedder, seed, vectors=vectors, progress=progress)
@@ -114,7 +124,7 @@ def few_shot(
     given = labels.given[here]
     known = np.flatnonzero(given >= 0)
     if not len(known):
-        raise InputError("None of the labelled cells has expression that the model knows. Label other cells.")
+        raise InputError("No labelled cell expresses a gene of the model's vocabulary. Label other cells.")
     said = word_logits(ground.smooth, ground.words(labels.candidates), ground.temperature)
     weight = weight_of_words(said[known], given[known])
     start, features = weight * said, ground.features
@@ -141,7 +151,7 @@ def ground_of(
     vectors: Float[np.ndarray, "cell dim"] | None = None,
     progress: Progress | None = None,
 ) -> Ground:
-    """Look at a sample before any example is known."""
+    """Compute the features of a sample that do not depend on labels."""
     if vectors is None:
         vectors = embedder.embed_cells(expression, progress)
     seen = views([expression], [vectors], seed)

@@ -1,4 +1,4 @@
-"""Bring cells of several batches into one space where the batch no longer matters."""
+"""Integration of batches: per-batch standardisation and Harmony correction of sample components and model vectors."""
 
 from dataclasses import dataclass
 
@@ -18,15 +18,15 @@ DIMENSIONS = 15
 
 @dataclass(frozen=True)
 class Integrated:
-    """Cells of several batches in one space."""
+    """Batch-corrected vectors of cells."""
 
     vectors: Float[np.ndarray, "cell dim"]
-    """float32, to be compared by Euclidean distance; NaN for a cell without expression."""
+    """float32, for Euclidean distance; NaN for a cell without expression."""
     batches: tuple[str, ...]
     shared: Float[np.ndarray, " batch"]
-    """Share of each batch's cells that are of kinds the others have too, in [0, 1]."""
+    """Fraction of each batch's cells whose cluster is shared with other batches, in [0, 1]."""
     apart: tuple[str, ...]
-    """Batches that share hardly any kind of cell with the others, and were left where they are."""
+    """Batches that share hardly any cluster with the others; they were not corrected."""
 
 
 def integrate(
@@ -37,17 +37,25 @@ def integrate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Integrated:
-    """Take the batch out of what cells are compared by, and keep what makes them differ in every batch.
+    """Embed cells and integrate their batches (`together`).
 
     Parameters
     ----------
+    expression
+        Expression of the cells.
+    embedder
+        Model that embeds the cells.
     batch
-        Name of each cell's batch.
+        Batch name of each cell.
+    seed
+        Random seed of clustering and smoothing.
+    progress
+        Called with the number of embedded cells and their total.
 
     Raises
     ------
     InputError
-        If there is not one name for each cell.
+        If there is not one batch name per cell.
     """
     return together(expression, embedder.embed_cells(expression, progress), batch, seed=seed)
 
@@ -59,19 +67,32 @@ def together(
     *,
     seed: int = 0,
 ) -> Integrated:
-    """Integrate with a model's vectors that are already there (ours).
+    """Integrate batches with precomputed model vectors (ours).
 
-    Each gene is standardised within its batch, among the kinds of cells that batches share; then the sample's components
-    and the model's vectors are moved together, cluster by cluster, as `corrected` tells; then both get an equal say, as
-    `joined` tells. With one batch that is what cells are compared by without integration.
+    Each gene is standardised within its batch, weighted by the clusters that batches share. The components of the sample
+    and the model vectors are corrected together, cluster by cluster (`harmony`), and combined with equal weight
+    (`joint_representation`). With one batch the result is the representation without integration.
+
+    Parameters
+    ----------
+    expression
+        Expression of the cells.
+    vectors
+        Unit vectors of the cells from the model, NaN for a cell without expression.
+    batch
+        Batch name of each cell.
+    seed
+        Random seed of clustering and smoothing.
 
     Raises
     ------
     InputError
-        If there is not one name of a batch for each cell.
+        If there is not one batch name per cell.
     """
     if len(batch) != expression.n_cells:
-        raise InputError(f"There are {expression.n_cells:,} cells, but {len(batch):,} batches. Name one for each cell.")
+        raise InputError(
+            f"There are {expression.n_cells:,} cells, but {len(batch):,} batches. Pass one batch per cell."
+        )
     names, number = np.unique(batch.astype(str), return_inverse=True)
     known = ~np.isnan(vectors[:, 0])
     if len(np.unique(number[known])) < 2:

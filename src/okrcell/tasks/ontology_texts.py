@@ -1,4 +1,4 @@
-"""What many cell types are, as a model reads them: all of the Cell Ontology, or those that it has seen."""
+"""Candidate sets: all types of the Cell Ontology, or the training types of a model, with cached text vectors."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ AT_ONCE = 128
 
 @cache
 def ontology_types() -> tuple[Candidate, ...]:
-    """List every cell type in use that has a definition in words of people, in the order of the ids; none of mouse alone."""
+    """Every current cell type with a readable definition, ordered by id; types of mouse only are left out."""
     home = ontology(CELL_ONTOLOGY)
     terms = (home.term(term_id) for term_id in home.terms())
     told = (term for term in terms if readable(term.definition) and not term.name.endswith(("(Mmus)", ", mouse")))
@@ -30,7 +30,7 @@ def ontology_types() -> tuple[Candidate, ...]:
 
 
 def seen_types(embedder: Embedder) -> tuple[Candidate, ...]:
-    """List the cell types that the model has seen in learning; none if it does not tell."""
+    """Cell types of the model's training data; empty if the model does not list them."""
     try:
         return tuple(known_candidates(embedder))
     except InputError:
@@ -40,17 +40,17 @@ def seen_types(embedder: Embedder) -> tuple[Candidate, ...]:
 def ontology_vectors(
     embedder: Embedder, progress: Callable[[int, int], None] | None = None
 ) -> Float[np.ndarray, "type dim"]:
-    """Return a unit vector for each of `ontology_types`; about a minute the first time."""
+    """Return a unit vector for each of `ontology_types`; takes about a minute if not cached."""
     return kept_vectors(ontology_types(), embedder, progress)
 
 
 def kept_vectors(
     types: Sequence[Candidate], embedder: Embedder, progress: Callable[[int, int], None] | None = None
 ) -> Float[np.ndarray, "type dim"]:
-    """Return a unit vector for each type, read by the model once and then kept.
+    """Return a unit vector for each type, computed once and cached on disk.
 
-    They are in the user's cache, under a name that follows from the model's weights and every word that was read. A cache
-    that takes no files costs time, and nothing else.
+    The file name in the user's cache is a hash of the model's weights and of all texts. If the cache is not writable, the
+    vectors are computed again.
     """
     kept = _kept_at(embedder, types)
     if kept is not None and kept.exists():
@@ -59,7 +59,7 @@ def kept_vectors(
             if vectors.shape == (len(types), embedder.dim):
                 return vectors
         except (OSError, ValueError):
-            pass  # a damaged cache is made again
+            pass  # a damaged cache file is written again
     vectors = np.empty((len(types), embedder.dim), dtype=np.float32)
     for start in range(0, len(types), AT_ONCE):
         vectors[start : start + AT_ONCE] = candidate_vectors(types[start : start + AT_ONCE], embedder)

@@ -1,4 +1,4 @@
-"""Name cells by whichever types of the Cell Ontology fit them, when nobody says what they may be."""
+"""Open-vocabulary annotation: assign Cell Ontology types without a list of candidates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ from okrcell.tasks.tissue_prior import TissuePrior
 from okrcell.tasks.zero_shot import CELLS_AT_ONCE, name_by_words
 
 SURENESS = {"calibration": {"right": {"top": 0.41, "lead": 0.0, "bias": 0.09}}}
-"""How far the share of an answer and its kinds is to be believed, where a model does not bring its own under
-``calibration.open_right``: learned on pretraining studies that were held out (docs/results/bundled-model.md)."""
+"""Weights of the confidence for a model without ``calibration.open_right``; fitted on held-out pretraining studies
+(docs/results/bundled-model.md)."""
 
 
 @dataclass(frozen=True)
 class OpenTypes:
-    """Answers for some cells, with the types that were found among them."""
+    """Predictions without given candidates, with the types selected for the sample."""
 
     candidates: tuple[Candidate, ...]
-    """The types that fit the sample, the most frequent first."""
+    """Types selected for the sample, most frequent first."""
     scores: Float[np.ndarray, "cell candidate"]
-    """What the answer was chosen by; NaN for a cell without expression."""
+    """Scores from which the probabilities are computed; NaN for a cell without expression."""
     probability: Float[np.ndarray, "cell candidate"]
     """Rows sum to 1, or are NaN."""
     answer: Answer
-    """Confidence is the probability that a cell is of this type or a kind of it."""
+    """Its confidence is the probability that a cell is of this type or of a descendant."""
     facts: dict[str, Any]
-    """What the receipt should say."""
+    """Entries of the provenance record."""
 
 
 def open_types(
@@ -46,19 +46,29 @@ def open_types(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> OpenTypes:
-    """Find the Cell Ontology types that fit a sample (`okrcell.tasks.sample_types`), and name each cell by one of them.
+    """Select the Cell Ontology types that fit a sample (`select_types`), and assign one to each cell.
 
     Parameters
     ----------
+    expression
+        Expression of the cells.
+    embedder
+        Model with signatures; a model without signatures compares with the types of its training data.
     tissue
-        Uberon id of the sample, or one for each cell, "" where it is not known. Nothing is excluded by it.
-    vectors, smooth, seed, progress
-        As for `okrcell.tasks.zero_shot.name_by_words`.
+        Uberon id of the sample, or of each cell, "" if unknown. It changes the prior of the types and excludes none.
+    vectors
+        Unit vectors of the cells from the model; computed if not passed.
+    smooth
+        Average each cell's scores over its k nearest neighbours.
+    seed
+        Random seed of the approximate neighbour search in very large samples.
+    progress
+        Called with the number of embedded cells and their total.
 
     Raises
     ------
     InputError
-        If the model has no signatures and does not tell which types it has seen either.
+        If the model has no signatures and does not list the types it was trained on.
     """
     cells = embedder.embed_cells(expression, progress) if vectors is None else vectors
     head = embedder.signatures
@@ -70,7 +80,7 @@ def open_types(
     neighbours = Neighbours(expression, seed) if smooth else None
     panel = embedder.panel(expression)
     sample = sample_types(expression, head, panel, cells, type_vectors, prior, neighbours)
-    # Of cells that say nothing nothing is said; one name must be there for them not to be given.
+    # Without any cell with expression there are no types; one column is kept so that arrays are not empty.
     found = sample.places if len(sample.places) else np.zeros(1, dtype=np.intp)
     some = [types[number] for number in found]
     scores = np.full((expression.n_cells, len(some)), np.nan, dtype=np.float32)
@@ -84,7 +94,7 @@ def open_types(
         scores = neighbours.drawn(scores, np.arange(len(cells)))
     probability, given = np.empty_like(scores), list[Answer]()
     believed = {"calibration": {"right": embedder.facts.get("calibration", {}).get("open_right")}}
-    # In blocks, so that a million cells take the memory of their scores and no more.
+    # In blocks, so that memory is bounded by the scores.
     for start in range(0, max(len(scores), 1), CELLS_AT_ONCE):
         block = slice(start, start + CELLS_AT_ONCE)
         scores[block] += TEMPERATURE * PRIOR_WEIGHT * prior.at(block, found)
@@ -104,7 +114,7 @@ def open_types(
 
 
 def _seen_types(expression: Expression, embedder: Embedder, cells: Float[np.ndarray, "cell dim"]) -> OpenTypes:
-    """Try the types that a model without signatures has seen in learning."""
+    """Annotate with the training types of a model without signatures."""
     some = known_candidates(embedder)
     found = name_by_words(expression, some, embedder, vectors=cells)
     return OpenTypes(

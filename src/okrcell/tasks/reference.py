@@ -1,4 +1,4 @@
-"""Name cells by the labelled cells of another study."""
+"""Label transfer: annotate cells from the labelled cells of a reference study."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,32 +25,32 @@ from okrcell.tasks.examples.words import Labels, read_labels, weight_of_words, w
 
 How = Literal["head", "encoder", "lora"]
 MOST_CELLS = 10_000
-"""Of the reference, the head learns from so many at most: of common types fewer, of rare ones all."""
+"""Maximum number of reference cells for the head; common types are subsampled, rare types are kept whole."""
 MOST_WORDS = 1.0
-"""A whole reference bears the words out in its own study; in another they may say less."""
+"""Maximum text weight: texts may predict the labels of the reference better than those of another study."""
 GENES_SAY = 0.3
-"""Share of a regression on single genes in the answer; chosen among 0, 0.3, 0.5 and 1 on thirteen pairs of pretraining sets."""
+"""Weight of the gene-wise regression; chosen among 0, 0.3, 0.5 and 1 on thirteen pairs of pretraining sets."""
 
 
 @dataclass(frozen=True)
 class FromReference:
-    """Names for the cells of a query."""
+    """Predictions for the cells of a query."""
 
     names: tuple[str, ...]
-    """The distinct labels of the reference, sorted."""
+    """Distinct labels of the reference, sorted."""
     candidates: tuple[Candidate, ...]
-    """The same with their texts and Cell Ontology ids."""
+    """The same labels with their texts and Cell Ontology ids."""
     probability: Float[np.ndarray, "cell name"]
     """Rows sum to 1; NaN for a cell without expression."""
     answer: Answer
     method: How
     examples: NDArray[np.intp]
-    """How many cells of the reference bear each name."""
+    """Number of reference cells of each label."""
     learned_from: int
-    """Cells of the reference that were learned from."""
+    """Number of reference cells used for training."""
     weight_of_words: float
     weight_of_model: float
-    """What the model's vectors count for beside the samples' own components, in [0, 1]; 1 for a tuned encoder."""
+    """Weight of the model vectors relative to the samples' own components, in [0, 1]; 1 for a fine-tuned encoder."""
 
 
 def annotate_from_reference(
@@ -69,36 +69,50 @@ def annotate_from_reference(
     fine_tuning: FineTuningSettings | None = None,
     progress: Progress | None = None,
 ) -> FromReference:
-    """Name every cell of ``query`` by what the labelled cells of ``reference`` teach.
+    """Predict the label of every cell of ``query`` from the labelled cells of ``reference``.
 
     Parameters
     ----------
-    reference, labels
-        Another study's cells, and the label of each, "" where it has none.
-    label_texts, label_ids
-        Texts that stand for a label, and its Cell Ontology id; by default what its words name there, else the label itself.
+    reference
+        Expression of the cells of another study.
+    labels
+        Label of each reference cell, "" for an unlabelled cell.
+    query
+        Expression of the cells to annotate.
+    embedder
+        Model that embeds cells and label texts.
+    label_texts
+        Texts of each label; by default those of the ontology term that it names, else the label itself.
+    label_ids
+        Cell Ontology id of each label; by default that of the term that it names.
     method
-        head: a linear head on the samples' own components and the model's vectors, the query moved onto the reference by
-        what composition does not account for, and a regression on single genes that has the smaller say (ours). encoder:
-        the whole cell encoder goes on learning, with a linear head (the paper's protocol). lora: of the encoder only
-        low-rank additions learn (arXiv 2106.09685; package peft).
+        head: a linear head on the samples' own components and the model vectors, after the query was shifted onto the
+        reference (`without_shift`), averaged with a gene-wise regression of smaller weight (ours). encoder: the whole cell
+        encoder is fine-tuned with a linear head (the paper's protocol). lora: only low-rank adapters of the encoder are
+        trained (arXiv 2106.09685; package peft).
     donors
-        Donor of each cell of the reference: where there are at least three, confidence is calibrated on whole donors
-        left out.
-    vectors, reference_vectors
-        The model's vectors of the query and of the reference, if they are there already.
+        Donor of each reference cell. With at least three donors, confidence is calibrated on whole left-out donors.
+    seed
+        Random seed of subsampling, features, folds and fine-tuning.
+    vectors
+        Model vectors of the query; computed if not passed.
+    reference_vectors
+        Model vectors of the reference; computed if not passed.
     fine_tuning
-        How ``encoder`` and ``lora`` learn.
+        Settings of the methods ``encoder`` and ``lora``.
+    progress
+        Called with the number of embedded query cells and their total.
 
     Raises
     ------
     InputError
-        If no cell of the reference has a label and expression, or the two share too few genes.
+        If there is not one label per reference cell, no labelled reference cell has expression, or the two samples share
+        too few genes.
     """
     read = read_labels(labels, label_texts, label_ids)
     if len(read.given) != reference.n_cells:
         raise InputError(
-            f"There are {len(read.given):,} labels for the {reference.n_cells:,} cells of the reference; give one for each."
+            f"There are {len(read.given):,} labels for the {reference.n_cells:,} cells of the reference. Pass one per cell."
         )
     if method != "head":
         return _tuned(reference, read, query, embedder, method, donors, seed, fine_tuning, progress)
@@ -108,7 +122,7 @@ def annotate_from_reference(
     rows = np.flatnonzero(seen.here[0])
     known = np.flatnonzero(read.given[rows] >= 0)
     if not len(known):
-        raise InputError("None of the reference's labelled cells has expression that the model knows.")
+        raise InputError("No labelled cell of the reference expresses a gene of the model's vocabulary.")
     known = evenly(known, read.given[rows], MOST_CELLS, seed)
     is_query = seen.sample == 1
     kept = np.concatenate([known, np.flatnonzero(is_query)])
@@ -121,7 +135,7 @@ def annotate_from_reference(
     start = weight * said
     features = without_shift(seen.together[kept], given, is_query, start)
     head = fit_head(features[~is_query], given, start[~is_query])
-    # Another study is no easier than cells left out of this one: the head may be blunted, never sharpened.
+    # Another study is not easier than left-out cells of the reference: the temperature is at least 1.
     sharp = min(
         1.0,
         sharpness(features[~is_query], given, start[~is_query], seed, None if donors is None else donors[rows][known]),
@@ -133,7 +147,7 @@ def annotate_from_reference(
 
 
 def _from_logits(
-    logits: Float[np.ndarray, "here name"],
+    logits: Float[np.ndarray, "measured name"],
     here: NDArray[np.bool_],
     read: Labels,
     learned_from: int,

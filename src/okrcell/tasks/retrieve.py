@@ -1,4 +1,4 @@
-"""Find the cells that a sentence tells of, or the sentences that tell of a cell."""
+"""Retrieval: cells that match a text, and texts that match a cell."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.texts.describe import label_texts
 
 SCORES_AT_ONCE = 16_000_000
-"""Similarities in memory at a time: 64 MB."""
+"""Maximum number of similarities in memory: 64 MB."""
 
 
 def match(cells: Float[np.ndarray, "cell dim"], text: str, embedder: TextEmbedder) -> Float[np.ndarray, "cell"]:
-    """Return how well each cell fits ``text`` (a sentence, a name or a Cell Ontology id): cosine similarity in [-1, 1].
+    """Cosine similarity in [-1, 1] of each cell and ``text`` (a sentence, a name or a Cell Ontology id).
 
     NaN for a cell without expression.
 
@@ -30,30 +30,34 @@ def match(cells: Float[np.ndarray, "cell dim"], text: str, embedder: TextEmbedde
 
 
 def best(scores: Float[np.ndarray, "cell"], top: int) -> NDArray[np.intp]:
-    """Return the places of the ``top`` highest scores, the highest first, ties in the cells' own order; NaN never."""
+    """Return the indices of the ``top`` highest scores, highest first, ties in cell order; NaN is left out."""
     order = np.argsort(-scores, kind="stable")
     return order[: min(top, int((~np.isnan(scores)).sum()))]
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The texts that fit each cell best, the best first."""
+    """Best matching texts of each cell, best first."""
 
     place: NDArray[np.int32]
-    """(cell, rank): places among the texts; -1 for a cell without expression."""
+    """(cell, rank): indices of texts; -1 for a cell without expression."""
     match: Float[np.ndarray, "cell rank"]
-    """Their cosine similarities, in [-1, 1], falling along the row; NaN for a cell without expression."""
+    """Cosine similarities in [-1, 1], in descending order per row; NaN for a cell without expression."""
 
 
 def rank_texts(cells: Float[np.ndarray, "cell dim"], texts: Float[np.ndarray, "text dim"], top: int) -> Ranking:
-    """Find for each cell the ``top`` texts that fit it best; of equal ones the first. All of them if there are fewer.
+    """Return the ``top`` best matching texts of each cell, or all if there are fewer; ties in text order.
 
-    Each cell is asked by itself, in blocks: a million cells and three thousand texts take the memory of their answers.
+    Similarities are computed in blocks of cells, so that memory is bounded by the result.
 
     Parameters
     ----------
-    cells, texts
-        Unit vectors; NaN for a cell without expression.
+    cells
+        Unit vectors of the cells; NaN for a cell without expression.
+    texts
+        Unit vectors of the texts.
+    top
+        Maximum number of texts per cell.
     """
     top = min(top, len(texts))
     place = np.full((len(cells), top), -1, dtype=np.int32)
@@ -70,9 +74,9 @@ def rank_texts(cells: Float[np.ndarray, "cell dim"], texts: Float[np.ndarray, "t
 def group_vectors(
     cells: Float[np.ndarray, "cell dim"], group: NDArray[np.intp], groups: int
 ) -> Float[np.ndarray, "group dim"]:
-    """Return the mean vector of each group's cells: its product with a text is the mean match of the cells.
+    """Return the mean vector of each group; its scalar product with a text is the mean similarity of the group's cells.
 
-    Cells without expression, and those of no group (-1), are passed over; NaN for a group with none left.
+    Cells without expression or group (-1) are skipped; NaN for a group without cells.
     """
     counted = (group >= 0) & ~np.isnan(cells).any(axis=1)
     number = np.bincount(group[counted], minlength=groups).astype(np.float32)

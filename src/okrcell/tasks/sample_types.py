@@ -1,4 +1,4 @@
-"""Which types of the Cell Ontology the cells of a sample are, out of all that a model knows."""
+"""Select the Cell Ontology types that are present in a sample, out of all types that a model knows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,43 +23,43 @@ from okrcell.tasks.tissue_prior import TissuePrior
 from okrcell.tasks.zero_shot import FEWEST_NEIGHBOURS
 
 SIMILARITY_WEIGHT = 10.0
-"""What similarity counts for beside evidence: among hundreds of types it tells more than among ten."""
+"""Weight of the similarity relative to the signature score; higher for hundreds of types than for ten candidates."""
 TEMPERATURE = 1.5
 PRIOR_WEIGHT = 0.75
-"""How far it speaks for a type that many know it. These three were chosen on pretraining studies that were held out
+"""Weight of the log prior of types. These three values were chosen on held-out pretraining studies
 (docs/results/bundled-model.md)."""
 CORPUS_SHARE = 0.25
-"""What is usual in the corpus has so much of the say besides: where nobody says what the cells may be, they may all be of one
-type, and a sample of one type does not show what is usual. Chosen likewise."""
+"""Additional weight of the corpus background. Without candidates the cells may all be of one type, and a sample of one type
+does not give a background. Chosen on the same studies."""
 RAREST_TYPE = 0.005
-"""A type is one of the sample's if it is the answer of this share of its cells."""
+"""A type is selected if at least this fraction of cells has it as prediction."""
 LEAST_MASS = 0.02
-"""Or if all of them together give it this probability on average: where cells are few, their second thoughts are kept."""
+"""A type is also selected if its mean probability is at least this; it matters in small samples."""
 WORTH = (1.0, 0.5, 0.2)
-"""What an answer is worth that is right, or broader or narrower than the truth by one step, or by two."""
+"""Utility of a prediction that is right, or one or two steps broader or narrower than the truth."""
 
 
 @dataclass(frozen=True)
 class SampleTypes:
-    """The types that fit a sample, with what it takes to score cells for them."""
+    """Types selected for a sample, with the parameters to score its cells."""
 
     places: NDArray[np.intp]
-    """Of the types among those that the model knows, the most frequent first; none of a sample without expression."""
+    """Indices of the selected types among the known types, most frequent first; empty for a sample without expression."""
     signatures: sparse.csr_matrix
-    """(type, gene): theirs, on the measured genes."""
+    """(type, gene): signatures of the selected types, on the measured genes."""
     contrast: Contrast
-    """Of all known types."""
+    """Contrast of all known types."""
     known: Usual
 
     def evidence(self, logs: sparse.csr_matrix) -> Float[np.ndarray, "cell type"]:
-        """Score cells for the types against all that the model knows; NaN for a cell without expression."""
+        """Signature scores of cells for the selected types, relative to all known types; NaN for a cell without expression."""
         scores = self.contrast.scores(logs, self.known, self.signatures)
         return np.where((np.diff(logs.indptr) > 0)[:, None], scores, np.nan).astype(np.float32)
 
 
 @dataclass
 class Neighbours:
-    """Which cells of a sample are neighbours, found when first asked for."""
+    """Smoothing over the kNN graph of a sample; sample components are computed on first use."""
 
     expression: Expression
     seed: int
@@ -67,11 +67,11 @@ class Neighbours:
 
     @property
     def asked(self) -> bool:
-        """Whether any cell was drawn to others."""
+        """Whether any values were smoothed."""
         return self._points is not None
 
     def drawn(self, values: Float[np.ndarray, "cell value"], rows: NDArray[np.intp]) -> Float[np.ndarray, "cell value"]:
-        """Draw the cells at ``rows`` to their neighbours among them; where they are few, or empty, they stay."""
+        """Smooth the values of the cells ``rows`` over their neighbours; few cells, and empty cells, are not changed."""
         filled = np.flatnonzero(~np.isnan(values).any(axis=1))
         if len(filled) < FEWEST_NEIGHBOURS:
             return values
@@ -92,18 +92,28 @@ def sample_types(
     prior: TissuePrior,
     neighbours: Neighbours | None,
 ) -> SampleTypes:
-    """Find the types that fit a sample.
+    """Select the types that fit a sample (ours).
 
-    Some cells are compared with every type that the model has a signature of: evidence of genes, similarity, and how many
-    know the type, in this tissue above all. The answer of a cell is the type of highest worth, where an answer one step
-    beside the truth has half the worth of a right one: a type too fine for the evidence gives way to its parent. Ours.
+    A subset of cells is compared with every type that has a signature, by signature score, similarity and the prior of the
+    type in the tissue. The prediction of a cell is the type with the highest expected utility (`worth`): a prediction one
+    step away from the truth has half the utility of a right one, so a type that is too fine is replaced by its parent.
 
     Parameters
     ----------
-    cells, vectors
-        Unit vectors of the cells, NaN for one without expression, and of the head's types.
+    expression
+        Expression of the cells.
+    head
+        Signatures of the known types.
+    panel
+        Measured genes of the file.
+    cells
+        Unit vectors of the cells, NaN for a cell without expression.
+    vectors
+        Unit vectors of the types of ``head``.
+    prior
+        Log prior of the types in the tissue of each cell.
     neighbours
-        Draws cells to each other; None: each by itself.
+        Smoothing over neighbours; None for no smoothing.
     """
     rows = telling_rows(len(cells))
     rows = rows[~np.isnan(cells[rows]).any(axis=1)]
@@ -127,14 +137,14 @@ def sample_types(
 
 
 def towards_corpus(known: Usual, head: SignatureHead) -> Usual:
-    """Draw what is usual in a sample further towards what is usual in the corpus (`CORPUS_SHARE`)."""
+    """Shrink the background of a sample further to that of the corpus (`CORPUS_SHARE`)."""
     level, within = head.level.numpy().astype(np.float64), head.spread.numpy().astype(np.float64)
     spread = (1 - CORPUS_SHARE) * known.spread**2 + CORPUS_SHARE * (within**2 + FLOOR**2)
     return Usual((1 - CORPUS_SHARE) * known.level + CORPUS_SHARE * level, np.sqrt(spread))
 
 
 def worth(types: Sequence[str]) -> Float[np.ndarray, "truth answer"]:
-    """Return what each answer is worth for each truth, by how many steps the one is above or below the other (`WORTH`)."""
+    """Utility of each predicted type for each true type, by their distance as ancestor and descendant (`WORTH`)."""
     home = ontology(CELL_ONTOLOGY)
     place = {term: number for number, term in enumerate(types)}
     found = np.eye(len(types), dtype=np.float32)

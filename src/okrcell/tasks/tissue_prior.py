@@ -1,4 +1,4 @@
-"""How likely each type is in the tissue that cells are from, before they are looked at."""
+"""Prior probability of each cell type in the tissue of the cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,29 +15,35 @@ from okrcell.texts.profile import read_profile
 
 COLUMNS = ("tissue", "tissue_ontology_term_id")
 MOST_TISSUES = 200
-"""A column with more different values names samples or positions, no tissues."""
+"""A column with more distinct values is taken for sample names or positions, and is ignored."""
 PLACES = "type_places"
-"""Where a model keeps who knows each type in which tissue (`okrcell.knowledge.type_places`)."""
+"""Key of the tissues of each type in the metadata of a model (`okrcell.knowledge.type_places`)."""
 
 
 @dataclass(frozen=True)
 class TissuePrior:
-    """The logarithm of how likely each type is, for the cells of a file."""
+    """Log prior of each cell type, for the cells of a file."""
 
     tissues: tuple[str, ...]
     """Uberon ids, "" for none."""
     code: NDArray[np.intp]
-    """For each cell the place of its tissue."""
+    """Index of each cell's tissue."""
     log: Float[np.ndarray, "tissue type"]
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], types: Sequence[str], tissue: str | Sequence[str] | None, cells: int) -> Self:
-        """Read it from what a model keeps; all types are alike for a model that keeps nothing.
+        """Build the prior from the metadata of a model; it is uniform if the model has no tissues of types.
 
         Parameters
         ----------
+        facts
+            Metadata of the model.
+        types
+            Cell Ontology ids of the types.
         tissue
-            Uberon id of all cells or of each; "" or None where it is not known.
+            Uberon id of all cells or of each cell; "" or None if unknown.
+        cells
+            Number of cells.
 
         Raises
         ------
@@ -47,7 +53,7 @@ class TissuePrior:
         told = [tissue or ""] * cells if tissue is None or isinstance(tissue, str) else [str(name) for name in tissue]
         if len(told) != cells:
             raise InputError(
-                f"tissue names {len(told):,} cells, but there are {cells:,}. Give one for each, or one for all."
+                f"tissue has {len(told):,} values, but there are {cells:,} cells. Pass one per cell, or one for all."
             )
         tissues, code = np.unique(np.array(told, dtype=np.str_), return_inverse=True)
         places = TypePlaces.read(facts.get(PLACES))
@@ -55,14 +61,14 @@ class TissuePrior:
         return cls(tuple(tissues.tolist()), code.astype(np.intp), np.array(log).reshape(len(tissues), len(types)))
 
     def at(self, rows: NDArray[np.intp] | slice, types: NDArray[np.intp] | slice) -> Float[np.ndarray, "cell type"]:
-        """Return it for some cells and types."""
+        """Return the log prior of a subset of cells and types."""
         return self.log[self.code[rows]][:, types]
 
 
 def tissues_of(obs: pd.DataFrame) -> NDArray[np.str_]:
-    """Read each cell's tissue from the columns "tissue" and "tissue_ontology_term_id": Uberon id, "" where none is told.
+    """Read each cell's tissue from the columns "tissue" and "tissue_ontology_term_id": Uberon id, "" if unknown.
 
-    Words are led to their term as everywhere (`okrcell.texts.profile`); words that name no tissue give "".
+    Names are mapped to their terms (`okrcell.texts.profile`); a name that is no tissue gives "".
     """
     there = [column for column in COLUMNS if column in obs]
     if not there or not len(obs):

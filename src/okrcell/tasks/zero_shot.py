@@ -1,4 +1,4 @@
-"""Name cell types never seen with labels."""
+"""Zero-shot annotation: assign one of the given candidates to each cell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,35 +19,35 @@ from okrcell.tasks.evidence import known_vectors, sample_evidence
 
 CELLS_AT_ONCE = 65_536
 FEWEST_NEIGHBOURS = 30
-"""In a smaller sample the nearest cells are not near."""
+"""Minimum number of cells for smoothing; in a smaller sample the nearest cells are not similar."""
 
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """Answers for some cells."""
+    """Zero-shot predictions of cells."""
 
     candidates: tuple[Candidate, ...]
     scores: Float[np.ndarray, "cell candidate"]
-    """What the answer was chosen by: evidence and similarity together, or, of a model without signatures, the similarity
-    alone; NaN for a cell without expression."""
+    """Weighted sum of signature score and similarity, or the similarity alone for a model without signatures; NaN for a cell
+    without expression."""
     probability: Float[np.ndarray, "cell candidate"]
     """Rows sum to 1, or are NaN."""
     answer: Answer
     temperature: float
-    """What the scores were divided by to become probabilities."""
+    """Softmax temperature of the scores."""
     similarity: Float[np.ndarray, "cell candidate"]
-    """Cosine of cell and candidate in the common space, in [-1, 1]."""
+    """Cosine similarity of cell and candidate, in [-1, 1]."""
     evidence: Float[np.ndarray, "cell candidate"] | None = None
-    """What the genes say (`okrcell.tasks.evidence`); None of a model without signatures."""
+    """Signature scores (`okrcell.tasks.evidence`); None for a model without signatures."""
     lead: Float[np.ndarray, " cell"] | None = None
-    """How far the best candidate leads over types that nobody asked for; None likewise."""
+    """Margin of the best candidate over known types outside the candidates; None for a model without signatures."""
     signatures: Signatures | None = None
     smoothed: bool = False
-    """Whether cells were drawn to their neighbours in the sample."""
+    """Whether scores were smoothed over neighbours."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Tell what the receipt should say: whether anything but the cell itself had a say in its name."""
+        """Entries of the provenance record: temperature, and whether other cells influenced a prediction."""
         return {
             "temperature": self.temperature,
             "evidence_of_genes": self.evidence is not None,
@@ -66,22 +66,27 @@ def name_by_words(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ZeroShot:
-    """Name each cell of a file by words alone.
+    """Assign one of the candidates to each cell by its texts alone, without labelled cells.
 
-    Evidence of the genes (method 11.3), similarity in the common space, and what the neighbours say (method 11.5) are
-    fused with weights that were learned on studies left out in turn (method 11.4). A model without signatures has the
-    similarity alone.
+    Signature scores (method 11.3), similarity in the common space, and the scores of neighbours (method 11.5) are combined
+    with weights fitted by leave-one-study-out (method 11.4). A model without signatures uses the similarity alone.
 
     Parameters
     ----------
+    expression
+        Expression of the cells.
+    some
+        Candidate cell types.
+    embedder
+        Model that embeds cells and texts.
     vectors
-        Of the cells, as `Embedder.embed_cells` gives them; they are made if they are not given.
+        Vectors of the cells from `Embedder.embed_cells`; computed if not passed.
     smooth
-        Draw each cell to its neighbours in the sample.
+        Average each cell's scores over its k nearest neighbours.
     seed
-        Of the approximate search of neighbours in very large samples.
+        Random seed of the approximate neighbour search in very large samples.
     progress
-        Told how many cells of how many are embedded.
+        Called with the number of embedded cells and their total.
     """
     cells = embedder.embed_cells(expression, progress) if vectors is None else vectors
     genes = embedder.measured(expression)
@@ -112,14 +117,18 @@ def name_by_words(
 def name_by_similarity(
     cells: Float[np.ndarray, "cell dim"], some: Sequence[Candidate], embedder: Embedder, genes: int
 ) -> ZeroShot:
-    """Name cells by nothing but their vectors: for a model without signatures, and where no expression is at hand.
+    """Assign candidates by cosine similarity alone: for a model without signatures, or without expression.
 
     Parameters
     ----------
     cells
-        Unit vectors, NaN for a cell without expression.
+        Unit vectors of the cells, NaN for a cell without expression.
+    some
+        Candidate cell types.
+    embedder
+        Model that embeds the texts.
     genes
-        Number of the model's genes that the file measured; with fewer, confidence is lower.
+        Number of the model's genes that were measured; fewer genes give lower confidence.
     """
     similarity = _similarity(cells, candidate_vectors(some, embedder))
     divisor = temperature(embedder.facts, genes)
@@ -149,7 +158,7 @@ def _named(
 ) -> ZeroShot:
     probability = np.empty_like(scores)
     parts: list[Answer] = []
-    # In blocks, so that a million cells take the memory of their scores and no more.
+    # In blocks, so that memory is bounded by the scores.
     for start in range(0, max(len(scores), 1), CELLS_AT_ONCE):
         block = slice(start, start + CELLS_AT_ONCE)
         probability[block] = probabilities(scores[block], divisor)

@@ -1,1 +1,1 @@
-"""A profile and its evidence become a cited description."""
+"""Cited text descriptions of cells: metadata text, template and language-model writers, fact check."""

@@ -1,4 +1,4 @@
-"""Which term each label of a table of cells was given, to review and to override."""
+"""Reviewable table of label-to-term decisions, and overrides."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -18,27 +18,27 @@ from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.texts.standardise import ONTOLOGY_OF, matches, term_by_id
 
 COLUMNS = ("column", "label", "tissue", "cells", "term_id", "term_name", "how", "score", "runners_up")
-"""Of the table: what was read, where, in how many cells; what it was given, how, how surely; what else it may be."""
+"""Columns of the table: obs column, label, tissue id, number of cells; term id and name, method, score; other candidates."""
 
 Key = tuple[str, str, str]
 """Column, label, and for a cell type the id of its tissue."""
 
 Progress = Callable[[int, int, str], None]
-"""Told after each label: how many are done, how many there are, the label."""
+"""Callback with (labels done, labels in total, label), called after each label."""
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """The terms that a table of cells was given."""
+    """Terms of all labels in a table of cells."""
 
     ids: dict[str, pd.Categorical]
-    """Column of obs: for each row its term id, "" where unsure."""
+    """By column of obs: term id of each row, "" if undecided."""
     table: pd.DataFrame
-    """One row for each distinct label, with `COLUMNS`; the most frequent first within a column."""
+    """One row for each distinct label, with `COLUMNS`; most frequent first within a column."""
     overridden: int = 0
-    """Rows of the overrides that decided something."""
+    """Number of overrides that were used."""
     unused: tuple[str, ...] = ()
-    """Rows of the overrides that decided nothing, in words."""
+    """Descriptions of the overrides that were not used."""
 
 
 def decide(
@@ -48,16 +48,32 @@ def decide(
     embedder: TextEmbedder | None = None,
     progress: Progress | None = None,
 ) -> Decisions:
-    """Give each row of ``obs`` the ids of its terms, for the columns of `ONTOLOGY_OF` that it has.
+    """Assign ontology term ids to each row of ``obs``, for the columns of `ONTOLOGY_OF` that it has.
 
-    An author's own valid id is kept (an obsolete one is brought up to date), an override outranks it, and what the
-    words leave in doubt stays empty. Each distinct label is looked up once. An override of a cell type holds in its
-    tissue; in another one it holds where all overrides of that label agree, so that a tissue may be corrected too.
+    An override outranks a valid id of the author, which outranks the label; obsolete ids are replaced by current ones and
+    ambiguous labels stay empty. Each distinct label is looked up once. An override of a cell type applies to its tissue;
+    it applies to other tissues if all overrides of the label agree, so that a tissue can be corrected as well.
+
+    Parameters
+    ----------
+    obs
+        Cells by columns, with labels and optional ``<column>_ontology_term_id`` columns.
+    overrides
+        Table with the columns column, label, term_id and optionally tissue and how (see `checked_overrides`).
+    embedder
+        Text embedder for labels that are not resolved by words.
+    progress
+        Called after each label.
+
+    Raises
+    ------
+    InputError
+        If the overrides lack a column or have an unknown term.
     """
     chosen = _Overrides(overrides)
     ids: dict[str, pd.Categorical] = {}
     rows: list[dict[str, object]] = []
-    # Tissues come first: a cell type is read in its own.
+    # Tissues come first, because cell types are matched within their tissue.
     for column in sorted(ONTOLOGY_OF, key=lambda column: column != "tissue"):
         if not {column, _twin(column)} & set(obs):
             continue
@@ -83,80 +99,84 @@ def decide(
 
 
 def read_overrides(path: str | Path) -> pd.DataFrame:
-    """Read a table of decisions that a person has gone through: of its columns `COLUMNS` those with a label and term_id.
+    """Read a reviewed table of decisions, tab-separated; column, label and term_id are required.
 
     Raises
     ------
     InputError
-        If it is no such table, or names a term that does not exist; the message has its line.
+        If the file is not such a table or has an unknown term; the message gives the line.
     """
     path = Path(path)
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"No overrides at {path}.") from None
+        raise InputError(f"There is no file of overrides at {path}.") from None
     except (OSError, UnicodeDecodeError, ValueError) as error:
         told = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
         reason = told.splitlines()[0]
-        raise InputError(f"{path} cannot be read as a table with tabs ({reason}).") from None
+        raise InputError(f"{path} cannot be read as a tab-separated table ({reason}).") from None
     return checked_overrides(table, str(path))
 
 
 def checked_overrides(table: pd.DataFrame, origin: str = "overrides") -> pd.DataFrame:
-    """Check that a table has column, label and term_id (tissue may be there), and that every id exists.
+    """Check that a table has the columns column, label and term_id (tissue is optional) and that every id exists.
+
+    Returns
+    -------
+    Table of strings, with "" for missing values.
 
     Raises
     ------
     InputError
-        What is missing, or which line has a term that does not exist.
+        If a column is missing or a term does not exist; the message gives the line.
     """
     needed = [name for name in ("column", "label", "term_id") if name not in table]
     if needed:
         raise InputError(
-            f"{origin} must have the columns column, label and term_id, parted by tabs, but it has no "
-            f"{' and no '.join(needed)}. Edit the table that standardise wrote, or write these three."
+            f"{origin} must have the tab-separated columns column, label and term_id, but it has no "
+            f"{' and no '.join(needed)}. Edit the table written by standardise, or add these columns."
         )
     table = table.fillna("").astype(str)
     for line, (column, term_id) in enumerate(zip(table["column"], table["term_id"], strict=True), start=2):
         if column not in ONTOLOGY_OF:
-            raise InputError(f"{origin}, line {line}: no column '{column}'; known here: {', '.join(ONTOLOGY_OF)}.")
+            raise InputError(f"{origin}, line {line}: no column '{column}'; choose from {', '.join(ONTOLOGY_OF)}.")
         if term_id.strip() and term_by_id(term_id, *ONTOLOGY_OF[column]) is None:
             raise InputError(
-                f"{origin}, line {line}: '{term_id}' is no term of {' or '.join(ONTOLOGY_OF[column])}. "
-                "Write an id that exists, or leave it empty for unsure."
+                f"{origin}, line {line}: '{term_id}' is not a term of {' or '.join(ONTOLOGY_OF[column])}. "
+                "Use an existing id, or leave it empty for no term."
             )
     return table
 
 
 def write_decisions(table: pd.DataFrame, path: str | Path) -> None:
-    """Write the table with tabs, whole or not at all; edited, it serves as overrides."""
+    """Write the table tab-separated and atomically; after editing it can be used as overrides."""
     with whole_file(path) as draft:
         table.to_csv(draft, sep="\t", index=False, encoding="utf-8")
 
 
 def unsure(table: pd.DataFrame) -> int:
-    """Count the labels that no term was sure for; those that a person left empty are decided."""
+    """Count the labels without an accepted term, except those that an override leaves empty."""
     return int(((table["term_id"] == "") & (table["how"] != "override")).sum())
 
 
 def told_apart(table: pd.DataFrame) -> dict[str, int]:
-    """Count the labels that were given a term, and those left empty, by how."""
+    """Count the labels by method (column ``how``); labels without a term are counted as "unsure"."""
     return {str(how) or "unsure": int(number) for how, number in table["how"].value_counts().items()}
 
 
 def snapshots(columns: Sequence[str]) -> dict[str, str]:
-    """Name the releases of the ontologies that answer for some columns."""
+    """Return the ontology releases that are used for some columns, by prefix."""
     return {prefix: ontology(prefix).snapshot for column in columns for prefix in ONTOLOGY_OF[column][:1]}
 
 
 class _Overrides:
-    """What a person decided, and which of it was used."""
+    """Overrides, with a record of which were used."""
 
     def __init__(self, table: pd.DataFrame | None) -> None:
         self._rows: list[tuple[Key, str]] = []
         if table is not None:
             table = checked_overrides(table)
-            # A row that was unsure and was left so is no decision.
+            # A row without term and method was undecided and left unchanged: it is not an override.
             places = table["tissue"] if "tissue" in table else [""] * len(table)
             left = (
                 (table["term_id"].str.strip() == "") & (table["how"] == "") if "how" in table else [False] * len(table)
@@ -171,7 +191,7 @@ class _Overrides:
         self._shared: set[tuple[str, str]] = set()
 
     def find(self, column: str, label: str, place: str) -> str | None:
-        """Give the term id decided for a label, "" for none; None where nobody decided."""
+        """Return the overriding term id of a label, "" for no term; None without an override."""
         for key in ((column, label, place), (column, label, "")):
             if key in self._of_key:
                 self._asked.add(key)
@@ -198,12 +218,12 @@ class _Overrides:
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of obs as codes, which take little memory for many cells."""
+    """Column of obs as integer codes, to save memory."""
 
     codes: NDArray[np.int32]
-    """Per row the place of its value among ``names``."""
+    """Index into ``names`` of each row."""
     names: Sequence[str]
-    """The distinct values; the first is "", for a value that is missing."""
+    """Distinct values; the first is "" for a missing value."""
 
 
 def _read(obs: pd.DataFrame, column: str) -> _Column:
@@ -218,7 +238,7 @@ def _as_codes(values: pd.Series | pd.Categorical | None, rows: int) -> _Column:
     else:
         category = pd.Categorical(values)
         codes, kinds = category.codes, category.categories
-    # Two values may be one in writing, such as 1 and "1".
+    # Different values may have the same string, such as 1 and "1".
     same, names = pd.factorize(np.array(["", *map(str, kinds)], dtype=object))
     return _Column(same[codes + 1].astype(np.int32), [str(name) for name in names])
 

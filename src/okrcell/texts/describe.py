@@ -1,4 +1,4 @@
-"""Every profile gets its description."""
+"""Describe profiles with a writer; prompt texts of a zero-shot candidate."""
 
 from collections.abc import Iterable, Sequence
 
@@ -18,9 +18,20 @@ def describe(
     writer: Writer | None = None,
     sources: Sequence[KnowledgeSource] | None = None,
 ) -> list[Description]:
-    """Write the description of each profile, in the order given; equal profiles share one.
+    """Write the description of each profile, in input order; equal profiles share one description.
 
-    Without ``writer`` the template writer works, offline; without ``sources`` only the ontologies are asked.
+    Parameters
+    ----------
+    profiles
+        Profiles of cells.
+    writer
+        Writer of the descriptions; by default `TemplateWriter`, which works offline.
+    sources
+        Knowledge sources that supply the evidence; by default the ontologies only.
+
+    Returns
+    -------
+    One description per element of ``profiles``.
     """
     writer = TemplateWriter() if writer is None else writer
     inquiry = Inquiry((OntologySource(),) if sources is None else sources)
@@ -30,10 +41,10 @@ def describe(
 
 
 def label_texts(candidate: str) -> tuple[str, ...]:
-    """Give the texts that stand for a zero-shot candidate, the most telling first.
+    """Return the prompt texts of a zero-shot candidate, the most informative first.
 
-    A Cell Ontology id gives its definition, its name and up to three synonyms; a name that the ontology knows gives the
-    same after the user's own words; any other text stands for itself.
+    A Cell Ontology id gives its definition, its name and up to three synonyms. A name or synonym in the ontology gives
+    the same texts after the candidate itself. Any other text is returned unchanged.
 
     Raises
     ------
@@ -42,7 +53,7 @@ def label_texts(candidate: str) -> tuple[str, ...]:
     """
     words = " ".join(candidate.split())
     if not words:
-        raise InputError("A candidate is empty; write a cell type's name, a Cell Ontology id or a sentence.")
+        raise InputError("A candidate is empty; give a cell type name, a Cell Ontology id or a sentence.")
     prefix = prefix_of(words)
     if prefix is not None:
         return _texts_of(ontology(prefix).term(words))

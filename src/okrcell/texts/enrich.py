@@ -1,4 +1,4 @@
-"""Every profile of a study gets a description that was looked up, written, screened and cited."""
+"""Description pipeline: settings, evidence retrieval, writing and screening."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -22,31 +22,40 @@ from okrcell.texts.template.writer import TemplateWriter
 from okrcell.texts.writing import Request, requests_for, reviewed, written
 
 Progress = Callable[[int, int, str], None]
-"""Told how many of how many are done, and what is being done."""
+"""Progress callback: number of finished items, total number, name of the stage."""
 
 
 class EnrichSettings(Settings):
-    """How descriptions are made."""
+    """Settings of the descriptions."""
 
     writer: Literal["template", "endpoint"] = "template"
-    """template: offline, from the sources alone. endpoint: a language model, by `endpoint`."""
+    """template: offline, from the sources alone. endpoint: a language model, configured by `endpoint`."""
     sources: tuple[str, ...] | None = None
-    """Which knowledge sources are asked; by default all whose files are at hand."""
+    """Knowledge sources to use; by default all whose files are available."""
     leaks: bool = False
-    """Whether marker rows that derive from atlases which benchmarks use may be read."""
+    """Whether to use marker rows that derive from atlases used in benchmarks."""
     retrieval: RetrievalSettings = RetrievalSettings()
     screening: ScreeningSettings = ScreeningSettings()
     endpoint: EndpointSettings | None = None
-    """The language model; needed by the writer ``endpoint``."""
+    """The language model; required by the writer ``endpoint``."""
 
 
 def enrich_settings(path: Path | None, endpoint: Mapping[str, Any], **given: Any) -> EnrichSettings:
-    """Read settings from a YAML file, or start from the defaults; what is ``given`` and not None takes their place.
+    """Read settings from a YAML file or start from the defaults, and apply overrides.
+
+    Parameters
+    ----------
+    path
+        YAML file of settings; None for the defaults.
+    endpoint
+        Overrides of single endpoint settings.
+    given
+        Overrides of top-level settings; None leaves a setting unchanged.
 
     Raises
     ------
     SettingsError
-        If the file cannot be read, or a setting is unknown or impossible.
+        If the file cannot be read, or a setting is unknown or out of range.
     """
     values = read_yaml(path) if path else {}
     if not isinstance(values, dict):
@@ -66,16 +75,38 @@ def describe_with(
     confirm: Callable[[Estimate], None] | None,
     progress: Progress,
 ) -> tuple[list[Description], dict[str, Any] | None]:
-    """Look up, write and screen; the second part tells what the screening did, None where a template wrote.
+    """Retrieve evidence, write the descriptions and screen them.
 
-    ``encoder`` is called only where vectors are needed: to search literature, and to screen.
+    Parameters
+    ----------
+    profiles
+        Profiles to describe.
+    settings
+        Settings of sources, writer and screening.
+    sources
+        Opened knowledge sources.
+    encoder
+        Builds the text embedder; called only if vectors are needed: for literature search or for screening.
+    ledger
+        SQLite file that stores the language model's answers; required by the writer ``endpoint``.
+    confirm
+        Called with the cost estimate before the first request; may raise to stop.
+    progress
+        Progress callback: number of finished items, total number, name of the stage.
+
+    Returns
+    -------
+    The descriptions in the order of ``profiles``, and the screening report as a dictionary (None for the template
+    writer).
 
     Raises
     ------
     SettingsError
-        If a language model is to write and none is named.
+        If the writer is a language model and ``settings.endpoint`` is missing.
+    InputError
+        If the writer is a language model and ``ledger`` is None.
     BudgetSpent
-        If the next call could cost more than the budget leaves; all answers so far are in the ledger.
+        If the next request could exceed the budget; all answers so far are stored.
     """
     by_template = settings.writer == "template"
     searching = any(source.name in SEARCHED for source in sources)
@@ -98,11 +129,11 @@ def _by_endpoint(
 ) -> list[Description]:
     if settings.endpoint is None:
         raise SettingsError(
-            "The writer 'endpoint' needs to know the language model: set endpoint.model and endpoint.base_url, or pass "
-            "--llm and --base-url."
+            "The writer 'endpoint' needs a language model, but none is set: set endpoint.model and endpoint.base_url, or "
+            "pass --llm and --base-url."
         )
     if ledger is None:
-        raise InputError("A language model's answers must be kept somewhere: name an output, or a ledger file.")
+        raise InputError("A language model's answers need a file to be stored in: give an output or a ledger file.")
     with Ledger(ledger) as kept:
         writer = EndpointWriter(settings.endpoint, kept)
         writer.ready()

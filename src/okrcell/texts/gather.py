@@ -1,4 +1,4 @@
-"""Ask every source what it knows of a cell."""
+"""Collect the evidence of all knowledge sources for a profile."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from okrcell.texts.template.marker_choice import ENOUGH, GENES, broader, general
 
 
 class Inquiry:
-    """Asks each source about each term or gene once, and remembers the answers."""
+    """Knowledge sources with a cache: each term or gene is looked up once."""
 
     def __init__(self, sources: Sequence[KnowledgeSource]) -> None:
         self._sources = tuple(sources)
         self._answers: dict[str, tuple[Evidence, ...]] = {}
 
     def about(self, term_or_gene: str) -> tuple[Evidence, ...]:
-        """Give what the sources know of an ontology term or a gene symbol, in the order of the sources."""
+        """Return the evidence for an ontology term or a gene symbol, in the order of the sources."""
         if term_or_gene not in self._answers:
             told = (piece for source in self._sources for piece in source.about(term_or_gene))
             self._answers[term_or_gene] = tuple(told)
@@ -25,11 +25,12 @@ class Inquiry:
 
 
 def evidence_for(profile: CellProfile, sources: Sequence[KnowledgeSource] | Inquiry) -> list[Evidence]:
-    """Gather what is known of a profile: of its terms, of a broader cell type, then of its marker genes.
+    """Return the evidence for a profile: its terms, a broader cell type where needed, its marker genes.
 
-    In this order: cell type, tissue, disease; where fewer than `ENOUGH` marker genes are known, the nearest broader type
-    that has more, with a record that it is broader; then what the first marker genes do. Markers in tissues other than
-    the profile's are left out. To ask about many profiles, make one `Inquiry` and hand it in: it remembers.
+    The order is: cell type, tissue, disease; if fewer than `ENOUGH` marker genes are known, the nearest broader type
+    with at least that many, preceded by a record of the is-a relation; then gene records of the first `GENES` marker
+    genes. Markers of tissues other than the profile's are left out. For many profiles, pass one `Inquiry`: it caches
+    the lookups.
     """
     inquiry = sources if isinstance(sources, Inquiry) else Inquiry(sources)
     terms = dict.fromkeys(filter(None, (profile.cell_type_id, profile.tissue_id, profile.disease_id)))

@@ -1,4 +1,4 @@
-"""What is asked when a description is written: sources by term, and literature by its words."""
+"""Literature index of a user: open it from the cache or build it."""
 
 import atexit
 import hashlib
@@ -19,9 +19,9 @@ from okrcell.provenance import receipt
 from okrcell.texts.retrieve import Remembering, RetrievalSettings, Retriever
 
 SEARCHED = ("literature",)
-"""Sources that know nothing of a term as such and are searched by words instead."""
+"""Sources that are not looked up by term id; their passages are searched by text."""
 _DECIDING = ("okrcell", "cellxgene_ontology_guide")
-"""Packages that decide how a text is cut and which terms it is said to tell of."""
+"""Packages whose version determines how texts are split and which terms a passage mentions."""
 
 
 def retriever_of(
@@ -30,16 +30,16 @@ def retriever_of(
     embedder: TextEmbedder | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Retriever | None:
-    """Open the index of the literature among ``sources``, building it the first time; None when there is none.
+    """Open the index of the literature among ``sources``, building it the first time; None without literature.
 
-    The index is kept in the user's cache, under a name that follows from the sources' snapshots, the encoder, and the
-    versions of okrcell and the ontologies. A cache that takes no files costs time: the index is then built in a folder
-    that is gone when the process ends.
+    The index is stored in the user's cache folder, under a hash of the sources' snapshots, the encoder, and the
+    versions of okrcell and the ontologies. If the cache folder is not writable, the index is built in a temporary
+    folder that is removed when the process ends.
 
     Raises
     ------
     InputError
-        If the literature cannot be read, or holds no abstract.
+        If the literature cannot be read or contains no abstract.
     """
     searched = [source for source in sources if source.name in SEARCHED]
     if not searched or settings.top_k == 0:
@@ -66,14 +66,14 @@ def _index(
         try:
             return PassageIndex.open(folder, embedder)
         except InputError:
-            # A cache that was damaged is made again; nobody has to be asked.
+            # A damaged cached index is rebuilt below.
             pass
     passages = (passage for source in sources for passage in source.passages())
     return PassageIndex.build(folder, passages, embedder, progress)
 
 
 def _takes_an_index(folder: Path) -> bool:
-    """Tell whether an index can be kept at ``folder``, and make the folders above it."""
+    """Whether an index can be stored at ``folder``; creates the parent folders."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder.parent), _alone_at(folder):
@@ -85,23 +85,23 @@ def _takes_an_index(folder: Path) -> bool:
 
 @contextmanager
 def _alone_at(folder: Path) -> Generator[None]:
-    """Wait until no other process opens or builds the index at ``folder``, and keep others waiting meanwhile.
+    """Hold an exclusive file lock on the index at ``folder``; other processes wait.
 
-    Of two at once, one would take the half-written index of the other for what a killed process left behind.
+    Without the lock, a process could mistake an index that is being built for the remains of a killed process.
     """
     try:
         import fcntl
     except ImportError:
-        yield  # Windows has no such lock, and refuses by itself to move a folder that is open
+        yield  # Windows has no fcntl; it refuses to move a folder that is open
         return
     with folder.with_name(f"{folder.name}.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, also by a process that is killed
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also when the process is killed
         yield
 
 
 @cache
 def _passing_folder() -> Path:
-    """Make a folder that lives as long as this process."""
+    """Create a temporary folder that is removed when the process exits."""
     folder = Path(tempfile.mkdtemp(prefix="okrcell-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

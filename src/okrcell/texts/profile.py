@@ -1,4 +1,4 @@
-"""The facts that are known of a cell besides its counts."""
+"""Cell profiles: distinct combinations of obs metadata, as ontology terms."""
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
@@ -22,14 +22,14 @@ from okrcell.texts.standardise import (
 )
 
 FIELDS = ("cell_type", "tissue", "disease", "development_stage", "sex", "assay")
-"""The columns of obs that are read, each with its ``_ontology_term_id`` twin where there is one."""
+"""Columns of obs that are read, each with its optional ``<column>_ontology_term_id`` column."""
 
 
 @dataclass(frozen=True)
 class CellProfile:
-    """One combination of facts; an unknown fact is "".
+    """One combination of metadata values; unknown values are "".
 
-    Names are those of the ontologies where the term is known, and the author's own words where it is not.
+    Names are those of the ontologies if the term is known, otherwise the cleaned label of the author.
     """
 
     cell_type: str = ""
@@ -38,34 +38,34 @@ class CellProfile:
     tissue_id: str = ""
     disease: str = ""
     disease_id: str = ""
-    """A Mondo id, or PATO:0000461 for tissue without disease."""
+    """Mondo id, or PATO:0000461 for healthy tissue."""
     development_stage: str = ""
     sex: str = ""
     assay: str = ""
     label: str = ""
-    """The cell type as the author wrote it ("CD14+ Mono")."""
+    """Cell type label of the author ("CD14+ Mono")."""
 
     @property
     def known(self) -> bool:
-        """Whether anything at all is known."""
+        """Whether any value is known."""
         return any(astuple(self))
 
 
 @dataclass(frozen=True)
 class Profiles:
-    """The profiles of many cells, each distinct one once."""
+    """Profiles of many cells, each distinct profile once."""
 
     distinct: tuple[CellProfile, ...]
     code: NDArray[np.int32] = field(repr=False)
-    """Per row of obs, its place in ``distinct``."""
+    """Index into ``distinct`` of each row of obs."""
 
 
 def profiles(obs: pd.DataFrame) -> Profiles:
-    """Read the profile of every row of ``obs``, in the order of the rows.
+    """Read the profile of every row of ``obs``.
 
-    An ontology id is believed where it is valid, and an obsolete one is brought up to date; otherwise the author's
-    words are looked up; what is not found stays in the author's words. Placeholders ("NA", "unknown", "Node1") count as
-    unknown. Any column may be missing. Every distinct combination is read once, so a million rows take a second.
+    A valid ontology id is used, an obsolete one is replaced by its current id; otherwise the label is looked up; a label
+    that is not found is kept. Placeholders ("NA", "unknown", "Node1") are unknown. Any column may be missing. Each
+    distinct combination is read once, so a million rows take about a second.
     """
     columns = [name for stem in FIELDS for name in (stem, f"{stem}_ontology_term_id") if name in obs]
     combination = np.zeros(len(obs), dtype=np.int64)
@@ -83,7 +83,7 @@ def profiles(obs: pd.DataFrame) -> Profiles:
 
 
 def read_profile(facts: Mapping[str, str]) -> CellProfile:
-    """Make one profile of raw facts, named as the columns of obs are."""
+    """Build one profile from raw values, keyed by column of obs."""
     words = {stem: facts.get(stem, "") for stem in FIELDS}
     ids = {stem: facts.get(f"{stem}_ontology_term_id", "") for stem in FIELDS}
     tissue = term_by_id(ids["tissue"], "UBERON", "CL") or tissue_term(words["tissue"])
@@ -111,7 +111,7 @@ def read_profile(facts: Mapping[str, str]) -> CellProfile:
 
 
 def stated(fact: str, words: str) -> Evidence:
-    """Make evidence of a fact of the profile; not of a column of obs: a stage may have been read from a tissue's name."""
+    """Return a value of the profile as evidence; the record is the profile, because a stage may come from a tissue label."""
     return Evidence(words, "metadata", f"profile.{fact}", "", "", "metadata")
 
 

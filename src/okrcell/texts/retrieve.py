@@ -1,4 +1,4 @@
-"""Ask the literature what is known of a cell."""
+"""Retrieve literature passages for a profile."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -17,19 +17,19 @@ from okrcell.texts.template.original import NORMAL
 
 
 class RetrievalSettings(Settings):
-    """How passages are looked for."""
+    """Settings of the literature retrieval."""
 
     top_k: Annotated[int, Field(ge=0, le=100)] = 5
-    """Passages a profile gets (our reconstruction: the paper does not say; 3 and 10 are the alternatives)."""
+    """Number of passages per profile (our reconstruction: the paper does not say; 3 and 10 are the alternatives)."""
     disease: bool = True
-    """Ask with the disease too. The paper's query leaves it out, although its prompt asks for a passage on it; False
-    is `faithful`."""
+    """Include the disease in the query. The paper's query leaves it out, although its prompt requests a passage on it;
+    False is `faithful`."""
     widen: bool = True
-    """Ask a second time with the parents and synonyms of the cell type [ours]; False is `faithful`."""
+    """Add a second query with the parents and synonyms of the cell type [ours]; False is `faithful`."""
 
 
 def query_of(profile: CellProfile, settings: RetrievalSettings) -> str:
-    """Write the question to the literature: cell type, tissue, sex, stage of life [paper] and disease [ours]."""
+    """Build the literature query: cell type, tissue, sex, developmental stage [paper] and disease [ours]."""
     facts = [profile.cell_type, profile.tissue, profile.sex, profile.development_stage]
     if settings.disease and profile.disease_id != NORMAL:
         facts.append(profile.disease)
@@ -37,7 +37,7 @@ def query_of(profile: CellProfile, settings: RetrievalSettings) -> str:
 
 
 class Retriever:
-    """Looks up each distinct question once."""
+    """Literature search for profiles; each distinct query is searched once."""
 
     def __init__(self, index: PassageIndex, settings: RetrievalSettings, embedder: "Remembering | None" = None) -> None:
         self._index = index
@@ -46,7 +46,7 @@ class Retriever:
         self._answers: dict[tuple[str, ...], tuple[Evidence, ...]] = {}
 
     def passages(self, profile: CellProfile) -> tuple[Evidence, ...]:
-        """Return the passages nearest to the profile, the best first; none when nothing is known of the cell."""
+        """Return the passages that match the profile best, best first; empty for a profile without facts."""
         asked = self._questions(profile)
         if not asked or self._settings.top_k == 0:
             return ()
@@ -56,7 +56,7 @@ class Retriever:
         return self._answers[asked]
 
     def prepare(self, profiles: Sequence[CellProfile]) -> None:
-        """Embed the questions of many profiles at a time, which is several times quicker than one by one."""
+        """Embed the queries of many profiles in one batch, which is several times faster than one by one."""
         if self._embedder is not None:
             self._embedder.learn([text for profile in profiles for text in self._questions(profile)])
 
@@ -64,13 +64,13 @@ class Retriever:
         query = query_of(profile, self._settings)
         if not query:
             return ()
-        # What kind of cell it is, and how else it is called, finds what the bare name misses.
+        # Parents and synonyms of the cell type find passages that do not contain its name.
         widest = questions(profile.cell_type_id)[-1:] if profile.cell_type_id and self._settings.widen else ()
         return (query, *widest)
 
 
 class Remembering:
-    """A `TextEmbedder` that keeps the vectors of the texts it was told to learn."""
+    """A `TextEmbedder` with a cache of precomputed vectors."""
 
     def __init__(self, embedder: TextEmbedder) -> None:
         self.name = embedder.name
@@ -78,13 +78,13 @@ class Remembering:
         self._known: dict[str, NDArray[np.float32]] = {}
 
     def learn(self, texts: Sequence[str]) -> None:
-        """Embed the texts, each once, and keep their vectors."""
+        """Embed the texts that are not cached yet, and cache their vectors."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new:
             self._known.update(zip(new, self._embedder.embed_texts(new), strict=True))
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return float32 vectors (text, dim) of unit length."""
+        """Return unit-length float32 vectors (text, dim), from the cache if all texts are in it."""
         if all(text in self._known for text in texts):
             return np.stack([self._known[text] for text in texts])
         return self._embedder.embed_texts(texts)

@@ -1,4 +1,4 @@
-"""Good English from a name and a definition."""
+"""English helpers: sentence splitting, articles, capitals, sentences from a name and a definition."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _ARTICLE = re.compile(r"(?:An?|Any)\s+(?!of\b|class\b|group\b|type of|collection
 
 
 def split(text: str) -> list[str]:
-    """Cut a text into its sentences; "e.g." and initials end none."""
+    """Split a text into sentences; abbreviations such as "e.g." and initials do not end a sentence."""
     sentences: list[str] = []
     for part in _END.split(text.strip()):
         if sentences and _ABBREVIATED.search(sentences[-1]):
@@ -24,7 +24,7 @@ def split(text: str) -> list[str]:
 
 
 def shortened(text: str, limit: int) -> str:
-    """Keep whole sentences up to ``limit`` characters, and always the first one. Ends with a full stop."""
+    """Truncate to whole sentences of at most ``limit`` characters; the first is always kept. Ends with a full stop."""
     kept = ""
     for sentence in split(text):
         if kept and len(kept) + 1 + len(sentence) > limit:
@@ -34,9 +34,10 @@ def shortened(text: str, limit: int) -> str:
 
 
 def introduced(name: str, definition: str, limit: int = 420) -> str:
-    """Say what a thing is, in one to a few sentences that begin with its name; without definition the bare name.
+    """Combine a name and its definition into sentences that begin with the name; the name alone without definition.
 
-    "A lymphocyte that kills." defines a "natural killer cell": "A natural killer cell is a lymphocyte that kills."
+    "natural killer cell" with the definition "A lymphocyte that kills." gives "A natural killer cell is a lymphocyte
+    that kills."
     """
     if not readable(definition):
         return f"{capital(name)}."
@@ -50,12 +51,12 @@ def introduced(name: str, definition: str, limit: int = 420) -> str:
 
 
 def readable(definition: str) -> bool:
-    """Tell whether a definition is there and in words of people: "a cell that in taxon some Fungi" is a formula."""
+    """Whether a definition exists and is prose; "a cell that in taxon some Fungi" is a logical formula."""
     return bool(definition.strip()) and "in taxon" not in definition
 
 
 def apposition(name: str, definition: str, limit: int = 220) -> str:
-    """Name a thing and add its first defining sentence in passing, if it is short: "blood, a fluid that ..."."""
+    """Append the first sentence of a definition to the name, if it is short: "blood, a fluid that ..."."""
     first = shortened(_with_articles(definition), 0).rstrip(".")
     if (
         not readable(definition)
@@ -70,12 +71,12 @@ def apposition(name: str, definition: str, limit: int = 220) -> str:
 
 
 def listed(words: Sequence[str]) -> str:
-    """Write a list: "CD79A, MS4A1 and CD19"."""
+    """Join words to an English list: "CD79A, MS4A1 and CD19"."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
 
 
 def article(name: str) -> str:
-    """Choose "a" or "an" by the sound of the first word: an NK cell, a unipolar cell, a CD4-positive T cell."""
+    """Return "a" or "an" by the sound of the first word: an NK cell, a unipolar cell, a CD4-positive T cell."""
     word = re.split(r"[\s,-]", name.strip(), maxsplit=1)[0]
     spelt = bool(re.fullmatch(r"[A-Z][A-Z0-9]{0,4}", word)) or (word[:2].isupper() and len(word) > 1)
     if spelt:
@@ -84,7 +85,7 @@ def article(name: str) -> str:
 
 
 def _with_articles(text: str) -> str:
-    """Choose the article where the ontology leaves it open: "A(n) B cell of a(n) organ" is "A B cell of an organ"."""
+    """Replace "a(n)" by the correct article: "A(n) B cell of a(n) organ" becomes "A B cell of an organ"."""
 
     def chosen(found: re.Match[str]) -> str:
         letter, word = found.groups()
@@ -94,12 +95,12 @@ def _with_articles(text: str) -> str:
 
 
 def capital(text: str) -> str:
-    """Begin with a capital, unless the first word has capitals of its own (mRNA, pDC)."""
+    """Capitalise the first letter, unless the first word contains capitals (mRNA, pDC)."""
     first = text.split(maxsplit=1)[0] if text else ""
     return text if any(letter.isupper() for letter in first) else text[:1].upper() + text[1:]
 
 
 def lower(text: str) -> str:
-    """Begin with a small letter, unless the first word is an abbreviation or holds digits."""
+    """Lowercase the first letter, unless the first word is an abbreviation or contains digits."""
     first = text.split(maxsplit=1)[0] if text else ""
     return text if any(letter.isupper() or letter.isdigit() for letter in first[1:]) else text[:1].lower() + text[1:]

@@ -1,4 +1,4 @@
-"""An author's id or words become an ontology term."""
+"""Map author labels and ids to ontology terms, one function per obs column."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -14,7 +14,7 @@ ONTOLOGY_OF = {
     "cell_type": ("CL",), "tissue": ("UBERON", "CL"), "disease": ("MONDO", "PATO"),
     "development_stage": ("HsapDv", "MmusDv"), "sex": ("PATO",), "assay": ("EFO",),
 }  # fmt: skip
-"""Column of obs: the ontologies whose ids its twin ``_ontology_term_id`` may hold, the first for an author's words."""
+"""Ontologies of each obs column: all are valid in ``<column>_ontology_term_id``; labels are matched to the first."""
 
 HEALTHY = frozenset(
     {"normal", "healthy", "control", "healthy control", "normal control", "no disease", "non diseased", "healthy donor"}
@@ -29,23 +29,31 @@ HEALTHY = frozenset(
     }
     | {"normal adjacent", "normal tissue", "healthy tissue", "healthy volunteer", "healthy subject", "unaffected"}
 )
-"""What authors call tissue without disease; the Phenotype and Trait Ontology calls it normal."""
+"""Labels of healthy tissue, all mapped to the PATO term "normal"."""
 
 ADJECTIVES = {
     "adrenal gland": "adrenal", "heart": "cardiac", "intestine": "intestinal", "islet of Langerhans": "pancreatic",
     "kidney": "renal", "liver": "hepatic", "lung": "pulmonary", "pancreas": "pancreatic", "retina": "retinal",
     "spleen": "splenic", "stomach": "gastric", "thymus": "thymic",
 }  # fmt: skip
-"""How English names a cell after its tissue."""
+"""Adjective of each tissue in cell type names."""
 
 
 def matches(
     column: str, label: str, *, tissue_id: str = "", embedder: TextEmbedder | None = None, top: int = 4
 ) -> tuple[Match, ...]:
-    """List the terms that the words of a column (one of `ONTOLOGY_OF`) may mean, best first.
+    """Return the candidate terms of a label, best first.
 
-    ``tissue_id`` tells what a cell type's words mean in their tissue; ``embedder`` compares what words alone do not
-    settle.
+    Parameters
+    ----------
+    column
+        Column of obs, a key of `ONTOLOGY_OF`.
+    tissue_id
+        Uberon id that resolves cell type labels by tissue.
+    embedder
+        Text embedder for labels that are not resolved by words.
+    top
+        Maximum number of terms.
     """
     sure = {
         "cell_type": lambda: cell_of_tissue(label, tissue_id),
@@ -70,7 +78,7 @@ def matches(
 
 
 def term_by_id(term_id: str, *prefixes: str) -> Term | None:
-    """Look up an id of one of these ontologies; None when it is none of theirs, or obsolete without a replacement."""
+    """Look up an id in these ontologies; None if it is unknown, or obsolete without a replacement."""
     prefix = prefix_of(term_id)
     if prefix is None or prefix not in prefixes or ontology(prefix).current(term_id) is None:
         return None
@@ -79,10 +87,10 @@ def term_by_id(term_id: str, *prefixes: str) -> Term | None:
 
 @lru_cache(100_000)
 def cell_type_term(label: str, tissue_id: str = "") -> Term | None:
-    """Find the cell type a label means: by its name or synonym, else by the words it is made of, where these are clear.
+    """Return the cell type of a label: by name or synonym, else by words if the match is unambiguous.
 
-    Of a label with more words than a name the broader term is taken ("Fibroblast_APOD high" is a fibroblast), unless it
-    speaks of a tumour. The tissue tells "beta" in a pancreatic islet.
+    A label with additional words is mapped to the broader term ("Fibroblast_APOD high" is a fibroblast), except if it
+    names a tumour. The tissue resolves "beta" in a pancreatic islet.
     """
     best = match(label, "CL", tissue_id=tissue_id, top=1)
     named = None if _is_named(best) else cell_of_tissue(label, tissue_id)
@@ -90,7 +98,7 @@ def cell_type_term(label: str, tissue_id: str = "") -> Term | None:
 
 
 def cell_of_tissue(label: str, tissue_id: str) -> Term | None:
-    """Find the cell type whose name or synonym a label is, once its tissue is added: "beta" in the pancreas."""
+    """Return the cell type whose name or synonym equals label plus tissue: "beta" in the pancreas."""
     words, tissue = tidy(label), term_by_id(tissue_id, "UBERON")
     if not words or tissue is None:
         return None
@@ -100,14 +108,14 @@ def cell_of_tissue(label: str, tissue_id: str) -> Term | None:
 
 @lru_cache(10_000)
 def tissue_term(label: str) -> Term | None:
-    """Find the tissue a label means; "AdultLung" and "Lung (fetal)" are lung."""
+    """Return the tissue of a label; "AdultLung" and "Lung (fetal)" are lung."""
     named = (term for reading in readings(spaced(label)) if (term := ontology("UBERON").find(reading)))
     return next(named, None) or _sure("UBERON", unstaged(without_remark(spaced(tidy(label)))))
 
 
 @lru_cache(10_000)
 def disease_term(label: str) -> Term | None:
-    """Find the disease, or PATO's term for none."""
+    """Return the disease of a label, or the PATO term "normal" for healthy tissue."""
     words = tidy(label)
     if normal_name(words) in HEALTHY:
         return ontology("PATO").find("normal")
@@ -116,34 +124,34 @@ def disease_term(label: str) -> Term | None:
 
 @lru_cache(10_000)
 def stage_term(label: str) -> Term | None:
-    """Find the stage of life, by name or by age: "34 years", "GW16", "CS7"."""
+    """Return the developmental stage of a label, by name or age: "34 years", "GW16", "CS7"."""
     stages = ontology("HsapDv")
     by_age = (term for name in stages_named(tidy(label)) if (term := stages.find_as_written(name)))
     return next(by_age, None) or term_by_name(label, "HsapDv")
 
 
 def sex_term(label: str) -> Term | None:
-    """Find female or male; None for anything else."""
+    """Return the PATO term of a sex label; None for anything other than female or male."""
     word = sex_named(label)
     return ontology("PATO").find_as_written(word) if word else None
 
 
 def sex_named(label: str) -> str:
-    """Read "F", "Female" or "woman" as female, and so for male; "" for anything else, such as the codes 1 and 2."""
+    """Return "female" for "F", "Female" and "woman", "male" likewise; "" for anything else, such as the codes 1 and 2."""
     word = normal_name(label)
     return "female" if word in ("f", "female", "woman") else "male" if word in ("m", "male", "man") else ""
 
 
 @lru_cache(10_000)
 def term_by_name(label: str, prefix: str) -> Term | None:
-    """Find a label in one ontology, unless it is a placeholder."""
+    """Return the term with this name or synonym in one ontology; None for a placeholder."""
     words = tidy(label)
     return ontology(prefix).find(words) if words else None
 
 
 @lru_cache(10_000)
 def names_a_place(words: str) -> bool:
-    """Tell whether any of these words is known as a tissue or a cell population; "Smith 2020" is not."""
+    """Tell whether the words name a tissue or a cell type; "Smith 2020" does not."""
     parts = words.split()
     runs = (" ".join(parts[i:j]) for i in range(len(parts)) for j in range(i + 1, min(i + 4, len(parts)) + 1))
     return any(ontology("UBERON").find(run) or ontology("CL").find(run) for run in runs)

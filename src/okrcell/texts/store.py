@@ -1,9 +1,9 @@
-"""Descriptions on disk, each sentence beside the records it rests on.
+"""Descriptions as a Parquet file: write and read.
 
-A Parquet file with one row a profile, readable by anything that reads Parquet: the facts of the profile; ``text``;
-``sentences`` (their text, and the places in ``citations`` of what each rests on); ``citations`` (words, source, record,
-snapshot, licence, sha256 of the words); ``phrasings`` and ``original`` to draw from in training; ``dropped`` with reasons;
-``similarity``, ``writer``, ``prompt``, ``outcome``, ``remark``. The receipt is in the file's own metadata.
+One row per profile: the fields of the profile; ``text``; ``sentences`` (text, and ``cites``, the indices in ``citations``
+of the evidence for each); ``citations`` (text, source, record, snapshot, licence, sha256 of the text); ``phrasings`` and
+``original``, the texts that training samples from; ``dropped`` sentences with reasons; ``similarity``, ``writer``,
+``prompt``, ``outcome``, ``remark``. The provenance of the run ("receipt") is in the schema metadata of the file.
 """
 
 import json
@@ -44,23 +44,23 @@ SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("writer", "prompt", "outcome", "remark")),
     ]
 )
-"""The columns of the file."""
+"""Columns of the file."""
 
 
 @dataclass(frozen=True)
 class StoredDescriptions:
-    """Descriptions with the receipt of the run that made them."""
+    """Descriptions with the provenance ("receipt") of the run that wrote them."""
 
     descriptions: tuple[Description, ...]
     receipt: Mapping[str, Any]
 
     def by_profile(self) -> dict[CellProfile, Description]:
-        """Find each by its profile."""
+        """Map each profile to its description."""
         return {description.profile: description for description in self.descriptions}
 
 
 def save_descriptions(path: str | Path, descriptions: Iterable[Description], receipt: Mapping[str, Any]) -> None:
-    """Write descriptions, whole or not at all, in the order given.
+    """Write descriptions atomically, in input order.
 
     Raises
     ------
@@ -74,43 +74,47 @@ def save_descriptions(path: str | Path, descriptions: Iterable[Description], rec
 
 
 def stored_at(path: Path) -> StoredDescriptions | None:
-    """Read what an output holds already, None if there is nothing yet; an impossible output is refused before any work.
+    """Read the descriptions of an existing output file; None if there is no file. Checks the path before any work.
 
     Raises
     ------
     InputError
-        If its folder is not there, or something else than descriptions stands in its place.
+        If the parent folder does not exist, or the path is a folder or a file without descriptions.
     """
     if not path.parent.is_dir():
-        raise InputError(f"Cannot write {path}: there is no folder {path.parent}. Make it first.")
+        raise InputError(f"Cannot write {path}: there is no folder {path.parent}. Create it first.")
     if path.is_dir():
-        raise InputError(f"Cannot write {path}: it is a folder. Name a file, such as {path / 'descriptions.parquet'}.")
+        raise InputError(
+            f"Cannot write {path}: it is a folder. Give a file path, such as {path / 'descriptions.parquet'}."
+        )
     if not path.exists():
         return None
     try:
         return load_descriptions(path)
     except InputError:
         raise InputError(
-            f"{path} exists and holds no descriptions that can be read. Name another output, or remove it."
+            f"{path} exists and contains no descriptions that can be read. Choose another output, or remove the file."
         ) from None
 
 
 def load_descriptions(path: str | Path) -> StoredDescriptions:
-    """Read descriptions back; equal to what was saved.
+    """Read the descriptions that `save_descriptions` wrote.
 
     Raises
     ------
     InputError
-        If there is no file, or it is not one of descriptions.
+        If the file does not exist or is not a file of descriptions.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"There is no file of descriptions at {path}. Write one with `okrcell enrich`.")
+        raise InputError(f"There is no file of descriptions at {path}. Create one with `okrcell enrich`.")
     try:
         notes = {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
         if notes.get("okrcell.format") != FORMAT:
             seen = notes.get("okrcell.format", "another kind of table")
-            raise InputError(f"{path} does not hold '{FORMAT}' but {seen}. Write it again with `okrcell enrich`.")
+            raise InputError(
+                f"{path} does not have the format '{FORMAT}' but {seen}. Write it again with `okrcell enrich`."
+            )
         rows = pq.read_table(path, schema=SCHEMA).to_pylist()
         return StoredDescriptions(tuple(map(_description, rows)), json.loads(notes["okrcell.receipt"]))
     except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, IndexError) as error:

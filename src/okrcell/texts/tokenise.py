@@ -1,4 +1,4 @@
-"""A text becomes word pieces."""
+"""Tokenizer of the text encoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TextTokens:
-    """Word pieces of some texts, padded at the end."""
+    """Word-piece ids of a batch of texts, padded at the end."""
 
     piece: Int[Tensor, "text piece"]
     attention: Int[Tensor, "text piece"]
-    """1 where there is a word piece, 0 where there is padding."""
+    """1 for a word piece, 0 for padding."""
 
     def __len__(self) -> int:
         """Return the number of texts."""
@@ -23,7 +23,15 @@ class TextTokens:
 
 
 class TextTokeniser:
-    """The tokeniser that came with a text encoder; texts are cut at ``limit`` word pieces."""
+    """Hugging Face tokenizer of a text encoder.
+
+    Parameters
+    ----------
+    folder
+        Folder with the tokenizer files of the text encoder.
+    limit
+        Maximum length in word pieces; longer texts are truncated.
+    """
 
     def __init__(self, folder: str | Path, limit: int) -> None:
         from transformers import AutoTokenizer
@@ -32,7 +40,7 @@ class TextTokeniser:
         self._tokeniser: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
     def tokenise(self, texts: Sequence[str]) -> TextTokens:
-        """Tokenise ``texts``; all are padded to the longest of them."""
+        """Tokenise ``texts``, padded to the longest of them."""
         encoded = self._tokeniser(
             list(texts), padding=True, truncation=True, max_length=self.limit, return_tensors="pt"
         )

@@ -1,4 +1,4 @@
-"""Requests are written, some at a time, and what a language model wrote is reviewed."""
+"""Write descriptions concurrently; screen those of a language model."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -16,21 +16,21 @@ from okrcell.texts.screening.screen import ScreeningReport, ScreeningSettings, s
 from okrcell.texts.template.original import original_description
 
 Progress = Callable[[int, int], None]
-"""Told how many profiles of how many are done."""
+"""Progress callback: number of finished profiles, total number."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A profile with all that a writer is told of it."""
+    """A profile with its evidence: the input of a writer."""
 
     profile: CellProfile
     evidence: tuple[Evidence, ...]
-    """What the sources know of its terms and genes, then passages of literature."""
+    """Evidence for its terms and genes, then literature passages."""
 
 
 @dataclass(frozen=True)
 class Reviewed:
-    """What a language model wrote, after the screening."""
+    """Descriptions of a language model after screening, with the report."""
 
     descriptions: list[Description]
     report: ScreeningReport
@@ -39,7 +39,7 @@ class Reviewed:
 def requests_for(
     profiles: Sequence[CellProfile], sources: Sequence[KnowledgeSource], retriever: Retriever | None
 ) -> Iterator[Request]:
-    """Gather the evidence of each profile, in the order given; a term is asked about once."""
+    """Collect the evidence of each profile, in input order; each term is looked up once."""
     inquiry = Inquiry(sources)
     if retriever is not None:
         retriever.prepare(profiles)
@@ -51,10 +51,10 @@ def requests_for(
 def written(
     requests: Sequence[Request], writer: Writer, *, at_once: int = 1, progress: Progress | None = None
 ) -> list[Description]:
-    """Have each request written, ``at_once`` at a time, and hand the descriptions back in the order of the requests.
+    """Write a description for each request, ``at_once`` in parallel; results are in the order of the requests.
 
-    A text that could not be had is replaced by the original one, with the reason. When the budget ends, requests that are
-    under way are still waited for, so that what was paid is kept; then the exception goes on.
+    If a writer fails for a profile, its original text is used, with the reason in ``remark``. When the budget is
+    exhausted, running requests are completed first, so that paid answers are stored; then the exception is raised.
     """
     done: dict[int, Description] = {}
     if at_once == 1:
@@ -86,7 +86,7 @@ def reviewed(
     settings: ScreeningSettings,
     progress: Progress | None = None,
 ) -> Reviewed:
-    """Screen what a language model wrote, and put the original phrasings beside what passed."""
+    """Screen the texts of a language model, and add the original phrasings to those that passed."""
     originals = [original_of(text.profile) for text in texts]
     screened = screen(texts, originals, embedder, settings, progress)
     kept = [
@@ -97,7 +97,7 @@ def reviewed(
 
 
 def _nothing_in_place_of(text: Description, original: Description) -> Description:
-    reason = "the whole text was refused"
+    reason = "the whole text was rejected"
     dropped = (*text.dropped, *(Dropped(sentence.text, reason) for sentence in text.sentences))
     return replace(
         text, sentences=(), phrasings=(), original=original.phrasings, dropped=dropped, outcome="dropped", remark=reason
@@ -105,7 +105,7 @@ def _nothing_in_place_of(text: Description, original: Description) -> Descriptio
 
 
 def original_of(profile: CellProfile) -> Description:
-    """Say what metadata and ontology alone tell of a profile."""
+    """Return the original description of a profile: metadata and ontology only."""
     return original_description(profile, evidence_for(profile, Inquiry((OntologySource(),))))
 
 

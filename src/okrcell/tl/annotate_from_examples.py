@@ -1,4 +1,4 @@
-"""Name the types of cells from a few that are labelled."""
+"""Few-shot annotation: cell types from a few labelled cells."""
 
 import json
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ def from_examples(
     orthologs: bool,
     progress: "Progress | None",
 ) -> None:
-    """Write the slots of `okrcell.tl.annotate`, few-shot."""
+    """Annotate from the labelled cells in ``obs[key]`` and write the slots of `okrcell.tl.annotate`."""
     from okrcell.tasks.examples.column_labels import column_labels
     from okrcell.tasks.few_shot import few_shot
 

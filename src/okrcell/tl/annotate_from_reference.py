@@ -1,4 +1,4 @@
-"""Name the types of cells from a labelled reference."""
+"""Label transfer: cell types from a labelled reference."""
 
 import json
 from typing import TYPE_CHECKING, Literal
@@ -28,7 +28,10 @@ def from_reference(
     orthologs: bool,
     progress: "Progress | None",
 ) -> None:
-    """Write the slots of `okrcell.tl.annotate`, supervised; the reference is not changed."""
+    """Annotate from ``reference.obs[label_key]`` and write the slots of `okrcell.tl.annotate`.
+
+    ``reference`` is not changed; its stored embeddings are used if this model computed them.
+    """
     from okrcell.tasks.auditing.study_labels import as_written
     from okrcell.tasks.examples.column_labels import column_labels, known_column
     from okrcell.tasks.reference import annotate_from_reference

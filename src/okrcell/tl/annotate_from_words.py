@@ -1,4 +1,4 @@
-"""Name the types of cells from words alone."""
+"""Zero-shot annotation: cell types from candidate texts or from all known types."""
 
 import json
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ def from_words(
     orthologs: bool,
     progress: "Progress | None",
 ) -> None:
-    """Write the slots of `okrcell.tl.annotate`, zero-shot: among candidates, or all types that the model knows."""
+    """Annotate among ``candidates``, or among all types the model knows, and write the slots of `okrcell.tl.annotate`."""
     from okrcell.tasks.candidates import candidates as read_candidates
     from okrcell.tasks.open_types import open_types
     from okrcell.tasks.tissue_prior import tissues_of
     from okrcell.tasks.zero_shot import name_by_words
 
-    # Candidates are read first: a slip in one of them should not cost the time of a million cells.
+    # Parse the candidates first, so that a typing error is reported before any cell is embedded.
     some = None if candidates is None else read_candidates(candidates)
     expression = expression_of(adata, layer, orthologs=orthologs)
     cells = embedded(adata, model, expression, VECTORS, progress)

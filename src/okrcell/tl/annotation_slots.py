@@ -1,4 +1,4 @@
-"""Where the names of cells are written, whatever they were found by."""
+"""Write an annotation to the slots of AnnData, for all three kinds of annotation."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 
 def write_names(adata: "AnnData", some: "Sequence[Candidate]", scores: NDArray[np.float32], answer: "Answer") -> None:
-    """Write the slots that `okrcell.tl.annotate` tells of; a cell whose scores are NaN is "unknown".
+    """Write the slots that `okrcell.tl.annotate` documents; a cell whose scores are NaN gets the label "unknown".
 
     Parameters
     ----------
     scores
-        Of each cell for each candidate, (cell, candidate).
+        Scores or probabilities, float32, shape (cell, candidate); NaN for a cell without expression.
+    answer
+        Index of the best candidate, confidence, status and broader term id of each cell.
     """
     empty = np.isnan(scores[:, 0])
-    # An h5ad file takes "/" for a folder; the receipt has the names as they were given.
+    # An h5ad file reads "/" as a group separator; the provenance record keeps the original names.
     names = pd.Index(np.array([each.name.replace("/", "|") for each in some], dtype=object))
     adata.obsm["okrcell_scores"] = pd.DataFrame(scores, index=adata.obs_names, columns=names)
     _column(adata, "cell_type", [each.name for each in some], answer.best, empty, absent="unknown")

@@ -1,4 +1,4 @@
-"""Read again what cells were named from words, or name them now."""
+"""Reuse a stored zero-shot annotation, or annotate now."""
 
 import json
 from collections.abc import Sequence
@@ -27,7 +27,10 @@ def answers_from_words(
     orthologs: bool,
     progress: "Progress | None",
 ) -> "Sequence[Candidate]":
-    """Return what the cells were named from, by this model and from words; else name them now."""
+    """Return the candidates of the stored zero-shot annotation; annotate first if it is missing or does not match.
+
+    The annotation matches if it has the same weights, layer and candidates.
+    """
     from okrcell.tasks.candidates import Candidate
     from okrcell.tl.annotate import annotate
 
@@ -40,7 +43,15 @@ def answers_from_words(
 
 
 def _has_answers(adata: "AnnData", model: "Embedder", candidates: Sequence[str] | None, layer: str | None) -> bool:
-    """Tell whether the cells were named from these words by this very model; a receipt of an older release is none."""
+    """Whether the stored annotation is zero-shot, with these candidates, this layer and the weights of this model.
+
+    A record of an older release, without ``candidate_ids``, does not match.
+
+    Raises
+    ------
+    InputError
+        If the cells were annotated from labelled cells and ``candidates`` is None.
+    """
     from okrcell.tasks.candidates import candidates as read_candidates
 
     receipt: dict[str, Any] = dict(adata.uns.get("okrcell", {})).get("annotate", {})
@@ -49,8 +60,8 @@ def _has_answers(adata: "AnnData", model: "Embedder", candidates: Sequence[str] 
     from_words = str(receipt.get("method", "")).startswith("zero-shot")
     if not from_words and candidates is None:
         raise InputError(
-            f"The cells were named by method '{receipt.get('method')}', from labelled cells; what can be explained are names "
-            "from words. Pass candidates=[...], or run okrcell.tl.annotate with candidates first."
+            f"The cells were annotated by method '{receipt.get('method')}', from labelled cells, but only a zero-shot "
+            "annotation can be explained. Pass candidates=[...], or run okrcell.tl.annotate with candidates first."
         )
     if not from_words or "candidate_ids" not in receipt:
         return False
@@ -61,6 +72,6 @@ def _has_answers(adata: "AnnData", model: "Embedder", candidates: Sequence[str] 
 
 
 def best_of(adata: "AnnData", some: "Sequence[Candidate]") -> "NDArray[np.intp]":
-    """Read which candidate each cell was named; 0 for a cell without expression, whose scores are NaN."""
+    """Return the index of each cell's candidate; 0 for a cell without expression, whose scores are NaN."""
     number = {each.name: place for place, each in enumerate(some)}
     return np.array([number.get(str(name), 0) for name in adata.obs[ANSWERS]], dtype=np.intp)

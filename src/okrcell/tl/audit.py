@@ -1,10 +1,11 @@
-"""Find the labels that are worth a second look."""
+"""Label error detection."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from okrcell.tl._docs import doc_params
 from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt, vectors_of
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from okrcell.tasks.audit import AuditSettings
 
 
+@doc_params
 def audit(
     adata: "AnnData",
     model: "Embedder | None" = None,
@@ -25,37 +27,86 @@ def audit(
     orthologs: bool = False,
     progress: "Progress | None" = None,
 ) -> None:
-    """Tell of each label how far it can be trusted, and which of the labels is the likely one.
-
-    Two witnesses are heard that do not know the label: the other cells of the file, and the words of the labels. Nothing is
-    trained but a logistic regression. Vectors that `embed` or `annotate` left, by the same model, are used again.
+    """Estimate for each label the probability that it is correct, and the most likely label.
 
     Parameters
     ----------
-    label_key
-        Column of ``obs`` with the labels; Cell Ontology ids are read from ``{label_key}_ontology_term_id`` if it is there.
-    batch_key
-        Column of donors or batches: no cell is then judged by cells of its own. Without it (which found more errors where
-        we measured) any other cell may judge.
-    settings
-        How it is done; the defaults were chosen by measurement.
-    adata, model, layer, orthologs, progress
-        As for `embed`, whose slot is written too.
+    {adata}
+    {model}
+    label_key : str, default "cell_type"
+        Column of ``obs`` with the labels. Cell Ontology ids are read from ``<label_key>_ontology_term_id`` if it exists.
+        Placeholders such as "unknown" or "NA" are not labels.
+    batch_key : str, optional
+        Column of ``obs`` with donors or batches. With at least three of them, a cell is predicted only from cells of other
+        batches. By default it is predicted from all other folds, which found more errors in our measurements.
+    settings : AuditSettings, optional
+        Settings of the method (`okrcell.tasks.audit.AuditSettings`), including the random seed. The defaults were chosen on
+        pretraining studies.
+    {layer}
+    {orthologs}
+    {progress}
 
     Returns
     -------
-    None; ``obs["okrcell_label_trust"]`` the probability that the label is right, in [0, 1]; NaN for a cell without label or
-    expression; a broader or narrower name is no error;
-    ``obs["okrcell_likely_cell_type"]`` the likeliest of the file's labels, for cells without a label too, "unknown" for one
-    without expression; ``obs["okrcell_likely_cell_type_ontology_term_id"]`` its Cell Ontology id, "" where unknown;
-    ``obs["okrcell_likely_share"]`` its probability, in [0, 1];
-    ``obs["okrcell_label_doubtful"]`` whether trust is below one half and the likely type another one;
-    ``uns["okrcell"]["audit"]`` the receipt.
+    None
+        Sets the following slots of ``adata``:
+
+        ``obs["okrcell_label_trust"]`` : float32
+            Probability in [0, 1] that the label, or a broader or narrower name of the same type, is correct; NaN for a cell
+            without label or without expression.
+        ``obs["okrcell_likely_cell_type"]`` : categorical
+            Most likely of the labels in the file, also for cells without a label; "unknown" for a cell without expression.
+        ``obs["okrcell_likely_cell_type_ontology_term_id"]`` : categorical
+            Cell Ontology id of that label; "" if unknown.
+        ``obs["okrcell_likely_share"]`` : float32
+            Probability of that label in [0, 1], estimated without the label of the cell; NaN for a cell without expression.
+        ``obs["okrcell_label_doubtful"]`` : bool
+            True if the trust is below 0.5 and the most likely label is neither the label nor a broader or narrower name of it.
+        {embedding_slot}
+        ``uns["okrcell"]["audit"]`` : dict
+            {provenance}
 
     Raises
     ------
     InputError
-        If there is no such column, fewer than two labels, or counts or genes cannot be found.
+        If there is no such column, or fewer than two distinct labels.
+        {unreadable}
+
+    See Also
+    --------
+    annotate : Cell types for cells without labels.
+    standardise : Map labels to ontology terms.
+    okrcell.pl.audit : Plot the audit.
+
+    Notes
+    -----
+    Two predictions that do not use the label of the cell are combined: a cross-validated logistic regression on the embeddings
+    and the principal components of the study, and the agreement of the cell with the texts of the labels (E9 at
+    ``settings.sharpness``). A noise transition matrix between true and written labels is fitted by expectation maximization
+    [2]_, and gives the posterior probability of each label. The joint model is that of confident learning [1]_; the combination
+    is ours. Besides the logistic regression nothing is trained.
+
+    References
+    ----------
+    .. [1] Northcutt et al. (2021), Confident Learning: Estimating Uncertainty in Dataset Labels, arXiv:1911.00068.
+    .. [2] Dawid and Skene (1979), doi:10.2307/2346806.
+
+    Examples
+    --------
+    Five B cells get the label of monocytes, and the audit finds them:
+
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:200].copy()
+    >>> model = okr.load()
+    >>> labels = adata.obs["bulk_labels"].astype(str)
+    >>> wrong = adata.obs_names[labels == "CD19+ B"][:5]
+    >>> adata.obs["cell_type"] = labels.where(~adata.obs_names.isin(wrong), "CD14+ Monocyte")
+    >>> okr.tl.audit(adata, model)
+    >>> int(adata.obs.loc[wrong, "okrcell_label_doubtful"].sum())
+    5
+    >>> adata.obs.loc[wrong, "okrcell_likely_cell_type"].unique().tolist()
+    ['CD19+ B']
     """
     from okrcell.tasks.audit import AuditSettings
     from okrcell.tasks.auditing.audit_study import audit_study, check_labels

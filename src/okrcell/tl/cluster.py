@@ -1,4 +1,4 @@
-"""Find groups of like cells without labels."""
+"""Leiden clustering with a resolution chosen by stability."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
+from okrcell.tl._docs import doc_params
 from okrcell.tl.seeds import check_seed
 from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt, vectors_of
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 JOINED = "X_okrcell_joined"
 
 
+@doc_params
 def cluster(
     adata: "AnnData",
     model: "Embedder | None" = None,
@@ -31,38 +33,88 @@ def cluster(
     seed: int = 0,
     progress: "Progress | None" = None,
 ) -> None:
-    """Group cells by what the model knows of them and what their sample tells by itself.
-
-    Vectors that `embed` or `annotate` left, by the same model, are used again.
+    """Cluster cells by the Leiden algorithm, with a resolution chosen by stability.
 
     Parameters
     ----------
-    resolution
-        How fine the groups are. None: of 0.1, 0.2 ... 2.0 the one chosen by how well groups are found again when a
-        fifth of the cells is left out; several numbers: chosen among these; one number: that one.
-    use_rep
-        Slot of ``obsm`` to group cells by instead, such as "X_okrcell_integrated".
-    neighbours
-        Number of neighbours of a cell, itself counted, at least 2.
-    key_added
-        Name of the column in ``obs``.
-    seed
-        The same seed gives the same groups.
-    adata, model, layer, orthologs, progress
-        As for `embed`, whose slot is written too.
+    {adata}
+    {model}
+    resolution : float or sequence of float, optional
+        Leiden resolution above 0; a larger one gives more clusters. One number is used as it is. Of several numbers, the one
+        with stable clusters is chosen. By default it is chosen from 0.1, 0.2 ... 2.0.
+    use_rep : str, optional
+        Slot of ``obsm`` to cluster on instead, for example "X_okrcell_integrated"; float, shape (cell, dim). Cells with NaN
+        get the label "unknown".
+    neighbours : int, default 15
+        Number of nearest neighbours in the kNN graph, the cell itself counted; at least 2.
+    key_added : str, default "okrcell_cluster"
+        Column of ``obs`` to write.
+    {layer}
+    {orthologs}
+    seed : int, default 0
+        Random seed; from 0 to 2**32 - 1. The same seed gives the same clusters.
+    {progress}
 
     Returns
     -------
-    None; ``obs[key_added]`` categorical "0", "1" ..., "0" the largest, "unknown" for a cell without expression;
-    ``obsm["X_okrcell_joined"]`` float32, what cells were compared by (not with ``use_rep``), NaN for such a cell;
-    ``uns["okrcell"]["cluster"]`` the receipt, with ``resolutions``, and for each its ``agreement`` (mean adjusted Rand
-    index between runs, NaN with one resolution) and number of ``groups``.
+    None
+        Sets the following slots of ``adata``:
+
+        ``obs[key_added]`` : categorical
+            Cluster of each cell: "0", "1" ..., "0" being the largest; "unknown" for a cell that was left out because it
+            has no expression.
+        ``obsm["X_okrcell_joined"]`` : float32 array, shape (cell, 20)
+            Representation that was clustered, fewer columns in tiny samples; NaN for a cell without expression. Not written
+            with ``use_rep``.
+        {embedding_slot}
+        ``uns["okrcell"]["cluster"]`` : dict
+            {provenance}
+            ``resolutions`` lists the resolutions, ``agreement`` the mean adjusted Rand index between runs for each of them (NaN
+            with one resolution or fewer than 10 cells), and ``groups`` the number of clusters; ``resolution`` is the one used.
 
     Raises
     ------
     InputError
-        If a resolution is not above zero, neighbours or the seed are out of range, there is no such slot, or counts or genes
-        cannot be found.
+        If a resolution is not above 0, ``neighbours`` is below 2, or there is no slot ``use_rep``.
+        {bad_seed}
+        {unreadable}
+
+    See Also
+    --------
+    describe : Cited descriptions of the clusters.
+    integrate : A representation without batch effects, for ``use_rep``.
+    okrcell.pl.clusters : Plot the clusters on an embedding.
+
+    Notes
+    -----
+    The embeddings are averaged over nearest neighbours in the principal components of the sample (method 11.5, after [2]_). The
+    result and the components are scaled to equal total variance, concatenated and reduced to 20 principal components (ours).
+    Each resolution is run on six random subsets of 80 % of the cells; the finest one whose mean adjusted Rand index is within
+    0.05 of the best is chosen (ours). The clustering is Leiden with modularity [1]_.
+
+    References
+    ----------
+    .. [1] Traag et al. (2019), From Louvain to Leiden: guaranteeing well-connected communities, doi:10.1038/s41598-019-41695-z.
+    .. [2] GRIT, arXiv:2508.04747.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> okr.tl.cluster(adata, model)
+    >>> adata.obs["okrcell_cluster"].cat.categories[0]
+    '0'
+    >>> record = adata.uns["okrcell"]["cluster"]
+    >>> len(record["resolutions"]), record["resolution_named_by"]
+    (20, 'stability')
+
+    A fixed resolution:
+
+    >>> okr.tl.cluster(adata, model, resolution=0.5, key_added="coarse")
+    >>> adata.uns["okrcell"]["cluster"]["resolution"]
+    0.5
     """
     from okrcell.cells.samples.sample import sample_components
     from okrcell.tasks.cluster import COMPONENTS, RESOLUTIONS, joined
@@ -70,7 +122,7 @@ def cluster(
     from okrcell.tasks.samples.stability import checked_resolutions
 
     if neighbours < 2:
-        raise InputError(f"A cell needs at least 2 neighbours (itself is counted), but neighbours is {neighbours}.")
+        raise InputError(f"neighbours must be at least 2 (the cell itself is counted), but it is {neighbours}.")
     check_seed(seed)
     some = RESOLUTIONS if resolution is None else resolution
     one = not isinstance(some, Sequence | np.ndarray)
@@ -110,8 +162,10 @@ def cluster(
 
 def _slot(adata: "AnnData", name: str) -> np.ndarray:
     if name not in adata.obsm:
-        raise InputError(f"There is no {name} in obsm, which has: {', '.join(adata.obsm) or 'nothing'}.")
+        raise InputError(
+            f"There is no {name} in obsm, which has: {', '.join(adata.obsm) or 'nothing'}. Change use_rep."
+        )
     points = np.asarray(adata.obsm[name], dtype=np.float32)
     if points.ndim != 2 or points.shape[1] == 0:
-        raise InputError(f"obsm['{name}'] must be a table of numbers, but its shape is {points.shape}.")
+        raise InputError(f"obsm['{name}'] must be a matrix with at least one column, but its shape is {points.shape}.")
     return points

@@ -1,4 +1,4 @@
-"""Tell what each group of cells is, in cited sentences."""
+"""Cited descriptions of groups of cells."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from okrcell.errors import InputError
+from okrcell.tl._docs import doc_params
 from okrcell.tl.groups import groups_of
 from okrcell.tl.seeds import check_seed
 from okrcell.tl.tables import slot_name, table, table_of_records
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 DESCRIPTIONS = "okrcell_descriptions"
 
 
+@doc_params
 def describe(
     adata: "AnnData",
     model: "Embedder | None" = None,
@@ -34,47 +36,86 @@ def describe(
     orthologs: bool = False,
     progress: "Progress | None" = None,
 ) -> None:
-    """Tell of each group of cells what it likely is, by which genes it differs, and who says so.
-
-    Each cell votes for its nearest candidate. Where most cells match another type that the model knows twice as well as any
-    candidate, the group is "unknown"; where known marker genes of the type with most votes were measured and the group has
-    none of them, no more is said than a broader type whose marker genes it has. Vectors that `embed` or
-    `annotate` left, by the same model, are used again.
+    """Describe each group of cells: its likely cell type, its marker genes, and cited sentences.
 
     Parameters
     ----------
-    groupby
-        Column of ``obs`` with clusters or labels; cells without one are left out.
-    candidates
-        Names, Cell Ontology ids or free text. None: every Cell Ontology type that the model has seen in learning.
-    knowledge
-        Folder or URL of the knowledge files; by default the environment's OKRCELL_KNOWLEDGE, else what was fetched.
-        Without any file the ontologies alone are asked, and no marker genes are known.
-    genes
-        So many genes are listed for each group at most.
-    seed
-        Draws the cells whose genes are compared, at most 500 of each group.
-    adata, model, layer, orthologs, progress
-        As for `embed`; progress counts cells.
+    {adata}
+    {model}
+    groupby : str, default "okrcell_cluster"
+        Column of ``obs`` with clusters or labels. Cells without a value are left out.
+    candidates : sequence of str, optional
+        Cell types to choose from: names, Cell Ontology ids or free text. By default all Cell Ontology types that the model was
+        trained on.
+    {knowledge}
+    genes : int, default 20
+        Maximum number of marker genes listed per group; at least 1.
+    seed : int, default 0
+        Seed of the sampling of cells whose genes are compared, at most 500 per group; from 0 to 2**32 - 1.
+    {layer}
+    {orthologs}
+    {progress}
 
     Returns
     -------
-    None; ``uns["okrcell_descriptions"]``: by group ("/" in its name becomes "|"; "(empty)" stands for ""):
-    ``text`` all sentences, with numbers in brackets that are those of ``evidence``;
-    ``cell_type``, ``cell_type_ontology_term_id``, ``status``: "confident" of one candidate, "broad" of some kind of the
-    type that is named, or "unknown"; ``share`` of its cells that are nearest to what most of them are nearest to, in [0, 1];
-    ``cells``, ``without_expression`` their numbers;
-    ``types`` DataFrame of the likeliest candidates: cell_type, cell_type_ontology_term_id, share, probability, match;
-    ``genes`` DataFrame of the genes that mark it: gene, log2_fold, inside, outside (shares of cells that have it), p;
-    ``sentences`` DataFrame: number, sentence, and which evidence it rests on ("1, 3");
-    ``evidence`` DataFrame: number, source, record, snapshot, licence, text, sha256.
-    ``uns["okrcell"]["describe"]`` the receipt.
+    None
+        Sets the following slots of ``adata``:
+
+        ``uns["okrcell_descriptions"]`` : dict of dict
+            One entry per group. In its key "/" becomes "|", and "(empty)" stands for "". Each entry has:
+
+            - ``text`` (str): all sentences, with the numbers of the cited records in brackets
+            - ``cell_type``, ``cell_type_ontology_term_id`` (str): the likely type; "unknown" and "" if none is likely
+            - ``status`` (str): "confident" for one candidate, "broad" for a broader type, or "unknown"
+            - ``share`` (float): fraction of the cells in [0, 1] whose nearest candidate is of that type
+            - ``cells``, ``without_expression`` (int): number of cells, and of those without expression
+            - ``types`` (DataFrame): likeliest candidates; cell_type, cell_type_ontology_term_id, share (fraction of cells),
+              probability (mean, in [0, 1]), match (mean cosine similarity)
+            - ``genes`` (DataFrame): marker genes; gene, log2_fold, inside, outside (fraction of cells in and outside the group
+              that express it), p (adjusted)
+            - ``sentences`` (DataFrame): number, sentence, evidence (cited numbers, such as "1, 3")
+            - ``evidence`` (DataFrame): number, source, record, snapshot, licence, text, sha256
+        {embedding_slot}
+        ``uns["okrcell"]["describe"]`` : dict
+            {provenance}
+            It also lists the knowledge sources that were used and those whose files are missing.
 
     Raises
     ------
     InputError
-        If the column, counts, genes, candidates or knowledge files cannot be read, or a number is out of range; the message
-        says what to do.
+        If ``genes`` is below 1, the column ``groupby`` is missing or is no grouping, a candidate is empty or its id does not
+        exist, or the knowledge files cannot be read.
+        {bad_seed}
+        {unreadable}
+
+    See Also
+    --------
+    descriptions_page : The descriptions as Markdown.
+    descriptions_json : The descriptions as JSON.
+    explain : Genes behind the annotation of a group.
+    okrcell.enrich : Cited descriptions of the profiles of a study.
+
+    Notes
+    -----
+    The type of a group is a majority vote of the nearest candidates of its cells, with back-off along the Cell Ontology where
+    no candidate has half of the votes (method 11.6). Two checks follow, all ours: if most cells match another type known to the
+    model at least twice as well as the best candidate, the group is "unknown"; if at least three known marker genes of the type
+    were measured and the group has none of them, the type is replaced by the nearest broader type whose marker genes it has, or
+    by "unknown". Marker genes are tested by Welch's t-test against all other cells, adjusted after Benjamini and Hochberg. Each
+    sentence comes from a template and cites the records it rests on; no language model is used.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> okr.tl.describe(adata, model, "bulk_labels", candidates=["T cell", "B cell", "monocyte"])
+    >>> described = adata.uns["okrcell_descriptions"]["CD19+ B"]
+    >>> described["cell_type"], described["cell_type_ontology_term_id"]
+    ('B cell', 'CL:0000236')
+    >>> described["sentences"].columns.tolist()
+    ['number', 'sentence', 'evidence']
     """
     from okrcell.knowledge.snapshots import KnowledgeFiles
     from okrcell.knowledge.sources.registry import absent_sources, open_sources
@@ -87,7 +128,7 @@ def describe(
         raise InputError(f"genes must be at least 1, but it is {genes}.")
     check_seed(seed)
     model = chosen_model(model)
-    # What may hold a slip is read first: it should not cost the time of a million cells.
+    # Check the arguments first, so that a typing error is reported before any cell is embedded.
     group, names = groups_of(adata, groupby)
     some = known_candidates(model) if candidates is None else read_candidates(candidates)
     files = KnowledgeFiles(knowledge)
@@ -127,7 +168,7 @@ def describe(
 
 
 def _slot(of: "GroupDescription") -> dict[str, Any]:
-    """Write a description in forms that an h5ad file can hold."""
+    """Convert a description to strings, numbers and DataFrames that an h5ad file can store."""
     evidence = list(dict.fromkeys(piece for said in of.sentences for piece in said.evidence))
     number = {piece: place for place, piece in enumerate(evidence, start=1)}
     rests_on = [[number[piece] for piece in said.evidence] for said in of.sentences]

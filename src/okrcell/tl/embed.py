@@ -1,7 +1,8 @@
-"""Give cells their vectors."""
+"""Embed cells in the joint space of cells and texts."""
 
 from typing import TYPE_CHECKING
 
+from okrcell.tl._docs import doc_params
 from okrcell.tl.vectors import VECTORS, chosen_model, embedded, expression_of, leave_receipt
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from okrcell.model.embedder import Embedder, Progress
 
 
+@doc_params
 def embed(
     adata: "AnnData",
     model: "Embedder | None" = None,
@@ -19,32 +21,69 @@ def embed(
     key_added: str = VECTORS,
     progress: "Progress | None" = None,
 ) -> None:
-    """Give each cell its vector in the space of cells and texts.
+    """Embed cells in the joint space of cells and texts.
 
     Parameters
     ----------
-    adata
-        Counts in X, ``.raw`` or a layer; symbols or Ensembl ids. Rows are neither dropped nor moved.
-    model
-        From `okrcell.load`; the bundled one by default.
-    layer
-        Which matrix to read: a layer, "X" or "raw". By default the one nearest to counts.
-    orthologs
-        Accept mouse genes, each led to its one-to-one human ortholog.
-    key_added
-        Name of the slot in ``obsm``.
-    progress
-        Called with the number of cells done and in all.
+    {adata}
+    {model}
+    layer : str, optional
+        Matrix to read: the name of a layer, "X" or "raw". By default the matrix that is nearest to raw counts.
+    {orthologs}
+    key_added : str, default "X_okrcell"
+        Slot of ``obsm`` to write. The other tools reuse the embeddings in "X_okrcell" only.
+    {progress}
 
     Returns
     -------
-    None; ``obsm[key_added]`` float32 (cell, dim), rows of unit length, NaN for a cell without expression;
-    ``uns["okrcell"]["embed"]`` the receipt.
+    None
+        Sets the following slots of ``adata``:
+
+        ``obsm[key_added]`` : float32 array, shape (cell, dim)
+            Embedding of each cell, rows of unit length; NaN for a cell without expression of any gene that the model knows. The
+            product with a text embedding is the cosine similarity of cell and text.
+        ``uns["okrcell"]["vectors"][key_added]`` : str
+            sha256 of the model weights, by which later calls decide whether the embeddings can be reused.
+        ``uns["okrcell"]["embed"]`` : dict
+            {provenance}
 
     Raises
     ------
     InputError
-        If counts or genes cannot be found; the message says what to do.
+        {unreadable}
+
+    See Also
+    --------
+    annotate : Cell types from the embeddings and gene signatures.
+    cluster : Clusters from the embeddings and the principal components of the sample.
+
+    Notes
+    -----
+    The expressed genes of a cell and their quantile bins are its tokens (method 3.1, E2). A transformer encodes them (method
+    3.2), and a projector maps the result into the space that cells share with texts, at unit length (method 3.3, E4; the unit
+    length is our reconstruction). An embedding depends on the counts of its own cell only, not on the other cells of the file.
+
+    References
+    ----------
+    .. [1] OKR-CELL, arXiv:2601.05648.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:60].copy()
+    >>> model = okr.load()
+    >>> okr.tl.embed(adata, model)
+    >>> adata.obsm["X_okrcell"].shape == (60, model.dim)
+    True
+    >>> adata.uns["okrcell"]["embed"]["matrix"]
+    'raw'
+
+    Cells and texts are compared by their product:
+
+    >>> similarity = adata.obsm["X_okrcell"] @ model.embed_texts(["B cell"])[0]
+    >>> adata.obs["bulk_labels"].iloc[similarity.argmax()]
+    'CD19+ B'
     """
     model = chosen_model(model)
     expression = expression_of(adata, layer, orthologs=orthologs)

@@ -1,4 +1,4 @@
-"""Write what is known of the cells of a study, with its sources."""
+"""Cited descriptions of the cells of a study, one for each distinct profile."""
 
 import hashlib
 import json
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from okrcell.errors import InputError
 from okrcell.provenance import receipt
 from okrcell.texts.description import Description
+from okrcell.tl._docs import doc_params
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,33 +24,34 @@ if TYPE_CHECKING:
     from okrcell.texts.profile import CellProfile
 
 Progress = Callable[[int, int, str], None]
-"""Told how much of how much is done, and what is being done."""
+"""Called with the number of items done, the total and the name of the running step."""
 
 
 @dataclass(frozen=True)
 class Enriched:
-    """What `enrich` made."""
+    """Result of `enrich`."""
 
     output: Path | None
+    """The Parquet file written; None if nothing was written to disk."""
     descriptions: tuple[Description, ...]
-    """One for each distinct profile, in the order in which the cells first show it."""
+    """One description per distinct profile, in the order in which the profiles first occur among the cells."""
     kept: int
-    """How many of them were in the output already, from the same sources and settings."""
+    """Number of descriptions reused from the output because sources and settings are the same."""
     sources: tuple[str, ...]
-    """The knowledge sources that were asked."""
+    """Names of the knowledge sources that were searched."""
     absent: Mapping[str, str]
-    """What was not asked because a file is missing: a line for each source, by its name."""
+    """Sources that were skipped because a file is missing: name of the source to one line of explanation."""
     screening: Mapping[str, Any] | None
-    """What the screening of a language model's texts did (a `ScreeningReport`); None where none was needed."""
+    """Fields of the `ScreeningReport` of texts written by a language model; None if nothing was screened."""
 
     @property
     def failed(self) -> tuple[int, str] | None:
-        """How many texts could not be had this time, and the commonest reason; None if all could."""
+        """Number of texts that could not be obtained in this run and the most frequent reason; None if there are none."""
         remarks = Counter(each.remark for each in self.descriptions if each.outcome == "failed")
         return (remarks.total(), remarks.most_common(1)[0][0].rstrip(".")) if remarks else None
 
     def told(self) -> tuple[str, ...]:
-        """Sum up what was written and screened, in one line or two."""
+        """Summarize in one or two lines what was written and screened."""
         facts = figures(self.descriptions)
         outcomes = ", ".join(f"{number:,} {name}" for name, number in facts["outcomes"].items())
         cited = ", ".join(f"{source} {number:,}" for source, number in facts["citations"].items())
@@ -69,6 +71,7 @@ class Enriched:
         )
 
 
+@doc_params
 def enrich(
     cells: "AnnData | str | Path",
     output: str | Path | None = None,
@@ -80,35 +83,86 @@ def enrich(
     confirm: "Callable[[Estimate], None] | None" = None,
     progress: Progress | None = None,
 ) -> Enriched:
-    """Describe the cells of a study: what they are, where they come from, what is known of them, and who says so.
+    """Describe the cells of a study in cited sentences, one description per distinct profile.
+
+    A profile is a distinct combination of cell type, tissue, disease, development stage, sex and assay in ``obs``.
 
     Parameters
     ----------
-    cells
-        A corpus folder, a file of cells, or AnnData. Only ``obs`` is read: cell type, tissue, disease, stage, sex, assay.
-    output
-        Parquet file (`okrcell.texts.store` tells its columns). What it holds from the same sources and settings is kept,
-        other studies' profiles too, and not written again; from others, it is replaced. None: nothing is written to disk.
-    settings
-        Who writes, what is asked, what is screened; by default the template writer, offline.
-    knowledge
-        Folder or URL of the knowledge files; by default the environment's OKRCELL_KNOWLEDGE, else what was fetched.
-        Without any file the ontologies alone are asked.
-    literature
-        The user's own file or folder of abstracts.
-    ledger
-        Where a language model's answers are kept; by default beside the output. What is in it is never paid again.
-    confirm
-        Told the estimate of calls, tokens and money before the first call; it may raise to stop.
-    progress
-        Told what is done.
+    cells : AnnData, str or Path
+        Cells in memory, the path of a file of cells, or a corpus folder. Only ``obs`` is read: the columns ``cell_type``,
+        ``tissue``, ``disease``, ``development_stage``, ``sex`` and ``assay``, and their ids with the suffix
+        ``_ontology_term_id``.
+    output : str or Path, optional
+        Parquet file to write, atomically. Descriptions in it that were made from the same sources and settings are reused, and
+        profiles of other studies stay in it; otherwise it is replaced. By default nothing is written to disk.
+    settings : EnrichSettings, optional
+        Writer, knowledge sources, retrieval and screening (`okrcell.texts.enrich.EnrichSettings`). By default the template
+        writer, which works offline.
+    {knowledge}
+    literature : str or Path, optional
+        File or folder of abstracts, used as an additional source.
+    ledger : str or Path, optional
+        File that stores the answers of a language model; an answer in it is not requested, nor paid for, again. By default the
+        path of ``output`` with the suffix ".ledger". Not used by the template writer.
+    confirm : callable, optional
+        Called once with an `okrcell.texts.endpoint.budget.Estimate` of calls, tokens and money before the first call to a
+        language model. It may raise to stop.
+    progress : callable, optional
+        Called as ``progress(done, total, step)``; step is "indexing", "writing" or "screening".
+
+    Returns
+    -------
+    Enriched
+        Result with the attributes
+
+        - ``output`` (Path or None): the file
+        - ``descriptions`` (tuple of `okrcell.Description`): one per distinct profile, in the order of their first cell
+        - `Enriched.kept` (int): number of descriptions reused from the file
+        - ``sources`` (tuple of str): knowledge sources that were searched
+        - ``absent`` (mapping of str to str): sources skipped because a file is missing, with the reason
+        - ``screening`` (mapping or None): report on texts of a language model
+        - ``failed`` (tuple of int and str, or None): number of failed texts and the most frequent reason
+        - `Enriched.told` (method): a summary in one or two lines
 
     Raises
     ------
     InputError
-        If the cells, a source or a setting cannot be used; the message says what to do.
+        If the cells have no usable column, or the cells, a source, a setting or the output cannot be used.
     BudgetSpent
-        If the next call could cost more than the budget leaves; all answers so far are in the ledger.
+        If the next call of the language model could exceed the budget. All answers so far are in the ledger.
+
+    See Also
+    --------
+    okrcell.Description : A description with its sentences and their evidence.
+    describe : Cited descriptions of groups of cells in one file.
+
+    Notes
+    -----
+    Labels are standardized to ontology terms, evidence for each profile is retrieved from the knowledge sources, and a writer
+    composes sentences that cite it (method 2.2). The paper [1]_ uses a language model throughout; the template writer is ours.
+    Texts of a language model are screened by their cosine similarity to the original text (E1; the threshold is our
+    reconstruction), and sentences that their cited evidence does not support are removed (ours).
+
+    References
+    ----------
+    .. [1] OKR-CELL, arXiv:2601.05648.
+
+    Examples
+    --------
+    >>> import anndata as ad
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import okrcell as okr
+    >>> obs = pd.DataFrame({"cell_type": ["B cell", "B cell", "T cell"], "tissue": "blood"}, index=["c1", "c2", "c3"])
+    >>> result = okr.enrich(ad.AnnData(np.zeros((3, 1), dtype="float32"), obs=obs))
+    >>> len(result.descriptions)
+    2
+    >>> description = result.descriptions[0]
+    >>> description.profile.cell_type_id
+    'CL:0000236'
+    >>> all(sentence.evidence for sentence in description.sentences)
+    True
     """
     from okrcell.knowledge.snapshots import KnowledgeFiles
     from okrcell.knowledge.sources.registry import absent_sources, open_sources
@@ -133,16 +187,16 @@ def enrich(
             and stored.receipt.get("cells") == told
             and not any(each.outcome == "failed" for each in of_these)
         ):
-            # The very same cells: not even their profiles need to be read.
+            # The same cells: their profiles need not be read.
             return Enriched(target, of_these, len(of_these), names, absent, stored.receipt.get("screening"))
         report = stored.receipt.get("screening")
-        # What could not be had last time is asked for again.
+        # Descriptions that failed in an earlier run are requested again.
         known = {profile: each for profile, each in stored.by_profile().items() if each.outcome != "failed"}
     wanted = _profiles(obs())
     lacking = [profile for profile in wanted if profile not in known]
     if lacking:
         ledger_file = ledger or (target.with_suffix(".ledger") if target else None)
-        # A language model's texts are screened together, for they are compared; the ledger gives old answers for nothing.
+        # Screening compares the texts of a language model with each other, so all are needed; the ledger returns paid answers.
         some = lacking if settings.writer == "template" else wanted
         written, report = describe_with(some, settings, sources, _encoder, ledger_file, confirm, progress or _silent)
         known |= dict(zip(some, written, strict=True))
@@ -157,14 +211,14 @@ def enrich(
             screening=report,
             **figures(descriptions),
         )
-        # Other profiles that the file holds, of another study say, stay in it.
+        # Keep the other profiles of the file, for example those of another study.
         others = [each for profile, each in known.items() if profile not in set(wanted)]
         save_descriptions(target, [*descriptions, *others], made)
     return Enriched(target, descriptions, len(wanted) - len(lacking), names, absent, report)
 
 
 def figures(descriptions: Sequence[Description]) -> dict[str, Any]:
-    """Count what came of the writing: profiles by outcome, sentences kept and dropped, sources cited."""
+    """Count profiles by outcome, sentences kept and dropped, and citations by source."""
     cited = Counter(piece.source for each in descriptions for said in each.sentences for piece in said.evidence)
     return {
         "profiles": len(descriptions),
@@ -181,14 +235,14 @@ def _profiles(obs: "pd.DataFrame") -> "Sequence[CellProfile]":
     found = profiles(obs)
     if not any(profile.known for profile in found.distinct):
         raise InputError(
-            "Nothing is known of these cells: obs has no column cell_type, tissue, disease, development_stage, sex or "
-            "assay with a value. Add one, or name the cells first with `okrcell annotate`."
+            "There is nothing to describe: obs has no column cell_type, tissue, disease, development_stage, sex or "
+            "assay with a value. Add one, or annotate the cells first with `okrcell annotate`."
         )
     return found.distinct
 
 
 def _obs(cells: "AnnData | str | Path") -> "tuple[Callable[[], pd.DataFrame], dict[str, Any]]":
-    """Give obs, to be read when it is needed, and what tells these cells from others."""
+    """Return a function that reads obs, and the facts that identify the cells (number, fingerprint of the file)."""
     import pandas as pd
 
     if not isinstance(cells, str | Path):
@@ -207,7 +261,7 @@ def _obs(cells: "AnnData | str | Path") -> "tuple[Callable[[], pd.DataFrame], di
 
 
 def _key(settings: "EnrichSettings", sources: "Sequence[KnowledgeSource]") -> str:
-    """Fingerprint all that a description follows from, but for the profile itself."""
+    """Hash everything except the profile that determines a description: settings, sources and versions."""
     versions = receipt("enrich")["versions"]
     facts = {
         "settings": settings.model_dump(mode="json"),

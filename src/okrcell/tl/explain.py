@@ -1,4 +1,4 @@
-"""Tell which genes spoke for the names of cells, and which against."""
+"""Gene contributions to zero-shot annotations."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from okrcell.errors import InputError
+from okrcell.tl._docs import doc_params
 from okrcell.tl.answers_left import ANSWERS, answers_from_words, best_of
 from okrcell.tl.explanation_slots import slot
 from okrcell.tl.groups import groups_of
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 EXPLANATIONS = "okrcell_explanations"
 MOST_CELLS = 1000
-"""So many single cells can be explained at once."""
+"""Maximum number of single cells in one call of `explain`."""
 
 
+@doc_params
 def explain(
     adata: "AnnData",
     model: "Embedder | None" = None,
@@ -37,48 +39,90 @@ def explain(
     orthologs: bool = False,
     progress: "Progress | None" = None,
 ) -> None:
-    """Tell of groups of cells, or of single ones, which genes spoke for their name and which for the next best.
-
-    What is explained is what `annotate` said with the same model; cells that it has not named from words yet, or that are to
-    be named from other ``candidates``, are named first. A gene's word is its relative expression times what the two
-    names predict of it, so the words of all genes sum to how far the one is ahead of the other in evidence.
+    """List the genes that support a zero-shot annotation, and those that support the runner-up.
 
     Parameters
     ----------
-    groupby
-        Column of ``obs`` with clusters or labels; by default the answers themselves.
-    cells
-        Names of single cells to explain, at most 1,000, instead of groups.
-    candidates
-        As for `annotate`. None: those that the cells were named from.
-    top
-        So many genes are told of each group or cell, for and against together.
-    knowledge
-        Folder or URL of the knowledge files, to say which marker table knows a gene; by default the environment's
-        OKRCELL_KNOWLEDGE, else what was fetched. Without any, the kind of source alone is told.
-    adata, model, layer, orthologs, progress
-        As for `annotate`; progress counts groups.
+    {adata}
+    {model}
+    groupby : str, optional
+        Column of ``obs`` with clusters or labels. By default the annotated cell types, ``obs["okrcell_cell_type"]``.
+    cells : sequence of str, optional
+        Names of single cells to explain instead of groups, from ``obs_names``; at most 1,000.
+    candidates : sequence of str, optional
+        Cell types to choose from: names, Cell Ontology ids or free text. By default the candidates of the
+        stored annotation.
+    top : int, default 20
+        Number of genes per group or cell, for and against together; at least 1.
+    {knowledge}
+    {layer}
+    {orthologs}
+    progress : callable, optional
+        Called as ``progress(done, total)``, with numbers of cells if they are annotated first, then with numbers of groups.
 
     Returns
     -------
-    None; ``uns["okrcell_explanations"]``: by group or cell ("/" in its name becomes "|"; "(empty)" stands for ""):
-    ``cell_type``, ``cell_type_ontology_term_id`` what most of its cells were named, "unknown" and "" where none has expression;
-    ``share`` of its cells that were named so, in [0, 1]; ``confidence`` the mean of its cells;
-    ``runner_up``, ``runner_up_ontology_term_id`` the next best, "" with one candidate; ``score``, ``runner_up_score``
-    mean scores of both; ``cells``, ``without_expression`` their numbers;
-    ``genes`` DataFrame, the strongest word first: gene; speaks ("for" or "against"); contribution (above zero is for);
-    relative (mean relative expression, above zero is higher than usual); expected, runner_up_expected (signed
-    signatures); inside, outside (shares of cells that have it, in [0, 1]); source ("marker tables", "cells of the corpus",
-    "both"); evidence (numbers of records, "1, 3");
-    ``evidence`` DataFrame of records: number, source, record, snapshot, licence, text, sha256.
-    ``uns["okrcell"]["explain"]`` the receipt.
+    None
+        Sets the following slots of ``adata``:
+
+        ``uns["okrcell_explanations"]`` : dict of dict
+            One entry per group or cell. In its key "/" becomes "|", and "(empty)" stands for "". Each entry has:
+
+            - ``cell_type``, ``cell_type_ontology_term_id`` (str): the most frequent annotation; "unknown" and "" if no cell has
+              expression
+            - ``share`` (float): fraction of the cells with that annotation, in [0, 1]
+            - ``confidence`` (float): mean confidence of the cells
+            - ``runner_up``, ``runner_up_ontology_term_id`` (str): candidate with the next highest mean score; "" with one
+              candidate
+            - ``score``, ``runner_up_score`` (float): mean scores of both
+            - ``cells``, ``without_expression`` (int): number of cells, and of those without expression
+            - ``genes`` (DataFrame): by descending absolute contribution; gene; speaks ("for" or "against"); contribution (above
+              0 supports the annotation); relative (mean relative expression, in standard deviations from the background);
+              expected, runner_up_expected (weights in the two signatures); inside, outside (fraction of cells in and outside
+              the group that express it); source ("marker tables", "cells of the corpus" or "both"); evidence (numbers of
+              records, such as "1, 3")
+            - ``evidence`` (DataFrame): records of marker tables; number, source, record, snapshot, licence, text, sha256
+        ``uns["okrcell"]["explain"]`` : dict
+            {provenance}
+
+        If there is no zero-shot annotation by this model, with these candidates and this layer, the cells are annotated first,
+        and the slots of `annotate` are written too.
 
     Raises
     ------
     InputError
-        If both ``groupby`` and ``cells`` are given, cells were named from a reference or examples, the model has no
-        signatures, or the column, cells, counts, genes, candidates or knowledge files cannot be read; the message says
-        what to do.
+        If both ``groupby`` and ``cells`` are given; ``top`` is below 1; the cells were annotated from a reference or examples
+        and ``candidates`` is None; the model has no signatures; or the column, the cells, the candidates or the knowledge files
+        cannot be read.
+        {unreadable}
+
+    See Also
+    --------
+    annotate : The annotation that is explained.
+    okrcell.pl.explanation : Plot the genes of one group.
+    explanations_page : The explanations as Markdown.
+    explanations_json : The explanations as JSON.
+
+    Notes
+    -----
+    The contribution of a gene is its relative expression times the difference of its weights in the signatures of the
+    annotation and of the runner-up. The signature score is linear, so the contributions of all genes sum to the margin between
+    the two (ours, method 11.3). The part of a score that comes from text similarity (method 11.4) or from neighbours (method
+    11.5) is not explained.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:80].copy()
+    >>> model = okr.load()
+    >>> okr.tl.annotate(adata, model, candidates=["T cell", "B cell", "monocyte"])
+    >>> okr.tl.explain(adata, model, top=10)
+    >>> explanation = adata.uns["okrcell_explanations"]["B cell"]
+    >>> explanation["runner_up"] in {"T cell", "monocyte"}
+    True
+    >>> "CD79A" in set(explanation["genes"]["gene"])
+    True
     """
     from okrcell.knowledge.snapshots import KnowledgeFiles
     from okrcell.knowledge.sources.registry import absent_sources, open_sources
@@ -88,12 +132,12 @@ def explain(
         raise InputError(f"top must be at least 1, but it is {top}.")
     if groupby is not None and cells is not None:
         raise InputError(
-            "groupby and cells are both given, but either groups or single cells are explained. Leave one out."
+            "groupby and cells are both given, but either groups or single cells are explained, not both. Leave one out."
         )
     model = chosen_model(model)
     places = None if cells is None else _places(adata, cells)
     by = ANSWERS if groupby is None else groupby
-    # What may hold a slip is read first; the answers themselves may yet have to be made.
+    # Check the arguments before the cells are annotated; the default column may not exist until then.
     grouped = groups_of(adata, by) if places is None and by != ANSWERS else None
     files = KnowledgeFiles(knowledge)
     sources, absent = open_sources(None, files), absent_sources(files)
@@ -130,19 +174,19 @@ def explain(
 
 
 def _places(adata: "AnnData", cells: Sequence[str]) -> "NDArray[np.intp]":
-    """Number the cells that were asked for, -1 for all others."""
+    """Return for each cell its index in ``cells``, -1 for a cell that is not in it."""
     if isinstance(cells, str):
-        raise InputError(f"cells must be a list of names, but it is the text '{cells}'. Write ['{cells}'].")
+        raise InputError(f"cells must be a list of names, but it is the string '{cells}'. Pass ['{cells}'].")
     asked = [str(name) for name in cells]
     if not asked:
-        raise InputError("cells is an empty list. Name at least one cell, or leave it out.")
+        raise InputError("cells is an empty list. Pass at least one name, or leave it out.")
     if len(asked) > MOST_CELLS:
         raise InputError(
-            f"{len(asked):,} cells are named, but at most {MOST_CELLS:,} can be explained singly. Use groupby."
+            f"cells has {len(asked):,} names, but at most {MOST_CELLS:,} single cells can be explained. Use groupby."
         )
     if len(set(asked)) < len(asked):
         twice = next(name for name in asked if asked.count(name) > 1)
-        raise InputError(f"The cell '{twice}' is named twice in cells. Name each once.")
+        raise InputError(f"The cell '{twice}' is named twice in cells. Pass each name once.")
     number = {name: place for place, name in enumerate(asked)}
     group = np.array([number.get(str(name), -1) for name in adata.obs_names], dtype=np.intp)
     found = np.bincount(group[group >= 0], minlength=len(asked))

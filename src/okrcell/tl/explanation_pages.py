@@ -1,4 +1,4 @@
-"""Write explanations as a page that people read, and as JSON that programs do."""
+"""Render explanations as Markdown and as JSON."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,27 +14,56 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 HEADINGS = (
-    "gene", "speaks", "word", "relative expression", "expected", "by the runner-up", "cells inside", "outside",
-    "learned from", "records",
+    "gene", "for or against", "contribution", "relative expression", "expected", "expected by the runner-up", "cells inside",
+    "cells outside", "source", "records",
 )  # fmt: skip
 
 
 def explanations_page(adata: "AnnData") -> str:
-    """Write what `okrcell.tl.explain` left in ``uns`` as Markdown, groups or cells in their order, records below each.
+    """Render the result of `okrcell.tl.explain` as Markdown.
+
+    Parameters
+    ----------
+    adata : AnnData
+        Cells with ``uns["okrcell_explanations"]``. It is not changed.
+
+    Returns
+    -------
+    str
+        One section per group or cell, in their order: annotation, runner-up, table of genes, and the cited records. Records
+        longer than 240 characters are cut.
 
     Raises
     ------
     InputError
-        If nothing was explained.
+        If ``uns`` has no explanations. Run `okrcell.tl.explain` first.
+
+    See Also
+    --------
+    explanations_json : The same as JSON, with complete records.
+
+    Notes
+    -----
+    The content is that of `okrcell.tl.explain`; nothing is computed here.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:60].copy()
+    >>> okr.tl.explain(adata, candidates=["T cell", "B cell", "monocyte"], top=5)
+    >>> page = okr.tl.explanations_page(adata)
+    >>> "## B cell: B cell (CL:0000236)" in page
+    True
     """
     receipt, explained = _left(adata)
     what = f"groups of {receipt['groupby']}" if receipt["groupby"] else "single cells"
     lines = [
-        f"# Why: {what}",
+        f"# Explanations of {what}",
         "",
         f"{receipt['input']['cells']:,} cells; model {receipt['model']}; {len(receipt['candidates'])} candidates. "
-        "A gene's word is its relative expression times what the names predict of it; above zero it speaks for the "
-        "answer, below zero for the runner-up.",
+        "The contribution of a gene is its relative expression times the difference of its weights in the signatures of the "
+        "answer and the runner-up: above zero it supports the answer, below zero the runner-up.",
     ]
     for name, each in explained.items():
         lines += ["", *_group(name, each)]
@@ -42,15 +71,47 @@ def explanations_page(adata: "AnnData") -> str:
 
 
 def explanations_json(adata: "AnnData") -> str:
-    """Write the same as JSON: the receipt, and by group or cell all that is in ``uns``, tables as lists of rows.
+    """Serialize the result of `okrcell.tl.explain` as JSON.
+
+    Parameters
+    ----------
+    adata : AnnData
+        Cells with ``uns["okrcell_explanations"]``. It is not changed.
+
+    Returns
+    -------
+    str
+        JSON object with two keys: "receipt", the provenance record, and "explanations", the entries of
+        ``uns["okrcell_explanations"]`` by group or cell, in their order. Tables are lists of rows; NaN becomes null.
 
     Raises
     ------
     InputError
-        If nothing was explained.
+        If ``uns`` has no explanations. Run `okrcell.tl.explain` first.
+
+    See Also
+    --------
+    explanations_page : The same as Markdown.
+
+    Notes
+    -----
+    The content is that of `okrcell.tl.explain`; nothing is computed here.
+
+    Examples
+    --------
+    >>> import json
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:60].copy()
+    >>> okr.tl.explain(adata, candidates=["T cell", "B cell", "monocyte"], top=5)
+    >>> result = json.loads(okr.tl.explanations_json(adata))
+    >>> list(result)
+    ['receipt', 'explanations']
+    >>> len(result["explanations"]["B cell"]["genes"])
+    5
     """
     receipt, explained = _left(adata)
-    # JSON has no number for what is not there.
+    # NaN is not valid JSON and becomes null.
     whole = plain({"receipt": receipt, "explanations": explained})
     return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
 
@@ -67,15 +128,15 @@ def _group(name: str, each: Mapping[str, Any]) -> Iterator[str]:
     yield f"## {name}: {each['cell_type']}{term}"
     yield ""
     if each["cell_type"] == "unknown":
-        yield "No expression that could be read, so nothing speaks."
+        yield "No cell has expression, so there is no explanation."
         return
-    who = f"{each['share']:.0%} of {each['cells']:,} cells were named so" if each["cells"] > 1 else "1 cell"
+    who = f"{each['share']:.0%} of {each['cells']:,} cells have this label" if each["cells"] > 1 else "1 cell"
     against = f"The runner-up is {each['runner_up']}." if each["runner_up"] else "There was no other candidate."
     yield f"{who}, with a mean confidence of {each['confidence']:.2f}. {against}"
     genes = pd.DataFrame(each["genes"])
     if not len(genes):
         yield ""
-        yield "No gene that was measured tells the two apart."
+        yield "No measured gene distinguishes the two."
         return
     yield ""
     yield "| " + " | ".join(HEADINGS) + " |"

@@ -1,4 +1,4 @@
-"""Where explanations are written, in forms that an h5ad file can hold."""
+"""Convert explanations to strings, numbers and DataFrames that an h5ad file can store."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,15 @@ COLUMNS = (
 
 
 def slot(of: "Explanation", confidence: "NDArray[np.float64]") -> dict[str, Any]:
-    """Write what `okrcell.tl.explain` tells of one group or cell; ``confidence`` is that of its cells."""
+    """Convert the explanation of one group or cell to the entry that `okrcell.tl.explain` documents.
+
+    Parameters
+    ----------
+    of
+        Explanation of the group or cell.
+    confidence
+        Confidence of each cell of the group, shape (cell,), in [0, 1].
+    """
     records = list(dict.fromkeys(piece for gene in of.genes for piece in gene.records))
     number = {piece: place for place, piece in enumerate(records, start=1)}
     return {

@@ -1,4 +1,4 @@
-"""Find the sentences that tell of a cell, or of a group of cells."""
+"""Cell-to-text retrieval."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
+from okrcell.tl._docs import doc_params
 from okrcell.tl.groups import groups_of
 from okrcell.tl.vectors import chosen_model, expression_of, has_vectors_of, leave_receipt, vectors_of
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from okrcell.tasks.retrieve import Ranking
 
 
+@doc_params
 def find_texts(
     adata: "AnnData",
     model: "Embedder | None" = None,
@@ -30,38 +32,81 @@ def find_texts(
     key_added: str = "okrcell_texts",
     progress: "Progress | None" = None,
 ) -> None:
-    """Rank texts by how well they fit each cell, the best first.
-
-    Vectors that `embed` or `annotate` left, by the same model, are used again.
+    """Rank texts by their cosine similarity to each cell, and optionally to each group of cells.
 
     Parameters
     ----------
-    texts
-        Sentences, names or Cell Ontology ids; what means the same is ranked once. None: what the Cell Ontology says of
-        each of its cell types, some 3,000.
-    groupby
-        Column of ``obs``: the texts are ranked for each group too, by their mean match with its cells.
-    top
-        So many texts for each cell and group; all of them if there are fewer.
-    key_added
-        Name of the slots.
-    adata, model, layer, orthologs, progress
-        As for `embed`; progress counts cells, and then texts.
+    {adata}
+    {model}
+    texts : sequence of str, optional
+        Sentences, cell type names or Cell Ontology ids. Texts that resolve to the same term are ranked once. By default the
+        texts of all cell types in the Cell Ontology, about 3,000.
+    groupby : str, optional
+        Column of ``obs`` with clusters or labels. If given, the texts are also ranked for each group, by the mean similarity of
+        its cells.
+    top : int, default 5
+        Number of texts per cell and per group; at least 1. If there are fewer texts, all are ranked.
+    {layer}
+    {orthologs}
+    key_added : str, default "okrcell_texts"
+        Name of the slots to write.
+    progress : callable, optional
+        Called as ``progress(done, total)``, first with numbers of cells embedded, then with numbers of texts embedded.
 
     Returns
     -------
-    None; ``obs[key_added]`` the best text, "unknown" for a cell without expression;
-    ``obsm[key_added]`` DataFrame (cell, rank "1", "2" ...): cosine similarity of the texts, in [-1, 1], falling, NaN for a cell
-    without expression; ``obsm[key_added + "_place"]`` int32 (cell, rank): which of the texts in ``uns["okrcell"]["find_texts"]
-    ["texts"]`` that is, counted from 0, or -1;
-    ``uns[key_added]``, with ``groupby``: DataFrame with the columns group, rank, text, cell_type_ontology_term_id ("" if the
-    words name no type), match; a group without expression has no rows;
-    ``uns["okrcell"]["find_texts"]`` the receipt.
+    None
+        Sets the following slots of ``adata``:
+
+        ``obs[key_added]`` : categorical
+            Text with the highest similarity; "unknown" for a cell without expression.
+        ``obsm[key_added]`` : DataFrame of float32, shape (cell, top)
+            Cosine similarity of the ranked texts in [-1, 1], in descending order, with the columns "1", "2" ...; NaN for a cell
+            without expression.
+        ``obsm[key_added + "_place"]`` : int32 array, shape (cell, top)
+            Index of the ranked texts in ``uns["okrcell"]["find_texts"]["texts"]``, from 0; -1 for a cell without expression.
+        ``uns[key_added]`` : DataFrame
+            Only with ``groupby``: columns group, rank, text, cell_type_ontology_term_id ("" if the text matches no term) and
+            match (mean cosine similarity). A group without expression has no rows. Without ``groupby``, an earlier table is
+            removed.
+        {embedding_slot}
+        ``uns["okrcell"]["find_texts"]`` : dict
+            {provenance}
 
     Raises
     ------
     InputError
-        If a text is empty, ``top`` is under 1, or the column, counts or genes cannot be found.
+        If a text is empty, ``top`` is below 1, or the column ``groupby`` is missing or is no grouping.
+        {unreadable}
+
+    See Also
+    --------
+    find_cells : The opposite direction, cells for one text.
+    okrcell.pl.retrieval : Plot the ranking by group.
+
+    Notes
+    -----
+    Cells and texts are compared in their joint space (method 3.3, E4). Equal similarities keep the order of the texts. Cells
+    are processed in blocks, so memory is bounded by the size of the result. The similarity is a ranking score, not a
+    probability.
+
+    References
+    ----------
+    .. [1] OKR-CELL, arXiv:2601.05648.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:80].copy()
+    >>> model = okr.load()
+    >>> texts = ["B cell", "monocyte", "natural killer cell"]
+    >>> okr.tl.find_texts(adata, model, texts, groupby="bulk_labels", top=2)
+    >>> adata.obsm["okrcell_texts"].shape
+    (80, 2)
+    >>> ranking = adata.uns["okrcell_texts"]
+    >>> ranking.loc[ranking["group"] == "CD19+ B", ["rank", "text"]].values.tolist()[0]
+    [1, 'B cell']
     """
     from okrcell.tasks.candidates import candidate_vectors
     from okrcell.tasks.candidates import candidates as read_texts
@@ -87,7 +132,7 @@ def find_texts(
         means = group_vectors(cells, group, len(names))
         adata.uns[key_added] = _table(names, rank_texts(means, vectors, top), some)
     elif key_added in adata.uns:
-        # Of an earlier ranking by group, whose texts may have been others.
+        # Remove the group ranking of an earlier call, whose texts may differ.
         del adata.uns[key_added]
     leave_receipt(
         adata,

@@ -1,10 +1,11 @@
-"""Bring cells of several batches into one space where the batch no longer matters."""
+"""Batch integration."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from okrcell.tl._docs import doc_params
 from okrcell.tl.seeds import check_seed
 from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt, vectors_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 NO_BATCH = "(no batch)"
 
 
+@doc_params
 def integrate(
     adata: "AnnData",
     model: "Embedder | None" = None,
@@ -28,33 +30,74 @@ def integrate(
     seed: int = 0,
     progress: "Progress | None" = None,
 ) -> None:
-    """Take out of the cells what their batch alone explains.
-
-    Vectors that `embed` or `annotate` left, by the same model, are used again.
+    """Compute a representation of the cells without batch effects.
 
     Parameters
     ----------
-    batch_key
-        Column of ``obs`` with each cell's donor, study, technology or whatever should no longer matter. Cells where it
-        is missing are a batch of their own.
-    key_added
-        Name of the slot in ``obsm``.
-    seed
-        The same seed gives the same numbers.
-    adata, model, layer, orthologs, progress
-        As for `embed`, whose slot is written too.
+    {adata}
+    {model}
+    batch_key : str, default "batch"
+        Column of ``obs`` with the batch of each cell: donor, study or technology. Cells without a value form a batch of their
+        own.
+    key_added : str, default "X_okrcell_integrated"
+        Slot of ``obsm`` to write.
+    {layer}
+    {orthologs}
+    seed : int, default 0
+        Random seed; from 0 to 2**32 - 1. The same seed gives the same representation.
+    {progress}
 
     Returns
     -------
-    None; ``obsm[key_added]`` float32 (cell, 15; 20 with one batch), to be compared by Euclidean distance: neighbours, UMAP,
-    `cluster` with ``use_rep``; NaN for a cell without expression;
-    ``uns["okrcell"]["integrate"]`` the receipt, with the ``batches``, their numbers of ``cells``, the share of each that is
-    of kinds of cells the other batches have too (``shared``), and those that have hardly any and were left ``apart``.
+    None
+        Sets the following slots of ``adata``:
+
+        ``obsm[key_added]`` : float32 array, shape (cell, 15), or (cell, 20) with one batch
+            Integrated representation, to be compared by Euclidean distance: for neighbours, UMAP, or `cluster` with
+            ``use_rep``. NaN for a cell without expression. Tiny samples have fewer columns.
+        {embedding_slot}
+        ``uns["okrcell"]["integrate"]`` : dict
+            {provenance}
+            ``batches`` lists the batches, ``cells`` the number of cells of each, ``shared`` the fraction of its cells that are
+            of types other batches have too, and ``apart`` the batches with too little in common, which were not moved.
 
     Raises
     ------
     InputError
-        If there is no such column, the seed is out of range, or counts or genes cannot be found.
+        If there is no column ``batch_key``.
+        {bad_seed}
+        {unreadable}
+
+    See Also
+    --------
+    cluster : Cluster on the integrated representation with ``use_rep``.
+    okrcell.pl.integration : Plot the representation before and after.
+
+    Notes
+    -----
+    Genes are standardized within each batch, with cells weighted so that types shared between batches count alike. The
+    principal components of the result and the embeddings are corrected together in the manner of Harmony [1]_ (equations 4 to
+    12, implemented from the paper), then scaled to equal total variance, concatenated and reduced to 15 principal components. A
+    batch of which less than 10 % of the cells belong to shared types is not moved. The combination is ours.
+
+    References
+    ----------
+    .. [1] Korsunsky et al. (2019), Fast, sensitive and accurate integration of single-cell data with Harmony,
+       doi:10.1038/s41592-019-0619-0.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> adata.obs["donor"] = ["a", "b"] * 50
+    >>> okr.tl.integrate(adata, model, batch_key="donor")
+    >>> adata.obsm["X_okrcell_integrated"].shape
+    (100, 15)
+    >>> adata.uns["okrcell"]["integrate"]["batches"]
+    ['a', 'b']
+    >>> okr.tl.cluster(adata, model, use_rep="X_okrcell_integrated")
     """
     from okrcell.tasks.examples.column_labels import known_column
     from okrcell.tasks.integrate import together

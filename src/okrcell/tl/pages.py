@@ -1,4 +1,4 @@
-"""Write descriptions of groups as a page that people read, and as JSON that programs do."""
+"""Render descriptions of groups as Markdown and as JSON."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,21 +15,52 @@ GENES_ON_PAGE = 10
 
 
 def descriptions_page(adata: "AnnData") -> str:
-    """Write what `okrcell.tl.describe` left in ``uns`` as Markdown, the groups in their order, sources below each.
+    """Render the result of `okrcell.tl.describe` as Markdown.
+
+    Parameters
+    ----------
+    adata : AnnData
+        Cells with ``uns["okrcell_descriptions"]``. It is not changed.
+
+    Returns
+    -------
+    str
+        One section per group, in the order of the groups: text, likely types, up to ten marker genes, and the cited records.
+        Records longer than 240 characters are cut.
 
     Raises
     ------
     InputError
-        If nothing was described.
+        If ``uns`` has no descriptions. Run `okrcell.tl.describe` first.
+
+    See Also
+    --------
+    descriptions_json : The same as JSON, with complete records.
+
+    Notes
+    -----
+    The text is that of `okrcell.tl.describe`; nothing is computed here.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:60].copy()
+    >>> okr.tl.describe(adata, groupby="bulk_labels", candidates=["T cell", "B cell", "monocyte"])
+    >>> page = okr.tl.descriptions_page(adata)
+    >>> page.splitlines()[0]
+    '# Groups of bulk_labels'
+    >>> "## CD19+ B: B cell (CL:0000236)" in page
+    True
     """
     receipt, described = _left(adata)
     lines = [
         f"# Groups of {receipt['groupby']}",
         "",
         f"{receipt['input']['cells']:,} cells; model {receipt['model']}; "
-        f"{len(receipt['candidates'])} candidate types, named by {receipt['candidates_named_by']}. "
-        "A share tells how many of a group's cells are nearest to a type; a probability "
-        "is what a single cell is given on average.",
+        f"{len(receipt['candidates'])} candidate types (source: {receipt['candidates_named_by']}). "
+        "The share of cells is the fraction of a group whose nearest candidate is the type; the mean probability "
+        "is the average over its cells of the probability of the type.",
     ]
     for name, each in described.items():
         lines += ["", *_group(name, each)]
@@ -37,12 +68,44 @@ def descriptions_page(adata: "AnnData") -> str:
 
 
 def descriptions_json(adata: "AnnData") -> str:
-    """Write the same as JSON: the receipt, and by group everything that is in ``uns``, tables as lists of rows.
+    """Serialize the result of `okrcell.tl.describe` as JSON.
+
+    Parameters
+    ----------
+    adata : AnnData
+        Cells with ``uns["okrcell_descriptions"]``. It is not changed.
+
+    Returns
+    -------
+    str
+        JSON object with two keys: "receipt", the provenance record, and "groups", the entries of
+        ``uns["okrcell_descriptions"]`` by group, in the order of the groups. Tables are lists of rows; NaN becomes null.
 
     Raises
     ------
     InputError
-        If nothing was described.
+        If ``uns`` has no descriptions. Run `okrcell.tl.describe` first.
+
+    See Also
+    --------
+    descriptions_page : The same as Markdown.
+
+    Notes
+    -----
+    The content is that of `okrcell.tl.describe`; nothing is computed here.
+
+    Examples
+    --------
+    >>> import json
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:60].copy()
+    >>> okr.tl.describe(adata, groupby="bulk_labels", candidates=["T cell", "B cell", "monocyte"])
+    >>> result = json.loads(okr.tl.descriptions_json(adata))
+    >>> list(result)
+    ['receipt', 'groups']
+    >>> result["groups"]["CD19+ B"]["cell_type"]
+    'B cell'
     """
     receipt, described = _left(adata)
     return json.dumps(plain({"receipt": receipt, "groups": described}), indent=2, ensure_ascii=False, allow_nan=False)
@@ -52,7 +115,7 @@ def _left(adata: "AnnData") -> tuple[Mapping[str, Any], dict[str, Mapping[str, A
     if DESCRIPTIONS not in adata.uns:
         raise InputError(f"There is no uns['{DESCRIPTIONS}']. Run okrcell.tl.describe first.")
     receipt = adata.uns["okrcell"]["describe"]
-    # A file keeps slots in the order of the alphabet; the receipt keeps that of the groups.
+    # An h5ad file stores uns in alphabetical order; the provenance record keeps the order of the groups.
     return receipt, {str(name): adata.uns[DESCRIPTIONS][slot_name(str(name))] for name in receipt["groups"]}
 
 
@@ -73,7 +136,7 @@ def _group(name: str, each: Mapping[str, Any]) -> Iterator[str]:
     genes = each["genes"].head(GENES_ON_PAGE)
     if len(genes):
         yield ""
-        yield "| gene | log2 fold | cells in the group | cells outside |"
+        yield "| gene | log2 fold change | cells in the group | cells outside |"
         yield "|---|---:|---:|---:|"
         for row in genes.to_dict("records"):
             yield f"| {row['gene']} | {row['log2_fold']:.1f} | {row['inside']:.0%} | {row['outside']:.0%} |"

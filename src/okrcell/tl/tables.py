@@ -1,4 +1,4 @@
-"""Tables and cited records: as an h5ad file holds them, as a page quotes them, as JSON has them."""
+"""Tables and cited records, converted for h5ad files, Markdown and JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,24 +10,24 @@ if TYPE_CHECKING:
 
 RECORD = ("number", "source", "record", "snapshot", "licence", "text", "sha256")
 LONGEST_QUOTE = 240
-"""Characters of a record that a page quotes; the JSON has all."""
+"""Maximum number of characters of a record in Markdown; JSON has the whole text."""
 
 
 def slot_name(group: str) -> str:
-    """Name a slot of an h5ad file, which takes "/" for a folder and needs a name."""
+    """Return a key that an h5ad file accepts: without "/", which separates groups there, and not empty."""
     return group.replace("/", "|") or "(empty)"
 
 
 def table(columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-    """Make a table that an h5ad file can hold."""
+    """Build a DataFrame that an h5ad file can store, with the row numbers "1", "2" ... as index."""
     made = pd.DataFrame(list(rows), columns=pd.Index(columns))
-    # An h5ad file needs words as the names of rows.
+    # An h5ad file needs strings as index.
     made.index = pd.Index([str(place) for place in range(1, len(made) + 1)], dtype=object)
     return made
 
 
 def table_of_records(records: "Sequence[Evidence]") -> pd.DataFrame:
-    """Number records from 1, in their order, with all that it takes to find them again."""
+    """Build the table of cited records, numbered from 1 in their order, with source, snapshot, licence and sha256."""
     return table(
         RECORD,
         [
@@ -38,7 +38,7 @@ def table_of_records(records: "Sequence[Evidence]") -> pd.DataFrame:
 
 
 def quoted(records: pd.DataFrame) -> Iterator[str]:
-    """Quote each record of such a table in a line of Markdown, cut where it is long."""
+    """Format each record of an evidence table as a line of Markdown; long texts are cut."""
     for row in records.to_dict("records"):
         text = str(row["text"])
         quote = text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE].rsplit(' ', 1)[0]} …"
@@ -47,7 +47,7 @@ def quoted(records: pd.DataFrame) -> Iterator[str]:
 
 
 def plain(value: Any) -> Any:
-    """Give a value the form that JSON has for it: tables as lists of rows, None for a number that is not there."""
+    """Convert a value to JSON types: a DataFrame to a list of rows, an array to a list, NaN to None."""
     if isinstance(value, pd.DataFrame):
         return [plain(row) for row in value.to_dict("records")]
     if isinstance(value, Mapping):

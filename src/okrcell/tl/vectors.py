@@ -1,4 +1,4 @@
-"""What the tools have in common: reading, vectors, receipts."""
+"""Shared steps of the tools: model, counts, stored embeddings, provenance."""
 
 import hashlib
 from typing import TYPE_CHECKING, Any
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from okrcell.model.embedder import Embedder, Progress
 
 VECTORS = "X_okrcell"
+"""Slot of ``obsm`` with the cell embeddings."""
 
 
 def chosen_model(model: "Embedder | None") -> "Embedder":
-    """Give the model that was named, else the bundled one."""
+    """Return ``model``, or the bundled model if it is None."""
     from okrcell.model.embedder import load
 
     return load() if model is None else model
 
 
 def expression_of(adata: "AnnData", layer: str | None, *, orthologs: bool) -> "Expression":
-    """Read the counts, by default from the matrix nearest to them."""
+    """Locate counts and genes; by default in the matrix that is nearest to raw counts."""
     from okrcell.cells.expression import read_expression
 
     return read_expression(adata, layer=layer, orthologs=orthologs)
@@ -34,7 +35,7 @@ def expression_of(adata: "AnnData", layer: str | None, *, orthologs: bool) -> "E
 def embedded(
     adata: "AnnData", model: "Embedder", expression: "Expression", slot: str, progress: "Progress | None"
 ) -> "NDArray[np.float32]":
-    """Write the vectors to ``obsm[slot]``, and beside the receipts, whose they are."""
+    """Embed the cells, write the vectors to ``obsm[slot]`` and the sha256 of the weights to ``uns["okrcell"]["vectors"]``."""
     vectors = model.embed_cells(expression, progress)
     adata.obsm[slot] = vectors
     receipts = dict(adata.uns.get("okrcell", {}))
@@ -50,16 +51,16 @@ def vectors_of(
     layer: str | None,
     progress: "Progress | None",
 ) -> "NDArray[np.float32]":
-    """Give the vectors that this very model left (`has_vectors_of`), else write them.
+    """Return the stored embeddings of this model (`has_vectors_of`), or compute and store them.
 
     Parameters
     ----------
     expression
-        What is embedded; None where the vectors are there and nothing was read.
+        Expression of the cells; None if embeddings are stored and nothing was read.
 
     Returns
     -------
-    (cell, dim), rows of unit length, NaN for a cell without expression.
+    float32, shape (cell, dim), rows of unit length; NaN for a cell without expression.
     """
     if expression is None or has_vectors_of(adata, model, layer):
         return np.asarray(adata.obsm[VECTORS])
@@ -67,7 +68,7 @@ def vectors_of(
 
 
 def has_vectors_of(adata: "AnnData", model: "Embedder", layer: str | None = None) -> bool:
-    """Tell whether the slot holds vectors of this very model; a layer that was named is always read."""
+    """Whether ``obsm`` holds embeddings of a model with the same weights; always False if ``layer`` is given."""
     if layer is not None:
         return False
     whose = dict(adata.uns.get("okrcell", {})).get("vectors", {}).get(VECTORS, "")
@@ -77,7 +78,11 @@ def has_vectors_of(adata: "AnnData", model: "Embedder", layer: str | None = None
 def leave_receipt(
     adata: "AnnData", verb: str, model: "Embedder", expression: "Expression | None", **facts: Any
 ) -> None:
-    """Write what gave the answers to ``uns["okrcell"][verb]``."""
+    """Write the provenance record to ``uns["okrcell"][verb]``.
+
+    It holds ``facts``, the model and the sha256 of its weights, the matrix that was read, its findings and gene coverage,
+    package versions and time.
+    """
     facts["findings"] = []
     if expression is not None:
         facts |= {

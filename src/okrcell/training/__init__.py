@@ -1,1 +1,1 @@
-"""Learning; `pretrain.py` is read first."""
+"""Pretraining; start reading at `pretrain.py`."""

@@ -1,4 +1,4 @@
-"""How much a similarity is worth, learned from cells that were held out."""
+"""Temperature calibration of similarities on held-out cells."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,23 +18,23 @@ from okrcell.pairs.pair import Pairs
 from okrcell.texts.describe import label_texts
 
 PANELS = (50, 200, 500, 2000, 8000)
-"""Numbers of genes that a smaller assay might measure."""
+"""Numbers of genes of smaller assays."""
 CELLS_OF_A_STUDY = 400
-"""So many at most, that no study speaks for all."""
+"""Maximum number of cells per study, so that no study dominates."""
 FEWEST_CELLS = 30
-"""A study with fewer is left out."""
+"""A study with fewer cells is skipped."""
 RANGE = (0.005, 1.0)
-"""Temperatures that are looked at."""
+"""Range in which the temperature is searched."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Cells of one study that were not learned from, with the names they could have."""
+    """Cells of one study that were not trained on, with their candidate names."""
 
     name: str
     rows: sparse.csr_matrix
     truth: NDArray[np.intp]
-    """For each cell, the place of its type in ``names``."""
+    """For each cell, the index of its type in ``names``."""
     names: tuple[str, ...]
 
 
@@ -43,13 +43,14 @@ def calibrate(
 ) -> dict[str, Any]:
     """Fit the temperature at which a softmax over similarities is the probability of being right.
 
-    Held-out cells are named among the types of their own study, with all genes and with random panels of several sizes
-    (genes drawn by how many cells express them), and the temperature with the highest likelihood is kept for each size.
+    Held-out cells are classified among the types of their own study, with all genes and with random panels of several sizes
+    (genes sampled by the number of cells that express them). For each size the temperature with the highest likelihood is
+    used.
 
     Returns
     -------
-    ``temperature_by_genes`` (size of the panel to temperature), ``cells``, ``studies``; empty if no study with two types
-    and enough cells was held out.
+    ``temperature_by_genes`` (panel size to temperature), ``cells``, ``studies``; empty if no held-out study has two types
+    and enough cells.
     """
     studies = _held_out(pairs, rows, seed)
     if not studies:
@@ -62,7 +63,7 @@ def calibrate(
         scored = [(_similarities(model, study, tokeniser, panel), study.truth) for study in studies]
         fitted[str(size)] = _best_temperature(scored)
     ordered = sorted(fitted, key=int, reverse=True)
-    # Chance may say otherwise on few cells, but fewer genes never give more confidence.
+    # Fewer genes must not give more confidence, which noise on few cells could suggest.
     for larger, smaller in pairwise(ordered):
         fitted[smaller] = max(fitted[smaller], fitted[larger])
     return {
@@ -89,7 +90,7 @@ def _held_out(pairs: Pairs, rows: NDArray[np.int64], seed: int) -> list[HeldOut]
 
 
 def _panel(chance: Float[np.ndarray, "gene"], size: int, vocabulary: int, seed: int) -> NDArray[np.bool_] | None:
-    """Say which genes of the table are measured; None is all of them."""
+    """Mask of the measured genes of the gene table; None means all."""
     if size >= vocabulary:
         return None
     rng = np.random.default_rng([seed, size])
@@ -117,7 +118,7 @@ def _texts_of(name: str) -> tuple[str, ...]:
     try:
         return label_texts(name)
     except InputError:
-        # An author's word that has the form of an id.
+        # An author's label that has the form of an id.
         return (name,)
 
 

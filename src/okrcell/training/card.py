@@ -1,4 +1,4 @@
-"""The page that travels with a model."""
+"""Model card, written into the model folder."""
 
 from typing import Any
 
@@ -7,45 +7,46 @@ from okrcell.training.settings import PretrainSettings
 
 CARD = """# {title}
 
-A cell and a text meet in one space: single-cell transcriptomes and sentences become unit vectors of length {dim}, near when
-they tell of the same cell. An open implementation of the method described in OKR-CELL (arXiv 2601.05648), objective
-`{preset}`{deviations}; not the authors' model, and no claim to reproduce their figures.
+A dual encoder of single-cell transcriptomes and text: cells and sentences become unit vectors of length {dim} in one space,
+and matching cells and texts have a high cosine similarity. An open implementation of the method described in OKR-CELL
+(arXiv 2601.05648), objective `{preset}`{deviations}; not the authors' model, and no claim to reproduce their figures.
 
-## What it learned from
+## Training data
 
-{cells:,} cells of {studies} studies ({texts:,} of them with a cell type, of {types} kinds), and what is said of them:
-texts of the {writers} writer from {sources}{mix}. No cell of these studies is in this folder, only weights.
-The names of the studies and donors are in `model.json`, under `seen`: compare them with your data before you believe a score.
+{cells:,} cells of {studies} studies ({texts:,} of them with a cell type, {types} types), with texts of the {writers} writer
+from {sources}{mix}. This folder contains weights only, no cells of these studies.
+The names of the studies and donors are in `model.json`, under `seen`: check your data for overlap before you trust a score.
 
-## How
+## Training
 
 {steps:,} steps of {batch} pairs, seed {seed}; {alignment} with {partners} partners{noise}, GEP {gene:g}, GEPC {cell:g}.
 Cell encoder: {encoder}. Text encoder: {text}, {adapted}.
 
 Validation: {note}
 
-{figures}
+{metrics}
 {signatures}
-## What it cannot do
+## Limitations
 
-It knows human genes and the tissues it has seen; {unseen}. Its
-confidence is calibrated on {calibrated} of studies left out in turn, which may be nearer to its corpus than your cells are. It
-does not diagnose.
+The model covers human genes and the tissues of its corpus; {unseen}. Its
+confidence is calibrated on {calibrated} of studies held out in turn, which may be more similar to its corpus than your cells
+are. It is not for diagnosis.
 """
 
 SIGNATURES = """
-## Which genes a text predicts
+## Gene signatures of texts
 
-Of {types:,} cell types the model knows by heart which genes speak for and against them: {told:,} from marker tables
-({tables}), without rows that were made from atlases which benchmarks use, and {shown:,} from how their cells differed from the
-others of their studies. Other words are read by the nearest known texts. Not learned from, because their labels contradict
-what is known of the types: {doubt}. Fused with similarity at weight {weight:g}; cells are compared with the corpus and, where a
-sample is given, with the sample. No marker table is in this folder, only weights.
+The model stores signatures of {types:,} cell types, with genes that count for and against each type: {from_tables:,} from
+marker tables ({tables}), without rows derived from atlases that benchmarks use, and {from_cells:,} from how their cells
+differ from the other types of their studies. Any other text is mapped to a mixture of the nearest stored texts. Studies
+excluded because their labels contradict what is known of the types: {dropped}. Signature scores and similarities are combined
+with similarity weight {weight:g}; cells are compared with the background of the corpus and, if available, of the sample. This
+folder contains weights only, no marker table.
 """
 
 
 def model_card(settings: PretrainSettings, facts: dict[str, Any], signatures: SignatureHead | None = None) -> str:
-    """Write the card of a run, Markdown, from its settings, `run_facts` and what texts predict."""
+    """Return the model card of a run, Markdown, from its settings, `run_facts` and signatures."""
     seen, told = facts["seen"], facts["receipt"]["descriptions"]
     encoder = settings.model.cell_encoder
     calibration = facts.get("calibration", {})
@@ -81,11 +82,11 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any], signatures: Si
         text=settings.model.text_encoder.name,
         adapted=f"its layer `{settings.model.text_encoder.adapt}` trained" if second_stage else "frozen",
         note=facts["validation"]["note"],
-        figures=figures,
+        metrics=figures,
         signatures="" if signatures is None else _of_signatures(facts, signatures),
-        unseen="a type it has never seen as cells is placed by its words alone"
+        unseen="a type without training cells is matched by its text alone"
         if signatures is None
-        else "a type it has never seen as cells is placed by its marker genes, or by its words alone",
+        else "a type without training cells is matched by its marker genes, or by its text alone",
         calibrated=f"{calibration['cells']:,} cells" if calibration else "no cells",
     )
 
@@ -94,9 +95,9 @@ def _of_signatures(facts: dict[str, Any], signatures: SignatureHead) -> str:
     calibration = facts.get("calibration", {})
     return SIGNATURES.format(
         types=len(signatures.types),
-        told=int((signatures.knowledge.getnnz(axis=1) > 0).sum()),
+        from_tables=int((signatures.knowledge.getnnz(axis=1) > 0).sum()),
         tables=", ".join(table.split(", sha256")[0] for table in facts["receipt"]["knowledge"]) or "none",
-        shown=int((signatures.cells.getnnz(axis=1) > 0).sum()),
-        doubt=", ".join(calibration.get("labels_in_doubt", [])) or "none",
+        from_cells=int((signatures.cells.getnnz(axis=1) > 0).sum()),
+        dropped=", ".join(calibration.get("labels_in_doubt", [])) or "none",
         weight=calibration.get("similarity_weight", 0.0),
     )

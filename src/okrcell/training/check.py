@@ -1,4 +1,4 @@
-"""How the held-out cells fare."""
+"""Validation losses on held-out cells."""
 
 import torch
 from lightning_fabric import Fabric
@@ -10,19 +10,19 @@ from okrcell.pairs.stream import PairBatch, PairStream
 from okrcell.training.calendar import Moment
 
 MOST_BATCHES = 20
-"""Enough to see a trend: all validation cells of a large corpus would cost more than the steps between two looks."""
+"""Enough to show a trend; all validation cells of a large corpus would cost more than the steps between two checks."""
 
 
 def figures(loss: Loss) -> dict[str, float]:
-    """Return the named parts of a loss as numbers."""
+    """Return the parts of a loss as floats, by name."""
     return {name: float(value.detach()) for name, value in loss._asdict().items()}
 
 
 @torch.no_grad()
 def validated(learner: nn.Module, check: PairStream, fabric: Fabric, moment: Moment) -> dict[str, float]:
-    """Mean losses over the validation cells, or an even sample of many; each batch weighs by its cells.
+    """Mean losses over the validation cells, or an even subsample of them; batches are weighted by their cells.
 
-    Every pair is trusted and compared with its batch alone, whatever the objective.
+    Every pair has weight 1 and is compared with its batch alone, whatever the objective.
     """
     learner.eval()
     sums: dict[str, float] = {}
@@ -36,7 +36,7 @@ def validated(learner: nn.Module, check: PairStream, fabric: Fabric, moment: Mom
 
 
 def moved(fabric: Fabric, batch: PairBatch) -> PairBatch:
-    """Bring a batch to the device that the model is on."""
+    """Move a batch to the device of the model."""
     to = fabric.to_device
     cells = CellTokens(to(batch.cells.gene), to(batch.cells.value))
     return PairBatch(cells, to(batch.masked), to(batch.text), to(batch.cell_type), to(batch.trust), to(batch.row))

@@ -1,4 +1,4 @@
-"""Studies whose labels contradict what is known of the types are not learned from."""
+"""Drop studies whose labels contradict what is known of the types."""
 
 from dataclasses import replace
 
@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 from okrcell.training.signatures import KnownTypes
 
 MOST_DOUBTFUL = 0.34
-"""A study of which more than a third of the profiles are unlike their own types has its labels confused as a whole."""
+"""Maximum fraction of contradictory profiles of a study; above it, all labels of the study are considered confused."""
 
 
 def without_doubtful(known: KnownTypes) -> tuple[KnownTypes, tuple[str, ...]]:
-    """Leave out profiles that do not resemble their type at all (ours; the reliability of pairs, for whole clusters).
+    """Drop profiles that do not resemble their type (ours; the reliability of pairs, for whole clusters).
 
-    A profile is compared with what marker tables and the other studies say of its type, on the genes that its study
-    measured. It is doubtful if the cosine is not above zero. Where a third of a study's profiles are doubtful, as in one
-    whose labels were shifted by one row, none of the study is kept.
+    A profile is compared with the signature of its type from marker tables and the other studies, on the genes that its
+    study measured. It is contradictory if the cosine is not above zero. If more than a third of a study's profiles are
+    contradictory, as in one whose labels were shifted by one row, the whole study is dropped.
 
     Returns
     -------
-    The memory without them and without types of which nothing else is known, and the groups of studies that were left
-    out whole.
+    The known types without these profiles and without types that have no other source, and the groups of studies that
+    were dropped as a whole.
     """
     found = known.profiles
     doubtful = np.zeros(len(found.type), dtype=bool)
@@ -47,7 +47,7 @@ def without_doubtful(known: KnownTypes) -> tuple[KnownTypes, tuple[str, ...]]:
         difference=found.difference[kept],
         measured=found.measured[kept],
     )
-    # A type of which no gene is known would be found by heart, and predict nothing.
+    # A type without genes would be matched by its stored text, and predict nothing.
     told = known.knowledge.any(axis=1) | np.isin(known.types, profiles.types)
     types = tuple(name for name, any_gene in zip(known.types, told.tolist(), strict=True) if any_gene)
     return KnownTypes(types, known.knowledge[told], profiles), confused

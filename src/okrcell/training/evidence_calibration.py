@@ -1,4 +1,4 @@
-"""How much evidence is worth, learned from studies left out in turn."""
+"""Calibration of signature scores and confidence on studies held out in turn."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,32 +17,32 @@ from okrcell.training.left_out import LeftOutStudy, Scored, scored
 from okrcell.training.signatures import KnownTypes
 
 PANELS = (200, 500, 2000)
-"""Numbers of genes that a smaller assay might measure."""
+"""Numbers of genes of smaller assays."""
 RANGE = (0.1, 100.0)
-"""Temperatures that are looked at, in standard scores."""
+"""Range in which the temperature is searched, in standard scores."""
 TAKEN_OUT = 4
-"""Of a study so many types, the largest, are taken out of the candidates in turn."""
+"""Number of types per study, the largest ones, that are removed from the candidates in turn."""
 ABSENT = 0.1
-"""Weight of the trials with a type taken out, beside those with all types there, in choosing what speaks for an answer.
-How sure it then is follows from those with all types there."""
+"""Weight of the trials with a type removed, relative to all trials, in fitting the ratio of the coefficients. The scale of
+the confidence is then fitted on the trials with all types."""
 MONOTONE = 0.0
-"""Neither a larger share nor a larger lead may speak against an answer."""
+"""Lower bound of the coefficients: neither a larger probability nor a larger margin may lower the confidence."""
 Trial = tuple[Float[np.ndarray, "cell candidate"], NDArray[np.intp]]
 
 
 def calibrate_evidence(
     studies: Sequence[LeftOutStudy], known: KnownTypes, head: SignatureHead, genes: NDArray[np.intp], seed: int
 ) -> dict[str, Any]:
-    """Fit temperatures for evidence, alone and drawn to the neighbours, and what makes an answer sure.
+    """Fit temperatures of signature scores, raw and smoothed over neighbors, and the coefficients of the confidence.
 
-    Each study is named by a memory without its group. Temperatures have the highest likelihood over studies, all studies
-    alike, for panels of several sizes. The weights of sureness (`okrcell.model.rivals.sureness`) are fitted to whether
-    answers were right, with all types among the candidates and with one of them taken out.
+    Each study is classified with signatures fitted without its group. Temperatures maximize the likelihood, all studies
+    with equal weight, for panels of several sizes. The coefficients of the confidence (`okrcell.model.rivals.sureness`) are
+    fitted to whether predictions are right, with all types among the candidates and with one of them removed.
 
     Returns
     -------
-    ``evidence_temperature_by_genes``, ``smoothed_evidence_temperature_by_genes`` (size of the panel to temperature),
-    ``right`` (top, lead, bias), ``cells``, ``studies``; empty if there is no study to leave out.
+    ``evidence_temperature_by_genes``, ``smoothed_evidence_temperature_by_genes`` (panel size to temperature), ``right``
+    (top, lead, bias), ``cells``, ``studies``; empty if no study can be held out.
     """
     usable = [study for study in studies if (study.truth >= 0).sum() >= 2]
     if not usable:
@@ -71,7 +71,7 @@ def calibrate_evidence(
 
 
 def _panel(study: LeftOutStudy, size: int, genes: NDArray[np.intp], seed: int) -> NDArray[np.bool_]:
-    """Choose genes as panels are chosen: half of them the most variable of the study, half by how many cells have them."""
+    """Select genes like those of a targeted panel: half the most variable ones, half sampled by the cells expressing them."""
     rng = np.random.default_rng([seed, size])
     cells = np.asarray(study.rows.getnnz(axis=0), dtype=np.float64)
     ours = np.zeros(len(cells), dtype=bool)
@@ -109,7 +109,7 @@ def _best_temperature(trials: Sequence[Trial]) -> float:
 
 
 def _monotone(fitted: dict[str, float]) -> dict[str, float]:
-    """Give fewer genes never more confidence, whatever chance says on few cells."""
+    """Make temperatures non-decreasing with fewer genes, whatever the noise on few cells."""
     ordered = sorted(fitted, key=int, reverse=True)
     for larger, smaller in pairwise(ordered):
         fitted[smaller] = max(fitted[smaller], fitted[larger])
@@ -160,7 +160,7 @@ def _features(found: Scored, rows: NDArray[np.intp], temperature: float) -> NDAr
 
 
 def _logistic(x: NDArray[np.floating], y: NDArray[np.bool_], w: NDArray[np.float64]) -> list[float]:
-    """Return the weights of the columns, none below zero, and what is added."""
+    """Return the coefficients of the columns, none below `MONOTONE`, and the intercept."""
     sign = np.where(y, 1.0, -1.0)
 
     def surprise(beta: NDArray[np.float64]) -> float:

@@ -1,4 +1,4 @@
-"""What a model remembers of its making."""
+"""Facts of a run that ``model.json`` stores: training data, validation, provenance."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ def run_facts(
     validation: dict[str, float],
     tables: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Tell what was seen in learning, how it went, and with what.
+    """Return training data, validation losses and provenance of a run.
 
-    Studies and donors are told so that a later score can be read beside their overlap with the data it was made on; cell
-    types, so that "never seen" can be checked. ``tables`` are those that marker knowledge was read from.
+    Studies and donors are listed so that evaluation data can be checked for overlap; cell types, so that "never seen" can
+    be checked. ``tables`` are the marker tables that were read.
     """
     pairs = harmed.pairs
     obs = pairs.corpus.obs.iloc[sides.train]
@@ -47,7 +47,7 @@ def run_facts(
             "pretrain",
             seed=settings.seed,
             steps=steps,
-            # Where things lay on the maker's disk is nobody's business; what they held is in the fingerprint.
+            # Local paths are private; the fingerprint covers the content.
             settings=settings.model_dump(
                 mode="json",
                 exclude={"corpus": True, "output": True, "texts": {"descriptions"}, "knowledge": {"folder"}},
@@ -61,7 +61,7 @@ def run_facts(
 
 
 def told_of(descriptions: Sequence[Description]) -> dict[str, Any]:
-    """Count who wrote the descriptions, and name the sources their sentences cite."""
+    """Count the descriptions by writer, and list the sources that their sentences cite."""
     cited = {piece.source for each in descriptions for sentence in each.sentences for piece in sentence.evidence}
     return {
         "profiles": len(descriptions),

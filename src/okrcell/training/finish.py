@@ -1,4 +1,4 @@
-"""What a run leaves behind when its last step is done."""
+"""Write the outputs of a finished run."""
 
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.checkpoint import Checkpoint, save_checkpoint
@@ -23,7 +23,7 @@ def finish(
     steps: int,
     validation: dict[str, float],
 ) -> None:
-    """Write the model's folder with its card, and the table of trust if there is one."""
+    """Write the model folder with its card, and the reliability table if there is one."""
     if settings.objective.judges:
         save_reliability(settings.output / RELIABILITY, memory, harmed, ground.sides.train)
     facts = run_facts(
@@ -34,7 +34,7 @@ def finish(
         facts["calibration"] = calibrate(model.eval().cpu(), ground.pairs, held_out, ground.tokeniser, settings.seed)
     signatures = None
     if settings.signatures:
-        # Few examples and references weigh similarities: they need the temperature of these.
+        # Few-shot annotation and label transfer use similarities and need their temperature.
         similar = facts.get("calibration", {}).get("temperature_by_genes")
         signatures, learned = text_to_genes(settings, ground, model.eval().cpu())
         facts |= learned

@@ -1,4 +1,4 @@
-"""What several runs on one corpus have in common, made once."""
+"""Inputs shared by runs on one corpus: dataset, split, vocabulary, tokenizer, caches."""
 
 import hashlib
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from okrcell.training.text_bank import FrozenTexts
 
 @dataclass(frozen=True)
 class Ground:
-    """A corpus with its texts, before any noise, and what was computed of them."""
+    """A corpus with its texts, before any noise, and what is derived from them."""
 
     settings: PretrainSettings
     pairs: Pairs
@@ -34,25 +34,25 @@ class Ground:
     vocabulary: GeneVocabulary
     tokeniser: BinTokeniser
     texts: FrozenTexts
-    """Texts as the frozen encoder reads them; filled by the runs."""
+    """Cache of the frozen text encoder's outputs; filled by the runs."""
     kept: KeptTokens | None
-    """Tokens of cells, where the settings keep them; filled by the runs."""
+    """Cache of cell tokens, if the settings ask for one; filled by the runs."""
     knowledge: KnowledgePairs | None = None
-    """What draws knowledge pairs; None where they have no share."""
+    """Sampler of simulated pairs; None if their fraction is 0."""
     known: TypeGenes | None = None
-    """The marker knowledge that they and the genes' start are made of."""
+    """Marker knowledge for simulated pairs and for the initialization of gene embeddings."""
     gene_start: Float[np.ndarray, "gene width"] | None = None
-    """What gene vectors start from; None for chance."""
+    """Initial gene embeddings; None for random initialization."""
 
     @classmethod
     def of(cls, settings: PretrainSettings) -> Self:
-        """Open the corpus, describe its cells, set some aside, choose the genes.
+        """Open the corpus, describe its cells, split it and select the genes.
 
         Raises
         ------
         InputError
-            If the corpus is missing or empty, or nothing can be learned from it; or knowledge is asked for that is not
-            at hand.
+            If the corpus is missing or empty, or has nothing to train on; or if knowledge files are requested but
+            missing.
         """
         pairs, sides = pairs_of(settings)
         vocabulary = vocabulary_of(pairs.corpus, settings)
@@ -66,7 +66,7 @@ class Ground:
         return cls(settings, pairs, sides, vocabulary, tokeniser, FrozenTexts(), kept, knowledge, known, gene_start)
 
     def new_model(self, settings: ModelSettings) -> CellTextModel:
-        """Build a model that has not learned yet; by torch's seed, but for the genes that start from knowledge."""
+        """Build an untrained model from torch's seed; gene embeddings may be initialized from knowledge instead."""
         model = CellTextModel(settings, genes=len(self.vocabulary))
         if self.gene_start is not None:
             start_genes(model, self.gene_start)
@@ -74,14 +74,14 @@ class Ground:
 
     @property
     def fingerprint(self) -> str:
-        """A sha256 of all that is learned from: the corpus with its descriptions, and the knowledge tables."""
+        """The sha256 of all training inputs: the corpus with its descriptions, and the knowledge tables."""
         if self.known is None:
             return self.pairs.fingerprint
         return hashlib.sha256("\n".join([self.pairs.fingerprint, *self.known.tables]).encode()).hexdigest()
 
     def streams(self, pairs: Pairs, settings: StreamSettings) -> tuple[PairStream, PairStream]:
-        """Return what draws batches of ``pairs``, which may be harmed, and what goes through the validation cells."""
-        # Validation cells are shown whole.
+        """Return the loader of training batches of ``pairs``, which may have noise, and that of the validation cells."""
+        # Validation cells keep all their genes.
         whole = settings.model_copy(update={"fewest_genes": 1.0})
         return (
             PairStream(pairs, self.sides.train, self.tokeniser, settings, self.kept, self.knowledge),
@@ -89,17 +89,19 @@ class Ground:
         )
 
     def serves(self, settings: PretrainSettings) -> None:
-        """Make sure that a run of these settings stands on the same ground.
+        """Check that a run with these settings can use these inputs.
 
         Raises
         ------
         SettingsError
-            If it needs another corpus, other texts, genes or held-out cells; what differs is named.
+            If it needs another corpus, other texts, genes or held-out cells; the message names the differences.
         """
         mine, other = self._needs(self.settings), self._needs(settings)
         differing = sorted(name for name in mine if mine[name] != other[name])
         if differing:
-            raise SettingsError(f"The run needs another ground: {', '.join(differing)} differ.")
+            raise SettingsError(
+                f"The settings do not fit the shared inputs: {', '.join(differing)} differ. Build the inputs anew."
+            )
 
     @staticmethod
     def _needs(settings: PretrainSettings) -> dict[str, object]:

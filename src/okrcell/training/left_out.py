@@ -1,4 +1,4 @@
-"""Each study in turn as one that the memory of cell types has never seen."""
+"""Scores of each study from signatures that were fitted without it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,45 +23,45 @@ from okrcell.training.signatures import KnownTypes
 from okrcell.training.study_profiles import holds_averages
 
 CELLS_OF_A_STUDY = 800
-"""So many at most, that no study speaks for all."""
+"""Maximum number of cells per study, so that no study dominates."""
 FEWEST_CELLS = 100
-"""A study with fewer, or one of averages, is no sample of cells."""
+"""A study with fewer cells, or of averages, is skipped: it is not a sample of cells."""
 
 
 @dataclass(frozen=True)
 class LeftOutStudy:
-    """Cells of one study, and who they may be."""
+    """Cells of one study, and their candidate types."""
 
     name: str
     group: str
-    """Whose profiles are left out: the study with those that share its donors."""
+    """Group whose profiles are held out: the study and those that share its donors."""
     rows: sparse.csr_matrix
     """(cell, gene of the table), linear."""
     corpus_row: NDArray[np.int64]
     truth: NDArray[np.intp]
-    """Place of each cell's type in ``types``; -1 where its type is unknown."""
+    """Index of each cell's type in ``types``; -1 if its type is unknown."""
     types: tuple[str, ...]
-    """Cell Ontology ids of the study's types that the memory knows."""
+    """Cell Ontology ids of the study's types that have signatures."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What the evidence says of a study's cells."""
+    """Signature scores of a study's cells."""
 
     scores: Float[np.ndarray, "cell candidate"]
-    """NaN for a cell that expresses nothing of the panel, as in all that follows."""
+    """NaN for a cell that expresses no gene of the panel, also in the other fields."""
     drawn: Float[np.ndarray, "cell candidate"]
-    """The same, drawn to the neighbours."""
+    """Scores smoothed over the nearest neighbors."""
     lead: Float[np.ndarray, " cell"]
-    """Lead over rivals, drawn to the neighbours as well."""
+    """Margin over known types outside the candidates, smoothed likewise."""
     graph: sparse.csr_matrix
-    """Which of the cells that have expression are neighbours."""
+    """kNN graph of the cells that have expression."""
 
 
 def left_out_studies(
     pairs: Pairs, rows: NDArray[np.int64], known: tuple[str, ...], overlapping: Mapping[str, str], seed: int
 ) -> Iterator[LeftOutStudy]:
-    """Go through the studies with at least two known types and enough cells, some cells of each."""
+    """Iterate over the studies with at least two known types and enough cells, each subsampled."""
     rng = np.random.default_rng([seed, 7])
     kind = pairs.cell_type[pairs.description]
     study = pairs.corpus.obs["study"].to_numpy().astype(str)
@@ -96,18 +96,18 @@ def scored(
     types: tuple[str, ...] | None = None,
     graph: sparse.csr_matrix | None = None,
 ) -> Scored:
-    """Score the study's cells for its types, as if none of its group had been seen and only a panel been measured.
+    """Score the study's cells for its types, with signatures fitted without its group, on a gene panel.
 
     Parameters
     ----------
     genes
         For each gene of the model its row in the gene table.
     panel
-        Rows of the gene table that were measured; all that any cell expresses by default.
+        Mask of the measured rows of the gene table; by default all that any cell expresses.
     types
-        Candidates in the place of the study's types.
+        Candidates instead of the study's types.
     graph
-        Which cells are neighbours, where it was found before on the same panel.
+        kNN graph of the cells, if it was computed before.
     """
     types = study.types if types is None else types
     measured = np.asarray(study.rows.getnnz(axis=0) > 0) if panel is None else panel & (study.rows.getnnz(axis=0) > 0)

@@ -1,4 +1,4 @@
-"""A line a step, that one can plot."""
+"""JSON lines log of a run, one line per step."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,11 @@ from okrcell.files import whole_file
 class Log:
     """Appends JSON lines to a file.
 
-    When a killed run goes on, lines from steps after the one it goes on from are taken back, so that the log tells one
-    story.
+    When a killed run is resumed, lines of steps that will be repeated are removed, so that each step is logged once.
     """
 
     def __init__(self, path: Path, *, from_step: int, mute: bool = False) -> None:
-        # Of several processes one writes.
+        # Only one of several processes writes.
         self._file = None
         if mute:
             return
@@ -37,7 +36,7 @@ class Log:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a log, in order; none if there is no log."""
+    """Return the lines of a log, in order; empty if there is no log."""
     if not path.exists():
         return []
     lines: list[dict[str, Any]] = []
@@ -45,6 +44,6 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         try:
             lines.append(json.loads(line))
         except ValueError:
-            # The process was killed in the middle of this line; it is the last one.
+            # The process was killed while it wrote this line; it is the last one.
             break
     return lines

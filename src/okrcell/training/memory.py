@@ -1,4 +1,4 @@
-"""What a run carries from step to step beside its weights: twins, banks, and the table of trust."""
+"""Training state outside the weights: EMA model, memory bank, reliability table."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -17,33 +17,36 @@ from okrcell.model.cell_text_model import CellTextModel
 
 
 class Visit(NamedTuple):
-    """What a step leaves behind for the memory."""
+    """Output of a step that updates the training state."""
 
     slow: Vectors | None
-    """The batch as the twins see it; None without twins."""
+    """Embeddings of the batch by the EMA model; None without one."""
     rows: Int[Tensor, "pair"]
-    """Which cells of the corpus took part in alignment."""
+    """Rows of the corpus that took part in the contrastive loss."""
     agreed: Float[Tensor, "pair"]
     """r of each of those pairs."""
     trust: Float[Tensor, "pair"]
-    """W of each."""
+    """W of each of those pairs."""
     awake: bool
-    """Whether trust was asked for."""
+    """Whether reliability weights are active."""
 
 
 class Judgement(NamedTuple):
-    """What is thought of the pairs of a batch."""
+    """Reliability of the pairs of a batch."""
 
     agreed: Float[Tensor, "pair"]
     """r, in [0, 1]."""
     trust: Float[Tensor, "pair"]
-    """W, in [0, 1]; 1 while trust sleeps."""
+    """W, in [0, 1]; 1 while reliability weights are inactive."""
     awake: bool
-    """Whether trust was asked for."""
+    """Whether reliability weights are active."""
 
 
 class Memory:
-    """Read by the step, moved on by the loop: nothing in here changes but by `keep`, `new_stage` and `restore`."""
+    """Training state outside the weights: EMA model, memory bank, reliability table.
+
+    The step reads it; only `keep`, `new_stage` and `restore` change it.
+    """
 
     def __init__(
         self, model: CellTextModel, settings: ObjectiveSettings, pairs: int, epochs: int, device: torch.device
@@ -72,7 +75,7 @@ class Memory:
         return Judgement(agreed, trust if awake else torch.ones_like(trust), awake)
 
     def keep(self, visit: Visit | None, model: CellTextModel, epoch: int) -> None:
-        """Move on after a step: twins follow, banks take in the batch, the table records r."""
+        """Update after a step: the EMA model, the bank with the batch, the reliability table with r."""
         if self.twin is not None:
             self.twin.follow(model)
         if visit is None:
@@ -87,16 +90,16 @@ class Memory:
 
     @property
     def last_trust(self) -> Float[Tensor, "row"]:
-        """W of each cell of the corpus at its last visit; 1 for one never visited."""
+        """W of each cell of the corpus at its last visit; 1 for a cell that was never visited."""
         return self._last_trust
 
     def new_stage(self) -> None:
-        """Forget vectors of texts that from now on read differently."""
+        """Empty the bank if the settings ask for it, because stage 2 changes the text encoder."""
         if self._settings.bank.reset_at_stage:
             self.bank.empty()
 
     def state(self) -> dict[str, Tensor]:
-        """Return all that it takes to go on from here, by name."""
+        """Return all tensors needed to resume, by name."""
         parts = {
             "bank": self.bank.state(),
             "table": self.table.state() | {"trust": self._last_trust, "awake": torch.tensor(self._awake)},
@@ -106,12 +109,12 @@ class Memory:
         return {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `state` gave.
+        """Restore the output of `state`.
 
         Raises
         ------
         KeyError
-            If something is missing.
+            If an entry is missing.
         """
         self.bank.restore(_part(state, "bank"))
         table = _part(state, "table")

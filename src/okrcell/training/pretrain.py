@@ -1,4 +1,4 @@
-"""Learn one space for cells and texts. Read this first: cells come in at the top, a model folder goes out below."""
+"""Pretraining of the dual encoder: the training loop, from a corpus to a model folder. Read this module first."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,19 +21,23 @@ from okrcell.training.start import LATEST, LOG, MODEL, RELIABILITY, first_step, 
 from okrcell.training.step import TrainingStep
 
 Progress = Callable[[int, int, Loss], None]
-"""Told after each step: steps done, steps in all, the loss."""
+"""Called after each step with the steps done, the total number of steps, and the loss."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run gave."""
+    """Outputs of a run."""
 
     model: Path
+    """Model folder, for `okrcell.load`."""
     log: Path
+    """JSON lines with the losses of each step."""
     steps: int
+    """Number of steps in both stages."""
     validation: dict[str, float]
+    """Mean losses on the held-out cells after the last step, by name."""
     reliability: Path | None
-    """Table of how far each pair is trusted; None where the objective asks for no trust."""
+    """Table with the reliability of each pair (Parquet); None if the objective has no reliability weights."""
 
 
 def pretrain(
@@ -43,23 +47,70 @@ def pretrain(
     progress: Progress | None = None,
     ground: Ground | None = None,
 ) -> Trained:
-    """Train a model on a corpus, in two stages (method 6).
+    """Train a model on a corpus, in two stages.
 
     Parameters
     ----------
-    resume
-        Go on from ``latest/`` of the run's folder. The numbers are those of an unbroken run.
-    ground
-        What runs on the same corpus share, if there is another one; it is looked at, and its caches are filled.
+    settings : PretrainSettings
+        All settings of the run; ``corpus`` (written by `okrcell.prepare`) and ``output`` are required. Read them from a
+        YAML file with ``okrcell.settings.load_settings(PretrainSettings, path)``.
+    resume : bool, default: False
+        Continue from ``latest/`` in the run's folder. On the same machine the numbers equal those of an uninterrupted run.
+    progress : callable, default: None
+        Called after each step with the number of steps done, the total number of steps, and the `Loss`.
+    ground : `Ground`, default: None
+        Inputs shared by several runs on the same corpus. They are checked against ``settings``, and the runs fill their
+        caches. By default they are built from ``settings``.
+
+    Returns
+    -------
+    `Trained`
+        Paths of the model folder, the log and, with reliability weights, the reliability table; the number of steps; and
+        the validation losses.
 
     Raises
     ------
     InputError
-        If the corpus is missing or empty, or the run's folder already holds a run and ``resume`` is false.
+        If the corpus is missing or empty, or the run's folder already contains a run and ``resume`` is False.
     CheckpointError
         If there is nothing to resume, or it is damaged.
     SettingsError
-        If the settings do not fit the ground, the machine or the run that is resumed.
+        If the settings do not fit ``ground``, the machine or the resumed run.
+
+    Notes
+    -----
+    Method 6, after OKR-CELL (arXiv 2601.05648). Stage 1 trains the cell encoder and the projectors with a frozen text encoder;
+    stage 2 also trains the text encoder's adapted layer. The loss is a weighted sum of expression losses (GEP, GEPC) and
+    contrastive losses of cells and texts (E21); its weights and the split of the stages are our reconstruction.
+
+    Examples
+    --------
+    Prepare a small corpus and train for two steps. A useful model needs many more cells and steps.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import okrcell as okr
+    >>> import scanpy as sc
+    >>> from okrcell.training.settings import PretrainSettings
+    >>> adata = sc.datasets.pbmc68k_reduced().raw.to_adata()[:100].copy()
+    >>> adata.obs["cell_type"] = adata.obs["bulk_labels"].astype(str)
+    >>> with TemporaryDirectory() as name:
+    ...     folder = Path(name)
+    ...     adata.write_h5ad(folder / "blood.h5ad")
+    ...     report = okr.prepare([folder / "blood.h5ad"], folder / "corpus")
+    ...     settings = PretrainSettings(
+    ...         corpus=folder / "corpus",
+    ...         output=folder / "run",
+    ...         schedule={"steps": (2, 0)},
+    ...         stream={"batch_size": 16},
+    ...         model={"tokeniser": {"limit": 64}, "cell_encoder": {"kind": "latent", "width": 32, "blocks": 1}},
+    ...     )
+    ...     run = okr.pretrain(settings)
+    ...     model = okr.load(run.model)
+    >>> run.steps
+    2
+    >>> model.dim
+    384
     """
     fabric = launched(settings)
     torch.manual_seed(settings.seed)

@@ -1,4 +1,4 @@
-"""How far each pair was trusted, epoch by epoch, as a table that any tool reads."""
+"""Table of the reliability of each pair in each epoch (Parquet)."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from okrcell.training.memory import Memory
 
 
 def save_reliability(path: Path, memory: Memory, harmed: Noisy, rows: NDArray[np.int64]) -> None:
-    """Write a row for each pair that was learned from, whole or not at all (Parquet).
+    """Write one row per training pair, atomically (Parquet).
 
-    Columns: ``row`` (of the corpus), ``study``, ``cell_type`` (Cell Ontology id, or the author's words, of the text it was
-    read with), ``visits`` that were recorded, ``trust`` (W at the last visit, in [0, 1]), ``wrong`` (whether noise made the
-    pair so; absent without noise), ``epoch_1`` ... (r, in [0, 1]; NaN where it was not visited or not recorded).
+    Columns: ``row`` (of the corpus), ``study``, ``cell_type`` (Cell Ontology id, or the author's label, of the text it was
+    paired with), ``visits`` (number recorded), ``trust`` (W at the last visit, in [0, 1]), ``wrong`` (whether noise made the
+    pair wrong; absent without noise), ``epoch_1`` ... (r, in [0, 1]; NaN where it was not visited or not recorded).
     """
     pairs = harmed.pairs
     rows = rows[pairs.described[rows]]

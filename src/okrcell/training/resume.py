@@ -1,4 +1,4 @@
-"""What must be kept so that a killed run goes on to the same numbers."""
+"""Checkpoint of a run in progress, for exact resumption."""
 
 import json
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ STATE, TENSORS = "state.json", "state.safetensors"
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run stands."""
+    """Progress of a run, and what it was started with."""
 
     step: int
-    """The next step to take."""
+    """The next step."""
     settings: dict[str, Any]
-    """The run's settings, to be compared before going on."""
+    """Settings of the run, compared before it is resumed."""
     corpus: str
-    """Fingerprint of the corpus."""
+    """Fingerprint of the training inputs."""
 
 
 def save_position(path: Path, position: Position, model: nn.Module, optimiser: Optimizer, memory: Memory) -> None:
-    """Write weights, optimiser, memory and random state whole: a process killed meanwhile leaves the former folder."""
+    """Write weights, optimizer, training state and random state atomically; a killed process leaves the old folder."""
     tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
@@ -50,12 +50,12 @@ def save_position(path: Path, position: Position, model: nn.Module, optimiser: O
 
 
 def load_position(path: Path) -> Position:
-    """Read where a run stands.
+    """Read the progress of a run.
 
     Raises
     ------
     CheckpointError
-        If there is nothing to go on from, or it is damaged.
+        If there is nothing to resume, or it is damaged.
     """
     recover_folder(path)
     try:
@@ -64,16 +64,16 @@ def load_position(path: Path) -> Position:
     except FileNotFoundError:
         raise CheckpointError(f"There is no run to resume at {path.parent}: it has no {path.name}/{STATE}.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path / STATE} is damaged: {error}. Start the run anew.") from None
+        raise CheckpointError(f"{path / STATE} is damaged: {error}. Start a new run.") from None
 
 
 def restore_position(path: Path, model: nn.Module, optimiser: Optimizer, memory: Memory) -> None:
-    """Put weights, optimiser, memory and random state back as `save_position` found them.
+    """Restore weights, optimizer, training state and random state written by `save_position`.
 
     Raises
     ------
     CheckpointError
-        If the tensors are damaged or of another model.
+        If the tensors are damaged or belong to another model.
     """
     try:
         tensors = load_file(path / TENSORS)
@@ -88,13 +88,13 @@ def restore_position(path: Path, model: nn.Module, optimiser: Optimizer, memory:
         random = tensors["random"]
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path / TENSORS} is damaged ({reason}). Start the run anew.") from None
+        raise CheckpointError(f"{path / TENSORS} is damaged ({reason}). Start a new run.") from None
     for number, group in enumerate(optimiser.param_groups):
         for place, parameter in enumerate(group["params"]):
             prefix = f"optimiser.{number}.{place}."
             found = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
             if found:
-                # The optimiser counts its steps on the processor, and keeps all else where the parameter is.
+                # The optimizer keeps its step count on the CPU, and everything else on the parameter's device.
                 moved = {key: value if key == "step" else value.to(parameter.device) for key, value in found.items()}
                 optimiser.state[parameter] = moved
     torch.set_rng_state(random)

@@ -1,4 +1,4 @@
-"""How fast to learn at each step, and which stage it is."""
+"""Learning-rate schedule and training stages."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from okrcell.training.settings import ScheduleSettings
 
 @dataclass(frozen=True)
 class Schedule:
-    """A plan of steps, counted from 0."""
+    """Learning rate and stage of each step, counted from 0."""
 
     settings: ScheduleSettings
     steps_per_epoch: int
@@ -30,7 +30,7 @@ class Schedule:
         return 1 if step < self.switch else 2
 
     def rate(self, step: int) -> float:
-        """Return what the learning rate is multiplied by, in (0, 1]."""
+        """Return the factor of the learning rate, in (0, 1]."""
         rise = self.settings.warmup * self.total
         if step < rise:
             return (step + 1) / (rise + 1)
@@ -40,7 +40,7 @@ class Schedule:
         return 0.01 + 0.99 * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
 
     def set_rate(self, optimiser: Optimizer, step: int) -> None:
-        """Give each group of an optimiser its learning rate for ``step``."""
+        """Set the learning rate of each parameter group for ``step``."""
         for group in optimiser.param_groups:
             group["lr"] = group["full_rate"] * self.rate(step)
 

@@ -1,4 +1,4 @@
-"""All choices of a training run, as one file holds them."""
+"""Settings of a training run, one YAML file."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,30 +16,30 @@ from okrcell.settings import Settings
 
 
 class ScheduleSettings(Settings):
-    """How long, how fast, and what is frozen when (method 6)."""
+    """Length of the two stages, and learning rate (method 6)."""
 
     epochs: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (3, 3)
     """Passes over the training cells in stage 1 (text encoder frozen) and stage 2 (its adapted layer trained too). The
     paper: 6 in all; the split is our reconstruction."""
     steps: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
-    """Steps of the two stages, in place of ``epochs``."""
+    """Steps of the two stages, instead of ``epochs``."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
-    """[paper]"""
+    """Peak learning rate [paper]."""
     text_learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """For the language side, text projector and adapted layer; the same as the others by default."""
+    """Peak learning rate of the text projector and the adapted text layer; by default ``learning_rate``."""
     decay: Literal["epoch", "cosine"] = "epoch"
-    """epoch: times 0.9 after each (how we read the paper's "weight decay of 0.9 after each epoch"). cosine: down to a
-    hundredth by the end."""
+    """epoch: times 0.9 after each epoch (our reading of the paper's "weight decay of 0.9 after each epoch"). cosine: down to
+    1 % at the end."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of all steps over which the rate rises (`improved`: 0.01)."""
+    """Fraction of all steps over which the rate rises (`improved`: 0.01)."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Decoupled (AdamW); 0 is the paper's Adam."""
     clip: Annotated[float, Field(gt=0)] = 1.0
-    """Largest norm of the gradient (our reconstruction)."""
+    """Maximum norm of the gradient (our reconstruction)."""
 
 
 class ComputeSettings(Settings):
-    """What it runs on; handed to Lightning Fabric."""
+    """Hardware, passed to Lightning Fabric."""
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
@@ -47,44 +47,43 @@ class ComputeSettings(Settings):
     strategy: Literal["auto", "ddp"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     gather: bool = True
-    """With several devices, compare each pair with those of all devices (our reconstruction: whether the paper's N is of one
-    device or of all is not said) instead of its own device's."""
+    """With several devices, compare each pair with those of all devices instead of its own device's (our reconstruction: the
+    paper does not say whether its N counts one device or all)."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """Processor threads; by default all cores."""
 
 
 class PretrainSettings(Settings):
-    """One run of pre-training: a corpus in, a model folder out."""
+    """Settings of a pretraining run, from a corpus to a model folder."""
 
     corpus: Path
-    """Folder that `okrcell prepare` wrote."""
+    """Corpus folder, written by `okrcell prepare`."""
     output: Path
-    """Folder of the run: ``model/`` when it is done, ``latest/`` to go on from, ``log.jsonl``."""
+    """Folder of the run: ``model/`` when it is finished, ``latest/`` to resume from, ``log.jsonl``."""
     title: str = "unnamed"
     """Name of the model, for its card."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the starting weights and dropout. `stream.seed` and `split.seed` are apart, so that one can be changed alone."""
+    """Seed of initial weights and dropout. `stream.seed` and `split.seed` are separate, so that each can be changed alone."""
     model: ModelSettings = ModelSettings()
     texts: TextSettings = TextSettings()
     stream: StreamSettings = StreamSettings()
     knowledge: KnowledgeSettings | None = None
-    """Marker knowledge that takes part in learning (method 11.1 and 11.2); none by default."""
+    """Marker knowledge used in training (method 11.1 and 11.2); none by default."""
     noise: NoiseSettings = NoiseSettings()
-    """What is made wrong on purpose, to see who bears it; for benchmarks."""
+    """Noise added on purpose, for robustness benchmarks."""
     split: SplitSettings = SplitSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     compute: ComputeSettings = ComputeSettings()
     genes_in_cells: Annotated[int, Field(ge=1)] = 20
-    """A gene enters the vocabulary when so many cells of the corpus express it."""
+    """Minimum number of cells of the corpus that express a gene of the vocabulary."""
     signatures: bool = False
-    """Learn, after the last step, which genes each text predicts, from the corpus and from ``knowledge`` where it is given
-    (method 11.3)."""
+    """Fit gene signatures of texts after the last step, from the corpus and from ``knowledge`` if given (method 11.3)."""
     save_every: Annotated[int, Field(ge=1)] = 200
-    """Steps between savings of ``latest/``."""
+    """Steps between checkpoints in ``latest/``."""
     check_every: Annotated[int, Field(ge=1)] = 500
-    """Steps between looks at the validation cells."""
+    """Steps between validations."""
     calibrate: bool = True
-    """Fit the temperature of confidence on the held-out studies at the end."""
+    """Fit the confidence temperature on the held-out studies at the end."""
     half: bool = False
-    """Store the finished weights as 16-bit floats."""
+    """Store the final weights as 16-bit floats."""

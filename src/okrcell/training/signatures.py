@@ -1,4 +1,4 @@
-"""The memory of cell types is written: what knowledge says of each, and what its cells showed."""
+"""Signatures of known cell types, from marker knowledge and from study profiles."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ from okrcell.texts.describe import label_texts
 from okrcell.training.study_profiles import StudyProfiles
 
 MOST_GENES = 300
-"""Of a type's profile over studies so many genes are kept, and those that equal the last: the further ones are noise."""
+"""Maximum number of genes of a type's profile over studies, ties included: further genes are noise."""
 DOUBT = 1.0
-"""A profile that one study showed counts half, one of three studies three quarters."""
+"""Shrinkage, in studies: a profile of one study has weight 1/2, one of three studies 3/4."""
 LESS = 0.5
-"""What a type has less of tells half as much as what it has more of: a zero is also what was missed."""
+"""Weight of negative deviations relative to positive ones: a zero may also be a dropout."""
 LEAST_SPREAD = 0.05
 TINY = 1e-5
-"""What remains of a profile that was taken off again is rounding."""
+"""Smaller values are rounding errors of subtracted profiles, set to 0."""
 LOWEST, HIGHEST = -3.0, 5.0
 SHARE = 0.5
-"""Of marker tables and of cells; a type that only one of them knows has the other's share as well."""
+"""Weight of marker tables, the rest is that of cells; a type with a single source gives it weight 1."""
 
 
 @dataclass(frozen=True)
 class KnownTypes:
-    """Both sides of the memory in full, over the union of the types that either knows."""
+    """Dense signatures from knowledge and from profiles, over the union of their types."""
 
     types: tuple[str, ...]
     knowledge: Float[np.ndarray, "type gene"]
@@ -44,7 +44,7 @@ class KnownTypes:
         Parameters
         ----------
         without
-            A group of studies to leave out, for the use of the memory on cells of theirs.
+            A group of studies to hold out, for scoring its own cells.
         """
         total, count = self._sums
         if without is not None:
@@ -59,20 +59,20 @@ class KnownTypes:
         return unit(mean)
 
     def signatures(self, without: str | None = None) -> sparse.csr_matrix:
-        """Return both parts together, (type, gene); what was asked once is kept, for it takes a second."""
+        """Return both parts together, (type, gene); cached per group, because it takes a second."""
         if without not in self._kept:
             knowledge, cells = self.parts(without)
             self._kept[without] = sparse.csr_matrix(knowledge + cells)
         return self._kept[without]
 
     def standard(self, profile: int) -> Float[np.ndarray, " gene"]:
-        """Return a profile in units of how much profiles differ in each gene."""
+        """Return a profile scaled by the spread of all profiles in each gene."""
         found = self.profiles
         return np.clip(found.difference[profile] / self._scale, LOWEST, HIGHEST) * found.measured[profile]
 
     @cached_property
     def owner(self) -> NDArray[np.intp]:
-        """Return for each profile the place of its type."""
+        """Return the index of the type of each profile."""
         place = {name: number for number, name in enumerate(self.types)}
         return np.array([place[name] for name in self.profiles.types], dtype=np.intp)[self.profiles.type]
 
@@ -100,19 +100,19 @@ class KnownTypes:
     def parts(
         self, without: str | None = None
     ) -> tuple[Float[np.ndarray, "type gene"], Float[np.ndarray, "type gene"]]:
-        """Return what knowledge and what cells add to each signature."""
+        """Return the parts of each signature from knowledge and from cells."""
         cells = self.cells(without)
         told, shown = self.knowledge.any(axis=1), cells.any(axis=1)
         return self.knowledge * np.where(shown, SHARE, 1.0)[:, None], cells * np.where(told, 1 - SHARE, 1.0)[:, None]
 
 
 def known_types(profiles: StudyProfiles, told: Sequence[str], strength: sparse.csr_matrix | None) -> KnownTypes:
-    """Bring marker knowledge and profiles together.
+    """Combine marker knowledge and profiles.
 
     Parameters
     ----------
     told
-        Cell Ontology ids of the types that marker tables know.
+        Cell Ontology ids of the types in the marker tables.
     strength
         (type, gene of the vocabulary), signed; None without knowledge.
     """
@@ -134,14 +134,14 @@ def signature_head(
     pool: Callable[[Sequence[str]], Float[torch.Tensor, "text width"]],
     project: Callable[[Float[torch.Tensor, "text width"]], Float[torch.Tensor, "text dim"]],
 ) -> SignatureHead:
-    """Write the memory.
+    """Build the signature head.
 
     Parameters
     ----------
     pool
-        Gives the vectors of texts as the text encoder pools them.
+        Embeds texts with the text encoder, before the projector.
     project
-        Leads these into the common space.
+        Projects these vectors into the shared space.
     """
     knowledge, cells = known.parts()
     texts = [label_texts(name) for name in known.types]
@@ -162,6 +162,6 @@ def signature_head(
 
 
 def unit(rows: Float[np.ndarray, "row gene"]) -> Float[np.ndarray, "row gene"]:
-    """Bring rows to unit length; a row of zeros stays."""
+    """Normalize rows to unit length; a row of zeros stays."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return (rows / np.where(length > 0, length, 1)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What a run needs before its first step."""
+"""Set up a run: devices, corpus, vocabulary, optimizer, run folder."""
 
 import shutil
 from typing import Any
@@ -24,11 +24,17 @@ from okrcell.training.settings import ComputeSettings, PretrainSettings
 from okrcell.training.step import TrainingStep
 
 LATEST, MODEL, LOG, RELIABILITY = "latest", "model", "log.jsonl", "reliability.parquet"
-"""What stands in a run's folder."""
+"""Names of the contents of a run's folder."""
 
 
 def launched(settings: PretrainSettings) -> Fabric:
-    """Start the processes that the settings ask for."""
+    """Launch the processes of ``settings.compute``.
+
+    Raises
+    ------
+    SettingsError
+        If this machine lacks the accelerator, or several devices would each hold a bank or reliability table.
+    """
     compute = settings.compute
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
@@ -49,8 +55,8 @@ def launched(settings: PretrainSettings) -> Fabric:
     fabric.launch()
     if fabric.world_size > 1 and not compute.gather and (settings.objective.judges or settings.objective.bank.size > 0):
         raise SettingsError(
-            f"compute.gather is false, so each of the {fabric.world_size} devices would keep banks and trust of "
-            "its own, and only one device's are saved. Set it to true, or objective.preset to control."
+            f"compute.gather is false, so each of the {fabric.world_size} devices would have its own bank and "
+            "reliability table, and only one device's are saved. Set it to true, or objective.preset to control."
         )
     return fabric
 
@@ -59,13 +65,13 @@ def _strategy(compute: ComputeSettings) -> str:
     devices = torch.cuda.device_count() if compute.devices == "auto" else compute.devices
     several = devices > 1 or compute.nodes > 1
     if compute.strategy == "ddp" or (compute.strategy == "auto" and several):
-        # In stage 1 the text encoder's adapted layer has no gradient, which plain ddp takes for a mistake.
+        # In stage 1 the text encoder's adapted layer has no gradient, which plain ddp reports as an error.
         return "ddp_find_unused_parameters_true"
     return compute.strategy
 
 
 def pairs_of(settings: PretrainSettings) -> tuple[Pairs, Split]:
-    """Open the corpus, describe its cells, and set some aside.
+    """Open the corpus, describe its cells and split it.
 
     Raises
     ------
@@ -80,7 +86,7 @@ def pairs_of(settings: PretrainSettings) -> tuple[Pairs, Split]:
         raise InputError(
             f"No cell of the corpus {settings.corpus} has a text of its cell type, so there is nothing to align with. Add "
             "an obs column cell_type before `okrcell prepare`"
-            + (f", see why {settings.texts.descriptions} refused all texts" if settings.texts.descriptions else "")
+            + (f", check why {settings.texts.descriptions} rejects all texts" if settings.texts.descriptions else "")
             + ", or set objective.alignment to none."
         )
     sides = split(corpus.obs, settings.split)
@@ -89,12 +95,12 @@ def pairs_of(settings: PretrainSettings) -> tuple[Pairs, Split]:
 
 
 def knowledge_of(settings: PretrainSettings) -> TypeGenes | None:
-    """Read the marker knowledge that the settings ask for, without leak-prone rows; None where they ask for none.
+    """Read the marker knowledge of the settings, without leak-prone rows; None if they have none.
 
     Raises
     ------
     InputError
-        If there is no table of markers where the settings look for them.
+        If there is no marker table in the folder of the settings.
     """
     return None if settings.knowledge is None else type_genes(settings.knowledge.folder)
 
@@ -102,12 +108,12 @@ def knowledge_of(settings: PretrainSettings) -> TypeGenes | None:
 def gene_start_of(
     settings: PretrainSettings, vocabulary: GeneVocabulary, known: TypeGenes | None
 ) -> Float[np.ndarray, "gene width"] | None:
-    """Return what gene vectors start from; None where they start from chance.
+    """Return initial gene embeddings; None for random initialization.
 
     Raises
     ------
     InputError
-        If nothing is written of genes where the settings look for it.
+        If there are no texts of genes in the folder of the settings.
     """
     knowledge = settings.knowledge
     if knowledge is None or not knowledge.gene_start:
@@ -120,12 +126,12 @@ def gene_start_of(
 
 
 def vocabulary_of(corpus: Corpus, settings: PretrainSettings) -> GeneVocabulary:
-    """Choose the genes that the model will know: those that enough cells express.
+    """Select the genes of the model: those that enough cells express.
 
     Raises
     ------
     InputError
-        If there is none.
+        If there are none.
     """
     rows = np.flatnonzero(corpus.gene_count() >= settings.genes_in_cells)
     if len(rows) == 0:
@@ -137,7 +143,7 @@ def vocabulary_of(corpus: Corpus, settings: PretrainSettings) -> GeneVocabulary:
 
 
 def optimiser_of(step: TrainingStep, settings: PretrainSettings) -> torch.optim.Optimizer:
-    """AdamW over the cell side and the language side; the adapted text layer has no gradient in stage 1."""
+    """AdamW over cell and text parameters; the adapted text layer has no gradient in stage 1."""
     schedule, model = settings.schedule, step.model
     adapted = model.text_encoder.adapted()
     for parameter in adapted:
@@ -152,36 +158,36 @@ def optimiser_of(step: TrainingStep, settings: PretrainSettings) -> torch.optim.
 
 
 def first_step(settings: PretrainSettings, fingerprint: str, *, resume: bool) -> int:
-    """Make the run's folder, or find where a former run of the same settings stood; return the first step to take.
+    """Create the run's folder, or read the progress of the run to resume; return the first step.
 
-    ``fingerprint`` is that of all that is learned from (`Ground.fingerprint`).
+    ``fingerprint`` is that of all training inputs (`Ground.fingerprint`).
 
     Raises
     ------
     InputError
-        If the folder holds a run that is not to be resumed, or the corpus, its descriptions or the knowledge have changed
+        If the folder contains a run and ``resume`` is false, or the corpus, its descriptions or the knowledge have changed
         since.
     SettingsError
-        If the run was begun with other settings; they are named.
+        If the run was started with other settings; the message names them.
     CheckpointError
         If there is nothing to resume, or it is damaged.
     """
     latest = settings.output / LATEST
     recover_folder(latest)
     for draft in settings.output.glob(f".{LATEST}.*"):
-        # Left by a process that was killed while it saved.
+        # Left behind by a process that was killed while saving.
         shutil.rmtree(draft, ignore_errors=True)
     if not resume:
         if latest.exists() or (settings.output / MODEL).exists():
             raise InputError(
-                f"{settings.output} already holds a run. Go on with --resume, or name another output folder."
+                f"{settings.output} already holds a run. Continue it with --resume, or choose another output folder."
             )
         try:
             settings.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"Cannot make the run's folder {settings.output}: {error.strerror}.") from None
+            raise InputError(f"Cannot create the run's folder {settings.output}: {error.strerror}.") from None
         if (settings.output / LOG).exists():
-            raise InputError(f"{settings.output} holds a {LOG} but no run to resume; name another output folder.")
+            raise InputError(f"{settings.output} contains a {LOG} but no run to resume; choose another output folder.")
         return 0
     position = load_position(latest)
     now = settings.model_dump(mode="json")
@@ -190,19 +196,19 @@ def first_step(settings: PretrainSettings, fingerprint: str, *, resume: bool) ->
     )
     if changed:
         raise SettingsError(
-            f"The run in {settings.output} was begun with other settings ({', '.join(changed)}); resume with the same "
-            "ones, or name another output folder."
+            f"The run in {settings.output} was started with other settings ({', '.join(changed)}); resume with the same "
+            "ones, or choose another output folder."
         )
     if position.corpus != fingerprint:
         raise InputError(
             f"The corpus {settings.corpus}, its descriptions or the knowledge files have changed since the run in "
-            f"{settings.output} began."
+            f"{settings.output} was started. Restore them, or start a new run."
         )
     return position.step
 
 
 def _differing(now: dict[str, Any], before: dict[str, Any]) -> set[str]:
-    """Name the settings that differ, such as ``schedule.learning_rate``."""
+    """Return the dotted names of the settings that differ, such as ``schedule.learning_rate``."""
     names: set[str] = set()
     for key in now.keys() | before.keys():
         one, other = now.get(key), before.get(key)

@@ -1,4 +1,4 @@
-"""One step of learning: a batch of pairs in, a loss out, and what is to be remembered."""
+"""One training step: from a batch of pairs to the loss, and the record that updates the training state."""
 
 from typing import Any, NamedTuple
 
@@ -20,22 +20,22 @@ from okrcell.training.text_bank import FrozenTexts, TextBank
 
 
 class Stepped(NamedTuple):
-    """What a step gave."""
+    """Output of a step."""
 
     loss: Loss
     visit: Visit | None
-    """None where nothing was aligned, or nothing is remembered."""
+    """None if no pair has a text, or there is no training state."""
 
 
 class TrainingStep(nn.Module):
     """The model and its objective as one module, so that data-parallel wrappers see a single forward pass.
 
-    Over several devices every pair is a key to every other (`gather`), and each device computes the alignment of all
-    pairs; the wrapper's mean over devices then is the gradient of a single device with all of them.
+    Over several devices every pair is a key of every other (`gather`), and each device computes the contrastive loss of all
+    pairs; the wrapper's mean over devices is then the gradient of a single device with all pairs.
     """
 
     kin: Tensor
-    """Which cell types are names of different breadth for the same cells: bool (type, type)."""
+    """Cell types that are equal, or of which one is an ancestor of the other: bool (type, type)."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class TrainingStep(nn.Module):
         self.type_head = None
         if settings.objective.type_weight > 0:
             self.type_head = nn.Linear(settings.model.cell_encoder.width, len(pairs.cell_type_names))
-        # Those of knowledge pairs are behind those of the cells, in one numbering.
+        # Texts and types of simulated pairs follow those of the cells, with a common index.
         told = pairs if knowledge is None else knowledge
         self.register_buffer("kin", torch.from_numpy(kinship(told.cell_type_names)), persistent=False)
         self._texts = TextBank(model, told.texts, frozen)
@@ -61,17 +61,17 @@ class TrainingStep(nn.Module):
         self._alone = True
 
     def forward(self, batch: PairBatch, moment: Moment, memory: Memory | None) -> Stepped:
-        """Return the loss of a batch; without ``memory`` every pair is trusted and compared with its device's batch alone."""
+        """Return the loss of a batch; without ``memory`` all pairs have weight 1 and are compared within the device's batch."""
         settings = self._settings.objective
         self._alone = memory is None or self._fabric.world_size == 1 or not self._settings.compute.gather
         view = self.model.view_cells(batch.cells, batch.masked)
-        # Simulated cells have nothing hidden, and CLS is not asked for them.
+        # Simulated cells have no hidden genes, and are excluded from CLS.
         cell_type = batch.cell_type.masked_fill(batch.row < 0, -1)
         guess = self._guess(view, cell_type)
         if settings.alignment == "none":
             return Stepped(objective(guess, cell_type, None, batch.trust, settings), None)
         mine = Vectors(view.vector, self._texts.vectors(batch.text, moment.stage), batch.cell_type)
-        # A cell without a text takes part in the generative losses only, neither as query nor as key.
+        # A cell without a text is only in the generative losses, neither query nor key.
         paired = self._gathered(batch.trust) > 0
         if not bool(paired.any()):
             return Stepped(objective(guess, cell_type, None, batch.trust, settings), None)
@@ -97,7 +97,7 @@ class TrainingStep(nn.Module):
         loss = objective(guess, cell_type, aligned, trust, settings)
         if memory is None:
             return Stepped(loss, None)
-        # What is remembered is of measured cells alone.
+        # The training state is updated with measured cells only.
         past = None if slow is None else _only(slow, measured)
         return Stepped(loss, Visit(past, rows[measured], agreed[measured], trust[measured], awake))
 
@@ -108,12 +108,12 @@ class TrainingStep(nn.Module):
         return Guess(view.by_gene, view.by_cell, view.value, view.hidden, bins, logits, *shares)
 
     def _share(self, mine: Tensor) -> Tensor:
-        """Tell how many are true here, over the mean of all devices."""
+        """Number of true values on this device over the mean of all devices."""
         return mine.sum() / self._gathered(mine.sum()[None].float()).mean().clamp_min(1)
 
     @torch.no_grad()
     def _slow(self, batch: PairBatch, moment: Moment, memory: Memory | None, paired: Tensor) -> Vectors | None:
-        """Return the batch as the twins see it."""
+        """Embed the batch with the EMA model; None without one."""
         if memory is None or memory.twin is None:
             return None
         twin = memory.twin.model
@@ -124,11 +124,11 @@ class TrainingStep(nn.Module):
         )
 
     def _everyone(self, mine: Vectors, paired: Tensor) -> Vectors:
-        """Return the pairs of all devices that have a text."""
+        """Gather the pairs of all devices that have a text."""
         return Vectors(*(self._gathered(part)[paired] for part in mine))
 
     def _gathered(self, mine: Tensor) -> Tensor:
-        """Put the devices' parts one behind the other, gradients included."""
+        """Concatenate the devices' tensors, with gradients."""
         if self._alone:
             return mine
         everyone: Any = self._fabric.all_gather(mine, sync_grads=mine.requires_grad)
@@ -136,5 +136,5 @@ class TrainingStep(nn.Module):
 
 
 def _only(pairs: Vectors, where: Tensor) -> Vectors:
-    """Keep the pairs for which ``where`` (bool, pair) is true."""
+    """Select the pairs where ``where`` (bool, pair) is true."""
     return Vectors(*(part[where] for part in pairs))

@@ -1,4 +1,4 @@
-"""How the cell types of each study differ from the others beside them, gene by gene."""
+"""Expression profiles of the cell types of each study, relative to the study's other types."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,30 +13,30 @@ from okrcell.knowledge.ontology import prefix_of
 from okrcell.pairs.pair import Pairs
 
 FEWEST_TYPES = 4
-"""Beside fewer types it cannot be seen what is special of one."""
+"""Minimum number of types of a study: with fewer, a type's deviation from their mean is not specific."""
 FEWEST_CELLS = 100
-"""Of single cells a study needs so many to tell what is usual."""
+"""Minimum number of single cells of a study to contribute to the background."""
 ROWS_OF_AN_AVERAGE = 3
-"""A study with fewer rows of a type in a sample holds averages, and each of its samples is a study of its own."""
+"""A study with fewer rows per type and sample contains averages, and each of its samples is treated as a study."""
 WIDE = 0.5
-"""A study that saw this share of all genes measured whole transcriptomes, and its totals can be believed."""
+"""A study with at least this fraction of all genes measured whole transcriptomes, so that its totals are reliable."""
 
 
 @dataclass(frozen=True)
 class StudyProfiles:
-    """A profile for each cell type of each study."""
+    """Profiles, one per cell type and study, and the background over studies."""
 
     types: tuple[str, ...]
     """Cell Ontology ids, ascending."""
     group: NDArray[np.str_]
-    """For each profile, whose it is: studies that share donors have one name."""
+    """For each profile, the group of its study; studies that share donors are one group."""
     type: Int[np.ndarray, " profile"]
-    """Place in ``types``."""
+    """Index in ``types``."""
     difference: Float[np.ndarray, "profile gene"]
-    """Mean log expression of the type less the mean over all types of the study, all types alike; 0 if not measured."""
+    """Mean log expression of the type minus the mean over the study's types, with equal weight; 0 if not measured."""
     measured: Bool[np.ndarray, "profile gene"]
     level: Float[np.ndarray, " gene"]
-    """Mean log expression over types and studies, all alike; and the spread within types, and the linear mean."""
+    """Mean log expression over types and studies, with equal weight; then the spread within types, and the linear mean."""
     spread: Float[np.ndarray, " gene"]
     linear: Float[np.ndarray, " gene"]
 
@@ -49,7 +49,7 @@ class StudyCells:
     logs: sparse.csr_matrix
     """(cell, gene of the vocabulary): log1p of counts per 10,000."""
     kind: NDArray[np.int32]
-    """Number of the cell type, -1 where unknown."""
+    """Index of the cell type, -1 if unknown."""
     averages: bool
     measured: Bool[np.ndarray, " gene"]
     """Genes that any cell of the study expresses."""
@@ -58,16 +58,16 @@ class StudyCells:
 def study_profiles(
     pairs: Pairs, rows: NDArray[np.int64], genes: NDArray[np.intp], overlapping: Mapping[str, str]
 ) -> StudyProfiles:
-    """Make the profiles of the corpus' studies.
+    """Compute the profiles of the corpus' studies.
 
     Parameters
     ----------
     rows
-        Cells of the corpus that may be learned from.
+        Rows of the corpus that may be trained on.
     genes
         For each gene of the vocabulary its row in the gene table.
     overlapping
-        Study to the name of its group, where studies share donors.
+        Study to the name of its group, for studies that share donors.
     """
     names = pairs.cell_type_names
     ontology_type = np.array([prefix_of(name) == "CL" for name in names], dtype=bool)
@@ -96,7 +96,7 @@ def study_profiles(
             )
     types = tuple(sorted({name for _, name, _, _ in found}))
     place = {name: number for number, name in enumerate(types)}
-    # Where all studies measured a panel, a panel is what there is.
+    # Without whole-transcriptome studies, the panels give the background.
     level, squares, linear, seen = sums[bool(sums[True].any())]
     seen = np.maximum(seen, 1)
     empty = np.zeros((0, len(genes)))
@@ -113,7 +113,7 @@ def study_profiles(
 
 
 def studies(pairs: Pairs, rows: NDArray[np.int64], genes: NDArray[np.intp]) -> Iterator[StudyCells]:
-    """Go through the studies of some cells of the corpus, those of averages sample by sample."""
+    """Iterate over the studies of the given rows; studies of averages are split by sample."""
     obs = pairs.corpus.obs
     study = obs["study"].to_numpy().astype(str)
     batch = obs["batch"].to_numpy().astype(str)
@@ -130,7 +130,7 @@ def studies(pairs: Pairs, rows: NDArray[np.int64], genes: NDArray[np.intp]) -> I
 
 
 def holds_averages(batch: NDArray[np.str_], kind: NDArray[np.int32]) -> bool:
-    """Tell whether the rows of a study stand for clusters, not cells: a type then has hardly a second row in a sample."""
+    """Whether the rows of a study are cluster averages, not cells: few types then have a second row in a sample."""
     return len(kind) < ROWS_OF_AN_AVERAGE * np.unique(np.stack([batch, kind.astype(str)]), axis=1).shape[1]
 
 
@@ -143,9 +143,9 @@ def _linear(logs: sparse.csr_matrix) -> NDArray[np.float64]:
 
 
 def _within(
-    cells: StudyCells, kinds: NDArray[np.int32], means: Float[np.ndarray, "kind gene"]
+    cells: StudyCells, kinds: NDArray[np.int32], means: Float[np.ndarray, "type gene"]
 ) -> Float[np.ndarray, " gene"]:
-    """Variance within types, the mean over types."""
+    """Variance within types, averaged over types."""
     logs = cells.logs
     square = [_mean(sparse.csr_matrix(logs[np.flatnonzero(cells.kind == kind)].power(2))) for kind in kinds]
     return np.maximum(np.stack(square) - means**2, 0).mean(axis=0)

@@ -1,4 +1,4 @@
-"""What the frozen layers say of each text, kept so that they say it once."""
+"""Cache of the frozen text layers' outputs, so that each text is computed once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,28 +11,28 @@ from okrcell.model.cell_text_model import CellTextModel
 from okrcell.texts.tokenise import TextTokens
 
 TEXTS_AT_ONCE = 16
-"""Texts that go through the frozen layers together, of like length; they are always the same ones."""
+"""Number of texts of similar length that go through the frozen layers together; the groups are fixed."""
 
 
 @dataclass
 class FrozenTexts:
-    """What the frozen layers said, by the text's place; several runs on the same texts may share it."""
+    """Outputs of the frozen layers, by text index; several runs on the same texts may share it."""
 
     pooled: dict[int, Tensor] = field(default_factory=dict)
-    """Pooled vectors of the encoder as it was before any training."""
+    """Pooled vectors of the untrained text encoder."""
     states: dict[int, Tensor] = field(default_factory=dict)
-    """What the last layer receives, without padding."""
+    """Input states of the last layer, without padding."""
 
 
 class TextBank:
     """Vectors of a corpus' distinct texts.
 
     While the text encoder is frozen a text's pooled vector is a constant, so it is computed once (method 5.1). In
-    stage 2 only the last layer changes: what it receives is a constant too, and is kept where the encoder allows it.
+    stage 2 only the last layer changes: its input is a constant too, and is cached where the encoder supports it.
     Otherwise all layers run at every step.
 
-    A text's last bits depend on the company in which it is computed. That company is a fixed one, not the batch that
-    asks first: a run that was killed, and asks in another order, goes on to the same numbers.
+    The last bits of a text's vector depend on the texts it is batched with. Texts are therefore computed in fixed groups of
+    similar length, not in the batch that needs them first: a resumed run gives the same numbers.
     """
 
     def __init__(self, model: CellTextModel, texts: Sequence[str], frozen: FrozenTexts | None = None) -> None:
@@ -45,9 +45,9 @@ class TextBank:
     def vectors(
         self, text: Int[Tensor, "pair"], stage: int, model: CellTextModel | None = None
     ) -> Float[Tensor, "pair dim"]:
-        """Return t_i for the texts at the places ``text``; each distinct one is computed once.
+        """Return t_i for the text indices ``text``; each distinct text is computed once.
 
-        ``model`` may be a twin, which shares the frozen layers.
+        ``model`` may be an EMA copy, which shares the frozen layers.
         """
         model = self._model if model is None else model
         places, back = text.cpu().unique(return_inverse=True)
@@ -77,7 +77,7 @@ class TextBank:
         return encoder.last(padded.to(self._device), attention.to(self._device))
 
     def _lacking(self, places: Sequence[int], kept: Mapping[int, Tensor]) -> list[list[int]]:
-        """Return the companies of those ``places`` that are not kept yet."""
+        """Return the groups of those ``places`` that are not cached yet."""
         return [self._companies[one] for one in sorted({self._company[place] for place in places if place not in kept})]
 
     @property

@@ -1,4 +1,4 @@
-"""The second way from text to cell is learned: which genes a text predicts, and how far that may be believed."""
+"""Fit and calibrate the signature head: the genes that a text predicts, and their confidence."""
 
 from typing import Any
 
@@ -24,17 +24,17 @@ from okrcell.training.signatures import known_types, signature_head
 from okrcell.training.study_profiles import study_profiles
 
 WEIGHTS = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
-"""What a cosine of 1 may be worth, in standard scores of evidence."""
+"""Candidates for the weight of the cosine similarity, in standard scores of the signatures."""
 
 
 def text_to_genes(
     settings: PretrainSettings, ground: Ground, model: CellTextModel
 ) -> tuple[SignatureHead, dict[str, Any]]:
-    """Learn the signatures from marker knowledge and the training cells, and calibrate them on studies left out in turn.
+    """Fit signatures to marker knowledge and the training cells, and calibrate them on studies held out in turn.
 
     Returns
     -------
-    The head, and what the model's facts gain: ``calibration``, and ``type_places`` (`okrcell.knowledge.type_places`).
+    The head, and further facts of the model: ``calibration``, and ``type_places`` (`okrcell.knowledge.type_places`).
     """
     table = GeneTable.bundled()
     tokens = ground.vocabulary.tokens(table)
@@ -76,7 +76,7 @@ def text_to_genes(
 
 
 def _places(settings: PretrainSettings, ground: Ground) -> dict[str, dict[str, int]]:
-    """Tell who knows each type in which tissue: marker tables, where they were asked for, and the studies learned from."""
+    """Count the sources of each type in each tissue: marker tables, if there are any, and the studies trained on."""
     obs = ground.pairs.corpus.obs.iloc[ground.sides.train]
     found = profiles(obs)
     tissue = np.array([one.tissue_id for one in found.distinct], dtype=object)[found.code]

@@ -112,6 +112,6 @@ def test_labels_are_transferred_to_the_candidate_that_they_are_a_kind_of(public,
 
 
 def test_nothing_to_learn_from_is_one_line(tmp_path, cells):
-    with pytest.raises(InputError, match="name the data's folder"):
+    with pytest.raises(InputError, match="give the data folder"):
         FromPretraining(Surroundings(data=tmp_path))
     assert log_normalised(cells).shape == cells.shape

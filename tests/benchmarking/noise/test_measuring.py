@@ -42,14 +42,14 @@ def test_options_become_a_plan(asked, capsys, tmp_path):
     assert (plan.objectives, plan.kinds) == (("info_nce", "improved"), ("sibling",))
     assert (plan.rates, plan.seeds, asked["workers"], asked["tasks"]) == ((0.0, 0.3), (1, 2), 2, ("noise",))
     assert [file.name for file in asked["files"]] == ["a.h5ad", "b.h5ad"]
-    assert "report.md on 3 runs, 2 of them made now" in capsys.readouterr().out
+    assert "report.md from 3 runs, 2 of them new" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--rates", "0,much"], "--rates takes numbers"),
-        (["--seeds", "0.5"], "--seeds takes whole numbers"),
+        (["--rates", "0,much"], "--rates expects numbers"),
+        (["--seeds", "0.5"], "--seeds expects whole numbers"),
         (["--rates", "2"], "rates"),
         (["--objectives", ","], "objectives"),
         (["--objective", "info_nce"], "--objective"),

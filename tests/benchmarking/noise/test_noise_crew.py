@@ -41,13 +41,13 @@ def test_records_come_in_the_order_of_the_work(shared_out):
 def test_the_others_are_made_when_one_cannot_be(shared_out):
     records, error = shared_out({"record": 0}, MISTAKE, {"record": 2}, {"record": 3})
     assert records == [0, 2, 3]
-    assert isinstance(error, InputError) and "run-1 cannot be made: no cells" in str(error)
+    assert isinstance(error, InputError) and "run-1 cannot be trained: no cells" in str(error)
 
 
 def test_several_failures_are_counted(shared_out):
     records, error = shared_out({"record": 0}, MISTAKE, {"failure": "ValueError: odd"}, {"record": 3})
     assert records == [0, 3]
-    assert isinstance(error, WorkLeftError) and str(error).startswith("2 runs could not be made")
+    assert isinstance(error, WorkLeftError) and str(error).startswith("2 runs failed")
 
 
 def test_if_the_first_cannot_be_made_no_more_is_tried(shared_out):

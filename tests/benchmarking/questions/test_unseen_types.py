@@ -76,8 +76,11 @@ class Checkpoint:
     ("left_out", "said"),
     [
         (listed.left_out_types(), ""),
-        (listed.left_out_types()[1:], "that no cell of CL:0000115 was learned from; train one with split.leave_types"),
-        ((), "CL:0000115, CL:0000171, CL:0000232 and 7 more was learned from"),
+        (
+            listed.left_out_types()[1:],
+            "does not list CL:0000115 under seen.left_out_types (types left out of training); train a model with",
+        ),
+        ((), "does not list CL:0000115, CL:0000171, CL:0000232 and 7 more under seen.left_out_types"),
     ],
 )
 def test_a_model_is_asked_only_if_it_was_kept_from_them(monkeypatch, left_out, said):

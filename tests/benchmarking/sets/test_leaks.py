@@ -41,7 +41,7 @@ def test_a_model_that_has_seen_a_study_is_refused_with_the_list(monkeypatch):
 
     monkeypatch.setattr(leaks, "load_checkpoint", lambda _: Checkpoint)
     with pytest.raises(
-        InputError, match=r"learned from the study pbmc3k .*; mine has learned from the study xin_pancreas"
+        InputError, match=r"was trained on the study pbmc3k .*; mine was trained on the study xin_pancreas"
     ):
         refuse_leaks({"mine": "folder"}, list(cards().values()), None, None)
 

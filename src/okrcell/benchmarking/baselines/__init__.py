@@ -1,1 +1,1 @@
-"""What others would use, one small file each."""
+"""Implementations of the methods: okrcell, its controls and the baselines."""

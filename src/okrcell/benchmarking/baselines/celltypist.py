@@ -21,22 +21,22 @@ from okrcell.benchmarking.cells import values_of
 from okrcell.benchmarking.method import Named
 
 FOLDER = "CELLTYPIST_FOLDER"
-"""Environment variable of the package: where it puts a folder for downloads when it is imported."""
+"""Environment variable of CellTypist: its download folder, which is created on import."""
 
 
 def annotate(reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Named:
-    """Train a model of the reference (Domínguez Conde et al. 2022) and name each cell by itself; ``seed`` has no say."""
+    """Train CellTypist on the reference (Domínguez Conde et al. 2022) and label cells one by one; ``seed`` is not used."""
     return _annotated(reference, labels, query, voting=False)
 
 
 def annotate_by_majority(reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Named:
-    """Let the cells of each small cluster of the query agree on a name; the scores stay those of single cells."""
+    """Label each over-clustering of the query by majority vote; scores are those of single cells."""
     return _annotated(reference, labels, query, voting=True)
 
 
 def _annotated(reference: AnnData, labels: NDArray[np.str_], query: AnnData, *, voting: bool) -> Named:
     known, asked = shared(reference, query)
-    # The package wants every cell to sum to 10,000, which one without counts cannot.
+    # CellTypist requires that every cell sums to 10,000, which excludes cells without counts.
     some, rows = np.intersect1d(labelled(labels), expressed(known)), expressed(asked)
     with _quiet_package() as celltypist, _learner_of_before(celltypist):
         model = celltypist.train(_plain(known, some), labels=labels[some], n_jobs=1)
@@ -54,13 +54,13 @@ def _plain(cells: AnnData, rows: NDArray[np.intp]) -> AnnData:
 
 
 class OneAgainstRest(LogisticRegression):
-    """A logistic regression for each label against all others, which scikit-learn itself no longer offers by that name."""
+    """One-vs-rest logistic regression; replaces ``multi_class="ovr"``, which scikit-learn has removed."""
 
     def __init__(self, *, C: float = 1.0, solver: str = "lbfgs", max_iter: int = 1000, **_given: Any) -> None:
         super().__init__(C=C, solver=solver, max_iter=max_iter)
 
     def fit(self, X: NDArray[np.floating], y: NDArray[np.str_], sample_weight: None = None) -> Self:
-        """Fit one for each label; two labels need one between them."""
+        """Fit one binary model per label; a single one for two labels."""
         self.classes_ = np.unique(y)
         one_by_one = [
             LogisticRegression(C=self.C, solver=self.solver, max_iter=self.max_iter).fit(X, y == label)
@@ -74,7 +74,7 @@ class OneAgainstRest(LogisticRegression):
 
 @contextmanager
 def _learner_of_before(celltypist: ModuleType) -> Generator[None]:
-    """Lend CellTypist 1.7 what it asks of scikit-learn: ``LogisticRegression(multi_class="ovr")`` is gone since 1.8."""
+    """Patch CellTypist 1.7, which uses ``LogisticRegression(multi_class="ovr")``, removed in scikit-learn 1.8."""
     training: Any = sys.modules[celltypist.train.__module__]
     theirs = training.LogisticRegression
     if "multi_class" in signature(theirs).parameters:
@@ -89,7 +89,7 @@ def _learner_of_before(celltypist: ModuleType) -> Generator[None]:
 
 @contextmanager
 def _quiet_package() -> Generator[ModuleType]:
-    """Import the package without a folder in the user's home, and without its log."""
+    """Import CellTypist without creating a folder in the user's home, and silence its log."""
     with tempfile.TemporaryDirectory() as folder:
         named = os.environ.get(FOLDER)
         os.environ[FOLDER] = named or folder

@@ -1,4 +1,4 @@
-"""The ground that the baselines share: cells that have expression, genes that both sides have."""
+"""Helpers of the baselines: expressed cells, shared genes, predictions of a subset of cells."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,16 @@ from okrcell.benchmarking.method import Named
 from okrcell.errors import InputError
 
 FEWEST_SHARED = 10
-"""Genes; with fewer in common, two files are not compared."""
+"""Minimum number of genes that reference and query share."""
 
 
 def expressed(cells: AnnData) -> NDArray[np.intp]:
-    """Return the rows of the cells that have any expression."""
+    """Return the indices of the cells with any expression."""
     return np.flatnonzero(np.asarray(values_of(cells).sum(axis=1)).ravel() > 0)
 
 
 def logs_of(cells: AnnData, rows: NDArray[np.intp]) -> AnnData:
-    """Return some cells as log1p of counts per 10,000, without the genes that none of them has."""
+    """Return the cells ``rows`` as log1p of counts per 10,000, without genes that none of them expresses."""
     shown = log_normalised(cells[rows].copy())
     found = np.asarray(values_of(shown).sum(axis=0)).ravel() > 0
     return shown[:, found].copy()
@@ -30,27 +30,29 @@ def logs_of(cells: AnnData, rows: NDArray[np.intp]) -> AnnData:
 def vectors_in_place(
     vectors: NDArray[np.floating], rows: NDArray[np.intp], cells: int
 ) -> Float[np.ndarray, "cell dim"]:
-    """Put the vectors of ``rows`` in their places among all cells; the others are NaN."""
+    """Return an array over all ``cells`` with the vectors of ``rows``; other cells have NaN."""
     placed = np.full((cells, vectors.shape[1]), np.nan, dtype=np.float32)
     placed[rows] = vectors
     return placed
 
 
 def shared(reference: AnnData, query: AnnData) -> tuple[AnnData, AnnData]:
-    """Return both sides as log1p of counts per 10,000 on the genes that both measured, in the reference's order.
+    """Return both sides as log1p of counts per 10,000 on their shared genes, in the order of the reference.
 
-    A cell's total is taken over those genes alone: a panel's total is otherwise not comparable with that of a whole
-    transcriptome. Cells without any count among them stay zero.
+    Totals are over the shared genes, because the total of a gene panel is not comparable with that of a whole
+    transcriptome. Cells without counts of these genes stay zero.
 
     Raises
     ------
     InputError
-        If the two have next to no gene names in common.
+        If the two share fewer than 10 gene names.
     """
     genes = reference.var_names[reference.var_names.isin(query.var_names)]
     if len(genes) < FEWEST_SHARED:
         seen = f"such as {', '.join(reference.var_names[:3])} and {', '.join(query.var_names[:3])}"
-        raise InputError(f"Reference and query share {len(genes)} gene names ({seen}); they must name genes alike.")
+        raise InputError(
+            f"Reference and query share only {len(genes)} gene names ({seen}); they must name genes alike."
+        )
     return log_normalised(reference[:, genes].copy()), log_normalised(query[:, genes].copy())
 
 
@@ -62,7 +64,7 @@ def named_in_place(
     *,
     sums_to_one: bool = True,
 ) -> Named:
-    """Name the cells of ``rows`` by their highest score (cell, name); the others have no answer."""
+    """Label the cells ``rows`` by their highest score (cell, name); other cells have no prediction."""
     scores = vectors_in_place(probability, rows, cells)
     label = np.full(cells, "", dtype=object)
     label[rows] = np.array(names, dtype=object)[np.asarray(probability).argmax(axis=1)]
@@ -70,5 +72,5 @@ def named_in_place(
 
 
 def labelled(label: NDArray[np.str_]) -> NDArray[np.intp]:
-    """Return the rows that have a label."""
+    """Return the indices of the labelled cells."""
     return np.flatnonzero(label != "")

@@ -1,4 +1,4 @@
-"""Harmony, on the principal components of variable genes."""
+"""Harmony on principal components of highly variable genes."""
 
 import logging
 
@@ -12,7 +12,7 @@ from okrcell.benchmarking.baselines.hvg_pca import batch_of, components
 
 
 def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell component"]:
-    """Correct the components for the batch (Korsunsky et al. 2019), with the package's own settings."""
+    """Correct the components for the batch with Harmony (Korsunsky et al. 2019), default settings of harmonypy."""
     import harmonypy  # pyright: ignore[reportMissingImports]
 
     found, rows = components(cells, batch_key, seed)
@@ -22,6 +22,6 @@ def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray,
     logging.getLogger("harmonypy").setLevel(logging.WARNING)
     table = pd.DataFrame({"batch": batch})
     corrected = harmonypy.run_harmony(found, table, "batch", random_state=seed, verbose=False, ncores=1).Z_corr
-    # Some versions give components by cells, as Harmony's own R package does.
+    # Some versions return (component, cell), as the R package of Harmony does.
     turned = np.asarray(corrected)
     return vectors_in_place(turned if turned.shape == found.shape else turned.T, rows, cells.n_obs)

@@ -1,4 +1,4 @@
-"""Variable genes and their principal components, as scanpy's tutorials make them."""
+"""Highly variable genes and PCA, as in scanpy's tutorials."""
 
 from collections.abc import Sequence
 
@@ -14,13 +14,13 @@ GENES = 2000
 COMPONENTS = 50
 HIGHEST_Z = 10.0
 CELLS_FOR_BINS = 3
-"""With fewer cells in a batch no gene can be called variable."""
+"""Minimum number of cells per batch for selecting genes by batch."""
 
 
 def variable_genes(logs: AnnData, batch: Sequence[str] | None = None, genes: int = GENES) -> AnnData:
-    """Keep the variable genes of log-normalised cells (scanpy's "seurat"), found in each batch when batches are named.
+    """Keep the highly variable genes of log-normalised cells (scanpy's flavor "seurat"), selected by batch if given.
 
-    All genes are kept where there are no more than ``genes``.
+    All genes are kept if there are no more than ``genes``.
     """
     import scanpy as sc
 
@@ -35,7 +35,7 @@ def variable_genes(logs: AnnData, batch: Sequence[str] | None = None, genes: int
 
 
 def components_of(logs: AnnData, seed: int, n: int = COMPONENTS) -> Float[np.ndarray, "cell component"]:
-    """Return principal components of z-scored genes, as many as cells and genes allow."""
+    """Return ``n`` principal components of z-scored genes, fewer if there are too few cells or genes."""
     import scanpy as sc
 
     n = min(n, logs.n_obs - 1, logs.n_vars - 1)
@@ -48,7 +48,7 @@ def components_of(logs: AnnData, seed: int, n: int = COMPONENTS) -> Float[np.nda
 
 
 def batch_of(cells: AnnData, batch_key: str | None, rows: NDArray[np.intp]) -> list[str] | None:
-    """Return the batch of each of ``rows``, or None where no batch is named; an unknown batch is a batch of its own."""
+    """Return the batch of each of ``rows``, None without ``batch_key``; missing values are the batch "unknown"."""
     if batch_key is None:
         return None
     return cells.obs[batch_key].astype(object).fillna("unknown").astype(str).iloc[rows].tolist()
@@ -57,14 +57,14 @@ def batch_of(cells: AnnData, batch_key: str | None, rows: NDArray[np.intp]) -> l
 def components(
     cells: AnnData, batch_key: str | None, seed: int, n: int = COMPONENTS
 ) -> tuple[Float[np.ndarray, "cell component"], NDArray[np.intp]]:
-    """Return components of the cells that have expression, and which cells these are."""
+    """Return principal components of the cells with expression, and the indices of these cells."""
     rows = expressed(cells)
     logs = variable_genes(logs_of(cells, rows), batch_of(cells, batch_key, rows))
     return components_of(logs, seed, n), rows
 
 
 def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell component"]:
-    """Return 50 principal components of 2,000 variable genes; NaN for a cell without expression."""
+    """Return 50 principal components of 2,000 highly variable genes; NaN for a cell without expression."""
     found, rows = components(cells, batch_key, seed)
     return vectors_in_place(found, rows, cells.n_obs)
 

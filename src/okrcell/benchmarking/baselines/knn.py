@@ -1,4 +1,4 @@
-"""The nearest labelled cells, on principal components."""
+"""k-nearest-neighbour classification on principal components."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,14 +16,14 @@ NEIGHBOURS = 5
 
 
 def annotate(reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Named:
-    """Let the 5 nearest cells of the reference vote, on its 50 components."""
+    """Label by majority vote of the 5 nearest reference cells, on 50 components of the reference."""
     known, asked, rows = projected(reference, query, seed)
     some = labelled(labels)
     return voted(known[some], labels[some], asked[rows], rows, query.n_obs, NEIGHBOURS)
 
 
 def few_shot(cells: AnnData, draws: Sequence[NDArray[np.str_]], seed: int) -> Iterator[Named]:
-    """Let the nearest examples vote: as many as the rarest label has, at most 5."""
+    """Label by majority vote of the nearest examples: k is the number of examples of the rarest label, at most 5."""
     vectors, rows = components(cells, None, seed)
     for labels in draws:
         some = labelled(labels[rows])
@@ -39,7 +39,7 @@ def voted(
     cells: int,
     neighbours: int,
 ) -> Named:
-    """Name cells by a vote of their nearest ``known`` ones."""
+    """Label the cells ``asked`` by majority vote of their nearest labelled cells ``known``."""
     from sklearn.neighbors import KNeighborsClassifier
 
     model = KNeighborsClassifier(min(neighbours, len(labels))).fit(known, labels)

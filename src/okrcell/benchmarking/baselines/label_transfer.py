@@ -1,4 +1,4 @@
-"""Label transfer: a logistic regression on all public cells at hand, for those who have no reference of their own."""
+"""Label transfer from the pretraining sets: logistic regression on public labelled cells instead of a reference."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -21,27 +21,28 @@ from okrcell.knowledge.ontology import ontology
 FOLDER = "pretrain"
 TERM = "cell_type_ontology_term_id"
 CELLS_OF_A_TYPE = 100
-"""Of each type in each study so many at most, so that no study has all the say."""
+"""Maximum number of cells per type and study, so that no study dominates."""
 LEAST_SHARED = 0.5
-"""A study that measured less than this share of the query's genes is not asked."""
+"""Studies that measured a smaller fraction of the query's genes are left out."""
 Study = tuple[AnnData, NDArray[np.str_]]
 
 
 class FromPretraining:
-    """Learns from the cells that the model may learn from, and names by what it learned."""
+    """Train on the labelled cells of the folder ``pretrain``, and annotate the query."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         if surroundings.data is None or not (surroundings.data / FOLDER).is_dir():
             raise InputError(
-                f"Label transfer learns from a folder {FOLDER} in the data; name the data's folder: --data"
+                f"Label transfer trains on the folder {FOLDER} of the data, which is missing; give the data folder with --data"
             )
         self._folder = surroundings.data / FOLDER
 
     def __call__(self, query: AnnData, candidates: Sequence[str], seed: int) -> Named:
-        """Learn on log1p of counts per 10,000 of the query's genes, and name each cell.
+        """Train on log1p of counts per 10,000 of the query's genes, and label each cell.
 
-        A labelled cell stands for the candidate that it is, or that it is a kind of (the narrowest such); others are left
-        out. A gene that a study did not measure is zero in it. A candidate without any cell is never given.
+        A training cell counts for the candidate that equals its type, or else for the narrowest candidate that is an ancestor
+        of it; other cells are left out. Genes that a study did not measure are zero. A candidate without training cells is
+        never predicted.
         """
         from sklearn.linear_model import LogisticRegression
 
@@ -58,7 +59,7 @@ class FromPretraining:
             given.append(label[label != ""])
         if not parts or len(np.unique(np.concatenate(given))) < 2:
             return Named(np.full(query.n_obs, "", dtype=np.str_), tuple(candidates))
-        # More cells of one type weigh no more than few of another: it is not known how common each is in the query.
+        # Balanced classes: the frequencies of types in the query are unknown.
         model = LogisticRegression(max_iter=ITERATIONS, class_weight="balanced")
         model.fit(sparse.vstack(parts), np.concatenate(given))
         scores = np.zeros((len(rows), len(candidates)))
@@ -71,7 +72,7 @@ class FromPretraining:
 
 @cache
 def studies(folder: Path) -> tuple[Study, ...]:
-    """Open the labelled single-cell files of the folder, with the Cell Ontology id of each cell; once for a process."""
+    """Read the labelled files of the folder, with the Cell Ontology id of each cell; cached per process."""
     found: list[Study] = []
     current = cache(ontology("CL").current)
     for file in sorted(folder.glob("*.h5ad")):
@@ -90,7 +91,7 @@ def studies(folder: Path) -> tuple[Study, ...]:
 
 
 def _standing_for(candidates: Sequence[str]) -> Callable[[str], str]:
-    """Return what leads an id to the candidate that it is, or is a kind of; "" if there is none."""
+    """Return a function that maps an id to the candidate that equals it, or is its narrowest ancestor; "" without one."""
     home = ontology("CL")
 
     @cache
@@ -98,7 +99,7 @@ def _standing_for(candidates: Sequence[str]) -> Callable[[str], str]:
         if word in candidates or not word:
             return word
         above = home.ancestors(word)
-        # Of several the one that has the most above it itself is the narrowest.
+        # The narrowest candidate has the most ancestors.
         kinds = [one for one in candidates if one in above]
         return max(kinds, key=lambda one: (len(home.ancestors(one)), one), default="")
 

@@ -1,4 +1,4 @@
-"""Marker genes: the type whose known markers stand out the most in a cell."""
+"""Marker gene scores: each cell gets the candidate type whose markers have the highest z-scores."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,41 +20,40 @@ from okrcell.knowledge.sources.tables import rows as table_rows
 
 TABLE = "cellmarker_accordion_by_cl.csv.gz"
 LEFT_OUT = frozenset({"CELLxGENE", "Azimuth", "Celltypist_v2", "MSigDB"})
-"""Resources of the table that were made from atlases which benchmarks use as well."""
+"""Resources of the table that were derived from atlases that benchmarks also use."""
 MOST_MARKERS = 50
-"""Of each type, those that most resources name. On the pretraining sets better than 20, 30, 100 or all of them."""
+"""Maximum number of markers per type, by number of resources. Better than 20, 30, 100 or all on the pretraining sets."""
 NEIGHBOURS = 15
 HIGHEST_Z = 3.0
-"""Of one cell: a single molecule of a rare gene is no more telling. Again the choice of the pretraining sets."""
+"""Clip of a cell's z-scores, against single molecules of rare genes. Chosen on the pretraining sets."""
 
 Markers = Mapping[str, Mapping[str, int]]
-"""By Cell Ontology id, gene to the number of resources that name it; below zero where they say that the type lacks it."""
+"""Cell Ontology id to gene to number of resources that list it; negative for genes that the type does not express."""
 
 
 class Plain:
-    """Each cell by itself."""
+    """Marker scores of single cells."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._file = KnowledgeFiles(surroundings.knowledge).file(TABLE).path
 
     def __call__(self, query: AnnData, candidates: Sequence[str], seed: int) -> Named:
-        """Name each cell by the sum of its markers' z-scores; ``seed`` has no say."""
+        """Label each cell by the weighted sum of its markers' z-scores; ``seed`` is not used."""
         rows = expressed(query)
         scores = marker_scores(logs_of(query, rows), candidates, markers_of(self._file), HIGHEST_Z)
         return named_by_score(scores, candidates, rows, query.n_obs)
 
 
 class Smoothed:
-    """Each cell with those that are most like it."""
+    """Marker scores averaged over the nearest neighbours."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._file = KnowledgeFiles(surroundings.knowledge).file(TABLE).path
 
     def __call__(self, query: AnnData, candidates: Sequence[str], seed: int) -> Named:
-        """Name each cell by the mean of its own scores and those of its 14 nearest, on 50 components.
+        """Label each cell by the mean score of itself and its 14 nearest neighbours on 50 principal components.
 
-        Here z-scores are not cut off: the mean over neighbours does what the cut is for, and on the pretraining sets the
-        two together did worse.
+        z-scores are not clipped here: averaging has the same purpose, and both together did worse on the pretraining sets.
         """
         from sklearn.neighbors import NearestNeighbors
 
@@ -68,7 +67,7 @@ class Smoothed:
 
 @cache
 def markers_of(file: Path) -> Markers:
-    """Read the human rows of the Cell Marker Accordion, without the resources that are `LEFT_OUT`."""
+    """Read the human markers of the Cell Marker Accordion, without the resources `LEFT_OUT`."""
     support: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     current = cache(ontology("CL").current)
     for row in table_rows(file, "species", "CL_ID", "marker", "marker_type", "resources"):
@@ -82,11 +81,10 @@ def markers_of(file: Path) -> Markers:
 def marker_scores(
     logs: AnnData, candidates: Sequence[str], markers: Markers, highest: float | None = None
 ) -> Float[np.ndarray, "cell candidate"]:
-    """Return for each candidate the weighted sum of its markers' z-scores, in standard deviations of independent genes.
+    """Return the score of each candidate: Stouffer's weighted sum of its markers' z-scores, sum(w z) / sqrt(sum(w^2)).
 
-    A marker weighs as many resources as name it: sum of w z, divided by the root of the sum of w squared (Stouffer). NaN
-    for a candidate without markers among the measured genes. z-scores are taken over the cells that are given, and kept
-    within ``highest`` on both sides.
+    The weight of a marker is the number of resources that list it. z-scores are over the given cells, clipped to
+    ``highest`` on both sides. NaN for a candidate without markers among the measured genes.
     """
     place = {gene: number for number, gene in enumerate(logs.var_names)}
     weights = np.zeros((len(place), len(candidates)))
@@ -109,7 +107,7 @@ def marker_scores(
 def named_by_score(
     scores: Float[np.ndarray, "cell candidate"], candidates: Sequence[str], rows: NDArray[np.intp], cells: int
 ) -> Named:
-    """Give the best name that has a score at all; a name without markers is never given and has -inf."""
+    """Label each cell by its best score; a candidate without markers has -inf and is never predicted."""
     if np.isnan(scores).all():
         return Named(np.full(cells, "", dtype=np.str_), tuple(candidates), np.full((cells, len(candidates)), np.nan))
     return named_in_place(np.where(np.isnan(scores), -np.inf, scores), candidates, rows, cells, sums_to_one=False)

@@ -1,4 +1,4 @@
-"""Marker genes out of the whole Cell Ontology: every type that enough markers are known of is a candidate."""
+"""Marker gene scores without candidates: all Cell Ontology types with enough known markers are candidates."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ from okrcell.benchmarking.method import Named, Surroundings
 from okrcell.knowledge.snapshots import KnowledgeFiles
 
 FEWEST_MARKERS = 40
-"""Among the measured genes: a type that few genes stand for is found everywhere. The choice of the pretraining sets, of 1 to
-100."""
+"""Minimum number of markers among the measured genes: types with few markers are predicted everywhere. Chosen on the
+pretraining sets among 1 to 100."""
 MOST_OF_A_PANEL = 50
-"""Where few genes are measured, so many types at least: those of which most markers are."""
+"""Minimum number of candidates, for gene panels: the types with the most measured markers."""
 
 
 class _OutOfAll:
-    """What both ways have in common: which types are tried."""
+    """Base class: selects the candidate types."""
 
     scorer: Callable[[Surroundings], Callable[..., Named]]
 
@@ -25,7 +25,7 @@ class _OutOfAll:
         self._score = self.scorer(surroundings)
 
     def __call__(self, query: AnnData, tissue: str | None, seed: int) -> Named:
-        """Name each cell by the type whose markers stand out most; ``tissue`` has no say, for markers know nothing of it."""
+        """Label each cell by the type with the highest marker score; ``tissue`` is not used."""
         measured = set(query.var_names)
         number = {
             term: sum(by > 0 and gene in measured for gene, by in genes.items())
@@ -38,12 +38,12 @@ class _OutOfAll:
 
 
 class Plain(_OutOfAll):
-    """Each cell by itself."""
+    """Marker scores of single cells, all types as candidates."""
 
     scorer = markers.Plain
 
 
 class Smoothed(_OutOfAll):
-    """Each cell with those that are most like it."""
+    """Marker scores averaged over the nearest neighbours, all types as candidates."""
 
     scorer = markers.Smoothed

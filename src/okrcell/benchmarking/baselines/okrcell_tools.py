@@ -1,4 +1,4 @@
-"""okrcell's own tools, asked as anyone else."""
+"""okrcell's tools as methods of the benchmark."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,17 +17,17 @@ from okrcell.cells.expression import read_expression
 
 
 class _WithModel:
-    """What all of them need: the model, opened once."""
+    """Base class: loads the model, once per process."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._model: Remembering = remembered(surroundings.model)
 
 
 class Clusters(_WithModel):
-    """What `okrcell.tl.cluster` compares cells by."""
+    """Representation that `okrcell.tl.cluster` builds its graph from."""
 
     def __call__(self, cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell dim"]:
-        """Return the representation; ``batch_key`` has no say."""
+        """Return the representation; ``batch_key`` is not used."""
         from okrcell.tasks.cluster import representation
 
         return representation(read_expression(cells), self._model, seed=seed)
@@ -37,7 +37,7 @@ class Integrates(_WithModel):
     """`okrcell.tl.integrate`."""
 
     def __call__(self, cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell dim"]:
-        """Return vectors in which the batch does not matter."""
+        """Return batch-corrected vectors."""
         from okrcell.tasks.integrate import integrate
 
         batch = batch_of(cells, batch_key, np.arange(cells.n_obs)) or [""] * cells.n_obs
@@ -48,7 +48,7 @@ class FromReference(_WithModel):
     """`okrcell.tl.annotate` with a reference."""
 
     def __call__(self, reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Named:
-        """Name each cell of the query, with calibrated probabilities."""
+        """Label each cell of the query, with calibrated probabilities."""
         from okrcell.tasks.reference import annotate_from_reference
 
         found = annotate_from_reference(
@@ -61,7 +61,7 @@ class FromExamples(_WithModel):
     """`okrcell.tl.annotate` with examples."""
 
     def __call__(self, cells: AnnData, draws: Sequence[NDArray[np.str_]], seed: int) -> Iterator[Named]:
-        """Look at the sample once, then name all cells for each draw of examples."""
+        """Compute the features of the sample once, then label all cells for each draw of examples."""
         from okrcell.tasks.few_shot import few_shot, ground_of
 
         expression = read_expression(cells)
@@ -75,7 +75,7 @@ class FromWords(_WithModel):
     """`okrcell.tl.annotate` with candidates alone."""
 
     def __call__(self, query: AnnData, candidates: Sequence[str], seed: int) -> Named:
-        """Name each cell by what its genes say of the candidates, and by its likeness to their texts."""
+        """Label each cell by gene signatures of the candidates and by similarity to their texts."""
         from okrcell.tasks.candidates import candidates as read_candidates
         from okrcell.tasks.zero_shot import name_by_words
 
@@ -90,7 +90,7 @@ class Openly(_WithModel):
     """`okrcell.tl.annotate` without candidates."""
 
     def __call__(self, query: AnnData, tissue: str | None, seed: int) -> Named:
-        """Name each cell by whichever types of the Cell Ontology are found to fit; the tissue is a hint, no bound."""
+        """Label each cell with any type of the Cell Ontology; the tissue is a prior, not a restriction."""
         from okrcell.tasks.open_types import open_types
         from okrcell.tasks.tissue_prior import tissues_of
 
@@ -101,10 +101,10 @@ class Openly(_WithModel):
 
 
 class WithTexts(_WithModel):
-    """What `okrcell.tl.find_cells` and its like compare."""
+    """Similarity of `okrcell.tl.find_cells` and `okrcell.tl.find_texts`."""
 
     def __call__(self, cells: AnnData, texts: Sequence[str], seed: int) -> Float[np.ndarray, "cell text"]:
-        """Return the cosine similarity of each cell and each text; ``seed`` has no say."""
+        """Return the cosine similarity of each cell and each text; ``seed`` is not used."""
         return self._model.embed_cells(read_expression(cells)) @ self._model.embed_texts(texts).T
 
 

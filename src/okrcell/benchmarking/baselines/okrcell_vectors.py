@@ -1,4 +1,4 @@
-"""The model's vectors alone, with the plainest method on top of them."""
+"""The model's cell vectors alone: as an embedding, and with a linear probe."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,7 @@ from okrcell.cells.expression import read_expression
 
 
 class _WithModel:
-    """What all of them need: the vectors of cells."""
+    """Base class: embeds cells with the model."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._model: Remembering = remembered(surroundings.model)
@@ -26,18 +26,18 @@ class _WithModel:
 
 
 class Embeds(_WithModel):
-    """The vectors as they are."""
+    """Cell vectors without further processing."""
 
     def __call__(self, cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell dim"]:
-        """Return them; neither ``batch_key`` nor ``seed`` has a say."""
+        """Return the cell vectors; ``batch_key`` and ``seed`` are not used."""
         return self._vectors(cells)[0]
 
 
 class FromReference(_WithModel):
-    """A logistic regression on the vectors of the reference (linear probe)."""
+    """Logistic regression on the cell vectors of the reference (linear probe)."""
 
     def __call__(self, reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Named:
-        """Name each cell of the query; ``seed`` has no say."""
+        """Label each cell of the query; ``seed`` is not used."""
         known, rows = self._vectors(reference)
         asked, asked_rows = self._vectors(query)
         some = np.intersect1d(labelled(labels), rows)
@@ -45,10 +45,10 @@ class FromReference(_WithModel):
 
 
 class FromExamples(_WithModel):
-    """A logistic regression on the vectors of the examples."""
+    """Logistic regression on the cell vectors of the examples."""
 
     def __call__(self, cells: AnnData, draws: Sequence[NDArray[np.str_]], seed: int) -> Iterator[Named]:
-        """Name all cells for each draw; ``seed`` has no say."""
+        """Label all cells for each draw; ``seed`` is not used."""
         vectors, rows = self._vectors(cells)
         for labels in draws:
             some = np.intersect1d(labelled(labels), rows)

@@ -1,4 +1,4 @@
-"""A query on the components of its reference."""
+"""Projection of a query onto the principal components of its reference."""
 
 import numpy as np
 from anndata import AnnData
@@ -13,9 +13,9 @@ from okrcell.benchmarking.cells import values_of
 def projected(
     reference: AnnData, query: AnnData, seed: int
 ) -> tuple[Float[np.ndarray, "known component"], Float[np.ndarray, "asked component"], NDArray[np.intp]]:
-    """Return components of both, and the rows of the query that have expression.
+    """Return components of reference and query, and the indices of query cells with expression.
 
-    Variable genes, means, standard deviations and loadings are the reference's own.
+    Variable genes, means, standard deviations and loadings are those of the reference.
     """
     from sklearn.decomposition import PCA
 

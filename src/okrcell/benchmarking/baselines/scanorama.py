@@ -1,4 +1,4 @@
-"""Scanorama, on the variable genes of each batch."""
+"""Scanorama on highly variable genes."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ from okrcell.benchmarking.cells import values_of
 
 
 def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell component"]:
-    """Join the batches by their mutual neighbours (Hie et al. 2019), with the package's own settings."""
+    """Integrate the batches with Scanorama (Hie et al. 2019), default settings."""
     import scanorama  # pyright: ignore[reportMissingImports]
 
     rows = expressed(cells)
@@ -24,7 +24,7 @@ def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray,
     words = np.array(batch)
     places = [np.flatnonzero(words == word) for word in dict.fromkeys(batch)]
     with contextlib.redirect_stdout(io.StringIO()):
-        # It draws from numpy's global generator beside its own seed.
+        # Scanorama also uses numpy's global random generator, besides its seed.
         before = np.random.get_state()
         np.random.seed(seed)
         try:

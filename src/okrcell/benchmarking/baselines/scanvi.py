@@ -1,4 +1,4 @@
-"""scANVI, on reference with query."""
+"""scANVI, trained on reference and query."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,16 +16,16 @@ from okrcell.errors import InputError
 LABEL = "label"
 UNKNOWN = "(unknown)"
 EPOCHS = 10
-"""The package's own number for a model that goes on from scVI."""
+"""Default of scvi-tools for a model initialised from scVI."""
 CELLS_OF_A_LABEL = 100
-"""Of each label so many cells are shown in an epoch, as in the package's tutorials."""
+"""Cells per label and epoch, as in the tutorials of scvi-tools."""
 
 
 def annotate(reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Named:
-    """Name the query by a model of both studies, reference and query being the batches (Xu et al. 2021)."""
+    """Train scANVI (Xu et al. 2021) on both studies, with reference and query as batches, and label the query."""
     genes = reference.var_names[reference.var_names.isin(query.var_names)]
     if len(genes) < 2:
-        raise InputError("Reference and query have no gene names in common.")
+        raise InputError(f"Reference and query share {len(genes)} gene names; they must name genes alike.")
     both = anndata.concat([reference[:, genes], query[:, genes]], index_unique="-")
     both.obs_names_make_unique()
     given = np.concatenate([labels, np.full(query.n_obs, "", dtype=labels.dtype)])
@@ -37,7 +37,7 @@ def annotate(reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed:
 
 
 def few_shot(cells: AnnData, draws: Sequence[NDArray[np.str_]], seed: int) -> Iterator[Named]:
-    """Learn scVI once, and scANVI from there for each draw."""
+    """Train scVI once, and scANVI from it for each draw."""
     yield from _named(cells, None, draws, seed)
 
 

@@ -1,4 +1,4 @@
-"""scVI, on the variable genes."""
+"""scVI on highly variable genes."""
 
 import logging
 import tempfile
@@ -18,15 +18,15 @@ from okrcell.benchmarking.baselines.hvg_pca import batch_of, variable_genes
 BATCH_SIZE = 128
 MOST_EPOCHS = 400
 MOST_STEPS = 1600
-"""A cap for two cores: 3,000 cells learn for 66 epochs instead of the package's own 400, 500 cells for the 400. On 1,303
-islet cells (a pretraining set) 1,100 steps gave better separated types than 2,400."""
+"""Limit for two cores: 3,000 cells train for 66 epochs instead of the default 400, 500 cells for 400. On 1,303 islet cells (a
+pretraining set) types were better separated after 1,100 steps than after 2,400."""
 BATCH = "batch"
 
 
 def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell latent"]:
-    """Return the ten latent variables of Lopez et al. 2018, with the package's own settings; NaN without expression.
+    """Return the ten latent variables of scVI (Lopez et al. 2018), default settings; NaN for a cell without expression.
 
-    Where the file has no counts, the values whose logarithm it holds are taken for them, as they are.
+    If the file has no counts, its linear values are used as counts, without rounding.
     """
     rows = expressed(cells)
     shown = counts_of_variable_genes(cells, rows, batch_of(cells, batch_key, rows))
@@ -37,7 +37,7 @@ def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray,
 
 
 def counts_of_variable_genes(cells: AnnData, rows: NDArray[np.intp], batch: list[str] | None) -> AnnData:
-    """Return counts of the genes that vary, with the batch of each cell."""
+    """Return counts of the highly variable genes, with the batch of each cell in obs."""
     variable = variable_genes(logs_of(cells, rows), batch).var_names
     shown = cells[rows, variable].copy()
     shown.obs[BATCH] = np.array(batch if batch is not None else ["all"] * len(rows), dtype=object)
@@ -65,7 +65,7 @@ QUIET = {
 
 @contextmanager
 def calm(seed: int) -> Generator[Any]:
-    """Import the package, seeded, without its log and its warnings, and with its files where they are deleted."""
+    """Import scvi-tools with a seed, without logs and warnings, and with a temporary logging folder."""
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
         import scvi  # pyright: ignore[reportMissingImports]

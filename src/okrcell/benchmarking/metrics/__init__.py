@@ -1,1 +1,1 @@
-"""How good an answer is."""
+"""Metrics of the benchmark."""

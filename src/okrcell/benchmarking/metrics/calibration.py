@@ -1,16 +1,16 @@
-"""Whether a method knows when it is right."""
+"""Calibration: expected calibration error, accuracy by coverage."""
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 BINS = 10
-"""Of equal width, as in Guo et al. 2017."""
+"""Number of bins of equal width, as in Guo et al. 2017."""
 COVERAGES = tuple(round(0.1 * step, 1) for step in range(1, 11))
-"""Shares of the cells, the surest first."""
+"""Fractions of the cells, by descending confidence."""
 
 
 def expected_calibration_error(confidence: Float[np.ndarray, "cell"], right: Bool[np.ndarray, "cell"]) -> float:
-    """Return how far confidence is from the share that is right, mean over bins weighted by their cells (Guo 2017, eq. 3).
+    """Return the expected calibration error: abs(accuracy - confidence), weighted mean over bins (Guo et al. 2017, eq. 3).
 
     ``confidence`` is in [0, 1]; cells where it is NaN are left out. NaN without cells.
     """
@@ -24,9 +24,9 @@ def expected_calibration_error(confidence: Float[np.ndarray, "cell"], right: Boo
 
 
 def accuracy_by_coverage(confidence: Float[np.ndarray, "cell"], right: Bool[np.ndarray, "cell"]) -> dict[float, float]:
-    """Return the accuracy among the surest 10, 20, ... 100 % of the cells; a cell without confidence is the least sure.
+    """Return the accuracy of the 10, 20, ... 100 % of the cells with the highest confidence; NaN confidence comes last.
 
-    Where several cells are equally sure at the edge, each counts in part, so that the order of the file is of no matter.
+    Cells tied at the boundary count in part, so the result does not depend on the order of cells.
     """
     sure = np.where(np.isnan(confidence), -np.inf, confidence)
     levels, level = np.unique(-sure, return_inverse=True)

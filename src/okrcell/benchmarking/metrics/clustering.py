@@ -1,4 +1,4 @@
-"""How well groups of cells agree with the types they are known to be."""
+"""Clustering metrics: NMI, ARI, AMI and silhouette of Leiden clusters against known types."""
 
 from dataclasses import dataclass
 
@@ -10,27 +10,27 @@ from scipy import sparse
 from okrcell.tasks.samples.stability import leiden, stability
 
 RESOLUTIONS = tuple(round(0.1 * step, 1) for step in range(1, 21))
-"""Those of the paper's protocol."""
+"""Leiden resolutions of the paper's protocol."""
 FIXED = 1.0
-"""Scanpy's own default."""
+"""Scanpy's default resolution."""
 NEIGHBOURS = 15
 GROUPS_OF_NOBODY = -1
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two ways of grouping the same cells agree; 1 is complete agreement."""
+    """Agreement of two groupings of the same cells; 1 is complete agreement."""
 
     nmi: float
-    """Mutual information over the arithmetic mean of the entropies, in [0, 1]."""
+    """Normalised mutual information (arithmetic mean of the entropies), in [0, 1]."""
     ari: float
-    """Adjusted Rand index; 0 is what chance gives."""
+    """Adjusted Rand index; 0 is chance."""
     ami: float
-    """Adjusted mutual information; 0 is what chance gives."""
+    """Adjusted mutual information; 0 is chance."""
 
 
 def agreement(truth: NDArray[np.str_], group: NDArray[np.intp]) -> Agreement:
-    """Compare groups with types; a cell without a type ("") is left out."""
+    """Compare clusters with types; cells without a type ("") are left out."""
     from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, normalized_mutual_info_score
 
     known = truth != ""
@@ -43,7 +43,7 @@ def agreement(truth: NDArray[np.str_], group: NDArray[np.intp]) -> Agreement:
 
 
 def average_silhouette(vectors: Float[np.ndarray, "cell dim"], truth: NDArray[np.str_]) -> float:
-    """Return (ASW + 1) / 2: how much nearer cells are to their own type than to the next, in [0, 1].
+    """Return the silhouette width of the types, rescaled to [0, 1]: (ASW + 1) / 2.
 
     NaN with fewer than two types. Cells without a type or without a vector are left out.
     """
@@ -58,18 +58,18 @@ def average_silhouette(vectors: Float[np.ndarray, "cell dim"], truth: NDArray[np
 
 @dataclass(frozen=True)
 class Groups:
-    """Leiden on the graph of 15 neighbours, coarse to fine."""
+    """Leiden clusterings of one graph of 15 neighbours, coarse to fine."""
 
     by_resolution: dict[float, NDArray[np.intp]]
-    """A cell without a vector is in `GROUPS_OF_NOBODY`."""
+    """Resolution to the cluster of each cell; a cell without a vector has `GROUPS_OF_NOBODY`."""
     stable: float
-    """The resolution that `okrcell.tasks.samples.stability` chooses, without knowing any type."""
+    """Resolution chosen by stability, without labels (`okrcell.tasks.samples.stability`)."""
 
 
 def leiden_groups(
     vectors: Float[np.ndarray, "cell dim"], resolutions: tuple[float, ...] = RESOLUTIONS, seed: int = 0
 ) -> Groups:
-    """Cluster cells by their vectors at every resolution: the same graph (scanpy's) and the same Leiden for every method."""
+    """Cluster cells by their vectors at every resolution, with scanpy's neighbour graph and the same Leiden for all methods."""
     import scanpy as sc
     from anndata import AnnData
 
@@ -86,10 +86,10 @@ def leiden_groups(
 
 
 def best_by_nmi(truth: NDArray[np.str_], groups: dict[float, NDArray[np.intp]]) -> float:
-    """Return the resolution whose groups agree best with the types (paper); chosen with the answers in sight."""
+    """Return the resolution with the highest NMI (paper's protocol); it is chosen with the true types."""
     return max(groups, key=lambda each: agreement(truth, groups[each]).nmi)
 
 
 def average_bio(nmi: float, ari: float, silhouette: float) -> float:
-    """Return AvgBIO, the mean of the three (paper, section 8.1 of docs/method.md)."""
+    """Return AvgBIO, the mean of NMI, ARI and silhouette (paper, section 8.1 of docs/method.md)."""
     return (nmi + ari + silhouette) / 3

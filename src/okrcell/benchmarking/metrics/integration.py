@@ -1,5 +1,6 @@
-"""How far batches are mixed, with types still apart: the five and three scores of the paper, by scib-metrics."""
+"""Integration metrics of the paper, by scib-metrics: five of type separation, three of batch mixing."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,13 @@ from numpy.typing import NDArray
 from okrcell.errors import MissingExtraError
 
 NEIGHBOURS = 90
-"""Of each cell, for cLISI; 15 of them for the graph's connectivity. Those of scib-metrics' own pipeline."""
+"""Neighbours of each cell for cLISI; `NEAREST` of them for graph connectivity. Values of scib-metrics' pipeline."""
 NEAREST = 15
 
 
 @dataclass(frozen=True)
 class IntegrationScores:
-    """Each in [0, 1], the higher the better."""
+    """Integration scores, each in [0, 1], higher is better."""
 
     isolated_labels: float
     kmeans_nmi: float
@@ -29,14 +30,14 @@ class IntegrationScores:
 
     @property
     def average_bio(self) -> float:
-        """Whether types are still apart: AvgBIO-B."""
+        """AvgBIO-B, mean of the five scores of type separation."""
         return float(
             np.mean([self.isolated_labels, self.kmeans_nmi, self.kmeans_ari, self.silhouette_label, self.clisi])
         )
 
     @property
     def average_batch(self) -> float:
-        """Whether batches are mixed: AvgBatch."""
+        """AvgBatch, mean of the three scores of batch mixing."""
         return float(np.mean([self.silhouette_batch, self.graph_connectivity, self.pcr_comparison]))
 
 
@@ -51,9 +52,13 @@ def integration_scores(
     Parameters
     ----------
     vectors
-        Cells without a vector (NaN), like those without a type, are left out.
+        Integrated embedding. Cells without a vector (NaN) or without a type are left out.
     before
-        What PCR compares with: components of the same cells, not integrated.
+        Principal components of the same cells before integration, the reference of the PCR comparison.
+    truth
+        Type of each cell, "" where there is none.
+    batch
+        Batch of each cell.
 
     Raises
     ------
@@ -69,7 +74,7 @@ def integration_scores(
 
     scib: Any = scib_metrics
     kept = (truth != "") & ~np.isnan(vectors).any(axis=1)
-    # Always the same type and layout, so that what is compiled for one embedding serves the next.
+    # The same dtype and layout for all embeddings, so that JAX reuses compiled functions.
     space = np.ascontiguousarray(vectors[kept], dtype=np.float32)
     label = np.unique(truth[kept], return_inverse=True)[1]
     of_batch = np.unique(batch[kept], return_inverse=True)[1]
@@ -84,15 +89,34 @@ def integration_scores(
         clisi=float(scib.clisi_knn(near, label)),
         silhouette_batch=silhouette_batch(space, label, of_batch),
         graph_connectivity=float(scib.graph_connectivity(near.subset_neighbors(min(NEAREST, len(space))), label)),
-        pcr_comparison=float(scib.pcr_comparison(before[kept], space, of_batch, categorical=True)),
+        pcr_comparison=pcr_comparison(before[kept], space, of_batch),
     )
+
+
+def pcr_comparison(
+    before: Float[np.ndarray, "cell component"], vectors: Float[np.ndarray, "cell dim"], batch: NDArray[np.intp]
+) -> float:
+    """Return the relative decrease of the variance that the batch explains (principal component regression), in [0, 1].
+
+    0 if the batch explains as much as before, or more. scib-metrics clips the score to 0 too, with a warning. That warning
+    is ignored here: for an embedding that leaves the batch effect as it was, the score is 0 up to the rounding of float32,
+    and the processor decides whether it falls below 0.
+    """
+    import scib_metrics
+
+    scib: Any = scib_metrics
+    # Both sides in the same dtype and layout: rounded differently, an unchanged embedding would not score 0.
+    components = np.ascontiguousarray(before, dtype=np.float32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="PCR comparison score is negative")
+        return float(scib.pcr_comparison(components, vectors, batch, categorical=True))
 
 
 def silhouette_batch(vectors: Float[np.ndarray, "cell dim"], label: NDArray[np.intp], batch: NDArray[np.intp]) -> float:
     """Return 1 - abs(silhouette of the batches), mean over the cells of each type, then over types.
 
-    The numbers of ``scib_metrics.silhouette_batch``, which is compiled anew for every size of every type: that took longer
-    than all other scores together. Types of one batch say nothing; NaN if all are.
+    Equals ``scib_metrics.silhouette_batch``, which JAX compiles again for each type of another size; that took longer than
+    all other scores together. Types of a single batch are left out; NaN if no other type is left.
     """
     from sklearn.metrics import silhouette_samples
 

@@ -1,4 +1,4 @@
-"""How well cells are named."""
+"""Annotation metrics: accuracy, macro-F1, mean AUROC, F1 per type."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from okrcell.benchmarking.scores import accuracy, auroc, macro_f1
 
 @dataclass(frozen=True)
 class NamingScores:
-    """Each in [0, 1]; 1 is best."""
+    """Annotation scores, each in [0, 1], higher is better."""
 
     accuracy: float
-    """Share of cells that were given their own name; a cell without an answer counts as wrong."""
+    """Fraction of cells with the right label; a cell without prediction counts as wrong."""
     macro_f1: float
-    """Mean F1 over the names that occur among the cells or the answers, so that a rare type weighs like a common one."""
+    """Unweighted mean of F1 over the labels that occur in the truth or the predictions."""
 
 
 def naming_scores(truth: NDArray[np.str_], label: NDArray[np.str_]) -> NamingScores:
-    """Compare answers with the truth; "" is no answer. Every cell must have a truth."""
+    """Compare predicted labels with the truth; "" is no prediction. Every cell must have a true label."""
     names = [word for word in np.unique(np.concatenate([truth, label])).tolist() if word != ""]
     places = {word: place for place, word in enumerate(names)}
     right = np.array([places[word] for word in truth.tolist()], dtype=np.intp)
@@ -30,9 +30,9 @@ def naming_scores(truth: NDArray[np.str_], label: NDArray[np.str_]) -> NamingSco
 
 
 def mean_auroc(truth: NDArray[np.str_], names: Sequence[str], scores: Float[np.ndarray, "cell name"]) -> float:
-    """Return the chance that a cell of a type scores higher for it than a cell of another, mean over the types there are.
+    """Return the AUROC of each type's score, cells of the type against all others, averaged over types.
 
-    Cells without scores are left out; NaN if no type has cells of its own and others.
+    Cells without scores are left out; NaN if no type has both positives and negatives.
     """
     areas = [auroc(truth == name, scores[:, place].astype(np.float64)) for place, name in enumerate(names)]
     known = [area for area in areas if not np.isnan(area)]
@@ -40,7 +40,7 @@ def mean_auroc(truth: NDArray[np.str_], names: Sequence[str], scores: Float[np.n
 
 
 def f1_of_types(truth: NDArray[np.str_], label: NDArray[np.str_], types: Sequence[str]) -> dict[str, float]:
-    """Return the F1 of each of some types, in [0, 1]; cells of every other type count where they were given its name."""
+    """Return the F1 of each of ``types``, in [0, 1], over all cells; other cells predicted as the type are false positives."""
     found: dict[str, float] = {}
     for name in types:
         there, given = truth == name, label == name

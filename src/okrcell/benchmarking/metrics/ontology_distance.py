@@ -1,4 +1,4 @@
-"""How wrong a wrong name is: by where it stands in the Cell Ontology."""
+"""Relation of predicted to true cell types in the Cell Ontology."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from okrcell.knowledge.ontology import ontology
 
 KINDS: tuple[str, ...] = ("right", "broader", "narrower", "sibling", "wrong", "none")
-"""right: the same type. broader: the true type is a kind of it. narrower: it is a kind of the true type. sibling: both are
-kinds of one parent. none: no answer."""
+"""right: the same type. broader: an ancestor of the true type. narrower: a descendant of the true type. sibling: both share a
+parent. wrong: any other type. none: no prediction."""
 
 
 def ontology_shares(truth: NDArray[np.str_], label: NDArray[np.str_]) -> Mapping[str, float]:
-    """Return the share of cells with each kind of answer; they sum to 1.
+    """Return the fraction of cells of each category of `KINDS`; these sum to 1.
 
-    ``truth`` and ``label`` are Cell Ontology ids; "" is no answer. Also ``within_one_step``: the share of the answers that are
-    right, or its parent or child.
+    ``truth`` and ``label`` are Cell Ontology ids; "" is no prediction. The additional key ``within_one_step`` is the fraction
+    of cells whose prediction is the true type, its parent or its child.
     """
     if not len(truth):
         return {kind: float("nan") for kind in (*KINDS, "within_one_step")}
@@ -33,7 +33,7 @@ def ontology_shares(truth: NDArray[np.str_], label: NDArray[np.str_]) -> Mapping
 
 @cache
 def kind_of(truth: str, given: str) -> str:
-    """Say how an answer stands to the truth: one of `KINDS`."""
+    """Return the category of a predicted id given the true one: one of `KINDS`."""
     cells = ontology("CL")
     true, answer = cells.current(truth), cells.current(given) if given else None
     if not given:

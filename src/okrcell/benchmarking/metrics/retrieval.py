@@ -1,8 +1,8 @@
-"""How often a search finds what belongs to the one who asks.
+"""Retrieval metrics: recall@k, reciprocal rank, nDCG.
 
-Rows of ``similarity`` are questions, columns are what may be found: texts for cells, or cells for texts. What scores the
-same is found in random order, and the figures are the mean over all such orders: so a model that gives everything one
-score gets exactly what chance gives. What scores NaN is found last; a question whose own scores are NaN finds nothing.
+Rows of ``similarity`` are queries, columns are items: texts for cells, or cells for texts. Ties are broken at random, and the
+metrics are expectations over all orders, so a model with constant scores gets exactly the chance level. Items with a score of
+NaN come last; a query whose own item has NaN scores 0.
 """
 
 from collections.abc import Sequence
@@ -14,29 +14,28 @@ from scipy.special import digamma, gammaln
 
 
 def recall(similarity: Float[np.ndarray, "query item"], own: NDArray[np.intp], k: int) -> Float[np.ndarray, "query"]:
-    """Return for each question the chance that its one own item is among the first ``k`` (strict R@k), in [0, 1].
+    """Return strict R@k of each query: the probability that its own item is among the first ``k``, in [0, 1].
 
-    Only the very partner counts, as in the paper: another item of the same type, or with the same words in another
-    column, is wrong.
+    Only the paired item counts, as in the paper: another item of the same type, or with the same text, is wrong.
 
     Parameters
     ----------
     own
-        Column of each question's own item.
+        Column of each query's own item.
     """
     ahead, tied, there = _standing(similarity, own)
     return np.where(there, np.clip((k - ahead) / tied, 0.0, 1.0), 0.0)
 
 
 def reciprocal_rank(similarity: Float[np.ndarray, "query item"], own: NDArray[np.intp]) -> Float[np.ndarray, "query"]:
-    """Return 1 / rank of each question's own item, ranks counted from 1; the mean over questions is the MRR."""
+    """Return 1 / rank of each query's own item, ranks counted from 1; the mean over queries is the MRR."""
     ahead, tied, there = _standing(similarity, own)
     # The mean of 1 / rank over the ranks ahead + 1 ... ahead + tied is a difference of harmonic numbers.
     return np.where(there, (digamma(ahead + tied + 1) - digamma(ahead + 1)) / tied, 0.0)
 
 
 def rank(similarity: Float[np.ndarray, "query item"], own: NDArray[np.intp]) -> Float[np.ndarray, "query"]:
-    """Return the mean rank of each question's own item, counted from 1; one without a score comes last."""
+    """Return the mean rank of each query's own item, counted from 1; an item without a score comes last."""
     ahead, tied, there = _standing(similarity, own)
     return np.where(there, ahead + (tied + 1) / 2, similarity.shape[1])
 
@@ -44,14 +43,14 @@ def rank(similarity: Float[np.ndarray, "query item"], own: NDArray[np.intp]) -> 
 def hit(
     similarity: Float[np.ndarray, "query item"], relevant: Bool[np.ndarray, "query item"], k: int
 ) -> Float[np.ndarray, "query"]:
-    """Return for each question the chance that any relevant item is among the first ``k`` (type-level R@k), in [0, 1].
+    """Return type-level R@k of each query: the probability that a relevant item is among the first ``k``, in [0, 1].
 
-    NaN for a question to which nothing is relevant: it cannot be answered.
+    NaN for a query without relevant items.
 
     Parameters
     ----------
     relevant
-        What would be right: every text of the cell's type, or every cell of the text's type.
+        Relevant items: the texts of the cell's type, or the cells of the text's type.
     """
     scores = _last_if_unknown(similarity)
     best = np.where(relevant, scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
@@ -59,7 +58,7 @@ def hit(
     level = scores == best
     right = (level & relevant).sum(axis=1)
     wrong = level.sum(axis=1) - right
-    # So many of the first k places are left for those who share the best relevant score.
+    # Ranks among the first k that are left for the items tied at the best relevant score.
     left = np.clip(k - ahead, 0, right + wrong)
     found = 1 - np.exp(_log_choices(wrong, left) - _log_choices(right + wrong, left))
     answerable = relevant.any(axis=1)
@@ -69,15 +68,14 @@ def hit(
 def discounted_gain(
     similarity: Float[np.ndarray, "query item"], gain: Float[np.ndarray, "query item"], k: int
 ) -> Float[np.ndarray, "query"]:
-    """Return nDCG@k of each question: the gain of the first ``k``, each over log2(1 + rank), as a share of the best order.
+    """Return nDCG@k of each query, in [0, 1] (Järvelin & Kekäläinen 2002, linear gain).
 
-    In [0, 1] (Järvelin & Kekäläinen 2002, linear gain). Equal scores share their gains. NaN for a question to which nothing
-    is worth anything.
+    Tied items share their gains. NaN for a query whose gains are all 0.
 
     Parameters
     ----------
     gain
-        Worth of each item to each question, not negative; `ontology_gain` gives one.
+        Gain of each item for each query, not negative, such as `ontology_gain`.
     """
     discount = np.zeros(similarity.shape[1])
     discount[:k] = 1 / np.log2(np.arange(2, min(k, similarity.shape[1]) + 2))
@@ -87,10 +85,10 @@ def discounted_gain(
 
 
 def ontology_gain(asked: Sequence[str], found: Sequence[str]) -> Float[np.ndarray, "query item"]:
-    """Return what a type is worth to one who asked for another: 1 for the same, half as much for each step between them.
+    """Return the gain of each found type for each query type: 1 for the same type, halved with each step between them.
 
-    Steps are those up to a shared Cell Ontology ancestor and down again (method 11.7; the halving is ours). 0 for an id
-    that the ontology does not have.
+    Steps lead up to a shared Cell Ontology ancestor and down again (method 11.7; the halving is ours). 0 for an id that the
+    ontology does not have.
     """
     from okrcell.knowledge.ontology import ontology
 
@@ -107,7 +105,7 @@ def ontology_gain(asked: Sequence[str], found: Sequence[str]) -> Float[np.ndarra
 def _standing(
     similarity: Float[np.ndarray, "query item"], own: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Count the items before each question's own one, and those that share its score, with itself; last, whether it has one."""
+    """For each query: items ranked above its own item, items tied with it (itself included), and whether it has a score."""
     mine = similarity[np.arange(len(similarity)), own][:, None]
     there = ~np.isnan(mine[:, 0])
     ahead = (similarity > mine).sum(axis=1).astype(np.float64)
@@ -120,7 +118,7 @@ def _last_if_unknown(similarity: Float[np.ndarray, "query item"]) -> Float[np.nd
 
 
 def _log_choices(of: NDArray[np.intp], some: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Logarithm of the number of ways to choose ``some`` of ``of``; minus infinity where there are too few."""
+    """Logarithm of the binomial coefficient ``of`` over ``some``; minus infinity where ``some`` exceeds ``of``."""
     enough = some <= of
     short = np.where(enough, some, 0)
     return np.where(enough, gammaln(of + 1) - gammaln(short + 1) - gammaln(of - short + 1), -np.inf)
@@ -129,7 +127,7 @@ def _log_choices(of: NDArray[np.intp], some: NDArray[np.intp]) -> NDArray[np.flo
 def _shared(
     scores: Float[np.ndarray, "item"], worths: Float[np.ndarray, "item"], discount: Float[np.ndarray, "place"]
 ) -> float:
-    """Sum the discounted gains of one question, each group of equal scores with the mean gain of its members."""
+    """DCG of one query; tied items have the mean gain of their group."""
     known = ~np.isnan(scores)
     if not known.any():
         return 0.0

@@ -1,1 +1,1 @@
-"""How well objectives learn from wrong pairs."""
+"""Label-noise benchmark: training objectives on partly wrong pairs."""

@@ -1,4 +1,4 @@
-"""Runs are shared out among processes."""
+"""Run trainings in a pool of worker processes."""
 
 import threading
 from collections import deque
@@ -15,25 +15,28 @@ WORKER = "okrcell.benchmarking.noise.worker"
 def share_out(
     work: Iterable[dict[str, Any]], workers: int, logs: Path, finished: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Have the runs trained and scored, and hand over each record as soon as it is there.
+    """Train and score runs in worker processes, and pass on each record as soon as it arrives.
+
+    After the first finished run, a failed run does not stop the others. A failure before, or the end of a process, stops all
+    workers.
 
     Parameters
     ----------
     work
-        What `okrcell.benchmarking.noise.worker` is asked, in this order.
+        Requests to `okrcell.benchmarking.noise.worker`, processed in this order.
     workers
-        Processes at a time.
+        Number of parallel processes.
     logs
-        Folder for what the processes say beside their answers, ``worker-1.log`` and so on.
+        Folder for the stderr of the processes: ``worker-1.log`` and so on.
     finished
-        Called with one record at a time.
+        Callback, called with one record, never in parallel.
 
     Raises
     ------
     InputError
-        If a run cannot be made as it was asked for, and it is the only one.
+        If the settings or inputs of the only failed run are invalid.
     WorkLeftError
-        If runs failed. The others were made all the same, unless none could be made or a process ended.
+        If runs failed, or a process ended.
     """
     left = deque(work)
     crew = [Process(WORKER, logs / f"worker-{number + 1}.log") for number in range(min(workers, len(left)))]
@@ -55,13 +58,13 @@ def share_out(
                     if not stopped:
                         finished(record)
                         made += 1
-            except BaseException as error:  # noqa: BLE001 - raised again below, in the thread of the one who called
+            except BaseException as error:  # noqa: BLE001 - raised again below, in the thread of the caller
                 with turn:
                     if isinstance(error, OkrcellError) and made and worker.alive:
                         failed.append(error)
                         continue
                     stopped.append(error)
-                # The others are in the middle of runs that nobody will read.
+                # Results of the other workers would not be read any more.
                 for each in crew:
                     each.stop()
                 return
@@ -72,7 +75,7 @@ def share_out(
             thread.start()
         for thread in threads:
             while thread.is_alive():
-                thread.join(timeout=0.2)  # in short turns, so that Ctrl-C is heard
+                thread.join(timeout=0.2)  # short timeouts, so that Ctrl-C interrupts
     finally:
         for worker in crew:
             worker.stop()
@@ -81,26 +84,24 @@ def share_out(
     if len(failed) == 1:
         raise failed[0]
     if failed:
-        raise WorkLeftError(
-            f"{len(failed)} runs could not be made, the others are done. The first of them: {failed[0]}"
-        )
+        raise WorkLeftError(f"{len(failed)} runs failed, the others are done. First failure: {failed[0]}")
 
 
 def _record(process: Process, asked: dict[str, Any]) -> dict[str, Any]:
-    """Have a run made, and return its record."""
+    """Send a run to a process, and return its record."""
     name = asked["settings"]["title"]
     process.send(asked)
     answer = process.receive()
     if answer is None:
         raise WorkLeftError(
-            f"The process that made the run {name} ended with status {process.ended()}; {process.log} may say why "
-            "(status -9: perhaps the memory was too small for so many workers). Run again to go on."
+            f"The process of the run {name} ended with status {process.ended()}; see {process.log} "
+            "(status -9: probably out of memory, use fewer workers). Run again to resume."
         )
     if "mistake" in answer:
-        raise InputError(f"The run {name} cannot be made: {answer['mistake']}")
+        raise InputError(f"The run {name} cannot be trained: {answer['mistake']}")
     if "failure" in answer:
         with process.log.open("a", encoding="utf-8") as log:
             log.write(answer["failure"])
         reason = answer["failure"].strip().splitlines()[-1]
-        raise WorkLeftError(f"The run {name} failed: {reason}; {process.log} has more. What is done is kept.")
+        raise WorkLeftError(f"The run {name} failed: {reason}; see {process.log}. Finished work is kept.")
     return answer["record"]

@@ -1,4 +1,4 @@
-"""How naming suffers as more pairs are wrong."""
+"""Line plots of scores against the rate of noise."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FEWEST_RATES = 3
-"""That make a curve, where any objective was run at so many."""
+"""Minimum number of rates of a curve, if any objective was run at so many."""
 KIND = {
     "shuffled": "Shuffled texts",
     "sibling": "Labels of a sibling type",
@@ -25,9 +25,9 @@ KIND = {
 
 
 def draw_curves(summary: Summary, path: Path) -> None:
-    """Draw macro-F1 and accuracy against the rate of noise, a column for each kind; bands are 95 % intervals over seeds.
+    """Draw macro-F1 and accuracy against the rate of noise, one column per kind; bands are 95 % intervals over seeds.
 
-    Objectives that were run at fewer than `FEWEST_RATES` have no curve where others have; the ladder shows them.
+    Objectives that were run at fewer than `FEWEST_RATES` rates have no curve if others have; see `draw_ladder` for them.
     """
     drawn = {kind: _drawn(summary, kind) for kind in summary.kinds}
     styles = looks([name for name in summary.objectives if any(name in some for some in drawn.values())])
@@ -41,7 +41,7 @@ def draw_curves(summary: Summary, path: Path) -> None:
             if row == 0:
                 heading(ax, KIND.get(kind, kind), _lead(summary, kind))
             if row == len(WORDS) - 1:
-                ax.set_xlabel("training pairs made wrong", fontsize=9)
+                ax.set_xlabel("fraction of wrong training pairs", fontsize=9)
     for row in axes:
         _same_height(list(row))
     legend(figure, *axes[0])
@@ -49,12 +49,12 @@ def draw_curves(summary: Summary, path: Path) -> None:
 
 
 def _drawn(summary: Summary, kind: str) -> dict[str, list[Scores]]:
-    """Return the scores, by rate, of the objectives that were run at enough rates for a curve."""
+    """Return the scores by rate of the objectives that were run at enough rates for a curve."""
     scores = {
         name: [one for rate in summary.rates if (one := summary.score(name, kind, rate))] for name in summary.objectives
     }
     enough = min(FEWEST_RATES, max(map(len, scores.values())))
-    # What all are compared with is drawn if it has two points.
+    # The control is drawn if it has two points.
     return {name: some for name, some in scores.items() if len(some) >= (2 if name == CONTROL else enough)}
 
 
@@ -72,7 +72,7 @@ def _curves(ax: "Axes", drawn: dict[str, list[Scores]], measure: str, styles: di
 
 
 def _lead(summary: Summary, kind: str) -> str:
-    """Say how far the best objective is above the control at the highest rate that both have."""
+    """Format the gain of the best objective over the control at the highest rate with both."""
     for rate in reversed(summary.rates):
         some = [
             one

@@ -1,4 +1,4 @@
-"""A model is asked to name cells from words alone."""
+"""Zero-shot evaluation of several models on the same labelled cells."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ CELLS_AT_ONCE = 256
 
 
 class Examination:
-    """The same labelled cells, shown to one model after another.
+    """Zero-shot evaluation of models on the same labelled cells.
 
-    What does not change between models is made once: tokens, as long as the gene list is the same, and what a frozen
-    text encoder says of a name.
+    Results shared by models are cached: tokens, for models with the same gene vocabulary and tokenizer settings, and the
+    pooled outputs of a frozen text encoder.
     """
 
     def __init__(self, sets: Sequence[LabelledCells]) -> None:
@@ -32,9 +32,9 @@ class Examination:
         self._pooled: dict[tuple[str, str], torch.Tensor] = {}
 
     def scores(self, embedder: Embedder) -> list[dict[str, object]]:
-        """Return name, cells, candidates, accuracy and macro-F1 of each set, zero-shot among its own types.
+        """Return name, number of cells and candidates, accuracy and macro-F1 of each data set, zero-shot among its types.
 
-        The protocol is that of ``benchmarks/zero_shot.py``. A cell of which the model knows no gene has no answer.
+        The protocol is that of ``benchmarks/zero_shot.py``. A cell without genes of the model's vocabulary has no prediction.
         """
         self._tokenise(embedder)
         texts = _Remembered(embedder.model, self._pooled)
@@ -52,7 +52,7 @@ class Examination:
 
 
 class _Remembered:
-    """Embeds texts; what the text encoder says before the projection is kept."""
+    """Text embedder that caches the outputs of the text encoder before the projection."""
 
     name = "remembered"
 
@@ -89,7 +89,7 @@ def _score(some: LabelledCells, tokens: CellTokens, embedder: Embedder, texts: _
 
 @torch.inference_mode()
 def _embedded(tokens: CellTokens, model: CellTextModel) -> NDArray[np.float32]:
-    """Unit vectors (cell, dim), NaN for a cell without a known gene; cells of like length go together."""
+    """Unit vectors (cell, dim), NaN for a cell without genes of the vocabulary; batches hold cells of similar length."""
     vectors = np.full((len(tokens), model.dim), np.nan, dtype=np.float32)
     length = tokens.known.sum(dim=1)
     order = length.argsort(stable=True)
@@ -102,5 +102,5 @@ def _embedded(tokens: CellTokens, model: CellTextModel) -> NDArray[np.float32]:
 
 
 def _narrow(tokens: CellTokens) -> CellTokens:
-    # They stay in memory for the whole benchmark, so in the fewest bytes.
+    # Small integer types: tokens stay in memory for the whole benchmark.
     return CellTokens(tokens.gene.to(torch.int32), tokens.value.to(torch.int16))

@@ -1,4 +1,4 @@
-"""What stands in a benchmark's folder, and whether more may be added to it."""
+"""Folder of the label-noise benchmark: inputs, provenance, and checks before it is extended."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,16 +14,16 @@ from okrcell.provenance import fingerprint, receipt, write_json
 from okrcell.training.settings import PretrainSettings
 
 MODELS, UNDER_WAY = "models", "under-way"
-"""Folders beside the report."""
+"""Folders beside the report: finished models, unfinished runs."""
 
 
 def inputs_of(settings: PretrainSettings, files: Sequence[Path]) -> dict[str, Any]:
-    """Tell what the runs learn from and are scored on, by what it holds.
+    """Return fingerprints of the training corpus, the descriptions and the evaluation files.
 
     Raises
     ------
     InputError
-        If there is no such corpus or file.
+        If the corpus or a file is missing.
     """
     return {
         "corpus": Corpus.open(settings.corpus).fingerprint,
@@ -33,12 +33,12 @@ def inputs_of(settings: PretrainSettings, files: Sequence[Path]) -> dict[str, An
 
 
 def receipt_of(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave the receipt, or compare with the one that is there: figures on other data are not comparable.
+    """Write the provenance, or compare with the existing one: scores on other data are not comparable.
 
     Raises
     ------
     SettingsError
-        If the benchmark that is there is on another corpus, other descriptions or other files.
+        If the existing benchmark used another corpus, other descriptions or other files.
     """
     before = receipt_there(folder / RECEIPT)
     if before is None:
@@ -46,18 +46,18 @@ def receipt_of(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
         write_json(folder / RECEIPT, before)
     if changed := differing(dict(inputs), before.get("inputs")):
         raise SettingsError(
-            f"{folder} holds a benchmark on other data ({', '.join(changed)}); name the same, or another folder with -o."
+            f"{folder} holds a benchmark on other data ({', '.join(changed)}); use the same data, or another folder with -o."
         )
     return before
 
 
 def must_agree(records: Sequence[dict[str, Any]], settings: Mapping[Run, PretrainSettings]) -> None:
-    """Refuse to go on if runs that are done would be made otherwise today.
+    """Check that finished runs have the settings that they would be trained with now.
 
     Raises
     ------
     SettingsError
-        It names what differs.
+        If settings differ; the message lists them.
     """
     for record in records:
         run = run_of(record)
@@ -66,6 +66,6 @@ def must_agree(records: Sequence[dict[str, Any]], settings: Mapping[Run, Pretrai
         now = settings[run].model_dump(mode="json", exclude={"corpus": True, "output": True})
         if changed := differing(now, record["settings"]):
             raise SettingsError(
-                f"The run {run.name} was made with other settings ({', '.join(changed)}); use the same, or another folder "
+                f"The run {run.name} was trained with other settings ({', '.join(changed)}); use the same, or another folder "
                 "with -o."
             )

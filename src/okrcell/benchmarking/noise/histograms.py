@@ -1,4 +1,4 @@
-"""Right and wrong pairs part as training goes on."""
+"""Histograms of the symmetry of right and wrong pairs over epochs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_EPOCHS = 5
-"""Drawn side by side."""
+"""Maximum number of epochs in the figure."""
 TICKS = (0, 0.04, 0.25, 0.5, 1)
 SHARES = (0, 0.01, 0.04, 0.1, 0.25, 0.5, 1)
-"""Written beside the axes, which are of square roots: most wrong pairs may lie in one bin, and what the others do is seen
-all the same."""
+"""Tick labels; the axes have square-root scales, because most wrong pairs may lie in one bin."""
 
 
 def told_of(summary: Summary, objective: str) -> list[Finding]:
-    """Choose what is drawn of an objective: for each kind of noise the rate nearest to `USUAL`."""
+    """Select the detections of an objective to draw: for each kind of noise the rate nearest to `USUAL`."""
     mine = [one for one in summary.findings if one.objective == objective]
     return [
         min((one for one in mine if one.kind == kind), key=lambda one: abs(one.rate - USUAL))
@@ -34,11 +33,11 @@ def told_of(summary: Summary, objective: str) -> list[Finding]:
 
 
 def draw_histograms(findings: list[Finding], path: Path) -> None:
-    """Draw how r spreads over right and over wrong pairs, epoch by epoch; a row for each kind of noise."""
+    """Draw the distribution of r of right and wrong pairs by epoch; one row per kind of noise."""
     epochs = [_epochs(one) for one in findings]
     figure, axes = panels(len(findings), max(map(len, epochs)), 2.7, 2.3)
     for row, (finding, some) in enumerate(zip(findings, epochs, strict=True)):
-        # One height for a row, so that its panels can be compared.
+        # The same height in a row, so that its panels can be compared.
         sides = (finding.clean_counts, finding.wrong_counts)
         height = 1.15 * max((_parts(counts[epoch]).max() for epoch in some for counts in sides), default=1.0)
         for column, ax in enumerate(axes[row]):
@@ -51,14 +50,14 @@ def draw_histograms(findings: list[Finding], path: Path) -> None:
             if row == 0 or some != epochs[0]:
                 heading(ax, f"epoch {some[column] + 1}")
             if column == 0:
-                ax.set_ylabel(f"{share(finding.rate)} {finding.kind}\nshare of the pairs", fontsize=9)
+                ax.set_ylabel(f"{share(finding.rate)} {finding.kind}\nfraction of pairs", fontsize=9)
             else:
                 ax.tick_params(labelleft=False)
             if row == len(findings) - 1:
                 ax.set_xlabel("symmetry r", fontsize=9)
     legend(figure, axes[0, 0])
     figure.suptitle(
-        f"{findings[0].objective}: symmetry of right and of wrong pairs (axes of square roots)",
+        f"{findings[0].objective}: symmetry of right and wrong pairs (square-root scales)",
         x=0.01,
         ha="left",
         fontsize=12,
@@ -67,7 +66,7 @@ def draw_histograms(findings: list[Finding], path: Path) -> None:
 
 
 def _epochs(finding: Finding) -> list[int]:
-    """Places of the epochs that are drawn, evenly from the first that was recorded to the last."""
+    """Indices of the epochs to draw, evenly spaced from the first recorded one to the last."""
     there = [place for place, counts in enumerate(finding.clean_counts) if sum(counts)]
     chosen = np.linspace(0, len(there) - 1, min(MOST_EPOCHS, len(there))).round().astype(int)
     return [there[place] for place in chosen.tolist()]

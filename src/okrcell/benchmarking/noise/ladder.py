@@ -1,4 +1,4 @@
-"""Every objective on its rung, without noise and with it."""
+"""Dot plot of all objectives, with and without noise."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from okrcell.benchmarking.noise.report import WORDS, share
 from okrcell.benchmarking.noise.summary import Summary
 
 USUAL = 0.4
-"""The rate that is drawn beside none, or the one nearest to it."""
+"""Preferred rate of noise in the figure; the nearest available rate is drawn."""
 
 
 def draw_ladder(summary: Summary, path: Path) -> None:
-    """Draw a row for each objective: macro-F1 and accuracy, dots with 95 % intervals over seeds."""
+    """Draw macro-F1 and accuracy, one row per objective, dots with 95 % intervals over seeds."""
     from matplotlib.lines import Line2D
 
     kind, rate = noise_of_ladder(summary)
@@ -49,7 +49,7 @@ def draw_ladder(summary: Summary, path: Path) -> None:
 
 
 def noise_of_ladder(summary: Summary) -> tuple[str, float]:
-    """Choose the noise that most objectives were run with, nearest to `USUAL`; rate 0 if there is none."""
+    """Return the kind and rate of noise that most objectives were run with, nearest to `USUAL`; rate 0 without noise."""
     there = [(one.kind, one.rate) for one in summary.scores if one.rate > 0]
     if not there:
         return "shuffled", 0.0

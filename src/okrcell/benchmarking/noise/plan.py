@@ -1,4 +1,4 @@
-"""Which runs a benchmark is made of."""
+"""Runs of the label-noise benchmark."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,31 +15,31 @@ from okrcell.settings import Settings, laid_over, parse_settings
 from okrcell.training.settings import PretrainSettings
 
 CLEAN = "none"
-"""The kind of noise of a run without noise."""
+"""Kind of noise of a run without noise."""
 KINDS = tuple(kind for kind in get_args(NoiseSettings.model_fields["kind"].annotation) if kind != CLEAN)
-"""Ways in which pairs are made wrong."""
+"""Kinds of noise."""
 CONTROL = "info_nce"
-"""The objective that the others are compared with."""
+"""Objective that the others are compared with."""
 NEVER = 1_000_000_000
-"""Steps between savings: a run that was killed is begun anew, so its way is not worth keeping."""
+"""Steps between checkpoints: none are written, because interrupted runs start again."""
 
 
 class NoisePlan(Settings):
-    """What is to be compared: every objective, under every kind and rate of noise, from every seed."""
+    """Runs to compare: all combinations of objectives, kinds and rates of noise, and seeds."""
 
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = (CONTROL, "faithful", "improved")
-    """Rungs of the ladder, see `okrcell.alignment.presets`."""
+    """Names of objectives, see `okrcell.alignment.presets`."""
     kinds: Annotated[tuple[str, ...], Field(min_length=1)] = ("shuffled", "sibling", "dropout")
     """Kinds of noise, see `okrcell.pairs.noise`."""
     rates: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)] = (0.0, 0.2, 0.4, 0.6)
-    """Shares of the training pairs that are made wrong."""
+    """Fractions of wrong training pairs."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
-    """Each is the seed of the starting weights, of the order of the pairs, and of the noise."""
+    """Seeds of the initial weights, the order of pairs, and the noise."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training."""
+    """One training run."""
 
     objective: str
     kind: str
@@ -49,20 +49,20 @@ class Run:
 
     @property
     def name(self) -> str:
-        """A name for its folder, such as ``improved.shuffled-0.4.seed-1``."""
+        """Name of the run's folder, such as ``improved.shuffled-0.4.seed-1``."""
         noise = "clean" if self.kind == CLEAN else f"{self.kind}-{self.rate:g}"
         return f"{self.objective}.{noise}.seed-{self.seed}"
 
 
 def planned(plan: NoisePlan) -> list[Run]:
-    """List the runs, each once: without noise all kinds are the same run.
+    """List the runs without duplicates: at rate 0 all kinds of noise are the same run.
 
-    The seed is outermost, so that a benchmark that is stopped half way has a whole table, if of fewer seeds.
+    The seed varies slowest, so an interrupted benchmark has complete tables of fewer seeds.
 
     Raises
     ------
     SettingsError
-        If there is no such objective or kind of noise.
+        If an objective or a kind of noise is unknown.
     """
     _must_be_known(plan.objectives, LADDER, "objective")
     _must_be_known(plan.kinds, KINDS, "kind of noise")
@@ -78,14 +78,14 @@ def _all(plan: NoisePlan) -> Iterator[Run]:
 
 
 def settings_of(run: Run, config: Mapping[str, Any], output: Path, origin: str) -> PretrainSettings:
-    """Make the settings of a run: those of the ``config`` file, with its objective, its noise and its seed.
+    """Return the settings of a run: those of the ``config`` file, with the run's objective, noise and seed.
 
-    Each run has one processor thread: several run side by side, and their numbers do not depend on how many do.
+    Each run has one thread, so its results do not depend on the number of parallel workers.
 
     Raises
     ------
     SettingsError
-        If the file holds an unknown or impossible setting.
+        If the file holds an unknown or invalid setting.
     """
     changes: dict[str, Any] = {
         "output": str(output),

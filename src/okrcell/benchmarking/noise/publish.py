@@ -1,4 +1,4 @@
-"""The report is made anew from the records."""
+"""Write the report of the label-noise benchmark from its records."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,7 +17,7 @@ REPORT, FIGURES = "report.md", "summary.json"
 
 
 def publish(records: Sequence[Record], made: Mapping[str, Any], folder: Path) -> Path:
-    """Write the report with its pictures, and its figures with the receipt ``made``; return where the report is."""
+    """Write the report, its figures, and all numbers with the provenance ``made``; return the path of the report."""
     summary = summarised(records)
     pictures = _draw(summary, folder)
     write_json(folder / FIGURES, {**made, "runs": len(records), **asdict(summary)})
@@ -27,18 +27,18 @@ def publish(records: Sequence[Record], made: Mapping[str, Any], folder: Path) ->
 
 
 def _draw(summary: Summary, folder: Path) -> dict[str, str]:
-    """Draw what there is to see; return title to file name."""
+    """Draw every figure that the summary has data for; return title to file name."""
     pictures: dict[str, str] = {}
     if summary.kinds and len(summary.rates) > 1:
         draw_curves(summary, folder / "noise.png")
-        pictures["How naming suffers as more pairs are wrong"] = "noise.png"
+        pictures["Scores by rate of noise"] = "noise.png"
     if len(summary.objectives) > 1:
         draw_ladder(summary, folder / "ladder.png")
-        pictures["Every objective, without noise and with it"] = "ladder.png"
+        pictures["Scores of every objective, with and without noise"] = "ladder.png"
     told = {name: some for name in summary.objectives if (some := told_of(summary, name))}
     most = max(map(len, told.values()), default=0)
     for name, some in told.items():
-        # Objectives that are on the ladder only are left to the table.
+        # Objectives with fewer kinds of noise than others are shown in the table only.
         if len(some) == most:
             draw_histograms(some, folder / f"reliability-{name}.png")
             pictures[f"Symmetry of right and of wrong pairs, {name}"] = f"reliability-{name}.png"

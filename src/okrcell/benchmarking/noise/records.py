@@ -1,4 +1,4 @@
-"""Which run a line of the records is of."""
+"""The run of a record."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from okrcell.benchmarking.noise.plan import Run
 
 
 def run_of(record: dict[str, Any]) -> Run:
-    """Tell which run a line is of."""
+    """Return the run that a record belongs to."""
     return Run(record["objective"], record["kind"], record["rate"], record["seed"])

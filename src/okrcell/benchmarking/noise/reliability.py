@@ -1,4 +1,4 @@
-"""Low reliability should point at the wrong pairs."""
+"""Detection of wrong pairs by low reliability: AUROC and histograms of one run."""
 
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,23 @@ from numpy.typing import NDArray
 from okrcell.benchmarking.scores import auroc
 
 EDGES = tuple(((np.arange(41) / 40) ** 2).tolist())
-"""Of the histograms' bins: of one width on the scale of square roots, for much that matters lies near 0."""
+"""Bin edges of the histograms, equidistant on a square-root scale, for resolution near 0."""
 STRATA = ("rare", "middling", "common")
-"""Thirds of the pairs, by how many pairs carry their label; pairs of one label stay together."""
+"""Thirds of the pairs by abundance of their label; pairs with the same label are in the same third."""
 
 
 def reliability_of(path: Path) -> dict[str, Any] | None:
-    """Read a run's table of reliability (`Trained.reliability`) and score it against the truth about its pairs.
+    """Read the reliability table of a run (`Trained.reliability`), and score how well low reliability detects wrong pairs.
 
-    Only pairs that were visited count. The wrong pair is what is looked for, and 1 minus its reliability is its score.
+    Wrong pairs are the positives of the AUROC, with 1 minus the reliability as score. Pairs that were never visited are left
+    out.
 
     Returns
     -------
-    None if nothing in it is known to be wrong, or nothing was recorded. Else ``pairs`` and ``wrong`` (numbers),
-    ``auroc`` of ``symmetry`` (r of each epoch, E9), ``mean_symmetry`` (its mean up to each epoch), ``trust`` (the last W,
-    E11) and ``strata`` (the last mean symmetry within `STRATA`); ``clean`` and ``wrong_pairs``: for each epoch the numbers of
-    pairs in each bin of r (`EDGES`). An AUROC that is not defined is None.
+    None if the table has no wrong pairs or no visited pairs. Otherwise a dict: ``pairs`` and ``wrong`` (counts); ``auroc`` of
+    ``symmetry`` (r of each epoch, E9), ``mean_symmetry`` (mean r up to each epoch), ``trust`` (last W, E11) and ``strata``
+    (last mean r within `STRATA`), None where it is not defined; ``clean`` and ``wrong_pairs``: for each epoch the number of
+    pairs in each bin of r (`EDGES`).
     """
     table: Any = pd.read_parquet(path)
     if "wrong" not in table or not table["wrong"].to_numpy(dtype=bool).any():
@@ -58,9 +59,9 @@ def reliability_of(path: Path) -> dict[str, Any] | None:
 
 
 def strata_of(label: NDArray[Any]) -> NDArray[np.intp]:
-    """Return for each pair its third by the abundance of its label: 0 rare, 1 middling, 2 common.
+    """Return the third of each pair by abundance of its label: 0 rare, 1 middling, 2 common.
 
-    A label goes where the middle one of its pairs lies when pairs are ordered by the abundance of their labels.
+    A label belongs to the third that holds the median of its pairs when pairs are sorted by abundance of their labels.
     """
     _, code, size = np.unique(label, return_inverse=True, return_counts=True)
     order = np.argsort(size, kind="stable")
@@ -71,7 +72,7 @@ def strata_of(label: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def _mean_so_far(symmetry: Float[np.ndarray, "pair epoch"]) -> Float[np.ndarray, "pair epoch"]:
-    """Mean of the records up to each epoch, NaN before the first."""
+    """Cumulative mean over epochs, ignoring NaN; NaN before the first value."""
     seen = ~np.isnan(symmetry)
     total, number = np.cumsum(np.where(seen, symmetry, 0), axis=1), np.cumsum(seen, axis=1)
     return np.where(number > 0, total / np.maximum(number, 1), np.nan)

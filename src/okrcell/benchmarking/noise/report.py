@@ -1,4 +1,4 @@
-"""The page that tells what the runs say."""
+"""Report of the label-noise benchmark as Markdown."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -8,57 +8,61 @@ from okrcell.benchmarking.noise.plan import CONTROL
 from okrcell.benchmarking.noise.summary import Record, Summary
 
 NOISE = {
-    "shuffled": "shuffled: cells exchange descriptions",
-    "sibling": "sibling: the description of a type that shares a parent with the right one",
-    "dropout": "dropout: expression is lost",
-    "ambient": "ambient: expression is mixed with the mean of the study",
+    "shuffled": "shuffled: descriptions are permuted among cells",
+    "sibling": "sibling: description of a type that shares a parent with the true type",
+    "dropout": "dropout: entries of the expression are set to zero",
+    "ambient": "ambient: expression is mixed with the mean profile of the study",
     "doublets": "doublets: another cell of the study is added",
-    "permuted": "permuted: values of genes change places",
+    "permuted": "permuted: expression values are permuted among genes",
 }
-"""Kinds of noise in words."""
+"""Titles of the kinds of noise."""
 WORDS = {"macro_f1": "Macro-F1", "accuracy": "Accuracy"}
 
 
 def report(summary: Summary, records: Sequence[Record], made: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
-    """Write the report, Markdown.
+    """Return the report as Markdown.
 
     Parameters
     ----------
+    summary
+        Aggregated scores.
+    records
+        Lines of the records.
     made
-        The receipt.
+        Provenance of the benchmark.
     pictures
-        Title to the picture's file name, beside the report.
+        Title of a figure to its file name, beside the report.
     """
     parts = [_opening(records), *(f"![{title}]({file})" for title, file in pictures.items())]
     for measure, words in WORDS.items():
         parts += [f"## {words}, mean over sets", *_by_kind(summary, "mean", measure, _mean)]
         if any(one.over_control[measure] for one in summary.scores):
             parts += [
-                f"## {words} beside {CONTROL}",
-                f"Points over the run of `{CONTROL}` with the same noise and seed: mean, and 95 % interval. Bold where the "
-                "interval excludes 0.",
+                f"## {words} compared with {CONTROL}",
+                f"Difference in points to the run of `{CONTROL}` with the same noise and seed: mean and 95 % interval. Bold if "
+                "the interval excludes 0.",
                 *_by_kind(summary, "over_control", measure, _difference),
             ]
     if summary.findings:
-        parts += ["## Does low reliability find the wrong pairs?", _found_intro(), _found(summary)]
-    parts += ["## What it takes", _costs_intro(), _costs(summary)]
-    parts += ["## Set by set", *_set_by_set(summary), "## How it was made", _made(records, made)]
+        parts += ["## Detection of wrong pairs by low reliability", _found_intro(), _found(summary)]
+    parts += ["## Time and memory", _costs_intro(), _costs(summary)]
+    parts += ["## Scores by data set", *_set_by_set(summary), "## Reproducibility", _made(records, made)]
     return "\n\n".join(parts) + "\n"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a Markdown table; all columns but the first are numbers."""
+    """Format a Markdown table; all columns but the first are right-aligned."""
     lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def minus(words: str) -> str:
-    """Write minus signs as such: a hyphen is easily overlooked."""
+    """Replace hyphens before numbers by minus signs."""
     return words.replace("(-", "(−").replace(" -", " −")
 
 
 def share(rate: float) -> str:
-    """Write a rate for reading, such as 40 %."""
+    """Format a fraction as percentage, such as "40 %"."""
     return f"{rate * 100:g} %"
 
 
@@ -69,11 +73,11 @@ def _opening(records: Sequence[Record]) -> str:
     batches = sorted({record["settings"]["stream"]["batch_size"] for record in records})
     names = ", ".join(f"{one['set']} ({one['cells']:,} cells, {one['candidates']} types)" for one in sets.values())
     return (
-        f"# Learning from wrong pairs: {len(records)} trainings\n\n"
-        f"Each run learns from the same cells for {_either(steps)} steps of {_either(batches)} pairs, with one objective, a "
-        "share of the training pairs made wrong, and one seed for weights, order and noise. Then it names cells from words "
-        f"alone, among the types of their own set: {names}. Figures are means over these sets; ± is the standard deviation "
-        f"over seeds ({', '.join(map(str, seeds))}), intervals are of Student's t over seeds."
+        f"# Training on wrong pairs: {len(records)} trainings\n\n"
+        f"Each run trains on the same cells for {_either(steps)} steps of {_either(batches)} pairs, with one objective, a "
+        "fraction of wrong training pairs, and one seed for weights, order and noise. The model is evaluated by zero-shot "
+        f"annotation among the types of each data set: {names}. Scores are means over these data sets; ± is the standard "
+        f"deviation over seeds ({', '.join(map(str, seeds))}), intervals are of Student's t over seeds."
     )
 
 
@@ -84,7 +88,7 @@ def _either(numbers: Sequence[int]) -> str:
 def _by_kind(
     summary: Summary, part: Literal["mean", "over_control"], measure: str, write: Callable[[Estimate], str]
 ) -> list[str]:
-    """One table for each kind of noise: objectives down, rates across."""
+    """One table per kind of noise: objectives in rows, rates in columns."""
     parts: list[str] = []
     for kind in summary.kinds or ["shuffled"]:
         rates = [rate for rate in summary.rates if any(summary.score(name, kind, rate) for name in summary.objectives)]
@@ -92,7 +96,7 @@ def _by_kind(
         for name in summary.objectives:
             scores = [summary.score(name, kind, rate) for rate in rates]
             figures: list[Estimate | None] = [getattr(one, part)[measure] if one else None for one in scores]
-            # An objective that was never run with this noise has its figure of no noise in the other tables.
+            # An objective that was never run with this noise is left out; its runs without noise are in the other tables.
             if any(one for rate, one in zip(rates, figures, strict=True) if rate > 0 or len(rates) == 1):
                 rows.append([f"`{name}`", *(write(one) if one else "" for one in figures)])
         if rows:
@@ -131,9 +135,9 @@ def _both(of_set: Mapping[str, Estimate | None]) -> str:
 
 def _found_intro() -> str:
     return (
-        "AUROC: the chance that a wrong pair is trusted less than a right one; 0.5 is blind. *r*: symmetry in the last epoch "
-        "(E9). *Mean r*: over all epochs, also within thirds of the pairs by how common their label is. *W*: the last trust "
-        "(E11). Pairs that were never visited are left out."
+        "AUROC: the probability that a wrong pair has a lower reliability than a right one; 0.5 is chance. *r*: symmetry "
+        "in the last epoch (E9). *Mean r*: mean over all epochs, also within thirds of the pairs by abundance of their "
+        "label. *W*: last reliability weight (E11). Pairs that were never visited are left out."
     )
 
 
@@ -152,11 +156,13 @@ def _found(summary: Summary) -> str:
         for one in summary.findings
     ]
     strata = [f"mean r, {name}" for name in summary.findings[0].strata]
-    return table(["objective", "noise", "rate", "wrong among visited", "r", "mean r", "W", *strata], rows)
+    return table(["objective", "noise", "rate", "wrong pairs", "r", "mean r", "W", *strata], rows)
 
 
 def _costs_intro() -> str:
-    return "Processes side by side share the machine, so these times are rough; `benchmarks/objectives.py` takes turns."
+    return (
+        "Parallel processes share the machine, so times are approximate; `benchmarks/objectives.py` measures in turn."
+    )
 
 
 def _costs(summary: Summary) -> str:
@@ -170,7 +176,7 @@ def _costs(summary: Summary) -> str:
         ]
         for one in summary.costs
     ]
-    return table(["objective", "runs", "step, ms", f"over {CONTROL}", "peak memory, MB"], rows)
+    return table(["objective", "runs", "step, ms", f"ratio to {CONTROL}", "peak memory, MB"], rows)
 
 
 def _made(records: Sequence[Record], made: Mapping[str, Any]) -> str:
@@ -181,7 +187,7 @@ def _made(records: Sequence[Record], made: Mapping[str, Any]) -> str:
         f"- {made['time']}, Python {made['python']}; {versions}.",
         f"- Corpus: fingerprint `{made['inputs']['corpus'][:16]}`.",
         *(f"- `{name}`: sha256 `{digest[:16]}`." for name, digest in files.items()),
-        "- Every run's settings, scores of each set and losses: `runs.jsonl`; all figures of this page: `summary.json`.",
+        "- Settings, scores by data set and losses of every run: `runs.jsonl`; all numbers of this page: `summary.json`.",
         *(f"- {note}" for note in notes),
     ]
     return "\n".join(lines)

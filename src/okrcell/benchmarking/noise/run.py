@@ -1,4 +1,4 @@
-"""From a plan of trainings to a report, and on from wherever it was stopped."""
+"""Run the label-noise benchmark: plan, train, score, resume, report."""
 
 import shutil
 import statistics
@@ -36,40 +36,42 @@ def noise_benchmark(
     keep_models: bool = False,
     say: Say = lambda _: None,
 ) -> Benchmark:
-    """Train every objective under every noise from every seed, and tell how well each then names cells from words.
+    """Train every objective with every kind and rate of noise and every seed, and score the zero-shot annotation.
 
-    Runs that ``output`` already holds are not repeated: a benchmark that was stopped goes on, and more objectives, kinds,
-    rates or seeds are added to it.
+    The run is resumable: runs that ``output`` already holds are not repeated, and more objectives, kinds, rates or seeds can
+    be added.
 
     Parameters
     ----------
     config
-        YAML file of settings as for `okrcell pretrain`; objective, noise, seeds and output are the benchmark's own.
+        YAML file of settings as for `okrcell pretrain`; objective, noise, seeds and output are set by the benchmark.
     output
-        Folder for the records, the report and its pictures.
+        Folder for the records, the report and its figures.
     corpus
-        Folder of the corpus, instead of the one in ``config``.
+        Folder of the corpus; replaces the one in ``config``.
     files
-        Labelled cells (obs column ``cell_type_ontology_term_id``) to score the models on; without them, the studies
-        of the corpus that ``config`` keeps for validation (``split.studies``).
+        Labelled files (obs column ``cell_type_ontology_term_id``) to score the models on. Default: the held-out studies of
+        the corpus (``split.studies`` in ``config``).
+    plan
+        Objectives, kinds and rates of noise, and seeds. Default: those of `NoisePlan`.
     workers
-        Processes at a time, of one thread each.
+        Number of parallel worker processes, one thread each.
     keep_models
-        Keep each run's folder under ``models/``; else it is deleted when its scores are there.
+        Keep each run's folder under ``models/``; otherwise it is deleted after scoring.
     say
-        Takes the lines for the terminal.
+        Callback that receives progress messages, one line each.
 
     Raises
     ------
     InputError
         If a file or the corpus cannot be read, or ``output`` cannot be written.
     SettingsError
-        If a setting is wrong, or ``output`` holds runs that were made with others.
+        If a setting is invalid, or ``output`` holds runs with other settings or data.
     WorkLeftError
-        If a run failed; those that are done are kept.
+        If a run failed; finished runs are kept.
     """
     if workers < 1:
-        raise InputError(f"There must be at least one worker; seen: {workers}.")
+        raise InputError(f"workers must be at least one worker process; seen: {workers}.")
     plan = plan or NoisePlan()
     runs = planned(plan)
     values = _configured(config, corpus)
@@ -77,11 +79,11 @@ def noise_benchmark(
     settings = {run: settings_of(run, values, folder / UNDER_WAY / run.name, str(config)) for run in runs}
     scored_on, passed_over = _scored_on(files)
     for file in passed_over:
-        say(f"{file} is not scored on: its cells have fewer than two Cell Ontology ids.")
+        say(f"{file} is skipped: its cells have fewer than two Cell Ontology ids.")
     if not files and not settings[runs[0]].split.studies:
         raise InputError(
-            f"There is nothing to score the models on: name labelled files with --files, or in {config} studies of the "
-            "corpus that are not learned from (split.studies)."
+            f"There is nothing to score the models on: give labelled files with --files, or in {config} studies of the "
+            "corpus that are held out (split.studies)."
         )
     inputs = inputs_of(settings[runs[0]], scored_on)
     made_folder(folder)
@@ -95,7 +97,7 @@ def noise_benchmark(
             if left:
                 _make(left, settings, scored_on, folder, workers, keep_models=keep_models, origin=str(config), say=say)
         finally:
-            # Also when some runs could not be made: what is done is told.
+            # Also if some runs failed: the report covers what is done.
             everything = read_records(folder / RECORDS)
             page = publish(everything, made, folder) if everything else folder / REPORT
         return Benchmark(folder, page, folder / RECORDS, len(everything), len(left))
@@ -112,7 +114,7 @@ def _make(
     origin: str,
     say: Say,
 ) -> None:
-    # What a killed benchmark was in the middle of.
+    # Unfinished runs of an interrupted benchmark.
     shutil.rmtree(folder / UNDER_WAY, ignore_errors=True)
     for name in (UNDER_WAY, LOGS, *((MODELS,) if keep_models else ())):
         (folder / name).mkdir(exist_ok=True)
@@ -121,7 +123,7 @@ def _make(
     def finished(record: dict[str, Any]) -> None:
         append_record(folder / RECORDS, record)
         paces.append(record["seconds"])
-        # The first run of each process also makes what its others share, so it does not tell what is to come.
+        # The first run of each process also prepares shared inputs, so its time is left out of the estimate.
         pace = statistics.median(paces[workers:] or paces)
         minutes = pace * (len(left) - len(paces)) / min(workers, len(left)) / 60
         figures = f"macro-F1 {record['macro_f1']:.3f}, accuracy {record['accuracy']:.3f}"
@@ -137,7 +139,7 @@ def _make(
         }
         for run in left
     ]
-    say(f"{len(left)} runs, {workers} at a time.")
+    say(f"{len(left)} runs, {workers} worker processes.")
     try:
         share_out(work, workers, folder / LOGS, finished)
     finally:
@@ -147,19 +149,19 @@ def _make(
 def _configured(config: str | Path, corpus: str | Path | None) -> dict[str, Any]:
     values = read_yaml(config)
     if not isinstance(values, dict):
-        raise SettingsError(f"{config} must hold a mapping of settings, but it holds a {type(values).__name__}.")
+        raise SettingsError(f"{config} must hold a mapping of settings; seen: {type(values).__name__}.")
     return values | ({} if corpus is None else {"corpus": str(corpus)})
 
 
 def _scored_on(files: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
-    """Say which files can be scored on, and which have no two types; a bad file is refused before any work."""
+    """Split files into those with two or more types and others; unreadable files raise before any training."""
     good: list[Path] = []
     poor: list[Path] = []
     for file in map(Path, files):
         types = set(truth_of(open_cells(file), file).tolist()) - {""}
         (good if len(types) > 1 else poor).append(file)
     if len({file.stem for file in good}) < len(good):
-        raise InputError("Two of the files have one name, by which their scores are told apart; rename one.")
+        raise InputError("Two of the files have the same name, which identifies their scores; rename one.")
     if files and not good:
-        raise InputError(f"None of the files has cells of two Cell Ontology types, such as {files[0]}; name others.")
+        raise InputError(f"No file has cells of two Cell Ontology types; seen: {files[0]}, ...; give other files.")
     return good, poor

@@ -1,4 +1,4 @@
-"""What the runs say together."""
+"""Aggregate the records of the label-noise benchmark."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ from okrcell.benchmarking.noise.reliability import STRATA
 
 MEASURES = ("macro_f1", "accuracy")
 Record = Mapping[str, Any]
-"""A line of the benchmark's records."""
+"""One line of the records."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """How runs that differ in the seed alone name cells from words."""
+    """Zero-shot scores of the runs of one objective and noise, over seeds."""
 
     objective: str
     kind: str
     rate: float
     seeds: tuple[int, ...]
     mean: Mapping[str, Estimate | None]
-    """Measure to its mean over sets."""
+    """Metric to its mean over data sets."""
     by_set: Mapping[str, Mapping[str, Estimate | None]]
-    """Set to measure to estimate."""
+    """Data set to metric to estimate."""
     over_control: Mapping[str, Estimate | None]
-    """Measure to the difference from the control's run of the same seed; None without such runs."""
+    """Metric to the paired difference to the control's runs of the same seeds; None without such runs."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How well low reliability finds wrong pairs: AUROC over runs that differ in the seed alone."""
+    """Detection of wrong pairs by low reliability: AUROC over the runs of one objective and noise."""
 
     objective: str
     kind: str
@@ -43,40 +43,40 @@ class Finding:
     mean_symmetry: tuple[Estimate | None, ...]
     """Mean r up to each epoch."""
     trust: Estimate | None
-    """The last W."""
+    """Last W."""
     strata: Mapping[str, Estimate | None]
-    """The last mean r within thirds by abundance of the label."""
+    """Last mean r within thirds of the pairs by abundance of their label."""
     wrong: float
-    """Share of the visited pairs that are wrong."""
+    """Fraction of wrong pairs among visited pairs."""
     clean_counts: tuple[tuple[int, ...], ...]
     wrong_counts: tuple[tuple[int, ...], ...]
-    """For each epoch, numbers of clean and of wrong pairs in each bin of r (`EDGES`), over all seeds."""
+    """For each epoch, number of clean and of wrong pairs in each bin of r (`EDGES`), summed over seeds."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What an objective takes; runs side by side share the machine, so times are rough."""
+    """Time and memory of an objective; parallel runs share the machine, so times are approximate."""
 
     objective: str
     runs: int
     seconds_per_step: float | None
-    """Median over runs of their median steps."""
+    """Median over runs of the median step time."""
     over_control: float | None
-    """The same, divided by the control's."""
+    """Ratio of ``seconds_per_step`` to that of the control."""
     peak_memory: int | None
-    """Most bytes that a process held while it trained."""
+    """Peak memory of a process during training in bytes, maximum over runs."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All that the report tells."""
+    """All scores, detections and costs of the benchmark."""
 
     scores: tuple[Scores, ...]
     findings: tuple[Finding, ...]
     costs: tuple[Cost, ...]
 
     def score(self, objective: str, kind: str, rate: float) -> Scores | None:
-        """Look up what runs with this objective and noise gave; at rate 0 all kinds are one."""
+        """Return the scores of an objective and noise, None without runs; at rate 0 the kind is ignored."""
         kind = kind if rate > 0 else CLEAN
         return next(
             (one for one in self.scores if (one.objective, one.kind, one.rate) == (objective, kind, rate)), None
@@ -84,7 +84,7 @@ class Summary:
 
     @property
     def objectives(self) -> list[str]:
-        """All objectives, in the order in which they were first run."""
+        """All objectives, in the order of their first runs."""
         return list(dict.fromkeys(one.objective for one in self.scores))
 
     @property
@@ -100,7 +100,7 @@ class Summary:
 
 
 def summarised(records: Sequence[Record]) -> Summary:
-    """Sum up the records."""
+    """Aggregate the records."""
     kinds = (CLEAN, *KINDS)
     ordered = sorted(records, key=lambda record: (kinds.index(record["kind"]), record["rate"], record["seed"]))
     groups = _grouped(ordered, lambda record: (record["objective"], record["kind"], record["rate"]))

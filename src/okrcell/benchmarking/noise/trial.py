@@ -1,4 +1,4 @@
-"""One training, with its scores."""
+"""Train and score one run."""
 
 import shutil
 import time
@@ -22,11 +22,11 @@ from okrcell.training.pretrain import pretrain
 from okrcell.training.settings import PretrainSettings
 
 LAST = 20
-"""Steps at the end of a run whose mean losses are told."""
+"""Number of last steps that the reported losses are averaged over."""
 
 
 class Trials:
-    """Trains and scores one run after another on one corpus; what they share is made once."""
+    """Trains and scores runs on one corpus; shared inputs are prepared once."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = files
@@ -36,19 +36,19 @@ class Trials:
     def trial(
         self, run: Run, settings: PretrainSettings, *, keep: Path | None, alive: Callable[[], None]
     ) -> dict[str, Any]:
-        """Train as the settings say, score the model, and return the line that `Records` keeps.
+        """Train a run, score its model, and return its record.
 
         Parameters
         ----------
         keep
-            Folder that the run is moved to; None deletes it.
+            Folder that the run's folder is moved to; None deletes it.
         alive
-            Called at each step; what it raises ends the run.
+            Called at each step; an exception ends the run.
 
         Raises
         ------
         InputError
-            If there is nothing that the model could be scored on.
+            If there are no labelled cells to score the model on.
         """
         ground = self._ground = self._ground or Ground.of(settings)
         examination = self._examination = self._examination or self._examined(ground, settings)
@@ -75,7 +75,7 @@ class Trials:
             "losses": _last_losses(trained.log),
             "steps": trained.steps,
             "seconds": time.perf_counter() - start,
-            # Looks at the validation cells fall between two steps: the median does not feel them.
+            # Median, because validation takes place between some steps.
             "seconds_per_step": float(np.median(np.diff(ticks))) if len(ticks) > 1 else None,
             "peak_memory": peak,
             "settings": settings.model_dump(mode="json", exclude={"corpus": True, "output": True}),
@@ -93,8 +93,8 @@ class Trials:
         studies = held_out_studies(ground.pairs, settings.split.studies)
         if not studies:
             raise InputError(
-                "There is nothing to score the models on: none of the held-out studies (split.studies) has cells of two "
-                "Cell Ontology types. Name others, or labelled files with --files."
+                "There is nothing to score the models on: no held-out study (split.studies) has cells of two Cell Ontology "
+                "types. Choose other studies, or give labelled files with --files."
             )
         return Examination(studies)
 
@@ -104,7 +104,7 @@ def _mean(sets: Sequence[dict[str, Any]], name: str) -> float:
 
 
 def _last_losses(log: Path) -> dict[str, float]:
-    """Mean of each logged figure over the last steps."""
+    """Mean of each logged value over the last steps."""
     lines = [line for line in read_log(log) if "total" in line][-LAST:]
     names = [name for name in lines[-1] if name not in {"step", "stage"}] if lines else []
     return {name: float(np.mean([line[name] for line in lines if name in line])) for name in names}

@@ -1,8 +1,7 @@
-"""A process that trains and scores the runs it is told of, one after another.
+"""Worker process of the label-noise benchmark: trains and scores runs.
 
-It reads a JSON line a run from its input and answers each with one line on its output. Plain lines instead of Python's own
-pools: nothing is pickled, a program that calls `okrcell.benchmarking` needs no main guard, and when the one who asks is
-gone, the input ends.
+It reads one JSON line per run from stdin and answers each with one JSON line. JSON lines instead of `multiprocessing`:
+nothing is pickled, callers of `okrcell.benchmarking` need no main guard, and stdin ends when the parent process ends.
 """
 
 import json
@@ -17,12 +16,12 @@ from okrcell.errors import OkrcellError
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Train and score runs until stdin ends."""
     say = voice()
     parent = os.getppid()
 
     def alive() -> None:
-        # Without this, a training would go on for minutes for nobody.
+        # Otherwise a training would continue for minutes after the parent process has ended.
         if os.getppid() != parent:
             os._exit(1)
 
@@ -41,7 +40,7 @@ def main() -> None:
             answer = {"record": trials.trial(Run(**asked["run"]), settings, keep=keep, alive=alive)}
         except OkrcellError as error:
             answer = {"mistake": str(error)}
-        except Exception:  # noqa: BLE001 - whatever it is, the one who asks must hear of it
+        except Exception:  # noqa: BLE001 - every failure is reported to the parent process
             answer = {"failure": traceback.format_exc()}
         say(answer)
 

@@ -1,1 +1,1 @@
-"""The questions, each with its protocol."""
+"""Tasks of the benchmark, one module each."""

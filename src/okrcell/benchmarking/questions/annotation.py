@@ -1,4 +1,4 @@
-"""Cells of one study are named by the labelled cells of another."""
+"""Task annotation: annotate the cells of one study from the labelled cells of another."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,24 +17,24 @@ SETS = tuple(transfers())
 
 
 def sets_of(name: str) -> tuple[str, ...]:
-    """Name the two sides."""
+    """Return the data sets of reference and query."""
     return transfers()[name].reference.set, transfers()[name].query.set
 
 
 def title_of(name: str) -> str:
-    """Return the words for a report."""
+    """Return the title of a transfer in the report."""
     return transfers()[name].title
 
 
 def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
-    """List what is asked: once for each seed."""
+    """List the items: one for each seed."""
     return [Asking("", seed) for seed in seeds]
 
 
 def ask(answer: NamesFromReference, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
-    """Give four fifths of the reference with labels, and have four fifths of the query named.
+    """Annotate four fifths of the query from four fifths of the reference, and score the predictions.
 
-    Query cells of types that the reference lacks are named like the others, but not scored: their number is told.
+    Query cells of types that the reference lacks are annotated, but not scored; their number is in the detail ``not_scored``.
     """
     transfer = transfers()[name]
     reference, query = (side_of(side, transfer.types, data) for side in (transfer.reference, transfer.query))

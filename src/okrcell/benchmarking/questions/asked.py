@@ -1,4 +1,4 @@
-"""The tasks by name."""
+"""Tasks of the benchmark by name, and the protocol of a task module."""
 
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -19,9 +19,9 @@ TASKS = (
     "retrieval",
     "robustness",
 )
-"""A module of this folder each, in the order of the report."""
+"""Names of the task modules in this folder, in the order of the report."""
 ANSWERED_BY = {"robustness": "zero_shot", "unknown": "zero_shot", "unseen_types": "zero_shot"}
-"""Tasks that ask a method for another task's answer."""
+"""Tasks that use a method's implementation of another task."""
 
 
 HEADLINE = {
@@ -36,25 +36,73 @@ HEADLINE = {
     "retrieval": "type_recall_1",
     "robustness": "accuracy",
 }
-"""The measure that stands for a task where there is room for one."""
+"""Main metric of each task, shown where there is room for one."""
 
 
 class Question(Protocol):
-    """What a module of this folder holds."""
+    """Protocol of a task: implemented by the modules of this folder."""
 
     SETS: tuple[str, ...]
-    """Names of the sets that are asked about, see `sets_of`."""
+    """Names of the data sets of the task; see `sets_of`."""
 
     def askings(self, name: str, seeds: Sequence[int]) -> list[Asking]:
-        """List what is asked on a set, in this order."""
+        """List the items of a data set.
+
+        Parameters
+        ----------
+        name
+            Entry of ``SETS``.
+        seeds
+            Seeds of the benchmark.
+
+        Returns
+        -------
+        Items (case and seed) in the order in which they are evaluated; each becomes one line of the records.
+        """
         ...
 
     def ask(self, answer: Any, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
-        """Ask a method, and score its answers one after another."""
+        """Run a method on a data set and score its predictions.
+
+        Parameters
+        ----------
+        answer
+            Implementation of the method: a callable with the signature of the task's protocol (see
+            `okrcell.benchmarking.method`).
+        name
+            Entry of ``SETS``.
+        data
+            Folder of the data sets; None downloads files whose cards have a URL.
+        left
+            Items of `askings` that have no score yet.
+
+        Yields
+        ------
+        One `Outcome` for each item, as soon as it is scored.
+
+        Raises
+        ------
+        InputError
+            If a file of the data set is missing, damaged or does not match its card.
+
+        Notes
+        -----
+        Only the call of ``answer`` is timed. It sees cells without labels, apart from those that the task provides.
+        """
         ...
 
     def sets_of(self, name: str) -> tuple[str, ...]:
-        """Name the cards or joined cards that an entry of ``SETS`` is made of."""
+        """List the cards or joined cards that an entry of ``SETS`` consists of.
+
+        Parameters
+        ----------
+        name
+            Entry of ``SETS``.
+
+        Returns
+        -------
+        Names of cards; see `okrcell.benchmarking.sets.card.cards_of`.
+        """
         ...
 
 

@@ -1,4 +1,4 @@
-"""The groups that cells fall into, beside the types they are known to be."""
+"""Task clustering: Leiden clusters of an embedding against the author labels."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -25,17 +25,17 @@ SETS = ("pbmc3k", "kang_ifnb", "segerstolpe", "xin", "wang")
 
 
 def sets_of(name: str) -> tuple[str, ...]:
-    """Name what a set is made of: itself."""
+    """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
 def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
-    """List what is asked on a set: once for each seed."""
+    """List the items: one for each seed."""
     return [Asking("", seed) for seed in seeds]
 
 
 def ask(answer: Embeds, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
-    """Cluster what the method makes of the cells of each seed, and compare with their authors' words for them."""
+    """Embed the cells of each seed, cluster the embedding, and compare the clusters with the author labels."""
     known = known_cells(name, data)
     for asking in left:
         some = drawn(known, asking.seed)

@@ -1,4 +1,4 @@
-"""The cells of a sample are named by one, five or nine examples of each type."""
+"""Task few_shot: annotate the cells of a sample from one, five or nine examples of each type."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,24 +28,24 @@ SETS = (
     "cellmix_dropseq",
 )
 EXAMPLES = (1, 5, 9)
-"""K of the paper."""
+"""Examples per type: K of the paper."""
 DRAWS_OF_A_SEED = 2
-"""Draws of examples: ten with five seeds."""
+"""Draws of examples per seed: ten draws with five seeds."""
 
 
 def sets_of(name: str) -> tuple[str, ...]:
-    """Name what a set is made of: itself."""
+    """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
 def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
-    """List what is asked: every K, with two draws of examples for each seed."""
+    """List the items: for every K, two draws of examples for each seed."""
     draws = [DRAWS_OF_A_SEED * seed + more for seed in seeds for more in range(DRAWS_OF_A_SEED)]
     return [Asking(f"K = {k}", draw) for k in EXAMPLES for draw in draws]
 
 
 def ask(answer: NamesFromExamples, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
-    """Show the whole sample with K labels of each type, and score all other cells."""
+    """Annotate the sample from K labelled cells of each type, and score all other cells."""
     known = all_cells(known_cells(name, data))
     cells = part(known.cells, np.arange(len(known)))
     in_ontology = bool((known.term != "").any())
@@ -61,7 +61,7 @@ def ask(answer: NamesFromExamples, name: str, data: Path | None, left: Sequence[
             draws.append(labels)
         with measured() as took:
             answers = list(answer(cells, draws, mine[0].seed))
-        # What is done once for all draws is shared out among them.
+        # Time spent once for all draws is divided equally among them.
         each = Took(took.seconds / len(mine), took.peak_memory)
         for asking, labels, named in zip(mine, draws, answers, strict=True):
             yield _scored(asking, known.label, labels, named, each, in_ontology=in_ontology)
@@ -70,7 +70,7 @@ def ask(answer: NamesFromExamples, name: str, data: Path | None, left: Sequence[
 def _scored(
     asking: Asking, truth: NDArray[np.str_], shown: NDArray[np.str_], named: Named, took: Took, *, in_ontology: bool
 ) -> Outcome:
-    # A label of a single cell has no example, so it cannot be known.
+    # A label with a single cell has no example, so it is not scored.
     asked = np.where((shown == "") & np.isin(truth, shown[shown != ""]), truth, "")
     scores, detail = scored_names(asked, named, in_ontology=in_ontology)
     return Outcome(asking, scores, took, int((asked != "").sum()), detail)

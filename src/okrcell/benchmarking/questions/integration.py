@@ -1,4 +1,4 @@
-"""Batches are brought together, and types stay apart."""
+"""Task integration: mix batches while types stay separate."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -20,22 +20,22 @@ SETS = ("cellmix", "kang_8donors", "kang_ifnb", "islets")
 
 
 def sets_of(name: str) -> tuple[str, ...]:
-    """Name what a set is made of: itself."""
+    """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
 def batch_of(name: str) -> str:
-    """Return the column whose differences shall not matter."""
+    """Return the batch column of a data set."""
     return joined()[name].batch if name in joined() else cards()[name].batch[0]
 
 
 def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
-    """List what is asked: once for each seed."""
+    """List the items: one for each seed."""
     return [Asking("", seed) for seed in seeds]
 
 
 def ask(answer: Embeds, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
-    """Have the cells of each seed embedded, with their batch named, and score how batches mix and types do not."""
+    """Embed the cells of each seed given their batch, and score batch mixing and type separation."""
     known, column = known_cells(name, data), batch_of(name)
     for asking in left:
         some = drawn(known, asking.seed)

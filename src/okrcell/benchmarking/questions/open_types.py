@@ -1,4 +1,4 @@
-"""Cells are named out of the whole Cell Ontology: nobody says which types there are."""
+"""Task open_types: annotate cells with any type of the Cell Ontology, without candidates."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,23 +21,23 @@ from okrcell.benchmarking.sets.splits import all_cells
 
 SETS = zero_shot.SETS
 TOLD, UNTOLD = "tissue told", "tissue untold"
-"""Most files say where their cells are from, and some do not."""
+"""Cases: with and without the tissue of the cells. Most files have a tissue, some do not."""
 TISSUE = "tissue"
 """Column of obs."""
 
 
 def sets_of(name: str) -> tuple[str, ...]:
-    """Name what a set is made of: itself."""
+    """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
 def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
-    """List what is asked: one answer with the tissue and one without, scored on the cells that each seed draws."""
+    """List the items: a prediction with and one without the tissue, each scored on the cells of every seed."""
     return [Asking(case, seed) for case in (TOLD, UNTOLD) for seed in seeds]
 
 
 def ask(answer: NamesOpenly, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
-    """Have all cells named with any Cell Ontology id, and score how far in the ontology the answers are from the truth."""
+    """Annotate all cells with any Cell Ontology id, and score the relation to the true type in the ontology."""
     known = all_cells(known_cells(name, data))
     cells = part(known.cells, np.arange(len(known)))
     for case in (TOLD, UNTOLD):
@@ -56,7 +56,7 @@ def ask(answer: NamesOpenly, name: str, data: Path | None, left: Sequence[Asking
 
 
 def tissue_of(facts: pd.DataFrame) -> str | None:
-    """Return the word for where most of the cells are from; None where the file does not say."""
+    """Return the most frequent tissue of the cells; None if the file has none."""
     if TISSUE not in facts:
         return None
     counted = Counter(facts[TISSUE].astype(object).fillna("").astype(str).tolist())

@@ -1,4 +1,4 @@
-"""What came of asking a method one question once."""
+"""One item of a task, and its result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,22 +9,22 @@ from okrcell.benchmarking.clock import Took
 
 @dataclass(frozen=True)
 class Asking:
-    """One line of the records, before it is answered."""
+    """One item of a task: one line of the records before it is scored."""
 
     case: str
-    """What is varied within a set, such as "K = 5" or "dropout 30 %"; "" if nothing is."""
+    """Condition that varies within a data set, such as "K = 5" or "dropout 30 %"; "" if none does."""
     seed: int
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """An answer's scores."""
+    """Scores of one item."""
 
     asking: Asking
     scores: Mapping[str, float]
-    """Name of the measure to its value; one that cannot be had is NaN."""
+    """Metric to its value; NaN if it is not defined."""
     took: Took
     cells: int
-    """Cells that were scored."""
+    """Number of scored cells."""
     detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What is worth drawing beside the scores."""
+    """Further values for figures and tables, as JSON types."""

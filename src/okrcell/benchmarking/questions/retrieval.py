@@ -1,4 +1,4 @@
-"""Cells find their texts, and texts their cells."""
+"""Task retrieval: texts of cells and cells of texts, by similarity."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,29 +20,29 @@ from okrcell.texts.describe import describe
 from okrcell.texts.profile import profiles
 
 SETS = ("pool",)
-"""All sets with Cell Ontology ids together."""
+"""A pool of all data sets with Cell Ontology ids."""
 FOLD = 1000
-"""Cells of a fold, as in the paper; each set gives as many as it can of an equal part."""
+"""Cells per fold, as in the paper; each data set contributes an equal part, or all its cells if it has fewer."""
 PLACES = (1, 5, 10)
 
 
 def sets_of(_name: str) -> tuple[str, ...]:
-    """Name the sets of the pool."""
+    """Return the data sets of the pool."""
     return zero_shot.SETS
 
 
 def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
-    """List what is asked: a fold of cells for each seed."""
+    """List the items: a fold of cells for each seed."""
     return [Asking("", seed) for seed in seeds]
 
 
 def ask(answer: Matches, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
-    """Compare the cells of a fold with all their different texts, in both directions."""
+    """Score the cells of a fold against their distinct texts, in both directions."""
     for asking in left:
         fold = [_drawn(known_cells(one, data), asking.seed) for one in sets_of(name)]
         facts = pd.concat([known.facts for known in fold], ignore_index=True)
         found = profiles(facts)
-        # Equal profiles share one text, so nobody is asked to tell equal texts apart.
+        # Equal profiles share one text, so equal texts do not compete.
         words = [one.phrasings[0] for one in describe(found.distinct)]
         texts = list(dict.fromkeys(words))
         own = np.array([texts.index(words[code]) for code in found.code.tolist()], dtype=np.intp)
@@ -72,7 +72,7 @@ def _scored(
     took: Took,
 ) -> Outcome:
     scores = retrieval_scores(similarity, own, term, of_text)
-    # Equal scores for everything are found in random order, which is chance.
+    # Constant scores give the chance level.
     chance = retrieval_scores(np.zeros_like(similarity), own, term, of_text)
     detail = {"texts": len(of_text), "chance": chance}
     return Outcome(asking, scores, took, len(term), detail)
@@ -84,12 +84,12 @@ def retrieval_scores(
     term: NDArray[np.str_],
     of_text: NDArray[np.str_],
 ) -> dict[str, float]:
-    """Return strict and type-level scores of both directions; those from text to cell begin with ``text_``.
+    """Return strict and type-level metrics of both directions; keys from text to cell begin with ``text_``.
 
     Parameters
     ----------
     own
-        For each cell, the place of its own text.
+        Index of each cell's own text.
     term, of_text
         Cell Ontology ids of the cells and of the texts.
     """
@@ -100,7 +100,7 @@ def retrieval_scores(
     for k in PLACES:
         scores[f"recall_{k}"] = _mean(recall(similarity, own, k))
         scores[f"type_recall_{k}"] = _mean(hit(similarity, same, k))
-        # Several cells may have one text: any of them is its own.
+        # Several cells may share a text: each of them counts as its own.
         mine = own[None, :] == np.arange(len(of_text))[:, None]
         scores[f"text_recall_{k}"] = _mean(hit(similarity.T, mine, k))
         scores[f"text_type_recall_{k}"] = _mean(hit(similarity.T, same.T, k))

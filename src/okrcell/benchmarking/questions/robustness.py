@@ -1,4 +1,4 @@
-"""Cells are named from words alone, with less and less to see of them."""
+"""Task robustness: zero-shot annotation of downsampled cells."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -19,7 +19,7 @@ from okrcell.benchmarking.sets.known_cells import known_cells
 
 SETS = zero_shot.SETS
 CELLS = 1500
-"""Of a set at most: everything is named thirteen times."""
+"""Maximum number of cells of a data set; all are annotated up to 13 times."""
 WHOLE = "as measured"
 DROPOUT = {f"dropout {rate:.0%}": rate for rate in (0.1, 0.2, 0.3, 0.4, 0.5)}
 PANELS = {f"{genes} genes": genes for genes in (2000, 1000, 500, 200)}
@@ -31,22 +31,22 @@ CASES: Mapping[str, Callable[[AnnData], AnnData]] = {
     **{case: partial(spoiling.shallow, depth=depth, seed=0) for case, depth in DEPTHS.items()},
 }
 GENES = {"pbmc3k": 32738, "kang_ifnb": 14053, "kang_8donors": 1287, "segerstolpe": 2000, "xin": 980, "wang": 219}
-"""Genes of each set: of one with few, a larger panel cannot be asked for."""
+"""Number of genes of each data set; larger panels are left out."""
 
 
 def sets_of(name: str) -> tuple[str, ...]:
-    """Name what a set is made of: itself."""
+    """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
 def askings(name: str, seeds: Sequence[int]) -> list[Asking]:
-    """List what is asked: everything that is left of the cells, scored on the cells that each seed draws."""
+    """List the items: one prediction per downsampling, scored on the cells of every seed."""
     cases = [case for case in CASES if PANELS.get(case, 0) < GENES[name]]
     return [Asking(case, seed) for case in cases for seed in seeds]
 
 
 def ask(answer: NamesFromWords, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
-    """Have the cells named anew for each way to spoil them; each is spoilt once, in the same way for every method."""
+    """Annotate the cells after each downsampling; it has a fixed seed, so all methods see the same cells."""
     whole = known_cells(name, data)
     known = whole.some(at_most(whole.cells.obs_names, name, CELLS))
     candidates = sorted(set(known.term.tolist()) - {""})

@@ -1,4 +1,4 @@
-"""What is told of names that were given to cells."""
+"""Scores of predicted labels, shared by the annotation tasks."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,16 +17,18 @@ from okrcell.benchmarking.metrics.ontology_distance import ontology_shares
 def scored_names(
     truth: NDArray[np.str_], named: Named, rows: NDArray[np.intp] | None = None, *, in_ontology: bool = True
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return the scores of an answer, and what is worth drawing.
+    """Return the scores of a prediction, and further values for figures and tables.
 
     Parameters
     ----------
     truth
-        For each cell of the answer its type; "" is not scored.
+        True type of each cell; cells with "" are not scored.
+    named
+        Predictions of the same cells.
     rows
-        Cells to score; all by default.
+        Indices of the cells to score; all by default.
     in_ontology
-        Names are Cell Ontology ids, so that how wrong an answer is can be told.
+        Whether labels are Cell Ontology ids; adds the relation of predicted to true types.
     """
     asked = np.arange(len(truth)) if rows is None else rows
     asked = asked[truth[asked] != ""]
@@ -49,7 +51,7 @@ def scored_names(
 
 
 def confidence_of(named: Named) -> Float[np.ndarray, "cell"] | None:
-    """Return the probability that a method gives to its own answers, NaN where it has none; None if it tells no probability."""
+    """Return the confidence of each prediction, NaN without prediction; None if the method reports no probabilities."""
     if named.confidence is not None:
         sure = named.confidence
     elif named.probabilities and named.scores is not None:
@@ -62,7 +64,9 @@ def confidence_of(named: Named) -> Float[np.ndarray, "cell"] | None:
 def by_type(
     truth: NDArray[np.str_],
     label: NDArray[np.str_],
-    share: Callable[[NDArray[np.str_], NDArray[np.str_]], float] = lambda true, given: float(np.mean(true == given)),
+    share: Callable[[NDArray[np.str_], NDArray[np.str_]], float] = lambda labels, predicted: float(
+        np.mean(labels == predicted)
+    ),
 ) -> dict[str, float]:
-    """Return for each type what ``share`` makes of its own cells; by default how many of them were given its name."""
+    """Return ``share`` of the cells of each type; by default the fraction with the right label."""
     return {str(name): share(truth[truth == name], label[truth == name]) for name in np.unique(truth)}

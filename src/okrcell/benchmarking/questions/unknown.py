@@ -1,4 +1,4 @@
-"""The right name is not among those offered, and the method should notice."""
+"""Task unknown: detect cells whose true type is missing among the candidates."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,26 +20,26 @@ from okrcell.knowledge.ontology import ontology
 
 SETS = zero_shot.SETS
 FEWEST_CELLS = 10
-"""A type with fewer cells in the set is never taken out: its AUROC would be chance."""
+"""Minimum number of cells of a left-out type; AUROC of fewer is unreliable."""
 FEWEST_NAMES = 2
-"""With a single name left there is nothing to be unsure between."""
+"""Minimum number of remaining candidates."""
 
 
 def sets_of(name: str) -> tuple[str, ...]:
-    """Name what a set is made of: itself."""
+    """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
 def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
-    """List what is asked: one answer for each type that is taken out, all scored on the cells that each seed draws."""
+    """List the items: one for each seed; each scores the predictions of all left-out types."""
     return [Asking("", seed) for seed in seeds]
 
 
 def ask(answer: NamesFromWords, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
-    """Have all cells named once for each type of the set, which is not among the candidates that time.
+    """Annotate all cells once per type of the data set, with that type left out of the candidates.
 
-    Its cells are then compared with those whose own type is offered. Types above and below it in the ontology are taken out
-    with it, for they would be right too; cells of these have no say.
+    The score is the AUROC of the confidence: cells whose type is a candidate against cells of the left-out type. Ancestors and
+    descendants of the type are left out of the candidates too, because they would be right; their cells are not scored.
     """
     known = all_cells(known_cells(name, data))
     cells = part(known.cells, np.arange(len(known)))
@@ -50,7 +50,7 @@ def ask(answer: NamesFromWords, name: str, data: Path | None, left: Sequence[Ask
             named = answer(cells, offered, 0)
         answers[missing] = (offered, ways_to_be_sure(named))
         took = _longer(took, each)
-    # Of one answer, as for every other task.
+    # Seconds of one prediction, as for the other tasks.
     took.seconds /= max(len(answers), 1)
     for asking in left:
         rows = four_fifths(known.cells.obs_names, name, asking.seed)
@@ -60,9 +60,9 @@ def ask(answer: NamesFromWords, name: str, data: Path | None, left: Sequence[Ask
 
 
 def taken_out(term: NDArray[np.str_]) -> dict[str, list[str]]:
-    """For each type that can be taken out, list the names that are still offered, in the order of their ids.
+    """For each type that can be left out, list the remaining candidates, in the order of their ids.
 
-    ``term`` holds for each cell its Cell Ontology id, "" where there is none.
+    ``term`` is the Cell Ontology id of each cell, "" where there is none.
     """
     words, number = np.unique(term[term != ""], return_counts=True)
     cells, names = ontology("CL"), [str(word) for word in words]
@@ -78,10 +78,10 @@ def taken_out(term: NDArray[np.str_]) -> dict[str, list[str]]:
 def _scored(
     term: NDArray[np.str_], drawn: Bool[np.ndarray, "cell"], answers: dict[str, tuple[list[str], Sure]]
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Return the mean over the types taken out, by each way to be sure and by the one that serves the method best.
+    """Return the mean AUROC over left-out types, for each confidence measure, and for the one that represents the method.
 
-    A method that says how sure it is is judged by that. Who only scores is judged by what its user would try: the best score,
-    or the margin above the second, whichever tells the cells apart better.
+    A method that reports a confidence is represented by it. A method with scores alone is represented by the best score or
+    the margin above the second, whichever has the higher AUROC.
     """
     by_way: dict[str, dict[str, float]] = {}
     for missing, (offered, sure) in answers.items():

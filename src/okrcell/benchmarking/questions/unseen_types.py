@@ -1,4 +1,4 @@
-"""Cells of types that a model knows from words alone are named beside those that it has learned from."""
+"""Task unseen_types: zero-shot annotation of types that a model was not trained on."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,19 +21,19 @@ SETS = zero_shot.SETS
 
 
 def sets_of(name: str) -> tuple[str, ...]:
-    """Name what a set is made of: itself."""
+    """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
 def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
-    """List what is asked: one answer, scored on the cells that each seed draws."""
+    """List the items: one prediction, scored on the cells of every seed."""
     return [Asking("", seed) for seed in seeds]
 
 
 def kept_out(method: Method) -> str:
-    """Say why a method cannot be asked, "" if it can: it has learned from cells of the types in question."""
+    """Reason why a method is excluded, "" if it is not: it was trained on cells of the left-out types."""
     if "data" in method.needs:
-        return "it learns from labelled cells of these very types"
+        return "it is trained on labelled cells of these types"
     if method.kind == "baseline":
         return ""
     seen = has_seen(method.model)
@@ -41,15 +41,15 @@ def kept_out(method: Method) -> str:
         return ""
     more = f" and {len(seen) - 3} more" if len(seen) > 3 else ""
     return (
-        f"its model.json does not say under seen.left_out_types that no cell of {', '.join(seen[:3])}{more} was learned from; "
-        "train one with split.leave_types and name it with --models"
+        f"its model.json does not list {', '.join(seen[:3])}{more} under seen.left_out_types (types left out of training); "
+        "train a model with split.leave_types and give it with --models"
     )
 
 
 def ask(answer: NamesFromWords, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
-    """Have all cells named among the types of their own set, and score the types that were left out of learning.
+    """Annotate all cells with the types of their data set as candidates, and score the types left out of training.
 
-    A cell of another type that is given the name of one of these counts against it.
+    Cells of other types that are predicted as one of these count as false positives.
     """
     known = all_cells(known_cells(name, data))
     candidates = sorted(set(known.term.tolist()) - {""})

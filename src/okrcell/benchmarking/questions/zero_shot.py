@@ -1,4 +1,4 @@
-"""Cells are named from words alone."""
+"""Task zero_shot: annotate cells with the types of their data set as candidates, without labelled cells."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,17 +18,17 @@ SETS = ("pbmc3k", "kang_ifnb", "kang_8donors", "segerstolpe", "xin", "wang")
 
 
 def sets_of(name: str) -> tuple[str, ...]:
-    """Name what a set is made of: itself."""
+    """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
 def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
-    """List what is asked: one answer, scored on the cells that each seed draws."""
+    """List the items: one prediction, scored on the cells of every seed."""
     return [Asking("", seed) for seed in seeds]
 
 
 def ask(answer: NamesFromWords, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
-    """Have all cells named among the types of their own set; nothing in this is random but which cells are scored."""
+    """Annotate all cells with the types of their data set as candidates; seeds select the scored cells."""
     known = all_cells(known_cells(name, data))
     candidates = sorted(set(known.term.tolist()) - {""})
     with measured() as took:

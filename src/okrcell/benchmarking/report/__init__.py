@@ -1,1 +1,1 @@
-"""What the figures say, for reading."""
+"""Report of the benchmark: summary, tables, figures, text."""

@@ -1,4 +1,4 @@
-"""A dot for each method, with its interval."""
+"""Dot plots of methods with intervals."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ROW = 0.27
-"""Inches for a method."""
+"""Height of a method's row in inches."""
 
 
 def draw_overview(summary: Summary, tasks: Sequence[str], path: Path) -> None:
-    """Draw the goals of every task, mean over sets, a panel each."""
+    """Draw the main metrics of every task, mean over data sets, one panel each."""
     shown = [(summary.of_task(task)[0], measure) for task in tasks for measure in TASKS[task].goals[:2]]
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
@@ -33,7 +33,7 @@ def draw_overview(summary: Summary, tasks: Sequence[str], path: Path) -> None:
 
 
 def draw_by_set(summary: Summary, table: Table, path: Path) -> None:
-    """Draw the first goal of a task, a panel for each set, methods in one order."""
+    """Draw the first main metric of a task, one panel per data set, with the same order of methods."""
     measure = TASKS[table.task].goals[0]
     columns = min(4, len(table.sets))
     rows = -(-len(table.sets) // columns)
@@ -51,12 +51,12 @@ def draw_by_set(summary: Summary, table: Table, path: Path) -> None:
 
 
 def _dots(ax: "Axes", summary: Summary, figures: Sequence[tuple[Line, Estimate | None]], *, sort: bool = True) -> None:
-    """One row a method, the best above; a method that lacks a set is hollow."""
+    """Draw one row per method, the best on top; a method without scores on a data set has a hollow marker."""
     ordered = _ordered(figures) if sort else list(figures)
     for place, (line, one) in enumerate(ordered):
         colour = colour_of(summary, line.method)
         if one is None:
-            ax.text(0.02, place, "no answer", transform=ax.get_yaxis_transform(), fontsize=8, color=FAINT, va="center")
+            ax.text(0.02, place, "no score", transform=ax.get_yaxis_transform(), fontsize=8, color=FAINT, va="center")
             continue
         if one.low is not None and one.high is not None:
             ax.plot([one.low, one.high], [place, place], color=colour, linewidth=2, alpha=0.55, solid_capstyle="round")

@@ -1,4 +1,4 @@
-"""The figures in rows and columns, as both pages show them."""
+"""Result tables, shared by Markdown and HTML."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure."""
+    """One value of a table."""
 
     text: str
     best: bool = False
@@ -21,7 +21,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One method."""
+    """One method: a row of a table."""
 
     title: str
     kind: str
@@ -31,7 +31,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """One table."""
+    """One table of the report."""
 
     title: str
     head: tuple[str, ...]
@@ -40,7 +40,7 @@ class Grid:
 
 
 def grids_of(summary: Summary, task: str) -> list[Grid]:
-    """Return the tables of a task: the one that counts first, then set by set."""
+    """Return the tables of a task: the main table first, then tables by data set."""
     tables = summary.of_task(task)
     if task == "few_shot":
         tables = tuple(sorted(tables, key=lambda table: int(table.case.removeprefix("K = "))))
@@ -56,7 +56,7 @@ def grids_of(summary: Summary, task: str) -> list[Grid]:
 
 
 def _whole(summary: Summary, table: Table) -> Grid:
-    """All measures, mean over sets, with time and memory."""
+    """Table of all metrics, mean over data sets, with time and memory."""
     measures = [name for name in TASKS[table.task].measures if any(line.mean.get(name) for line in table.lines)]
     rows = [
         Row(
@@ -91,7 +91,7 @@ def _by_set(summary: Summary, table: Table, measure: str) -> Grid:
         )
         for line in table.lines
     )
-    return Grid(f"{MEASURES[measure]}{written(table.case)}, set by set", tuple(map(set_title, table.sets)), rows)
+    return Grid(f"{MEASURES[measure]}{written(table.case)}, by data set", tuple(map(set_title, table.sets)), rows)
 
 
 def _by_case(summary: Summary, tables: Sequence[Table], measure: str) -> Grid:
@@ -125,12 +125,12 @@ def _losses(summary: Summary, tables: Sequence[Table]) -> Grid:
         ""
         if len(counts) < 2
         else (
-            "Sets that have more genes than a panel: "
+            "Number of data sets that have more genes than the panel: "
             + ", ".join(f"{table.case}: {len(table.sets)}" for table in spoilt if table.case.endswith("genes"))
             + "."
         )
     )
-    return Grid("Points of accuracy lost, mean over sets", head, tuple(rows), note)
+    return Grid("Change of accuracy in points, mean over sets", head, tuple(rows), note)
 
 
 def _figure(table: Table, line: Line, measure: str, with_interval: bool) -> Cell:
@@ -169,12 +169,12 @@ def _title(summary: Summary, line: Line) -> str:
 
 def _note(summary: Summary, table: Table) -> str:
     lacking = [
-        f"{summary.titles.get(line.method, line.method)} has no answer to {', '.join(map(set_title, line.lacks))}"
+        f"{summary.titles.get(line.method, line.method)} has no scores on {', '.join(map(set_title, line.lacks))}"
         for line in table.lines
         if line.lacks
     ]
-    told = f"† Mean over other sets, so not comparable: {'; '.join(lacking)}." if lacking else ""
+    told = f"† Not comparable, mean over fewer data sets: {'; '.join(lacking)}." if lacking else ""
     if table.not_scored:
         cells = ", ".join(f"{set_title(name)} {number:,}" for name, number in table.not_scored.items())
-        told += f" Not scored, for want of their type in the reference (cells of the first draw): {cells}."
+        told += f" Not scored, because the reference lacks their type (cells of the first draw): {cells}."
     return told.strip()

@@ -1,4 +1,4 @@
-"""Scores as more examples are shown, as less of a cell is, and as fewer answers are taken."""
+"""Line plots: scores by number of examples, by downsampling, and by confidence."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def draw_few_shot(summary: Summary, path: Path) -> None:
-    """Macro-F1 against K; the mean first, then each set."""
+    """Macro-F1 against K; the mean first, then each data set."""
     tables = sorted(summary.of_task("few_shot"), key=_k)
     sets = tables[0].sets
     columns = min(4, len(sets) + 1)
@@ -50,12 +50,12 @@ def _k(table: Table) -> int:
 
 
 def draw_robustness(summary: Summary, path: Path) -> None:
-    """Points of accuracy lost against what is left, a panel for each way to spoil cells."""
+    """Change of accuracy in points, one panel per kind of downsampling."""
     tables = {table.case: table for table in summary.of_task("robustness")}
     groups: list[tuple[str, str, list[tuple[str, float]]]] = [
-        ("Expression lost", "entries set to zero", [(case, _number(case)) for case in tables if "dropout" in case]),
+        ("Dropout", "entries set to zero", [(case, _number(case)) for case in tables if "dropout" in case]),
         ("Gene panels", "genes measured", [(case, _number(case)) for case in tables if case.endswith("genes")]),
-        ("Depth", "share of the molecules", [(case, 1 / _number(case)) for case in tables if "depth" in case]),
+        ("Depth", "fraction of the molecules", [(case, 1 / _number(case)) for case in tables if "depth" in case]),
     ]
     groups = [group for group in groups if group[2]]
     figure, axes = panels(1, len(groups), 4.2, 3.8)
@@ -73,18 +73,18 @@ def draw_robustness(summary: Summary, path: Path) -> None:
         heading(ax, title)
         ax.set_xlabel(below, fontsize=9)
         ax.axhline(0, color=FAINT, linewidth=0.8)
-        if title != "Expression lost":
+        if title != "Dropout":
             ax.set_xscale("log")
             ax.invert_xaxis()
             ax.minorticks_off()
         ax.set_xticks([value for _, value in cases], [_tick(case) for case, _ in cases])
-    axes.flat[0].set_ylabel("points of accuracy lost", fontsize=9)
+    axes.flat[0].set_ylabel("change of accuracy, points", fontsize=9)
     legend(figure, *axes.flat)
     kept(figure, path)
 
 
 def draw_confidence(summary: Summary, tasks: Sequence[str], path: Path) -> None:
-    """Accuracy among the surest cells, a panel for each task: a method that knows when it is right falls to the right."""
+    """Accuracy of the most confident cells, one panel per task; informative confidence gives curves that fall to the right."""
     figure, axes = panels(1, len(tasks), 4.6, 3.6)
     lines = [(task, line) for task in tasks for line in summary.of_task(task)[0].lines if line.by_coverage]
     styles = styles_of(summary, list(dict.fromkeys(line.method for _, line in lines)))
@@ -94,9 +94,9 @@ def draw_confidence(summary: Summary, tasks: Sequence[str], path: Path) -> None:
             style = {**styles[line.method], "markersize": 4}
             ax.plot(share, list(line.by_coverage.values()), label=summary.titles.get(line.method, line.method), **style)
         heading(ax, TASKS[task].title)
-        ax.set_xlabel("share of the cells, the surest first", fontsize=9)
+        ax.set_xlabel("most confident fraction of the cells", fontsize=9)
         ax.set_xticks([0.2, 0.4, 0.6, 0.8, 1.0], [f"{share} %" for share in (20, 40, 60, 80, 100)])
-    axes.flat[0].set_ylabel("accuracy among them, mean over sets", fontsize=9)
+    axes.flat[0].set_ylabel("accuracy, mean over sets", fontsize=9)
     legend(figure, *axes.flat)
     kept(figure, path)
 

@@ -1,4 +1,4 @@
-"""How methods look in pictures: ours always the same, and told apart without colour."""
+"""Colours and markers of methods in the figures."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ OURS, CONTROL, BASELINE = "#4F46B8", "#8F89D6", "#6B7079"
 
 
 def styles_of(summary: Summary, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Ours always indigo and round; each other method a colour and a mark of its own."""
+    """Line style of each method: ours indigo with circles, each other method with a colour and marker of its own."""
     given: dict[str, dict[str, Any]] = {}
     others = 0
     for method in methods:
@@ -29,5 +29,5 @@ def styles_of(summary: Summary, methods: Sequence[str]) -> dict[str, dict[str, A
 
 
 def colour_of(summary: Summary, method: str) -> str:
-    """Return a colour by kind."""
+    """Return the colour of a method's kind."""
     return {"ours": OURS, "control": CONTROL}.get(summary.kinds.get(method, ""), BASELINE)

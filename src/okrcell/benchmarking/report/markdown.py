@@ -21,9 +21,9 @@ def markdown(summary: Summary, made: Mapping[str, Any], pictures: Pictures, abse
         for grid in grids_of(summary, task):
             parts += [f"**{grid.title}**", _table(grid), *([grid.note] if grid.note else [])]
     if told.failures:
-        parts += ["## No answer", "\n".join(f"- {line}" for line in told.failures)]
-    parts += ["## The sets", *_rows(("set", "cells scored", "source", "licence of the carrier"), told.sets)]
-    parts += ["## How it was made", told.making]
+        parts += ["## Failures", "\n".join(f"- {line}" for line in told.failures)]
+    parts += ["## Data sets", *_rows(("data set", "cells scored", "source", "licence of the source"), told.sets)]
+    parts += ["## Reproducibility", told.making]
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else."""
+"""The report as a self-contained HTML page."""
 
 import base64
 from collections.abc import Mapping
@@ -14,17 +14,23 @@ from okrcell.benchmarking.report.words import TASKS, points
 
 
 def page(summary: Summary, made: Mapping[str, Any], pictures: Pictures, absent: Mapping[str, str], folder: Path) -> str:
-    """Write the page; its pictures are taken from ``folder`` into it."""
+    """Render the page; figures are read from ``folder`` and embedded as data URLs."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["points"] = points
     source = files("okrcell.benchmarking.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
+    text = story(summary, made, absent)
     return environment.from_string(source).render(
-        story=story(summary, made, absent),
+        title=text.title,
+        opening=text.opening,
+        comparisons=text.verdicts,
+        failures=text.failures,
+        sets=text.sets,
+        provenance=text.making,
         tasks=[(task, TASKS[task], grids_of(summary, task)) for task in summary.tasks],
         titles=summary.titles,
-        words={task: TASKS[task].title for task in summary.tasks},
+        task_titles={task: TASKS[task].title for task in summary.tasks},
         pictures={task: [(title, _inline(folder / file)) for title, file in some] for task, some in pictures.items()},
     )
 

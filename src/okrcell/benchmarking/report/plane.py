@@ -1,4 +1,4 @@
-"""Batches mixed against types apart."""
+"""Figure of the task integration: batch mixing against type separation."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from okrcell.benchmarking.report.words import set_title
 
 
 def draw_plane(summary: Summary, table: Table, path: Path) -> None:
-    """AvgBatch against AvgBIO: upper right is where one wants to be; the mean first, then each set."""
+    """Scatter plot of AvgBIO against AvgBatch: the mean first, then each data set. The upper right is best."""
     shown: list[tuple[str, Mapping[str, Mapping[str, Estimate | None]]]] = [
         (f"mean over {len(table.sets)} sets", {line.method: line.mean for line in table.lines if not line.lacks})
     ]
@@ -39,9 +39,9 @@ def draw_plane(summary: Summary, table: Table, path: Path) -> None:
         heading(ax, title)
         ax.margins(0.12)
     for ax in axes[:, 0]:
-        ax.set_ylabel("AvgBIO: types apart", fontsize=9)
+        ax.set_ylabel("AvgBIO: type separation", fontsize=9)
     for ax in axes[-1]:
-        ax.set_xlabel("AvgBatch: batches mixed", fontsize=9)
+        ax.set_xlabel("AvgBatch: batch mixing", fontsize=9)
     for ax in axes.flat[len(shown) :]:
         ax.set_visible(False)
     legend(figure, *axes.flat)

@@ -1,4 +1,4 @@
-"""The report is made anew from the records."""
+"""Write the report of a benchmark from its records."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,14 +19,18 @@ REPORT, PAGE, FIGURES = "report.md", "report.html", "summary.json"
 def publish(
     records: Sequence[Mapping[str, Any]], made: Mapping[str, Any], absent: Mapping[str, str], folder: Path
 ) -> Path:
-    """Write the report as Markdown and as one HTML page, its pictures, and all figures as JSON; return where the page is.
+    """Write the report as Markdown and HTML, its figures, and all numbers as JSON; return the path of the HTML page.
 
     Parameters
     ----------
+    records
+        Lines of the records.
     made
-        The receipt.
+        Provenance of the benchmark.
     absent
-        Method that was asked for to the reason why it took no part.
+        Method that was selected but not run, to the reason.
+    folder
+        Folder of the benchmark.
     """
     summary = summarised(records, made["methods"])
     pictures = draw_all(summary, folder)

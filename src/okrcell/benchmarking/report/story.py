@@ -1,4 +1,4 @@
-"""What both pages say in words."""
+"""Texts of the report, shared by Markdown and HTML."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,35 +12,37 @@ from okrcell.benchmarking.sets.card import cards
 
 @dataclass(frozen=True)
 class Story:
-    """Sentences, and what they rest on."""
+    """Texts of the report."""
 
     title: str
     opening: str
     verdicts: Sequence[Verdict]
     failures: Sequence[str]
     sets: Sequence[tuple[str, str, str, str]]
-    """Title, cells, source and licence of each file."""
+    """Title, number of cells, source and licence of each file."""
     making: str
 
 
 def story(summary: Summary, made: Mapping[str, Any], absent: Mapping[str, str]) -> Story:
-    """Put in words what the figures say, where a baseline wins as plainly as where we do.
+    """Generate the texts of the report from the scores.
 
     Parameters
     ----------
+    summary
+        Scores of the benchmark.
     made
-        The receipt.
+        Provenance of the benchmark.
     absent
-        Method that was asked for to the reason why it took no part.
+        Method that was selected but not run, to the reason.
     """
     found = verdicts(summary)
     failures = [
         f"{summary.titles.get(one.method, one.method)}, {TASKS[one.task].title}, {set_title(one.set)}: {one.why}"
         for one in summary.failures
     ]
-    failures += [f"{name} took no part: {why}" for name, why in absent.items()]
+    failures += [f"{name} was not run: {why}" for name, why in absent.items()]
     return Story(
-        "The same questions, asked of everyone",
+        "Benchmark of okrcell and baseline methods",
         _opening(summary, found),
         found,
         failures,
@@ -53,21 +55,21 @@ def _opening(summary: Summary, found: Sequence[Verdict]) -> str:
     methods = {line.method for table in summary.tables for line in table.lines}
     baselines = [name for name in methods if summary.kinds.get(name) == "baseline"]
     told = (
-        f"{len(methods)} methods, {len(baselines)} of them what others would use, on the same cells: every seed draws the "
-        "same four fifths of a set for all. Figures are means over sets; intervals (±, bars, bands) are 95 % intervals of "
-        "Student's t over seeds, and differences are taken seed by seed."
+        f"{len(methods)} methods, {len(baselines)} of them baselines, on the same cells: a seed draws the same four fifths "
+        "of a data set for all methods. Scores are means over data sets; intervals (±, bars, bands) are 95 % intervals of "
+        "Student's t over seeds, and differences are paired by seed."
     )
     if not found:
         return told
     counts = {name: sum(one.outcome == name for one in found) for name in ("ahead", "level", "behind", "open")}
     words = {
         "ahead": "on {n} okrcell is ahead of the best baseline",
-        "level": "on {n} the seeds cannot tell the two apart",
-        "behind": "on {n} a baseline wins",
-        "open": "on {n} one seed leaves it open",
+        "level": "on {n} the interval of the difference contains 0",
+        "behind": "on {n} a baseline is better",
+        "open": "on {n} there is one seed and no interval",
     }
     parts = [words[name].format(n=number) for name, number in counts.items() if number]
-    goals = "goal" if len(found) == 1 else "goals"
+    goals = "comparison" if len(found) == 1 else "comparisons"
     return f"{told} Of {len(found)} {goals} below, {'; '.join(parts)}."
 
 
@@ -77,7 +79,7 @@ def _sets(summary: Summary, made: Mapping[str, Any]) -> list[tuple[str, str, str
         for name, number in table.cells.items():
             counted[name] = max(counted.get(name, 0), number)
     return [
-        (card.title, f"{counted[name]:,}" if name in counted else "in parts", card.source, card.licence)
+        (card.title, f"{counted[name]:,}" if name in counted else "part of others", card.source, card.licence)
         for name, card in cards().items()
         if name in made["sets"]
     ]
@@ -90,7 +92,7 @@ def _making(made: Mapping[str, Any]) -> str:
     if models:
         told += f" Weights (sha256): {models}."
     told += (
-        " Every method ran in a process of its own with one thread; seconds are the median of one answer, embedding "
-        "included; GB is the most that its process held. One line a score is in runs.jsonl, and all figures are made from it."
+        " Every method ran in a process of its own with one thread; seconds are the median of one prediction, embedding "
+        "included; GB is the peak memory of the process. runs.jsonl has one line per score; the report is generated from it."
     )
     return told

@@ -1,4 +1,4 @@
-"""What the records say together."""
+"""Aggregate the records to the summary."""
 
 import statistics
 from collections import defaultdict
@@ -12,14 +12,16 @@ from okrcell.benchmarking.report.summary import WHOLE, Cost, Failure, Line, Summ
 from okrcell.benchmarking.report.words import TASKS
 
 Record = Mapping[str, Any]
-"""A line of the records."""
+"""One line of the records."""
 
 
 def summarised(records: Sequence[Record], methods: Mapping[str, Mapping[str, str]]) -> Summary:
-    """Put the records together.
+    """Aggregate the records.
 
     Parameters
     ----------
+    records
+        Lines of the records: scores and failures.
     methods
         Method to its "title" and "kind", in the order of the report.
     """
@@ -41,7 +43,7 @@ def summarised(records: Sequence[Record], methods: Mapping[str, Mapping[str, str
 
 
 def _with_losses(records: Sequence[Record]) -> Iterable[Record]:
-    """Add to each line of robustness what accuracy it lost against the same cells as measured."""
+    """Add ``lost`` to the records of robustness: change of accuracy against the same cells without downsampling."""
     whole = {
         (one["set"], one["method"], one["seed"]): one["scores"]["accuracy"]
         for one in records
@@ -83,7 +85,7 @@ def _line(method: str, records: Sequence[Record], sets: Sequence[str]) -> Line:
     by_seed: dict[str, dict[int, float]] = {}
     by_set: dict[str, dict[str, Estimate | None]] = {name: {} for name in mine}
     for measure in measures:
-        # A seed counts when every set has its figure: else it would be a mean over other sets.
+        # A seed counts if every data set has a value: otherwise its mean would be over other data sets.
         whole = {seed: [value.get((name, seed, measure)) for name in mine] for seed in seeds}
         by_seed[measure] = {
             seed: float(np.mean([one for one in some if one is not None]))
@@ -106,7 +108,7 @@ def _coverage(records: Sequence[Record], sets: Sequence[str]) -> dict[str, float
 
 
 def _means(some: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Mean of each entry over the mappings that have any."""
+    """Mean of each key over the nonempty mappings."""
     there = [one for one in some if one]
     return {name: float(np.mean([one[name] for one in there])) for name in there[0]} if there else {}
 

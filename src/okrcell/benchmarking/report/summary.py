@@ -1,4 +1,4 @@
-"""The figures of a report, and where each is found."""
+"""Summary of a benchmark: scores by task, case, method and data set."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,47 +7,47 @@ from okrcell.benchmarking.intervals import Estimate, estimate
 from okrcell.benchmarking.report.words import LESS_IS_BETTER, TASKS
 
 WHOLE = "as measured"
-"""The case of robustness that the others are compared with."""
+"""Case of the task robustness without downsampling, which the others are compared with."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One method in one task and case."""
+    """Scores of one method in one task and case."""
 
     method: str
     mean: Mapping[str, Estimate | None]
-    """Measure to its mean over sets."""
+    """Metric to its mean over data sets."""
     by_set: Mapping[str, Mapping[str, Estimate | None]]
     by_seed: Mapping[str, Mapping[int, float]] = field(repr=False)
-    """Measure to seed to the mean over sets, for differences seed by seed."""
+    """Metric to seed to the mean over data sets, for paired differences."""
     lacks: tuple[str, ...]
-    """Sets without an answer; a method that lacks any is not called the best."""
+    """Data sets without scores; a method with any of these is never the best."""
     by_coverage: Mapping[str, float]
-    """Share of the cells, the surest first, to the accuracy among them, mean over sets and seeds; empty where a method gives
-    no probabilities on some set."""
+    """Fraction of the most confident cells to their accuracy, mean over data sets and seeds; empty if the method reports no
+    probabilities on a data set."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """All methods in one task and case."""
+    """Scores of all methods in one task and case."""
 
     task: str
     case: str
     sets: tuple[str, ...]
     lines: tuple[Line, ...]
     chance: Mapping[str, float]
-    """Measure to what chance gives; empty where that is not known."""
+    """Metric to its chance level; empty if unknown."""
     cells: Mapping[str, int]
-    """Set to the cells that were scored, in the first draw."""
+    """Data set to number of scored cells in the first draw."""
     not_scored: Mapping[str, int]
-    """Set to its cells of types that could not be known."""
+    """Data set to number of cells that are not scored, because the reference lacks their type."""
 
     def line(self, method: str) -> Line | None:
-        """Look a method up."""
+        """Return the scores of a method, None if it has none."""
         return next((line for line in self.lines if line.method == method), None)
 
     def best(self, measure: str, among: Iterable[str] | None = None) -> Line | None:
-        """Return the line with the best mean over all sets; None if no method has one."""
+        """Return the scores of the method with the best mean over all data sets; None if there is none."""
         names = None if among is None else set(among)
         able = [
             (one.mean, line)
@@ -60,19 +60,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method takes for one answer of a task."""
+    """Time and memory of one prediction of a method in a task."""
 
     task: str
     method: str
     seconds: float
-    """Median."""
+    """Median over predictions."""
     peak_memory: int | None
-    """Most bytes that the process held."""
+    """Peak memory of the process in bytes."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What a method has no answer to."""
+    """Failure of a method on a task and data set."""
 
     task: str
     set: str
@@ -82,7 +82,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Summary:
-    """All that the report tells."""
+    """All scores, costs and failures of a benchmark."""
 
     tables: tuple[Table, ...]
     costs: tuple[Cost, ...]
@@ -93,24 +93,24 @@ class Summary:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Tasks that have figures, in the order of the report."""
+        """Tasks with scores, in the order of the report."""
         there = {table.task for table in self.tables}
         return tuple(task for task in TASKS if task in there)
 
     def of_task(self, task: str) -> tuple[Table, ...]:
-        """Return a table for each case."""
+        """Return the tables of a task, one for each case."""
         return tuple(table for table in self.tables if table.task == task)
 
     def cost(self, task: str, method: str) -> Cost | None:
-        """Look up what a method takes."""
+        """Return the cost of a method in a task, None if it is unknown."""
         return next((one for one in self.costs if (one.task, one.method) == (task, method)), None)
 
     def of_kind(self, kind: str) -> list[str]:
-        """Return the methods of a kind."""
+        """Return the names of the methods of a kind."""
         return [method for method, one in self.kinds.items() if one == kind]
 
 
 def difference(one: Line, other: Line, measure: str) -> Estimate | None:
-    """Return by how much a line is above another, seed by seed."""
+    """Return the difference of two methods on a metric, paired by seed."""
     mine, theirs = one.by_seed.get(measure, {}), other.by_seed.get(measure, {})
     return estimate([mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())])

@@ -1,4 +1,4 @@
-"""Who is ahead, in sentences made from the figures alone."""
+"""Comparisons of our method with the best baseline, as sentences generated from the scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ OURS = "ours"
 
 @dataclass(frozen=True)
 class Verdict:
-    """Our method beside the best baseline, on one measure."""
+    """Comparison of our method with the best baseline on one metric."""
 
     task: str
     case: str
     measure: str
     ours: str
     best: str
-    """The best baseline."""
+    """Name of the best baseline."""
     difference: Estimate
-    """Ours minus the best baseline's, seed by seed; above 0 is better for us where more is better."""
+    """Ours minus the best baseline, paired by seed; above 0 is better for us, unless lower values are better."""
     behind: Mapping[str, tuple[str, float]]
-    """Sets on which a baseline is ahead: set to that baseline, and by how much."""
+    """Data sets on which a baseline is ahead: data set to (baseline, difference)."""
     sentence: str
 
     @property
     def outcome(self) -> str:
-        """One of ahead, behind, level (the interval holds 0), open (too few seeds for an interval)."""
+        """One of ahead, behind, level (the interval contains 0), open (too few seeds for an interval)."""
         if self.difference.low is None:
             return "open"
         if not self.difference.excludes_zero:
@@ -38,12 +38,12 @@ class Verdict:
 
 
 def verdicts(summary: Summary) -> list[Verdict]:
-    """Judge every goal of every task, wherever our method and a baseline answered on all sets."""
+    """Compare on the main metrics of every task, if our method and a baseline have scores on all data sets."""
     found: list[Verdict] = []
     for table in summary.tables:
         for measure in TASKS[table.task].goals:
             best = table.best(measure, summary.of_kind("baseline"))
-            # Each speaks for itself: the best of several would be luck.
+            # One comparison per method: selecting the best of several would be biased.
             for name in summary.of_kind(TASKS[table.task].stood_for) if best is not None else ():
                 ours = table.best(measure, [name])
                 if ours is not None and best is not None and (one := _verdict(summary, table, measure, ours, best)):
@@ -68,16 +68,16 @@ def _verdict(summary: Summary, table: Table, measure: str, ours: Line, best: Lin
     told += {
         "ahead": f"{name} is ahead of every baseline.",
         "behind": "The baseline wins.",
-        "level": "The seeds cannot tell them apart.",
+        "level": "The interval contains 0.",
         "open": f"With one seed there is no interval; {name if gap.mean > 0 else other} has the higher figure.",
     }[outcome]
     if behind and len(table.sets) > 1:
-        # Who leads is named where it is another than the one above.
+        # A baseline is named if it is not the one of the sentence before.
         each = [
             f"{set_title(one)} ({'' if who == best.method else f'{summary.titles[who]}, '}{points(-much)})"
             for one, (who, much) in behind.items()
         ]
-        told += f" Set by set a baseline is ahead on {len(behind)} of {len(table.sets)}: {'; '.join(each)}."
+        told += f" By data set, a baseline is ahead on {len(behind)} of {len(table.sets)}: {'; '.join(each)}."
     return Verdict(table.task, table.case, measure, ours.method, best.method, gap, behind, told)
 
 

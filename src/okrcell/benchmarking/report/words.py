@@ -1,4 +1,4 @@
-"""What tasks, measures and cases are called for reading."""
+"""Titles and descriptions of tasks, metrics, cases and data sets in the report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from okrcell.benchmarking.sets.transfers import transfers
 
 @dataclass(frozen=True)
 class Task:
-    """How a task is shown."""
+    """Presentation of a task in the report."""
 
     title: str
     protocol: str
-    """What is asked, in a few sentences."""
+    """Protocol of the task, in a few sentences."""
     goals: tuple[str, ...]
-    """Measures that decide who is ahead."""
+    """Metrics that methods are compared on."""
     measures: tuple[str, ...]
-    """Columns of the table, the goals among them."""
+    """Metrics in the columns of the table, including ``goals``."""
     stood_for: str = "ours"
-    """Kind of the methods whose figures are held against the best baseline's."""
+    """Kind of the methods that are compared with the best baseline."""
 
 
 MEASURES: Mapping[str, str] = {
@@ -31,7 +31,7 @@ MEASURES: Mapping[str, str] = {
     "ami": "AMI",
     "asw": "ASW",
     "nmi_fixed": "NMI at 1.0",
-    "nmi_stable": "NMI, chosen blind",
+    "nmi_stable": "NMI, chosen by stability",
     "isolated_labels": "isolated labels",
     "kmeans_nmi": "k-means NMI",
     "kmeans_ari": "k-means ARI",
@@ -49,7 +49,7 @@ MEASURES: Mapping[str, str] = {
     "ontology_wrong": "wrong",
     "auroc": "AUROC",
     "ece": "ECE",
-    "accuracy_surest_half": "accuracy, surest half",
+    "accuracy_surest_half": "accuracy, most confident half",
     "type_recall_1": "type R@1",
     "type_recall_5": "type R@5",
     "recall_1": "R@1",
@@ -62,37 +62,38 @@ MEASURES: Mapping[str, str] = {
     "text_recall_1": "text → cell: R@1",
     "text_recall_5": "text → cell: R@5",
     "text_recall_10": "text → cell: R@10",
-    "lost": "accuracy lost or won",
+    "lost": "change of accuracy",
     "accuracy_of_seen": "accuracy, other types",
     "ontology_right": "right",
-    "ontology_none": "no answer",
+    "ontology_none": "no prediction",
     "within_one_step_of_types": "within one step, mean over types",
     "auroc_unknown": "AUROC",
     "auroc_by_confidence": "by confidence",
-    "auroc_by_best": "by the best score",
-    "auroc_by_margin": "by the margin",
+    "auroc_by_best": "by best score",
+    "auroc_by_margin": "by margin",
 }
 LESS_IS_BETTER = frozenset({"ece", "ontology_wrong", "ontology_sibling", "ontology_broader", "ontology_narrower"})
-"""Measures whose lowest value is printed bold; of the kinds of wrong answers none is."""
+"""Metrics of which lower values are better."""
 NOT_JUDGED = frozenset(
     {"ontology_broader", "ontology_narrower", "ontology_sibling", "ontology_wrong", "ontology_none", "accuracy_of_seen"}
 )
+"""Metrics whose best value is not printed bold."""
 
 TASKS: Mapping[str, Task] = {
     "clustering": Task(
         "Clustering",
-        "Leiden on the graph of 15 neighbours of what each method makes of the cells. AvgBIO is the mean of NMI and ARI at the "
-        "resolution (0.1 to 2.0) with the best NMI, as in the paper, and of the silhouette of the types. That resolution is "
-        "chosen with the answers in sight, so NMI is also shown at 1.0, and at the one that is chosen blind, by how stably its "
-        "groups are found again.",
+        "Leiden on the graph of 15 neighbours of each method's embedding. AvgBIO is the mean of NMI and ARI at the resolution "
+        "(0.1 to 2.0) with the best NMI, as in the paper, and of the silhouette of the types. That resolution is chosen with "
+        "the true types, so NMI is also shown at resolution 1.0, and at the resolution with the most stable clusters, which is "
+        "chosen without them.",
         ("avg_bio",),
         ("avg_bio", "nmi", "ari", "ami", "asw", "nmi_fixed", "nmi_stable"),
     ),
     "integration": Task(
         "Integration",
-        "An embedding in which the named batch no longer matters. AvgBIO is the mean of isolated labels, k-means NMI and ARI, "
-        "silhouette label and cLISI (are types still apart?); AvgBatch of silhouette batch, graph connectivity and PCR "
-        "comparison (are batches mixed?). Where several studies are joined, every method sees the genes that all measured.",
+        "An embedding that is corrected for the batch. AvgBIO is the mean of isolated labels, k-means NMI and ARI, silhouette "
+        "label and cLISI (separation of types); AvgBatch is the mean of silhouette batch, graph connectivity and PCR "
+        "comparison (mixing of batches). Joined studies are restricted to the genes that all of them measured.",
         ("avg_bio", "avg_batch"),
         (
             "avg_bio",
@@ -109,22 +110,22 @@ TASKS: Mapping[str, Task] = {
     ),
     "annotation": Task(
         "Annotation with a reference",
-        "Cells of one study, or of some donors, are named by the labelled cells of others. Labels are Cell Ontology ids, led "
-        "to types that both sides tell apart; cells of types that the reference lacks are not scored. Within one step: the "
-        "right type, its parent or its child. ECE and the accuracy of the surest half where a method gives probabilities.",
+        "Cells of one study, or of some donors, are annotated from the labelled cells of others. Labels are Cell Ontology ids, "
+        "mapped to types that both sides resolve; cells of types that the reference lacks are not scored. Within one step: the "
+        "right type, its parent or its child. ECE and the accuracy of the most confident half need probabilities.",
         ("macro_f1",),
         ("macro_f1", "accuracy", "ontology_within_one_step", "ece", "accuracy_surest_half"),
     ),
     "few_shot": Task(
-        "Few examples",
-        "K cells of each type of a sample are named (fewer where that would be more than half), and all its other cells are "
-        "scored. The same draws for every method.",
+        "Few-shot annotation",
+        "K cells of each type of a sample are labelled (at most half of its cells), and all other cells are scored. All "
+        "methods have the same draws.",
         ("macro_f1",),
         ("macro_f1", "accuracy"),
     ),
     "zero_shot": Task(
-        "Words alone",
-        "No labelled cell: candidates are the Cell Ontology ids of the set. Seeds differ in which cells are scored.",
+        "Zero-shot annotation",
+        "No labelled cells: candidates are the Cell Ontology ids of the data set. Seeds differ in which cells are scored.",
         ("macro_f1", "accuracy"),
         (
             "macro_f1",
@@ -140,20 +141,20 @@ TASKS: Mapping[str, Task] = {
         ),
     ),
     "unseen_types": Task(
-        "Types never seen as cells",
-        "Words alone again. The model has learned from no cell of ten types (frozen in sets/left_out_types.yaml) or of their "
-        "kinds, and knows them from words; candidates are the Cell Ontology ids of the set. Macro-F1 is the mean over those "
-        "types, over all cells of the set, so that giving their names to other cells costs as well; accuracy is of their "
-        "cells alone. Models that have seen cells of these types are not asked.",
+        "Unseen cell types",
+        "Zero-shot annotation with a model that was trained on no cells of ten types (frozen in sets/left_out_types.yaml) "
+        "or of their descendants; candidates are the Cell Ontology ids of the data set. Macro-F1 is the mean over these "
+        "types, over all cells of the data set, so false positives count; accuracy is of the cells of these types. Models "
+        "that were trained on cells of these types are excluded.",
         ("macro_f1", "accuracy"),
         ("macro_f1", "accuracy", "accuracy_of_seen"),
         stood_for="control",
     ),
     "open_types": Task(
-        "Without candidates",
-        "Nobody says which types there are: each cell is named out of the whole Cell Ontology, once with its tissue told and "
-        "once without. Within one step: the right type, its parent or its child. Marker genes know nothing of tissues; they "
-        "try every type with 40 known markers among the measured genes, and fifty types at least.",
+        "Annotation without candidates",
+        "Each cell is annotated with any type of the Cell Ontology, once with its tissue given and once without. Within one "
+        "step: the right type, its parent or its child. Marker genes do not use the tissue; their candidates are all types "
+        "with 40 known markers among the measured genes, at least fifty types.",
         ("ontology_within_one_step",),
         (
             "ontology_within_one_step",
@@ -166,19 +167,18 @@ TASKS: Mapping[str, Task] = {
         ),
     ),
     "unknown": Task(
-        "The right name is not offered",
-        "Words alone once more for every type of a set (of ten cells or more), which is taken out of the candidates together "
-        "with its kinds and broader types. AUROC: the chance that a cell whose type is offered is surer of its name than a "
-        "cell of the missing type; mean over types. A method that tells how sure it is is judged by that, one that only "
-        "scores by its best score or the margin above the second, whichever serves it better.",
+        "Unknown cell types",
+        "Zero-shot annotation, once for every type of a data set (of ten cells or more), with this type, its ancestors and its "
+        "descendants left out of the candidates. AUROC: the probability that a cell whose type is a candidate has a higher "
+        "confidence than a cell of the left-out type; mean over types. Methods that report a confidence are evaluated by it, "
+        "others by the best score or the margin above the second, whichever is better.",
         ("auroc_unknown",),
         ("auroc_unknown", "auroc_by_confidence", "auroc_by_best", "auroc_by_margin"),
     ),
     "retrieval": Task(
         "Retrieval",
-        "A thousand cells of all sets and their different texts (equal texts once). Strict: only the cell's own text "
-        "counts, others of its type are wrong. Type: any text, or any cell, of the type counts. Chance is what equal scores "
-        "for all give.",
+        "A thousand cells of all data sets and their distinct texts. Strict: only the cell's own text counts, other texts "
+        "of its type are wrong. Type: any text, or any cell, of the type counts. Chance is the result of constant scores.",
         ("type_recall_1", "type_recall_5", "text_type_recall_1"),
         (
             "type_recall_1",
@@ -196,28 +196,28 @@ TASKS: Mapping[str, Task] = {
         ),
     ),
     "robustness": Task(
-        "Less to see",
-        "Words alone again, on cells that were spoilt: expression lost at random, fewer genes measured, fewer molecules "
-        "counted. Points of accuracy lost against the same cells as measured, mean over the sets that have so many genes.",
+        "Robustness",
+        "Zero-shot annotation of downsampled cells: dropout of expression, gene panels, fewer molecules. Change of accuracy "
+        "against the same cells as measured, in points, mean over the data sets that have enough genes.",
         (),
         ("accuracy", "lost"),
     ),
 }
-"""In the order of the report."""
+"""Tasks by name, in the order of the report."""
 
 
 def set_title(name: str) -> str:
-    """Return the words for a set, a transfer or the pool of all sets."""
+    """Return the title of a data set, a transfer or the pool of all data sets."""
     if name in transfers():
         return transfer_title(name)
     return title_of(name) if name in cards() or name in joined() else "all sets with Cell Ontology ids"
 
 
 def points(value: float) -> str:
-    """Write a difference of shares in points, with a real minus sign: a hyphen is easily overlooked."""
+    """Format a difference of fractions in points, with a minus sign instead of a hyphen."""
     return f"{value * 100:+.1f}".replace("-", "−")
 
 
 def written(case: str) -> str:
-    """Write a case behind a measure: "at K = 5", or after a comma; nothing where nothing is varied."""
+    """Format a case as suffix of a metric: " at K = 5", ", dropout 10%"; "" for the case ""."""
     return "" if not case else f" at {case}" if case.startswith("K = ") else f", {case}"

@@ -1,1 +1,1 @@
-"""Cells whose answers are known, and where they come from."""
+"""Labelled data sets: cards, files, splits, leakage checks."""

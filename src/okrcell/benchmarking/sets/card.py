@@ -1,4 +1,4 @@
-"""A set's card: what it is, where it comes from, and how its labels are read."""
+"""Data set cards: file, source, licence, and the columns of labels and batches."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -12,48 +12,48 @@ from okrcell.settings import Settings, parse_settings
 
 
 class Card(Settings):
-    """One file of cells."""
+    """Card of a data set: one file of cells."""
 
     name: str
     title: str
-    """For reading, in a few words."""
+    """Title in the report."""
     file: str
-    """Path under the folder of data."""
+    """Path below the data folder."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     source: str
-    """Where the file was made from."""
+    """Origin of the file."""
     licence: str
-    """Of the carrier that the file was made from; the data are their authors' own."""
+    """Licence of the package or archive that distributes the data; the data are their authors'."""
     url: str | None = None
-    """Where this very file can be had; None if it must be at hand."""
+    """Download URL of the file; None if it must exist locally."""
     label: str = "cell_type"
-    """Column of obs with the authors' words."""
+    """Column of obs with the author labels."""
     term: str | None = "cell_type_ontology_term_id"
-    """Column of obs with Cell Ontology ids; None if the cells are of no type of the ontology, such as cell lines."""
+    """Column of obs with Cell Ontology ids; None if the ontology has no such types, as for cell lines."""
     batch: tuple[str, ...] = ()
-    """Columns of obs that name batches."""
+    """Columns of obs with batches."""
     words: Mapping[str, str] = {}
-    """The authors' words, to those that several files share."""
+    """Author label to a label that several files share."""
     studies: tuple[str, ...] = ()
-    """Names and accessions of the study, by which it would be known in a training corpus."""
+    """Names and accessions of the study, to recognise it in a training corpus."""
     donors: tuple[str, ...] = ()
-    """Telling names of donors, by which they would be known in a training corpus."""
+    """Distinctive names of donors, to recognise them in a training corpus."""
 
 
 class Joined(Settings):
-    """Several files as one set, on the genes that all of them measured."""
+    """Several files as one data set, on the genes that all of them measured."""
 
     name: str
     title: str
     of: Annotated[tuple[str, ...], Field(min_length=2)]
     """Names of cards."""
     batch: str
-    """Name of the column that tells the files apart."""
+    """Name of the batch column; the file is the batch."""
 
 
 @cache
 def cards() -> dict[str, Card]:
-    """Read the cards, by name."""
+    """Read all cards, by name."""
     folder = files("okrcell.benchmarking.sets") / "cards"
     read = [
         parse_settings(Card, yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
@@ -65,16 +65,16 @@ def cards() -> dict[str, Card]:
 
 @cache
 def joined() -> dict[str, Joined]:
-    """Read which cards are used together, by name."""
+    """Read the joined data sets, by name."""
     text = (files("okrcell.benchmarking.sets") / "cards" / "joined.yaml").read_text(encoding="utf-8")
     return {one["name"]: parse_settings(Joined, one, "joined.yaml") for one in yaml.safe_load(text)}
 
 
 def cards_of(name: str) -> tuple[Card, ...]:
-    """Return the cards of the files that a set is made of."""
+    """Return the cards of the files of a data set."""
     return tuple(cards()[one] for one in (joined()[name].of if name in joined() else (name,)))
 
 
 def title_of(name: str) -> str:
-    """Return the words by which a set is called in a report."""
+    """Return the title of a data set in the report."""
     return joined()[name].title if name in joined() else cards()[name].title

@@ -1,4 +1,4 @@
-"""Cells of a set, beside all that is known of them."""
+"""Load a data set: cells without labels, with labels, batches and metadata beside them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,30 +23,30 @@ CELL_ONTOLOGY = "CL"
 
 @dataclass(frozen=True)
 class KnownCells:
-    """Cells, with their labels kept apart from what methods see."""
+    """Cells of a data set, with the labels separate from the cells that methods see."""
 
     name: str
     cells: AnnData
-    """What methods see a part of, see `bare`."""
+    """Cells without labels, see `bare`; methods see subsets of them."""
     words: NDArray[np.str_]
-    """For each cell its authors' word for it, "" where there is none."""
+    """Author label of each cell, "" where there is none."""
     term: NDArray[np.str_]
-    """For each cell its Cell Ontology id of today, "" where there is none."""
+    """Current Cell Ontology id of each cell, "" where there is none."""
     batch: Mapping[str, NDArray[np.str_]]
-    """Batch column to the batch of each cell."""
+    """Batch column of obs to the batch of each cell."""
     facts: pd.DataFrame
-    """All obs columns of the file, for what describes a cell in words."""
+    """All obs columns of the file, for descriptions of the cells."""
 
     def __len__(self) -> int:
         return len(self.words)
 
     @property
     def label(self) -> NDArray[np.str_]:
-        """What cells are to be called: ids of the Cell Ontology where the set has them, else the authors' words."""
+        """True labels: Cell Ontology ids if the data set has any, else the author labels."""
         return self.term if (self.term != "").any() else self.words
 
     def some(self, rows: NDArray[np.intp]) -> "KnownCells":
-        """Take some cells, in this order."""
+        """Select cells, in the order of ``rows``."""
         return replace(
             self,
             cells=self.cells[rows].copy(),
@@ -59,12 +59,12 @@ class KnownCells:
 
 @lru_cache(maxsize=16)
 def known_cells(name: str, data: Path | None) -> KnownCells:
-    """Open a set by the name of its card, or several files as one set. Read it, do not change it.
+    """Load a data set by the name of its card or joined card. The result is cached and must not be changed.
 
     Raises
     ------
     InputError
-        If a file is missing, another than its card's, or damaged.
+        If a file is missing, damaged, or does not match its card.
     """
     if name in joined():
         return _joined(name, [known_cells(one, data) for one in joined()[name].of])
@@ -79,7 +79,7 @@ def _read(card: Card, file: Path) -> KnownCells:
         raise InputError(f"{file} cannot be read: {str(error).splitlines()[0]}") from None
     missing = [name for name in (card.label, card.term, *card.batch) if name is not None and name not in adata.obs]
     if missing:
-        raise InputError(f"{file} has no obs column {missing[0]}, which the card of {card.name} names.")
+        raise InputError(f"{file} has no obs column {missing[0]}, which the card of {card.name} requires.")
     facts = pd.DataFrame(adata.obs)
     words = _words(facts, card.label)
     words = np.array([card.words.get(word, word) for word in words.tolist()], dtype=np.str_)
@@ -91,7 +91,7 @@ def _read(card: Card, file: Path) -> KnownCells:
 
 
 def _joined(name: str, parts: Sequence[KnownCells]) -> KnownCells:
-    """Put sets below one another on the genes that all have, in the order of the first."""
+    """Concatenate data sets on their shared genes, in the gene order of the first."""
     shared = set.intersection(*(set(part.cells.var_names) for part in parts))
     genes = [gene for gene in parts[0].cells.var_names if gene in shared]
     cells = anndata.concat([part.cells[:, genes] for part in parts], index_unique=None, merge="first")

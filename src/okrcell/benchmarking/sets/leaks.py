@@ -1,4 +1,4 @@
-"""No model is asked about cells that it has learned from."""
+"""Leakage check: refuse to evaluate models on studies, donors or cells that they were trained on."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from okrcell.model.checkpoint import load_checkpoint
 from okrcell.model.embedder import bundled_model
 
 FEWEST_GENES = 20
-"""A cell with fewer expressed genes may look like another by chance."""
+"""Minimum number of expressed genes; cells with fewer may be equal by chance."""
 ROWS_AT_ONCE = 4096
 MOST_TOLD = 10
 
@@ -22,31 +22,35 @@ MOST_TOLD = 10
 def refuse_leaks(
     models: Mapping[str, str | None], cards: Sequence[Card], data: Path | None, corpus: Path | None
 ) -> None:
-    """See that no study, donor or cell of the sets was in a model's training corpus.
+    """Check that no study, donor or cell of the data sets was in a model's training corpus.
 
     Parameters
     ----------
     models
-        Method to its model's folder or hub id; None is the bundled model. Each says in ``model.json`` which studies and
-        donors it has seen.
+        Method to its model's folder or hub id; None is the bundled model. ``model.json`` lists the studies and donors that
+        the model was trained on.
+    cards
+        Cards of the data sets.
+    data
+        Folder of the data sets.
     corpus
-        Folder of the corpus that they learned from, to look for the very same cells in as well.
+        Folder of the training corpus, searched for identical cells; None skips this search.
 
     Raises
     ------
     InputError
-        It lists what was found.
+        If there is leakage; the message lists it.
     """
     found: list[str] = []
     for name, folder in models.items():
         seen = load_checkpoint(folder or bundled_model()).facts.get("seen", {})
-        found += [f"{name} has learned from {what}" for what in known_to(seen, cards)]
+        found += [f"{name} was trained on {what}" for what in known_to(seen, cards)]
     if corpus is not None:
         found += [f"the corpus holds {what}" for what in same_cells(Corpus.open(corpus), cards, data)]
     if found:
         more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
         raise InputError(
-            "These sets cannot tell how good a model is that has seen them: "
+            "Models cannot be evaluated on data that they were trained on: "
             + "; ".join(found[:MOST_TOLD])
             + more
             + ". Leave the model out, or train it without them."
@@ -54,7 +58,7 @@ def refuse_leaks(
 
 
 def known_to(seen: Mapping[str, Any], cards: Sequence[Card]) -> list[str]:
-    """List the studies and donors of the cards among those that ``seen`` names ("studies", "donors": "study | donor")."""
+    """List the studies and donors of the cards that occur in ``seen`` ("studies", "donors": "study | donor")."""
     studies = {_plain(study): study for study in seen.get("studies", ())}
     donors = [tuple(_plain(part) for part in donor.split("|")) for donor in seen.get("donors", ())]
     found: list[str] = []
@@ -71,9 +75,9 @@ def known_to(seen: Mapping[str, Any], cards: Sequence[Card]) -> list[str]:
 
 
 def same_cells(corpus: Corpus, cards: Sequence[Card], data: Path | None) -> list[str]:
-    """Count the cells of each card whose whole expression is that of a cell of the corpus.
+    """Count the cells of each card whose expression equals that of a cell of the corpus.
 
-    Names of cells are of no use: a corpus keeps none, and one barcode occurs in many studies.
+    Cell names cannot be compared: a corpus stores none, and the same barcode occurs in many studies.
     """
     own = {card.name: _cells_of(card, data) for card in cards}
     sets = {name: set(keys) for name, keys in own.items()}

@@ -1,4 +1,4 @@
-"""A card leads to its file, in a folder or from the net, and the file is the very one."""
+"""Find or download the file of a card, and verify its sha256."""
 
 from functools import cache
 from pathlib import Path
@@ -10,30 +10,32 @@ from okrcell.provenance import fingerprint
 
 
 def find_file(card: Card, data: Path | None) -> Path:
-    """Return where the file of a card lies.
+    """Return the path of the file of a card.
 
     Parameters
     ----------
+    card
+        Card of the data set.
     data
-        Folder of data sets, with the file under its path or directly in it; None fetches the file, once, if its card has
-        an address.
+        Folder of data sets, with the file under the path of its card or directly in the folder. None downloads the file to
+        the cache, if its card has a URL.
 
     Raises
     ------
     InputError
-        If it is not there, cannot be fetched, or is another file than the card's.
+        If the file is missing, cannot be downloaded, or does not match the sha256 of the card.
     """
     if data is None:
         return _fetched(card)
     places = (data / card.file, data / Path(card.file).name)
     there = next((place for place in places if place.is_file()), None)
     if there is None:
-        raise InputError(f"There is no {card.file} in {data}, which the set {card.name} is read from ({card.source}).")
+        raise InputError(f"There is no {card.file} in {data}, the file of the set {card.name} (source: {card.source}).")
     seen = _sha256(there, there.stat().st_mtime_ns)
     if seen != card.sha256:
         raise InputError(
-            f"{there} is not the file of the set {card.name}: its sha256 is {seen[:12]}…, and should be {card.sha256[:12]}…. "
-            "Figures on another file cannot be compared; fetch it again."
+            f"{there} is not the file of the set {card.name}: its sha256 is {seen[:12]}…, expected {card.sha256[:12]}…. "
+            "Scores on another file are not comparable; download it again."
         )
     return there
 
@@ -43,7 +45,7 @@ def _fetched(card: Card) -> Path:
 
     if card.url is None:
         raise InputError(
-            f"The set {card.name} cannot be fetched: it is made from {card.source}. Name the folder that holds {card.file} "
+            f"The set {card.name} has no download URL (source: {card.source}). Name the folder that holds {card.file} "
             "with --data."
         )
     fetch: Any = pooch.retrieve

@@ -1,4 +1,4 @@
-"""Draws are held against the list that was frozen, so that figures of this year and next are of the same cells."""
+"""Draws of cells, verified against a frozen list, so that scores of different versions are of the same cells."""
 
 import hashlib
 import json
@@ -15,12 +15,12 @@ from okrcell.errors import InputError
 
 
 def drawn(known: KnownCells, seed: int) -> KnownCells:
-    """Take the four fifths that a seed draws.
+    """Return the four fifths of the cells that a seed draws.
 
     Raises
     ------
     InputError
-        If they are others than those that were frozen for this set and seed.
+        If they differ from the frozen draw of this data set and seed.
     """
     rows = four_fifths(known.cells.obs_names, known.name, seed)
     _must_be_frozen(known, f"seed {seed}", rows)
@@ -28,28 +28,40 @@ def drawn(known: KnownCells, seed: int) -> KnownCells:
 
 
 def all_cells(known: KnownCells) -> KnownCells:
-    """Take all cells, or as many as a draw may have at most; checked like `drawn`."""
+    """Return all cells, or a fixed draw if there are more than a draw may have.
+
+    Raises
+    ------
+    InputError
+        If they differ from the frozen draw of this data set.
+    """
     rows = at_most(known.cells.obs_names, known.name)
     _must_be_frozen(known, "all", rows)
     return known.some(rows)
 
 
 def examples_of(known: KnownCells, draw: int, k: int) -> NDArray[np.intp]:
-    """Draw the examples of a few-shot question among these cells; checked like `drawn`."""
+    """Draw ``k`` few-shot examples of each label among these cells.
+
+    Raises
+    ------
+    InputError
+        If they differ from the frozen draw of this data set.
+    """
     rows = examples(known.cells.obs_names, known.label, known.name, draw, k)
     _must_be_frozen(known, f"K {k} draw {draw}", rows)
     return rows
 
 
 def digest(known: KnownCells, rows: NDArray[np.intp]) -> str:
-    """Write a draw in few letters: the number of cells, and the start of the sha256 of their names."""
+    """Return a short digest of a draw: the number of cells, and the start of the sha256 of their names."""
     names = "\n".join(known.cells.obs_names[rows].tolist())
     return f"{len(rows)} {hashlib.sha256(names.encode()).hexdigest()[:16]}"
 
 
 @cache
 def frozen() -> dict[str, dict[str, str]]:
-    """Read the list: set, then draw, to its `digest`."""
+    """Read the frozen list: data set to draw to its `digest`."""
     found: Any = json.loads((files("okrcell.benchmarking.sets") / "splits.json").read_text(encoding="utf-8"))
     return found
 
@@ -58,6 +70,6 @@ def _must_be_frozen(known: KnownCells, draw: str, rows: NDArray[np.intp]) -> Non
     expected = frozen().get(known.name, {}).get(draw)
     if expected is not None and expected != (seen := digest(known, rows)):
         raise InputError(
-            f"The draw '{draw}' of the set {known.name} is not the one that was frozen ({seen} instead of {expected}); its "
-            "cells have other names or another order than those of the card's file."
+            f"The draw '{draw}' of the set {known.name} is not the one that was frozen ({seen} instead of {expected}): the "
+            "cell names or their order differ from the file of the card; use that file."
         )

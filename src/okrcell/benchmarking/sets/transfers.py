@@ -1,4 +1,4 @@
-"""Which labelled cells name which others, and the types that both sides tell apart."""
+"""Pairs of reference and query for annotation, with the cell types that both sides resolve."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -14,34 +14,34 @@ from okrcell.settings import Settings, parse_settings
 
 
 class Side(Settings):
-    """Cells of a set, or of some batches of it."""
+    """Cells of a data set, or of selected batches of it."""
 
     set: str
     column: str | None = None
-    """Batch column; None takes all cells."""
+    """Batch column; None selects all cells."""
     batches: tuple[str, ...] = ()
 
 
 class Transfer(Settings):
-    """One question of annotation with a reference."""
+    """A pair of reference and query of the task annotation."""
 
     name: str
     title: str
     reference: Side
     query: Side
     types: Mapping[str, str] = {}
-    """Cell Ontology id to the broader one that is meant by it here: frozen, and made by `shared_types`."""
+    """Cell Ontology id to the broader one that replaces it here; frozen output of `shared_types`."""
 
 
 @cache
 def transfers() -> dict[str, Transfer]:
-    """Read the list, by name."""
+    """Read all transfers, by name."""
     text = (files("okrcell.benchmarking.sets") / "transfers.yaml").read_text(encoding="utf-8")
     return {one["name"]: parse_settings(Transfer, one, "transfers.yaml") for one in yaml.safe_load(text)}
 
 
 def side_of(side: Side, types: Mapping[str, str], data: Path | None) -> KnownCells:
-    """Return the cells of a side with the types that both sides tell apart, without cells of no type."""
+    """Return the cells of a side that have a type, with types mapped to those that both sides resolve."""
     known = known_cells(side.set, data)
     term = np.array([types.get(word, word) for word in known.term.tolist()], dtype=np.str_)
     kept = term != ""
@@ -55,10 +55,10 @@ def side_of(side: Side, types: Mapping[str, str], data: Path | None) -> KnownCel
 
 
 def shared_types(one: Sequence[str], other: Sequence[str]) -> dict[str, str]:
-    """Lead the types that one side alone names to the nearest broader type that the other side names.
+    """Map each type that only one side has to its nearest ancestor that the other side has.
 
-    So "naive CD4 T cell" becomes "CD4 T cell" beside a study that goes no deeper, and two types that both sides name stay
-    apart, whatever stands above them in the ontology.
+    For example, "naive CD4 T cell" becomes "CD4 T cell" if the other study has no finer type. Types that both sides have are
+    not merged, even if one is an ancestor of the other.
     """
     cells = ontology("CL")
     led: dict[str, str] = {}

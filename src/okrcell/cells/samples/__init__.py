@@ -1,1 +1,1 @@
-"""What a sample's cells tell by themselves, without a model."""
+"""Model-free computations on a sample: PCA, nearest neighbours, smoothing."""

@@ -1,4 +1,4 @@
-"""The cells that are most like each cell."""
+"""k-nearest-neighbour search: exact for small samples, approximate for large ones."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,37 +7,40 @@ import numpy as np
 from jaxtyping import Float, Int
 
 MOST_EXACT = 50_000
-"""Up to so many cells all are compared with all. That takes ten seconds on one core; approximate search takes one, and missed
-a tenth to a fifth of the neighbours of so many. The time grows with the square, so among more cells they are searched for."""
+"""Largest number of cells for brute-force search. It takes ten seconds on one core for so many cells; approximate search
+takes one second and missed 10 to 20 % of the neighbours. Brute-force time grows quadratically, so larger samples use
+approximate search."""
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """Other cells, the nearest first."""
+    """k nearest neighbours of each cell, nearest first."""
 
     place: Int[np.ndarray, "cell other"]
-    """Rows of the cells."""
+    """Row numbers of the neighbours."""
     distance: Float[np.ndarray, "cell other"]
-    """Euclidean."""
+    """Euclidean distances."""
 
 
 def nearest(points: Float[np.ndarray, "cell dim"], others: int, seed: int = 0) -> Nearest:
-    """Find the ``others`` nearest to each cell, itself not counted.
+    """Find the ``others`` nearest neighbours of each cell, excluding the cell itself.
 
-    Exact up to 50,000 cells; with more by a graph that is refined (Dong et al. 2011, pynndescent), where ``seed`` has a say.
+    Exact up to 50,000 cells, otherwise by nearest-neighbour descent (Dong et al. 2011, pynndescent).
 
     Parameters
     ----------
     points
-        Finite.
+        Finite coordinates, (cell, dim).
     others
-        At least 1, and fewer than there are cells.
+        Number of neighbours, at least 1 and less than the number of cells.
+    seed
+        Random seed of the approximate search; the exact search does not use it.
     """
     if len(points) > MOST_EXACT:
         return _searched(points, others, seed)
     from sklearn.neighbors import NearestNeighbors
 
-    # Asked of the cells it was fitted on, without handing them in: no cell is then its own neighbour.
+    # Without an argument, kneighbors() excludes each cell from its own neighbours.
     distance, place = NearestNeighbors(n_neighbors=others, algorithm="brute").fit(points).kneighbors()
     return Nearest(place, distance)
 
@@ -45,11 +48,11 @@ def nearest(points: Float[np.ndarray, "cell dim"], others: int, seed: int = 0) -
 def _searched(points: Float[np.ndarray, "cell dim"], others: int, seed: int) -> Nearest:
     from pynndescent import NNDescent
 
-    # On one thread: with more the neighbours would depend on how many there are.
+    # One thread, because the result depends on the number of threads.
     search: Any = NNDescent(points, n_neighbors=others + 1, random_state=seed, n_jobs=1)
     place, distance = search.neighbor_graph
     dropped = place == np.arange(len(points))[:, None]
-    # Among equal cells one may be found before itself, and itself not at all: then the farthest goes.
+    # A cell with duplicates may be absent from its own list; then the farthest neighbour is dropped.
     dropped[~dropped.any(axis=1), -1] = True
     shape = (len(points), others)
     return Nearest(place[~dropped].reshape(shape), distance[~dropped].reshape(shape))

@@ -1,4 +1,4 @@
-"""Which cells are like each other, and what they say together."""
+"""kNN graph of cells, smoothing over it, and a 2D embedding."""
 
 from typing import cast
 
@@ -11,22 +11,24 @@ from okrcell.cells.samples.nearest import nearest
 NEIGHBOURS = 15
 FEWEST_ON_A_MAP = 10
 WHOLE = 2000
-"""Fewer genes are a panel."""
+"""Number of genes from which data count as whole-transcriptome; fewer genes are a targeted panel."""
 
 
 def neighbour_graph(
     points: Float[np.ndarray, "cell dim"], neighbours: int = NEIGHBOURS, *, seed: int = 0
 ) -> sparse.csr_matrix:
-    """Join each cell to those nearest to it: symmetric (cell, cell), 1 where both are near to each other, else one half.
+    """Symmetric kNN graph (cell, cell): weight 1 for mutual neighbours, 0.5 for one-sided ones.
 
-    With few cells each is joined to fewer; a cell alone to none. ``seed`` has a say with very many (`nearest`).
+    With fewer cells than ``neighbours`` all are connected; a single cell has no neighbour.
 
     Parameters
     ----------
     points
-        Finite; compared by Euclidean distance.
+        Finite coordinates, (cell, dim), compared by Euclidean distance.
     neighbours
-        Of a cell, itself counted, at least 2.
+        Number of neighbours including the cell itself, at least 2.
+    seed
+        Random seed of the approximate search in samples of more than 50,000 cells (`nearest`).
     """
     cells = len(points)
     if cells < 2:
@@ -42,7 +44,7 @@ def neighbour_graph(
 def smoothed(
     values: Float[np.ndarray, "cell dim"], graph: sparse.csr_matrix, rounds: int
 ) -> Float[np.ndarray, "cell dim"]:
-    """Move each cell half the way to the mean of its neighbours, ``rounds`` times; a cell without any stays."""
+    """Average each cell with the mean of its neighbours, ``rounds`` times; cells without neighbours are unchanged."""
     total = np.asarray(graph.sum(axis=1)).ravel()
     alone = total == 0
     steps = sparse.csr_matrix(sparse.diags(np.divide(1, total, out=np.zeros_like(total), where=~alone)) @ graph)
@@ -53,12 +55,12 @@ def smoothed(
 
 
 def neighbours_share(genes: int) -> float:
-    """Say how much of a cell's answer is its neighbours': a half; more of a panel, where a cell alone tells less.
+    """Weight of the neighbours in `drawn_to_neighbours`: 0.5; 0.7 for gene panels, where a single cell is less informative.
 
     Parameters
     ----------
     genes
-        Number of genes measured.
+        Number of measured genes.
     """
     return 0.5 if genes >= WHOLE else 0.7
 
@@ -66,9 +68,10 @@ def neighbours_share(genes: int) -> float:
 def drawn_to_neighbours(
     values: Float[np.ndarray, "cell dim"], graph: sparse.csr_matrix, *, share: float = 0.5, rounds: int = 3
 ) -> Float[np.ndarray, "cell dim"]:
-    """Return ``Z <- (1 - share) values + share A Z``, a few rounds of it: half of what a cell says stays its own.
+    """Average each cell's values over its neighbours: ``Z <- (1 - share) values + share A Z``, ``rounds`` times.
 
-    Method 11.5, after GRIT (arXiv 2508.04747). A is ``graph`` with rows that sum to 1; a cell without neighbours stays.
+    Method 11.5, after GRIT (arXiv 2508.04747). A is ``graph`` with rows normalised to sum 1; cells without neighbours are
+    unchanged.
     """
     total = np.asarray(graph.sum(axis=1)).ravel()
     alone = total == 0
@@ -81,7 +84,7 @@ def drawn_to_neighbours(
 
 
 def flat_map(points: Float[np.ndarray, "cell dim"], *, seed: int = 0) -> Float[np.ndarray, "cell 2"]:
-    """Lay cells out on a plane by their neighbours (UMAP, by scanpy), for pictures only; NaN stays NaN."""
+    """UMAP embedding by scanpy, for plots only; cells with NaN stay NaN. Fewer than 10 cells: first two dimensions."""
     known = np.isfinite(points).all(axis=1)
     plane = np.full((len(points), 2), np.nan, dtype=np.float32)
     if known.sum() < FEWEST_ON_A_MAP:

@@ -1,4 +1,4 @@
-"""What a sample tells by itself, without a model."""
+"""Highly variable genes, z-scores and PCA of a sample."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -11,28 +11,28 @@ from okrcell.cells.expression import Expression
 
 CELL_TOTAL = 10_000
 COMPONENTS = 30
-"""By so many its cells are compared; later ones are mostly noise."""
+"""Number of principal components for comparing cells; later ones are mostly noise."""
 MEAN_BINS = 20
 LARGEST_Z = 10.0
-"""A gene that one cell alone has may not make a component of its own (as in Seurat and scanpy)."""
+"""Clip value of z-scores, so that a gene expressed in one cell does not dominate a component (as in Seurat and scanpy)."""
 FEWEST_TO_JUDGE = 20
-"""Cells that a batch needs for its own mean, spread and variable genes to say something."""
+"""Minimum number of cells of a batch to estimate its own mean, standard deviation and variable genes."""
 
 
 @dataclass(frozen=True)
 class VariableGenes:
-    """The genes in which the cells of a sample differ most, with all they measured in them."""
+    """Highly variable genes of a sample and the expression of all cells in them."""
 
     gene: Int[np.ndarray, " gene"]
-    """Row in the gene table, ascending."""
+    """Rows of the gene table, ascending."""
     logs: sparse.csr_matrix
     """(cell, gene), float32: log1p of counts per 10,000; an empty row for a cell without expression."""
     measured: Int[np.ndarray, " measured"]
-    """Rows of the cells that have expression."""
+    """Row numbers of the cells with expression."""
 
 
 def log_normalised(block: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return log1p of counts per 10,000, float32; a row without expression stays empty."""
+    """log1p of counts per 10,000, float32; a row without expression stays empty."""
     total = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
     scale = np.divide(CELL_TOTAL, total, out=np.zeros_like(total), where=total > 0)
     scaled = sparse.csr_matrix(block.multiply(scale[:, None]), dtype=np.float32)
@@ -41,22 +41,24 @@ def log_normalised(block: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def sample_components(expression: Expression, n: int = 50, *, genes: int = 2000) -> Float[np.ndarray, "cell component"]:
-    """Return what a sample's cells differ in, as principal components of its variable genes.
+    """Principal components of the highly variable genes of a sample.
 
-    The usual recipe of Seurat and scanpy (log1p of counts per 10,000, variable genes, z-scores cut at 10, principal
-    components), in two passes over the file; it has no randomness.
+    The standard recipe of Seurat and scanpy (log1p of counts per 10,000, highly variable genes, z-scores clipped at 10,
+    PCA), in two passes over the file; deterministic. Memory: the sparse expression of the variable genes of all cells.
 
     Parameters
     ----------
+    expression
+        The cells.
     n
-        Number of components; fewer come back where there are fewer cells or genes than that, and at least one.
+        Number of components; fewer are returned if there are fewer cells or genes, but at least one.
     genes
-        Number of variable genes.
+        Number of highly variable genes.
 
     Returns
     -------
-    float32, in the order of falling variance, not scaled to unit variance; NaN for a cell without expression. Memory
-    is that of the variable genes of all cells, sparse.
+    float32 (cell, component), in order of decreasing variance, not scaled to unit variance; NaN for cells without
+    expression.
     """
     chosen = variable_genes(expression, genes)
     components = np.full((expression.n_cells, 1), np.nan, dtype=np.float32)
@@ -71,15 +73,18 @@ def sample_components(expression: Expression, n: int = 50, *, genes: int = 2000)
 def variable_genes(
     expression: Expression, n: int = 2000, *, batch: Int[np.ndarray, " cell"] | None = None
 ) -> VariableGenes:
-    """Find the genes whose dispersion is highest among genes of like mean (Satija et al. 2015, as scanpy's "seurat").
+    """Select genes with the highest dispersion among genes of similar mean (Satija et al. 2015; scanpy's "seurat" flavor).
 
     Parameters
     ----------
+    expression
+        The cells.
     n
-        How many; fewer where fewer vary at all.
+        Number of genes; fewer are returned if fewer vary.
     batch
-        Numbered from 0. Genes are then ranked within each batch of 20 cells or more, and those come first that rank
-        high in most: what differs between batches only is not chosen. Memory is one row of genes for each batch.
+        int (cell,), batch of each cell, from 0. Genes are ranked within each batch of at least 20 cells, and genes that
+        rank high in most batches are selected, so that genes that differ only between batches are not. Memory: one row
+        of genes per batch.
     """
     batch = np.zeros(expression.n_cells, dtype=np.intp) if batch is None else batch
     batches, width = int(batch.max(initial=0)) + 1, len(expression.table)
@@ -109,9 +114,9 @@ def variable_genes(
 
 
 def z_scores(logs: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Divide each gene by its standard deviation, cut 10 of these above its mean; what is sparse stays sparse.
+    """Divide each gene by its standard deviation and clip it 10 standard deviations above its mean; the result is sparse.
 
-    The mean is not taken off: `principal_components` does that without filling the zeros.
+    The mean is not subtracted: `principal_components` does so without filling the zeros.
     """
     mean = np.asarray(logs.mean(axis=0)).ravel()
     square = np.asarray(logs.multiply(logs).mean(axis=0)).ravel()
@@ -124,21 +129,21 @@ def z_scores(logs: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def principal_components(values: sparse.csr_matrix, n: int) -> Float[np.ndarray, "cell component"]:
-    """Return the scores of the first principal components, at least one column, float32."""
+    """Scores of the first ``n`` principal components, float32 (cell, component), at least one column."""
     from scipy.linalg import eigh
 
     cells, genes = cast("tuple[int, int]", values.shape)
     n = min(n, cells - 1, genes)
     if n < 1:
         return np.zeros((cells, 1), dtype=np.float32)
-    # The exact solution through the (gene, gene) covariance: same numbers everywhere, and quick for 2,000 genes, of which
-    # only the first few directions are computed.
+    # Exact solution from the (gene, gene) covariance matrix: reproducible, and fast for 2,000 genes, because only the first
+    # eigenvectors are computed.
     mean = np.asarray(values.mean(axis=0), dtype=np.float64).ravel()
     product = cast("sparse.csr_matrix", values.T @ values).toarray().astype(np.float64)
     covariance = (product - cells * np.outer(mean, mean)) / (cells - 1)
     _, directions = eigh(covariance, subset_by_index=(genes - n, genes - 1), overwrite_a=True, check_finite=False)
     directions = directions[:, ::-1]
-    # A direction's sign is free: its largest entry is made positive, as in scikit-learn.
+    # The sign of an eigenvector is arbitrary: its largest entry is made positive, as in scikit-learn.
     directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(n)])
     return (values @ directions - mean @ directions).astype(np.float32)
 
@@ -157,6 +162,6 @@ def _most_dispersed(
     like = dispersion.groupby(pd.cut(np.log1p(mean[varies]), MEAN_BINS, labels=False))
     spread = like.transform("std").fillna(0).to_numpy()
     above = (dispersion - like.transform("mean")).to_numpy()
-    # A gene alone in its bin has no peers: it counts as one standard deviation above them, as in scanpy.
+    # A gene alone in its bin gets a score of 1, as in scanpy.
     score = np.divide(above, spread, out=np.ones_like(above), where=spread > 0)
     return varies[np.argsort(-score, kind="stable")[:n]]

@@ -1,4 +1,4 @@
-"""Some cells of a file, read on the way through all of them."""
+"""Read selected cells of a file in blocks."""
 
 from collections.abc import Iterator
 
@@ -10,9 +10,10 @@ from okrcell.cells.expression import Expression
 
 
 def some_cells(expression: Expression, rows: NDArray[np.intp]) -> Iterator[sparse.csr_matrix]:
-    """Go through the cells of ``rows``, ascending, a block of the file at a time: linear, (cell, gene).
+    """Iterate over the cells ``rows`` (ascending), one block of the file at a time; linear (cell, gene of the table).
 
-    A block without any of them comes without a row, so that stacking the blocks always gives the width of the gene table.
+    A block of the file without selected cells gives a block with zero rows, so that stacking the blocks always has the
+    width of the gene table.
     """
     start = 0
     for block in expression.blocks():

@@ -1,1 +1,1 @@
-"""Any label a person writes becomes an ontology term."""
+"""Match author labels to ontology terms."""

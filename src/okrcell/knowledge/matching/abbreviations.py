@@ -1,4 +1,4 @@
-"""What short words stand for: a few that the whole field uses, and those that the ontologies' own names explain."""
+"""Expansion of abbreviations: a fixed dictionary, and initials, prefixes and skeletons of ontology names."""
 
 import math
 import re
@@ -38,7 +38,7 @@ SHORT = {
     "diff": "differentiated", "imm": "immature", "prolif": "proliferating", "cyto": "cytotoxic", "endo": "endothelial",
     "epi": "epithelial", "lymph": "lymphatic", "pigm": "pigmented",
 }  # fmt: skip
-"""Abbreviations that everyone in the field writes, with the words they stand for (as `meaning` writes words)."""
+"""Common cell type abbreviations and their words, normalised as by `meaning`."""
 
 POPULATIONS = {
     "cd3+": "t", "cd4+": "cd4+ t", "cd8+": "cd8+ t", "cd14+": "cd14+ monocyte", "cd15+": "granulocyte", "cd19+": "b",
@@ -46,7 +46,7 @@ POPULATIONS = {
     "gammadelta": "gammadelta t", "cd31+": "endothelial", "cd41+": "megakaryocyte", "cd45+": "leukocyte",
     "epcam+": "epithelial",
 }  # fmt: skip
-"""What is sorted by one marker alone, where a label names nothing but the marker."""
+"""Cell type of a label that consists of one marker only."""
 
 DISEASES = {
     "ad": "alzheimer disease", "pd": "parkinson disease", "ms": "multiple sclerosis", "sle": "systemic lupus erythematosus",
@@ -57,17 +57,17 @@ DISEASES = {
     "nsclc": "non small cell lung carcinoma", "gbm": "glioblastoma", "tnbc": "triple negative breast carcinoma",
     "mm": "multiple myeloma", "ckd": "chronic kidney disease", "dcm": "dilated cardiomyopathy",
 }  # fmt: skip
-"""Abbreviations of diseases that a medical reader needs no explanation for."""
+"""Common disease abbreviations."""
 
 
 TOP = 3
-"""Most readings of one word."""
+"""Maximum number of expansions of one word."""
 
 ADJECTIVE_OF = {noun: word for word, noun in SAME.items() if noun in ("liver", "lung", "heart", "kidney", "stomach")}
-"""Organs whose adjective begins with another letter, as authors write initials of it: "HSC" is a hepatic stellate cell."""
+"""Adjectives of organs that begin with another letter than the noun: "HSC" may be a hepatic stellate cell."""
 
 UNIQUE = 5
-"""Letters from which the beginning of a word may be taken for it, where hardly any other word begins so."""
+"""Minimum length of a prefix that is certain if one word holds most of the names with this prefix."""
 
 _MARKED = re.compile(r"(cd\d)([a-z]{2,})")
 
@@ -76,28 +76,32 @@ TISSUES = {
     "pbmc": "blood", "pbl": "blood", "bm": "bone marrow", "bmmc": "bone marrow", "csf": "cerebrospinal fluid",
     "ln": "lymph node", "cns": "central nervous system", "pfc": "prefrontal cortex", "dlpfc": "prefrontal cortex",
 }  # fmt: skip
-"""Abbreviations of places in the body, with the tissue that cells from there are said to come from."""
+"""Common abbreviations of tissues and of samples taken from them."""
 
 ASSAYS = {"chromium": "10x", "genomic": "", "prime": "", "5p": "5", "3p": "3"}
-"""Makers' names of assays in the words of the ontology; a word for nothing is left out."""
+"""Vendor terms of assays in the words of the ontology; a word mapped to "" is dropped."""
 
 
 @dataclass(frozen=True)
 class Expansion:
-    """One thing a short word may stand for."""
+    """One expansion of an abbreviation."""
 
     words: tuple[str, ...]
     credit: float
-    """How likely it is that this is meant, in [0, 1]."""
+    """Confidence of the expansion, in [0, 1]."""
     doubtful: bool = False
-    """Whether it is only a guess by letters, which something else must speak for."""
+    """Whether it is derived from letters alone and needs other support."""
 
 
 class Abbreviations:
-    """Short words explained by the names of one ontology: by initials, beginnings and skeletons of their words.
+    """Expansions of abbreviations by the names of one ontology: initials, prefixes and skeletons of their words.
 
-    ``names`` gives each name as its words, with how prominent its term is (a number that grows with the kinds below it).
-    Without ``short`` only misspelt words are explained.
+    Parameters
+    ----------
+    names
+        For each name its words, and the prominence of its term (grows with the number of descendants).
+    short
+        Whether abbreviations are expanded; otherwise only misspelt words are corrected.
     """
 
     def __init__(self, names: Iterable[tuple[tuple[str, ...], float]], *, short: bool) -> None:
@@ -121,17 +125,17 @@ class Abbreviations:
                     self._initials[letters][telling] = max(before, prominence)
 
     def knows(self, word: str) -> bool:
-        """Tell whether any name holds the word as it stands."""
+        """Tell whether any name contains the word."""
         return word in self._names_with
 
     def common(self, word: str) -> bool:
-        """Tell whether the word is a name by itself, or stands in many."""
+        """Tell whether the word is a complete name or occurs in at least ten names."""
         return word in self._alone or self._names_with.get(word, 0) >= 10
 
     def explain(self, word: str, *, capitals: bool = False) -> tuple[Expansion, ...]:
-        """List what an unknown word may stand for, the likeliest first.
+        """Return the expansions of a word, most likely first.
 
-        A word in ``capitals`` is read by its initials only: it may as well be a gene.
+        A word in ``capitals`` is expanded by initials only, because it may be a gene symbol.
         """
         key = (word, capitals)
         if key not in self._explained:
@@ -148,7 +152,7 @@ class Abbreviations:
     def _short_for(self, word: str, *, capitals: bool) -> tuple[Expansion, ...]:
         initials = self._initials.get(word, {})
         weight = max(initials.values(), default=1.0)
-        # Three letters of a term with many kinds are worth more than two, or than those of a rare one.
+        # Initials of three letters, or of a term with many descendants, are more reliable.
         least = (0.35 if len(word) > 2 else 0.2) + 0.3 * min(1.0, math.log(weight + 1) / math.log(20))
         found = _shared(initials, least, 0.1)
         if not capitals and word.isalpha() and not found:
@@ -171,7 +175,7 @@ class Abbreviations:
         return tuple(Expansion((other,), 0.9, not _slip(word, other)) for other in near)
 
     def _parted(self, word: str) -> tuple[str, ...]:
-        # "memoryt", "thelper" and "naivecytotoxic" are words written together.
+        # Words written together: "memoryt", "thelper", "naivecytotoxic".
         ends = ((word[:-1], word[-1:]), (word[:1], word[1:]))
         for first, last in ends:
             letter, rest = (last, first) if len(last) == 1 else (first, last)
@@ -198,7 +202,7 @@ def _skeleton(short: str, word: str) -> bool:
 
 
 def _slip(written: str, word: str) -> bool:
-    """Tell whether one letter was doubled or dropped, or two changed places; other changes may make another word."""
+    """Tell whether a word differs by one doubled, dropped or transposed letter; other edits may give another word."""
     doubled = any(written[:at] + written[at + 1 :] == word and written[at] == written[at - 1]
                   for at in range(1, len(written)))  # fmt: skip
     dropped = any(word[:at] + word[at + 1 :] == written for at in range(len(word)))

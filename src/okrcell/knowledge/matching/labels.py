@@ -1,4 +1,4 @@
-"""What an author's label may mean."""
+"""Parsing of author labels: placeholders, remarks, qualifiers, running numbers, stages."""
 
 import html
 import re
@@ -27,10 +27,10 @@ _NUMBER = re.compile(r"[\s_-]+(type[\s_-]*)?\d{1,2}[a-z]?$", re.IGNORECASE)
 
 
 def tidy(value: object) -> str:
-    """Give an author's words with single spaces in place of underscores and stray characters; "" if they say nothing.
+    """Clean a label: underscores and repeated white space become single spaces; a placeholder becomes "".
 
-    "NA", "unknown", "Unassigned", "Node1", "Patient1-specific", bare numbers and words in doubt ("normal?") say
-    nothing.
+    Placeholders are "NA", "unknown", "Unassigned", "Node1", "Patient1-specific", bare numbers and labels that end in a
+    question mark ("normal?").
     """
     if value is None or isinstance(value, float):
         return ""
@@ -44,10 +44,10 @@ def tidy(value: object) -> str:
 
 
 def readings(label: str) -> Iterator[str]:
-    """List what a label may mean, from all of its words to fewer, each reading as true as the label and broader.
+    """Yield simplified forms of a label, from the full label to broader ones.
 
-    A remark in brackets, a qualifier after an underscore ("Fibroblast_APOD high"), a running number ("B cell 2") and a
-    stage of life ("fetal pericyte") narrow a name; without them it is still the cell's name.
+    Removed are a remark in brackets, a qualifier after an underscore ("Fibroblast_APOD high"), a running number
+    ("B cell 2") and a developmental stage ("fetal pericyte"). These narrow a name, so the rest remains valid.
     """
     label = " ".join(html.unescape(label).split())
     shorter = without_remark(label)
@@ -62,7 +62,7 @@ def readings(label: str) -> Iterator[str]:
 
 
 def qualifier(label: str) -> str:
-    """Find what follows an underscore in a label whose words are parted by spaces: "Fibroblast_APOD high" has "APOD high"."""
+    """Return the qualifier after an underscore: "APOD high" of "Fibroblast_APOD high"; "" if there is none."""
     label = without_remark(label)
     head, _, rest = label.partition("_")
     apart = " " in label or re.search(r"[A-Z][a-z]+[A-Z]", rest)
@@ -70,50 +70,50 @@ def qualifier(label: str) -> str:
 
 
 def alternatives(label: str) -> tuple[str, ...]:
-    """Part a label that leaves two or more kinds open: "Microglia/Macrophage", "T or NK cell"."""
+    """Split a label that names several types ("Microglia/Macrophage", "T or NK cell"); empty for a single type."""
     parts = re.split(r"\s*/\s*|\s+(?:or|and|&)\s+", without_remark(label))
     kinds = all(re.search(r"[A-Za-z]", part) and not re.fullmatch(r"CD\d+\w*[+-]?", part) for part in parts)
     return tuple(parts) if kinds and len(parts) > 1 else ()
 
 
 def running_number(label: str) -> str:
-    """Find the number that only counts: "B cell 1" has "1", but "B1 cell", "B-1" and "alveolar type 2" have none."""
+    """Return the running number: "1" of "B cell 1"; "" for "B1 cell", "B-1" and "alveolar type 2"."""
     found = re.search(r"(?<!type)[\s_]+(\d{1,2})$", without_remark(label).strip(), re.IGNORECASE)
     return found[1] if found else ""
 
 
 def in_capitals(label: str) -> frozenset[str]:
-    """List the words in capitals, or that end in some ("MuSC"), in small letters: they are genes or read by initials."""
+    """Return the words in capitals or ending in capitals ("MuSC"), lower-cased: gene symbols or initials."""
     return frozenset(word.lower() for word in re.findall(r"\b[A-Z][A-Z0-9]{2,}\b|\b[A-Za-z]?[a-z]+[A-Z]+s?\b", label))
 
 
 def of_tumour(label: str) -> bool:
-    """Tell whether a label speaks of a tumour; a tumour cell is no narrower kind of its normal counterpart."""
+    """Tell whether a label names a tumour; a tumour cell is not a subtype of its normal counterpart."""
     return _TUMOUR.search(label) is not None
 
 
 def spaced(label: str) -> str:
-    """Part words that were written together: "AdultBoneMarrow" is "Adult Bone Marrow"."""
+    """Split words written together: "AdultBoneMarrow" becomes "Adult Bone Marrow"."""
     return re.sub(r"(?<=[a-z]{2})(?=[A-Z])", " ", re.sub(r"(?<=[a-z])[\d-]+$", "", label.strip()))
 
 
 def without_remark(label: str) -> str:
-    """Leave out what stands in brackets: "mixed (brain, skin)" is "mixed"."""
+    """Remove remarks in brackets: "mixed (brain, skin)" becomes "mixed"."""
     return re.sub(r"\s*\([^()]*\)", "", label)
 
 
 def unstaged(label: str) -> str:
-    """Leave out the stage of life: "Lung (fetal)" is "Lung"."""
+    """Remove the developmental stage: "Lung (fetal)" becomes "Lung"."""
     return " ".join(_STAGE.sub(" ", label).replace("( )", " ").split())
 
 
 def stage_named(label: str) -> str:
-    """Find the stage of life that a label names ("Lung (fetal)" names "fetal"); "" if it names none."""
+    """Return the developmental stage in a label: "fetal" of "Lung (fetal)"; "" if there is none."""
     found = _STAGE.search(label.replace("_", " "))
     stage = found[0].lower().replace("foetal", "fetal") if found else ""
     return "" if stage == "developing" else stage
 
 
 def uncapitalised(label: str) -> str:
-    """Write plain words small and leave abbreviations as they are: "Bone Marrow CD34P" is "bone marrow CD34P"."""
+    """Lower-case words except abbreviations: "Bone Marrow CD34P" becomes "bone marrow CD34P"."""
     return " ".join(word.lower() if word[1:].islower() else word for word in label.split())

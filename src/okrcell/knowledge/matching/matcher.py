@@ -1,4 +1,4 @@
-"""What an author writes is matched to the terms of an ontology."""
+"""Rank the terms of an ontology for an author label."""
 
 import html
 from collections import defaultdict
@@ -25,38 +25,38 @@ from okrcell.knowledge.ontology import Ontology, Term, ontology
 from okrcell.knowledge.vectors import TextEmbedder
 
 How = Literal["id", "name", "synonym", "abbreviation", "part", "dense"]
-"""What a match rests on: the term's id, its name, a synonym; the same words once abbreviations are written out; part
-of the label's words, so that the term is broader than the label; or the nearness of vectors."""
+"""Basis of a match: the id, the name or a synonym of the term; equal words after expansion of abbreviations; part of the
+words of the label, so that the term is broader; or cosine similarity of embeddings."""
 
 STEPS: tuple[How, ...] = ("id", "name", "synonym", "abbreviation", "part", "dense")
-"""From the surest to the least sure."""
+"""From the most to the least reliable."""
 
 SURE = 0.6
-"""Score from which a match is taken for what the author meant."""
+"""Minimum score of a match that is accepted without review."""
 
 BROADER, NARROWER = 0.5, 2.0
-"""How much a score suffers from words of the label that the term leaves out, and from words of the term that nobody said."""
+"""Exponents of the penalties for words of the label missing in the term, and for words of the term missing in the label."""
 
 DOUBTFUL = 0.55
-"""Most that is given to one of several kinds that a label leaves open, and to a term that only vectors speak for."""
+"""Maximum score of a match by embeddings alone; doubtful matches are compressed between this score and `SURE`."""
 
 BECOMING = frozenset({"precursor", "stem"})
-"""Words that make another cell of a cell, where others only narrow its kind."""
+"""Words that turn a cell type into another one, where other words only narrow it."""
 
 TOO_MANY_KINDS = 600
-"""A term with more kinds below it says nothing of what two kinds have in common: "cell", "motile cell"."""
+"""Maximum number of descendants of a common ancestor of two types; "cell" and "motile cell" have more."""
 
 OF_THE_TISSUE = 1.06
-"""Factor for a term behind an abbreviation whose definition speaks of the tissue that the cells come from."""
+"""Score factor for the term of an abbreviation whose definition mentions the tissue of the cells."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """A term that a label may mean."""
+    """Candidate term of a label, with score."""
 
     term: Term
     score: float
-    """How much speaks for it, in [0, 1]; 1 for an id, over `SURE` where it may be taken without a look."""
+    """Score in [0, 1]: 1 for an id, at least `SURE` if it is accepted without review."""
     how: How
 
 
@@ -66,13 +66,13 @@ class _Found:
     score: float
     how: How
     guess: bool = False
-    """Whether it rests on letters alone."""
+    """Whether it is based on letters alone."""
     doubted: bool = False
-    """Whether it was kept under `SURE`, where it stays."""
+    """Whether its score was lowered below `SURE`; it is not raised again."""
 
 
 class Matcher:
-    """Names and synonyms of one ontology, indexed by the words that carry their meaning."""
+    """Matcher of labels to the names and synonyms of one ontology."""
 
     def __init__(self, home: Ontology) -> None:
         self.home = home
@@ -81,19 +81,19 @@ class Matcher:
     def match(
         self, label: str, *, tissue_id: str = "", embedder: TextEmbedder | None = None, top: int = 5
     ) -> tuple[Match, ...]:
-        """List the terms that ``label`` may mean, best first, each term once; empty when it says nothing.
+        """Return the candidate terms of ``label``, best first, each term once; empty for a placeholder.
 
         Parameters
         ----------
         label
-            An id, a name, a synonym, an abbreviation, or words that hold one of them.
+            An id, a name, a synonym, an abbreviation, or words that contain one of them.
         tissue_id
-            Uberon id of where the cells come from: it tells "beta" of the islets from others.
+            Uberon id of the tissue of the cells: it resolves "beta" in the islets.
         embedder
-            Compares by vectors, where the words say too little. The vectors of all names are made at the first
-            use and kept on disk.
+            Text embedder, used if no candidate by words is accepted. The vectors of all names are computed at the
+            first use and cached on disk.
         top
-            Most terms to list.
+            Maximum number of terms.
         """
         found: dict[str, _Found] = {}
         for one in self._matches(label, tissue_id):
@@ -106,14 +106,14 @@ class Matcher:
                 if short and place & frozenset(meaning(self.home.term(one.term_id).definition)):
                     found[one.term_id] = replace(one, score=min(0.9, one.score * OF_THE_TISSUE))
         if in_capitals(label) and any(one.guess and self._is_named_for(one, tissue_id) for one in found.values()):
-            # "HSC" in the liver may be its stellate cell as well as the stem cell of blood.
+            # In the liver "HSC" may be a hepatic stellate cell or a haematopoietic stem cell.
             for one in found.values():
                 if one.guess and not self._is_named_for(one, tissue_id):
                     found[one.term_id] = _in_doubt(one)
         best = max((one.score for one in found.values()), default=0.0)
         if embedder is not None and best < SURE and tidy(label) and not of_tumour(label):
             for one in self._near(label, embedder, 10):
-                # Vectors were less often right than even a poor match by words, so they stand behind it.
+                # Matches by embeddings are less often correct than even weak matches by words, so they rank below.
                 behind = one if best == 0 else replace(one, score=min(one.score, 0.99 * best))
                 found.setdefault(one.term_id, behind)
         ranked = nsmallest(top, found.values(), key=lambda one: (-one.score, STEPS.index(one.how), one.term_id))
@@ -127,7 +127,7 @@ class Matcher:
         words = tidy(label)
         if not words:
             return
-        # The underscores of the label itself tell its qualifier.
+        # The qualifier is recognised by the underscores of the raw label.
         label = " ".join(html.unescape(label).split())
         parts = () if of_tumour(label) else self._kinds_left_open(label)
         for found, score in ((self.home.find_as_written(words), 0.99), (self.home.find(words), 0.97)):
@@ -141,7 +141,7 @@ class Matcher:
         common = list(self._by_alternatives(parts, tissue_id)) if parts else []
         shared = {one.term_id for one in common}
         for one in self._by_words(label, tissue_id, whole=of_tumour(label)):
-            # A label that leaves two kinds open is not one of them.
+            # A label with two alternatives matches neither of them.
             yield _in_doubt(one) if parts and one.term_id not in shared else one
         yield from common
 
@@ -149,7 +149,7 @@ class Matcher:
         parts = alternatives(label)
         if parts or label.count("_") != 1:
             return parts
-        # "T_NK" leaves two kinds open, "Epithelial_basal" names one of the other.
+        # "T_NK" names two alternatives; "Epithelial_basal" names a type and its subtype.
         parts = tuple(label.split("_"))
         kinds = [self._kind(part.strip()) for part in parts]
         if None in kinds or kinds[0] == kinds[1]:
@@ -169,18 +169,18 @@ class Matcher:
         besides = frozenset(meaning(aside)) - frozenset(meaning(label.removesuffix(aside)))
         for reading in written_out(label if whole else without_remark(label) or label, self._index):
             said = {word: self._index.weights.get(word, 0.0) for word in reading.words}
-            # What is said and not in a name makes the name a broader one; some words do so less than others.
+            # A word of the label that is missing in a name makes the name broader; the cost depends on the word.
             cost = {word: self._cost(word, capitals, besides | place) for word in reading.words}
             heads = self._index.heads(_main_words(label, aside, reading))
             becoming = bool(reading.words & BECOMING - besides)
             for number, weight in self._sharing(said, besides).items():
                 entry = self._index.entries[number]
                 if becoming and not entry.words & BECOMING:
-                    continue  # an enterocyte's progenitor is no enterocyte
+                    continue  # a progenitor of enterocytes is not an enterocyte
                 if weight < 0.3 * entry.weight or _contradicts(reading.words, entry.words):
                     continue
                 unsaid = entry.words - reading.words
-                # A tissue's word in the name is as good as said, though a name without it is preferred.
+                # A word of the tissue in the name counts as 0.9 of a word of the label, so a name without it is preferred.
                 near = 0.9 * sum(self._index.weights[word] for word in unsaid & place)
                 of_label = weight / (weight + sum(cost[word] for word in reading.words - entry.words))
                 of_name = (weight + near) / entry.weight
@@ -208,11 +208,11 @@ class Matcher:
                     yield _in_doubt(found) if doubted else found
 
     def _is_kind_of(self, entry: Entry, heads: frozenset[str]) -> bool:
-        """Tell whether an entry, or a term above it, has one of the nouns in its name."""
+        """Tell whether the name of an entry or of an ancestor contains one of the head words."""
         return bool(heads & entry.words) or bool(heads & self._words_above(entry.term_id))
 
     def _is_a_guess(self, entry: Entry, reading: WrittenOut, tissue_id: str) -> bool:
-        """Tell whether an entry rests on letters alone, and its term does not speak of the cell's tissue."""
+        """Tell whether an entry is based on letters alone and its term does not mention the tissue of the cells."""
         if not entry.words & reading.doubted:
             return False
         if not tissue_id or self.home.prefix != "CL":
@@ -222,11 +222,11 @@ class Matcher:
         return not speaks_of(told, tissue_id)
 
     def _is_named_for(self, found: _Found, tissue_id: str) -> bool:
-        """Tell whether the term of a guess has the tissue in its name."""
+        """Tell whether the name of a guessed term mentions the tissue."""
         return found.score >= 0.3 and speaks_of(meaning(self.home.names_of(found.term_id)[0]), tissue_id)
 
     def _is_elsewhere(self, term_id: str, written: Sequence[str], tissue_id: str) -> bool:
-        """Tell whether the term names a place that the label does not, and that the tissue has nothing to do with."""
+        """Tell whether the term names an anatomical structure that is not in the label and unrelated to the tissue."""
         if not tissue_id or self.home.prefix != "CL":
             return False
         name = meaning(self.home.names_of(term_id)[0])
@@ -253,7 +253,7 @@ class Matcher:
         return 0.25 * cost if word in aside else cost
 
     def _by_alternatives(self, parts: Sequence[str], tissue_id: str) -> Iterator[_Found]:
-        # "Microglia/macrophage" is what the two have in common.
+        # "Microglia/macrophage" is matched to the nearest common ancestor.
         best = [self.match(part, tissue_id=tissue_id, top=1) for part in parts]
         if all(best):
             common = best[0][0].term.id
@@ -288,7 +288,7 @@ class Matcher:
 
 
 def _in_doubt(found: _Found) -> _Found:
-    """Keep a match under `SURE`, and above those that were less likely."""
+    """Lower a score below `SURE` without changing the order of the lowered matches."""
     if found.score < DOUBTFUL:
         return found
     lift = (found.score - DOUBTFUL) / (1 - DOUBTFUL)
@@ -296,7 +296,7 @@ def _in_doubt(found: _Found) -> _Found:
 
 
 def _main_words(label: str, aside: str, reading: WrittenOut) -> list[str]:
-    """List the words of a reading that are not in its qualifier, with "T cell, memory" turned to "memory T cell"."""
+    """Return the words of a reading without its qualifier and without what follows a comma ("T cell, memory")."""
     named = without_remark(label).removesuffix(aside).split(",")[0]
     besides = frozenset(meaning(label)) - frozenset(meaning(named))
     return [word for word in reading.text.split() if word in reading.words and word not in besides]
@@ -311,14 +311,14 @@ def _contradicts(label: frozenset[str], name: frozenset[str]) -> bool:
 
 @cache
 def matcher(prefix: str) -> Matcher:
-    """Give the one `Matcher` of an ontology; it is kept for the life of the process."""
+    """Return the `Matcher` of an ontology, cached for the process."""
     return Matcher(ontology(prefix))
 
 
 def match(
     label: str, prefix: str, *, tissue_id: str = "", embedder: TextEmbedder | None = None, top: int = 5
 ) -> tuple[Match, ...]:
-    """List the terms of the ontology ``prefix`` that ``label`` may mean, best first (see `Matcher.match`).
+    """Return the candidate terms of ``label`` in the ontology ``prefix``, best first (see `Matcher.match`).
 
     >>> match("CD8 Tem", "CL")[0].term.name
     'effector memory CD8-positive, alpha-beta T cell'

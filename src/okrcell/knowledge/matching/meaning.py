@@ -1,4 +1,4 @@
-"""The words of a name that carry its meaning."""
+"""Normalised words of a name, without filler words."""
 
 import re
 import unicodedata
@@ -15,16 +15,16 @@ SAME = {
     "ductal": "duct", "acinar": "acinus", "i": "1", "ii": "2", "iii": "3", "iv": "4", "hi": "high", "bright": "high",
     "bri": "high", "lo": "low", "dim": "low", "int": "intermediate", "activation": "activated", "ciliary": "ciliated",
 }  # fmt: skip
-"""Words of one meaning: nouns for their adjectives, and one word of several that mean the same."""
+"""Canonical word of adjectives, synonyms and Roman numerals."""
 
 SILENT = frozenset(
     {"cell", "of", "the", "in", "a", "an", "and", "with", "from", "type", "human", "lineage", "like", "population"}
     | {"subset", "group", "alphabeta", "thymusderived", "positive", "disease"}
 )
-"""Words that people leave out, for they tell two names apart only when nothing else does."""
+"""Filler words that labels often omit; they only break ties between names."""
 
 FAINT = frozenset({"mature", "technology", "transcription", "profiling"})
-"""Words that are often left out, for they go without saying."""
+"""Words that labels sometimes omit; they have a low weight."""
 
 _PHRASES = (
     (re.compile(r"\balpha beta\b"), "alphabeta"),
@@ -49,10 +49,10 @@ _SIGN = {"pos": "+", "positive": "+", "neg": "-", "negative": "-", "high": "high
 
 
 def meaning(name: str) -> tuple[str, ...]:
-    """Write a name as its words in one spelling, in their order.
+    """Split a name into normalised words, in their order.
 
-    A marker is one word with its sign ("CD8-positive", "CD8+" and "CD8" are ``cd8+``; "CD14-low" and "CD14dim" are
-    ``cd14low``), adjectives of organs are their nouns, and Roman numbers are Arabic.
+    A marker is one word with its sign ("CD8-positive", "CD8+" and "CD8" become ``cd8+``; "CD14-low" and "CD14dim" become
+    ``cd14low``), adjectives of organs become nouns, and Roman numerals become Arabic.
     """
     name = _POSITIVE.sub("+ ", name)
     name = _GENE_LEVEL.sub(lambda found: found[1] + _SIGN[found[2]] + " ", name.replace("_", " "))
@@ -67,5 +67,5 @@ def meaning(name: str) -> tuple[str, ...]:
 
 
 def opposite(one: str, other: str) -> bool:
-    """Tell whether two words say the contrary of one marker: ``cd8+`` and ``cd8-``."""
+    """Tell whether two words are opposite signs of one marker: ``cd8+`` and ``cd8-``."""
     return one[-1:] in "+-" and other[-1:] in "+-" and one != other and one[:-1] == other[:-1]

@@ -1,4 +1,4 @@
-"""The names of an ontology as vectors, made once and kept on disk."""
+"""Embeddings of the names of an ontology, cached on disk."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from okrcell.knowledge.snapshots import cache_folder
 from okrcell.knowledge.vectors import TextEmbedder
 
 ALL_SYNONYMS = 20_000
-"""An ontology with more names than this is compared by the names of its terms only, which takes a tenth of the time."""
+"""Maximum number of names with synonyms; above it only the names of the terms are embedded (a tenth of the time)."""
 
 
 class NameVectors:
-    """A unit vector for each name, to find the terms nearest to some words."""
+    """Unit vectors of names, for nearest-term search."""
 
     def __init__(self, term_ids: Sequence[str], vectors: NDArray[np.float32], embedder: TextEmbedder) -> None:
         self._term_ids = term_ids
@@ -26,7 +26,7 @@ class NameVectors:
         self._embedder = embedder
 
     def nearest(self, texts: Sequence[str], top: int) -> list[tuple[str, float]]:
-        """List (term id, cosine) of the ``top`` terms with a name nearest to one of ``texts``, nearest first."""
+        """Return (term id, cosine) of the ``top`` terms whose names are nearest to any of ``texts``, nearest first."""
         cosines = (self._embedder.embed_texts(list(texts)) @ self._vectors.T).max(axis=0)
         best: dict[str, float] = {}
         for place in np.argsort(-cosines, kind="stable"):
@@ -37,9 +37,9 @@ class NameVectors:
 
 
 def name_vectors(home: Ontology, embedder: TextEmbedder, folder: Path | None = None) -> NameVectors:
-    """Open the vectors of an ontology's names, or make them and keep them in ``folder``, by default the user's cache.
+    """Load the vectors of an ontology's names, or compute and store them in ``folder`` (default: the user's cache).
 
-    They are kept apart by encoder and by the names themselves, so another release of either makes its own.
+    The file name depends on encoder and names, so another encoder or release has its own file.
     """
     folder = cache_folder().parent if folder is None else folder
     term_ids, names = _names(home.prefix)
@@ -54,14 +54,14 @@ def _read(path: Path, names: tuple[str, ...], embedder: TextEmbedder) -> NDArray
         if len(vectors) == len(names):
             return vectors
     except (OSError, ValueError, EOFError):
-        pass  # not there yet, or cut short: it is made anew
+        pass  # missing or truncated: computed again
     vectors = embedder.embed_texts(names).astype(np.float32)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as draft, draft.open("wb") as file:
             np.save(file, vectors, allow_pickle=False)
     except OSError:
-        pass  # a disk that takes no files costs time, and nothing else
+        pass  # without a writable cache the vectors are computed each time
     return vectors
 
 

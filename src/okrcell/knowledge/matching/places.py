@@ -1,4 +1,4 @@
-"""Places in the body that the words of a cell type's name speak of."""
+"""Anatomical structures that are named by the words of a cell type name."""
 
 import re
 from collections import defaultdict
@@ -9,22 +9,22 @@ from okrcell.knowledge.matching.meaning import SILENT
 from okrcell.knowledge.ontology import ontology
 
 LONGEST = 3
-"""Most words of a place's name that are looked for."""
+"""Maximum number of words of an anatomical name."""
 
 EVERYWHERE = 2500
-"""Places with more kinds and parts than this tell nothing: "organ", "head", "tissue"."""
+"""Maximum number of descendants of an informative structure; "organ", "head" and "tissue" have more."""
 
 NERVES = "UBERON:0001016"
-"""The nervous system, which is large and tells a lot."""
+"""Nervous system: informative in spite of its many descendants."""
 
 VESSEL = "UBERON:0000055"
-"""Vessels run everywhere."""
+"""Vessel: compatible with every tissue."""
 
 _ENDING = re.compile(r"(ous|ary|ine|eal|ial|ual|al|ar|ic|um|us|ae|is|ex|ix|on|a|e|y)$")
 
 
 def places_in(words: Sequence[str]) -> frozenset[str]:
-    """Find the Uberon ids of places named by ``words`` (as `meaning` writes them): "decidual" names the decidua."""
+    """Return the Uberon ids named by ``words`` (normalised as by `meaning`): "decidual" names the decidua."""
     found: set[str] = set()
     start = 0
     while start < len(words):
@@ -39,18 +39,18 @@ def places_in(words: Sequence[str]) -> frozenset[str]:
 
 
 def is_place(word: str) -> bool:
-    """Tell whether a word alone names a place."""
+    """Tell whether a single word names an anatomical structure."""
     return bool(_places(word))
 
 
 def elsewhere(name: Sequence[str], label: Sequence[str], tissue_id: str) -> bool:
-    """Tell whether a name speaks of places that the label does not, and none has anything in common with the tissue."""
+    """Tell whether a name mentions structures that are not in the label, all of them unrelated to the tissue."""
     places = places_in([word for word in name if word not in label]) - places_in(label)
     return bool(places) and _known(tissue_id) and not places & _around(tissue_id)
 
 
 def speaks_of(words: Sequence[str], tissue_id: str) -> bool:
-    """Tell whether words name the tissue, a part of it, or what it is part of."""
+    """Tell whether words name the tissue, a part of it, or a structure that it is part of."""
     return _known(tissue_id) and bool(places_in(words) & _same(tissue_id))
 
 
@@ -83,7 +83,7 @@ def _places(run: str) -> frozenset[str]:
 
 def _stem(word: str) -> str:
     if word.endswith("ocyte"):
-        return word.removesuffix("ocyte")  # a thymocyte is of the thymus
+        return word.removesuffix("ocyte")  # "thymocyte" names the thymus
     stem = _ENDING.sub("", word)
     return stem if len(stem) >= 5 else ""
 

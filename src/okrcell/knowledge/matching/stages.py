@@ -1,4 +1,4 @@
-"""Ages as the stages of life that the Human Developmental Stages name."""
+"""Names of Human Developmental Stages terms for ages."""
 
 import re
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ _CARNEGIE = re.compile(r"(?:\bcs|carnegie(?: stage)?) *(\d{1,2})", re.IGNORECASE
 
 
 def stages_named(label: str) -> Iterator[str]:
-    """List the names of stages that an age means: "34 years" is the "34-year-old stage", "CS7" is "Carnegie stage 07".
+    """Yield the stage names of an age: "34 years" is the "34-year-old stage", "CS7" is "Carnegie stage 07".
 
-    Weeks of gestation are counted from the last period, two weeks before fertilisation.
+    Gestational weeks start at the last menstrual period, two weeks before fertilisation.
     """
     if found := _YEARS.search(label):
         yield f"{int(found[1])}-year-old stage"

@@ -1,4 +1,4 @@
-"""The names of an ontology, found by the words that carry their meaning."""
+"""Inverted index from words to the names and synonyms of an ontology."""
 
 import math
 import re
@@ -14,10 +14,10 @@ from okrcell.knowledge.matching.places import is_place
 from okrcell.knowledge.ontology import Ontology
 
 WRITTEN_SHORT = {"CL": SHORT, "UBERON": TISSUES, "MONDO": DISEASES, "EFO": ASSAYS}
-"""Prefix of an ontology: the abbreviations that are written out in labels; in the Cell Ontology in its names as well."""
+"""Abbreviations that are expanded in labels, by ontology prefix; for the Cell Ontology in synonyms as well."""
 
 ROOTS = {"EFO": ("EFO:0002772", "EFO:0010183")}
-"""Where a label can only mean part of an ontology: assays by molecule and library constructions of single cells."""
+"""Roots of the part of an ontology that labels can match: assays by molecule and single-cell library construction."""
 
 
 _NOT_HUMAN = re.compile(r"\b(fungal|prokaryotic|plant|spore)\b|\(sensu (?!Vertebrata|Mammalia)")
@@ -26,25 +26,25 @@ _ADJECTIVE = re.compile(r".{3,}(al|ar|ic|ed|ory|ive|ous|ing|id)")
 
 @dataclass(frozen=True)
 class Entry:
-    """A name or synonym of a term, as words."""
+    """Name or synonym of a term, as words."""
 
     term_id: str
     words: frozenset[str]
-    """Those that count."""
+    """Words used for matching."""
     silent: frozenset[str]
-    """Those that people leave out."""
+    """Filler words (`SILENT`)."""
     weight: float
-    """How much its words count together."""
+    """Sum of the weights of its words."""
     how: Literal["name", "synonym"]
 
     @property
     def short(self) -> bool:
-        """Whether it is a few letters, which may mean many things."""
+        """Whether it is an ambiguous synonym of at most four letters."""
         return len(self.words) == 1 and self.how == "synonym" and all(len(word) <= 4 for word in self.words)
 
 
 class WordIndex:
-    """Which names of an ontology hold a word, and how much each word tells; made when first asked."""
+    """Inverted index of the names of an ontology, with word weights; built at first use."""
 
     def __init__(self, home: Ontology) -> None:
         self.home = home
@@ -52,30 +52,35 @@ class WordIndex:
 
     @property
     def entries(self) -> list[Entry]:
-        """Every name and synonym, in the order of the terms."""
+        """All names and synonyms, in the order of the terms."""
         return self._built[0]
 
     def with_word(self, word: str) -> list[int]:
-        """List the places among `entries` of those that hold ``word``."""
+        """Return the indices of the `entries` that contain ``word``."""
         return self._built[1].get(word, [])
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """How much a word tells, by its rarity: from 2 for "T" to 6 for a word of one name, and little for faint ones."""
+        """Weight of each word by rarity: from 2 for "T" to 6 for a word of one name; 0.4 for the words of `FAINT`."""
         return self._built[2]
 
     @cached_property
     def abbreviations(self) -> Abbreviations:
-        """The short words that the names explain; in the Cell Ontology only, where labels are often cut short."""
+        """Abbreviations derived from the names; outside the Cell Ontology only misspelt words are corrected."""
         below = self.home.kinds_below
         names = ((words, 1.0 + below.get(term_id, 0)) for term_id, _, words in self._named)
         return Abbreviations(names, short=self.home.prefix == "CL")
 
     def heads(self, words: Sequence[str]) -> frozenset[str]:
-        """Choose the words of a label, in their order, of which the right term must have one.
+        """Return the head words of a label (Cell Ontology only); a matching term must contain one of them.
 
-        It is the last noun that is a kind of cell by itself ("macrophage", "T"); without such the adjectives
-        ("endothelial", "basal"), and without those the last place ("mucosa"). Cells only.
+        The head is the last noun that is a cell type name by itself ("macrophage", "T"); without one, the adjectives
+        ("endothelial", "basal"); without those, the last anatomical word ("mucosa").
+
+        Parameters
+        ----------
+        words
+            Words of the label, in their order.
         """
         if self.home.prefix != "CL":
             return frozenset()
@@ -91,13 +96,13 @@ class WordIndex:
         return frozenset(word for words in alone for word in words if not is_place(word))
 
     def in_reach(self, term_id: str) -> bool:
-        """Tell whether a label may mean this term: an assay, and no cell of mice."""
+        """Tell whether a label can match this term: below the `ROOTS` of its ontology, and not specific to mice."""
         roots = ROOTS.get(self.home.prefix)
         inside = roots is None or bool(self.home.ancestors(term_id).intersection(roots))
         return inside and not self.home.names_of(term_id)[0].endswith("(Mmus)")
 
     def _is_strange(self, term_id: str) -> bool:
-        # A mould's cell is found by its own name, and never by some of its letters.
+        # Terms of fungi, plants and prokaryotes are matched by their full name only.
         above = (self.home.names_of(one)[0] for one in self.home.ancestors(term_id) if self.home.current(one))
         return self.home.prefix == "CL" and any(map(_NOT_HUMAN.search, (self.home.names_of(term_id)[0], *above)))
 
@@ -118,7 +123,7 @@ class WordIndex:
         having: dict[str, list[int]] = defaultdict(list)
         short = self.short if self.home.prefix == "CL" else {}
         for number, (_, how, words) in enumerate(self._named):
-            # Names are written in full: the "endo" of an endo-epithelial cell is no endothelium.
+            # Only synonyms are expanded: the "endo" of an endo-epithelial cell is not endothelium.
             written = frozenset(
                 other for word in words for other in (short.get(word, (word,)) if how == "synonym" else (word,))
             )

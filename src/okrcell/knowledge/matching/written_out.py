@@ -1,4 +1,4 @@
-"""A label with its abbreviations written out, in each way that they may be meant."""
+"""Expand the abbreviations of a label in all plausible ways."""
 
 import math
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from okrcell.knowledge.matching.meaning import SILENT, meaning
 from okrcell.knowledge.matching.word_index import WordIndex
 
 MOST = 12
-"""Most ways to read one label."""
+"""Maximum number of readings of one label."""
 
 
 @dataclass(frozen=True)
 class WrittenOut:
-    """One way to read a label."""
+    """One reading of a label."""
 
     text: str
-    """All of its words in their order."""
+    """All words in their order."""
     words: frozenset[str]
-    """Those that count."""
+    """Words used for matching."""
     credit: float
-    """How likely its abbreviations mean this, in [0, 1]."""
+    """Product of the confidences of its expansions, in [0, 1]."""
     expanded: bool
-    """Whether any was written out at all."""
+    """Whether any abbreviation was expanded."""
     doubted: frozenset[str]
-    """Words that are only a guess by letters."""
+    """Words that are derived from letters alone."""
 
 
 def written_out(label: str, index: WordIndex) -> list[WrittenOut]:
-    """List the ways to read ``label``, the likeliest of each word first."""
+    """Return the readings of ``label``, with the most likely expansion of each word first."""
     words = meaning(label)
     capitals = in_capitals(label)
     ways: list[WrittenOut] = []

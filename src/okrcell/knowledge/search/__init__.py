@@ -1,1 +1,1 @@
-"""Passages found by their words and their meaning."""
+"""Hybrid search of passages: BM25 over words and character n-grams, and dense vectors."""

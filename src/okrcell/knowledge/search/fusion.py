@@ -1,4 +1,4 @@
-"""Several rankings become one."""
+"""Reciprocal-rank fusion of several rankings."""
 
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
@@ -11,42 +11,42 @@ from okrcell.settings import Settings
 
 
 class FusionSettings(Settings):
-    """How much each way of searching has to say; tuned on definitions (``docs/results/retrieval.md``)."""
+    """Weights of the search methods; tuned on definitions (``docs/results/retrieval.md``)."""
 
     words: Annotated[float, Field(ge=0)] = 0.3
-    """Weight of the ranking by shared words (BM25)."""
+    """Weight of BM25 over words."""
     fragments: Annotated[float, Field(ge=0)] = 0.3
-    """Weight of the ranking by shared parts of words: "osteocyte" and "osteoblast" have four letters in common (BM25)."""
+    """Weight of BM25 over character n-grams, which relate "osteocyte" and "osteoblast"."""
     meaning: Annotated[float, Field(ge=0)] = 0.4
-    """Weight of the ranking by the vectors of a text encoder."""
+    """Weight of the dense vectors of a text encoder."""
     k: Annotated[float, Field(ge=0)] = 3.0
-    """Of ``1 / (k + rank)``: the larger, the less it counts to be first rather than tenth. The usual 60 did worse here."""
+    """Constant of ``1 / (k + rank)``: a larger value flattens the ranks. The usual value 60 was worse here."""
     depth: Annotated[int, Field(ge=1)] = 200
-    """How many of each ranking are looked at; what stands lower counts for nothing."""
+    """Number of passages of each ranking that are used; lower ranks score 0."""
 
 
 class Ranking(NamedTuple):
-    """Places in the order of one way of searching, the best first, and how much it has to say."""
+    """Passage indices in the order of one search method, best first, and the weight of the method."""
 
     places: NDArray[np.int64]
     weight: float
 
 
 class Fused(NamedTuple):
-    """What several rankings together think."""
+    """Result of the fusion of several rankings."""
 
     places: NDArray[np.int64]
-    """The best first."""
+    """Passage indices, best first."""
     score: NDArray[np.float64]
-    """Beside `places`; at most the sum of the weights divided by ``k + 1``."""
+    """Score of each of `places`; at most the sum of the weights divided by ``k + 1``."""
     rank: NDArray[np.int64]
-    """Of each place in each ranking, (place, ranking), from 1 on; 0 where a ranking does not have it."""
+    """Rank of each passage in each ranking, (passage, ranking), starting at 1; 0 if it is not in the ranking."""
 
 
 def fuse(rankings: Sequence[Ranking], k: float) -> Fused:
-    """Add up ``weight / (k + rank)`` over the rankings that have a place (Cormack et al. 2009, reciprocal-rank fusion).
+    """Sum ``weight / (k + rank)`` over the rankings that contain a passage (reciprocal-rank fusion, Cormack et al. 2009).
 
-    Ranks count from 1. Equal sums go by the smaller place, so that the answer is always the same.
+    Ranks start at 1. Ties are ordered by the smaller index, so the result is deterministic.
     """
     places = np.unique(np.concatenate([ranking.places for ranking in rankings] or [np.empty(0, dtype=np.int64)]))
     rank = np.zeros((len(places), len(rankings)), dtype=np.int64)
@@ -60,9 +60,9 @@ def fuse(rankings: Sequence[Ranking], k: float) -> Fused:
 
 
 def best(score: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
-    """Return the places of the ``depth`` highest scores, the highest first; equal scores go by the smaller place.
+    """Return the indices of the ``depth`` highest scores, highest first; ties are ordered by the smaller index.
 
-    Where ``allowed`` is given, only places where it is true come into question.
+    If ``allowed`` is given, only indices where it is true are considered.
     """
     places = np.arange(len(score)) if allowed is None else np.flatnonzero(allowed)
     seen = score if allowed is None else score[places]

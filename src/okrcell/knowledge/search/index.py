@@ -1,13 +1,13 @@
-"""All passages of all sources, found by a question.
+"""Hybrid search index over the passages of all sources.
 
 An index is a folder::
 
-    index.json         how many passages, whose vectors, the sha256 of every file
-    passages.arrow     the passages with their addresses, memory-mapped
-    words/ fragments/  BM25 weights of their words and of parts of words, by `bm25s`: arrays and JSON, memory-mapped
-    vectors.npy        a unit vector each, float32 (passage, dim), memory-mapped; only when built with an encoder
+    index.json         number of passages, name of the encoder, sha256 of every file
+    passages.arrow     passages with source, record, version and licence, memory-mapped
+    words/ fragments/  BM25 weights of words and of character n-grams, by `bm25s`: arrays and JSON, memory-mapped
+    vectors.npy        unit vectors, float32 (passage, dim), memory-mapped; only if built with an encoder
 
-Nothing in it can run. It is written whole or not at all, also when passages are added.
+No file contains executable code. The folder is written atomically, also when passages are added.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,19 +29,21 @@ from okrcell.knowledge.vectors import TextEmbedder
 
 
 class Found(NamedTuple):
-    """A passage that answers a question."""
+    """Search result."""
 
     evidence: Evidence
     score: float
-    """The sum of `fuse`; it compares passages of one search, and no more."""
+    """Fused score (see `fuse`), comparable within one search only."""
     bm25_rank: int | None
-    """From 1 on; None when it shares no word with the question or stands too low."""
+    """Rank by words, starting at 1; None if no word is shared or the rank is below the search depth."""
     fragment_rank: int | None
+    """Rank by character n-grams; None as above."""
     dense_rank: int | None
+    """Rank by vectors; None as above."""
 
 
 class PassageIndex:
-    """Passages with what is needed to find them; made by `build`, read by `open`."""
+    """Passages with their search structures; created by `build`, loaded by `open`."""
 
     def __init__(self, folder: Path, files: IndexFiles, embedder: TextEmbedder | None) -> None:
         self.folder, self._files, self._embedder = folder, files, embedder
@@ -54,39 +56,39 @@ class PassageIndex:
         embedder: TextEmbedder | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Make an index in ``folder``, in the place of an older one; without ``embedder`` it compares words alone.
+        """Build an index in ``folder``, replacing an older one; without ``embedder`` it has BM25 only.
 
         Raises
         ------
         InputError
-            If there are no passages, or ``folder`` is something else than an index.
+            If there are no passages, or ``folder`` exists and is not an index.
         """
         folder = Path(folder)
         must_be_replaceable(folder)
         new = _once(passages, set())
         first = next(new, None)
         if first is None:
-            raise InputError("There are no passages to build an index of. Are the sources empty, or filtered away?")
+            raise InputError("There are no passages to index. Check that the sources are not empty or filtered out.")
         write_index(folder, None, chain([first], new), embedder, progress)
         return cls.open(folder, embedder, check=False)
 
     @classmethod
     def open(cls, folder: str | Path, embedder: TextEmbedder | None = None, *, check: bool = True) -> Self:
-        """Map the index in ``folder``. Without ``embedder`` its vectors lie idle, and words alone are compared.
+        """Map the index in ``folder`` into memory. Without ``embedder`` only BM25 is used.
 
-        ``check`` reads all files once to compare their sha256; without it only sizes are compared.
+        ``check`` reads all files once and compares their sha256; otherwise only sizes are compared.
 
         Raises
         ------
         InputError
-            If there is no index, it is damaged, or its vectors are another encoder's.
+            If there is no index, it is damaged, or it has the vectors of another encoder.
         """
         folder = Path(folder)
         manifest = read_manifest(folder, check=check)
         if embedder is not None and manifest.embedder != embedder.name:
             has = f"vectors of '{manifest.embedder}'" if manifest.embedder else "no vectors"
             raise InputError(
-                f"The index in {folder} has {has}, not of '{embedder.name}'. Build it again with that one."
+                f"The index in {folder} has {has}, not of '{embedder.name}'. Build it again with that encoder."
             )
         try:
             files = map_index(folder, manifest)
@@ -101,26 +103,26 @@ class PassageIndex:
         return self._files.passages[range(len(self))[place]]
 
     def sources(self) -> tuple[str, ...]:
-        """Name the sources that have passages here, sorted."""
+        """Return the names of all sources in the index, sorted."""
         return self._files.passages.sources()
 
     def add(self, passages: Iterable[Evidence], progress: Progress | None = None) -> int:
-        """Add the passages that are not here yet, and return how many; those here keep their vectors and their places.
+        """Add new passages and return their number; existing passages keep their vectors and indices.
 
-        Equal source, record and words make it the same passage. How rare a word is depends on all passages, so all
-        weights of words are computed anew, from counts that were kept; the answers are those of an index built at once.
+        Passages with equal source, record and text are the same. All BM25 weights are recomputed from the stored counts,
+        because the document frequencies change; the result equals an index built from all passages.
 
         Raises
         ------
         InputError
-            If the index has vectors, but was opened without the encoder that makes more of them.
+            If the index has vectors, but was opened without its encoder.
         """
         new = _once(passages, self._files.passages.keys())
         first = next(new, None)
         if first is None:
             return 0
         if self._files.vectors is not None and self._embedder is None:
-            raise InputError(f"The index in {self.folder} has vectors: open it with its encoder to add passages.")
+            raise InputError(f"The index in {self.folder} has vectors; open it with its encoder to add passages.")
         added = write_index(self.folder, self._files, chain([first], new), self._embedder, progress)
         self._files = type(self).open(self.folder, self._embedder, check=False)._files
         return added
@@ -134,20 +136,22 @@ class PassageIndex:
         about: frozenset[str] | None = None,
         weights: FusionSettings | None = None,
     ) -> tuple[Found, ...]:
-        """Find the ``top`` passages that answer ``query``, the best first.
+        """Return the ``top`` passages for ``query``, best first.
 
         Parameters
         ----------
         query
-            Words, a name or a sentence; blank finds nothing. Several phrasings of one question, such as a term's name and
-            its `okrcell.knowledge.neighbourhood.questions`, are asked together and weigh alike.
+            Words, a name or a sentence; blank text returns nothing. Several phrasings of one query, such as
+            `okrcell.knowledge.neighbourhood.questions` of a term, are searched together with equal weight.
+        top
+            Maximum number of passages.
         sources
-            Only passages of these sources (`Evidence.source`).
+            Restrict the search to these sources (`Evidence.source`).
         about
-            Only passages that tell of one of these ontology terms (see `okrcell.knowledge.neighbourhood`); passages that
-            name no term, such as plain abstracts, are then left out.
+            Restrict the search to passages about one of these ontology terms (see `okrcell.knowledge.neighbourhood`).
+            Passages without terms, such as plain abstracts, are then left out.
         weights
-            How the ways of searching are weighed against each other; those of weight 0 are not done at all.
+            Weights of the search methods; methods of weight 0 are skipped.
         """
         weights = weights or FusionSettings()
         phrasings = [each for each in ([query] if isinstance(query, str) else query) if each.strip()]
@@ -164,7 +168,7 @@ class PassageIndex:
     def _rankings(
         self, phrasings: list[str], weights: FusionSettings, allowed: NDArray[np.bool_] | None
     ) -> list[tuple[str, Ranking]]:
-        """Rank by each way of searching and each phrasing; the phrasings share a way's weight."""
+        """Rank by each search method and phrasing; the weight of a method is divided among the phrasings."""
         rankings: list[tuple[str, Ranking]] = []
         for by, weight in (("words", weights.words), ("fragments", weights.fragments)):
             for phrasing in phrasings if weight > 0 else ():
@@ -172,9 +176,9 @@ class PassageIndex:
                 shared = score > 0 if allowed is None else allowed & (score > 0)
                 rankings.append((by, Ranking(best(score, weights.depth, shared), weight / len(phrasings))))
         if weights.meaning > 0 and self._files.vectors is not None and self._embedder is not None:
-            # One vector at a time: for so few, a product of matrices would first copy all the passages' vectors.
+            # One vector at a time: a matrix product would first copy the vectors of all passages.
             for vector in self._embedder.embed_texts(phrasings):
-                # One thread: an encoder's threads that wait in busy loops would slow those of a product several times.
+                # One thread: busy-waiting threads of the encoder would slow down a multi-threaded product several times.
                 with _blas().limit(limits=1, user_api="blas"):
                     likeness = self._files.vectors @ vector
                 places = best(likeness, weights.depth, allowed)
@@ -196,7 +200,7 @@ def _blas() -> Any:
 
 
 def _best_ranks(ways: list[str], ranks: list[int]) -> list[int | None]:
-    """Give the best rank that a passage has in each way of searching, over all phrasings."""
+    """Return the best rank of a passage in each search method, over all phrasings."""
     seen = [(way, rank) for way, rank in zip(ways, ranks, strict=True) if rank]
     return [
         min((rank for way, rank in seen if way == each), default=None) for each in ("words", "fragments", "meaning")
@@ -204,7 +208,7 @@ def _best_ranks(ways: list[str], ranks: list[int]) -> list[int | None]:
 
 
 def _once(passages: Iterable[Evidence], known: set[PassageKey]) -> Iterator[Evidence]:
-    """Let the passages through that are not known, each once, in their order; ``known`` grows by them."""
+    """Yield the passages whose keys are not in ``known``, each once, and add their keys to ``known``."""
     for passage in passages:
         key = key_of(passage)
         if key not in known:

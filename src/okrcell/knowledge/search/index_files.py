@@ -1,4 +1,4 @@
-"""An index of passages is written, and mapped again."""
+"""Write the files of a passage index and map them into memory."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,19 +16,20 @@ from okrcell.knowledge.vectors import TextEmbedder
 
 PASSAGES, VECTORS = "passages.arrow", "vectors.npy"
 TEXTS_AT_ONCE = 1024
+"""Number of texts that are embedded in one call."""
 
 Progress = Callable[[int, int], None]
-"""Told how many new passages of how many have their vectors."""
+"""Callback with (new passages embedded, new passages in total)."""
 
 
 class IndexFiles(NamedTuple):
-    """What is mapped; row for row the same passages."""
+    """Memory-mapped files of an index; row i of each belongs to passage i."""
 
     passages: PassageStore
     searches: dict[str, WordSearch]
-    """One for each of `SPLITS`."""
+    """One entry for each key of `SPLITS`."""
     vectors: NDArray[np.float32] | None
-    """(passage, dim), rows of unit length; None when the index was built without an encoder."""
+    """(passage, dim), rows of unit length; None if the index was built without an encoder."""
 
 
 def write_index(
@@ -38,9 +39,9 @@ def write_index(
     embedder: TextEmbedder | None,
     progress: Progress | None,
 ) -> int:
-    """Write former passages with the vectors they have, then ``new`` ones; whole or not at all. Return how many are new.
+    """Write existing passages with their vectors, then ``new`` ones, atomically; return the number of new passages.
 
-    The new passages go to disk as they come, and their words are read from there: they need not fit into memory.
+    New passages are streamed to disk and their texts read back from there, so they need not fit into memory.
     """
     with whole_folder(folder) as draft:
         write_passages(draft / PASSAGES, former.passages.batches if former else (), new)
@@ -52,12 +53,12 @@ def write_index(
             WordSearch.build(by, texts, former.searches[by] if former else None).save(draft / by)
         added = len(texts)
         write_manifest(draft, texts.before + added, embedder.name if embedder else None, dim)
-        del texts  # a file that is still mapped cannot be moved everywhere
+        del texts  # some systems cannot move a file that is mapped
     return added
 
 
 class _Texts:
-    """The words of the stored passages after the first ``before`` ones, read a portion at a time."""
+    """Texts of the stored passages after the first ``before`` ones, read in chunks."""
 
     def __init__(self, passages: PassageStore, before: int) -> None:
         self._passages, self.before = passages, before
@@ -70,18 +71,18 @@ class _Texts:
             yield from self.portion(start)
 
     def portion(self, start: int) -> list[str]:
-        """Give the next `TEXTS_AT_ONCE` texts."""
+        """Return the next `TEXTS_AT_ONCE` texts."""
         first = self.before + start
         return self._passages.texts(first, min(first + TEXTS_AT_ONCE, self.before + len(self)))
 
 
 def map_index(folder: Path, manifest: IndexManifest) -> IndexFiles:
-    """Map what `write_index` wrote.
+    """Map the files of `write_index` into memory.
 
     Raises
     ------
     ValueError, OSError, KeyError, TypeError, AttributeError
-        If a file is not what the manifest says.
+        If a file does not match the manifest.
     """
     passages = PassageStore.open(folder / PASSAGES)
     if len(passages) != manifest.passages:
@@ -102,7 +103,7 @@ def _write_vectors(
     embedder: TextEmbedder,
     progress: Progress | None,
 ) -> int:
-    """Write former vectors and those of ``texts``, a portion at a time, and return their length."""
+    """Write existing vectors and those of ``texts``, in chunks; return the dimension."""
     vectors, kept = None, 0 if former is None else len(former)
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         some = embedder.embed_texts(texts.portion(start))

@@ -1,4 +1,4 @@
-"""What an index of passages lies on disk as, and how damage is seen."""
+"""Manifest of a passage index, and integrity check."""
 
 from pathlib import Path
 from typing import Literal
@@ -14,26 +14,26 @@ MANIFEST = "index.json"
 
 
 class IndexFile(Settings):
-    """A file of the index."""
+    """Size and sha256 of a file of the index."""
 
     bytes: int
     sha256: str
 
 
 class IndexManifest(Settings):
-    """What an index holds, and the sha256 of every file of it."""
+    """Content of an index, with the sha256 of every file."""
 
     format: Literal["okrcell passages 1"] = "okrcell passages 1"
     passages: int
     embedder: str | None
-    """Whose vectors they are; None when there are none."""
+    """Name of the encoder of the vectors; None without vectors."""
     dim: int
-    """Length of the vectors; 0 when there are none."""
+    """Dimension of the vectors; 0 without vectors."""
     files: dict[str, IndexFile]
 
 
 def write_manifest(folder: Path, passages: int, embedder: str | None, dim: int) -> None:
-    """Write down what is in ``folder``, last of all."""
+    """Write the manifest of ``folder``; the last step of writing an index."""
     parts = sorted(part for part in folder.rglob("*") if part.is_file())
     files = {
         part.relative_to(folder).as_posix(): IndexFile(bytes=part.stat().st_size, sha256=fingerprint(part))
@@ -44,17 +44,17 @@ def write_manifest(folder: Path, passages: int, embedder: str | None, dim: int) 
 
 
 def read_manifest(folder: Path, *, check: bool) -> IndexManifest:
-    """Read what is in ``folder``; sizes are always compared, contents when ``check`` is true.
+    """Read the manifest of ``folder`` and check all files: sizes always, sha256 if ``check`` is true.
 
     Raises
     ------
     InputError
-        If there is no index, or it is damaged, or of another version.
+        If there is no index, or it is damaged or has another format version.
     """
     recover_folder(folder)
     path = folder / MANIFEST
     if not path.is_file():
-        raise InputError(f"There is no index of passages in {folder}: it has no {MANIFEST}. Build one first.")
+        raise InputError(f"There is no index of passages in {folder}: {MANIFEST} is missing. Build an index first.")
     try:
         manifest = IndexManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -70,23 +70,25 @@ def read_manifest(folder: Path, *, check: bool) -> IndexManifest:
         if part.stat().st_size != file.bytes:
             raise damaged(folder, f"{name} has {part.stat().st_size:,} bytes, not {file.bytes:,}")
         if check and fingerprint(part) != file.sha256:
-            raise damaged(folder, f"{name} is not what was written (its sha256 differs)")
+            raise damaged(folder, f"{name} has changed (its sha256 differs)")
     return manifest
 
 
 def damaged(folder: Path, what: str) -> InputError:
-    """Say what is wrong with an index, and what to do."""
+    """Return the error for a damaged index."""
     return InputError(f"The index of passages in {folder} is damaged: {what}. Build it again.")
 
 
 def must_be_replaceable(folder: Path) -> None:
-    """Make sure that an index may be written at ``folder``: nothing is there, or an index.
+    """Check that ``folder`` is missing, empty or an index, so that it can be replaced.
 
     Raises
     ------
     InputError
-        If something else is there, which would be lost.
+        If it contains anything else.
     """
     recover_folder(folder)
     if folder.exists() and not (folder / MANIFEST).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(f"{folder} exists and is no index of passages; it is left alone. Choose another place.")
+        raise InputError(
+            f"{folder} exists and is not an index of passages; it is left unchanged. Choose another folder."
+        )

@@ -1,4 +1,4 @@
-"""Passages on disk, any of which can be read at once."""
+"""Memory-mapped store of passages with random access."""
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from okrcell.knowledge.evidence import Evidence
 
 ROWS = 8192
-"""Passages a record batch."""
+"""Passages per record batch."""
 SCHEMA = pa.schema(
     [
         ("text", pa.large_string()),
@@ -28,32 +28,32 @@ SCHEMA = pa.schema(
 )
 
 PassageKey = tuple[str, str, str]
-"""Source, record and sha256 of the words: where these are equal, it is the same passage."""
+"""Source, record and sha256 of the text; equal keys mean the same passage."""
 
 
 def key_of(passage: Evidence) -> PassageKey:
-    """Tell which passage it is."""
+    """Return the key of a passage."""
     return passage.source, passage.record, passage.sha256
 
 
 class PassageStore:
-    """Passages in an uncompressed Arrow file, mapped rather than read: a row is found without touching the others."""
+    """Passages in an uncompressed, memory-mapped Arrow file; a row is read without the others."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Map the file that `write_passages` wrote.
+        """Map a file of `write_passages` into memory.
 
         Raises
         ------
         ValueError, OSError
-            If it is no such file.
+            If it is not such a file.
         """
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         if table.schema != SCHEMA:
-            raise ValueError("it has other columns than a store of passages")
+            raise ValueError("its columns are not those of a passage store")
         table.validate(full=True)
         return cls(table)
 
@@ -66,31 +66,31 @@ class PassageStore:
         return Evidence(**row)
 
     def texts(self, start: int, stop: int | None = None) -> list[str]:
-        """Give the words of the passages from ``start`` on, up to ``stop``."""
+        """Return the texts of the passages from ``start`` up to ``stop`` (exclusive; default: the end)."""
         return cast(list[str], self._table["text"].slice(start, None if stop is None else stop - start).to_pylist())
 
     @property
     def batches(self) -> list[pa.RecordBatch]:
-        """The stored rows, to be written again beside new ones; what came in small portions comes out in large ones."""
+        """Stored rows as record batches of `ROWS` rows, to be written again with new passages."""
         return self._table.combine_chunks().to_batches(max_chunksize=ROWS)
 
     def keys(self) -> set[PassageKey]:
-        """Tell which passages are here."""
+        """Return the keys of all passages."""
         columns = (self._table[name].to_pylist() for name in ("source", "record", "sha256"))
         return set(cast(Iterable[PassageKey], zip(*columns, strict=True)))
 
     def sources(self) -> tuple[str, ...]:
-        """Name the sources that have passages here, sorted."""
+        """Return the names of all sources, sorted."""
         return tuple(sorted(self._sources[0]))
 
     def of(self, sources: Iterable[str]) -> NDArray[np.bool_]:
-        """Mark the passages of these sources, (passage,)."""
+        """Boolean mask (passage,) of the passages of these sources."""
         names, code = self._sources
         wanted = set(sources)
         return np.array([name in wanted for name in names], dtype=bool)[code] if len(self) else np.zeros(0, dtype=bool)
 
     def about(self, terms: Iterable[str]) -> NDArray[np.bool_]:
-        """Mark the passages that tell of any of these ontology terms, (passage,)."""
+        """Boolean mask (passage,) of the passages about any of these ontology terms."""
         place, row = self._terms
         marked = np.zeros(len(self), dtype=bool)
         for term in terms:
@@ -104,7 +104,7 @@ class PassageStore:
 
     @cached_property
     def _terms(self) -> tuple[dict[str, slice], NDArray[np.int64]]:
-        """Rows sorted by the term they tell of, and where each term's rows begin and end."""
+        """Slice of each term in a list of row indices that is sorted by term, and this list."""
         lists = self._table["terms"].combine_chunks()
         per_row = np.diff(lists.offsets.to_numpy())
         names, code = _coded(lists.flatten())
@@ -114,7 +114,7 @@ class PassageStore:
 
 
 def write_passages(path: Path, former: Iterable[pa.RecordBatch], passages: Iterable[Evidence]) -> None:
-    """Write former batches and new passages, in this order, into one Arrow file."""
+    """Write existing batches and new passages, in this order, to one Arrow file."""
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
         for batch in former:
             writer.write_batch(batch)
@@ -134,7 +134,7 @@ def _in_rows(passages: Iterable[Evidence]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _coded(values: Any) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the distinct values, and for each value which of them it is."""
+    """Dictionary-encode: return the distinct values and the code of each value."""
     coded = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     coded = coded.dictionary_encode()
     return cast(list[str], coded.dictionary.to_pylist()), coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)

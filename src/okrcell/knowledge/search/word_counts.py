@@ -1,4 +1,4 @@
-"""How often every word stands in every passage, and what that weighs."""
+"""Word counts of passages and their BM25 weights."""
 
 from collections.abc import Iterable
 from itertools import islice, pairwise
@@ -8,29 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 PASSAGES_AT_ONCE = 4096
-"""Passages that are counted at once."""
+"""Number of passages that are counted in one chunk."""
 PAIRS_AT_ONCE = 1 << 20
-"""Words in passages that are weighed at once."""
+"""Number of (word, passage) pairs that are weighted in one chunk."""
 
 
 class WordCounts(NamedTuple):
-    """For every word the passages that have it, one word after the other (compressed sparse columns)."""
+    """Word counts as a sparse (passage, word) matrix in CSC format."""
 
     start: NDArray[np.int64]
-    """Where each word's passages begin in the two lists below, (word + 1,)."""
+    """Start of each word in the two arrays below, (word + 1,)."""
     passage: NDArray[np.int32]
-    """Passages, ascending within a word."""
+    """Passage indices, ascending within a word."""
     times: NDArray[np.int32]
-    """How often the word stands in the passage."""
+    """Count of the word in the passage."""
     length: NDArray[np.int32]
-    """Words of each passage, (passage,)."""
+    """Number of words of each passage, (passage,)."""
 
 
 def count_words(split: Iterable[list[str]], vocabulary: dict[str, int], former: WordCounts | None = None) -> WordCounts:
-    """Count the words of new passages and join them to ``former`` counts.
+    """Count the words of new passages and append them to ``former`` counts.
 
-    Words that are new take the next numbers in ``vocabulary``, which is changed; the passages count on from the former.
-    Only a portion of the passages is held word by word at any time.
+    New words are added to ``vocabulary`` in place, with the next indices; passage indices continue those of ``former``.
+    Passages are processed in chunks of `PASSAGES_AT_ONCE`.
     """
     portions = [former] if former is not None else []
     passages = (
@@ -45,7 +45,7 @@ def count_words(split: Iterable[list[str]], vocabulary: dict[str, int], former: 
 def _count(passages: list[NDArray[np.int32]], words: int) -> WordCounts:
     length = np.array([len(passage) for passage in passages], dtype=np.int32)
     place = np.repeat(np.arange(len(passages), dtype=np.int64), length)
-    # A word and a passage as one number, which sorts by word and then by passage.
+    # Word and passage in one integer, so that sorting orders by word, then by passage.
     pair = np.concatenate(passages).astype(np.int64) * len(passages) + place
     pair, count = np.unique(pair, return_counts=True)
     word, passage = np.divmod(pair, len(passages))
@@ -54,7 +54,7 @@ def _count(passages: list[NDArray[np.int32]], words: int) -> WordCounts:
 
 
 def _joined(portions: list[WordCounts], words: int) -> WordCounts:
-    """Put portions behind each other, each word's passages in the order of the portions."""
+    """Concatenate chunks; the passages of each word keep the order of the chunks."""
     frequency = np.zeros(words, dtype=np.int64)
     for portion in portions:
         frequency[: len(portion.start) - 1] += np.diff(portion.start)
@@ -77,7 +77,7 @@ def _running_sum(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def weights(counts: WordCounts, saturation: float, length_weight: float) -> NDArray[np.float32]:
-    """Weigh each word in each of its passages by BM25 as Lucene does.
+    """BM25 weight (Lucene variant) of each word in each of its passages, float32, aligned with ``counts.passage``.
 
     ``idf * tf / (k1 * (1 - b + b * length / mean length) + tf)`` with ``idf = log(1 + (n - df + 0.5) / (df + 0.5))``.
     """
@@ -86,7 +86,7 @@ def weights(counts: WordCounts, saturation: float, length_weight: float) -> NDAr
     mean = max(float(counts.length.mean()), 1e-9) if passages else 1.0
     norm = saturation * (1 - length_weight + length_weight * counts.length / mean)
     weight = np.empty(len(counts.passage), dtype=np.float32)
-    # Some words at a time, for numbers of double precision take four times the room of the weights.
+    # In chunks of words: the double-precision intermediates take four times the memory of the weights.
     borders = np.searchsorted(counts.start, np.arange(0, len(weight), PAIRS_AT_ONCE))
     for first, last in pairwise([*borders.tolist(), len(frequency)]):
         some = slice(int(counts.start[first]), int(counts.start[last]))

@@ -1,4 +1,4 @@
-"""Passages found by the words they share with a question."""
+"""BM25 search over words and character n-grams."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -12,9 +12,9 @@ from okrcell.knowledge.naming import normal_name
 from okrcell.knowledge.search.word_counts import WordCounts, count_words, weights
 
 LETTERS = 4
-"""Length of a fragment."""
+"""Length of a character n-gram."""
 SATURATION, LENGTH_WEIGHT = 1.5, 0.3
-"""BM25's ``k1`` and ``b``. Passages are definitions and abstracts: a long one is not padded, so its length counts little."""
+"""BM25 ``k1`` and ``b``; ``b`` is low because long definitions and abstracts are not padded."""
 
 COUNTS, LENGTHS = "counts.npy", "lengths.npy"
 
@@ -24,12 +24,12 @@ Split = Callable[[str], list[str]]
 
 
 def words(text: str) -> list[str]:
-    """Split a text into words as `normal_name` compares them: "CD8+ T-cells" gives "cd8", "positive", "t", "cell"."""
+    """Split a text into words normalised by `normal_name`: "CD8+ T-cells" gives "cd8", "positive", "t", "cell"."""
     return _WORD.findall(normal_name(text))
 
 
 def fragments(text: str) -> list[str]:
-    """Split a text into all runs of four letters of its words; ``^`` marks where a word begins, a short word stays whole."""
+    """Split a text into the character 4-grams of its words; ``^`` marks the start of a word, short words stay whole."""
     return [
         marked[start : start + LETTERS]
         for marked in (f"^{word}" for word in words(text))
@@ -38,14 +38,14 @@ def fragments(text: str) -> list[str]:
 
 
 SPLITS: dict[str, Split] = {"words": words, "fragments": fragments}
-"""What an index can compare texts by."""
+"""Tokenisation functions of an index, by name."""
 
 
 class WordSearch:
-    """BM25 (Lucene's form) over passages: `bm25s` looks up the weight that every word has in every passage.
+    """BM25 (Lucene variant) over passages, with precomputed weights in `bm25s`.
 
-    The weights are those of `bm25s.BM25.index`, computed from counts that are kept, so that passages can be added
-    without reading the former ones again.
+    The weights equal those of `bm25s.BM25.index`, but are computed from stored counts, so that passages can be added
+    without reading the existing ones again.
     """
 
     def __init__(self, by: str, counts: WordCounts, scorer: Any) -> None:
@@ -53,7 +53,7 @@ class WordSearch:
 
     @classmethod
     def build(cls, by: str, texts: Iterable[str], former: Self | None = None) -> Self:
-        """Weigh the words or fragments (``by``: a key of `SPLITS`) of former passages and of ``texts``, in this order."""
+        """Compute the weights of existing passages and of ``texts``, in this order; ``by`` is a key of `SPLITS`."""
         from bm25s import BM25
 
         vocabulary = dict(former._scorer.vocab_dict) if former else {}
@@ -69,7 +69,7 @@ class WordSearch:
         return cls(by, counts, scorer)
 
     def save(self, folder: Path) -> None:
-        """Write arrays (.npy without objects) and JSON into ``folder``."""
+        """Write arrays (.npy without objects) and JSON to ``folder``."""
         folder.mkdir()
         self._scorer.save(folder, show_progress=False)
         np.save(folder / COUNTS, self._counts.times, allow_pickle=False)
@@ -77,24 +77,24 @@ class WordSearch:
 
     @classmethod
     def open(cls, by: str, folder: Path, passages: int) -> Self:
-        """Map what `save` wrote; nothing in it can run.
+        """Map the files of `save` into memory, without pickle.
 
         Raises
         ------
         ValueError, OSError, KeyError, TypeError, AttributeError
-            If the files are not such an index of so many passages.
+            If the files are invalid or have another number of passages.
         """
         from bm25s import BM25
 
         scorer: Any = BM25.load(folder, mmap=True, allow_pickle=False, show_progress=False)
         count, length = (np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in (COUNTS, LENGTHS))
         if not scorer.scores["num_docs"] == len(length) == passages:
-            raise ValueError(f"{folder.name} tells of {len(length):,} passages, not {passages:,}")
+            raise ValueError(f"{folder.name} has {len(length):,} passages, not {passages:,}")
         counts = WordCounts(scorer.scores["indptr"], scorer.scores["indices"], count, length)
         return cls(by, counts, scorer)
 
     def scores(self, question: str) -> NDArray[np.float32]:
-        """Score every passage, float32 (passage,); 0 where it shares no word with the question."""
+        """BM25 score of every passage, float32 (passage,); 0 if it shares no word with the query."""
         if known := self._scorer.get_tokens_ids(SPLITS[self._by](question)):
             return self._scorer.get_scores_from_ids(known)
         return np.zeros(len(self._counts.length), dtype=np.float32)

@@ -1,1 +1,1 @@
-"""Everything that can be asked what is known."""
+"""Knowledge sources: ontologies, curated texts, marker tables, literature."""

@@ -1,4 +1,4 @@
-"""Long descriptions of cell types that experts wrote for the Cell Ontology."""
+"""Long expert descriptions of cell types from the Cell Ontology."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,12 +20,12 @@ class _Described(NamedTuple):
     def of(cls, record: dict[str, Any]) -> Self:
         told = (record["id"], record["extended_description"], record.get("extended_refs") or "")
         if not all(isinstance(part, str) for part in told):
-            raise ValueError(f"the id, the description or its references are no words in the record of {told[0]!r:.60}")
+            raise ValueError(f"id, description or references are not strings in the record of {told[0]!r:.60}")
         return cls(*told[1:])
 
 
 class DescriptionSource:
-    """What experts tell of a cell type in some paragraphs (a `KnowledgeSource`)."""
+    """Long descriptions of cell types, in paragraphs (a `KnowledgeSource`)."""
 
     name = "descriptions"
 
@@ -34,11 +34,11 @@ class DescriptionSource:
 
     @property
     def snapshot(self) -> str:
-        """The file that is read."""
+        """Release and sha256 of the file."""
         return self._file.version
 
     def about(self, term_id: str) -> Sequence[Evidence]:
-        """Quote the long description of a cell type; empty when it has none."""
+        """Return the long description of a cell type; empty if it has none."""
         if prefix_of(term_id) != "CL":
             return ()
         current = ontology("CL").current(term_id)
@@ -46,7 +46,7 @@ class DescriptionSource:
         return (self._quote(text, current),) if text and current else ()
 
     def passages(self) -> Iterator[Evidence]:
-        """Go through all descriptions, each paragraph led by the name of its cell type."""
+        """Iterate over the paragraphs of all descriptions, each preceded by the name of its cell type."""
         for cell_type, text in self._texts.items():
             name = ontology("CL").term(cell_type).name
             for paragraph in text.split("\n"):
@@ -54,7 +54,7 @@ class DescriptionSource:
                     yield self._quote(f"{name}: {paragraph.strip()}", cell_type)
 
     def references(self, term_id: str) -> tuple[str, ...]:
-        """List what the description of a cell type cites, such as "DOI:10.1038/…"."""
+        """Return the references of a description, such as "DOI:10.1038/…"."""
         current = ontology("CL").current(term_id)
         return tuple(dict.fromkeys(self._references.get(current or "", "").split("|"))) if current else ()
 
@@ -80,7 +80,7 @@ class DescriptionSource:
         except InputError:
             raise
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(f"{self._file.path} is no list of ontology terms in JSON: {error}.") from None
+            raise InputError(f"{self._file.path} is not a JSON list of ontology terms: {error}.") from None
         current = ((ontology("CL").current(term), record) for term, record in described.items())
         return {term: record for term, record in current if term}
 

@@ -1,4 +1,4 @@
-"""What genes do, in the terms of the Gene Ontology."""
+"""Gene Ontology terms and annotations of human genes."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,11 +11,11 @@ from okrcell.knowledge.snapshots import HeldFile
 from okrcell.knowledge.sources.tables import rows
 
 MOST_GENES = 30
-"""So many genes of a term are told at most."""
+"""Maximum number of genes listed for a term."""
 
 
 class GeneOntologySource:
-    """Functions, processes and places in the cell of human genes (a `KnowledgeSource`)."""
+    """Functions, processes and cellular components of human genes (a `KnowledgeSource`)."""
 
     name = "gene_ontology"
 
@@ -25,13 +25,13 @@ class GeneOntologySource:
 
     @property
     def snapshot(self) -> str:
-        """The files that are read."""
+        """Releases and sha256 of the two files."""
         return f"{self._terms_file.version}; {self._annotations_file.version}"
 
     def about(self, term_id: str) -> Sequence[Evidence]:
-        """Quote what a gene is annotated with, the term of fewest genes first; or what a GO term means.
+        """Return the annotations of a gene, or the definition of a GO term.
 
-        A term that few genes share says more of a gene than "protein binding", which comes last.
+        The annotations are sorted by the number of genes of the term: specific terms first, "protein binding" last.
         """
         if prefix_of(term_id):
             return ()
@@ -40,7 +40,7 @@ class GeneOntologySource:
         return tuple(self._annotation(term_id, term) for term in self._terms_of.get(term_id, ()))
 
     def passages(self) -> Iterator[Evidence]:
-        """Go through the definitions of all terms, each led by its name."""
+        """Iterate over the definitions of all terms, each preceded by the name of its term."""
         return map(self._meaning, self._terms)
 
     def _annotation(self, gene: str, term: str) -> Evidence:

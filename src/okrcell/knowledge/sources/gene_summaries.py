@@ -1,4 +1,4 @@
-"""What a gene is: its full name, and the summary that RefSeq gives of it."""
+"""Full names and RefSeq summaries of human genes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,11 +31,11 @@ class GeneSummarySource:
 
     @property
     def snapshot(self) -> str:
-        """The file that is read."""
+        """Release and sha256 of the file."""
         return self._file.version
 
     def about(self, term_id: str) -> Sequence[Evidence]:
-        """Quote the summary of a gene and its full name, such as "CD19 molecule"; empty for what is no approved symbol."""
+        """Return summary and full name of a gene, such as "CD19 molecule"; empty for an unknown symbol."""
         gene = None if prefix_of(term_id) else self._genes.get(term_id)
         if gene is None:
             return ()
@@ -44,7 +44,7 @@ class GeneSummarySource:
         return (*summary, *name)
 
     def passages(self) -> Iterator[Evidence]:
-        """Go through the summaries, each led by the gene's symbol and name."""
+        """Iterate over the summaries, each preceded by symbol and name of the gene."""
         for gene in self._genes.values():
             if gene.summary:
                 yield self._quote(gene, f"{gene.symbol} ({gene.name}): {gene.summary}", "RefSeq")
@@ -59,7 +59,7 @@ class GeneSummarySource:
         genes: dict[str, _Gene] = {}
         for row in rows(self._file.path, *columns):
             ensembl, symbol, name, entrez, summary = (row[column].strip() for column in columns)
-            # One symbol may have several Ensembl ids (haplotypes); the one with a summary speaks for it.
+            # A symbol may have several Ensembl ids (haplotypes); an id with a summary is preferred.
             if symbol and (symbol not in genes or (summary and not genes[symbol].summary)):
                 genes[symbol] = _Gene(symbol, name, ensembl, entrez, summary)
         return genes

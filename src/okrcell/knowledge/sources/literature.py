@@ -15,28 +15,30 @@ from okrcell.knowledge.sources.tables import opened_bytes
 
 LICENCE = "abstract (c) its publisher"
 ENDINGS = (".xml", ".jsonl", ".json")
-"""Kinds of files that are read, each also as .gz."""
+"""Supported file name extensions, each also with .gz."""
 
 
 class LiteratureSource:
     """Abstracts of papers, in passages (a `KnowledgeSource`).
 
-    An abstract is found by its words, through an index of `passages`; it is about no term by itself.
+    Abstracts are found through an index of `passages`, not by term.
 
     Parameters
     ----------
     place
-        A file, or a folder of files: PubMed XML, JSON lines, or a JSON list; each plain or gzip. A JSON record has
-        "pmid" (or "id"), "title" and "abstract" (or "text"), and may have "journal", "year" and "licence".
+        A file, or a folder of files: PubMed XML, JSON lines or a JSON list, each plain or gzip. A JSON record has
+        "pmid" (or "id"), "title" and "abstract" (or "text"), and optionally "journal", "year" and "licence".
     snapshot
-        The version of the corpus; by default the fingerprint of each file.
+        Version of the corpus; by default name and sha256 of each file.
     licence
-        The terms of texts that do not state their own.
+        Licence of texts that do not state their own.
+    settings
+        Length and overlap of the passages.
 
     Raises
     ------
     InputError
-        If there is nothing to read at ``place``.
+        If there is no such file, or no file with a supported extension in the folder.
     """
 
     name = "literature"
@@ -52,23 +54,23 @@ class LiteratureSource:
 
     @property
     def snapshot(self) -> str:
-        """The files that are read, and how their texts are cut."""
+        """Versions of the files, and length and overlap of the passages."""
         cut = f"cut at {self._settings.length} tokens, {self._settings.overlap} shared"
         return "; ".join([*(self._stated or self._version(file) for file in self._files), cut])
 
     def about(self, term_id: str) -> Sequence[Evidence]:
-        """Give nothing: ask an index of the passages."""
+        """Return nothing: abstracts are searched through an index of `passages`."""
         return ()
 
     def passages(self) -> Iterator[Evidence]:
-        """Go through the passages of all abstracts, each led by its title, with the cell types that it names.
+        """Iterate over the passages of all abstracts, each preceded by its title, with the cell types that it names.
 
-        A repeated PubMed id counts once.
+        An abstract with a repeated id is skipped.
 
         Raises
         ------
         InputError
-            If a file cannot be read, or there is not a single abstract in all of them.
+            If a file cannot be read, or no file contains an abstract.
         """
         empty = True
         seen: set[str] = set()
@@ -83,7 +85,7 @@ class LiteratureSource:
                         empty = False
                         yield Evidence(led, *address, abstract.licence or self._licence, "passage", named_types(led))
         if empty:
-            raise InputError(f"The literature at {self._place} holds no abstract with words: is it the right place?")
+            raise InputError(f"The literature at {self._place} contains no abstract with text. Check the path.")
 
     @staticmethod
     def _version(file: Path) -> str:
@@ -94,10 +96,12 @@ def _files_of(place: Path) -> tuple[Path, ...]:
     if place.is_file():
         return (place,)
     if not place.is_dir():
-        raise InputError(f"There is no literature at {place}. Name a file or a folder of {', '.join(ENDINGS)} files.")
+        raise InputError(f"There is no literature at {place}. Pass a file or a folder of {', '.join(ENDINGS)} files.")
     files = tuple(sorted(file for file in place.iterdir() if _ending(file)))
     if not files:
-        raise InputError(f"The folder {place} has no literature: no file ends in {', '.join(ENDINGS)}, plain or .gz.")
+        raise InputError(
+            f"The folder {place} has no literature: no file name ends in {', '.join(ENDINGS)}, plain or .gz."
+        )
     return files
 
 
@@ -109,7 +113,7 @@ def _ending(file: Path) -> str | None:
 def _abstracts(file: Path) -> Iterator[Abstract]:
     ending = _ending(file)
     if ending is None:
-        raise InputError(f"{file} is no literature: its name must end in {', '.join(ENDINGS)}, plain or .gz.")
+        raise InputError(f"{file} is not literature: its name must end in {', '.join(ENDINGS)}, plain or .gz.")
     return abstracts_in_xml(file) if ending == ".xml" else _in_json(file, lines=ending == ".jsonl")
 
 
@@ -122,7 +126,7 @@ def _in_json(file: Path, lines: bool) -> Iterator[Abstract]:
             return
         records = _parsed(opened.read(), str(file))
     if not isinstance(records, list):
-        raise InputError(f"{file} must hold a JSON list of abstracts, but it holds a {type(records).__name__}.")
+        raise InputError(f"{file} must contain a JSON list of abstracts, but contains a {type(records).__name__}.")
     for number, record in enumerate(records, 1):
         yield from _of_record(record, f"Record {number} of {file}")
 
@@ -131,7 +135,7 @@ def _parsed(text: bytes, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is no JSON: {error}.") from None
+        raise InputError(f"{where} is not valid JSON: {error}.") from None
 
 
 def _of_record(record: Any, where: str) -> Iterator[Abstract]:
@@ -143,7 +147,7 @@ def _of_record(record: Any, where: str) -> Iterator[Abstract]:
         raise InputError(f"{where} has no pmid and no id; its keys are: {', '.join(map(str, record))[:200]}.")
     text = told.get("abstract") or told.get("text", "")
     if text:
-        # PubMedQA keeps the last part of an abstract, and a title that is a question, under names of their own.
+        # PubMedQA stores the end of an abstract as "conclusion", and a title that is a question as "question".
         whole = " ".join(part for part in (text, told.get("conclusion", "")) if part)
         title = told.get("title") or told.get("question", "")
         yield Abstract(

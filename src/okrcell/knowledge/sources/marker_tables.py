@@ -1,4 +1,4 @@
-"""Three published marker tables, row by row in the words of the Cell Ontology."""
+"""Readers of three published marker tables, with rows mapped to Cell Ontology terms."""
 
 import re
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from okrcell.knowledge.sources.markers import MarkerRow
 from okrcell.knowledge.sources.tables import rows
 
 LEAKING = frozenset({"CELLxGENE", "Azimuth", "Celltypist_v2", "MSigDB", "HUSCH", "DRscDB"})
-"""Resources of the accordion that were made from atlases which benchmarks use as well: who is tested on such an atlas
-must not have read its markers."""
+"""Resources of the Cell Marker Accordion derived from atlases that benchmarks also use: a model tested on such an atlas
+must not use its markers."""
 
 ASKED_THEMSELVES = frozenset({"CellMarker2.0", "PanglaoDB"})
-"""Resources of the accordion that okrcell reads as tables of their own: read here too, their word would count twice."""
+"""Resources of the Cell Marker Accordion that okrcell reads as separate tables; here they would be counted twice."""
 
 LEAKING_PAPERS = frozenset(
     {
@@ -32,15 +32,15 @@ LEAKING_PAPERS = frozenset(
         "29227470",  # Kang 2018, blood, stimulated by interferon
     }
 )
-"""PubMed ids of the papers on cells which benchmarks use: their markers were read off the very cells of the test."""
+"""PubMed ids of papers on cells that benchmarks use: their markers were derived from the test cells."""
 
 _IN_BRACKETS = re.compile(r"\s*\([^()]*\)")
 
 
 def accordion_rows(by_cell_type: Path, by_tissue: Path, leaks: bool) -> Iterator[MarkerRow]:
-    """Read the human rows of the Cell Marker Accordion; those of `LEAKING` resources only when ``leaks``.
+    """Yield the human rows of the Cell Marker Accordion; those of `LEAKING` resources only if ``leaks``.
 
-    Rows of the resources that are `ASKED_THEMSELVES` are never read here.
+    Rows of the resources in `ASKED_THEMSELVES` are skipped.
     """
     columns = ("species", "CL_ID", "marker", "marker_type")
     for row in rows(by_cell_type, *columns, "resources"):
@@ -60,9 +60,9 @@ def _of_accordion(row: dict[str, str], resource: str, tissue: str, leaks: bool) 
 
 
 def cellmarker_rows(path: Path, leaks: bool) -> Iterator[MarkerRow]:
-    """Read the human rows of CellMarker 2 on healthy cells; those of `LEAKING_PAPERS` only when ``leaks``.
+    """Yield the human rows of CellMarker 2 on healthy cells; those of `LEAKING_PAPERS` only if ``leaks``.
 
-    Each paper counts once for a gene.
+    Each paper is one resource.
     """
     columns = ("species", "cell_type", "cancer_type", "cell_name", "cellontology_id", "uberonongology_id")
     for row in rows(path, *columns, "Symbol", "PMID", "marker_source"):
@@ -78,10 +78,11 @@ def cellmarker_rows(path: Path, leaks: bool) -> Iterator[MarkerRow]:
 
 @cache
 def agreed_term(name: str, given_id: str) -> str:
-    """Give the Cell Ontology id that a name and an id of a table agree on; "" when they do not.
+    """Return the Cell Ontology id on which name and id of a table row agree; "" if they disagree.
 
-    Tables made by hand give broad ids to narrow names (natural killer T cells the id of natural killer cells). So the
-    name decides where the ontology knows it; the id is believed where each word of the name is one of the term's.
+    Manually curated tables assign broad ids to narrow names (natural killer T cells have the id of natural killer
+    cells). Therefore a name found in the ontology decides; otherwise the id is accepted if a name or synonym of its term
+    contains all words of the name.
     """
     home = ontology("CL")
     bare = _IN_BRACKETS.sub("", name)
@@ -97,9 +98,9 @@ def agreed_term(name: str, given_id: str) -> str:
 
 
 def panglaodb_rows(path: Path) -> Iterator[MarkerRow]:
-    """Read the human rows of PanglaoDB; canonical markers first, then those which tell the cell type apart best.
+    """Yield the human rows of PanglaoDB, weighted so that canonical markers come first, then the most specific ones.
 
-    The genes of a cell type that was found in none of its data sets keep the order of the table, its curators' own.
+    The genes of a cell type without measured sensitivity keep the order of the table, which is that of its curators.
     """
     columns = ("species", "official gene symbol", "cell type", "organ", "canonical marker")
     table = rows(path, *columns, "sensitivity_human", "specificity_human")
@@ -108,7 +109,7 @@ def panglaodb_rows(path: Path) -> Iterator[MarkerRow]:
     for place, row in enumerate(human):
         found = organ_term(row["cell type"], row["organ"])
         if found:
-            # What the table calls specificity is the share of cells of other types that have the gene.
+            # The column "specificity" is the fraction of cells of other types that express the gene.
             told_apart = _number(row["sensitivity_human"]) - _number(row["specificity_human"])
             own = (told_apart + 1) / 2 if row["cell type"] in measured else 1 - place / len(human)
             weight = _number(row["canonical marker"]) + own
@@ -117,11 +118,11 @@ def panglaodb_rows(path: Path) -> Iterator[MarkerRow]:
 
 @cache
 def organ_term(name: str, organ: str) -> str:
-    """Give the Cell Ontology id of a cell type that is named within an organ ("Alpha cells" of the pancreas), or ""."""
+    """Return the Cell Ontology id of a cell type name within an organ ("Alpha cells" of the pancreas), or ""."""
     found = ontology("CL").find(name)
     if found is not None:
         return found.id
-    # Only the very type will do, not a broader one; and a name of two types, or with a remark, is no name of one.
+    # Broader terms are not accepted; a name of two types or with a remark in brackets has no id.
     if "(" in name or " and " in name:
         return ""
     place = next((guess.term.id for guess in match(organ, "UBERON") if guess.score >= SURE), "")

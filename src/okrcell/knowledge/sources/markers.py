@@ -1,4 +1,4 @@
-"""Genes that mark a cell type, or that it lacks, the best supported first."""
+"""Marker genes and absent genes of cell types, sorted by support."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,25 +9,25 @@ from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.ontology import ontology, prefix_of
 
 MOST_GENES = 30
-"""So many genes are quoted at most; the further ones have less support."""
+"""Maximum number of genes in one evidence text."""
 
 
 @dataclass(frozen=True)
 class MarkerRow:
-    """One statement of a marker table."""
+    """Row of a marker table."""
 
     cell_type: str
-    """Cell Ontology id, in use today."""
+    """Current Cell Ontology id."""
     gene: str
     """Approved symbol."""
     by: str
-    """Who says so: a resource, a paper. Support is the number of different ones."""
+    """Resource or paper of the statement. Support is the number of distinct ones."""
     tissue: str = ""
-    """Uberon id; empty when it is said of the cell type wherever it is found."""
+    """Uberon id; empty if the statement holds for the cell type in general."""
     present: bool = True
-    """False when the cell type is known to lack the gene."""
+    """False if the cell type lacks the gene."""
     weight: float = 0.0
-    """Decides between genes of equal support: larger comes first."""
+    """Tie-breaker of genes with equal support: larger comes first."""
 
 
 _By = dict[str, set[str]]
@@ -38,11 +38,11 @@ class MarkerTable:
     """Genes of cell types, sorted by support."""
 
     genes: dict[tuple[str, str, bool], tuple[str, ...]]
-    """By (Cell Ontology id, Uberon id or "", present): genes, the best supported first."""
+    """By (Cell Ontology id, Uberon id or "", present): genes, best supported first."""
 
     @cached_property
     def places(self) -> dict[str, list[tuple[str, bool]]]:
-        """By Cell Ontology id: (tissue, present), the cell type as such first and its marker genes before the absent."""
+        """By Cell Ontology id: (tissue, present); without tissue first, then by tissue; markers before absent genes."""
         places: defaultdict[str, list[tuple[str, bool]]] = defaultdict(list)
         for cell_type, tissue, present in sorted(self.genes, key=lambda place: (place[0], place[1], not place[2])):
             places[cell_type].append((tissue, present))
@@ -50,7 +50,7 @@ class MarkerTable:
 
 
 class MarkerSource:
-    """A marker table that answers for cell types, in general and by tissue (a `KnowledgeSource`)."""
+    """Marker genes of cell types, in general and by tissue (a `KnowledgeSource`)."""
 
     def __init__(
         self, name: str, source: str, snapshot: str, licence: str, read: Callable[[], Iterable[MarkerRow]]
@@ -61,7 +61,7 @@ class MarkerSource:
         self._read = read
 
     def about(self, term_id: str) -> Sequence[Evidence]:
-        """Quote the marker genes of a cell type: in general, then tissue by tissue; empty for all other terms."""
+        """Return the marker genes of a cell type: in general, then by tissue; empty for any other term."""
         if prefix_of(term_id) != "CL":
             return ()
         cell_type = ontology("CL").current(term_id)
@@ -70,7 +70,7 @@ class MarkerSource:
         return tuple(self._quote(cell_type, *place) for place in self._table.places.get(cell_type, ()))
 
     def passages(self) -> Iterator[Evidence]:
-        """Go through the marker genes of all cell types."""
+        """Iterate over the marker genes of all cell types."""
         for cell_type, places in self._table.places.items():
             for place in places:
                 yield self._quote(cell_type, *place)
@@ -93,15 +93,15 @@ class MarkerSource:
 
 
 def sorted_by_support(statements: Iterable[MarkerRow]) -> MarkerTable:
-    """Sort the genes of each cell type, and of each cell type in a tissue.
+    """Sort the genes of each cell type, in general and by tissue.
 
-    First comes the gene that the most speak for there; then, that the most speak for in any tissue; then the one of
-    larger weight; then the marker of the fewest cell types (it tells them apart), but the absent gene that marks the
-    most others; then the first of the alphabet. A gene that more speak
-    for as a marker than as absent is no absent gene, nor the other way round; an absent gene needs two who say so.
+    Genes are sorted by the number of resources for the tissue, then by the number of resources for any tissue, then by
+    weight. Remaining ties put the marker of the fewest cell types first (it is the most specific), among absent genes
+    the marker of the most cell types, then the alphabetically first. A gene is kept as a marker only if more resources
+    list it as a marker than as absent, and conversely; an absent gene needs at least two resources.
 
-    What one table says of a cell type in one tissue may be true there alone. So it is said of the cell type as such only
-    when two speak for it or it was found in two tissues, or when it was said without a tissue.
+    A statement for one tissue may hold there only. It applies to the cell type in general if it has at least two
+    resources, two tissues, or a resource that states no tissue.
     """
     by: defaultdict[tuple[str, str, bool], defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     weights: defaultdict[tuple[str, str], float] = defaultdict(float)
@@ -118,7 +118,7 @@ def sorted_by_support(statements: Iterable[MarkerRow]) -> MarkerTable:
     for (cell_type, tissue, present), support in by.items():
         anywhere = by[cell_type, "", present]
         against = by.get((cell_type, "", not present), {})
-        # A gene is called absent for being low beside others; one table's word for it is not enough.
+        # Tables call a gene absent if it is low relative to others, so one resource is not enough.
         fewest = 0 if present else 1
         believed = [gene for gene in support if len(anywhere[gene]) > max(fewest, len(against.get(gene, ())))]
         if not tissue:

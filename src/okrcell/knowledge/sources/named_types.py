@@ -1,4 +1,4 @@
-"""Cell types that a text names."""
+"""Cell types named in a text."""
 
 from functools import cache
 
@@ -6,13 +6,13 @@ from okrcell.knowledge.naming import normal_name
 from okrcell.knowledge.ontology import ontology
 
 _SHORTEST = 5
-"""Letters of the shortest name that is looked for: shorter ones ("B 1", "TEC") mean too many things."""
+"""Minimum number of characters of a name; shorter ones ("B 1", "TEC") are ambiguous."""
 
 
 def named_types(text: str) -> tuple[str, ...]:
-    """List the ids of the cell types whose name or synonym stands in a text, in the order of their first mention.
+    """Return the ids of the cell types whose name or synonym occurs in a text, in order of first mention.
 
-    The longest name counts: "memory B cell" tells of memory B cells, not of B cells.
+    The longest name is matched: "memory B cell" is a memory B cell, not also a B cell.
     """
     names, longest = _names()
     words = normal_name(text).split()
@@ -40,7 +40,7 @@ def _names() -> tuple[dict[str, str], dict[str, int]]:
         for name in map(normal_name, term.synonyms):
             synonyms.setdefault(name, set()).add(term.id)
     known = {name: min(ids) for name, ids in synonyms.items() if len(ids) == 1} | known
-    # "cell" itself, which every text of biology names, tells nothing.
+    # The root term "cell" is uninformative.
     known = {name: term for name, term in known.items() if len(name) >= _SHORTEST and term != "CL:0000000"}
     longest: dict[str, int] = {}
     for name in known:

@@ -1,4 +1,4 @@
-"""A text cut into passages of whole sentences."""
+"""Split texts into overlapping passages of whole sentences."""
 
 import re
 from typing import Annotated
@@ -13,16 +13,16 @@ _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|et al|approx|resp|Fig|Figs|
 
 
 class PassageSettings(Settings):
-    """How long texts are cut."""
+    """Length and overlap of passages."""
 
     length: Annotated[int, Field(ge=1)] = 500
-    """Tokens (words and punctuation marks) of a passage at most; a longer sentence stands alone."""
+    """Maximum number of tokens (words and punctuation marks) of a passage; a longer sentence is a passage by itself."""
     overlap: Annotated[int, Field(ge=0)] = 50
-    """Tokens at the end of a passage that the next one repeats, in whole sentences."""
+    """Maximum number of tokens at the end of a passage that the next one repeats, in whole sentences."""
 
 
 def passages_of(text: str, settings: PassageSettings) -> tuple[str, ...]:
-    """Cut a text into passages of whole sentences that overlap a little."""
+    """Split a text into overlapping passages of whole sentences."""
     sentences = [(sentence, count_tokens(sentence)) for sentence in sentences_of(text)]
     passages: list[str] = []
     start = 0
@@ -34,7 +34,7 @@ def passages_of(text: str, settings: PassageSettings) -> tuple[str, ...]:
         passages.append(" ".join(sentence for sentence, _ in sentences[start:end]))
         if end == len(sentences):
             break
-        # The next passage begins some sentences earlier, but it must get further than this one.
+        # The next passage repeats the last sentences, but must end after this one.
         back, repeated = end, 0
         while back - 1 > start and repeated + sentences[back - 1][1] <= settings.overlap:
             back -= 1
@@ -44,12 +44,12 @@ def passages_of(text: str, settings: PassageSettings) -> tuple[str, ...]:
 
 
 def count_tokens(text: str) -> int:
-    """Count the words and punctuation marks."""
+    """Return the number of words and punctuation marks."""
     return len(_TOKEN.findall(text))
 
 
 def sentences_of(text: str) -> tuple[str, ...]:
-    """Cut a text into sentences; "e.g.", "et al." or an initial ends none."""
+    """Split a text into sentences; "e.g.", "et al." and initials do not end a sentence."""
     text = " ".join(text.split())
     sentences: list[str] = []
     start = 0

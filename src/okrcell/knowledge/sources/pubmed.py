@@ -1,4 +1,4 @@
-"""Abstracts in PubMed's XML, read in safety."""
+"""Streaming reader of PubMed XML, without external entities."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,34 +17,34 @@ _TEXTS = {
     "ISOAbbreviation": "Journal",
     "PublicationType": "PublicationTypeList",
 }
-"""What is read: element, and the element that it must stand in. References have PubMed ids of their own, and
-``OtherAbstract`` holds translations."""
+"""Elements that are read, with their required parent element: references have PubMed ids too, and ``OtherAbstract``
+contains translations."""
 _PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
 class Abstract:
-    """A paper's abstract with its address."""
+    """Abstract of a paper."""
 
     record: str
-    """ "PMID:123", or whatever id the file gives."""
+    """ "PMID:123", or another id from the file."""
     title: str
     text: str
     journal: str
-    """Empty when it is not told."""
+    """Name of the journal; empty if unknown."""
     licence: str
-    """Terms that the record itself states; empty when it states none."""
+    """Licence stated in the record; empty if none is stated."""
 
 
 def abstracts_in_xml(file: Path) -> Iterator[Abstract]:
-    """Go through the articles that have an abstract and were not retracted, in bounded memory.
+    """Iterate over the articles with an abstract that are not retracted, in bounded memory.
 
-    Nothing outside the file is ever read.
+    External entities are never opened.
 
     Raises
     ------
     InputError
-        If the file is no well-formed XML, or declares entities of its own (a known way to exhaust a reader).
+        If the file is not well-formed XML, or declares entities (entity expansion attack).
     """
     reader = _Reader(file)
     parser = expat.ParserCreate()
@@ -53,7 +53,7 @@ def abstracts_in_xml(file: Path) -> Iterator[Abstract]:
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.say
     parser.EntityDeclHandler = reader.refuse_entity
-    # Without a handler for external entities expat never opens one; PubMed's own DOCTYPE is left unread.
+    # Without a handler for external entities expat never opens one, including the DOCTYPE of PubMed.
     try:
         with opened_bytes(file) as opened:
             while piece := opened.read(_PIECE):
@@ -62,11 +62,11 @@ def abstracts_in_xml(file: Path) -> Iterator[Abstract]:
         parser.Parse(b"", True)
     except InputError:
         raise
-    except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two for encodings it does not know
-        raise InputError(f"{file} is no well-formed XML: {error}.") from None
+    except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two for unknown encodings
+        raise InputError(f"{file} is not well-formed XML: {error}.") from None
     yield from reader.taken()
     if not reader.articles:
-        raise InputError(f"{file} has no PubmedArticle; it does not look like PubMed's XML.")
+        raise InputError(f"{file} has no PubmedArticle element; it is not PubMed XML.")
 
 
 class _Reader:
@@ -113,7 +113,9 @@ class _Reader:
             self._ready.append(Abstract(f"PMID:{told['PMID']}", told.get("ArticleTitle", ""), text, journal, licence))
 
     def refuse_entity(self, name: str, *_: object) -> None:
-        raise InputError(f"{self._file} declares the XML entity '{name}', which PubMed never does; it is not read.")
+        raise InputError(
+            f"{self._file} declares the XML entity '{name}', which PubMed files never do; the file is rejected."
+        )
 
     def _is_text(self, tag: str) -> bool:
         return len(self._path) > 1 and _TEXTS.get(tag) == self._path[-2]

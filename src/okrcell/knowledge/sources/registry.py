@@ -1,4 +1,4 @@
-"""Everything that can be asked what is known."""
+"""Registry of all knowledge sources."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from okrcell.knowledge.sources.markers import MarkerSource
 
 @dataclass(frozen=True)
 class SourceKind:
-    """A source one can open."""
+    """Registry entry of a knowledge source."""
 
     what: str
-    """What it tells of, in one line."""
+    """Content, in one line."""
     files: tuple[str, ...]
-    """Names of the knowledge files it reads; none when it comes with the package."""
+    """Names of the knowledge files that it reads; empty for a source that is part of the package."""
     opened: Callable[[tuple[HeldFile, ...], bool], KnowledgeSource]
-    """Make it from its files; the second argument is whether leak-prone rows may be read."""
+    """Open the source from its files; the second argument tells whether leaking marker rows are read."""
 
 
 def _accordion(files: tuple[HeldFile, ...], leaks: bool) -> MarkerSource:
@@ -81,7 +81,7 @@ SOURCES: dict[str, SourceKind] = {
         lambda files, leaks: LiteratureSource(files[0].path, files[0].version, files[0].snapshot.licence),
     ),
 }
-"""By name, in the order in which they are asked."""
+"""Knowledge sources by name, in the order of their evidence."""
 
 
 def open_sources(
@@ -95,26 +95,26 @@ def open_sources(
     Parameters
     ----------
     names
-        Which ones; by default all whose files are at hand (`absent_sources` tells of the others).
+        Keys of `SOURCES`; by default all sources whose files are available (see `absent_sources` for the others).
     place
         Folder or URL of the knowledge files (see `KnowledgeFiles`).
     leaks
-        Whether marker rows that were made from atlases which benchmarks use as well may be read.
+        Whether marker rows derived from atlases that benchmarks also use are read.
     literature
-        The user's own file or folder of abstracts: "literature" is then asked in any case, and reads these in the place
-        of its small corpus.
+        The user's file or folder of abstracts. The source "literature" is then always included, and reads it instead of
+        the default corpus.
 
     Raises
     ------
     InputError
-        If there is no source of a name, or a file of a source that was asked for is missing; or, when all are asked for,
-        if the user's folder holds no knowledge file at all.
+        If a name is unknown or a file of a named source is missing; or, by default, if the user's folder contains no
+        knowledge file.
     """
     held = place if isinstance(place, KnowledgeFiles) else KnowledgeFiles(place)
     if names is None and literature is None and not held.is_cache and not any(map(held.holds, snapshots())):
         raise InputError(
-            f"The folder {held.folder} holds none of the knowledge files, such as {next(iter(snapshots()))}: "
-            "is it the right one? The files are listed by: okrcell knowledge list"
+            f"The folder {held.folder} contains none of the knowledge files, such as {next(iter(snapshots()))}. "
+            "Check the path; to list the files, run: okrcell knowledge list"
         )
     asked = _known(names) if names is not None else [name for name in SOURCES if _at_hand(name, held)]
     if literature is not None:
@@ -128,7 +128,7 @@ def open_sources(
 
 
 def absent_sources(place: str | Path | KnowledgeFiles | None = None) -> dict[str, str]:
-    """Tell of each source that cannot be opened, in one line, what it lacks; by name."""
+    """Return a one-line message about the missing file of each source that cannot be opened, by name."""
     held = place if isinstance(place, KnowledgeFiles) else KnowledgeFiles(place)
     lacking = {name: [file for file in kind.files if not held.holds(file)] for name, kind in SOURCES.items()}
     return {name: held.missing(files[0]) for name, files in lacking.items() if files and held.url is None}
@@ -145,7 +145,7 @@ def _opened(name: str, held: KnowledgeFiles, leaks: bool) -> KnowledgeSource:
 
 @cache
 def _kept(name: str, files: tuple[HeldFile, ...], changed: Sequence[int], leaks: bool) -> KnowledgeSource:
-    # Kept for the life of the process, so that a table is read once; ``changed`` reads it again after a change.
+    # Cached for the process, so that a table is read once; ``changed`` invalidates the entry after a change of the file.
     return SOURCES[name].opened(files, leaks)
 
 
@@ -153,5 +153,5 @@ def _known(names: Iterable[str]) -> list[str]:
     asked = list(names)
     for name in asked:
         if name not in SOURCES:
-            raise InputError(f"There is no knowledge source '{name}'; known are: {', '.join(SOURCES)}.")
+            raise InputError(f"There is no knowledge source '{name}'; choose from {', '.join(SOURCES)}.")
     return asked

@@ -1,4 +1,4 @@
-"""Rows of a table in a file, or one line that tells why they cannot be read."""
+"""Read plain or gzip tables, with one-line errors."""
 
 import csv
 import gzip
@@ -11,42 +11,51 @@ from typing import IO
 
 from okrcell.errors import InputError
 
-# A definition or an abstract may be longer than the 131,072 characters that the csv module allows a cell by default.
+# Definitions and abstracts may exceed the default field limit of the csv module (131,072 characters).
 _LONGEST_CELL = 10_000_000
 
 
 @contextmanager
 def opened_bytes(path: Path) -> Generator[IO[bytes]]:
-    """Open a file for reading; one that was packed by gzip is unpacked on the way, whatever its name says.
+    """Open a binary file for reading; gzip is detected by content and decompressed.
 
     Raises
     ------
     InputError
-        If there is no such file, it cannot be read, or it ends too early.
+        If the file is missing, unreadable or truncated.
     """
     try:
         with path.open("rb") as file:
             packed = file.peek(2)[:2] == b"\x1f\x8b"
             if packed:
                 with gzip.open(file) as unpacked:
-                    yield unpacked  # type: ignore[misc]  # a GzipFile reads as any file of bytes does
+                    yield unpacked  # type: ignore[misc]  # a GzipFile is a binary file
             else:
                 yield file
     except FileNotFoundError:
         raise InputError(f"There is no file {path}.") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path} is damaged or was cut short ({error}); fetch it again.") from None
+        raise InputError(f"{path} is damaged or truncated ({error}); fetch it again.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
 def rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
-    """Go through a table with a header, comma- or (.tsv) tab-separated, plain or gzip; empty cells are "".
+    """Iterate over the rows of a table with a header; separated by commas, or by tabs if .tsv; plain or gzip.
+
+    Parameters
+    ----------
+    columns
+        Required columns.
+
+    Yields
+    ------
+    Row as a dictionary by column; empty cells are "".
 
     Raises
     ------
     InputError
-        If the file cannot be read as such a table, or lacks one of ``columns``.
+        If the file cannot be read as a table, or a required column is missing.
     """
     tab = ".tsv" in path.suffixes[-2:]
     with opened_bytes(path) as file:

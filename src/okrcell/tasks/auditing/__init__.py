@@ -1,1 +1,1 @@
-"""Labels that may be wrong."""
+"""Label error detection for a study and for a corpus."""

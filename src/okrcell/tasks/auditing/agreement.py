@@ -1,4 +1,4 @@
-"""How well cells and words choose each other."""
+"""Match probability of cells and label texts (E9)."""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,24 +12,27 @@ def agreement(
     cells_of: NDArray[np.integer],
     sharpness: float = 0.05,
 ) -> Float[np.ndarray, "cell label"]:
-    """Return r of every cell with every label: the geometric mean of how they choose each other (E9, our reconstruction).
+    """Match probability r of every cell with every label (E9, our reconstruction).
 
-    A cell chooses among the distinct labels, a label among all cells; the latter is multiplied by the number of cells that
-    have the label and cut at 1, or "common" would look like "unreliable" (method 5.2, correction for duplicates). So a
-    label to which all cells lie near does not win them all.
+    r is the geometric mean of two softmax probabilities: of the label among all distinct labels given the cell, and of the
+    cell among all cells given the label. The second is multiplied by the number of cells with the label and clipped at 1,
+    so that frequent labels are not rated as unreliable (method 5.2, correction for duplicates). A label that is similar to
+    all cells therefore does not match all of them.
 
     Parameters
     ----------
-    cells, labels
-        Unit vectors; NaN for a cell without expression.
+    cells
+        Unit vectors of the cells; NaN for a cell without expression.
+    labels
+        Unit vectors of the labels.
     cells_of
-        Number of cells that have each label.
+        Number of cells with each label.
     sharpness
-        sigma of E9: what similarities are divided by.
+        sigma of E9: temperature of the similarities.
 
     Returns
     -------
-    In [0, 1]; NaN for a cell without expression.
+    Values in [0, 1]; NaN for a cell without expression.
     """
     here = ~np.isnan(cells).any(axis=1)
     found = np.full((len(cells), len(labels)), np.nan, dtype=np.float32)

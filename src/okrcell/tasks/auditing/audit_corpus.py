@@ -1,4 +1,4 @@
-"""Look over the labels of a corpus, study by study."""
+"""Label error detection for a corpus, study by study."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from okrcell.tasks.auditing.corpus_cells import cells_of
 from okrcell.tasks.auditing.study_labels import study_labels
 
 Progress = Callable[[int, int, str], None]
-"""Told how many cells of how many are done, and of which study."""
+"""Callback with the number of finished cells, their total, and the study."""
 
 
 @dataclass(frozen=True)
 class CorpusAudit:
-    """What is thought of each label of a corpus."""
+    """Result of label error detection for a corpus."""
 
     table: pd.DataFrame
-    """As `okrcell.tasks.auditing.audit_study.StudyAudit.table` has it, with ``row`` of the corpus, ascending."""
+    """Columns of `okrcell.tasks.auditing.audit_study.StudyAudit.table`, with ``row`` of the corpus first, ascending."""
     weight_of_words: dict[str, float]
-    """For each study, what the words counted for beside 1 for the other cells."""
+    """Chosen text weight of each study; the classifier has weight 1."""
     left_out: dict[str, str]
-    """Studies of which nothing can be said, with the reason."""
+    """Skipped studies, with the reason."""
 
 
 def audit_corpus(
@@ -41,9 +41,24 @@ def audit_corpus(
     settings: AuditSettings | None = None,
     progress: Progress | None = None,
 ) -> CorpusAudit:
-    """Look over all labels of a corpus; a study's labels are compared with each other only.
+    """Detect label errors of a corpus; each study is audited by itself.
 
-    One study after the other is in memory: its vectors and its probabilities.
+    Memory is bounded by the vectors and probabilities of one study.
+
+    Parameters
+    ----------
+    path
+        Folder of the corpus.
+    model
+        Model that embeds cells and label texts.
+    label_key
+        Column of the labels.
+    batch_key
+        Column of donors or batches (see `audit_study`).
+    settings
+        Settings of label error detection.
+    progress
+        Called with the number of finished cells, their total, and the study.
 
     Raises
     ------
@@ -76,7 +91,7 @@ def audit_corpus(
             tables.append(table)
         done += len(rows)
     if not tables:
-        raise InputError(f"No study of {path} has two labels in '{label_key}', so there is nothing to compare.")
+        raise InputError(f"No study of {path} has two labels in '{label_key}', so no label error can be detected.")
     return CorpusAudit(pd.concat(tables).sort_values("row", ignore_index=True), weights, left_out)
 
 

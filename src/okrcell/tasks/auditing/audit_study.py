@@ -1,4 +1,4 @@
-"""Look over the labels of one study, from its cells to a table."""
+"""Label error detection for one study, from its cells to a result table."""
 
 from dataclasses import dataclass, field
 
@@ -17,12 +17,12 @@ from okrcell.tasks.auditing.directions import directions
 from okrcell.tasks.auditing.study_labels import StudyLabels, as_written, study_labels
 
 KEPT = ("study", "donor", "tissue")
-"""What the table tells of a cell besides its labels, where it is known."""
+"""Columns of obs copied to the table."""
 
 
 @dataclass(frozen=True)
 class StudyAudit:
-    """What is thought of each label of a study."""
+    """Result of label error detection for one study."""
 
     labels: StudyLabels
     audit: Audit
@@ -30,13 +30,13 @@ class StudyAudit:
     label_key: str
 
     def table(self) -> pd.DataFrame:
-        """Return a row for each cell, in their own order.
+        """Return one row per cell, in the order of the cells.
 
-        Columns: ``cell`` (its name), ``study``, ``donor``, ``tissue`` where known; ``cell_type`` as it was written and
-        ``cell_type_ontology_term_id``; ``trust`` in [0, 1]; ``doubtful``; ``likely_cell_type`` in the author's words and
-        ``likely_cell_type_ontology_term_id``; ``likely_share``, its probability in [0, 1]; ``relation``, which the likely
-        type is to the one written: same, broader, narrower or other ("" where nothing was written); ``agreement`` of the
-        cell with the words of its label, in [0, 1].
+        Columns: ``cell`` (its name); ``study``, ``donor`` and ``tissue``, "" if unknown; ``cell_type``, the raw label, and
+        ``cell_type_ontology_term_id``; ``trust`` in [0, 1]; ``doubtful``; ``likely_cell_type``, the author's name of the most
+        likely label, and ``likely_cell_type_ontology_term_id``; ``likely_share``, its probability in [0, 1]; ``relation`` of
+        the likely type to the label: same, broader, narrower or other, "" without label; ``agreement``, the match
+        probability of the cell and the texts of its label, in [0, 1].
         """
         found, given = self.audit, self.labels.given
         words, ids = (np.array([*some, ""], dtype=object) for some in (self.labels.words, self.labels.ids))
@@ -66,22 +66,33 @@ def audit_study(
     vectors: Float[np.ndarray, "cell dim"] | None = None,
     progress: Progress | None = None,
 ) -> StudyAudit:
-    """Look over the labels of cells that belong together.
+    """Detect label errors of the cells of one study.
 
-    In memory are the cells' vectors and, three times, a probability for each cell and label; expression is read a
-    block at a time.
+    Memory holds the cells' vectors and three (cell, label) matrices; expression is read in blocks.
 
     Parameters
     ----------
+    obs
+        Annotation of the cells.
+    expression
+        Expression of the cells.
+    model
+        Model that embeds cells and label texts.
+    label_key
+        Column of the labels.
     batch_key
-        Column of donors or batches: no cell is then judged by cells of its own.
+        Column of donors or batches. If passed, a cell is never scored by a classifier that was fitted on its own group.
+    settings
+        Settings of label error detection.
     vectors
-        The model's vectors of the cells, if they are there already.
+        Model vectors of the cells; computed if not passed.
+    progress
+        Called with the number of embedded cells and their total.
 
     Raises
     ------
     InputError
-        If there is no such column, or fewer than two labels.
+        If a column is missing, or there are fewer than two labels.
     """
     labels = check_labels(obs, label_key, batch_key)
     groups = None if batch_key is None else obs[batch_key].astype(str).to_numpy(dtype=str)
@@ -92,9 +103,9 @@ def audit_study(
 
 
 def relations(names: tuple[str, ...]) -> NDArray[np.object_]:
-    """Tell for each label (row) what another (column) is to it; the last row and column stand for no label.
+    """Return the relation of each label (column) to each label (row): same, broader, narrower, other.
 
-    One that is a broader or narrower name in the Cell Ontology is no error: same, broader, narrower, other, "".
+    Broader and narrower terms of the Cell Ontology are not errors. The last row and column stand for no label: "".
     """
     home = ontology("CL")
     above = [home.ancestors(name) if name.startswith("CL:") and home.current(name) else frozenset() for name in names]
@@ -107,24 +118,24 @@ def relations(names: tuple[str, ...]) -> NDArray[np.object_]:
 
 
 def check_labels(obs: pd.DataFrame, label_key: str, batch_key: str | None = None) -> StudyLabels:
-    """Read the labels, and refuse what cannot be looked over, before any work is done.
+    """Read the labels and check that label errors can be detected, before any computation.
 
     Raises
     ------
     InputError
-        If there is no such column, or fewer than two labels.
+        If a column is missing, or there are fewer than two labels.
     """
     if batch_key is not None and batch_key not in obs:
         raise InputError(f"obs has no column '{batch_key}'; it has {', '.join(map(str, obs)) or 'none'}.")
     labels = study_labels(obs, label_key)
     if not len(labels.names):
         raise InputError(
-            f"No cell has a label: in '{label_key}' there are only placeholders such as 'unknown', or nothing. "
-            "Name a column with labels: --label-key (label_key=...)."
+            f"No cell has a label: '{label_key}' has only placeholders such as 'unknown', or is empty. "
+            "Pass a column with labels: --label-key (label_key=...)."
         )
     if len(labels.names) == 1:
         raise InputError(
-            f"All labelled cells are '{labels.words[0]}': with one label there is nothing that a cell could be instead. "
-            "Name a column with several labels: --label-key (label_key=...)."
+            f"All labelled cells are '{labels.words[0]}': label errors can only be detected with two or more labels. "
+            "Pass a column with several labels: --label-key (label_key=...)."
         )
     return labels

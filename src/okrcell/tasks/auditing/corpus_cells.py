@@ -1,4 +1,4 @@
-"""Cells of a corpus, read as if they were a file."""
+"""Expression view of a subset of rows of a corpus."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from okrcell.cells.rows import MatrixRows
 
 
 def cells_of(corpus: Corpus, rows: NDArray[np.integer], table: GeneTable | None = None) -> Expression:
-    """Return the cells ``rows`` of a corpus; they are read from disk a block at a time."""
+    """Return the expression of the cells ``rows`` of a corpus; read from disk in blocks."""
     table = GeneTable.bundled() if table is None else table
     every = GeneResolution(
         row=np.arange(len(table), dtype=np.int32), how={}, unknown=(), species="human", coverage=1.0, duplicated=0
@@ -30,7 +30,7 @@ def cells_of(corpus: Corpus, rows: NDArray[np.integer], table: GeneTable | None 
 
 
 class _Lying:
-    """Rows of a corpus that look like a matrix which lies on disk."""
+    """Matrix interface of on-disk rows of a corpus."""
 
     dtype = np.dtype(np.float32)
 

@@ -1,4 +1,4 @@
-"""The main directions in which the cells of a study differ."""
+"""Principal components of the cells of one study."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from okrcell.cells.expression import Expression
 
 DIRECTIONS = 50
 GENES = 2_000
-"""The most varied ones are looked at."""
+"""Number of genes with the highest variance that are used."""
 CELLS_TO_LEARN_FROM = 10_000
-"""Directions are found on so many cells at most, spread evenly over the file; all cells are then laid along them."""
+"""Maximum number of evenly spaced cells on which the components are fitted; all cells are then projected."""
 
 
-def directions(expression: Expression, seed: int = 0) -> Float[np.ndarray, "cell direction"]:
-    """Return principal components of logarithms of counts per 10,000, at most `DIRECTIONS`, scaled to a mean square of 1.
+def directions(expression: Expression, seed: int = 0) -> Float[np.ndarray, "cell component"]:
+    """Return principal components of log1p counts per 10,000, at most `DIRECTIONS`, scaled to a mean squared norm of 1.
 
-    They know the study alone: what sets its cells apart, whether a model has a word for it or not. Memory is bounded by
-    `CELLS_TO_LEARN_FROM` times `GENES`, and by the result.
+    They depend on the study alone and not on the model. Memory is bounded by `CELLS_TO_LEARN_FROM` times `GENES`, and by the
+    result.
     """
     step = -(-max(expression.n_cells, 1) // CELLS_TO_LEARN_FROM)
     start, some = 0, list[sparse.csr_matrix]()
@@ -48,8 +48,8 @@ def levels(block: sparse.csr_matrix) -> sparse.csr_matrix:
 
 def _axes(
     cells: sparse.csr_matrix, seed: int
-) -> tuple[NDArray[np.int64], Float[np.ndarray, "gene"], Float[np.ndarray, "gene direction"]]:
-    """Choose genes, and find the directions in which they vary together."""
+) -> tuple[NDArray[np.int64], Float[np.ndarray, "gene"], Float[np.ndarray, "gene component"]]:
+    """Select genes and fit the components: gene indices, gene means, loadings."""
     from sklearn.utils.extmath import randomized_svd
 
     mean = np.asarray(cells.mean(axis=0)).ravel()

@@ -1,4 +1,4 @@
-"""What the other cells of a study say that a cell is."""
+"""Cross-validated label probabilities by logistic regression."""
 
 import warnings
 from typing import Any
@@ -8,19 +8,19 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 FOLDS = 5
-"""A cell is judged by four fifths of the others."""
+"""Number of cross-validation folds."""
 CELLS_TO_LEARN_FROM = 20_000
-"""At most, for each fold: more say little more, and time and memory stay bounded."""
+"""Maximum number of training cells per fold; it bounds time and memory."""
 LOOSENESS = 3.0
-"""Inverse of the penalty on weights (C of logistic regression); features have a mean square of about 3 a cell."""
+"""Inverse regularisation strength (C of logistic regression), for features with a mean squared norm of about 3."""
 LEAST = 1e-4
-"""A probability is never lower, so that no single witness decides alone."""
+"""Lower bound of a probability, so that no single score decides alone."""
 
 
 def folds(given: NDArray[np.integer], groups: NDArray[Any] | None, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Deal cells into `FOLDS` parts of like size, each with its share of every label; with ``groups``, whole groups.
+    """Assign cells to `FOLDS` folds: stratified by label, or whole groups if there are at least three ``groups``.
 
-    With fewer than three groups cells are dealt all the same: a label that one group alone has could not be learned.
+    With fewer groups the folds are stratified, because a label that occurs in one group only could not be learned.
     """
     fold = np.zeros(len(given), dtype=np.int64)
     names, code = np.unique(np.asarray(groups, dtype=str), return_inverse=True) if groups is not None else ([], given)
@@ -46,18 +46,26 @@ def foretold(
     labels: int,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "cell label"]:
-    """Foretell each cell's label by logistic regression on the cells of other folds.
+    """Predict each cell's label by logistic regression on the cells of other folds.
 
     Parameters
     ----------
+    features
+        Input features of the cells.
     given
-        Label of each cell, -1 for cells that have none: nobody learns from them, and they are foretold all the same.
+        Label index of each cell, -1 for none. Cells without label are predicted, but not used for training.
     say
-        How much each cell counts as an example, in [0, 1].
+        Sample weight of each cell, in [0, 1].
+    fold
+        Fold of each cell.
+    labels
+        Number of labels.
+    rng
+        Random generator that subsamples training cells.
 
     Returns
     -------
-    Probabilities; rows sum to 1, none is below about `LEAST`. Where no cell has a label, all are alike.
+    Probabilities; rows sum to 1, values are at least about `LEAST`. Uniform if no cell has a label.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -74,7 +82,7 @@ def foretold(
             continue
         learner: Any = LogisticRegression(C=LOOSENESS, max_iter=200, tol=1e-3)
         with warnings.catch_warnings():
-            # It is refitted with other weights anyway; a last digit does not matter. And of few cells many may be of a kind.
+            # The model is refitted with other weights anyway, and a small sample may have many classes.
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
             learner.fit(features[examples], given[examples], say[examples])

@@ -1,4 +1,4 @@
-"""How far a training run trusted each pair."""
+"""Pair reliability that was recorded by a training run."""
 
 from pathlib import Path
 
@@ -13,19 +13,19 @@ FILE = "reliability.parquet"
 
 
 def read_reliability(run: Path) -> pd.DataFrame:
-    """Read the mean reliability of each pair over the epochs of a run (E9); index ``row``, columns ``study``, ``trust``.
+    """Mean reliability of each pair over the epochs of a run (E9); index ``row``, columns ``study``, ``trust``.
 
-    ``trust`` is in [0, 1], NaN for a pair that was never visited.
+    ``trust`` is in [0, 1], NaN for a pair that was never used.
 
     Raises
     ------
     InputError
-        If the run kept no table, or it is damaged.
+        If the run has no table, or it is damaged.
     """
     path = run / FILE
     if not path.is_file():
         raise InputError(
-            f"There is no {path}: the run is not finished, or its objective keeps no reliability "
+            f"{path} does not exist: the run is not finished, or it was trained without reliability weights "
             "(objective: {reliability: {use: true}})."
         )
     try:
@@ -34,7 +34,7 @@ def read_reliability(run: Path) -> pd.DataFrame:
         raise InputError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}.") from None
     epochs = [name for name in table if str(name).startswith("epoch_")]
     if not {"row", "study"} <= set(table) or not epochs:
-        raise InputError(f"{path} has no columns row, study, epoch_1 ...: it is no table of a run. Train again.")
+        raise InputError(f"{path} has no columns row, study, epoch_1, ...: it is not a reliability table. Train again.")
     values = table[epochs].to_numpy(dtype=np.float64)
     seen = ~np.isnan(values)
     mean = np.where(seen, values, 0).sum(axis=1) / np.where(seen.any(axis=1), seen.sum(axis=1), np.nan)
@@ -42,18 +42,18 @@ def read_reliability(run: Path) -> pd.DataFrame:
 
 
 def trusted_by_run(table: pd.DataFrame, reliability: pd.DataFrame, run: Path) -> pd.DataFrame:
-    """Put a run's trust in the place of the computed one; NaN for cells that it did not learn from.
+    """Replace the computed trust by that of a training run; NaN for cells outside its training data.
 
     Raises
     ------
     InputError
-        If the run learned from another corpus.
+        If the run was trained on another corpus.
     """
     rows = table["row"].to_numpy()
     known = np.isin(rows, reliability.index.to_numpy())
     named = reliability["study"].reindex(rows[known]).to_numpy()
     if not known.any() or bool(np.any(named != table["study"].to_numpy()[known])):
-        raise InputError(f"{run} learned from another corpus: its table names other cells. Name the corpus of the run.")
+        raise InputError(f"{run} was trained on another corpus: its table has other rows. Pass the corpus of the run.")
     changed = table.copy()
     changed["trust"] = reliability["trust"].reindex(rows).to_numpy()
     changed["doubtful"] = (changed["trust"] < EVEN) & (changed["relation"] == "other")

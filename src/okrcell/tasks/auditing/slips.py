@@ -1,4 +1,4 @@
-"""How often a label is written where another is true."""
+"""Label noise model: probability of each written label given the true label."""
 
 from dataclasses import dataclass
 
@@ -7,38 +7,40 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 ROUNDS = 30
-"""Of expectation and maximisation; the figures have settled long before."""
+"""Number of EM iterations; the estimates converge earlier."""
 BELIEVED = 5.0
-"""Cells' worth of belief, before any is seen, in how each label is written."""
+"""Weight of the prior of each row of the noise matrix, in cells."""
 RIGHT = 0.9
-"""Of that belief, what goes to labels being written where they are true; the rest goes to all by how common they are."""
+"""Prior probability of a correct label; the rest is spread over all labels by their frequency."""
 
 
 @dataclass(frozen=True)
 class Slips:
-    """Labels as written against labels as they are."""
+    """Fitted confusion of true and written labels."""
 
     written: Float[np.ndarray, "true written"]
-    """Chance of each label to be written where another is true; rows sum to 1."""
+    """Noise transition matrix: probability of each written label given the true label; rows sum to 1."""
     true: Float[np.ndarray, "cell label"]
-    """Probability that each label is the true one, given the evidence and the label that was written; rows sum to 1."""
+    """Posterior probability of each label given the evidence and the written label; rows sum to 1."""
     likelihood: float
-    """Mean log probability of the labels that were written."""
+    """Mean log-likelihood of the written labels."""
 
 
 def slips(evidence: Float[np.ndarray, "cell label"], given: NDArray[np.integer], rounds: int = ROUNDS) -> Slips:
-    """Estimate who is mistaken for whom, and from that which label of each cell is true.
+    """Estimate the noise transition matrix of the labels and the posterior of each cell's true label.
 
-    The joint distribution of written and true labels is that of confident learning (arXiv 1911.00068); it is not counted
-    above thresholds there, but fitted by expectation and maximisation as for observers who err (Dawid and Skene 1979,
-    doi:10.2307/2346806), with evidence from outside the labels: ours.
+    The joint distribution of written and true labels is that of confident learning (arXiv 1911.00068). It is fitted by
+    expectation maximisation as for observers with errors (Dawid and Skene 1979, doi:10.2307/2346806) instead of counts above
+    thresholds, with probabilities that do not use the labels: ours.
 
     Parameters
     ----------
     evidence
-        Probability of each label for each cell, without the label that was written; rows sum to 1.
+        Probability of each label for each cell, computed without its written label; rows sum to 1.
     given
-        The label that was written, for each cell.
+        Index of the written label of each cell.
+    rounds
+        Number of EM iterations.
     """
     cells, labels = evidence.shape
     common = (np.bincount(given, minlength=labels) + 1.0) / (cells + labels)

@@ -1,4 +1,4 @@
-"""The labels of a study: each once, with its words."""
+"""Distinct labels of a study, with their names and ontology ids."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,19 +16,19 @@ from okrcell.texts.describe import label_texts
 from okrcell.texts.profile import profiles
 
 BESIDE = ("tissue", "tissue_ontology_term_id")
-"""Columns that tell what a label means."""
+"""Columns that disambiguate a label."""
 
 
 @dataclass(frozen=True)
 class StudyLabels:
-    """What the cells of a study are called; labels that mean the same Cell Ontology term are one."""
+    """Labels of the cells of a study; labels of the same Cell Ontology term are merged."""
 
     given: NDArray[np.int64] = field(repr=False)
-    """For each cell its place in the tuples below; -1 where nothing is known of its type."""
+    """Index of each cell's label in the tuples below; -1 for an unlabelled cell."""
     names: tuple[str, ...]
-    """Cell Ontology ids where known, else the author's words."""
+    """Cell Ontology id of each label, else the author's name."""
     words: tuple[str, ...]
-    """What the author calls each, most often."""
+    """Most frequent author's name of each label."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -36,25 +36,25 @@ class StudyLabels:
         return tuple(name if name.startswith("CL:") else "" for name in self.names)
 
     def vectors(self, embedder: TextEmbedder) -> Float[np.ndarray, "label dim"]:
-        """Return a unit vector for the words of each label."""
+        """Return a unit vector for the texts of each label."""
         some = [Candidate(name, "", _texts(name)) for name in self.names]
         return candidate_vectors(some, embedder).astype(np.float32)
 
 
 def study_labels(obs: pd.DataFrame, label_key: str = "cell_type") -> StudyLabels:
-    """Read the labels in the column ``label_key``, with the ids in ``{label_key}_ontology_term_id`` if there are any.
+    """Read the labels from the column ``label_key``, and their ids from ``{label_key}_ontology_term_id`` if it exists.
 
-    Placeholders ("unknown", "NA", "Unassigned") are no labels.
+    Placeholders ("unknown", "NA", "Unassigned") count as unlabelled.
 
     Raises
     ------
     InputError
-        If there is no such column.
+        If the column does not exist.
     """
     if label_key not in obs:
         raise InputError(
             f"obs has no column '{label_key}'; it has {', '.join(map(str, obs)) or 'none'}. "
-            "Name the one with the labels: --label-key (label_key=...)."
+            "Pass the column with the labels: --label-key (label_key=...)."
         )
     read: dict[str, Any] = {"cell_type": obs[label_key]}
     if f"{label_key}_ontology_term_id" in obs:
@@ -75,7 +75,7 @@ def _most_often(given: NDArray[np.int64], written: NDArray[np.object_], names: S
 
 
 def as_written(obs: pd.DataFrame, column: str) -> NDArray[np.object_]:
-    """Return a column as texts, "" where nothing is written."""
+    """Return a column as strings, "" for missing values."""
     words = obs[column].astype(object)
     return words.where(words.notna(), "").astype(str).to_numpy(dtype=object)
 
@@ -84,5 +84,5 @@ def _texts(name: str) -> tuple[str, ...]:
     try:
         return label_texts(name)
     except InputError:
-        # An author's word that has the form of an id.
+        # A name that has the form of an ontology id.
         return (name,)

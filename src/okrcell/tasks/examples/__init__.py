@@ -1,1 +1,1 @@
-"""What labelled cells teach."""
+"""Supervised annotation: features, classifier with text prior, label columns, fine-tuning."""

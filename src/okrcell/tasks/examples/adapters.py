@@ -1,4 +1,4 @@
-"""Low-rank additions to an encoder's linear layers."""
+"""LoRA adapters of the encoder's linear layers."""
 
 import warnings
 from typing import Any, cast
@@ -9,10 +9,10 @@ from okrcell.errors import MissingExtraError
 
 
 def with_adapters(encoder: nn.Module, rank: int) -> Any:
-    """Return the encoder with a trainable product of two matrices beside each linear layer, all else frozen.
+    """Add a trainable low-rank adapter to each linear layer of the encoder and freeze all other weights.
 
-    LoRA (Hu et al. 2021, arXiv 2106.09685) as the package peft has it: the second matrix starts at zero, so that nothing
-    changes before anything is learned. ``encoder`` itself is changed; hand in a copy.
+    LoRA (Hu et al. 2021, arXiv 2106.09685) of the package peft: the second matrix starts at zero, so that the output is
+    unchanged before training. ``encoder`` is modified in place; pass a copy.
 
     Raises
     ------
@@ -22,15 +22,15 @@ def with_adapters(encoder: nn.Module, rank: int) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:
-        raise MissingExtraError("peft", "fine-tuning", "Fine-tuning by low-rank additions") from None
+        raise MissingExtraError("peft", "fine-tuning", "Fine-tuning by low-rank adapters") from None
     layers = [name for name, part in encoder.named_modules() if isinstance(part, nn.Linear)]
     settings = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.1, target_modules=layers)
     with warnings.catch_warnings():
-        # peft looks for what transformers' models have; ours is a plain module.
+        # peft expects attributes of a transformers model; the encoder is a plain module.
         warnings.simplefilter("ignore", UserWarning)
         return get_peft_model(cast(Any, encoder), settings)
 
 
 def merged(encoder: Any) -> Any:
-    """Return the encoder with its additions added up into its own layers; one without additions as it is."""
+    """Merge the adapters into the layers of the encoder; an encoder without adapters is returned as it is."""
     return encoder.merge_and_unload() if hasattr(encoder, "merge_and_unload") else encoder

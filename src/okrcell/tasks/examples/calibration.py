@@ -1,4 +1,4 @@
-"""How sharply a head may speak, judged by cells it did not learn from."""
+"""Inverse temperature of a head, fitted on left-out cells."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,10 +9,10 @@ from okrcell.tasks.auditing.other_cells import folds
 from okrcell.tasks.examples.head import fit_head
 
 FEWEST = 3
-"""With fewer examples of a label nothing can be held out of it."""
+"""Minimum number of examples of a label for cross-validation."""
 BLUNTEST, SHARPEST = 0.2, 2.0
 BELIEVED = 20.0
-"""Cells' worth of belief that the head is right as it is."""
+"""Weight of the prior that the inverse temperature is 1, in cells."""
 
 
 def sharpness(
@@ -22,11 +22,11 @@ def sharpness(
     seed: int = 0,
     groups: NDArray[np.str_] | None = None,
 ) -> float:
-    """Return what to multiply a head's logits with so that its probabilities hold on cells left out, in [0.2, 2].
+    """Return the factor in [0.2, 2] that calibrates the logits of a head on left-out cells.
 
-    One over the temperature of temperature scaling (Guo et al. 2017, arXiv 1706.04599), fitted on the folds of
-    `okrcell.tasks.auditing.other_cells.folds`, whole groups where there are at least three; few cells move it little. It
-    holds for cells of the same study; of another one, less may be right.
+    It is the inverse of the temperature of temperature scaling (Guo et al. 2017, arXiv 1706.04599), fitted on the folds of
+    `assign_folds` (whole groups if there are at least three) and shrunk to 1 for few cells. It
+    is calibrated for cells of the same study; a head is less accurate on another study.
     """
     from scipy.optimize import minimize_scalar
 
@@ -45,7 +45,7 @@ def sharpness(
 
     def loss(log_factor: float) -> float:
         right = log_softmax(np.exp(log_factor) * logits, axis=1)[np.arange(len(given)), given]
-        # Pulled towards 1 as if that many cells had said so.
+        # Shrinkage to a factor of 1.
         return float(-np.maximum(right, -10).sum() + BELIEVED * log_factor**2)
 
     found = minimize_scalar(loss, bounds=(np.log(BLUNTEST), np.log(SHARPEST)), method="bounded")

@@ -1,4 +1,4 @@
-"""The labels that a column of a file gives its cells, with the words that stand for each."""
+"""Labels of a column of obs, with their ontology ids and texts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,38 +17,42 @@ from okrcell.texts.profile import read_profile
 
 @dataclass(frozen=True)
 class ColumnLabels:
-    """Labels as their author wrote them: two labels of one Cell Ontology term stay two."""
+    """Raw labels of a column; labels of the same Cell Ontology term are not merged."""
 
     label: NDArray[np.str_] = field(repr=False)
-    """For each cell; "" for placeholders ("unknown", "NA") and where nothing is written."""
+    """Label of each cell; "" for placeholders ("unknown", "NA") and missing values."""
     term_id: Mapping[str, str]
-    """Cell Ontology id of each label, "" where its words name none."""
+    """Cell Ontology id of each label, "" if it is not a term of the ontology."""
     texts: Mapping[str, tuple[str, ...]]
-    """The author's words, then those of the term."""
+    """Texts of each label: the author's name, then those of the term."""
 
 
 def column_labels(obs: pd.DataFrame, key: str, option: str) -> ColumnLabels:
-    """Read the labels in the column ``key``, with the ids in ``{key}_ontology_term_id`` if there are any.
+    """Read the labels from the column ``key``, and their ids from ``{key}_ontology_term_id`` if it exists.
 
     Parameters
     ----------
+    obs
+        Annotation of the cells.
+    key
+        Column of the labels.
     option
-        How the user names the column, for the message: "--label-key (label_key=...)".
+        Option and argument that set the column, for the error message: "--label-key (label_key=...)".
 
     Raises
     ------
     InputError
-        If there is no such column, or no label in it.
+        If the column does not exist or has no label.
     """
     known_column(obs, key, option)
     written = as_written(obs, key)
-    # A number says nothing of a cell's type, but it may tell one cluster from another.
+    # A number does not name a cell type, but it may be a cluster label.
     says = {word: bool(tidy(word) or any(map(str.isdigit, word))) for word in dict.fromkeys(written.tolist())}
     label = np.array([word.strip() if says[word] else "" for word in written.tolist()], dtype=np.str_)
     if not (label != "").any():
         raise InputError(
-            f"No cell has a label in '{key}': there are only placeholders such as 'unknown', or nothing. "
-            f"Name a column with labels: {option}."
+            f"No cell has a label in '{key}': it has only placeholders such as 'unknown', or is empty. "
+            f"Pass a column with labels: {option}."
         )
     tissue = {name: _most_often(as_written(obs, name)) for name in BESIDE if name in obs}
     beside = f"{key}_ontology_term_id"
@@ -62,19 +66,19 @@ def column_labels(obs: pd.DataFrame, key: str, option: str) -> ColumnLabels:
 
 
 def known_column(obs: pd.DataFrame, key: str, option: str) -> None:
-    """Refuse a column that is not there, naming those that are like it.
+    """Check that a column exists; the error lists similar columns.
 
     Raises
     ------
     InputError
-        If there is no such column.
+        If the column does not exist.
     """
     if key in obs:
         return
     columns = [str(name) for name in obs]
     near = get_close_matches(key, columns, n=3) or columns
-    told = f"near to it are {', '.join(near)}" if near != columns else f"it has {', '.join(columns) or 'none'}"
-    raise InputError(f"obs has no column '{key}'; {told}. Name the one that you mean: {option}.")
+    told = f"similar columns are {', '.join(near)}" if near != columns else f"it has {', '.join(columns) or 'none'}"
+    raise InputError(f"obs has no column '{key}'; {told}. Pass an existing column: {option}.")
 
 
 def _most_often(words: NDArray[np.object_]) -> str:

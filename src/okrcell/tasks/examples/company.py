@@ -1,4 +1,4 @@
-"""Each cell in the company of the cells most like it."""
+"""kNN affinity of cells, and the variance that neighbours explain."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,13 +7,13 @@ from scipy import sparse
 from okrcell.cells.samples.nearest import nearest
 
 NEAREST = 15
-"""Neighbours of a cell."""
+"""Number of nearest neighbours of a cell."""
 
 
 def company(features: Float[np.ndarray, "cell feature"], seed: int = 0) -> sparse.csr_matrix:
-    """Return whom each cell keeps company with: weights (cell, cell), rows sum to 1, a lone cell keeps to itself.
+    """Row-normalised, symmetrised kNN affinity (cell, cell); rows sum to 1. A single cell has weight 1 on itself.
 
-    Weights fall with distance, on the scale of the cell's own farthest neighbour, and hold both ways.
+    The kernel is Gaussian, with the distance to the cell's k-th neighbour as bandwidth.
     """
     cells = len(features)
     near = min(NEAREST, cells - 1)
@@ -30,7 +30,7 @@ def company(features: Float[np.ndarray, "cell feature"], seed: int = 0) -> spars
 
 
 def foretold_by_company(values: Float[np.ndarray, "cell value"], near: sparse.csr_matrix) -> float:
-    """Return the share of the variance of ``values`` that a cell's neighbours foretell, in [0, 1]."""
+    """Fraction of the variance of ``values`` explained by the neighbours' mean (R2), in [0, 1]."""
     all_of_it = float(((values - values.mean(axis=0)) ** 2).sum()) if len(values) else 0.0
     if all_of_it <= 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""The cell encoder goes on learning from a reference."""
+"""Fine-tuning of the cell encoder on a labelled reference (full or LoRA)."""
 
 import copy
 from dataclasses import dataclass, field
@@ -31,21 +31,21 @@ Method = Literal["encoder", "lora"]
 
 @dataclass(frozen=True)
 class Tuned:
-    """A model with a head that was tuned to a reference; the model it came from is as it was."""
+    """Fine-tuned copy of a model with a linear head; the original model is unchanged."""
 
     embedder: Embedder
     names: tuple[str, ...]
     weight: Float[np.ndarray, "dim name"] = field(repr=False)
     bias: Float[np.ndarray, "name"] = field(repr=False)
     learned_from: int
-    """Cells that were learned from, the ones held out not counted."""
+    """Number of training cells, without validation cells."""
     losses: tuple[float, ...]
-    """Cross-entropy of the cells held out, before learning and after each round."""
+    """Validation cross-entropy before training and after each epoch."""
     learned: int
-    """Numbers in the model that were free to change, those of the head not counted."""
+    """Number of trainable parameters of the model, without the head."""
 
     def logits(self, expression: Expression, progress: Progress | None = None) -> Float[np.ndarray, "cell name"]:
-        """Return the logits of each name; NaN for a cell without expression."""
+        """Return the logits of each label; NaN for a cell without expression."""
         return self.embedder.embed_cells(expression, progress) @ self.weight + self.bias
 
 
@@ -59,34 +59,45 @@ def fine_tune(
     seed: int = 0,
     settings: FineTuningSettings | None = None,
 ) -> Tuned:
-    """Tune a copy of the cell encoder, with a linear head that starts from the words of the labels.
+    """Fine-tune a copy of the cell encoder, with a linear head initialised from the label texts.
 
-    Cross-entropy, the rarer types weighing more (by the root of how rare); cells or donors held out tell when to stop, and
-    the best round is kept: none, if none is better than the words alone. In memory are the rows learned from.
+    The loss is cross-entropy with class weights (inverse square root of the class frequency). Training stops early on
+    validation cells or donors and restores the best epoch, or the initial weights if no epoch is better. Memory holds the
+    training rows.
 
     Parameters
     ----------
+    reference
+        Expression of the reference cells.
+    labels
+        Labels of the reference cells.
+    embedder
+        Model to fine-tune; it is not modified.
     method
-        encoder: the whole cell encoder and its projection learn. lora: only low-rank additions to its linear layers (Hu et
-        al. 2021, arXiv 2106.09685), merged into them at the end.
+        encoder: the whole cell encoder and its projector are trained. lora: only low-rank adapters of its linear layers (Hu
+        et al. 2021, arXiv 2106.09685) are trained, and merged into the layers at the end.
     donors
-        Donor of each cell of the reference.
+        Donor of each reference cell.
+    seed
+        Random seed of subsampling, validation split and training.
+    settings
+        Settings of fine-tuning.
 
     Raises
     ------
     MissingExtraError
         If ``peft`` is needed and not installed.
     InputError
-        If no labelled cell has expression that the model knows.
+        If no labelled cell expresses a gene of the model's vocabulary.
     """
     settings = FineTuningSettings() if settings is None else settings
     rows, given, groups = _taught(reference, labels, embedder, donors, settings, seed)
     fold = folds(given, groups, np.random.default_rng(seed))
     out = _held_out(fold, given, settings.held_out, seed, whole=groups is not None and len(np.unique(groups)) >= 3)
-    # What is drawn here must not move what is drawn elsewhere.
+    # The global random state must not change.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        # The text encoder is never tuned: it is shared, not copied.
+        # The text encoder is not trained: it is shared, not copied.
         text_encoder = embedder.model.text_encoder
         model = copy.deepcopy(embedder.model, {id(text_encoder): text_encoder})
         tunable = _tunable(model, method, settings)
@@ -94,7 +105,7 @@ def fine_tune(
         head = _head(candidate_vectors(labels.candidates, embedder) / divisor)
         tokeniser = BinTokeniser(model.settings.tokeniser, embedder.vocabulary, embedder.table)
         learner = Learner(model, head, tokeniser, rows, torch.from_numpy(given))
-        # Where each type has one cell, nothing can be held out: then the cells learned from are all there is to go by.
+        # If each type has one cell there are no validation cells, and the training loss is used.
         judges = np.flatnonzero(out) if out.any() else np.arange(len(out))
         rate = settings.lora_learning_rate if method == "lora" else settings.learning_rate
         losses = learner.learn(np.flatnonzero(~out), judges, tunable, rate, settings, seed)
@@ -116,12 +127,12 @@ def _taught(
     settings: FineTuningSettings,
     seed: int,
 ) -> tuple[sparse.csr_matrix, NDArray[np.intp], NDArray[np.str_] | None]:
-    """Read the rows to learn from: labelled, with a gene that the model knows."""
+    """Read the training rows: labelled cells with expression of the model's genes."""
     token = embedder.vocabulary.tokens(embedder.table) > 0
     seen = np.concatenate([np.diff(block[:, token].indptr) > 0 for block in reference.blocks()] or [np.zeros(0, bool)])
     known = evenly(np.flatnonzero(seen & (labels.given >= 0)), labels.given, settings.most_cells, seed)
     if not len(known):
-        raise InputError("None of the reference's labelled cells has expression that the model knows.")
+        raise InputError("No labelled cell of the reference expresses a gene of the model's vocabulary.")
     rows = sparse.csr_matrix(sparse.vstack(list(some_cells(reference, known)), format="csr"))
     return rows, labels.given[known], None if donors is None else np.asarray(donors, dtype=str)[known]
 
@@ -129,7 +140,7 @@ def _taught(
 def _held_out(
     fold: NDArray[np.int64], given: NDArray[np.intp], share: float, seed: int, *, whole: bool
 ) -> NDArray[np.bool_]:
-    """Choose the cells that tell when to stop: one fold of donors, or a share of each type; never all of a type."""
+    """Choose validation cells: one fold of donors, or a random fraction of the cells; never all cells of a type."""
     out = fold == 0 if whole else np.random.default_rng(seed).random(len(given)) < share
     taught = np.bincount(given[~out], minlength=int(given.max()) + 1)
     out &= taught[given] > 0
@@ -147,7 +158,7 @@ def _head(start: Float[np.ndarray, "name dim"]) -> nn.Linear:
 
 
 def _tunable(model: CellTextModel, method: Method, settings: FineTuningSettings) -> list[nn.Parameter]:
-    """Free what may learn, and freeze the rest."""
+    """Return the parameters to train, and freeze all others."""
     model.requires_grad_(False)
     if method == "lora":
         from okrcell.tasks.examples.adapters import with_adapters

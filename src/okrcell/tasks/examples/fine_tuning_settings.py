@@ -1,4 +1,4 @@
-"""How a model goes on learning from a reference."""
+"""Settings of fine-tuning."""
 
 from typing import Annotated
 
@@ -8,22 +8,23 @@ from okrcell.settings import Settings
 
 
 class FineTuningSettings(Settings):
-    """How the cell encoder is tuned to a reference; chosen on pretraining studies."""
+    """Settings of the fine-tuning of the cell encoder; chosen on pretraining studies."""
 
     rounds: Annotated[int, Field(ge=0)] = 15
-    """Times that all cells are seen, at most."""
+    """Maximum number of epochs."""
     patience: Annotated[int, Field(ge=1)] = 3
-    """Rounds without an improvement on the cells held out, after which learning ends; the best round is kept."""
+    """Epochs without improvement of the validation loss after which training stops; the best epoch is restored."""
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """Share of the cells, of every type, that only tells when to stop; whole donors where there are at least three."""
+    """Fraction of cells used for validation; whole donors if there are at least three."""
     batch: Annotated[int, Field(ge=1)] = 64
-    """Cells in a step."""
+    """Cells per training step."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
-    """Of the whole encoder (AdamW)."""
+    """Learning rate of the whole encoder (AdamW)."""
     lora_learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    """Of the low-rank additions, which start from zero."""
+    """Learning rate of the low-rank adapters, which start from zero."""
     head_learning_rate: Annotated[float, Field(gt=0)] = 5e-3
+    """Learning rate of the linear head."""
     rank: Annotated[int, Field(ge=1)] = 8
-    """Of the low-rank additions (r)."""
+    """Rank r of the low-rank adapters."""
     most_cells: Annotated[int, Field(ge=1)] = 4_000
-    """Of the reference, so many are learned from at most: of common types fewer, of rare ones all."""
+    """Maximum number of reference cells; common types are subsampled, rare types are kept whole."""

@@ -1,4 +1,4 @@
-"""Types told apart gene by gene."""
+"""Logistic regression on single genes."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from okrcell.tasks.examples.views import on_shared_genes
 
 ITERATIONS = 1000
 LEAST = 1e-6
-"""No type is ruled out altogether by this view alone."""
+"""Lower bound of a probability, so that this classifier alone excludes no type."""
 
 
 def gene_logits(
@@ -24,17 +24,23 @@ def gene_logits(
     names: int,
     query: Expression,
 ) -> Float[np.ndarray, "cell name"]:
-    """Return what a logistic regression on all shared genes says of the query: log-probabilities, float32.
+    """Log-probabilities of the query by logistic regression on all shared genes, float32.
 
-    Principal components keep what many genes do together; a rare type is often told by a few genes that no component
-    holds. Logarithms of counts per 10,000, unscaled; the penalty is scikit-learn's own (L2, C = 1).
+    Principal components keep the joint variation of many genes; a rare type often differs in a few genes that no component
+    captures. Features are unscaled log1p counts per 10,000; the penalty is the default of scikit-learn (L2, C = 1).
 
     Parameters
     ----------
-    known, given
-        Rows of the reference to learn from, ascending, and the number of the name of each.
+    reference
+        Expression of the reference cells.
+    known
+        Rows of the reference used for training, ascending.
+    given
+        Label index of each training row.
     names
-        How many names there are; one that no known cell bears gets the least probability.
+        Number of labels; a label without training cells gets the probability `LEAST`.
+    query
+        Expression of the cells to predict.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -1,4 +1,4 @@
-"""A linear head that starts from what words say."""
+"""Linear softmax head with prior logits."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 
 LOOSENESS = 10.0
-"""Inverse of the penalty on weights (C of logistic regression), for features with a mean square of about 1 a cell."""
+"""Inverse regularisation strength (C of logistic regression), for features with a mean squared norm of about 1."""
 ITERATIONS = 200
 
 
 @dataclass(frozen=True)
 class Head:
-    """Weights of a softmax regression."""
+    """Weights of a softmax regression with prior logits."""
 
     weight: Float[np.ndarray, "feature name"]
     bias: Float[np.ndarray, "name"]
@@ -21,7 +21,7 @@ class Head:
     def logits(
         self, features: Float[np.ndarray, "cell feature"], start: Float[np.ndarray, "cell name"]
     ) -> Float[np.ndarray, "cell name"]:
-        """Add what was learned to what was said before it."""
+        """Return the fitted logits plus the prior logits ``start``."""
         return features @ self.weight + self.bias + start
 
 
@@ -31,17 +31,21 @@ def fit_head(
     start: Float[np.ndarray, "cell name"],
     looseness: float = LOOSENESS,
 ) -> Head:
-    """Fit a softmax regression whose logits begin at ``start`` instead of at zero.
+    """Fit a softmax regression with prior logits.
 
-    With few examples the penalty keeps the head near its start, with many they decide: the prior shrinks by itself. At
-    ``start`` = 0 it is the multinomial logistic regression of scikit-learn, but for a slight penalty on the bias.
+    With few examples the penalty keeps the logits near ``start``; with many examples the prior loses its influence. With
+    ``start`` = 0 it is the multinomial logistic regression of scikit-learn, except for a small penalty on the bias.
 
     Parameters
     ----------
+    features
+        Input features of the cells.
     given
-        Number of the name of each cell.
+        Label index of each cell.
     start
-        Logits before anything is learned, such as what words alone say.
+        Prior logits, such as those of the label texts.
+    looseness
+        Inverse regularisation strength (C of logistic regression).
     """
     from scipy.optimize import minimize
 

@@ -1,4 +1,4 @@
-"""Learning goes on round by round, until cells held out fare no better."""
+"""Training loop of fine-tuning with early stopping."""
 
 from dataclasses import dataclass
 
@@ -15,15 +15,15 @@ from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
 
 @dataclass
 class Learner:
-    """A model with a linear head, and the cells it learns from."""
+    """Training loop for a model with a linear head."""
 
     model: CellTextModel
     head: nn.Linear
     tokeniser: BinTokeniser
     rows: sparse.csr_matrix
-    """Expression (cell, gene) of all cells, those to learn from and those held out."""
+    """Expression (cell, gene) of training and validation cells."""
     given: Tensor
-    """Number of the name of each."""
+    """Label index of each row."""
 
     def learn(
         self,
@@ -34,18 +34,26 @@ class Learner:
         settings: FineTuningSettings,
         seed: int,
     ) -> list[float]:
-        """Learn until the cells held out fare no better, and go back to the best round.
+        """Train until the validation loss stops improving, and restore the best epoch.
 
         Parameters
         ----------
-        taught, out
-            Rows of the cells to learn from, and of those that tell when to stop.
+        taught
+            Rows of the training cells.
+        out
+            Rows of the validation cells.
         tunable
-            What of the encoder may change, at the learning ``rate``; the head always may, at its own.
+            Trainable parameters of the encoder. The head is always trained, at its own learning rate.
+        rate
+            Learning rate of ``tunable``.
+        settings
+            Settings of fine-tuning.
+        seed
+            Random seed of the order of the cells.
 
         Returns
         -------
-        Cross-entropy of the cells held out, before learning and after each round.
+        Validation cross-entropy before training and after each epoch.
         """
         weight = self._weight_of_names(taught)
         groups = [

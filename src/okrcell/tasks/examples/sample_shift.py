@@ -1,4 +1,4 @@
-"""How far one sample lies from another, cell types being equal."""
+"""Shift between two samples that is shared by all cell types."""
 
 import numpy as np
 from jaxtyping import Float
@@ -8,11 +8,11 @@ from scipy.special import softmax
 from okrcell.tasks.examples.head import fit_head
 
 ROUNDS = 4
-"""The shift has settled by then."""
+"""Number of iterations; the shift has converged by then."""
 FEWEST = 5
-"""A type that fewer cells of the query are likely to be has no say."""
+"""Minimum expected number of query cells of a type that is used to estimate the shift."""
 FEW_CELLS = 30
-"""As if that many cells of the query had no shift: a handful would be moved onto whatever it is taken for."""
+"""Weight of the prior that the shift is zero, in query cells; a few cells would be moved onto any predicted type."""
 
 
 def without_shift(
@@ -21,20 +21,23 @@ def without_shift(
     query: NDArray[np.bool_],
     start: Float[np.ndarray, "cell name"],
 ) -> Float[np.ndarray, "cell feature"]:
-    """Move the query onto the reference by what sets all its types apart alike.
+    """Subtract from the query the shift to the reference that all types share.
 
-    Ours. Standardising each sample by itself would take a sample of other cell types for one of other technology. So each
-    type is compared with itself, and the query is moved by the median of these differences: what moves most types is
-    technology, what moves one of them may be a type that the reference lacks. Types and shift are found in turn.
+    Ours. Standardising each sample separately would confuse composition with technology. Instead, the mean of each type in
+    the query is compared with its mean in the reference, and the median of these differences is subtracted: a shift of most
+    types is technical, a shift of a single type may be a type that the reference lacks. Types and shift are estimated
+    alternately.
 
     Parameters
     ----------
+    features
+        Input features of reference and query.
     given
-        Number of the name of each cell of the reference, in their order.
+        Label index of each reference cell, in row order.
     query
-        Which rows are of the query; the others are the reference's.
+        True for rows of the query, False for rows of the reference.
     start
-        What the head starts from, for all rows.
+        Prior logits of all rows.
     """
     if not query.any() or query.all():
         return features
@@ -57,6 +60,6 @@ def without_shift(
 def _means(
     members: Float[np.ndarray, "cell name"], features: Float[np.ndarray, "cell feature"]
 ) -> tuple[Float[np.ndarray, "name feature"], Float[np.ndarray, "name"]]:
-    """Return the mean cell of each name, and how many cells it has."""
+    """Return the mean features and the expected number of cells of each label."""
     cells = members.sum(axis=0)
     return members.T @ features / np.maximum(cells, 1e-6)[:, None], cells

@@ -1,4 +1,4 @@
-"""What the cells of a sample, or of two, are compared by."""
+"""Features of the cells of one or two samples: principal components and model vectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,53 +16,57 @@ from okrcell.tasks.examples.company import company, foretold_by_company
 
 COMPONENTS = 50
 FEWEST_GENES = 20
-"""Two samples that share fewer cannot be compared."""
+"""Minimum number of shared genes of two samples."""
 UNDECIDED, FEW_CELLS = 0.5, 20
-"""What the model's view counts for before any cell has said so, as if that many cells had."""
+"""Prior weight of the model vectors, and the weight of this prior in cells."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """Three ways to look at the same cells; rows are the cells that have expression, of one sample after the other."""
+    """Feature sets of the cells with expression; rows are those of the first sample, then of the next."""
 
     logs: Float[np.ndarray, "cell component"]
     """Principal components of log1p of counts per 10,000."""
     scores: Float[np.ndarray, "cell component"]
-    """Principal components of the same genes, each divided by its standard deviation within the samples."""
+    """Principal components of the same genes, each scaled by its standard deviation within the samples."""
     model: Float[np.ndarray, "cell component"]
-    """Principal components of the model's unit vectors."""
+    """Principal components of the model vectors."""
     vectors: Float[np.ndarray, "cell dim"]
-    """The model's unit vectors."""
+    """Unit vectors of the cells from the model."""
     sample: NDArray[np.intp] = field(repr=False)
-    """Number of the sample that each row is of."""
+    """Sample index of each row."""
     here: tuple[NDArray[np.bool_], ...] = field(repr=False)
-    """For each sample, which of its cells have a row: those with expression of which the model knows a gene."""
+    """For each sample, True for cells with a row: those that express a gene of the model's vocabulary."""
     model_weight: float
-    """What the model's view counts for beside the others, in [0, 1]: the share of it that a cell's neighbours in
-    the sample's own view foretell."""
+    """Weight of the model vectors, in [0, 1]: the fraction of their variance explained by neighbours in the sample's own
+    components."""
 
     @property
     def own(self) -> Float[np.ndarray, "cell feature"]:
-        """What the samples say without the model, each view with a mean square of 1 a cell."""
+        """Features without the model; each of the two parts has a mean squared norm of 1."""
         return np.hstack([even(self.scores[:, : COMPONENTS * 2 // 5]), even(self.logs)])
 
     @property
     def together(self) -> Float[np.ndarray, "cell feature"]:
-        """The samples' own views beside the model's, by its weight."""
+        """Features of the samples and of the model, the latter scaled by its weight."""
         return np.hstack([self.own, self.model_weight * even(self.model)])
 
 
 def views(samples: Sequence[Expression], vectors: Sequence[Float[np.ndarray, "cell dim"]], seed: int = 0) -> Views:
-    """Look at the cells of some samples, on the genes that all of them measured.
+    """Compute the features of one or more samples, on the genes that all of them measured.
 
-    The genes are those in which the cells of any of the samples differ most. Nothing is taken off that sets samples apart:
-    what of it is technology and what is composition is not known yet (`okrcell.tasks.examples.sample_shift`).
-    Memory is that of the variable genes of all cells, sparse, and of the vectors.
+    Genes are the union of the highly variable genes of each sample. Differences between samples are not removed here,
+    because technology and composition cannot be separated yet (see `remove_batch_shift`). Memory holds the
+    sparse variable genes of all cells and the vectors.
 
     Parameters
     ----------
+    samples
+        Expression of each sample.
     vectors
-        The model's unit vectors of each sample's cells; NaN for a cell without a gene that the model knows.
+        Unit vectors of each sample's cells from the model; NaN for a cell without a gene of the model's vocabulary.
+    seed
+        Random seed of PCA and of the neighbour search.
 
     Raises
     ------
@@ -92,7 +96,7 @@ def views(samples: Sequence[Expression], vectors: Sequence[Float[np.ndarray, "ce
 
 
 def even(values: Float[np.ndarray, "cell value"]) -> Float[np.ndarray, "cell value"]:
-    """Take off the mean and scale, so that a cell has a mean square of 1."""
+    """Centre, and scale all columns by one factor to a mean squared norm of 1."""
     if not len(values):
         return values
     middled = values - values.mean(axis=0)
@@ -102,7 +106,7 @@ def even(values: Float[np.ndarray, "cell value"]) -> Float[np.ndarray, "cell val
 def _components(
     values: sparse.csr_matrix | Float[np.ndarray, "cell value"], wanted: int, seed: int
 ) -> Float[np.ndarray, "cell component"]:
-    """Return principal components, at least one column; a few of thousands of genes are found without the others."""
+    """Return the first principal components, at least one column, by a truncated decomposition."""
     from sklearn.decomposition import PCA
 
     shape: Any = values.shape
@@ -113,7 +117,7 @@ def _components(
 
 
 def _weight(drawn: Views, mine: NDArray[np.bool_], seed: int) -> float:
-    """Tell how much of the model's view a sample itself bears out; a few cells bear out little either way."""
+    """Weight of the model vectors for one sample: R2 of the neighbours' mean, shrunk to `UNDECIDED` for few cells."""
     cells = int(mine.sum())
     if cells < 3:
         return UNDECIDED
@@ -122,7 +126,7 @@ def _weight(drawn: Views, mine: NDArray[np.bool_], seed: int) -> float:
 
 
 def on_shared_genes(samples: Sequence[Expression]) -> list[Expression]:
-    """Keep of each sample the genes that all measured, so that counts per 10,000 mean the same everywhere."""
+    """Restrict each sample to the shared genes, so that counts per 10,000 are comparable."""
     measured = [np.unique(sample.resolution.row[sample.resolution.row >= 0]) for sample in samples]
     common = measured[0]
     for genes in measured[1:]:
@@ -132,7 +136,7 @@ def on_shared_genes(samples: Sequence[Expression]) -> list[Expression]:
     if len(common) < FEWEST_GENES:
         raise InputError(
             f"The reference and the cells share {len(common):,} genes (of {', '.join(f'{len(one):,}' for one in measured)}), "
-            f"and at least {FEWEST_GENES} are needed. Use a reference with the same kind of genes."
+            f"but at least {FEWEST_GENES} are needed. Use a reference with the same gene identifiers."
         )
     return [
         replace(
@@ -147,7 +151,7 @@ def on_shared_genes(samples: Sequence[Expression]) -> list[Expression]:
 
 
 def _by_deviation(logs: sparse.csr_matrix, parts: Sequence[sparse.csr_matrix]) -> sparse.csr_matrix:
-    """Divide each gene by its standard deviation within samples, and cut what lies far above its mean."""
+    """Scale each gene by its standard deviation within samples, and clip values far above its mean."""
     shape: Any = logs.shape
     variance = np.zeros(shape[1])
     for part in parts:

@@ -1,4 +1,4 @@
-"""What words alone say of each cell, and how far examples bear them out."""
+"""Text prior of the classifier: logits from label texts, and their fitted weight."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,19 +12,19 @@ from okrcell.errors import InputError
 from okrcell.tasks.candidates import Candidate, candidates
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
-"""What words may count for; 1 is what the model's own temperature gives them."""
+"""Candidate weights of the text logits; 1 is the weight at the model's own temperature."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The names that examples bear."""
+    """Labels of example cells."""
 
     names: tuple[str, ...]
-    """As they are written, sorted."""
+    """Distinct labels, sorted."""
     given: NDArray[np.intp] = field(repr=False)
-    """For each cell the place of its name, -1 where it has none."""
+    """Index of each cell's label, -1 for an unlabelled cell."""
     candidates: tuple[Candidate, ...]
-    """The same names with the texts that stand for them, and their Cell Ontology ids."""
+    """The same labels with their texts and Cell Ontology ids."""
 
 
 def read_labels(
@@ -32,14 +32,16 @@ def read_labels(
     texts: Mapping[str, Sequence[str]] | None = None,
     ids: Mapping[str, str] | None = None,
 ) -> Labels:
-    """Read the labels of some cells, "" for a cell that has none.
+    """Index the labels of cells.
 
     Parameters
     ----------
+    labels
+        Label of each cell, "" for an unlabelled cell.
     texts
-        Texts that stand for a name; by default what `okrcell.tasks.candidates.candidates` finds for it.
+        Texts of each label; by default those of `okrcell.tasks.candidates.parse_candidates`.
     ids
-        Cell Ontology id of a name, "" for none; by default what its words name.
+        Cell Ontology id of each label, "" for none; by default that of the term it names.
 
     Raises
     ------
@@ -49,9 +51,7 @@ def read_labels(
     written = np.asarray(labels, dtype=str)
     names = sorted({str(name) for name in written.tolist() if name.strip()})
     if not names:
-        raise InputError(
-            "No cell has a label, so there is nothing to learn from. Label a few cells of each type first."
-        )
+        raise InputError("No cell has a label, so no classifier can be trained. Label a few cells of each type first.")
     place = {name: number for number, name in enumerate(names)}
     given = np.array([place.get(str(name), -1) for name in written.tolist()], dtype=np.intp)
     some, known = texts or {}, ids or {}
@@ -61,9 +61,9 @@ def read_labels(
 def word_logits(
     cells: Float[np.ndarray, "cell dim"], names: Float[np.ndarray, "name dim"], temperature: float
 ) -> Float[np.ndarray, "cell name"]:
-    """Return what words alone say: cosine similarity, relative to the sample, over the model's temperature.
+    """Logits from label texts alone: cosine similarity, centred over the sample, divided by the model's temperature.
 
-    A text to which all cells of the sample lie near says nothing of any one of them: its mean is taken off.
+    Centring removes the mean of each text, because a text that is similar to all cells does not discriminate.
     """
     length = np.linalg.norm(cells, axis=1, keepdims=True)
     likeness = (cells / np.maximum(length, 1e-6)) @ names.T
@@ -74,7 +74,7 @@ def word_logits(
 def weight_of_words(
     said: Float[np.ndarray, "example name"], given: NDArray[np.intp], most: float = WEIGHTS[-1]
 ) -> float:
-    """Return the weight of words, one of `WEIGHTS` up to ``most``, with which the labels of the examples are likeliest."""
+    """Return the text weight, one of `WEIGHTS` up to ``most``, with the highest likelihood of the example labels."""
 
     def likelihood(weight: float) -> float:
         return float(log_softmax(weight * said, axis=1)[np.arange(len(given)), given].sum())
@@ -88,6 +88,6 @@ def _candidate(name: str, texts: Sequence[str] | None, term_id: str | None) -> C
     try:
         read = candidates([name])[0]
     except InputError:
-        # A label that has the form of an id, but is none.
+        # A label that has the form of an ontology id, but is not one.
         read = Candidate(name, "", (name,))
     return Candidate(name, read.term_id if term_id is None else term_id, tuple(texts) if texts else read.texts)

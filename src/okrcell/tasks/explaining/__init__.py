@@ -1,1 +1,1 @@
-"""Why cells were given their names."""
+"""Parts of the explanation of annotations."""

@@ -1,4 +1,4 @@
-"""What the names of cells expect of each gene, and from whom the model has it."""
+"""Expected signatures of candidates, split by source: marker tables and cells of the corpus."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ from okrcell.model.signature_head import Signatures
 
 @dataclass(frozen=True)
 class Expectation:
-    """Of one name: its signature on the measured genes, less what all candidates have in common, as evidence is scored."""
+    """Signature of one candidate on the measured genes minus the mean of all candidates, as used in scoring."""
 
     whole: Float[np.ndarray, " gene"]
-    """Signed; the sum of the two parts below."""
+    """Signed weights: the sum of the two parts below."""
     tables: Float[np.ndarray, " gene"]
-    """What marker tables told."""
+    """Part learned from marker tables."""
     cells: Float[np.ndarray, " gene"]
-    """What cells of the corpus showed."""
+    """Part learned from cells of the corpus."""
 
     @classmethod
     def nothing(cls, genes: int) -> "Expectation":
-        """Expect nothing of any gene: there is no other name."""
+        """Return zero weights, for a missing runner-up."""
         return cls(np.zeros(genes), np.zeros(genes), np.zeros(genes))
 
 
 def expectations(
     signatures: Signatures, measured: Bool[np.ndarray, " gene"], numbers: Sequence[int]
 ) -> dict[int, Expectation]:
-    """Take the candidates at ``numbers`` apart as `okrcell.model.evidence.Contrast` scores them.
+    """Split the signatures of the candidates ``numbers`` by source, scaled as in `SignatureContrast`.
 
-    Relative expression times ``whole``, summed over genes, is a cell's evidence for the candidate.
+    The scalar product of relative expression and ``whole`` is a cell's signature score for the candidate.
     """
     panel = measured.astype(np.float64)
     length = np.sqrt(np.asarray(signatures.genes.multiply(panel[None, :]).power(2).sum(axis=1)).ravel())

@@ -1,4 +1,4 @@
-"""How many cells of a group have a gene, and how many others."""
+"""Detection rates of genes inside and outside groups of cells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,25 +13,29 @@ from okrcell.cells.expression import Expression
 
 @dataclass(frozen=True)
 class Presence:
-    """Shares of cells in which a gene was found at all."""
+    """Fractions of cells in which a gene was detected."""
 
     inside: Float[np.ndarray, "group gene"]
-    """Of the group's cells with expression, in [0, 1]; NaN for a group without any."""
+    """Fraction of the group's cells with expression, in [0, 1]; NaN for a group without such cells."""
     outside: Float[np.ndarray, "group gene"]
-    """Of all other cells with expression, in a group or in none, in [0, 1]; NaN where there are no others."""
+    """Fraction of all other cells with expression, in any group or none, in [0, 1]; NaN if there are none."""
 
 
 def presence(
     expression: Expression, group: NDArray[np.intp], groups: int, rows: Sequence[int] | NDArray[np.integer]
 ) -> Presence:
-    """Count in which cells some genes were found, in one pass over the file.
+    """Compute the detection rates of genes, in one pass over the file.
 
     Parameters
     ----------
+    expression
+        Expression of all cells.
     group
-        Number of each cell's group, -1 for none.
+        Group index of each cell, -1 for none.
+    groups
+        Number of groups.
     rows
-        Rows of the gene table.
+        Rows of the genes in the gene table.
     """
     genes = np.asarray(rows, dtype=np.intp)
     having = np.zeros((groups + 1, len(genes)))
@@ -40,7 +44,7 @@ def presence(
     for block in expression.blocks():
         measured: NDArray[np.bool_] = block.getnnz(axis=1) > 0
         number = len(measured)
-        # The last row holds the cells of no group.
+        # The last row counts the cells without group.
         mine = np.where(group[start : start + number] < 0, groups, group[start : start + number])
         start += number
         cells += np.bincount(mine[measured], minlength=groups + 1)

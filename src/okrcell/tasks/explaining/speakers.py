@@ -1,4 +1,4 @@
-"""Which genes speak for one name of a group of cells and which for another, and where the model has that from."""
+"""Contributions of genes to the margin between the predicted type and the runner-up of a group."""
 
 from dataclasses import dataclass
 
@@ -8,51 +8,58 @@ from jaxtyping import Float
 from okrcell.tasks.explaining.expectations import Expectation
 
 TABLES, CELLS, BOTH = "marker tables", "cells of the corpus", "both"
-"""Where the model learned what a gene says."""
+"""Sources of a gene's weight."""
 A_GOOD_PART = 0.25
-"""Both are named where the lesser says the same and at least so much of it as the greater."""
+"""The source is `BOTH` if the smaller part has the same sign and at least this fraction of the larger part."""
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """One gene's word on one group; the answer is what the cells were named, the rival what came next."""
+    """Contribution of one gene to the margin between the predicted type and the runner-up, for one group."""
 
     gene: int
-    """Place in the vocabulary."""
+    """Index in the gene vocabulary."""
     contribution: float
-    """What it adds to the answer's lead over the rival, in units of evidence; below zero it speaks for the rival."""
+    """Part of the margin in signature score; negative if the gene supports the runner-up."""
     relative: float
-    """Mean relative expression of the group's cells: above zero it is higher here than usual."""
+    """Mean relative expression of the group's cells; positive if above the background."""
     answer: float
-    """What the answer expects of it beside the other candidates, signed."""
+    """Weight of the gene in the contrasted signature of the predicted type, signed."""
     rival: float
-    """What the rival expects of it, signed; 0 without a rival."""
+    """Weight of the gene in the contrasted signature of the runner-up, signed; 0 without runner-up."""
     source: str
     """`TABLES`, `CELLS` or `BOTH`."""
 
     @property
     def of_answer(self) -> bool:
-        """Whether it is heard on account of the answer, rather than of the rival."""
+        """Whether the weight of the predicted type is at least as large as that of the runner-up."""
         return abs(self.answer) >= abs(self.rival)
 
     @property
     def present(self) -> bool:
-        """Whether that name expects it to be there; else it expects it to be absent."""
+        """Whether the type with the larger weight predicts high expression of the gene rather than low expression."""
         return (self.answer if self.of_answer else self.rival) > 0
 
 
 def speakers(
     relative: Float[np.ndarray, " gene"], answer: Expectation, rival: Expectation, top: int
 ) -> tuple[Speaker, ...]:
-    """List the ``top`` genes with the strongest word, for or against, the strongest first.
+    """Return the ``top`` genes with the largest absolute contribution, largest first.
 
-    A gene's word is the difference of what the two names expect of it, times its relative expression: evidence is their scalar
-    product, so the words of all genes sum to the answer's lead in evidence. Ours.
+    The contribution of a gene is the difference of its two signature weights times its relative expression. A signature
+    score is the scalar product of weights and relative expression, so the contributions of all genes sum to the margin in
+    signature score. Ours.
 
     Parameters
     ----------
     relative
         Mean relative expression of the group's cells.
+    answer
+        Contrasted signature of the predicted type.
+    rival
+        Contrasted signature of the runner-up.
+    top
+        Maximum number of genes.
     """
     whole, tables, cells = answer.whole - rival.whole, answer.tables - rival.tables, answer.cells - rival.cells
     words = whole * relative
@@ -72,7 +79,7 @@ def speakers(
 
 
 def source_of(tables: float, cells: float, whole: float) -> str:
-    """Say which part of a signature a gene's word comes from: the one that agrees with it in sign and is larger, or both."""
+    """Source of a gene's weight: the larger part with the sign of the whole, or `BOTH` (see `A_GOOD_PART`)."""
     said = np.array([tables, cells]) * np.sign(whole)
     if said.max() <= 0:
         return BOTH

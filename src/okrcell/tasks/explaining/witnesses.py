@@ -1,4 +1,4 @@
-"""Which record of which marker table says what a gene was heard for."""
+"""Records of marker tables that support a gene contribution."""
 
 from collections.abc import Sequence
 
@@ -13,23 +13,31 @@ MOST_RECORDS = 3
 def witnesses(
     symbol: str, speaker: Speaker, answer_terms: Sequence[str], rival_terms: Sequence[str], inquiry: Inquiry
 ) -> tuple[Evidence, ...]:
-    """Look up who says that the gene marks the type it was heard for, or that the type lacks it; at most three records.
+    """Find up to three records which state that the gene marks the type that it supports, or is absent from it.
 
     Parameters
     ----------
-    answer_terms, rival_terms
-        Cell Ontology ids that the signatures were read from, the nearest first.
+    symbol
+        Gene symbol.
+    speaker
+        Contribution of the gene.
+    answer_terms
+        Cell Ontology ids of the predicted type's signature, largest weight first.
+    rival_terms
+        Cell Ontology ids of the runner-up's signature, largest weight first.
+    inquiry
+        Cached access to the knowledge sources.
 
     Returns
     -------
-    Empty where no source that is at hand quotes the gene, or where the model has it from cells alone.
+    Empty if no available source mentions the gene, or if the weight was learned from cells alone.
     """
     if speaker.source == CELLS:
         return ()
     aspect = "marker" if speaker.present else "absent_marker"
     for term in answer_terms if speaker.of_answer else rival_terms:
         found = Known(inquiry.about(term)).of_gene(symbol, aspect)
-        # A table quotes a gene for a type as such first, then tissue by tissue: one record of each table is enough.
+        # A table lists a gene for the type first, then per tissue; the first record of each table is used.
         by_source = {piece.source: piece for piece in reversed(found)}
         if by_source:
             ordered = [piece for piece in found if by_source[piece.source] is piece]

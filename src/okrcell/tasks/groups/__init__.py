@@ -1,1 +1,1 @@
-"""What a group of cells is."""
+"""Annotation and description of groups of cells."""

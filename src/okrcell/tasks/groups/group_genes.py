@@ -1,4 +1,4 @@
-"""Tell by which genes a group of cells differs from the others."""
+"""Differential expression of groups of cells (Welch's t-test, scanpy)."""
 
 import re
 import warnings
@@ -15,50 +15,50 @@ from okrcell.cells.samples.sample import log_normalised
 from okrcell.cells.samples.some_cells import some_cells
 
 CELLS_OF_A_GROUP = 500
-"""So many cells of each group at most are compared, drawn once: memory does not grow with the file, and a group of a
-million does not drown the others."""
+"""Maximum number of cells sampled from each group. Memory does not grow with the file, and large groups do not dominate the
+others."""
 LEAST_CELLS = 3
-"""A smaller group has no spread to test by."""
+"""Minimum number of cells of a group for the test."""
 RARE, WEAK, DOUBTFUL = 0.25, 1.0, 0.01
-"""A gene marks a group if at least this share of its cells has it, it is twice as high as elsewhere (log2), and the adjusted p
-is no larger than this."""
+"""Thresholds of a marker gene: minimum fraction of the group's cells with the gene, minimum log2 fold change, maximum adjusted
+p-value."""
 _EVERYWHERE = re.compile(r"(RP[LS]\d+\w*|RPLP\d|MT-\w+|MTRNR\w+|MALAT1)")
-"""Genes of ribosome and mitochondrion, and one of every nucleus: they tell how well cells were kept, not what they are."""
+"""Ribosomal and mitochondrial genes and MALAT1: they reflect cell quality, not cell type, and are never markers."""
 
 
 @dataclass(frozen=True)
 class GroupGene:
-    """How a gene stands in a group."""
+    """Differential expression of one gene in one group."""
 
     symbol: str
     log2_fold: float
-    """Mean in the group over mean in the other cells, as log2; means are of log values, raised again, as in scanpy."""
+    """log2 fold change of the group over the other cells; means of log values are exponentiated first, as in scanpy."""
     inside: float
-    """Share of the group's cells that have it, in [0, 1]."""
+    """Fraction of the group's cells that express the gene, in [0, 1]."""
     outside: float
-    """Share of the other cells that have it, in [0, 1]."""
+    """Fraction of the other cells that express the gene, in [0, 1]."""
     p: float
-    """Welch's t-test against the other cells, adjusted for the number of genes (Benjamini-Hochberg)."""
+    """p-value of Welch's t-test against the other cells, adjusted by Benjamini-Hochberg."""
 
     @property
     def marks(self) -> bool:
-        """Whether the group is told by it."""
+        """Whether the gene is a marker of the group."""
         clear = self.log2_fold >= WEAK and self.inside >= RARE and self.p <= DOUBTFUL
         return clear and not _EVERYWHERE.fullmatch(self.symbol)
 
 
 @dataclass(frozen=True)
 class GroupGenes:
-    """All measured genes of one group, those first that tell it apart best."""
+    """Measured genes of one group, highest t first."""
 
     genes: tuple[GroupGene, ...] = field(repr=False)
 
     def marking(self, most: int) -> tuple[GroupGene, ...]:
-        """Return the first ``most`` genes that mark the group."""
+        """Return the first ``most`` marker genes of the group."""
         return tuple(gene for gene in self.genes if gene.marks)[:most]
 
     def named(self, symbol: str) -> GroupGene | None:
-        """Return how a gene stands in the group; None where it was not measured."""
+        """Return the result of one gene; None if it was not measured."""
         return self._by_symbol.get(symbol)
 
     @cached_property
@@ -71,21 +71,24 @@ def group_genes(
 ) -> tuple[GroupGenes | None, ...]:
     """Compare each group with all other cells, gene by gene, in log1p of counts per 10,000 (scanpy's rank_genes_groups).
 
-    The t-test is among the best ways to find marker genes (Pullin & McCarthy 2024, Genome Biology 25:56) and a quick one.
-    Where groups were made from the same cells' expression, its p-values are too small to be believed as such: they
-    rank genes, no more.
+    The t-test is among the best methods to find marker genes (Pullin & McCarthy 2024, Genome Biology 25:56), and fast. If
+    the groups are clusters of the same expression, its p-values are too small and only rank the genes.
 
     Parameters
     ----------
+    expression
+        Expression of all cells.
     group
-        Number of each cell's group, -1 for none.
+        Group index of each cell, -1 for none.
+    groups
+        Number of groups.
     seed
-        Draws the `CELLS_OF_A_GROUP`.
+        Random seed of the `CELLS_OF_A_GROUP` sampled cells.
 
     Returns
     -------
-    For each group its genes, by falling t; None for a group of fewer than `LEAST_CELLS` with expression, or where fewer
-    than that are outside it.
+    Genes of each group, in descending order of t; None if fewer than `LEAST_CELLS` cells with expression are inside or
+    outside the group.
     """
     drawn = _drawn(group, groups, seed)
     logs, drawn = _logs(expression, drawn)
@@ -102,14 +105,14 @@ def group_genes(
 
 
 def _drawn(group: NDArray[np.intp], groups: int, seed: int) -> NDArray[np.intp]:
-    """Draw the cells to compare, in the order of the file."""
+    """Sample the cells to compare, in file order."""
     rng = np.random.default_rng(seed)
     kept = [rng.permutation(np.flatnonzero(group == g))[:CELLS_OF_A_GROUP] for g in range(groups)]
     return np.sort(np.concatenate([*kept, np.zeros(0, dtype=np.intp)]))
 
 
 def _logs(expression: Expression, drawn: NDArray[np.intp]) -> tuple[sparse.csr_matrix, NDArray[np.intp]]:
-    """Read the drawn cells that have expression."""
+    """Read log expression of the sampled cells that have expression, with their rows."""
     parts = [log_normalised(block) for block in some_cells(expression, drawn)]
     empty = sparse.csr_matrix((0, len(expression.table)), dtype=np.float32)
     logs = sparse.csr_matrix(sparse.vstack([empty, *parts]))
@@ -130,7 +133,7 @@ def _tested(
     cells = AnnData(logs, obs=obs, var=pd.DataFrame(index=symbols.astype(str)))
     cells.uns["log1p"] = {"base": None}
     with warnings.catch_warnings():
-        # A gene that a group lacks altogether has no spread there; its t is 0 or NaN and it comes last.
+        # A gene without expression in a group has no variance there; its t is 0 or NaN and it is ranked last.
         warnings.simplefilter("ignore")
         scanpy.tl.rank_genes_groups(cells, "group", groups=names, method="t-test", pts=True)
         return {int(name): _read(scanpy.get.rank_genes_groups_df(cells, name)) for name in names}

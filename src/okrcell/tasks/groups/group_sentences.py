@@ -1,4 +1,4 @@
-"""Put into words what the cells of a group say, each sentence with what it rests on."""
+"""Sentences about a group of cells, each with its evidence."""
 
 from collections.abc import Sequence
 
@@ -13,20 +13,20 @@ from okrcell.texts.description import Sentence
 from okrcell.texts.sentences import article, listed, lower
 
 OWN_DATA = "these cells"
-"""The source of what was measured here and stands in no book."""
+"""Source name of evidence computed from the data itself."""
 NAMED_GENES = 8
-"""So many of the group's genes are named."""
+"""Maximum number of genes in a sentence."""
 
 
 def vote_counted(group: str, vote: Vote, model: str) -> Evidence:
-    """Make evidence of how the cells voted."""
+    """Evidence of the vote of the cells."""
     parts = (f"{each.name} {each.share:.1%} (mean probability {each.probability:.3f})" for each in vote.types)
     text = f"Nearest candidate of {vote.measured:,} cells with expression: {'; '.join(parts) or 'none'}."
     return Evidence(text, OWN_DATA, f"group {group}, nearest candidates", model, "", "metadata")
 
 
 def genes_compared(group: str, genes: Sequence[GroupGene], method: str) -> Evidence:
-    """Make evidence of how some genes stand in the group."""
+    """Evidence of the differential expression of genes."""
     parts = (f"{gene.symbol} {gene.log2_fold:+.1f} ({gene.inside:.0%}, {gene.outside:.0%})" for gene in genes)
     text = f"log2 fold (share of cells in the group, outside): {'; '.join(parts) or 'no gene'}."
     symbols = tuple(gene.symbol for gene in genes)
@@ -36,34 +36,36 @@ def genes_compared(group: str, genes: Sequence[GroupGene], method: str) -> Evide
 
 
 def verdict_told(group: str, cells: int, vote: Vote, candidates: int, model: str) -> Sentence:
-    """Say what the group likely is by the word of its cells, or that it is not known."""
+    """Sentence about the likely type by majority vote, or that the type is unknown."""
     subject = _subject(group, cells)
     among = f"{candidates} candidates"
     share = f"{vote.share:.0%} of its cells are"
     nearest = listed([f"{each.name} ({each.share:.0%})" for each in vote.types[:3]])
     if not vote.measured:
-        text = f"{subject} has no expression that could be read, so nothing is known of it."
+        text = f"{subject} has no cell with expression, so its type is unknown."
     elif vote.status == "confident":
         of = f"of {among}" if candidates > 1 else "and no other candidate was given"
         text = f"{subject} is most likely {article(vote.name)} {vote.name}: {share} nearest to it, {of}."
     elif vote.status == "broad":
         text = (
             f"{subject} is most likely some kind of {vote.name}: {share} nearest to kinds of it, "
-            f"but no single one of {among} has more than half; the foremost are {nearest}."
+            f"but none of {among} has more than half; the most frequent are {nearest}."
         )
     else:
-        text = f"What {lower(subject)} is, is not known: its cells disagree. The foremost of {among} are {nearest}."
+        text = (
+            f"The type of {lower(subject)} is unknown: its cells disagree. The most frequent of {among} are {nearest}."
+        )
     return Sentence(text, (vote_counted(group, vote, model),))
 
 
 def refusal_told(
     group: str, cells: int, vote: Vote, refused: Witness, believed: Witness | None, model: str
 ) -> Sentence:
-    """Say what the group likely is where known marker genes speak against the word of its cells."""
+    """Sentence about a group whose vote is contradicted by known marker genes."""
     subject = _subject(group, cells)
-    but = f"{vote.share:.0%} of its cells are nearest to {vote.name}, but the known marker genes of that type speak against it."
+    but = f"{vote.share:.0%} of its cells are nearest to {vote.name}, but the known marker genes of that type contradict it."
     if believed is None:
-        text = f"What {lower(subject)} is, is not known: {but}"
+        text = f"The type of {lower(subject)} is unknown: {but}"
     else:
         text = f"{subject} is most likely some kind of {_name(believed)}: {but}"
     markers = (*refused.markers.evidence, *(believed.markers.evidence if believed else ()))
@@ -71,42 +73,42 @@ def refusal_told(
 
 
 def rival_told(group: str, cells: int, vote: Vote, rival: Rival, candidates: int, model: str) -> Sentence:
-    """Say that the group is not known, because its cells would rather be something that was no candidate."""
+    """Sentence about a group whose cells match a known type outside the candidates better."""
     best = vote.types[0]
     among = f"{best.name}, of {candidates} candidates" if candidates > 1 else f"{best.name}, the only candidate"
     text = (
-        f"What {lower(_subject(group, cells))} is, is not known: {best.share:.0%} of its cells are nearest to {among}, but "
-        f"{rival.doubting:.0%} match some other type that the model knows at least twice as well; the foremost is "
+        f"The type of {lower(_subject(group, cells))} is unknown: {best.share:.0%} of its cells are nearest to {among}, but "
+        f"{rival.doubting:.0%} match another type that the model knows at least twice as well; the best is "
         f"{rival.name} (mean match {rival.match:.2f}, against {best.match:.2f})."
     )
     return Sentence(text, (vote_counted(group, vote, model),))
 
 
 def genes_told(group: str, marking: Sequence[GroupGene], method: str, *, compared: bool) -> Sentence:
-    """Name the genes that tell the group from the others."""
+    """Sentence about the marker genes of the group."""
     symbols = [gene.symbol for gene in marking]
     if not compared:
         text = "No gene could be compared: the group, or all that is outside it, has fewer than three cells."
     elif not symbols:
-        text = f"No gene tells group {group} clearly from the others."
+        text = f"No gene distinguishes group {group} clearly from the others."
     else:
         text = f"It differs from the other groups most clearly by {listed(symbols[:NAMED_GENES])}."
     return Sentence(text, (genes_compared(group, marking[:NAMED_GENES], method),))
 
 
 def witness_told(group: str, heard: Witness, genes: GroupGenes, method: str) -> Sentence:
-    """Say how the known marker genes of a type stand in the group."""
+    """Sentence about the expression of a type's known marker genes in the group."""
     name, asked, measured = _name(heard), len(heard.markers.genes), heard.measured
     only_present = [gene for gene in heard.present if gene not in heard.marking]
     if not measured:
-        text = f"None of the {asked} best supported marker genes of {name} was measured: they say nothing here."
+        text = f"None of the {asked} best supported marker genes of {name} was measured, so the type cannot be checked."
     else:
         parts = [f"{listed(heard.marking)} mark{'s' if len(heard.marking) == 1 else ''} this group too"] * bool(
             heard.marking
         )
         parts += [f"{listed(only_present)} {'is' if len(only_present) == 1 else 'are'} present"] * bool(only_present)
-        found = " and ".join(parts) or "none is found in a quarter of its cells"
-        against = ", which speaks against it" if heard.refuses else ""
+        found = " and ".join(parts) or "none is expressed in a quarter of its cells"
+        against = ", which contradicts the type" if heard.refuses else ""
         text = (
             f"Of the {asked} best supported marker genes of {name}, {len(measured)} "
             f"{'was' if len(measured) == 1 else 'were'} measured: {found}{against}."
@@ -116,7 +118,7 @@ def witness_told(group: str, heard: Witness, genes: GroupGenes, method: str) -> 
 
 
 def cited_anew(sentence: Sentence, verdict: Sentence) -> Sentence:
-    """Rest a sentence on the cells' verdict where it was written as if the file had named the type."""
+    """Cite the vote of the cells in place of the profile's cell type, which is not an annotation of the file."""
     evidence = [
         verdict.evidence[0] if piece.record.startswith("profile.cell_type") else piece for piece in sentence.evidence
     ]

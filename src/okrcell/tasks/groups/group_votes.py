@@ -1,4 +1,4 @@
-"""Let the cells of each group vote on what the group is."""
+"""Majority vote of the cells of each group."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,40 +14,40 @@ from okrcell.tasks.confidence import answer, probabilities
 from okrcell.tasks.zero_shot import CELLS_AT_ONCE, name_by_similarity
 
 MOST_TYPES = 5
-"""So many likely types are told of each group."""
+"""Maximum number of likely types reported per group."""
 
 
 @dataclass(frozen=True)
 class LikelyType:
-    """A candidate, and how the cells of a group stand to it."""
+    """Candidate type with its vote, probability and similarity in a group."""
 
     name: str
     term_id: str
-    """Cell Ontology id, "" if the words name no known type."""
+    """Cell Ontology id, "" if the name is not a term of the ontology."""
     share: float
-    """Share of the group's cells to which it is the nearest candidate, in [0, 1]."""
+    """Fraction of the group's cells with this type as nearest candidate, in [0, 1]."""
     probability: float
-    """Mean over the group's cells of the probability that they are of this type, in [0, 1]."""
+    """Mean probability of this type over the group's cells, in [0, 1]."""
     match: float
     """Mean cosine similarity, in [-1, 1]."""
 
 
 @dataclass(frozen=True)
 class Vote:
-    """What the cells of one group say it is."""
+    """Majority vote of the cells of one group."""
 
     measured: int
-    """Cells with expression: those that vote."""
+    """Number of cells with expression, which vote."""
     status: str
-    """confident: most cells are nearest to one candidate. broad: most are nearest to kinds of one broader type. unknown:
-    neither is so."""
+    """confident: most cells are nearest to one candidate. broad: most cells are nearest to descendants of one broader type.
+    unknown: neither."""
     name: str
     """The candidate or the broader type; "unknown" if there is none."""
     term_id: str
     share: float
-    """Share of the cells that are nearest to it or to kinds of it, in [0, 1]; of the foremost candidate if unknown."""
+    """Fraction of cells nearest to the type or its descendants, in [0, 1]; that of the most frequent candidate if unknown."""
     types: tuple[LikelyType, ...]
-    """The candidates with most votes, the foremost first."""
+    """Candidates with most votes, most frequent first."""
 
 
 def group_votes(
@@ -58,17 +58,25 @@ def group_votes(
     embedder: Embedder,
     genes: int,
 ) -> tuple[Vote, ...]:
-    """Give each cell's vote to its nearest candidate, and read each group's votes as `okrcell.tasks.confidence.answer` does.
+    """Count the nearest candidates of each group's cells, and choose a type by `okrcell.tasks.confidence.predict`.
 
-    A share of votes is no probability: cells that are all wrong in the same way are of one mind. `LikelyType.probability` is
-    the mean of what each cell by itself is given.
+    A fraction of votes is not a probability: all cells of a group may be wrong in the same way. `LikelyType.probability` is
+    the mean of the cells' own probabilities.
 
     Parameters
     ----------
+    cells
+        Unit vectors of the cells, NaN for a cell without expression.
     group
-        Number of each cell's group, -1 for none.
+        Group index of each cell, -1 for none.
+    groups
+        Number of groups.
+    some
+        Candidate cell types.
+    embedder
+        Model that embeds the texts.
     genes
-        Number of the model's genes that the file measured.
+        Number of the model's genes that were measured.
     """
     found = name_by_similarity(cells, some, embedder, genes)
     rows = np.flatnonzero((group >= 0) & ~np.isnan(cells).any(axis=1))
@@ -94,7 +102,7 @@ def _vote(
 ) -> Vote:
     if not measured:
         return Vote(0, "unknown", "unknown", "", 0.0, ())
-    # Of equal votes the likelier comes first.
+    # Ties are broken by the mean probability.
     order = [int(place) for place in np.lexsort((-probability, -share))[:MOST_TYPES] if share[place] > 0]
     types = tuple(
         LikelyType(
@@ -118,7 +126,7 @@ def _vote(
 
 
 def share_within(share: Float[np.ndarray, "candidate"], some: Sequence[Candidate], term_id: str) -> float:
-    """Sum the votes for a term and its kinds."""
+    """Return the fraction of votes for a term and its descendants."""
     above = ontology(CELL_ONTOLOGY).ancestors
     kinds = [bool(each.term_id) and term_id in above(each.term_id) | {each.term_id} for each in some]
     return float(share[np.array(kinds)].sum())

@@ -1,4 +1,4 @@
-"""Ask whether cells would rather be something that was not among the candidates."""
+"""Known types outside the candidates that match the cells of a group better."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from okrcell.tasks.candidates import Candidate
 from okrcell.tasks.zero_shot import CELLS_AT_ONCE
 
 MUCH_BETTER = 2.0
-"""A type that matches so many times as well as the best candidate makes the candidates doubtful (ours)."""
+"""A cell rejects the candidates if a known type has at least this multiple of the best candidate's similarity (ours)."""
 
 
 @dataclass(frozen=True)
 class Rival:
-    """The type that a group's cells match best, of all that the model knows."""
+    """Known type with the highest mean similarity to the cells of a group."""
 
     name: str
     term_id: str
     match: float
     """Mean cosine similarity, in [-1, 1]."""
     doubting: float
-    """Share of the group's cells that some known type matches twice as well as the best candidate does, in [0, 1]."""
+    """Fraction of the group's cells that match some known type twice as well as the best candidate, in [0, 1]."""
 
     @property
     def wins(self) -> bool:
-        """Whether most cells doubt the candidates."""
+        """Whether most cells reject the candidates."""
         return self.doubting > 0.5
 
 
@@ -42,9 +42,26 @@ def group_rivals(
 ) -> tuple[Rival | None, ...]:
     """Compare each cell's best candidate with the best of all known types; None for a group without expression.
 
-    Something is always nearest: a list of liver cells finds hepatocytes in blood. What it cannot hide is how far away
-    they are, beside what the model would have said if it had been asked openly. Cells whose best candidate is free
-    text that names no type doubt nothing: sentences lie further from cells than names do.
+    The nearest candidate may still be wrong (liver types offered for blood); it then has a lower similarity than the best
+    known type. Cells whose best candidate is free text without an ontology term never reject the candidates, because
+    sentences have a lower similarity to cells than names.
+
+    Parameters
+    ----------
+    cells
+        Unit vectors of the cells, NaN for a cell without expression.
+    group
+        Group index of each cell, -1 for none.
+    groups
+        Number of groups.
+    candidates
+        Candidate cell types.
+    vectors
+        Unit vectors of the candidates.
+    known
+        Known types to compare with.
+    known_vectors
+        Unit vectors of the known types.
     """
     rows = np.flatnonzero((group >= 0) & ~np.isnan(cells).any(axis=1))
     named = np.array([bool(each.term_id) for each in candidates])

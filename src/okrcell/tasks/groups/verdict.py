@@ -1,4 +1,4 @@
-"""Weigh what a group's cells say it is against their genes, and against what the model would have said openly."""
+"""Type of a group: majority vote, checked against competing types and known marker genes."""
 
 from dataclasses import dataclass
 
@@ -15,16 +15,16 @@ from okrcell.texts.gather import Inquiry
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of a group, and why."""
+    """Type assigned to a group, with the sentences that justify it."""
 
     status: str
-    """confident: one candidate. broad: some kind of the type that is named. unknown: it is left open."""
+    """confident: one candidate. broad: some descendant of the named type. unknown: no type is assigned."""
     name: str
     term_id: str
     sentence: Sentence
-    """Says it."""
+    """Sentence that states the type."""
     testimony: tuple[Sentence, ...] = ()
-    """What the known marker genes say to it."""
+    """Sentences about known marker genes."""
 
 
 def verdict(
@@ -37,14 +37,26 @@ def verdict(
     inquiry: Inquiry,
     methods: tuple[str, str],
 ) -> Verdict:
-    """Take the vote of the cells, unless known types or known marker genes speak against it.
+    """Return the majority vote, unless a competing type dominates or known marker genes contradict it.
 
     Parameters
     ----------
+    group
+        Name of the group.
+    cells
+        Number of cells of the group.
+    vote
+        Majority vote of the cells.
+    rival
+        Competing type outside the candidates, if computed.
+    genes
+        Differential expression of the group, if computed.
     candidates
-        How many there were.
+        Number of candidates.
+    inquiry
+        Cached access to the knowledge sources.
     methods
-        Name of the model, and how genes were compared: they stand in the evidence.
+        Name of the model, and of the comparison of genes, for the evidence.
     """
     model, method = methods
     if rival is not None and rival.wins:

@@ -1,4 +1,4 @@
-"""Ask the marker tables whether a group of cells bears the name it was given."""
+"""Check whether known marker genes of the assigned type are expressed in the group."""
 
 from dataclasses import dataclass
 
@@ -8,40 +8,40 @@ from okrcell.texts.known import Known
 from okrcell.texts.template.marker_choice import Markers, broader, general_markers
 
 KNOWN_MARKERS = 10
-"""So many of a type's best supported marker genes are looked for."""
+"""Maximum number of best supported marker genes of a type that are checked."""
 ENOUGH_MEASURED = 3
-"""With fewer of them measured their silence says nothing."""
+"""Minimum number of measured marker genes for a contradiction."""
 ENOUGH_MARKING = 2
-"""So many that mark the group speak for a broader type."""
+"""Minimum number of marker genes that mark the group for a confirmation."""
 
 
 @dataclass(frozen=True)
 class Witness:
-    """How the known marker genes of a type stand in a group."""
+    """Expression of a type's known marker genes in a group."""
 
     term_id: str
     markers: Markers
-    """The type's best supported marker genes, with the records that name them."""
+    """Best supported marker genes of the type, with their records."""
     measured: tuple[str, ...]
-    """Those that the file measured."""
+    """Marker genes that were measured."""
     marking: tuple[str, ...]
-    """Those that tell the group from the others."""
+    """Marker genes that mark the group."""
     present: tuple[str, ...]
-    """Those that at least a quarter of the group's cells have and that are not lower than elsewhere."""
+    """Marker genes expressed in at least a quarter of the group's cells, and not lower than in other cells."""
 
     @property
     def refuses(self) -> bool:
-        """Whether enough of them were measured and none is there."""
+        """Whether enough marker genes were measured and none is expressed."""
         return len(self.measured) >= ENOUGH_MEASURED and not self.present and not self.marking
 
     @property
     def supports(self) -> bool:
-        """Whether some of them mark the group."""
+        """Whether enough marker genes mark the group."""
         return len(self.marking) >= ENOUGH_MARKING
 
 
 def witness(term_id: str, genes: GroupGenes, inquiry: Inquiry) -> Witness | None:
-    """Look for the known marker genes of a cell type among a group's own; None where no source knows any."""
+    """Check the known marker genes of a cell type in a group; None if no source has any."""
     markers = general_markers(term_id, Known(inquiry.about(term_id)), KNOWN_MARKERS)
     if not markers.genes:
         return None
@@ -52,6 +52,6 @@ def witness(term_id: str, genes: GroupGenes, inquiry: Inquiry) -> Witness | None
 
 
 def supported_broader(term_id: str, genes: GroupGenes, inquiry: Inquiry) -> Witness | None:
-    """Find the nearest broader type whose marker genes do mark the group; None if there is none."""
+    """Return the nearest broader type whose marker genes mark the group; None if there is none."""
     heard = (witness(above, genes, inquiry) for above in broader(term_id))
     return next((each for each in heard if each is not None and each.supports), None)

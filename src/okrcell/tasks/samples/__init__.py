@@ -1,1 +1,1 @@
-"""What a sample tells by itself."""
+"""Cluster stability, per-batch standardisation and batch correction of a sample."""

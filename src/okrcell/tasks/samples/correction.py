@@ -1,4 +1,4 @@
-"""Take out of cells what their batch alone explains."""
+"""Harmony batch correction."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 WIDTH = 0.1
-"""How far a cell's membership reaches into clusters that are not the nearest."""
+"""Width of the soft cluster assignment (sigma of Harmony)."""
 DIVERSITY = 2.0
-"""How strongly clusters are drawn towards holding every batch."""
+"""Strength of the diversity penalty (theta of Harmony)."""
 ROUNDS = 6
 ROUNDS_WITHIN = 10
 BLOCKS = 20
@@ -20,18 +20,20 @@ MOST_CLUSTERS = 100
 def corrected(
     points: Float[np.ndarray, "cell dim"], batch: Int[np.ndarray, " cell"], *, seed: int = 0
 ) -> Float[np.ndarray, "cell dim"]:
-    """Move the batches onto each other, cluster by cluster (Korsunsky et al. 2019, Harmony; written anew from the paper).
+    """Correct batch effects by Harmony (Korsunsky et al. 2019; reimplemented from the paper).
 
-    In turn, cells are given soft clusters that each should hold every batch in its share (their equations 4 to 8),
-    and within each cluster what the batch explains is taken off by ridge regression (equations 9 to 12). A cluster
-    with cells of one batch only has nothing to compare with, and its cells stay.
+    Two steps alternate: soft clustering with a penalty for clusters that lack batches (their equations 4 to 8), and ridge
+    regression of the batch within each cluster, whose effect is subtracted (equations 9 to 12). Cells of a cluster with one
+    batch only are not changed.
 
     Parameters
     ----------
     points
-        Finite. Cells are compared by direction (cosine), moved in all dimensions.
+        Finite coordinates. Cells are clustered by cosine similarity and corrected in all dimensions.
     batch
-        Numbered from 0. With one batch nothing is moved.
+        Batch index of each cell, from 0. With one batch the points are returned unchanged.
+    seed
+        Random seed of clustering.
     """
     members = np.eye(int(batch.max()) + 1)[batch] if len(batch) else np.zeros((0, 0))
     if members.shape[1] < 2:
@@ -51,7 +53,7 @@ def shared_clusters(
     clusters: int,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "cell cluster"]:
-    """Return how far each cell belongs to each cluster (rows sum to 1), batches shared out as evenly as may be."""
+    """Return soft cluster assignments (rows sum to 1), penalised for clusters with uneven batches."""
     from sklearn.cluster import KMeans
 
     directions = _of_unit_length(points)
@@ -64,7 +66,7 @@ def shared_clusters(
         centres = _of_unit_length(belongs.T @ directions)
         near = _near(directions, centres)
         seen, due = belongs.T @ members, np.outer(belongs.sum(axis=0), share)
-        # A part of the cells at a time, so that they do not all rush to the cluster that lacks their batch.
+        # Blocks of cells are updated in turn, so that not all cells move to a cluster that lacks their batch.
         for part in np.array_split(rng.permutation(len(points)), BLOCKS):
             seen -= belongs[part].T @ members[part]
             due -= np.outer(belongs[part].sum(axis=0), share)
@@ -80,7 +82,7 @@ def without_batch(
     members: Float[np.ndarray, "cell batch"],
     belongs: Float[np.ndarray, "cell cluster"],
 ) -> Float[np.ndarray, "cell dim"]:
-    """Take off, in each cluster, how far each batch lies from the cluster's own mean."""
+    """Subtract the effect of each batch in each cluster, estimated by ridge regression."""
     moved = points.copy()
     design = np.hstack([np.ones((len(points), 1)), members])
     ridge = np.diag([1e-9, *np.full(members.shape[1], RIDGE)])

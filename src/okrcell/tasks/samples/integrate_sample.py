@@ -1,4 +1,4 @@
-"""What a sample in batches tells by itself, each batch measured by its own yardstick."""
+"""Principal components of genes standardised within batches, weighted by shared clusters."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from okrcell.cells.samples.sample import FEWEST_TO_JUDGE, LARGEST_Z, variable_ge
 
 KINDS = 12
 LEAST_SHARED = 0.1
-"""Share of a batch's cells that must be of kinds that other batches have too; with less, there is no common measure."""
+"""Minimum fraction of a batch's cells in clusters shared with other batches; otherwise the batch is not corrected."""
 ROWS = 4096
 STARTS = 3
 
@@ -25,22 +25,30 @@ def batch_components(
     *,
     genes: int = 2000,
 ) -> Float[np.ndarray, "cell component"]:
-    """Return principal components of genes standardised within each batch, among the kinds of cells that batches share.
+    """Return principal components of genes standardised within each batch, weighted by shared clusters.
 
-    A technology measures some genes better than others; a gene's mean and spread within the batch take that out. Were
-    all cells of a batch counted alike, that would take out too that one batch has more B cells than another; so cells
-    are weighted by `shared_kinds` first (ours; the standardising itself is usual).
+    Standardising by the mean and standard deviation within the batch removes differences in how well a technology measures
+    a gene. With equal weights it would also remove differences in composition, such as more B cells in one batch; cells are
+    therefore weighted by `shared_kinds` (the weighting is ours, standardising per batch is common).
 
     Parameters
     ----------
+    expression
+        Expression of the cells.
     batch
-        Numbered from 0.
-    weight, own
-        From `shared_kinds`. A batch that is not ``own`` is measured by the mean and spread of all cells.
+        Batch index of each cell, from 0.
+    weight
+        Weight of each cell from `shared_kinds`.
+    own
+        True for batches standardised by their own mean and standard deviation; the others use those of all cells.
+    n
+        Maximum number of components.
+    genes
+        Maximum number of highly variable genes.
 
     Returns
     -------
-    float32; NaN for a cell without expression. Memory is that of the variable genes of all cells, sparse.
+    float32; NaN for a cell without expression. Memory holds the sparse variable genes of all cells.
     """
     chosen = variable_genes(expression, genes, batch=batch)
     rows = chosen.measured
@@ -54,7 +62,7 @@ def batch_components(
         inside = rows[batch[rows] == one]
         if weight[inside].sum() > 0:
             measures[one] = _measure(chosen.logs[inside], weight[inside])
-    # Blocks of rows, so that the matrix is never filled as a whole; the (gene, gene) products of all are small.
+    # In blocks of rows, so that the matrix is never dense as a whole; the (gene, gene) products are small.
     parts = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
     square, total = np.zeros((len(chosen.gene),) * 2), np.zeros(len(chosen.gene))
     for part in parts:
@@ -64,7 +72,7 @@ def batch_components(
     mean = total / len(rows)
     n = min(n, len(rows) - 1, len(chosen.gene))
     axes = np.linalg.eigh(square / len(rows) - np.outer(mean, mean))[1][:, ::-1][:, :n]
-    # The sign of an axis is chance; the largest loading is made positive, so that it is the same everywhere.
+    # The sign of an axis is arbitrary; the largest loading is made positive for reproducibility.
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(n)])
     components = np.full((expression.n_cells, n), np.nan, dtype=np.float32)
     for part in parts:
@@ -75,14 +83,17 @@ def batch_components(
 def shared_kinds(
     vectors: Float[np.ndarray, "cell dim"], batch: Int[np.ndarray, " cell"], *, seed: int = 0
 ) -> tuple[Float[np.ndarray, " cell"], Float[np.ndarray, " batch"]]:
-    """Tell which cells are of a kind that other batches have too, and how much of each batch is.
+    """Weight cells by how common their cluster is in the other batches.
 
-    Kinds are clusters (k-means) of the model's vectors, which know cell types better than technologies. The weights make
-    each batch, seen through them, hold every kind in the share in which both it and the other batches have it.
+    Clusters are k-means clusters of the model vectors, which depend more on cell type than on technology. Weighted by them,
+    each batch contains a cluster in the smaller of two fractions: its own and that of the other batches.
 
     Returns
     -------
-    weight (cell,), at least 0; shared (batch,), in [0, 1]; NaN vectors have weight 0.
+    weight
+        (cell,), at least 0; 0 for NaN vectors.
+    shared
+        (batch,), fraction of each batch's cells in shared clusters, in [0, 1].
     """
     from sklearn.cluster import KMeans
 
@@ -108,7 +119,7 @@ def shared_kinds(
 
 
 def large_enough(batch: Int[np.ndarray, " cell"], known: Bool[np.ndarray, " cell"]) -> Bool[np.ndarray, " batch"]:
-    """Tell which batches have cells enough for a mean and a spread of their own."""
+    """True for batches with enough cells to estimate a mean and a standard deviation."""
     return np.bincount(batch[known], minlength=int(batch.max(initial=0)) + 1) >= FEWEST_TO_JUDGE
 
 

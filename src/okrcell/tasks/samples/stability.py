@@ -1,4 +1,4 @@
-"""Choose how fine groups should be by whether they are found again."""
+"""Leiden clustering and the choice of its resolution by stability."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,28 +13,37 @@ from okrcell.errors import InputError
 
 RUNS = 6
 SHARE = 0.8
-"""Of the cells, in each run."""
+"""Fraction of the cells in each subsample."""
 TOLERANCE = 0.05
 LEIDEN_ROUNDS = 2
 
 
 @dataclass(frozen=True)
 class Stability:
-    """How well groups are found again when a fifth of the cells is left out."""
+    """Stability of clusters under subsampling of four fifths of the cells, per resolution."""
 
     resolution: Float[np.ndarray, " resolution"]
     agreement: Float[np.ndarray, " resolution"]
-    """Mean adjusted Rand index between runs, on the cells they share; 1 means the same groups each time."""
+    """Mean adjusted Rand index between subsamples, on their common cells; 1 means identical clusters."""
     groups: Int[np.ndarray, " resolution"]
-    """Number of groups among all cells."""
+    """Number of clusters of all cells."""
     chosen: float
 
 
 def stability(graph: sparse.csr_matrix, resolutions: Sequence[float], *, seed: int = 0) -> Stability:
-    """Group random four fifths of the cells several times at each resolution, and choose one.
+    """Cluster several random subsamples of the cells at each resolution, and choose the resolution.
 
-    Chosen is the finest resolution whose agreement is at most 0.05 below the highest of those that give
-    two groups or more: coarse groups are found again easily, and say little (our choice).
+    The highest resolution is chosen whose agreement is at most 0.05 below the best agreement among resolutions with two or
+    more clusters: coarse clusters are always stable, but carry little information (our choice).
+
+    Parameters
+    ----------
+    graph
+        Symmetric kNN graph (cell, cell).
+    resolutions
+        Resolutions to choose from, each above zero.
+    seed
+        Random seed of subsampling and of Leiden.
 
     Raises
     ------
@@ -56,21 +65,21 @@ def stability(graph: sparse.csr_matrix, resolutions: Sequence[float], *, seed: i
 
 
 def checked_resolutions(resolutions: Sequence[float]) -> Float[np.ndarray, " resolution"]:
-    """Return them in order, each once.
+    """Return the distinct resolutions in ascending order.
 
     Raises
     ------
     InputError
-        If there is none, or one is not above zero.
+        If there is no resolution, or one is not above zero.
     """
     values = np.unique(np.array([float(value) for value in resolutions]))
     if len(values) == 0 or not np.isfinite(values).all() or values[0] <= 0:
-        raise InputError(f"Resolutions must be numbers above zero, but they are {list(resolutions)}. Try [0.5, 1.0].")
+        raise InputError(f"Resolutions must be numbers above zero, but are {list(resolutions)}. Try [0.5, 1.0].")
     return values
 
 
 def leiden(graph: sparse.csr_matrix, resolution: float, seed: int) -> Int[np.ndarray, " cell"]:
-    """Group the nodes of a graph with symmetric weights (Traag et al. 2019, modularity); group 0 is the largest."""
+    """Cluster a graph with symmetric weights by Leiden (Traag et al. 2019, modularity); cluster 0 is the largest."""
     import graspologic_native
 
     find: Any = graspologic_native
@@ -87,7 +96,7 @@ def leiden(graph: sparse.csr_matrix, resolution: float, seed: int) -> Int[np.nda
 
 
 def _agreement(
-    halves: list[Int[np.ndarray, " some"]], parts: list[sparse.csr_matrix], value: float, seed: int
+    halves: list[Int[np.ndarray, " subsample"]], parts: list[sparse.csr_matrix], value: float, seed: int
 ) -> float:
     from sklearn.metrics import adjusted_rand_score
 

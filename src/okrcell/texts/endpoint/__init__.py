@@ -1,1 +1,1 @@
-"""A language model writes, within a budget, and nothing is paid twice."""
+"""Language-model writer: prompt, HTTP client, response cache and budget."""

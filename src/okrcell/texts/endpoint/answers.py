@@ -1,4 +1,4 @@
-"""What a language model sent back becomes cited sentences, or a reason why not."""
+"""Parse a language model's response into cited sentences; JSON schema of the answer."""
 
 import json
 import re
@@ -19,20 +19,20 @@ _NUMBERS = re.compile(r"\s*\[\d+(?:\s*[,;–-]\s*\d+)*\]")
 
 
 MOST_CITED = 6
-"""Pieces of evidence that one sentence may cite."""
+"""Maximum number of citations of a sentence."""
 MOST_SENTENCES = 60
-"""Sentences of the longest answer, well above what any prompt asks for."""
+"""Maximum number of sentences of an answer, well above what any prompt requests."""
 LONGEST_REPLY = 4_000_000
-"""Characters of a reply's body; none that is of use comes near."""
+"""Maximum number of characters of a response body, far above any usable response."""
 MOST_TOKENS = 10**9
-"""No request uses more, so a server that says so is not believed."""
+"""Maximum plausible token usage; larger values from a server are ignored."""
 
 
 def schema(evidence: int, sentences: int) -> dict[str, Any]:
-    """Make the JSON schema of an answer: at most so many sentences, that cite evidence numbered 1 to ``evidence``.
+    """Return the JSON schema of an answer: at most ``sentences`` sentences that cite evidence 1 to ``evidence``.
 
-    The bounds keep a weak model from counting on for ever. They take few values, for some providers spend seconds on
-    each schema that is new to them.
+    The bounds keep a weak model from enumerating without end. They take few values, because some providers spend seconds
+    to compile each new schema.
     """
     number = {"type": "integer", "minimum": 1, "maximum": evidence}
     properties = {
@@ -48,33 +48,33 @@ def schema(evidence: int, sentences: int) -> dict[str, Any]:
     }
 
 
-class WritingFailed(OkrcellError):  # noqa: N818 - a state of a description, not a mistake
-    """A language model gave no description that can be used; the original text stands in its place."""
+class WritingFailed(OkrcellError):  # noqa: N818 - a state of a description, not a user error
+    """A language model returned no usable description; the original text is used instead."""
 
     def __init__(self, reason: str, lasting: bool) -> None:
         super().__init__(reason)
         self.reason = reason
         self.lasting = lasting
-        """Whether the answers are in the ledger, so that asking again gives the same; otherwise it may go well."""
+        """Whether the answers are stored in the ledger, so that a repetition fails too; otherwise it may succeed."""
 
 
-class WrongAnswer(Exception):  # noqa: N818 - told to the model, not to the user
-    """The answer is not what the prompt asked for; the message is told to the model."""
+class WrongAnswer(Exception):  # noqa: N818 - sent to the model, not shown to the user
+    """The answer does not have the requested form; the message is sent to the model."""
 
 
-class WrongReply(Exception):  # noqa: N818 - a fault on the way, not a mistake
-    """The body of a reply is not what an OpenAI-compatible server sends."""
+class WrongReply(Exception):  # noqa: N818 - a transport fault, not a user error
+    """The response body is not a chat completion of an OpenAI-compatible server."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The parts of a server's reply that count."""
+    """The relevant fields of a chat completion."""
 
     content: str
     cut: bool
-    """Whether the model was stopped at the limit of tokens."""
+    """Whether the answer was truncated at the token limit."""
     prompt_tokens: int | None
-    """None where the server does not tell."""
+    """None if the server does not report it."""
     completion_tokens: int | None
 
 
@@ -109,22 +109,20 @@ class _Answer(BaseModel):
 
 
 def read_reply(body: str) -> Reply:
-    """Read a chat completion.
+    """Parse a chat completion.
 
     Raises
     ------
     WrongReply
-        If the body is no JSON (cut on the way, a proxy's page), holds no choice, or is longer than `LONGEST_REPLY`.
+        If the body is no JSON (truncated, a proxy's page), has no choice, or is longer than `LONGEST_REPLY`.
     """
     if len(body) > LONGEST_REPLY:
-        raise WrongReply(
-            f"the body of the reply has {len(body):,} characters; more than {LONGEST_REPLY:,} are not read"
-        )
+        raise WrongReply(f"the response body has {len(body):,} characters; more than {LONGEST_REPLY:,} are not read")
     try:
         parsed = json.loads(body)
         completion = _Completion.model_validate(parsed)
     except (ValueError, RecursionError):
-        raise WrongReply("the body of the reply is not a chat completion") from None
+        raise WrongReply("the response body is not a chat completion") from None
     try:
         usage = _Usage.model_validate(parsed.get("usage"))
     except ValidationError:
@@ -139,16 +137,16 @@ def read_reply(body: str) -> Reply:
 
 
 def read_answer(reply: Reply, evidence: Sequence[Evidence]) -> tuple[Sentence, ...]:
-    """Turn the model's JSON into sentences that hold the evidence they cite, by its number from 1.
+    """Parse the model's JSON into sentences with the evidence that they cite by number, from 1.
 
-    A text of several sentences becomes several, each with the same evidence. Numbers in square brackets are taken out
-    of the text, a full stop is added where there is none, and what is said twice is kept once. A thought before the
-    JSON and a code fence around it are allowed; nothing else is.
+    A text of several sentences is split, each with the same evidence. Citation numbers in square brackets are removed,
+    missing full stops added and duplicate sentences dropped. A ``<think>`` block before the JSON and a code fence around
+    it are allowed.
 
     Raises
     ------
     WrongAnswer
-        If it is no JSON, has another schema, is too long, or a sentence cites nothing or what is not there.
+        If the answer is no JSON, has another schema, is too long, or a sentence cites no or unknown evidence.
     """
     if reply.cut:
         raise WrongAnswer("it was cut off at the limit of length; write fewer words")

@@ -1,4 +1,4 @@
-"""A question is asked until it is answered, and never again."""
+"""Language-model client with response cache, budget and retries."""
 
 import json
 import threading
@@ -16,14 +16,14 @@ from okrcell.texts.endpoint.post import FORMS, EndpointError, Lost, Post, Receiv
 from okrcell.texts.endpoint.settings import EndpointSettings
 
 FAILURES_IN_A_ROW = 4
-"""So many questions without one answer in between, beside those on their way, and the endpoint counts as down."""
+"""Consecutive failed requests, in addition to the concurrent ones, after which the endpoint counts as down."""
 
 Messages = Sequence[Mapping[str, str]]
 Schema = Mapping[str, Any]
 
 
 class Asking:
-    """Brings answers, from the ledger where it has them and else from the endpoint. Threads share it."""
+    """Returns answers from the ledger, else from the endpoint. Thread-safe."""
 
     def __init__(self, settings: EndpointSettings, ledger: Ledger) -> None:
         self._settings = settings
@@ -36,10 +36,10 @@ class Asking:
         self._form = ledger.dialect(settings.base_url, settings.model) or FORMS[0]
 
     def key(self, messages: Messages, attempt: int) -> str:
-        """Return the sha256 of all that decides the answer.
+        """Return the sha256 of everything that determines the answer.
 
-        The address is not in it: the same model on another server need not be paid again. Nor is the form in which JSON
-        is asked for, and of a second attempt only that it is one.
+        The URL is not part of it, so that the same model on another server is not paid again; nor is the response format.
+        Of a second attempt, only the attempt number is part of it.
         """
         parts = {
             "prompt": self._settings.prompt,
@@ -52,16 +52,16 @@ class Asking:
         return sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def answer(self, key: str, messages: Messages, schema: Schema) -> str:
-        """Return the body of a reply that `read_reply` can read; it is in the ledger by then.
+        """Return the body of a response that `read_reply` can parse; it is stored in the ledger before.
 
         Raises
         ------
         WritingFailed
-            If this question cannot be answered now.
+            If this request fails.
         EndpointError
-            If none can.
+            If the endpoint cannot be used at all.
         BudgetSpent
-            If it might cost more than is left.
+            If the request could exceed the budget.
         """
         with self._ledger.alone(key):
             stored = self._ledger.answer(key)
@@ -77,8 +77,8 @@ class Asking:
                     hopeless = self._failures >= FAILURES_IN_A_ROW + self._settings.concurrency
                 if hopeless:
                     raise EndpointError(
-                        f"{self._settings.base_url} answered none of the last {self._failures} questions; the last time:"
-                        f" {error.reason}. Every answer so far is kept; run again to go on."
+                        f"{self._settings.base_url} answered none of the last {self._failures} requests; the last error:"
+                        f" {error.reason}. All answers so far are stored; run again to continue."
                     ) from None
                 raise
             with self._lock:
@@ -92,13 +92,13 @@ class Asking:
             if self._settings.when_lost == "leave" and self._ledger.in_doubt(key):
                 why = f" ({reason})" if reason else ""
                 raise WritingFailed(
-                    f"a request was sent and its answer never came{why}; it is not repeated, as when_lost says",
+                    f"a request was sent and its answer never came{why}; it is not repeated, because when_lost is 'leave'",
                     lasting=True,
                 )
             try:
                 return self._asked_in_its_language(key, messages, schema)
             except Refused as error:
-                raise WritingFailed(f"the server refused the request: {error}", lasting=False) from None
+                raise WritingFailed(f"the server rejected the request: {error}", lasting=False) from None
             except TryLater as error:
                 reason = str(error)
                 self._put_off(repetition, error.wait)
@@ -106,19 +106,19 @@ class Asking:
                 reason = str(error)
                 unreadable += isinstance(error, Unreadable)
                 if unreadable > 1:
-                    break  # each was complete, and perhaps billed
+                    break  # each response was complete, and possibly billed
                 self._put_off(repetition, None)
-        raise WritingFailed(f"no answer after {repetition + 1} requests; the last time: {reason}", lasting=False)
+        raise WritingFailed(f"no answer after {repetition + 1} requests; the last error: {reason}", lasting=False)
 
     def _asked_in_its_language(self, key: str, messages: Messages, schema: Schema) -> str:
-        """Ask in the strictest form that the server takes; only one that led to an answer is remembered."""
+        """Send with the strictest response format that the server accepts; a format is stored once it gave an answer."""
         first = self._form
         refusal = Refused("")
         for form in FORMS[FORMS.index(first) :]:
             try:
                 body = self._asked_once(key, messages, schema, form)
             except Refused as error:
-                refusal = refusal if str(refusal) else error  # the strictest form's reason is the one to tell
+                refusal = refusal if str(refusal) else error  # report the reason for the strictest format
                 continue
             if form != first:
                 with self._lock:
@@ -139,29 +139,29 @@ class Asking:
         return paid.answer
 
     def worst(self, messages: Messages) -> Cost:
-        """Return the most that a request can cost: two and a half characters a token is dense even for gene names."""
+        """Return the maximum cost of a request; 2.5 characters per token is a lower bound even for gene names."""
         characters = sum(len(message["content"]) for message in messages)
         return self._settings.prices.cost(ceil(characters / 2.5), self._settings.max_tokens)
 
     def _paid(self, received: Received, request: str) -> Paid:
         reply = read_reply(received.body)
-        # A server that does not tell what it used is believed to have used the usual.
+        # Without reported usage, assume 4 characters per token.
         prompt = len(request) // 4 if reply.prompt_tokens is None else reply.prompt_tokens
         written = len(reply.content) // 4 if reply.completion_tokens is None else reply.completion_tokens
         money = self._settings.prices.cost(prompt, written).money
         return Paid(received.body, prompt, written, money, received.replayed)
 
     def ready(self) -> Post:
-        """Make the client, or raise what the first request would raise: none installed, a key in the clear."""
+        """Create the HTTP client once; raises if it is not installed or a key would be sent unencrypted."""
         with self._lock:
-            if self._post is None:  # a run that finds every answer in the ledger needs neither client nor key
+            if self._post is None:  # not needed if all answers are in the ledger
                 self._post = Post(self._settings)
             return self._post
 
     def _wait_for_turn(self) -> None:
-        """Hold back while the server wants to be left in peace, by whichever thread."""
+        """Wait until the time set by the server's Retry-After, for all threads."""
         while (left := self._not_before - monotonic()) > 0:
-            # A little unlike each other, so that the threads do not all come back in the same moment.
+            # Jitter, so that the threads do not continue at the same moment.
             sleep(left * self._chance.uniform(1.0, 1.2))
 
     def _put_off(self, repetition: int, asked: float | None) -> None:
@@ -170,8 +170,8 @@ class Asking:
         if asked is not None:
             if asked > self._settings.longest_wait:
                 raise EndpointError(
-                    f"{self._settings.base_url} wants to be left in peace for {asked:g} s. Every answer so far is"
-                    " kept; run again later, with a smaller concurrency or a longer longest_wait."
+                    f"{self._settings.base_url} requests a wait of {asked:g} s. All answers so far are stored; run again later,"
+                    " with a smaller concurrency or a longer longest_wait."
                 )
             with self._lock:
                 self._not_before = max(self._not_before, monotonic() + asked)

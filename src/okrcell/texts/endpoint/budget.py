@@ -1,4 +1,4 @@
-"""What writing may cost, and what it has cost so far."""
+"""Prices, spending and budget of language-model requests."""
 
 from dataclasses import dataclass
 
@@ -6,54 +6,54 @@ from okrcell.errors import OkrcellError
 
 
 class BudgetSpent(OkrcellError):  # noqa: N818 - a state one stops in, not a mistake
-    """The next request could cost more than is left; all answers so far are kept."""
+    """The next request could exceed the budget; all answers so far are stored."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """An amount, in both measures."""
+    """Cost in tokens and in money."""
 
     tokens: int = 0
     money: float = 0.0
-    """In the currency of the prices that were given."""
+    """In the currency of the prices."""
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Add both measures."""
+        """Add tokens and money."""
         return Cost(self.tokens + other.tokens, self.money + other.money)
 
 
 @dataclass(frozen=True)
 class Prices:
-    """What a provider asks for a million tokens, in any currency."""
+    """Prices of a provider per million tokens, in any currency."""
 
     prompt: float = 0.0
     completion: float = 0.0
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> Cost:
-        """Price an exchange."""
+        """Return the cost of a request with its completion."""
         money = (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
         return Cost(prompt_tokens + completion_tokens, money)
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a ledger's answers have cost, over all runs."""
+    """Spending of a ledger over all runs."""
 
     calls: int = 0
-    """Answers that were paid."""
+    """Number of paid answers."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     money: float = 0.0
     doubtful: Cost = Cost()
-    """The most that requests can have cost whose answer never came (cut, timed out, killed); perhaps nothing."""
+    """Maximum cost of requests without an answer (connection cut, timeout, killed run); possibly not billed."""
 
     @property
     def most(self) -> Cost:
-        """The most that can have been billed."""
+        """Maximum that may have been billed."""
         return Cost(self.prompt_tokens + self.completion_tokens, self.money) + self.doubtful
 
     def after(self, more: "Spent") -> "Spent":
-        """Add what was spent since."""
+        """Return the sum of this and further spending."""
         return Spent(
             self.calls + more.calls,
             self.prompt_tokens + more.prompt_tokens,
@@ -65,12 +65,12 @@ class Spent:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What writing will take, before it starts."""
+    """Estimated cost of writing, before the first request."""
 
     calls: int
-    """Requests to be made, if every answer is good at once."""
+    """Number of requests, if every first answer is usable."""
     cached: int
-    """Answers that the ledger holds already."""
+    """Number of answers that are already in the ledger."""
     prompt_tokens: int
     completion_tokens: int
     money: float
@@ -78,25 +78,25 @@ class Estimate:
 
     @property
     def cost(self) -> Cost:
-        """Tokens in all, and money."""
+        """Total tokens and money."""
         return Cost(self.prompt_tokens + self.completion_tokens, self.money)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that may be spent, over all runs of a ledger; None is no limit."""
+    """Maximum spending over all runs of a ledger; None is no limit."""
 
     tokens: int | None = None
     money: float | None = None
 
     def allows(self, spent: Cost, worst: Cost) -> bool:
-        """Whether a request that costs ``worst`` at most fits into what is left."""
+        """Whether a request of at most ``worst`` fits into the remaining budget."""
         total = spent + worst
         few_enough = self.tokens is None or total.tokens <= self.tokens
         return few_enough and (self.money is None or total.money <= self.money)
 
     def refusal(self, spent: Spent, worst: Cost) -> BudgetSpent:
-        """Say what was spent, what the next request may take, and how to go on."""
+        """Return the error for an exhausted budget: what was spent, what the next request may cost, what to do."""
         used = spent.most
         if self.tokens is not None and used.tokens + worst.tokens > self.tokens:
             said = f"{used.tokens:,} of {self.tokens:,} tokens are spent and the next request may take {worst.tokens:,}"
@@ -108,5 +108,5 @@ class Budget:
         unsure = spent.doubtful.tokens
         doubt = f", counting {unsure:,} tokens of requests whose answer never came" if unsure else ""
         return BudgetSpent(
-            f"The budget ends here: {said}{doubt}. Every answer so far is kept; raise {raised} and run again to go on."
+            f"The budget is exhausted: {said}{doubt}. All answers so far are stored; raise {raised} and run again to continue."
         )

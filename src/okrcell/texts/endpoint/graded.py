@@ -1,4 +1,4 @@
-"""Shorter versions of a text, each of them whole sentences."""
+"""Shortened versions of a text in whole sentences."""
 
 import re
 from collections.abc import Sequence
@@ -7,21 +7,21 @@ from okrcell.texts.sentences import capital
 
 _PARTS = re.compile(r"[^\W\d_]{1,6}|\d{1,2}|[^\w\s]|_")
 _PIECES_PER_PART = 1.17
-"""So many word pieces of a BERT tokeniser has a biological text at most (95 of 100) for each match of the pattern."""
+"""Word pieces of a BERT tokenizer per match of the pattern: the 95th percentile over biological texts."""
 
 LIMITS = (254, 128, 64)
-"""Word pieces; a text encoder that takes 256 spends two of them on marks."""
+"""Maximum lengths in word pieces; an encoder with a limit of 256 uses two of them for special tokens."""
 
 
 def pieces(text: str) -> int:
-    """Guess how many word pieces a text has, rather too many than too few; no tokeniser is needed."""
+    """Estimate the number of word pieces of a text without a tokenizer; tends to overestimate."""
     return round(_PIECES_PER_PART * len(_PARTS.findall(text)))
 
 
 def graded(name: str, sentences: Sequence[str]) -> tuple[str, ...]:
-    """Give the whole text, then ever shorter beginnings of it, and the thing's name with the first sentence.
+    """Return the whole text, beginnings of at most `LIMITS` word pieces, and the name with the first sentence.
 
-    Without a name the last is the first sentence alone. Nothing comes twice; without sentences there is nothing.
+    Without a name, the last is the first sentence alone. Duplicates are removed; the result is empty without sentences.
     """
     if not sentences:
         return ()

@@ -1,4 +1,4 @@
-"""Every answer of a language model is kept from the moment it arrives, and none is asked for twice."""
+"""SQLite store of requests, answers and spending; no answer is paid twice."""
 
 import sqlite3
 import threading
@@ -14,17 +14,17 @@ from okrcell.errors import InputError, OkrcellError
 from okrcell.texts.endpoint.budget import Budget, Cost, Spent
 
 _APPLICATION = 0x6F6B726C
-"""Written into the file's head, so that no other database is taken for a ledger."""
+"""SQLite application_id, so that no other database is mistaken for a ledger."""
 _LAYOUT = 1
 _TABLES = """
 CREATE TABLE call (
     number INTEGER PRIMARY KEY,
-    key TEXT NOT NULL,              -- sha256 of what was asked
-    state TEXT NOT NULL,            -- open, answered, doubtful (perhaps billed, no answer), free (certainly not billed)
+    key TEXT NOT NULL,              -- sha256 of prompt, model, parameters and evidence
+    state TEXT NOT NULL,            -- open, answered, doubtful (possibly billed, no answer), free (not billed)
     model TEXT NOT NULL,
     prompt TEXT NOT NULL,           -- version of the prompt
     server TEXT NOT NULL,
-    asked TEXT NOT NULL,            -- when
+    asked TEXT NOT NULL,            -- time of the request
     worst_tokens INTEGER NOT NULL,
     worst_money REAL NOT NULL,
     ended TEXT,
@@ -32,7 +32,7 @@ CREATE TABLE call (
     completion_tokens INTEGER,
     money REAL,
     request TEXT NOT NULL,          -- the messages, as JSON
-    answer TEXT                     -- the body as it came
+    answer TEXT                     -- the response body, unchanged
 );
 CREATE UNIQUE INDEX one_answer ON call (key) WHERE state = 'answered';
 CREATE INDEX calls_of_key ON call (key);
@@ -40,13 +40,13 @@ CREATE TABLE dialect (server TEXT, model TEXT, form TEXT NOT NULL, PRIMARY KEY (
 """
 
 
-class NotBilled(Exception):  # noqa: N818 - a fact about a request, whatever went wrong with it
-    """Raised inside `Ledger.call`: the request was refused, or never reached the provider."""
+class NotBilled(Exception):  # noqa: N818 - a state of a request
+    """Raised inside `Ledger.call`: the request was rejected or did not reach the provider."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is sent, and to whom."""
+    """A request: key, model, prompt version, server and messages."""
 
     key: str
     """sha256 of prompt, model, parameters and evidence."""
@@ -60,26 +60,26 @@ class Asked:
 
 @dataclass(frozen=True)
 class Paid:
-    """An answer and what it cost."""
+    """An answer with its token usage and cost."""
 
     answer: str
     prompt_tokens: int
     completion_tokens: int
     money: float = 0.0
     replayed: bool = False
-    """The provider says that it is the stored answer of an earlier request with this key, free of charge."""
+    """Whether the provider reports a stored answer to an earlier request with this key, free of charge."""
 
 
 @dataclass(frozen=True)
 class Usual:
-    """What the answers so far took on average; None before the first."""
+    """Average usage of the answers so far; None before the first."""
 
     characters_per_token: float | None
     completion_tokens: float | None
 
 
 class OpenCall:
-    """A request on its way; its answer is on disk when `paid` returns."""
+    """A pending request; its answer is on disk when `paid` returns."""
 
     def __init__(self, ledger: "Ledger", number: int) -> None:
         self._ledger = ledger
@@ -87,34 +87,34 @@ class OpenCall:
         self.done = False
 
     def paid(self, paid: Paid) -> None:
-        """Commit the answer before anything else is done with it."""
-        self._ledger._keep(self._number, paid)  # pyright: ignore[reportPrivateUsage] # one thing in two objects
+        """Commit the answer to disk."""
+        self._ledger._keep(self._number, paid)  # pyright: ignore[reportPrivateUsage] # OpenCall is part of Ledger
         self.done = True
 
 
 class Ledger:
-    """A SQLite file of requests and answers. One process at a time may hold it; its threads share it.
+    """SQLite file of requests and answers, for one process at a time; thread-safe.
 
-    A request is written down before it is sent and its answer before it is read. So after a kill at any moment only
-    those requests can be repeated that were on their way, and `spent` counts them as perhaps billed.
+    A request is stored before it is sent, and its answer before it is parsed. After a kill at any moment, only pending
+    requests can be repeated, and `spent` counts them as possibly billed.
 
     Parameters
     ----------
     path
-        The file; made if it is not there.
+        Path of the file; created if it does not exist.
     wait
-        Seconds to wait for another run to let go of it.
+        Seconds to wait for another run to release the file.
 
     Raises
     ------
     InputError
-        If the file is no ledger, is damaged, is held by another run, or cannot be written.
+        If the file is no ledger, is damaged, is in use by another run, or cannot be written.
     """
 
     def __init__(self, path: str | Path, wait: float = 5.0) -> None:
         self.path = Path(path)
         if not self.path.resolve().parent.is_dir():
-            raise InputError(f"Cannot write {self.path}: there is no folder {self.path.parent}. Make it first.")
+            raise InputError(f"Cannot write {self.path}: there is no folder {self.path.parent}. Create it first.")
         self._changed = threading.Condition()
         self._on_their_way: set[str] = set()
         self._open_cost = Cost()
@@ -134,17 +134,17 @@ class Ledger:
             raise
 
     def answer(self, key: str) -> str | None:
-        """Return the body of the answer to what ``key`` stands for, if it was ever had."""
+        """Return the stored answer of a request, None without one."""
         rows = self._ask("SELECT answer FROM call WHERE key = ? AND state = 'answered'", key)
         return str(rows[0][0]) if rows else None
 
     def in_doubt(self, key: str) -> bool:
-        """Whether a request for ``key`` was sent, in whichever run, whose answer never came."""
+        """Whether a request with this key was sent in any run and got no answer."""
         return bool(self._ask("SELECT 1 FROM call WHERE key = ? AND state = 'doubtful' LIMIT 1", key))
 
     @contextmanager
     def alone(self, key: str) -> Generator[None]:
-        """Let one thread at a time see to a key; the others wait, and then find its answer."""
+        """Lock a key for one thread; other threads wait and then find its answer in the ledger."""
         with self._changed:
             self._changed.wait_for(lambda: key not in self._on_their_way)
             self._on_their_way.add(key)
@@ -157,14 +157,14 @@ class Ledger:
 
     @contextmanager
     def call(self, asked: Asked, worst: Cost, budget: Budget) -> Generator[OpenCall]:
-        """Write down that a request is about to be sent; leave the block after `OpenCall.paid`, or by an exception.
+        """Store a request before it is sent; the block ends after `OpenCall.paid` or by an exception.
 
-        After `NotBilled` the request counts nothing; after any other exception it counts ``worst``.
+        After `NotBilled` the request costs nothing; after any other exception it counts as ``worst``.
 
         Raises
         ------
         BudgetSpent
-            If ``worst`` no longer fits. Requests on their way are waited for first: most take less than their worst.
+            If ``worst`` exceeds the remaining budget after all pending requests have ended.
         """
         opened = OpenCall(self, self._begin(asked, worst, budget))
         fate = "doubtful"
@@ -177,12 +177,12 @@ class Ledger:
             self._end(opened, fate, worst)
 
     def spent(self) -> Spent:
-        """Tell what was spent over all runs; requests that are on their way are not in it."""
+        """Return the spending over all runs, without pending requests."""
         with self._changed:
             return self._spent
 
     def usual(self, model: str, prompt: str) -> Usual:
-        """Tell what answers of a model took so far: the first measure for all its prompts, the second for this one."""
+        """Return the average usage of a model: characters per token over all prompts, completion tokens of this one."""
         rows = self._ask(
             "SELECT sum(length(request)) * 1.0 / sum(prompt_tokens),"
             " avg(CASE WHEN prompt = ? THEN completion_tokens END)"
@@ -193,16 +193,16 @@ class Ledger:
         return Usual(*rows[0])
 
     def dialect(self, server: str, model: str) -> str | None:
-        """Return the form of answer that a server is known to accept for a model."""
+        """Return the response format that a server accepted for a model, None if unknown."""
         rows = self._ask("SELECT form FROM dialect WHERE server = ? AND model = ?", server, model)
         return str(rows[0][0]) if rows else None
 
     def learn_dialect(self, server: str, model: str, form: str) -> None:
-        """Remember the form of answer that a server accepts, so that it is not asked for another again."""
+        """Store the response format that a server accepts for a model."""
         self._ask("INSERT OR REPLACE INTO dialect VALUES (?, ?, ?)", server, model, form)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._changed:
             self._disk.close()
 
@@ -213,28 +213,27 @@ class Ledger:
         self.close()
 
     def _refuse_what_is_not_ours(self) -> None:
-        """Look before any pragma that writes: switching another program's database to WAL would change it."""
+        """Check the file type before any pragma that writes: switching to WAL would change a foreign database."""
         try:
             with self.path.open("rb") as file:
                 head = file.read(100)
         except OSError:
-            return  # in memory, new, or for SQLite to complain of
+            return  # in memory, new, or reported by SQLite later
         if not head.startswith(b"SQLite format 3\0"):
             return
-        if head[18:19] == b"\x01":  # with a rollback journal; a ledger that was killed early may still have one
+        if head[18:19] == b"\x01":  # rollback journal; also of a ledger that was killed early
             application = self._disk.execute("PRAGMA application_id").fetchone()[0]
             tables = self._disk.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        else:  # reading a WAL database opens files beside it, and the head tells enough unless it is still in them
+        else:  # opening a WAL database creates files; the header suffices once checkpointed
             application, tables = int.from_bytes(head[68:72], "big"), 0
         if application != _APPLICATION and (application or tables):
             raise self._something_else()
 
     def _something_else(self) -> InputError:
-        return InputError(f"{self.path} is a database of something else. Name another file for the ledger.")
+        return InputError(f"{self.path} is a database of another program. Choose another file for the ledger.")
 
     def _take_hold(self) -> None:
-        # An exclusive lock needs no shared memory (so it works on network disks too) and ends with the process, however
-        # that ends.
+        # An exclusive lock needs no shared memory, so it works on network disks, and ends with the process in any case.
         self._disk.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._disk.execute("PRAGMA journal_mode = WAL")
         self._disk.execute("PRAGMA synchronous = FULL")
@@ -251,10 +250,10 @@ class Ledger:
                 raise self._something_else()
             elif (layout := self._disk.execute("PRAGMA user_version").fetchone()[0]) != _LAYOUT:
                 raise InputError(
-                    f"{self.path} is a ledger of layout {layout}, and this version reads layout {_LAYOUT}. Use the"
-                    " version of okrcell that wrote it, or begin another ledger."
+                    f"{self.path} is a ledger of layout {layout}, but this version reads layout {_LAYOUT}. Use the"
+                    " version of okrcell that wrote it, or start another ledger."
                 )
-            # What the former process had on its way when it ended is nobody's any more.
+            # Requests that were pending when the previous process ended have no answer.
             self._disk.execute("UPDATE call SET state = 'doubtful', ended = ? WHERE state = 'open'", (_now(),))
         except BaseException:
             self._disk.execute("ROLLBACK")
@@ -269,7 +268,7 @@ class Ledger:
                     raise budget.refusal(self._spent, worst)
                 self._changed.wait()
             values = (asked.key, asked.model, asked.prompt, asked.server, asked.request, _now())
-            # One statement is one transaction, on disk when it returns.
+            # One statement is one transaction, committed when it returns.
             number = self._ask(
                 "INSERT INTO call (key, state, model, prompt, server, request, asked, worst_tokens, worst_money)"
                 " VALUES (?, 'open', ?, ?, ?, ?, ?, ?, ?) RETURNING number",
@@ -289,7 +288,7 @@ class Ledger:
                     *(_now(), paid.answer, paid.prompt_tokens, paid.completion_tokens, paid.money, number),
                 )
                 if paid.replayed:
-                    # The bill in doubt is the very bill that this answer tells of.
+                    # The unconfirmed request was billed with the answer that is replayed here.
                     self._ask(
                         "UPDATE call SET state = 'free' WHERE state = 'doubtful'"
                         " AND key = (SELECT key FROM call WHERE number = ?)",
@@ -305,14 +304,14 @@ class Ledger:
         with self._changed:
             try:
                 if not opened.done:
-                    # The number is known to this module only.
+                    # The row number is private to this module.
                     number = opened._number  # pyright: ignore[reportPrivateUsage]
                     self._ask("UPDATE call SET state = ?, ended = ? WHERE number = ?", fate, _now(), number)
                     if fate == "doubtful":
                         self._spent = self._spent.after(Spent(doubtful=worst))
             finally:
                 left = self._open_cost + Cost(-worst.tokens, -worst.money)
-                self._open_cost = left if left.tokens else Cost()  # no crumbs of rounding
+                self._open_cost = left if left.tokens else Cost()  # avoids rounding residues
                 self._changed.notify_all()
 
     def _sum(self) -> Spent:
@@ -336,10 +335,10 @@ class Ledger:
     def _trouble(self, error: sqlite3.Error) -> OkrcellError:
         said = str(error)
         if "locked" in said:
-            return InputError(f"{self.path} is in use by another run. Wait for it to end, or name another ledger.")
+            return InputError(f"{self.path} is in use by another run. Wait for it to end, or choose another ledger.")
         if isinstance(error, sqlite3.OperationalError):
             return InputError(f"Cannot use the ledger {self.path}: {said}. Check the disk and your permissions.")
-        return InputError(f"{self.path} is no ledger, or is damaged: {said}. Name another file, or put back a copy.")
+        return InputError(f"{self.path} is no ledger, or is damaged: {said}. Choose another file, or restore a copy.")
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""One request to a language model, and what became of it."""
+"""HTTP client of an OpenAI-compatible endpoint and its errors."""
 
 import os
 import re
@@ -18,59 +18,59 @@ from okrcell.texts.endpoint.ledger import NotBilled
 from okrcell.texts.endpoint.settings import EndpointSettings
 
 KEY_NAMES = ("OKRCELL_API_KEY", "OPENAI_API_KEY")
-"""Environment variables that may hold the key, the first one first; it is read from nowhere else."""
+"""Environment variables of the API key, in order of precedence; the key is read from nowhere else."""
 
 FORMS = ("json_schema", "json_object", "text")
-"""Ways to ask for JSON, the strictest first; a server that knows none of them gets a plain request."""
+"""Response formats, the strictest first; "text" is a plain request."""
 
 _REFUSED = {400, 413, 414, 415, 422, 501}
 _FATE_UNKNOWN = {408, 502, 504}
-"""A gateway gave up waiting; the model behind it may have gone on writing, and billing."""
+"""Gateway timeouts: the model may have continued, and the request may be billed."""
 
 
 class EndpointError(OkrcellError, NotBilled):
-    """The endpoint cannot be used at all (no such model, a wrong key, no credit): the run stops, and can be gone on with."""
+    """The endpoint cannot be used at all (no such model, a wrong key, no credit): the run stops and can be continued."""
 
 
 class Refused(NotBilled):
-    """The server does not take this very request; another one may go well."""
+    """The server rejects this request; another one may succeed."""
 
 
 class TryLater(NotBilled):
-    """The server is busy or at fault."""
+    """The server is busy or has an error; the request can be retried."""
 
     def __init__(self, reason: str, wait: float | None) -> None:
         super().__init__(reason)
         self.wait = wait
-        """Seconds that the server asks for."""
+        """Seconds to wait, as requested by the server; None without a request."""
 
 
-class Lost(Exception):  # noqa: N818 - a fact about a request
-    """The request was sent and no answer came: nobody knows whether it was billed."""
+class Lost(Exception):  # noqa: N818 - a state of a request
+    """The request was sent and no answer came; it is unknown whether it was billed."""
 
 
 class Unreadable(Lost):
-    """A whole reply came, and it is nothing that can be read."""
+    """The response is complete but cannot be parsed."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """A reply that can be read."""
+    """A response that can be parsed."""
 
     body: str
     replayed: bool
-    """The server says that it is the stored answer to an earlier request with the same key."""
+    """Whether the server reports a stored answer to an earlier request with the same key."""
 
 
 class Post:
-    """Sends requests to one endpoint; each is sent once. Threads share it.
+    """HTTP client of one endpoint, without retries. Thread-safe.
 
     Raises
     ------
     MissingExtraError
-        If the client is not installed.
+        If the package openai is not installed.
     SettingsError
-        If the key would go over the network in the clear, or the address holds a secret.
+        If the key would be sent unencrypted over a network, the key is malformed, or the URL contains credentials.
     """
 
     def __init__(self, settings: EndpointSettings) -> None:
@@ -82,18 +82,18 @@ class Post:
         self._key = next((key for name in KEY_NAMES if (key := os.environ.get(name, "").strip())), "")
         if settings.holds_a_secret:
             raise SettingsError(
-                "base_url must hold neither user, password, query nor fragment, for it is stored with the answers."
-                f" Put the key into the environment: {KEY_NAMES[0]}."
+                "base_url must contain no user, password, query or fragment, because it is stored with the answers."
+                f" Set the key in the environment variable {KEY_NAMES[0]}."
             )
         if self._key and settings.in_the_clear:
             raise SettingsError(
-                f"base_url {settings.base_url} would send your key over the network in the clear. Use https, or unset"
+                f"base_url {settings.base_url} would send your key unencrypted over the network. Use https, or unset"
                 f" {' and '.join(KEY_NAMES)} if the server needs none."
             )
         if not (self._key.isascii() and self._key.isprintable()) or " " in self._key:
-            raise SettingsError("The key in the environment holds characters that no key has; copy it again.")
+            raise SettingsError("The API key in the environment contains characters that no key has; copy it again.")
         self._key_as_sent_back = _spellings(self._key)
-        # A proxy would carry what is meant for this machine elsewhere; a redirect would carry the evidence elsewhere.
+        # No proxy for requests to this machine, and no redirects: both would send the evidence to another host.
         http = openai.DefaultHttpxClient(trust_env=not settings.on_this_machine, follow_redirects=False)
         self._client = openai.OpenAI(
             api_key=self._key or "none",
@@ -105,16 +105,25 @@ class Post:
         weakref.finalize(self, http.close)
 
     def send(self, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any], key: str, form: str) -> Received:
-        """Send a chat whose answer shall have the ``schema``.
+        """Send a chat request and return its response.
 
-        ``key`` goes along as Idempotency-Key, so that a provider who heeds it bills a cut call once.
+        Parameters
+        ----------
+        messages
+            Chat messages.
+        schema
+            JSON schema of the answer.
+        key
+            Idempotency-Key; a provider that supports it bills a repeated request once.
+        form
+            Response format, one of `FORMS`.
 
         Raises
         ------
         Refused, TryLater, EndpointError
-            Nothing was billed.
+            If nothing was billed.
         Lost
-            Perhaps something was billed.
+            If the request was possibly billed.
         """
         import openai
 
@@ -128,7 +137,7 @@ class Post:
             asked["response_format"] = {"type": form, "json_schema": named}
         elif form == "json_object":
             asked["response_format"] = {"type": form}
-        # A provider may refuse a key that comes back with other contents.
+        # A provider may reject a key that was used with another request body.
         header = key if form == FORMS[0] else f"{key}-{form}"
         try:
             raw = self._client.chat.completions.with_raw_response.create(
@@ -140,31 +149,31 @@ class Post:
                 error.status_code, error.response.headers, self._clean(error.response.content)
             ) from None
         except openai.APITimeoutError as error:
-            raise self._of_silence(error, f"no word from the server for {settings.timeout:g} s") from None
+            raise self._of_silence(error, f"no response from the server for {settings.timeout:g} s") from None
         except openai.APIConnectionError as error:
             raise self._of_silence(error, "the connection was cut") from None
         except openai.OpenAIError as error:
-            raise Unreadable(f"the reply could not be read ({type(error).__name__})") from None
+            raise Unreadable(f"the response could not be parsed ({type(error).__name__})") from None
         try:
             read_reply(body)
         except WrongReply as error:
             if said := self._fit_to_print(_error_in(body)):
-                raise TryLater(f"the server said: {said}", None) from None
+                raise TryLater(f"the server returned the error: {said}", None) from None
             raise Unreadable(str(error)) from None
         return Received(body, headers.get("idempotent-replayed", "").casefold() == "true")
 
     def _of_status(self, status: int, headers: Mapping[str, str], body: str) -> Exception:
-        """Tell what an error status means; what the server says of keys is not repeated."""
+        """Map an HTTP error status to an exception; the API key is removed from the message."""
         where, model = self._settings.base_url, self._settings.model
         said = f"HTTP {status}: {self._fit_to_print(_error_in(body) or body) or 'no explanation'}"
         if status in {401, 403}:
-            had = "refuses the key in the environment" if self._key else "asks for a key, and there is none"
-            return EndpointError(f"{where} {had} (HTTP {status}). Put a valid one into {KEY_NAMES[0]}.")
+            had = "rejects the API key in the environment" if self._key else "requires an API key, and none is set"
+            return EndpointError(f"{where} {had} (HTTP {status}). Set a valid one in {KEY_NAMES[0]}.")
         if status == 402 or "insufficient_quota" in body:
-            return EndpointError(f"The provider at {where} gives no more credit. It said {said}")
+            return EndpointError(f"The provider at {where} grants no more credit. Response: {said}")
         if status in {404, 405, 410} or 300 <= status < 400:
             return EndpointError(
-                f"{where} does not answer for the model {model}. Check model and base_url (most end in /v1). It said {said}"
+                f"{where} does not answer for the model {model}. Check model and base_url (most end in /v1). Response: {said}"
             )
         if status in _REFUSED:
             return Refused(said)
@@ -175,7 +184,7 @@ class Post:
         return Refused(said)
 
     def _of_silence(self, error: Exception, said: str) -> Exception:
-        # The client wraps the error of its HTTP library, which goes by several package names.
+        # The client wraps the error of its HTTP library, which has several package names.
         if type(error.__cause__).__name__ in {"ConnectError", "ConnectTimeout", "PoolTimeout"}:
             return TryLater(f"no connection to {self._settings.base_url}", None)
         return Lost(said)
@@ -184,23 +193,23 @@ class Post:
         return self._without_key(body.decode("utf-8", errors="replace"))
 
     def _without_key(self, text: str) -> str:
-        # Some servers send back what they were sent. A word such as "EMPTY" is no secret, and may stand in an answer.
+        # Some servers echo the request. A short placeholder such as "EMPTY" is no secret and may occur in an answer.
         return self._key_as_sent_back.sub("[key]", text) if len(self._key) >= 8 else text
 
     def _fit_to_print(self, said: str) -> str:
-        # A terminal obeys control characters, and lone surrogates cannot be saved.
+        # Control characters would affect a terminal, and lone surrogates cannot be encoded.
         printable = "".join(letter if letter.isprintable() else " " for letter in said)
         return self._without_key(" ".join(printable.split()))[:200]
 
 
 def _spellings(key: str) -> re.Pattern[str]:
-    """Match a key however often it was written as JSON: any of its characters may be escaped, and escapes too."""
+    """Return a pattern that matches the key after repeated JSON encoding: any character, and any escape, may be escaped."""
     forms = (rf"(?:\\{{0,9}}{re.escape(letter)}|\\{{1,9}}u{ord(letter):04x})" for letter in key)
     return re.compile("".join(forms), re.IGNORECASE)
 
 
 def _error_in(body: str) -> str:
-    """Find the server's own words in the body of an error."""
+    """Return the message in the body of an error response, "" without one."""
     with suppress(ValueError, RecursionError):
         parsed = loads(body)
         error = parsed.get("error", parsed.get("message")) if isinstance(parsed, dict) else None
@@ -210,7 +219,7 @@ def _error_in(body: str) -> str:
 
 
 def _patience(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After: seconds or a date, or milliseconds under another name."""
+    """Return the wait in seconds from Retry-After (seconds or a date) or retry-after-ms; None without either."""
     said = headers.get("retry-after-ms"), headers.get("retry-after")
     for value, unit in zip(said, (1000, 1), strict=True):
         with suppress(TypeError, ValueError):

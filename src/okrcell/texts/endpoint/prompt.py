@@ -1,4 +1,4 @@
-"""What a language model is asked, and which evidence goes by which number."""
+"""Prompt of a profile with numbered evidence."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from okrcell.knowledge.evidence import Aspect, Evidence
 from okrcell.texts.profile import CellProfile, stated
 
 PromptVersion = Literal["essay-1", "short-1"]
-"""The files of `okrcell/texts/endpoint/prompts`. A file is never changed once it is out: another wording is another version."""
+"""Names of the prompt files. A released file is never changed: another wording is another version."""
 
 _ASPECT: dict[Aspect, str] = {
     "name": "name",
@@ -29,24 +29,32 @@ _ASPECT: dict[Aspect, str] = {
 
 @dataclass(frozen=True)
 class Question:
-    """One request, before it has been sent to anyone."""
+    """System and user message of a request, with the evidence that can be cited."""
 
     system: str
     user: str
     evidence: tuple[Evidence, ...]
-    """What may be cited; number 1 is the first."""
+    """Evidence in the order of its numbers; number 1 is the first."""
 
     def messages(self, trouble: str = "") -> list[dict[str, str]]:
-        """Give the messages of a chat; ``trouble`` says why a former answer was refused."""
+        """Return the chat messages; ``trouble`` is the reason why the previous answer was rejected."""
         told = f"\n\nYour former answer was refused: {trouble}. Write the whole answer anew." if trouble else ""
         return [{"role": "system", "content": self.system}, {"role": "user", "content": self.user + told}]
 
 
 def ask(version: PromptVersion, profile: CellProfile, evidence: Sequence[Evidence], limit: int) -> Question:
-    """Put a profile and what is known of it into a prompt.
+    """Build the prompt of a profile with its evidence.
 
-    The facts of the profile come first. Of the evidence, in the order given, whole pieces are taken as long as all
-    together have at most ``limit`` characters; a piece that is too long is left out, and none comes twice.
+    Parameters
+    ----------
+    version
+        Version of the prompt.
+    profile
+        The profile; its facts come first.
+    evidence
+        Evidence on the profile; added in input order, without duplicates.
+    limit
+        Maximum number of characters of facts and evidence; a piece that would exceed it is skipped.
     """
     system, user = _prompt(version)
     cited: dict[tuple[str, str, str], Evidence] = {}
@@ -62,7 +70,7 @@ def ask(version: PromptVersion, profile: CellProfile, evidence: Sequence[Evidenc
 
 
 def facts_of(profile: CellProfile) -> Iterator[Evidence]:
-    """Give the facts of a profile as evidence: the cell type in its authors' words, the others in standard ones."""
+    """Yield the facts of a profile as evidence: the cell type as the author's label, the others as term names."""
     facts = {
         "cell_type": profile.label,
         "cell_type_ontology_term_id": "" if profile.label else profile.cell_type_id,

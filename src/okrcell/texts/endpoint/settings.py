@@ -1,4 +1,4 @@
-"""Which language model writes, how, and what it may cost."""
+"""Settings of the language-model endpoint: model, address, sampling, retries, prices and budget."""
 
 import ipaddress
 from typing import Annotated, Literal, Self
@@ -12,43 +12,43 @@ from okrcell.texts.endpoint.prompt import PromptVersion
 
 
 class EndpointSettings(Settings):
-    """An OpenAI-compatible endpoint. Its key is in the environment only (OKRCELL_API_KEY, else OPENAI_API_KEY)."""
+    """An OpenAI-compatible endpoint. The API key is read from OKRCELL_API_KEY, else OPENAI_API_KEY, only."""
 
     model: Annotated[str, Field(min_length=1)]
-    """The model's name, as the provider calls it."""
+    """Name of the model at the provider."""
     base_url: str
-    """Address of the API, up to and with its version: "https://api.deepseek.com/v1", "http://localhost:8000/v1"."""
+    """URL of the API including its version: "https://api.deepseek.com/v1", "http://localhost:8000/v1"."""
     prompt: PromptVersion = "essay-1"
-    """essay-1: the paper's 550 to 600 words; short-1: what fits a text encoder of 256 word pieces."""
+    """essay-1: 550 to 600 words, as in the paper; short-1: fits a text encoder of 256 word pieces."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.3
-    """How freely words are drawn; None leaves it to the provider."""
+    """Sampling temperature; None is the default of the provider."""
     max_tokens: Annotated[int, Field(ge=1)] = 3000
-    """The longest answer, in tokens; 600 words in JSON take about 1,200, and thinking models need room to think."""
+    """Maximum length of an answer in tokens; 600 words in JSON take about 1,200, reasoning models need more."""
     limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """What the provider calls that limit; OpenAI's thinking models want the second."""
+    """Name of that limit in the API; OpenAI's reasoning models require the second."""
     evidence_limit: Annotated[int, Field(ge=200)] = 24_000
-    """Characters of facts and evidence in one prompt, about 6,000 tokens."""
+    """Maximum number of characters of facts and evidence in a prompt; the default is about 6,000 tokens."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 8
-    """Requests on their way at a time."""
+    """Maximum number of concurrent requests."""
     retries: Annotated[int, Field(ge=0, le=20)] = 5
-    """How often a request is repeated after a fault of the server or the network."""
+    """Maximum number of retries after a server or network error."""
     timeout: Annotated[float, Field(gt=0)] = 180.0
-    """Seconds without a word from the server after which a request is given up."""
+    """Timeout of a request in seconds without data from the server."""
     first_wait: Annotated[float, Field(gt=0)] = 1.0
-    """Seconds before the first repetition; each further wait is about twice as long."""
+    """Seconds before the first retry; the wait about doubles with each retry."""
     longest_wait: Annotated[float, Field(gt=0)] = 300.0
-    """Seconds; if a server asks for more patience than this, the run stops and can be gone on with later."""
+    """Maximum wait in seconds; if a server requests a longer one, the run stops and can be continued later."""
     when_lost: Literal["ask_again", "leave"] = "ask_again"
-    """What to do where a request was sent and no answer came. ask_again: nothing is missed, and a provider that does not
-    heed Idempotency-Key may bill that answer twice; leave: nothing is ever paid twice, and the original text stands."""
+    """What to do if a request was sent and no answer came. ask_again: send it again; a provider that ignores
+    Idempotency-Key may bill that answer twice. leave: never pay twice; the original text is used."""
     price_prompt: Annotated[float, Field(ge=0)] = 0.0
-    """Price of a million tokens sent, in any currency."""
+    """Price per million prompt tokens, in any currency."""
     price_completion: Annotated[float, Field(ge=0)] = 0.0
-    """Price of a million tokens written, in the same currency."""
+    """Price per million completion tokens, in the same currency."""
     budget_tokens: Annotated[int, Field(ge=0)] | None = None
-    """The most tokens to be spent over all runs with one ledger; None is no limit."""
+    """Maximum number of tokens over all runs with one ledger; None is no limit."""
     budget_money: Annotated[float, Field(ge=0)] | None = None
-    """The most money to be spent over all runs with one ledger, in the currency of the prices; None is no limit."""
+    """Maximum cost over all runs with one ledger, in the currency of the prices; None is no limit."""
 
     @field_validator("base_url")
     @classmethod
@@ -70,24 +70,24 @@ class EndpointSettings(Settings):
 
     @property
     def prices(self) -> Prices:
-        """What tokens cost."""
+        """Prices per million tokens."""
         return Prices(self.price_prompt, self.price_completion)
 
     @property
     def budget(self) -> Budget:
-        """What may be spent."""
+        """Maximum spending."""
         return Budget(self.budget_tokens, self.budget_money)
 
     @property
     def holds_a_secret(self) -> bool:
-        """Whether the address holds more than an address: it is stored with the answers, so nothing else may be."""
-        # Not refused when settings are read: such a refusal quotes what it saw.
+        """Whether the URL contains credentials, a query or a fragment; the URL is stored with the answers."""
+        # Not validated when settings are read: a validation error would print the value.
         parts = urlsplit(self.base_url)
         return bool(parts.username or parts.password or parts.query or parts.fragment)
 
     @property
     def on_this_machine(self) -> bool:
-        """Whether requests stay on this machine, so that nobody can listen on the way."""
+        """Whether the host is a loopback address, so that requests stay on this machine."""
         host = (urlsplit(self.base_url).hostname or "").rstrip(".")
         try:
             return ipaddress.ip_address(host).is_loopback
@@ -96,5 +96,5 @@ class EndpointSettings(Settings):
 
     @property
     def in_the_clear(self) -> bool:
-        """Whether what is sent can be read on the way."""
+        """Whether requests are sent unencrypted over a network."""
         return urlsplit(self.base_url).scheme == "http" and not self.on_this_machine

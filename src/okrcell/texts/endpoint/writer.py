@@ -1,4 +1,4 @@
-"""Descriptions written by a language model, each sentence with the evidence it rests on."""
+"""Language-model writer: descriptions whose sentences cite their evidence."""
 
 from collections.abc import Iterable, Sequence
 
@@ -24,20 +24,20 @@ from okrcell.texts.profile import CellProfile
 __all__ = ["EndpointSettings", "EndpointWriter"]
 
 CHARACTERS_PER_TOKEN = 4.0
-"""Of English prose; what a model's tokeniser really does is learnt from its first answers."""
+"""Characters per token of English prose; replaced by the measured average after the first answers."""
 
 COMPLETION_TOKENS: dict[PromptVersion, int] = {"essay-1": 1200, "short-1": 350}
-"""What an answer takes before there is one to learn from: the words, in JSON, with their citations."""
+"""Expected completion tokens before the first answer: the text in JSON, with citations."""
 
 SENTENCES: dict[PromptVersion, int] = {"essay-1": MOST_SENTENCES, "short-1": 10}
-"""The most that an answer may have, well above what the prompt asks for."""
+"""Maximum number of sentences of an answer, well above what the prompt requests."""
 
 
 class EndpointWriter:
-    """Asks an OpenAI-compatible endpoint; many threads may call `write` at a time.
+    """Writer that uses an OpenAI-compatible endpoint; `write` is thread-safe.
 
-    Every answer is in the ledger before anything is done with it, so a second run makes no call and a killed one goes
-    on where it stopped.
+    Every answer is stored in the ledger before it is parsed, so that a second run makes no request and a killed run
+    continues where it stopped.
     """
 
     name = "endpoint"
@@ -48,16 +48,16 @@ class EndpointWriter:
         self._asking = Asking(settings, ledger)
 
     def write(self, profile: CellProfile, evidence: Sequence[Evidence]) -> Description:
-        """Describe the profile, from the ledger or by asking; an answer that cannot be used is asked for once more.
+        """Describe the profile, from the ledger or with a request; an unusable answer is requested once more.
 
         Raises
         ------
         WritingFailed
-            If no usable answer could be had for this profile; others may go well.
+            If there is no usable answer for this profile; other profiles may succeed.
         EndpointError
             If the endpoint cannot be used at all.
         BudgetSpent
-            If the next request might cost more than is left.
+            If the next request could exceed the budget.
         """
         if not profile.known:
             raise WritingFailed("nothing is known of this cell", lasting=True)
@@ -69,7 +69,7 @@ class EndpointWriter:
             body = self._asking.answer(key, question.messages(trouble), shape)
             try:
                 sentences = read_answer(read_reply(body), question.evidence)
-            except (WrongAnswer, WrongReply) as error:  # a reply stored by an earlier version may not be read by this
+            except (WrongAnswer, WrongReply) as error:  # a response stored by an earlier version may not parse
                 trouble = str(error)
                 continue
             texts = graded(profile.cell_type, [sentence.text for sentence in sentences])
@@ -83,11 +83,11 @@ class EndpointWriter:
         raise WritingFailed(f"two answers of {self.settings.model} could not be used: {trouble}", lasting=True)
 
     def ready(self) -> None:
-        """Raise at once what the first request would raise: no client installed, a key that would go in the clear."""
+        """Raise if no request can be sent: no client installed, or a key that would be sent unencrypted."""
         self._asking.ready()
 
     def estimate(self, requests: Iterable[tuple[CellProfile, Sequence[Evidence]]]) -> Estimate:
-        """Tell what writing these would take; equal ones count once, and no request is made."""
+        """Estimate the cost of writing, without a request; duplicates count once."""
         usual = self._ledger.usual(self.settings.model, self.settings.prompt)
         per_token = usual.characters_per_token or CHARACTERS_PER_TOKEN
         completion = min(

@@ -1,1 +1,1 @@
-"""What a writer says is held against what is known."""
+"""Screening of written texts: fact check against the cited evidence, similarity to the original text."""

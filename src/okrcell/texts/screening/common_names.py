@@ -1,4 +1,4 @@
-"""What biologists say in place of an official name."""
+"""Common names of tissues, cell types, proteins and small molecules; ambiguous words and acronyms."""
 
 from okrcell.texts.screening.turning_words import listed
 
@@ -20,7 +20,7 @@ ADJECTIVES = {
     "lymphoid": "lymphocyte", "megakaryocytic": "megakaryocyte", "mesenchymal": "mesenchymal cell",
     "monocytic": "monocyte", "myeloid": "myeloid cell", "neuronal": "neuron",
 }  # fmt: skip
-"""Adjective: the tissue or cell type it speaks of."""
+"""Adjective: name of its tissue or cell type."""
 
 PROTEINS = {
     "actin": "ACTB ACTA1 ACTA2 ACTG1", "adiponectin": "ADIPOQ", "albumin": "ALB", "alpha smooth muscle actin": "ACTA2",
@@ -62,7 +62,7 @@ PROTEINS = {
     "vascular endothelial growth factor": "VEGFA", "vasoactive intestinal peptide": "VIP",
     "vasopressin": "AVP", "oxytocin": "OXT", "vimentin": "VIM", "villin": "VIL1", "von Willebrand factor": "VWF",
 }  # fmt: skip
-"""Protein or hormone, as prose names it: symbols of the genes it is made by."""
+"""Protein or hormone, as named in prose: symbols of the genes that encode it."""
 
 SIGNALS = {
     "acetylcholine": "acetylcholine", "aldosterone": "aldosterone", "adrenaline": "adrenaline", "cortisol": "cortisol",
@@ -75,7 +75,7 @@ SIGNALS = {
     "melatonin": "melatonin", "noradrenaline": "noradrenaline", "norepinephrine": "noradrenaline",
     "progesterone": "progesterone", "serotonin": "serotonin", "testosterone": "testosterone", "thyroxine": "thyroxine",
 }  # fmt: skip
-"""Messenger or ion that no gene encodes: one name for all of its names."""
+"""Small molecule or ion without a gene: one canonical name for all its names."""
 
 PROTEIN_FAMILIES = {
     "annexin": "ANXA", "aquaporin": "AQP", "caspase": "CASP", "cathepsin": "CTS", "chromogranin": "CHG",
@@ -85,7 +85,7 @@ PROTEIN_FAMILIES = {
     "mucin": "MUC", "neurexin": "NRXN", "nicotinic receptor alpha": "CHRNA", "semaphorin": "SEMA", "serpin": "SERPIN",
     "surfactant protein": "SFTP", "syndecan": "SDC", "tetraspanin": "TSPAN", "toll like receptor": "TLR",
 }  # fmt: skip
-"""Family of proteins: how the symbols of its members begin; "keratin 5" is KRT5."""
+"""Protein family: prefix of its gene symbols; "keratin 5" is KRT5."""
 
 ORDINARY = listed(
     """
@@ -101,7 +101,7 @@ ORDINARY = listed(
     unknown other articular gland ganglion circulating receptor supporting resistance reaction
     """
 )
-"""Names in an ontology that are ordinary words in a sentence, and claim nothing alone."""
+"""Ontology names that are ordinary words in a sentence; alone they are no mention."""
 
 ACRONYMS = listed(
     """
@@ -110,4 +110,4 @@ ACRONYMS = listed(
     VIII WD XI XII EGC
     """
 )
-"""Capitals that are also a gene's name but nearly always mean something else."""
+"""Acronyms that are also gene names but nearly always mean something else."""

@@ -1,4 +1,4 @@
-"""What is said to raise or lower what."""
+"""Direction of regulation in a text: what is increased, decreased or regulated."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from okrcell.texts.screening.polarity import is_denied
 from okrcell.texts.screening.turning_words import ENDS, LOWERS, RAISES, REGULATES, SUBJECTS, listed
 
 BEFORE, AHEAD = 6, 12
-"""How many words around a verb tell what it is about."""
+"""Number of words before and after a verb that are its context."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One thing said to raise or lower another."""
+    """A statement that something increases or decreases something else."""
 
     verb: str
     raises: bool
     about: frozenset[str]
-    """The words around the verb, by their stems."""
+    """Stems of the words around the verb."""
     upon: frozenset[str]
-    """The next words after it, by their stems."""
+    """Stems of the words directly after the verb."""
 
 
 def effects(words: Sequence[Word]) -> Iterator[Effect]:
-    """Find what is said to be raised ("activates", "promotes") or lowered ("inhibits", "negative regulator of")."""
+    """Yield statements of increase ("activates", "promotes") and decrease ("inhibits", "negative regulator of")."""
     for place, word in enumerate(words):
         raises = _direction(words, place)
         if raises is None:
@@ -37,7 +37,7 @@ def effects(words: Sequence[Word]) -> Iterator[Effect]:
 
 
 def regulated(words: Sequence[Word]) -> frozenset[str]:
-    """Gather the stems of what is said to be regulated, by verbs that do not say which way."""
+    """Return the stems of the objects of verbs that state regulation without a direction."""
     return frozenset(
         found
         for place, word in enumerate(words)
@@ -47,7 +47,7 @@ def regulated(words: Sequence[Word]) -> frozenset[str]:
 
 
 def _statement(words: Sequence[Word]) -> Sequence[Word]:
-    """Cut at the end of a statement; what stands in brackets belongs to it: "the hormone (AMH) gene"."""
+    """Truncate at the end of a statement; text in brackets belongs to it: "the hormone (AMH) gene"."""
     end = next((at for at, word in enumerate(words) if word.norm in (".", ";")), len(words))
     return words[:end]
 
@@ -60,14 +60,14 @@ _LITTLE = listed("and the for from with that this into its are was not but out v
 
 
 def _clause(words: Sequence[Word], place: int, reach: int) -> tuple[Word, ...]:
-    """Walk from a verb to the end of its clause, ``reach`` words ahead (or back, if negative)."""
+    """Return the words from a verb to the end of its clause, at most ``reach`` words ahead (backwards if negative)."""
     step = 1 if reach > 0 else -1
     found: list[Word] = []
     at = place + step
     while 0 <= at < len(words) and len(found) < abs(reach) and words[at].norm not in ENDS:
         another = words[at].norm == "," and at + 1 < len(words) and words[at + 1].norm in SUBJECTS
         if another or _direction(words, at) is not None:
-            break  # what another verb does is not this one's
+            break  # the words of another verb do not belong to this one
         found.append(words[at])
         at += step
     return tuple(found)
@@ -87,7 +87,7 @@ def _direction(words: Sequence[Word], place: int) -> bool | None:
     if norm.endswith("ing") and following in ("hormone", "factor", "protein", "peptide", "cell"):
         return None  # "thyroid stimulating hormone" is a name
     if norm.endswith(("ation", "ion", "ive", "or")) and following not in ("of", "for"):
-        return None  # "T cell activation", "an inhibitory receptor": what is done, not that it is done
+        return None  # "T cell activation", "an inhibitory receptor": a noun or adjective, no statement
     if norm.endswith(("ory", "ment")):
         return None
     if norm.startswith(RAISES):

@@ -1,4 +1,4 @@
-"""Let no sentence say what its evidence does not."""
+"""Fact check: reject sentences that their cited evidence does not support."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,27 +19,31 @@ CONTRARY: dict[Sign, frozenset[Sign]] = {
     "low": frozenset({"present", "high"}),
     "absent": frozenset({"present", "high", "low"}),
 }
-"""What is said of a thing: what evidence must not say all through."""
+"""Stated presence: the signs of evidence that contradict it, if the evidence has no other."""
 
 WHOLE = 6
-"""Letters a tissue's name must have to be looked for inside longer words ("myelin" in "demyelination")."""
+"""Minimum length of a tissue name that is searched within longer words ("myelin" in "demyelination")."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """Holds each sentence against the evidence it cites, word by word and offline.
+    """Rule-based, offline check of sentences against the evidence that they cite.
 
-    Genes, cell types, tissues and diseases that a sentence names, and the numbers it states, must stand in its evidence
-    or its profile; a broader term ("lymphocyte" for a T cell) may stand for what is there, a narrower or a related one
-    may not. What is affirmed may not be denied, nor the other way round. The gate knows names and a few hundred words;
-    it does not understand a sentence, and lets a falsehood pass that is made of true names in a wrong order.
+    Genes, cell types, tissues, diseases and numbers in a sentence must occur in its evidence or its profile. A broader
+    term ("lymphocyte" for a T cell) is accepted, a narrower or related one is not. A sentence must not negate what its
+    evidence affirms, nor affirm what it negates.
+
+    Notes
+    -----
+    The rules use entity names and a vocabulary of a few hundred words, not syntax: a false sentence built from supported
+    names in a wrong order passes.
     """
 
     shared: float = 0.15
-    """Least share of a sentence's telling words that its evidence or profile must hold, in [0, 1]."""
+    """Minimum fraction of a sentence's content words that must occur in its evidence or profile, in [0, 1]."""
 
     def objection(self, sentence: Sentence, profile: CellProfile) -> str | None:
-        """Say what is wrong with a sentence about a profile, in one clause; None when nothing is."""
+        """Return why a sentence about a profile is not supported, in one clause; None if it is."""
         return next(self._objections(sentence, profile), None)
 
     def _objections(self, sentence: Sentence, profile: CellProfile) -> Iterator[str]:
@@ -53,7 +57,7 @@ class Gate:
         evidence = fitting(sentence.evidence, profile, said.terms)
         if not evidence:
             about = ", ".join(dict.fromkeys(piece.record for piece in sentence.evidence))
-            yield f"rests on {about}, which is about another cell type than the one it speaks of"
+            yield f"cites {about}, which describes another cell type than the sentence"
             return
         ground = Ground(profile, evidence)
         supported = tuple(term for term in said.terms if _stands(term, ground))
@@ -73,21 +77,21 @@ class Gate:
         named = {stem(word.norm) for name in known for word in said.words[name.first : name.last]}
         loose = said.stems - named
         shared = {word for word in said.plain_words & ground.plain_words if _counts(word)}
-        label = not known and said.holds(norms(ground.profile.label))  # the authors' own word, such as "MG"
-        molecule = any(word.startswith("express") for word in said.plain_words)  # it may go by a name unknown here
-        # A word or two beside a known name may be the writer's own; two known names are a statement on their evidence.
+        label = not known and said.holds(norms(ground.profile.label))  # the label of the authors, such as "MG"
+        molecule = any(word.startswith("express") for word in said.plain_words)  # its name may be unknown here
+        # Up to two unmatched words beside a supported name are accepted; two supported names are shared content.
         if (
             len({name.means for name in known}) < 2
             and len(loose) > 2 * bool(known)
             and not (shared or label or molecule or loose & ground.stems)
         ):
-            yield "says nothing that its evidence does"
+            yield "shares no content with its evidence"
         if len(said.stems) >= 5 and len(said.stems & (ground.stems | named)) < self.shared * len(said.stems):
-            yield "has hardly a word in common with its evidence"
+            yield "has too few words in common with its evidence"
 
 
 def _counts(word: str) -> bool:
-    """Tell whether sharing a word is sharing something: "10x" and "ATI" are, "the" and "cell" are not."""
+    """Whether a shared word counts as shared content: "10x" and "ATI" do, "the" and "cell" do not."""
     return tells(word) or (word not in _LITTLE and (len(word) == 3 or not word.isalpha()) and word.isalnum())
 
 
@@ -108,23 +112,23 @@ def _stands(mention: Mention, ground: Ground) -> bool:
 def _unknown_names(said: Reading, ground: Ground, supported: tuple[Mention, ...]) -> Iterator[str]:
     for term in said.terms:
         if term not in supported:
-            yield f"names {term.text}, of which its evidence says nothing"
+            yield f"names {term.text}, which its evidence does not mention"
     covered = {place for term in supported for place in range(term.first, term.last)}
     for gene in said.genes:
         if not covered.issuperset(range(gene.first, gene.last)) and not _stands(gene, ground):
-            yield f"names {gene.text}, of which its evidence says nothing"
+            yield f"names {gene.text}, which its evidence does not mention"
 
 
 def _unknown_numbers(said: Reading, ground: Ground, supported: tuple[Mention, ...]) -> Iterator[str]:
     in_names = {number for name in (*supported, *said.genes) for number in numbers(name.text)}
     for number in sorted(said.numbers - ground.numbers - in_names):
-        yield f"states the number {number}, which its evidence does not"
+        yield f"states the number {number}, which its evidence does not contain"
 
 
 def _turned_signs(said: Reading, ground: Ground) -> Iterator[str]:
     for gene in said.genes:
         if _contrary(said.sign(gene), ground.gene_signs(gene.means)):
-            yield f"says of {gene.text} the contrary of its evidence"
+            yield f"states the contrary of its evidence on {gene.text}"
     if said.genes:
         return  # "CD3 is absent from B cells" denies CD3, not B cells
     for term in said.terms:
@@ -134,11 +138,11 @@ def _turned_signs(said: Reading, ground: Ground) -> Iterator[str]:
         if sign == "absent" and _says_where_not(said, term, ground):
             continue
         if _contrary(sign, ground.term_signs(term.means)):
-            yield f"says of {term.text} the contrary of its evidence"
+            yield f"states the contrary of its evidence on {term.text}"
 
 
 def _says_where_not(said: Reading, term: Mention, ground: Ground) -> bool:
-    """Tell whether a denied subject is only denied a place: "No mast cells are in the blood"."""
+    """Whether a negated subject is negated for a location only: "No mast cells are in the blood"."""
     others = (other for other in said.terms if other is not term)
     return said.words[0].norm == "no" and any("absent" in ground.term_signs(other.means) for other in others)
 
@@ -159,7 +163,7 @@ def _turned_words(said: Reading, ground: Ground) -> Iterator[str]:
     for word in sorted(said.plain_words - ground.plain_words):
         turned = opposites_of(word) & ground.plain_words
         if turned and stem(word) not in ground.stems:
-            yield f"says {word} where its evidence says {min(turned)}"
+            yield f"says {word}, but its evidence says {min(turned)}"
 
 
 def _turned_sides(said: Reading, ground: Ground) -> Iterator[str]:
@@ -170,24 +174,22 @@ def _turned_sides(said: Reading, ground: Ground) -> Iterator[str]:
             and (pair, 1 - side) not in said.sides
         ):
             word = next(word.norm for word in said.words if word.norm.startswith(CLEAR[pair][side]))
-            yield f"says {word} where its evidence says the opposite"
+            yield f"says {word}, but its evidence says the opposite"
     for comparison in said.comparisons:
         known = [other for other in ground.comparisons if other.quality == comparison.quality]
         if known and all(comparison.contradicts(other) for other in known):
             yield (
-                "says more where its evidence says less"
-                if comparison.more
-                else "says less where its evidence says more"
+                "says more, but its evidence says less" if comparison.more else "says less, but its evidence says more"
             )
 
 
 def _untold_effects(said: Reading, ground: Ground) -> Iterator[str]:
-    """Object to a direction where the evidence only says that something is regulated."""
+    """Yield directions of regulation where the evidence states regulation without a direction."""
     for effect in said.effects:
         upon = effect.upon - _VAGUE
         directed = any(not upon.isdisjoint(other.about | other.upon) for other in ground.effects)
         if effect.verb.startswith(STEERS) and not directed and not upon.isdisjoint(ground.regulated):
-            yield f"says {effect.verb} where its evidence does not say which way"
+            yield f"says {effect.verb}, but its evidence states no direction"
 
 
 def _turned_effects(said: Reading, ground: Ground) -> Iterator[str]:
@@ -196,7 +198,7 @@ def _turned_effects(said: Reading, ground: Ground) -> Iterator[str]:
         most = max((number for number, _ in shared), default=0)
         known = [other for number, other in shared if number == most > 0]
         if known and all(other.raises != effect.raises for other in known):
-            yield f"says {effect.verb} where its evidence says {known[0].verb}"
+            yield f"says {effect.verb}, but its evidence says {known[0].verb}"
 
 
 def _telling(effect: Effect) -> frozenset[str]:
@@ -222,4 +224,4 @@ _VAGUE = frozenset(
         "regulation activation type tissue through which with that this member family"
     )
 )
-"""Stems that two statements about different things may share."""
+"""Generic stems that unrelated statements can share."""

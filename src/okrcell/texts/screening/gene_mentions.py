@@ -1,4 +1,4 @@
-"""Find the genes a text names."""
+"""Find gene mentions in a text."""
 
 import re
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ _GREEK = {"alpha": "A", "beta": "B", "gamma": "G", "delta": "D", "epsilon": "E"}
 
 
 def gene_mentions(text: str) -> Iterator[Mention]:
-    """Find gene symbols, their former names and aliases, and codes that only look like genes.
+    """Yield mentions of gene symbols, previous symbols and aliases, and of codes that only look like genes.
 
-    A name in letters alone counts when it is written in capitals ("KIT", "MAX"), so that words ("max", "was", "Impact")
-    are no genes; with a figure in it, or a sign after it, case does not count ("Cd19", "Kit-positive").
+    A name of letters only must be in capitals ("KIT", "MAX"), so that ordinary words ("max", "was", "Impact") are no
+    genes. With a digit in it or a sign after it, case is ignored ("Cd19", "Kit-positive").
     """
     tokens = words(text)
     for found in _MEMBER.finditer(text):
@@ -40,7 +40,7 @@ def gene_mentions(text: str) -> Iterator[Mention]:
 
 @lru_cache(100_000)
 def symbols_of(name: str) -> frozenset[str]:
-    """Give the approved symbols a name may stand for: one, or several where it names a family ("CD8", "HLA-DR")."""
+    """Return the approved symbols of a name: one, or several for a family name ("CD8", "HLA-DR")."""
     if len(name) < 3 or name in ACRONYMS or not _has_form(name):
         return frozenset()
     spellings = tuple(_spellings(name))
@@ -52,7 +52,7 @@ def symbols_of(name: str) -> frozenset[str]:
 
 
 def known_gene(name: str) -> bool:
-    """Tell whether some gene has this name, as it is written."""
+    """Whether the name is a symbol, previous symbol or alias of a gene, case-sensitive."""
     return name in _symbols()
 
 
@@ -70,7 +70,7 @@ def _may_be_family(name: str) -> bool:
 
 
 def _parts(name: str) -> Iterator[tuple[int, str]]:
-    """Take a hyphenated name whole if it is a gene, else by its parts: "CD19-negative" names CD19. With its offset."""
+    """Yield (offset, part) of a hyphenated name; parts that form a gene name stay together: "CD19-negative"."""
     if glued := _GLUED.fullmatch(name):
         yield 0, glued[1]
         return
@@ -107,7 +107,7 @@ def _symbols() -> dict[str, str]:
 
 @cache
 def _families() -> dict[str, frozenset[str]]:
-    """Symbols by what is left without their last letter, or last letter and figure: CD8 has CD8A and CD8B."""
+    """Map a symbol without its last letter (and digit) to the symbols: CD8 to CD8A and CD8B."""
     families: dict[str, set[str]] = {}
     for symbol in map(str, GeneTable.bundled().symbol):
         if member := re.fullmatch(r"(.{3,}?)[A-Z]\d?", symbol):

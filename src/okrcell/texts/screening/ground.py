@@ -1,4 +1,4 @@
-"""What a sentence may stand on: its profile, and the cited evidence that is about the same thing."""
+"""Facts that a sentence is checked against: its profile and the applicable cited evidence."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,87 +16,87 @@ from okrcell.texts.screening.turning_words import Sign
 
 @dataclass(frozen=True)
 class Ground:
-    """The profile's facts and the fitting evidence, read together."""
+    """Facts of the profile and of the applicable evidence, parsed together."""
 
     profile: CellProfile
     evidence: tuple[Evidence, ...]
 
     @cached_property
     def terms(self) -> frozenset[str]:
-        """Ids of all terms it speaks of, with every term above them."""
+        """Ids of all mentioned terms, with their ancestors."""
         return frozenset(above for term in self._named_terms for above in (term, *ancestors(term)))
 
     @cached_property
     def kinds(self) -> frozenset[str]:
-        """Ids of the terms that profile and evidence are records of, with every term above them."""
+        """Ids of the terms of the profile and of the evidence records, with their ancestors."""
         return frozenset(above for term in self._given_terms for above in (term, *ancestors(term)))
 
     @cached_property
     def genes(self) -> frozenset[str]:
-        """Symbols of all genes it speaks of."""
+        """Symbols of all mentioned genes."""
         return frozenset(self._gene_signs)
 
     @cached_property
     def numbers(self) -> frozenset[str]:
-        """Quantities it states."""
+        """Stated quantities."""
         return frozenset().union(*(reading.numbers for reading in self.readings))
 
     @cached_property
     def stems(self) -> frozenset[str]:
-        """Stems of all its telling words."""
+        """Stems of all content words."""
         return frozenset().union(*(reading.stems for reading in self.readings))
 
     @cached_property
     def plain_words(self) -> frozenset[str]:
-        """All its words."""
+        """All words, normalised."""
         return frozenset().union(*(reading.plain_words for reading in self.readings))
 
     @cached_property
     def effects(self) -> tuple[Effect, ...]:
-        """All it says is raised or lowered."""
+        """All statements of increase or decrease."""
         return tuple(effect for reading in self.readings for effect in reading.effects)
 
     @cached_property
     def regulated(self) -> frozenset[str]:
-        """Stems of what it says is regulated, without telling which way."""
+        """Stems of what is regulated without a stated direction."""
         return frozenset().union(*(reading.regulated for reading in self.readings))
 
     @cached_property
     def sides(self) -> frozenset[tuple[int, int]]:
-        """On which side of opposite things it is."""
+        """Affirmed meanings of opposites, as (pair, side)."""
         return frozenset().union(*(reading.sides for reading in self.readings))
 
     @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """All it calls more or less so."""
+        """All comparisons with "more" or "less"."""
         return tuple(comparison for reading in self.readings for comparison in reading.comparisons)
 
     @cached_property
     def denied(self) -> frozenset[str]:
-        """Stems it denies and nowhere affirms."""
+        """Stems that are negated and nowhere affirmed."""
         return frozenset().union(*(reading.denied for reading in self.readings)) - self.affirmed
 
     @cached_property
     def affirmed(self) -> frozenset[str]:
-        """Stems it affirms somewhere."""
+        """Stems that are affirmed at least once."""
         return frozenset().union(*(reading.affirmed for reading in self.readings))
 
     @cached_property
     def ever_denied(self) -> frozenset[str]:
-        """Stems it denies somewhere."""
+        """Stems that are negated at least once."""
         return frozenset().union(*(reading.denied for reading in self.readings))
 
     def holds(self, name: Iterable[str]) -> bool:
-        """Tell whether the words of a name stand together somewhere in it."""
+        """Whether any text contains the words of a name close together."""
         wanted = tuple(name)
         return any(reading.holds(wanted) for reading in self.readings)
 
     def contains(self, part: str) -> bool:
-        """Tell whether a word is part of one that names nothing: "myelin" of "demyelination", not "dermis" of "epidermis"."""
+        """Whether a word is part of a longer word outside entity names: "myelin" in "demyelination"."""
         return any(part in word for reading in self.readings for word in reading.loose_words)
 
     def names_system_of(self, name: Sequence[str]) -> bool:
-        """Tell whether it names the whole of a part, or a part of the whole: "peripheral nerve", "... nervous system"."""
+        """Whether the system of a part, or a part of a system, is mentioned: "peripheral nerve", "... nervous system"."""
         named = {self._words_of(reading, mention) for reading in self.readings for mention in reading.terms}
         return any(_part_and_whole(tuple(name), other) or _part_and_whole(other, tuple(name)) for other in named)
 
@@ -105,11 +105,11 @@ class Ground:
         return tuple(word.norm for word in reading.words[mention.first : mention.last])
 
     def gene_signs(self, symbols: Iterable[str]) -> frozenset[Sign]:
-        """Tell what is said of these genes."""
+        """Return what the evidence states on the presence of these genes."""
         return frozenset().union(*(self._gene_signs.get(symbol, frozenset()) for symbol in symbols))
 
     def term_signs(self, ids: frozenset[str]) -> frozenset[Sign]:
-        """Tell what is said of these terms or of kinds of them, in the texts alone."""
+        """Return what the texts state on the presence of these terms or their descendants."""
         signs: set[Sign] = set()
         for reading in self.readings:
             for mention in reading.terms:
@@ -119,7 +119,7 @@ class Ground:
 
     @cached_property
     def readings(self) -> tuple[Reading, ...]:
-        """Every text, read: the evidence, the names of its terms, and the profile."""
+        """All texts, parsed: the evidence, the fields of the profile, and the names of the terms."""
         profile = self.profile
         facts = (
             profile.cell_type,
@@ -143,7 +143,7 @@ class Ground:
 
     @property
     def _of_this_sample(self) -> bool:
-        """Whether the evidence says more than what a gene is: a gene's record ties it to no donor's disease."""
+        """Whether any evidence is not a gene record; gene records alone do not support the donor's disease."""
         return any(piece.aspect not in ("gene", "function") for piece in self.evidence)
 
     @cached_property
@@ -171,22 +171,22 @@ class Ground:
 
 
 def fitting(evidence: Sequence[Evidence], profile: CellProfile, named: Sequence[Mention]) -> tuple[Evidence, ...]:
-    """Keep the evidence that a sentence naming these terms may use.
+    """Return the evidence that applies to a sentence that mentions these terms.
 
-    What is said of a cell type holds for its kinds, but of another type, or of a narrower one, it may be told only by
-    naming that type. Passages of literature speak of many types and may always be used.
+    Evidence on a cell type applies to its descendants; it applies to another or narrower type only if the sentence
+    mentions that type. Literature passages cover many types and always apply.
     """
     return tuple(piece for piece in evidence if _fits(piece, profile, named))
 
 
 def ancestors(term_id: str) -> frozenset[str]:
-    """Gather the terms above; none for an id that no ontology knows."""
+    """Return the ancestors of a term; empty for an unknown id."""
     return _ancestors(term_id)
 
 
 @lru_cache(50_000)
 def names_of(term_id: str) -> tuple[str, ...]:
-    """Give name and synonyms of a term; none for an id that no ontology knows."""
+    """Return name and synonyms of a term; empty for an unknown id."""
     prefix = prefix_of(term_id)
     if prefix is None or ontology(prefix).current(term_id) is None:
         return ()
@@ -211,7 +211,7 @@ def _fits(piece: Evidence, profile: CellProfile, named: Sequence[Mention]) -> bo
 
 
 def _part_and_whole(part: Sequence[str], whole: Sequence[str]) -> bool:
-    """Tell whether the whole is a system that is called after the part, word by word."""
+    """Whether ``whole`` is a system named after ``part``, word by word."""
     if len(part) < 2 or len(part) + 1 != len(whole) or whole[-1] != "system":
         return False
     return all(len(one) > 3 and one[:4] == other[:4] for one, other in zip(part, whole, strict=False))

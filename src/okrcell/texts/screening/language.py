@@ -1,4 +1,4 @@
-"""Whether a sentence is prose that can be read here at all."""
+"""Check that a sentence is in Latin script and contains no web address."""
 
 import re
 import unicodedata
@@ -7,9 +7,9 @@ _ADDRESS = re.compile(r"(?i)\bhttps?:|\bwww\.|\b[a-z0-9-]+\.(?:com|org|net|io|ex
 
 
 def unreadable(text: str) -> str | None:
-    """Say why no word of a text can be checked, in one clause; None when it is in Latin letters and without address."""
+    """Return why a text cannot be checked, in one clause; None if it is in Latin script without a web address."""
     if _ADDRESS.search(text):
-        return "holds an address of the web"
+        return "contains a web address"
     letters = [letter for letter in text if letter.isalpha()]
     latin = sum(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
     return "is not written in Latin letters" if 2 * latin < len(letters) else None

@@ -1,4 +1,4 @@
-"""How like its original a written text is, and how like those of strangers."""
+"""Cosine similarities between written and original texts, matched and mismatched."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.texts.description import Description
 
 MOST = 2_000
-"""Of more texts than this, so many are drawn to measure how alike strangers are (all pairs of them)."""
+"""Maximum number of texts for the pairwise cosines of mismatched texts; a random sample of this size is used."""
 
 
 @dataclass(frozen=True)
@@ -18,26 +18,26 @@ class Cosines:
     """Cosines between originals and written texts, in [-1, 1]."""
 
     own: NDArray[np.float64] = field(repr=False)
-    """Each written text with its own original (E1), in the order given; NaN where there is no written text."""
+    """Each written text with its own original (E1), in input order; NaN without a written text."""
     strangers: NDArray[np.float64] = field(repr=False)
     """Originals with written texts of other cell types."""
     swapped: NDArray[np.float64] = field(repr=False)
-    """Each original with one written text of another cell type, drawn at random."""
+    """Each original with one random written text of another cell type."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How some cosines lie."""
+    """Number and percentiles of a set of cosines."""
 
     count: int
     percentiles: tuple[float, ...]
-    """The 1st, 5th, 25th, 50th, 75th, 95th and 99th; empty when there is none."""
+    """1st, 5th, 25th, 50th, 75th, 95th and 99th percentile; empty without cosines."""
 
 
 def measure(
     written: Sequence[Description], originals: Sequence[Description], embedder: TextEmbedder, seed: int
 ) -> Cosines:
-    """Compare the first phrasings; a description that is an original already is neither compared nor a stranger."""
+    """Compute cosines between first phrasings; only descriptions with the outcome "written" take part."""
     places = [place for place, text in enumerate(written) if text.outcome == "written"]
     own = np.full(len(written), np.nan)
     if len(places) == 0:
@@ -62,7 +62,7 @@ def _texts(written: Sequence[Description], originals: Sequence[Description], pla
 
 
 def calibrated(strangers: NDArray[np.float64]) -> float:
-    """Give the cosine under which 95 of 100 strangers lie; there must be some."""
+    """Return the 95th percentile of the mismatched cosines; requires at least one."""
     return float(np.percentile(strangers, 95))
 
 
@@ -71,6 +71,6 @@ def _cell_type(text: Description) -> str:
 
 
 def spread(cosines: NDArray[np.float64]) -> Spread:
-    """Tell how cosines lie."""
+    """Return the number and the percentiles of cosines."""
     percentiles = np.percentile(cosines, (1, 5, 25, 50, 75, 95, 99)).tolist() if len(cosines) else []
     return Spread(len(cosines), tuple(percentiles))

@@ -1,4 +1,4 @@
-"""Cut a text into words and figures, to find what it names."""
+"""Word tokens, numbers and stems of a text; the type of a named-entity mention."""
 
 import re
 from collections.abc import Iterator
@@ -35,22 +35,22 @@ _ENDINGS = (
 
 @dataclass(frozen=True)
 class Mention:
-    """Something named in a text."""
+    """A named entity in a text."""
 
     text: str
-    """As it is written there."""
+    """Surface form in the text."""
     kind: Literal["term", "gene", "code"]
-    """code: letters and digits that mean no known gene, such as "Th17" or "IgG2"."""
+    """code: letters and digits that are no known gene, such as "Th17" or "IgG2"."""
     first: int
-    """Its first word."""
+    """Index of its first word."""
     last: int
-    """The word after its last."""
+    """Index after its last word."""
     means: frozenset[str]
-    """Ids of ontology terms, or symbols of genes; more than one where the name is shared, none for a code."""
+    """Ontology term ids or gene symbols; several for an ambiguous name, none for a code."""
 
 
 class Word(NamedTuple):
-    """A word as `normal_name` writes it, or a mark of punctuation, with its place in the text."""
+    """A word normalised by `normal_name`, or a punctuation mark, with its character offsets in the text."""
 
     norm: str
     start: int
@@ -59,21 +59,21 @@ class Word(NamedTuple):
 
 @lru_cache(50_000)
 def words(text: str) -> tuple[Word, ...]:
-    """Cut a text into words; "CD8+" is "cd8" and "positive", and a plural is its singular."""
+    """Split a text into normalised words; "CD8+" becomes "cd8" and "positive", a plural its singular."""
     return tuple(_words(text))
 
 
 def norms(name: str) -> list[str]:
-    """Give the words of a name without their places."""
+    """Return the normalised words of a name, without offsets."""
     if _PLAIN.fullmatch(name):
         return [norm for word in _PLAIN_WORD.findall(name) for norm in (_norms(word) or (word,))]
     return [word.norm for word in _words(name)]
 
 
 def numbers(text: str) -> frozenset[str]:
-    """Gather the quantities of a text: figures, number words from two on, and the Roman figures of types and classes.
+    """Return the quantities in a text: digits, number words from two on, and Roman numerals of types and classes.
 
-    Figures that belong to a name (CD19, IL-2) are none.
+    Digits that are part of a name (CD19, IL-2) are not quantities.
     """
     figures = {figure.replace(",", "") for figure in _NUMBER.findall(text)}
     romans = {_ROMANS[figure] for figure in _ROMAN.findall(text)}
@@ -81,7 +81,7 @@ def numbers(text: str) -> frozenset[str]:
 
 
 def stem(word: str) -> str:
-    """Cut a word down to what its forms share: "inhibits", "inhibited" and "inhibition" are "inhibit"."""
+    """Remove the ending of a word: "inhibited" and "inhibition" become "inhibit"."""
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 4:
             return word[: -len(ending)]

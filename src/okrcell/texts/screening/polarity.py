@@ -1,4 +1,4 @@
-"""Tell what a text affirms and what it denies."""
+"""Affirmation and negation of words and entities in a text."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,16 +21,16 @@ from okrcell.texts.screening.turning_words import (
 )
 
 _OF_KIND = frozenset({"affinity", "molecular", "density", "voltage", "threshold"})
-"""Words whose "low" tells a kind ("a low affinity receptor"), not an amount."""
+"""Words after "low" that denote a category ("a low affinity receptor"), not an amount."""
 REACH = 12
-"""How many words a denial may reach ahead, and a verdict ("... are absent") back."""
+"""Maximum distance, in words, of a negation ahead and of a predicate ("... are absent") back."""
 
 
 def sign_of(words: Sequence[Word], first: int, last: int) -> Sign:
-    """Tell what is said of what stands at ``words[first:last]``.
+    """Return the stated presence of the entity at ``words[first:last]``.
 
-    What stands directly after it decides ("CD19-negative"), then a verdict later in the clause ("CD3 and CD19 are
-    absent"), then a denial before it in the clause ("lacks CD3 and CD19").
+    In order of precedence: a suffix directly after it ("CD19-negative"), a predicate later in the clause ("CD3 and CD19
+    are absent"), a negation before it in the clause ("lacks CD3 and CD19").
     """
     suffix = _suffix(words, last)
     denied = first > 0 and words[first - 1].norm in ("not", "non")
@@ -46,7 +46,7 @@ def sign_of(words: Sequence[Word], first: int, last: int) -> Sign:
 
 
 def denied_words(words: Sequence[Word], reach: int = 5) -> Iterator[int]:
-    """List the places of words that stand closely after a denial, in its clause."""
+    """Yield the indices of words within ``reach`` words after a negation, in its clause."""
     for place in range(len(words)):
         start = max(0, place - reach)
         if any(other.norm in DENIAL for other in words[start:place]) and is_denied(words, place, reach):
@@ -54,7 +54,7 @@ def denied_words(words: Sequence[Word], reach: int = 5) -> Iterator[int]:
 
 
 def is_denied(words: Sequence[Word], place: int, reach: int = REACH) -> bool:
-    """Tell whether a denial before this word, in its clause and up to ``reach`` words back, holds for it."""
+    """Whether a word is negated by a negation in its clause, at most ``reach`` words before it."""
     return _before(words, place, reach) == "absent"
 
 
@@ -72,7 +72,7 @@ def _suffix(words: Sequence[Word], last: int) -> Sign | None:
 
 
 def _before(words: Sequence[Word], first: int, reach: int = REACH) -> Sign:
-    """Read a clause up to ``first``: the last denial holds until something is affirmed or the clause ends."""
+    """Return the sign set by the words before ``first``: a negation holds until an affirmation or the clause end."""
     sign: Sign = "present"
     since = -9
     for place in range(max(0, first - reach), first):
@@ -99,7 +99,7 @@ def _before(words: Sequence[Word], first: int, reach: int = REACH) -> Sign:
 
 
 def _is_a_cause(words: Sequence[Word], place: int) -> bool:
-    """Tell whether a loss is said to do something: "whose loss causes fibrosis" denies nothing."""
+    """Whether a loss is the subject of a causal verb: "whose loss causes fibrosis" is no negation."""
     reach = {"loss": 8, "lost": 2}.get(words[place].norm, 0)
     for word in words[place + 1 : place + 1 + reach]:
         if word.norm in LIMITS:
@@ -110,7 +110,7 @@ def _is_a_cause(words: Sequence[Word], place: int) -> bool:
 
 
 def _verdict(words: Sequence[Word], last: int) -> Sign | None:
-    """Read a clause from ``last`` on for a verdict: "is absent", "are not expressed", "expression is low"."""
+    """Return the sign of a predicate after ``last``: "is absent", "are not expressed", "expression is low"."""
     for place in range(last, min(len(words) - 1, last + REACH)):
         norm, following = words[place].norm, words[place + 1].norm
         if norm in LIMITS or (norm == "and" and (following in BE or _affirms(following))):

@@ -1,4 +1,4 @@
-"""A text read once, for all that is asked of it."""
+"""Parsed sentence: words, entities, numbers, negations, effects and comparisons, computed once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,30 +27,30 @@ _SMALL = listed(
     will with within without work
     """
 )
-"""Words that say little about what a sentence is about."""
+"""Stop words: words that carry little content."""
 SPARE = 3
-"""Words that may stand between those of a name: "epithelial cell of the kidney" for "kidney epithelial cell"."""
+"""Maximum number of words between those of a name: "epithelial cell of the kidney"."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a text says, found when first asked."""
+    """A parsed text; each property is computed on first access."""
 
     text: str
 
     @cached_property
     def words(self) -> tuple[Word, ...]:
-        """Its words in order."""
+        """Words in order."""
         return words(self.text)
 
     @cached_property
     def terms(self) -> tuple[Mention, ...]:
-        """Cell types, tissues and diseases it names."""
+        """Mentions of cell types, tissues and diseases."""
         return tuple(mention for mention in self._phrases if mention.kind == "term" and not self._in_a_symbol(mention))
 
     @cached_property
     def genes(self) -> tuple[Mention, ...]:
-        """Genes and proteins it names, and codes that mean no known gene."""
+        """Mentions of genes and proteins, and codes that are no known gene."""
         proteins = [mention for mention in self._phrases if mention.kind == "gene"]
         within = {place for mention in proteins for place in range(mention.first, mention.last)}
         terms = {(term.first, term.last) for term in self.terms}
@@ -64,67 +64,67 @@ class Reading:
 
     @cached_property
     def numbers(self) -> frozenset[str]:
-        """Quantities it states."""
+        """Stated quantities."""
         return numbers(self.text)
 
     @cached_property
     def stems(self) -> frozenset[str]:
-        """Its words that tell something, by their stems."""
+        """Stems of the content words."""
         return frozenset(stem(word.norm) for word in self.words if tells(word.norm))
 
     @cached_property
     def effects(self) -> tuple[Effect, ...]:
-        """What it says is raised or lowered."""
+        """Statements of increase or decrease."""
         return tuple(effects(self.words))
 
     @cached_property
     def regulated(self) -> frozenset[str]:
-        """Stems of what it says is regulated, without telling which way."""
+        """Stems of what is regulated without a stated direction."""
         return regulated(self.words)
 
     @cached_property
     def sides(self) -> frozenset[tuple[int, int]]:
-        """On which side of opposite things it is."""
+        """Affirmed meanings of opposites, as (pair, side)."""
         return sides(self.words)
 
     @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """What it calls more or less so."""
+        """Comparisons with "more" or "less"."""
         return tuple(comparisons(self.words))
 
     @cached_property
     def loose_words(self) -> frozenset[str]:
-        """Its words that are no part of a term's name."""
+        """Words outside term mentions."""
         named = {place for mention in self.terms for place in range(mention.first, mention.last)}
         return frozenset(word.norm for place, word in enumerate(self.words) if place not in named)
 
     @cached_property
     def denies(self) -> bool:
-        """Whether it denies anything."""
+        """Whether the text contains a negation."""
         return bool(self._denied_places)
 
     @cached_property
     def denied(self) -> frozenset[str]:
-        """Stems of the words it denies."""
+        """Stems of the negated words."""
         return frozenset(stem(self.words[place].norm) for place in self._denied if tells(self.words[place].norm))
 
     @cached_property
     def affirmed(self) -> frozenset[str]:
-        """Stems of the words it does not deny; what it names by name is told by `sign`."""
+        """Stems of the words that are not negated, without entity names (see `sign`)."""
         said = (word.norm for place, word in enumerate(self.words) if place not in self._denied | self._named)
         return frozenset(stem(norm) for norm in said if tells(norm))
 
     @cached_property
     def plain_words(self) -> frozenset[str]:
-        """Its words as they are compared with their opposites."""
+        """Set of all words, normalised."""
         return frozenset(word.norm for word in self.words)
 
     def sign(self, mention: Mention) -> Sign:
-        """Tell what is said of something it names."""
+        """Return the stated presence of a mentioned entity."""
         return sign_of(self.words, mention.first, mention.last)
 
     def holds(self, name: Iterable[str]) -> bool:
-        """Tell whether the words of a name stand together in it."""
+        """Whether the text contains the words of a name close together."""
         wanted = [word for word in name if word not in BREAKS]
         reach = len(wanted) + SPARE
         if not wanted or not set(wanted) <= self.plain_words:
@@ -158,7 +158,7 @@ class Reading:
         return tuple(gene_mentions(self.text))
 
     def _in_a_symbol(self, term: Mention) -> bool:
-        """Tell whether a term's name is only part of a gene's, as HEP is of HEP-NOS."""
+        """Whether a term mention is part of a longer gene mention, as HEP is of HEP-NOS."""
         return any(
             gene.first <= term.first and term.last <= gene.last and gene.last - gene.first > term.last - term.first
             for gene in self._symbols
@@ -171,10 +171,10 @@ class Reading:
 
 @lru_cache(20_000)
 def read(text: str) -> Reading:
-    """Read a text; the same text is read once."""
+    """Parse a text; results are cached."""
     return Reading(text)
 
 
 def tells(word: str) -> bool:
-    """Tell whether a word says what a sentence is about."""
+    """Whether a word is a content word."""
     return len(word) > 3 and word not in _SMALL

@@ -1,4 +1,4 @@
-"""Written texts that stray from what is known of their cell are not believed."""
+"""Screening of written texts: fact check of sentences, similarity to the original text (E1)."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -18,44 +18,44 @@ from okrcell.texts.screening.faithful import Gate
 from okrcell.texts.screening.likeness import Spread, calibrated, measure, spread
 
 FEWEST_TYPES = 20
-"""So many cell types must be there before the strangers among them say how alike strangers are."""
+"""Minimum number of cell types for a calibrated threshold."""
 
 
 class ScreeningSettings(Settings):
-    """Which written texts are kept."""
+    """Settings of the screening of written texts."""
 
     threshold: Annotated[float, Field(ge=-1, le=1)] | Literal["calibrated"] = "calibrated"
-    """Least cosine of a written text to its original (E1), the paper's alpha. calibrated: the 95th percentile of the
-    cosines between an original text and the written texts of other cell types; where fewer than `FEWEST_TYPES` are
-    there to compare with, no text is rejected."""
+    """Minimum cosine of a written text to its original (E1), the paper's alpha. calibrated: the 95th percentile of the
+    cosines between an original text and the written texts of other cell types; with fewer than `FEWEST_TYPES` cell
+    types, no text is rejected."""
     on_reject: Literal["original", "drop"] = "original"
-    """What becomes of a profile whose text is rejected: the original text, or nothing."""
+    """Replacement of a rejected text: original: the original text; drop: none."""
     sentences: bool = True
-    """Whether each sentence is held against the evidence it cites (`okrcell.texts.screening.faithful`)."""
+    """Whether to check each sentence against the evidence that it cites (`Gate`)."""
     seed: int = 0
-    """Draws the texts of a large study that calibrate, and the swapped texts of the report."""
+    """Random seed of the sample of texts used for calibration and of the permuted texts in the report."""
 
 
 @dataclass(frozen=True)
 class ScreeningReport:
-    """What the screening did."""
+    """Results of the screening."""
 
     threshold: float | None
-    """None where there were too few cell types to calibrate it; then nothing is rejected."""
+    """Threshold on the cosine; None with too few cell types for calibration (nothing is rejected then)."""
     own: Spread
-    """Cosines of written texts to their own originals, before any is rejected."""
+    """Cosines of written texts to their own originals, before rejection."""
     strangers: Spread
     """Cosines of originals to written texts of other cell types."""
     rejected: float
-    """Share of written texts rejected, in [0, 1]."""
+    """Fraction of written texts rejected, in [0, 1]."""
     swapped_rejected: float
-    """Share rejected when each original is given the text of another cell type on purpose."""
+    """Fraction rejected if each original is paired with the text of another cell type (positive control)."""
     sentences: int
-    """Sentences written."""
+    """Number of written sentences."""
     dropped: int
-    """Of these, those that the gate did not let pass."""
+    """Number of sentences rejected by the fact check."""
     embedder: str
-    """Whose vectors were compared."""
+    """Name of the text embedder."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Screened:
     """Descriptions after the screening."""
 
     descriptions: tuple[Description | None, ...]
-    """In the order given; None where a rejected text leaves nothing (``on_reject="drop"``)."""
+    """In input order; None for a rejected text with ``on_reject="drop"``."""
     report: ScreeningReport
 
 
@@ -74,20 +74,32 @@ def screen(
     settings: ScreeningSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Screened:
-    """Drop the sentences that their evidence does not bear, then the texts that are not like their original.
+    """Remove sentences that their evidence does not support, then reject texts that differ from their original.
 
-    ``originals`` says of the same profiles, in the same order, what metadata and ontology alone tell; it takes the place
-    of what is rejected, with the reason in ``remark``. A description that is an original already is left as it is.
-    The encoder reads the beginning of a long text only (256 word pieces for the embedded one).
+    Parameters
+    ----------
+    written
+        Descriptions to screen; those whose outcome is not "written" are returned unchanged.
+    originals
+        Original descriptions (metadata and ontology only) of the same profiles, in the same order. They replace rejected
+        texts, with the reason in ``remark``.
+    embedder
+        Text embedder for the cosines. It reads only the beginning of a long text (256 word pieces for the bundled one).
+    settings
+        Settings of the screening; by default `ScreeningSettings`.
+    progress
+        Called with the number of checked texts and the total number.
 
     Raises
     ------
     InputError
-        If the two differ in length.
+        If ``written`` and ``originals`` differ in length.
     """
     settings = settings or ScreeningSettings()
     if len(written) != len(originals):
-        raise InputError(f"There are {len(written)} written texts for {len(originals)} originals; give one each.")
+        raise InputError(
+            f"There are {len(written)} written texts for {len(originals)} originals; pass one original per text."
+        )
     gate = Gate()
     sifted: list[Description] = []
     for place, (text, original) in enumerate(zip(written, originals, strict=True)):
@@ -98,7 +110,7 @@ def screen(
     threshold = settings.threshold
     if threshold == "calibrated":
         types = {text.profile.cell_type_id or text.profile.cell_type for text in sifted if text.outcome == "written"}
-        # Of a few types the strangers may all be kin, and their likeness would turn good texts away.
+        # With few types, all may be closely related; their high cosines would reject good texts.
         threshold = calibrated(cosines.strangers) if len(types) >= FEWEST_TYPES else None
     least = -1.0 if threshold is None else threshold
     judged = [
@@ -120,9 +132,9 @@ def screen(
 
 
 def sift(description: Description, gate: Gate) -> Description:
-    """Leave out the sentences the gate objects to, from every phrasing too, and keep them with the reason.
+    """Move sentences that fail the fact check to ``dropped``, with the reason, and remove them from all phrasings.
 
-    A language model's phrasings are made anew from the sentences that are left. Without one left there are none.
+    The phrasings of a language model are rebuilt from the remaining sentences; without any, they are empty.
     """
     kept, dropped = list[Sentence](), list(description.dropped)
     for sentence in description.sentences:
@@ -154,7 +166,7 @@ def _sifted(written: Description, original: Description, gate: Gate) -> Descript
     sifted = sift(written, gate)
     if sifted.phrasings:
         return sifted
-    return _in_its_place(original, sifted, None, "no sentence stood up to its evidence")
+    return _in_its_place(original, sifted, None, "no sentence is supported by its evidence")
 
 
 def _judged(
@@ -181,7 +193,7 @@ def _in_its_place(original: Description, written: Description, cosine: float | N
 
 
 def _without(text: str, gone: Sequence[str]) -> str:
-    """Cut sentences out where they stand as sentences, not inside others; "" if only a heading is left."""
+    """Remove whole sentences, not parts of others; "" if only a heading remains."""
     for sentence in gone:
         text = re.sub(rf"(?:\A|(?<=[.!?:] )){re.escape(sentence)}(?:\s+|\Z)", "", text)
     left = " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Which of two opposite things a text says: at the centre or at the edge, more or less."""
+"""Antonyms and comparisons in a text: central or peripheral, more or less."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from okrcell.texts.screening.polarity import is_denied
 from okrcell.texts.screening.turning_words import ENDS, listed
 
 Sides = tuple[tuple[str, ...], tuple[str, ...]]
+"""Word beginnings of two opposite meanings."""
 
 SIDES: tuple[Sides, ...] = (
     (tuple(listed("centr center middle")), tuple(listed("peripher edge margin"))),
@@ -16,34 +17,34 @@ SIDES: tuple[Sides, ...] = (
         tuple(listed("resorb resorpt absor degrad remov digest destroy destruct break breakdown dissol clear cleav")),
     ),
 )
-"""How words begin that stand on either side. More words are heard in evidence than are objected to: see `CLEAR`."""
+"""Word beginnings per pair of opposites, used to read the evidence. Sentences are rejected only by `CLEAR`."""
 CLEAR: tuple[Sides, ...] = (
     SIDES[0],
     (tuple(listed("deposit secret produc")), tuple(listed("resorb resorpt degrad remov break breakdown"))),
 )
-"""How words begin that are plain enough to be held against the other side."""
+"""Subset of `SIDES` that is unambiguous enough to reject a sentence that contradicts the evidence."""
 COMPARED = 8
-"""Words between "more" and the "than" that goes with it, at most."""
+"""Maximum number of words between "more" and its "than"."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Something called more or less so than something else."""
+    """A comparison: more or less of a quality than something else."""
 
     more: bool
     quality: str
     """Stem of the word after "more" or "less"."""
     than: frozenset[str]
-    """Stems of the words after "than"; empty where it is not said."""
+    """Stems of the words after "than"; empty without "than"."""
 
     def contradicts(self, other: "Comparison") -> bool:
-        """Tell whether both cannot be true: "less sensitive than cones", "more sensitive than cones"."""
+        """Whether both cannot be true: "less sensitive than cones", "more sensitive than cones"."""
         same = not self.than or not other.than or not self.than.isdisjoint(other.than)
         return self.quality == other.quality and self.more != other.more and same
 
 
 def sides(words: Sequence[Word], table: Sequence[Sides] = SIDES) -> frozenset[tuple[int, int]]:
-    """Gather what is said and not denied, as numbers of a pair in the table and of a side in it."""
+    """Return the affirmed meanings as pairs (row in the table, side 0 or 1)."""
     return frozenset(
         (pair, side)
         for place, word in enumerate(words)
@@ -54,7 +55,7 @@ def sides(words: Sequence[Word], table: Sequence[Sides] = SIDES) -> frozenset[tu
 
 
 def comparisons(words: Sequence[Word]) -> Iterator[Comparison]:
-    """Find what is called more or less so."""
+    """Yield the comparisons with "more" or "less"."""
     for place, word in enumerate(words[:-1]):
         if word.norm not in ("more", "less"):
             continue

@@ -1,4 +1,4 @@
-"""Find the cell types, tissues, diseases and proteins a text names."""
+"""Find mentions of cell types, tissues, diseases and proteins in a text."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,24 +11,24 @@ from okrcell.texts.screening.gene_mentions import known_gene
 from okrcell.texts.screening.mentions import BREAKS, Mention, Word, norms, words
 
 NAMED = ("CL", "UBERON", "MONDO")
-"""The ontologies whose terms are looked for."""
+"""Ontologies whose terms are searched."""
 Named = tuple[str, Iterable[str]]
-"""A name with the ids of the terms, or the symbols of the genes, that it stands for."""
+"""A name with its term ids or gene symbols."""
 LONGEST = 12
-"""Words of the longest name that is looked for."""
+"""Maximum number of words of a name."""
 
 _SOMEWHERE = re.compile(
     rf"(?P<cell>(?:(?! of | in ).)+ (?:cell|neuron)) (?:of|in) .*|(?:{'|'.join(ADJECTIVES)}) (?P<named>\S+ (?:cell|neuron))"
 )
-"""A cell named by its place: "chief cell of parathyroid gland", "pancreatic beta cell" are called by the rest where the
-place is understood."""
+"""A cell name qualified by a location: "chief cell of parathyroid gland", "pancreatic beta cell". Also used without the
+location."""
 
 
 def term_mentions(text: str) -> Iterator[Mention]:
-    """Find names and synonyms of cell types, tissues, diseases and proteins, the longest first at each place.
+    """Yield mentions of cell types, tissues, diseases and proteins by name or synonym; the longest match wins.
 
-    Short abbreviations and names that are ordinary words ("surface", "region") are left alone. Of "B and T cells" both
-    are found.
+    Short abbreviations and names that are ordinary words ("surface", "region") are ignored. "B and T cells" gives two
+    mentions.
     """
     tokens = words(text)
     names = _names()
@@ -53,9 +53,9 @@ def term_mentions(text: str) -> Iterator[Mention]:
 class _Names:
     means: dict[str, frozenset[str]]
     longest: dict[str, int]
-    """Words of the longest name that begins with this word."""
+    """Number of words of the longest name that begins with a word."""
     abbreviations: dict[str, frozenset[str]]
-    """Names that count only when written just so."""
+    """Names that match only in exactly this spelling."""
 
 
 @cache
@@ -83,7 +83,7 @@ def _names() -> _Names:
 
 
 def _layers(prefix: str) -> Iterator[list[Named]]:
-    """Give an ontology's names, then its synonyms, then looser names of cells: a name outranks what comes later."""
+    """Yield an ontology's names, then its synonyms, then shortened cell names; earlier layers take precedence."""
     home = ontology(prefix)
     terms = [home.term(term) for term in home.terms()]
     yield [(term.name, (term.id,)) for term in terms]
@@ -108,7 +108,7 @@ def _common_names() -> list[Named]:
 
 
 def _forms(name: str) -> set[str]:
-    """Give the keys of a name, with its commas and without; none for a name that is not looked for."""
+    """Return the lookup keys of a name, with and without its commas; empty for a name that is not searched."""
     if name[:2] == "A ":  # "A cell" of the pancreas begins like any sentence about a cell
         return set()
     if _is_abbreviation(name) and (len(name) < 3 or (known_gene(name) and name not in ACRONYMS)):
@@ -130,7 +130,7 @@ def _mention(written: str, first: int, last: int, means: frozenset[str]) -> Ment
 
 
 def _shared_head(text: str, tokens: Sequence[Word], first: int, last: int) -> Iterator[Mention]:
-    """Find the "B" of "B and T cells", which shares its noun."""
+    """Yield "B" of "B and T cells": mentions that share the head noun of a mention."""
     if last - first < 2:
         return
     rest = " ".join(token.norm for token in tokens[first + 1 : last])

@@ -1,13 +1,13 @@
-"""Words that affirm, deny or turn a statement round."""
+"""Vocabulary of affirmation, negation, regulation and opposites."""
 
 from typing import Literal
 
 Sign = Literal["present", "high", "low", "absent"]
-"""What is said of a thing: that it is there, there in plenty, hardly there, or not there."""
+"""Stated presence: present, present in large amount, present in small amount, or absent."""
 
 
 def listed(words: str) -> frozenset[str]:
-    """Read a list of words."""
+    """Split a string into a set of words."""
     return frozenset(words.split())
 
 
@@ -16,20 +16,20 @@ SUFFIX: dict[str, Sign] = {
     "negative": "absent", "neg": "absent", "null": "absent", "deficient": "absent", "free": "absent", "less": "absent",
     "low": "low", "lo": "low", "dim": "low", "int": "low",
 }  # fmt: skip
-"""Words that decide directly after a name: "CD19-negative"."""
+"""Words directly after a name that state its presence: "CD19-negative"."""
 DENIAL = listed(
     "lack lacked lacking without no not never neither nor absence devoid fail failed cannot non unlike loss lost absent "
     "except excluding minus missing doesn don isn aren didn wasn weren couldn"
 )
-"""Words that deny what follows them."""
+"""Words that negate what follows."""
 CAUSES = listed("caus lead led result trigger induc underlie impair")
-"""Stems of verbs by which a loss does something, so that nothing is denied."""
+"""Stems of causal verbs; a "loss" that is the subject of one is no negation."""
 PHRASES = frozenset({("rather", "than"), ("instead", "of"), ("negative", "for"), ("negative", "marker")})
-"""Two words that deny what follows them."""
+"""Two-word phrases that negate what follows."""
 RICHLY = listed("high highly strong strongly abundant abundantly elevated increased")
-"""Words that, before a word of `LEVELS`, say that there is plenty."""
+"""Words that state a large amount before a word of `LEVELS`."""
 BARELY = listed("low little minimal weak weakly low-level hardly barely scarce scarcely")
-"""Words that, before a word of `LEVELS`, say that there is hardly any."""
+"""Words that state a small amount before a word of `LEVELS`."""
 AFFIRMED = listed(
     """
     express expressed expressing produce produced producing secrete secreted secreting contain containing carry
@@ -38,19 +38,19 @@ AFFIRMED = listed(
     instead
     """
 )
-"""Verbs that affirm what follows them, and so end a denial."""
+"""Verbs that affirm what follows, and thereby end a negation."""
 LIMITS = listed(
     "; : . ( ) [ ] but while whereas although though however yet which that who whose thereby because when where"
 )
-"""Where a denial ends."""
+"""Words and punctuation that end the scope of a negation."""
 GONE = listed("absent lost undetectable silenced missing lacking downregulated negative excluded")
-"""Verdicts that deny what stands before them: "is absent"."""
+"""Predicates that negate their subject: "is absent"."""
 AFTER_NOT = listed("expressed found detected detectable present produced secreted seen required observed")
-"""Verdicts that deny it after "not": "is not expressed"."""
+"""Predicates that negate their subject after "not": "is not expressed"."""
 BE = listed("is are was were be been being remain remains become becomes")
-"""Forms of to be."""
+"""Forms of "to be" and similar copulas."""
 NEUTRAL_NEGATIVE = listed("regulator regulation feedback selection control effect regulate charge stranded")
-"""What is called negative without being denied: "negative regulator"."""
+"""Nouns after "negative" that are not negated by it: "negative regulator"."""
 
 RAISES = tuple(
     listed(
@@ -61,7 +61,7 @@ RAISES = tuple(
         """
     )
 )
-"""How verbs begin that say something is raised."""
+"""Beginnings of words that state an increase."""
 LOWERS = tuple(
     listed(
         """
@@ -71,14 +71,14 @@ LOWERS = tuple(
         """
     )
 )
-"""How verbs begin that say something is lowered."""
+"""Beginnings of words that state a decrease."""
 
 REGULATES = tuple(listed("regulat modulat control"))
-"""How verbs begin that say something is steered, and not which way."""
+"""Beginnings of words that state regulation without a direction."""
 STEERS = tuple(
     listed("silenc repress suppress inhibit block downregulat keep kept hold held activat stimulat induc upregulat")
 )
-"""How verbs begin that say which way."""
+"""Beginnings of verbs that state the direction of a regulation."""
 
 PAIRS = listed(
     """
@@ -97,17 +97,17 @@ PAIRS = listed(
     synthesis/degradation rise/fall import/export influx/efflux anabolic/catabolic terminal/initial
     """
 )
-"""Words that turn a statement round when one takes the other's place."""
+"""Pairs of opposites: a statement changes its meaning if one replaces the other."""
 ENDS = listed("; : . ( ) [ ] but whereas although though however yet")
-"""Where an effect ends."""
+"""Words and punctuation that end the clause of an effect or a comparison."""
 SUBJECTS = listed("it they this these thi")
-"""Words that begin a new statement after a comma."""
+"""Pronouns that begin a new clause after a comma."""
 LEVELS = listed("level amount expression quantity abundance expressed in or to and of if")
-"""What may be high or low."""
+"""Words that can follow "high" or "low" in a statement of amount."""
 
 
 def opposites_of(word: str) -> frozenset[str]:
-    """Give the words that turn a statement round when they take this word's place: "anterior" and "posterior"."""
+    """Return the opposites of a word: "posterior" for "anterior"."""
     return _OPPOSITES.get(word, frozenset())
 
 

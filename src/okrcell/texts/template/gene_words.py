@@ -1,4 +1,4 @@
-"""What genes do, in sentences that name them."""
+"""Sentences about gene functions, from gene summaries and Gene Ontology annotations."""
 
 import re
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from okrcell.texts.known import Known
 from okrcell.texts.sentences import split
 
 SHORT_NAME = 60
-"""Characters of a function's name that reads well in a sentence."""
+"""Maximum length, in characters, of a Gene Ontology term name that is put into a sentence."""
 LONGEST = 240
-"""Characters; a longer sentence says more than a description of a cell wants to know."""
+"""Maximum length of a sentence, in characters; longer sentences contain too much detail for a cell description."""
 
 _SELF = (
     (re.compile(r"This (?:intronless |protein-coding )?gene\b(?! product| family| cluster)"), "{}"),
@@ -20,7 +20,7 @@ _SELF = (
     (re.compile(r"The (.{0,40}?\b)encoded by this gene\b"), r"The \1encoded by {}"),
     (re.compile(r"The encoded (protein|enzyme|receptor|preproprotein|cytokine|chemokine)\b"), r"The \1 encoded by {}"),
 )
-"""How a gene's summary speaks of the gene, and how we do."""
+"""Patterns of the sentence subject in gene summaries ("This gene"), with replacements that name the gene."""
 _OTHER_MATTERS = re.compile(
     r"mutation|polymorphi|variant|splic|pseudogene|chromosom|isoform|locus|located (?:at|in) (?:a|the) .*cluster"
     r"|orthologs?\b|homologs?\b|mice|\bmouse\b|Drosophila|yeast|Saccharomyces|\bstudies\b|disease|syndrome|cancer"
@@ -28,15 +28,15 @@ _OTHER_MATTERS = re.compile(
     r"|proteolytic|tandem repeat|represents the \w+ subunit\.|this (?:gene|family)|these (?:genes|proteins)|unknown"
     r"|not been determined"
 )
-"""Of the gene's inheritance, its history or other genes: true, but not what the gene does in a cell."""
+"""Topics that are not the function of the gene in a cell: inheritance, history, other genes."""
 _KINSHIP = re.compile(r"(?=.*\b(?:member|belongs|one of)\b)(?=.*(?:famil|group|class|subunit)).{0,130}")
 
 
 def functions_of(symbols: Sequence[str], known: Known, most: int) -> tuple[Sentence, ...]:
-    """Say what up to ``most`` of these genes do, in their order.
+    """Return sentences on the functions of at most ``most`` of the genes, in input order.
 
-    Sentences of gene summaries that tell a role come first, then those that only name the gene's family; where there is
-    neither, the Gene Ontology's names of the gene's functions are given.
+    Summary sentences that state a function are preferred to those that only name the gene family. Without any, the
+    names of the genes' Gene Ontology functions are used.
     """
     told = [sentence for symbol in symbols if (sentence := _summary(symbol, known))]
     telling = sorted(told, key=lambda sentence: _KINSHIP.fullmatch(sentence.text) is not None)[:most]
@@ -45,7 +45,7 @@ def functions_of(symbols: Sequence[str], known: Known, most: int) -> tuple[Sente
 
 
 def _summary(symbol: str, known: Known) -> Sentence | None:
-    """Choose from a gene's summary the first sentence that tells its role, else its family."""
+    """Return the first sentence of a gene's summary that states its function, else its gene family."""
     told = [
         Sentence(words, (piece,))
         for piece in known.of_gene(symbol, "gene")
@@ -56,7 +56,7 @@ def _summary(symbol: str, known: Known) -> Sentence | None:
 
 
 def _tells_a_role(words: str) -> bool:
-    # A summary that was cut short ends in the middle of a bracket.
+    # A truncated summary has unbalanced brackets.
     whole = words.count("(") == words.count(")")
     return whole and len(words) <= LONGEST and _OTHER_MATTERS.search(words) is None
 
@@ -70,7 +70,7 @@ def _annotation(symbol: str, known: Known) -> Sentence | None:
 
 
 def _with_symbol(symbol: str, sentence: str) -> str:
-    """Write the gene's symbol for "this gene" at the head of a sentence; "" for a sentence with another subject."""
+    """Replace a leading "This gene" by the gene symbol; "" for a sentence with another subject."""
     for pattern, words in _SELF:
         if pattern.match(sentence):
             return pattern.sub(words.replace("{}", symbol), sentence, count=1)

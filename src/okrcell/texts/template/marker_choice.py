@@ -1,4 +1,4 @@
-"""Which genes mark a cell type, when several tables speak."""
+"""Marker genes of a cell type, ranked by consensus over the marker tables."""
 
 import re
 from collections import Counter
@@ -13,48 +13,50 @@ from okrcell.texts.screening.common_names import PROTEINS
 from okrcell.texts.screening.gene_mentions import symbols_of
 
 GENES = 5
-"""Of so many marker genes, the first ones, it is told what they do."""
+"""Number of top marker genes whose functions are described."""
 ENOUGH = 3
-"""Fewer marker genes than this say little: the nearest broader type that has more is told of besides."""
+"""Minimum number of marker genes; below it, markers of the nearest broader type that has enough are added."""
 ANCESTORS = 8
-"""How many broader types are asked for markers, the nearest first."""
+"""Number of broader types that are searched for markers, nearest first."""
 
 FEW = 6
-"""So many marker genes are named even if only one table names them."""
+"""Genes listed in a single record are added only until this many markers are selected."""
 
 _OWN_WORDS: tuple[Aspect, ...] = ("name", "synonym", "definition", "description")
 _OPENING = 450
-"""Characters of a description that are believed to be about the type itself; later ones compare it with others."""
+"""Number of characters at the start of a description that are read; later text often compares with other types."""
 _EVERYWHERE = re.compile(r"(RP[LS]\d+\w*|RPLP\d|MT-\w+|MTRNR\w+)")
-"""Genes of ribosome and mitochondrion: every cell uses them, so neither their presence nor their absence is a mark."""
+"""Ribosomal and mitochondrial genes: expressed in every cell, hence neither markers nor negative markers."""
 _PROTEIN = r"[A-Za-z]+[\w/]*\d\w*"
 _NEGATIVE = re.compile(
     r"([A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)?)[- ](?:negative|low|dim)\b"
     rf"|\b(?:lack|lacks|lacking|without|no|not express(?:es|ing)?) (?:the |any |expression of )*({_PROTEIN})"
     rf"|\bnegative for (?:the )?(?:lineage )?(?:markers? )?({_PROTEIN}(?:(?:, and |, or |, | and | or ){_PROTEIN})*)"
 )
-"""What a type's own words say is missing, or nearly so: "CD16-negative", "lacks CD3", "negative for CD3 and CD19"."""
+"""Statements that a gene is absent or low: "CD16-negative", "lacks CD3", "negative for CD3 and CD19"."""
 
 
 @dataclass(frozen=True)
 class Markers:
-    """Genes and the records that name at least one of them."""
+    """Ranked marker genes and the records that list at least one of them."""
 
     genes: tuple[str, ...] = ()
-    """Approved symbols, those that most tables agree on first."""
+    """Approved symbols, sorted by the number of records that list them."""
     evidence: tuple[Evidence, ...] = ()
 
 
 def general_markers(term_id: str, known: Known, most: int) -> Markers:
-    """Choose the marker genes of a cell type in any tissue."""
+    """Select at most ``most`` marker genes of a cell type from records without a tissue."""
     pieces = [piece for piece in known.telling_of(term_id, "marker") if not tissue_of(piece)]
     return _chosen(pieces, most, _denied(term_id, known))
 
 
 def tissue_markers(term_id: str, tissue_id: str, known: Known, most: int) -> tuple[str, Markers]:
-    """Choose the marker genes of a cell type in a tissue, else in what the tissue is directly part or kind of.
+    """Select at most ``most`` marker genes of a cell type in a tissue, else in a direct parent of the tissue.
 
-    Returns the id of that tissue too, "" without markers.
+    Returns
+    -------
+    The id of the tissue for which markers were found ("" without markers), and the markers.
     """
     pieces = known.telling_of(term_id, "marker")
     for tissue in nearby_tissues(tissue_id):
@@ -65,7 +67,7 @@ def tissue_markers(term_id: str, tissue_id: str, known: Known, most: int) -> tup
 
 
 def absent_markers(term_id: str, known: Known, most: int) -> Markers:
-    """Choose the genes that a cell type is told by lacking; one that more tables call a marker of it is none."""
+    """Select negative marker genes of a cell type; genes that more tables list as positive markers are excluded."""
     claims = [set(piece.genes) for piece in known.telling_of(term_id, "marker") if not tissue_of(piece)]
     claimed = {gene for genes in claims for gene in genes} - _disputed(term_id, known)
     pieces = [piece for piece in known.telling_of(term_id, "absent_marker") if not tissue_of(piece)]
@@ -74,7 +76,7 @@ def absent_markers(term_id: str, known: Known, most: int) -> Markers:
 
 @lru_cache(10_000)
 def broader(term_id: str) -> tuple[str, ...]:
-    """List the `ANCESTORS` nearest broader cell types, nearest first."""
+    """Return the `ANCESTORS` nearest broader cell types, nearest first."""
     cells = ontology("CL")
     if cells.current(term_id) is None:
         return ()
@@ -83,22 +85,21 @@ def broader(term_id: str) -> tuple[str, ...]:
 
 
 def nearby_tissues(tissue_id: str) -> tuple[str, ...]:
-    """List a tissue and what it is directly part or kind of."""
+    """Return a tissue and its direct parents."""
     if prefix_of(tissue_id) != "UBERON" or ontology("UBERON").current(tissue_id) is None:
         return (tissue_id,) if tissue_id else ()
     return (tissue_id, *ontology("UBERON").parents(tissue_id))
 
 
 def tissue_of(piece: Evidence) -> str:
-    """Tell the tissue that a record on markers is restricted to; "" when it is about the cell type anywhere."""
+    """Return the tissue that a marker record is restricted to; "" if it is not restricted."""
     return next((term for term in piece.terms if prefix_of(term) == "UBERON"), "")
 
 
 def _chosen(pieces: Sequence[Evidence], most: int, refused: Iterable[str]) -> Markers:
-    """Rank by the number of records that name a gene, then by its mean place in them.
+    """Rank genes by the number of records that list them, then by their mean rank in these records.
 
-    Of the genes that a single record names only so many are taken that there are `FEW` in all: lists are long, and their
-    ends are weak.
+    Genes listed in a single record are used only up to `FEW` genes in total: lists are long, and their ends unreliable.
     """
     refused = set(refused)
     places: dict[str, list[int]] = {}
@@ -113,7 +114,7 @@ def _chosen(pieces: Sequence[Evidence], most: int, refused: Iterable[str]) -> Ma
 
 
 def _denied(term_id: str, known: Known) -> frozenset[str]:
-    """Gather the genes that the type's own words, or as many tables as claim them, say it lacks."""
+    """Return genes that the type's own record describes as absent, and the genes of `_disputed`."""
     own = (piece.text[:_OPENING] for aspect in _OWN_WORDS for piece in known.record(term_id, aspect))
     found = (match for words in own for match in _NEGATIVE.finditer(words))
     negative = {name for match in found for part in match.groups("") for name in re.findall(r"[\w-]+", part)}
@@ -122,6 +123,7 @@ def _denied(term_id: str, known: Known) -> frozenset[str]:
 
 
 def _disputed(term_id: str, known: Known) -> frozenset[str]:
+    """Return genes that at least as many records list as negative markers as list them as markers."""
     absent = Counter(gene for piece in known.telling_of(term_id, "absent_marker") for gene in set(piece.genes))
     claims = Counter(gene for piece in known.telling_of(term_id, "marker") for gene in set(piece.genes))
     return frozenset(gene for gene, times in absent.items() if times >= claims[gene])

@@ -1,4 +1,4 @@
-"""What metadata and ontology alone say of a cell."""
+"""Original text of a profile: metadata and ontology only."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,17 +11,18 @@ from okrcell.texts.profile import CellProfile, stated
 from okrcell.texts.sentences import apposition, article, capital, introduced, readable
 
 NORMAL = "PATO:0000461"
-"""The term for tissue without disease."""
+"""PATO term for tissue without disease ("normal")."""
 _CODE = re.compile(r"^\S*\w\.\w\S*$")
-"""One word with a full stop in it: the Immunological Genome Project's codes of its samples."""
+"""One word with a full stop inside: a sample code of the Immunological Genome Project."""
 
 
 def original_description(
     profile: CellProfile, evidence: Sequence[Evidence], writer: str = "template", remark: str = ""
 ) -> Description:
-    """Describe a profile by its facts, their names and definitions, and nothing else (the paper's original text).
+    """Describe a profile by its metadata and the names and definitions of its terms only (the paper's original text).
 
-    With a ``remark`` this stands in place of a text that was refused or could not be had, and the remark says why.
+    With a ``remark`` the outcome is "original": the text replaces one that was rejected or could not be written, for the
+    reason in ``remark``.
     """
     known = Known(evidence)
     sentences = (*type_sentences(profile, known), *sample_sentences(profile, known))
@@ -31,7 +32,7 @@ def original_description(
 
 
 def type_sentences(profile: CellProfile, known: Known) -> Iterator[Sentence]:
-    """Say what the cell is and how else it is called, with the records this rests on."""
+    """Yield sentences with the definition and the synonyms of the cell type, with their records."""
     if not profile.cell_type:
         return
     type_id = profile.cell_type_id
@@ -50,7 +51,7 @@ def type_sentences(profile: CellProfile, known: Known) -> Iterator[Sentence]:
 
 
 def sample_sentences(profile: CellProfile, known: Known) -> Iterator[Sentence]:
-    """Say where the cell comes from, a sentence per fact: tissue, disease, stage, sex, assay."""
+    """Yield sentences on the sample, one per fact: tissue, disease, developmental stage, sex, assay."""
     subject = "It" if profile.cell_type else "This cell"
     if profile.tissue:
         place = _in_passing(profile.tissue, definition_of(profile.tissue_id, known))
@@ -72,7 +73,7 @@ def sample_sentences(profile: CellProfile, known: Known) -> Iterator[Sentence]:
 
 
 def original_phrasings(profile: CellProfile, known: Known) -> Iterator[str]:
-    """Say the same more briefly, from name and definition to what the author wrote; "A cell." of an unknown cell."""
+    """Yield shorter phrasings, from name and definition to the author's label; "A cell." for an unknown cell."""
     name, label = profile.cell_type, profile.label
     definition = definition_of(profile.cell_type_id, known)
     if not profile.known:
@@ -94,16 +95,15 @@ def original_phrasings(profile: CellProfile, known: Known) -> Iterator[str]:
 
 
 def definition_of(term_id: str, known: Known) -> Evidence | None:
-    """Find the term's definition, if it is in words that people use."""
+    """Return the term's definition if it is prose (`readable`)."""
     definition = known.definition(term_id)
     return definition if definition is not None and readable(definition.text) else None
 
 
 def other_names(name: str, synonyms: Iterable[str], most: int) -> tuple[str, ...]:
-    """Choose up to ``most`` synonyms that are more than another spelling of the name or of each other.
+    """Select up to ``most`` synonyms that are not spelling variants of the name or of each other.
 
-    Names in words come before abbreviations. Left out are names turned round for an index ("muscle, smooth") and the
-    codes of a catalogue ("T.4Nve.Sp").
+    Full names come before abbreviations. Inverted names ("muscle, smooth") and sample codes ("T.4Nve.Sp") are excluded.
     """
     chosen: dict[str, str] = {_root(name): ""}
     for synonym in sorted(synonyms, key=lambda words: len(words) <= 5):
@@ -113,12 +113,12 @@ def other_names(name: str, synonyms: Iterable[str], most: int) -> tuple[str, ...
 
 
 def joined(sentences: Iterable[Sentence]) -> str:
-    """Write sentences in a row."""
+    """Join sentences to one text."""
     return " ".join(sentence.text for sentence in sentences)
 
 
 def without_repetition(texts: Iterable[str]) -> tuple[str, ...]:
-    """Keep the first of equal texts, and no empty one."""
+    """Remove duplicates and empty texts; keeps the order."""
     return tuple(dict.fromkeys(text for text in texts if text))
 
 

@@ -1,4 +1,4 @@
-"""A sentence of literature that speaks of a cell type."""
+"""Quote one literature sentence about a cell type."""
 
 import re
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from okrcell.texts.profile import CellProfile
 from okrcell.texts.sentences import split
 
 SHORTEST, LONGEST = 50, 280
-"""Characters of a sentence worth quoting."""
+"""Minimum and maximum length of a quoted sentence, in characters."""
 
 _LEANING = re.compile(
     r"(?:this|these|those|it|they|such|here|we|our|however|therefore|thus|moreover|furthermore|in addition|also|both"
     r"|in contrast|conversely|consequently|finally|similarly|objectives?|background|methods?|results?|conclusions?|aims?)\b",
     re.IGNORECASE,
 )
-"""Openings of sentences that lean on the one before, or on a paper's own doings."""
+"""Openings of sentences that depend on the previous sentence or refer to the paper itself."""
 _OWN_DOINGS = re.compile(
     r"\b(?:we|our|this (?:study|paper|work|review)|patients|were|was|p ?[<=]|n ?=)\b|[%?]", re.IGNORECASE
 )
@@ -30,9 +30,9 @@ _SAYS_SOMETHING = re.compile(
 
 
 def quotation(profile: CellProfile, known: Known) -> Iterator[Sentence]:
-    """Quote the first sentence whose subject is the cell type, word for word, with its record; at most one.
+    """Yield the first literature sentence whose subject is the cell type, verbatim, with its record; at most one.
 
-    Only a general statement is quoted: not what one study did or counted, and nothing that leans on its neighbours.
+    Only general statements are quoted: no results of a single study, and no sentence that depends on its context.
     """
     if not profile.cell_type_id:
         return

@@ -1,4 +1,4 @@
-"""A description written without a language model."""
+"""Template writer: cited descriptions without a language model."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,26 +23,26 @@ from okrcell.texts.template.quotation import quotation
 
 MOST_MARKERS = 10
 MOST_HERE = 6
-"""Marker genes named for the tissue of the profile."""
+"""Maximum number of marker genes for the tissue of the profile."""
 MOST_ABSENT = 3
 MOST_FUNCTIONS = 3
 EXPERT_LENGTH = 450
-"""Characters of an expert's description, in whole sentences: about 100 word pieces."""
+"""Maximum number of characters of an expert description, in whole sentences: about 100 word pieces."""
 BRIEF_LENGTH = 220
 
 
 class TemplateWriter:
-    """Fills a template with what the sources tell, a sentence per fact, each with the records it rests on.
+    """Writer that fills sentence templates with the evidence; each sentence cites its records.
 
-    The cell type, its other names, its marker genes and those it lacks; the sample's tissue, disease, stage, sex and
-    assay; then an expert's description, what the marker genes do, and a sentence of literature about the type.
-    Offline and deterministic, and the control that a writer with a language model has to beat.
+    The text contains: the cell type with definition and synonyms, its marker genes, the sample's tissue, disease, stage,
+    sex and assay, negative marker genes, an expert description, functions of the marker genes, and a literature
+    sentence on the cell type. Offline and deterministic; the baseline for language-model writers.
     """
 
     name = "template"
 
     def write(self, profile: CellProfile, evidence: Sequence[Evidence]) -> Description:
-        """Describe the profile with what is known of its terms; without any fact the text is "A cell."."""
+        """Describe the profile from the evidence for its terms; without any fact the text is "A cell."."""
         known = Known(evidence)
         types = tuple(type_sentences(profile, known))
         sample = tuple(sample_sentences(profile, known))
@@ -50,7 +50,7 @@ class TemplateWriter:
         markers = (*here, *_in_general(profile, known, "Its marker genes in general" if here else "Its marker genes"))
         expert, functions = _expert(profile, known), _functions(profile, known)
         rest = (*_absent(profile, known), *expert, *functions, *quotation(profile, known))
-        # The sample stands before the long sentences: an encoder that reads 256 word pieces still gets to it.
+        # The sample comes before the long sentences, so that it is within the 256 word pieces that an encoder reads.
         sentences = (*types, *markers, *sample, *rest)
         shorter = tuple(original_phrasings(profile, known))
         phrasings = (joined(sentences), *_type_phrasings(profile, known, joined(expert), joined(functions)), *shorter)
@@ -61,7 +61,7 @@ class TemplateWriter:
 
 
 def _type_phrasings(profile: CellProfile, known: Known, expert: str, functions: str) -> Iterator[str]:
-    """Say what is true of the cell type wherever it is found, so that all its profiles share these texts."""
+    """Yield phrasings that describe the cell type only, independent of the sample; all its profiles share them."""
     name, definition = profile.cell_type, definition_of(profile.cell_type_id, known)
     subject = f"{article(name)} {name}"
     markers = joined(_in_general(profile, known, f"Marker genes of {subject}"))
@@ -76,7 +76,7 @@ def _type_phrasings(profile: CellProfile, known: Known, expert: str, functions: 
 
 
 def _in_tissue(profile: CellProfile, known: Known) -> Iterator[Sentence]:
-    """Name the genes that mark the cell type in the tissue it comes from."""
+    """Yield the sentence on marker genes of the cell type in the profile's tissue."""
     tissue_id, markers = tissue_markers(profile.cell_type_id, profile.tissue_id, known, MOST_HERE)
     anywhere = general_markers(profile.cell_type_id, known, MOST_MARKERS).genes
     if len(markers.genes) >= ENOUGH and not set(markers.genes) <= set(anywhere):
@@ -85,7 +85,7 @@ def _in_tissue(profile: CellProfile, known: Known) -> Iterator[Sentence]:
 
 
 def _in_general(profile: CellProfile, known: Known, subject: str) -> Iterator[Sentence]:
-    """Name the genes that mark the cell type, and of one with few the marker genes of what it is a kind of."""
+    """Yield the sentence on marker genes in any tissue; with few markers, also those of a broader type."""
     markers = general_markers(profile.cell_type_id, known, MOST_MARKERS)
     if markers.genes:
         yield Sentence(f"{subject} include {listed(markers.genes)}.", markers.evidence)
@@ -101,7 +101,7 @@ def _in_general(profile: CellProfile, known: Known, subject: str) -> Iterator[Se
 
 
 def _absent(profile: CellProfile, known: Known) -> Iterator[Sentence]:
-    """Say which genes the tables list as negative markers: low beside other cells, which is not always absent."""
+    """Yield the sentence on negative marker genes: low compared with other cells, not necessarily absent."""
     markers = absent_markers(profile.cell_type_id, known, MOST_ABSENT)
     if markers.genes:
         who = listed(tuple(dict.fromkeys(piece.source for piece in markers.evidence)))
@@ -111,14 +111,14 @@ def _absent(profile: CellProfile, known: Known) -> Iterator[Sentence]:
 
 
 def _expert(profile: CellProfile, known: Known) -> tuple[Sentence, ...]:
-    """Quote the first sentences of an expert's description."""
+    """Quote the first sentences of an expert description."""
     for piece in known.telling_of(profile.cell_type_id, "description")[:1]:
         return tuple(Sentence(text, (piece,)) for text in split(shortened(piece.text, EXPERT_LENGTH)))
     return ()
 
 
 def _functions(profile: CellProfile, known: Known) -> tuple[Sentence, ...]:
-    """Say what the first marker genes do."""
+    """Return sentences on the functions of the top marker genes."""
     markers = general_markers(profile.cell_type_id, known, MOST_MARKERS).genes
     if len(markers) < ENOUGH:
         above = (relation.terms[1] for relation in kinship(profile.cell_type_id, known))

@@ -1,0 +1,64 @@
+"""Docstring snippets that several tools share, and the decorator that inserts them."""
+
+import re
+from collections.abc import Callable
+from textwrap import indent
+from typing import TypeVar
+
+F = TypeVar("F", bound=Callable[..., object])
+
+SNIPPETS = {
+    "adata": """\
+adata : AnnData
+    Cells in rows, genes in columns; in memory or backed. Counts, or their log1p values, are read from ``X``, ``raw`` or a
+    layer. Human genes are recognized by symbol or Ensembl id, in ``var_names`` or in a column of ``var``. Rows are neither
+    dropped nor reordered.""",
+    "model": """\
+model : Embedder, optional
+    Model from `okrcell.load`. By default the model that is bundled with the package.""",
+    "layer": """\
+layer : str, optional
+    Matrix to read: the name of a layer, "X" or "raw". By default the matrix that is nearest to raw counts. If a layer is
+    given, embeddings stored in ``obsm["X_okrcell"]`` are computed again instead of reused.""",
+    "orthologs": """\
+orthologs : bool, default False
+    Map mouse genes to their one-to-one human orthologs. If False, mouse genes raise an error.""",
+    "progress": """\
+progress : callable, optional
+    Called as ``progress(done, total)`` with the number of cells embedded so far and in total.""",
+    "knowledge": """\
+knowledge : str or Path, optional
+    Folder or URL of the knowledge files (marker tables, descriptions, gene summaries). By default the environment variable
+    ``OKRCELL_KNOWLEDGE``, else the files that were downloaded before. Without any file, only the ontologies are used.""",
+    "embedding_slot": """\
+``obsm["X_okrcell"]`` : float32 array, shape (cell, dim)
+    Cell embeddings, rows of unit length, NaN for a cell without expression. Reused if they were written by a model with the
+    same weights and ``layer`` is None; otherwise computed and stored.""",
+    "provenance": """\
+Provenance record: arguments, model and sha256 of its weights, the matrix that was read, its findings and gene coverage,
+package versions and time.""",
+    "unreadable": """\
+If counts or genes cannot be read: the matrix holds z-scores, fewer than 5 % of the gene names are known, or the genes
+are of mouse and ``orthologs`` is False.""",
+    "bad_seed": """\
+If the seed is negative, or 2**32 or more.""",
+}
+"""Text of each placeholder; the first line is not indented."""
+
+_PLACEHOLDER = re.compile(r"^([ \t]*)\{(\w+)\}[ \t]*$", re.MULTILINE)
+
+
+def doc_params(function: F) -> F:
+    """Replace every docstring line that consists of ``{name}`` by `SNIPPETS` of that name, at the indentation of the line.
+
+    Other braces stay as they are. The function itself is returned, so type checkers see its real signature.
+
+    Raises
+    ------
+    KeyError
+        If there is no snippet of that name.
+    """
+    # `python -OO` removes docstrings.
+    if function.__doc__ is not None:
+        function.__doc__ = _PLACEHOLDER.sub(lambda match: indent(SNIPPETS[match[2]], match[1]), function.__doc__)
+    return function
