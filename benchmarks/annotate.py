@@ -16,7 +16,7 @@ from pathlib import Path
 
 import anndata
 import numpy as np
-from real_cells import blood
+from real_cells import blood_file
 from scipy import sparse
 
 CANDIDATES = (
@@ -33,30 +33,30 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--candidates", default=CANDIDATES)
-    given = parser.parse_args()
+    args = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
         cells = Path(folder) / "cells.h5ad"
-        _repeated(given.file or blood(Path(folder)), given.cells, cells)
+        _write_repeated(args.file or blood_file(Path(folder)), args.cells, cells)
         seconds = []
-        for _ in range(given.repeats):
+        for _ in range(args.repeats):
             start = time.perf_counter()
             command = [sys.executable, "-m", "okrcell", "annotate", cells, "-o", Path(folder) / "annotated.h5ad"]
-            subprocess.run([*map(str, command), "--candidates", given.candidates], check=True, capture_output=True)
+            subprocess.run([*map(str, command), "--candidates", args.candidates], check=True, capture_output=True)
             seconds.append(time.perf_counter() - start)
-    speed = [given.cells / each for each in seconds]
+    speed = [args.cells / value for value in seconds]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
-    print(f"{given.cells:,} cells, {len(given.candidates.split(','))} candidates, {given.repeats} runs")
+    print(f"{args.cells:,} cells, {len(args.candidates.split(','))} candidates, {args.repeats} runs")
     print(f"cells/s, start-up included: {statistics.median(speed):,.0f} ({min(speed):,.0f} - {max(speed):,.0f})")
     print(f"seconds: {statistics.median(seconds):.1f} ({min(seconds):.1f} - {max(seconds):.1f})")
     print(f"peak memory: {peak:.2f} GiB")
 
 
-def _repeated(source: Path, cells: int, target: Path) -> None:
+def _write_repeated(source: Path, cells: int, target: Path) -> None:
     adata = anndata.read_h5ad(source)
-    places = np.arange(cells) % adata.n_obs
-    obs = adata.obs.iloc[places].set_axis([f"cell-{place}" for place in range(cells)])
-    anndata.AnnData(sparse.csr_matrix(adata.X)[places], obs=obs, var=adata.var).write_h5ad(target)
+    rows = np.arange(cells) % adata.n_obs
+    obs = adata.obs.iloc[rows].set_axis([f"cell-{i}" for i in range(cells)])
+    anndata.AnnData(sparse.csr_matrix(adata.X)[rows], obs=obs, var=adata.var).write_h5ad(target)
 
 
 if __name__ == "__main__":

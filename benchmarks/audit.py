@@ -27,16 +27,16 @@ import okrcell as okr
 from okrcell.cells.corpus import Corpus
 from okrcell.errors import OkrcellError
 from okrcell.model.embedder import Embedder
-from okrcell.pairs.kinship import kinship
-from okrcell.pairs.noise import NoiseSettings, noisy
-from okrcell.pairs.pair import Pairs
+from okrcell.pairs.kinship import related_types
+from okrcell.pairs.noise import NoiseSettings, add_noise
+from okrcell.pairs.pair import PairDataset
 from okrcell.pairs.prepare import prepare
-from okrcell.provenance import receipt
-from okrcell.tasks.audit import AuditSettings, audit
-from okrcell.tasks.auditing.agreement import agreement
-from okrcell.tasks.auditing.corpus_cells import cells_of
-from okrcell.tasks.auditing.directions import directions
-from okrcell.tasks.auditing.other_cells import folds, foretold
+from okrcell.provenance import provenance_record
+from okrcell.tasks.audit import AuditSettings, audit_labels
+from okrcell.tasks.auditing.agreement import match_probability
+from okrcell.tasks.auditing.corpus_cells import corpus_expression
+from okrcell.tasks.auditing.directions import pca_features
+from okrcell.tasks.auditing.other_cells import assign_folds, cross_val_predict_proba
 from okrcell.tasks.auditing.study_labels import StudyLabels
 
 HELD_OUT = (
@@ -48,20 +48,20 @@ AVERAGES = ("hcl_pseudobulk", "hema_bulk", "cbmc_pseudobulk")
 OVERLAPPING = ("baron_pancreas_2000g", "baron_pancreas_h4", "zheng_scn_pbmc", "onek1k_bcell_scdesignpop")
 """Files that share cells or donors with another evaluated file."""
 NOISE = (("shuffled", 0.1), ("shuffled", 0.3), ("sibling", 0.1), ("sibling", 0.3), ("exchanged names", 1.0))
-FEWEST = 80
+MIN_LABELED_CELLS = 80
 """Minimum number of labelled cells of a study."""
 
 
 @dataclass
-class Study:
+class AuditStudy:
     """Inputs shared by all methods."""
 
     name: str
     part: str
-    pairs: Pairs
+    pairs: PairDataset
     rows: np.ndarray
     cells: np.ndarray
-    own: np.ndarray
+    pcs: np.ndarray
     labels: StudyLabels
     vectors: np.ndarray
     donor: np.ndarray
@@ -75,38 +75,42 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=1_000, help="maximum number of cells per file, drawn at random")
     parser.add_argument("--json", type=Path, help="write the results with their provenance")
     parser.add_argument("--picture", type=Path, help="draw the results of a --json file, without measuring")
-    given = parser.parse_args()
-    if given.picture:
-        draw(json.loads(given.json.read_text(encoding="utf-8"))["rows"], given.picture)
+    args = parser.parse_args()
+    if args.picture:
+        draw(json.loads(args.json.read_text(encoding="utf-8"))["rows"], args.picture)
         return
     data = data_folder()
-    if not given.files and data is not None:
+    if not args.files and data is not None:
         left_out = {*AVERAGES, *OVERLAPPING}
-        given.files = [file for file in sorted((data / "pretrain").glob("*.h5ad")) if file.stem not in left_out]
-        given.files += sorted((data / "evaluate").glob("*.h5ad"))
-    if not given.files:
+        args.files = [file for file in sorted((data / "pretrain").glob("*.h5ad")) if file.stem not in left_out]
+        args.files += sorted((data / "evaluate").glob("*.h5ad"))
+    if not args.files:
         parser.exit(0, "No labelled files: give some, or set OKRCELL_DATA to a folder with pretrain/ and evaluate/.\n")
     model, rows, start = okr.load(), [], time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        for file in given.files:
-            study = opened(file, Path(folder), model, given.cells)
+        for file in args.files:
+            study = open_study(file, Path(folder), model, args.cells)
             if study is None:
-                print(f"{file.stem} is skipped: fewer than {FEWEST} labelled cells, or fewer than two labels")
+                print(
+                    f"{file.stem} is skipped: fewer than {MIN_LABELED_CELLS} labelled cells, or fewer than two labels"
+                )
                 continue
             for kind, rate in NOISE:
-                rows += [row for seed in range(given.seeds) for row in measured(study, kind, rate, seed)]
+                rows += [row for seed in range(args.seeds) for row in score_methods(study, kind, rate, seed)]
             print(f"{study.name}: {len(study.rows):,} cells, {len(study.labels.names)} labels", flush=True)
     for part in dict.fromkeys(row["part"] for row in rows):
         print(f"\n**{part}**\n")
-        tell([row for row in rows if row["part"] == part])
+        print_table([row for row in rows if row["part"] == part])
     print(f"\n{time.perf_counter() - start:.0f} s")
-    if given.json:
+    if args.json:
         settings = AuditSettings().model_dump(mode="json")
-        facts = {"model": model.name, "weights_sha256": model.fingerprint, "settings": settings, "cells": given.cells}
-        given.json.write_text(json.dumps(receipt("benchmark audit", **facts, rows=rows)) + "\n", encoding="utf-8")
+        facts = {"model": model.name, "weights_sha256": model.fingerprint, "settings": settings, "cells": args.cells}
+        args.json.write_text(
+            json.dumps(provenance_record("benchmark audit", **facts, rows=rows)) + "\n", encoding="utf-8"
+        )
 
 
-def opened(file: Path, folder: Path, model: Embedder, most: int) -> Study | None:
+def open_study(file: Path, folder: Path, model: Embedder, max_cells: int) -> AuditStudy | None:
     """Prepare a file, draw labelled cells, and embed them; None if there are too few."""
     corpus_folder = folder / file.parent.name / file.stem
     corpus_folder.parent.mkdir(exist_ok=True)
@@ -115,135 +119,145 @@ def opened(file: Path, folder: Path, model: Embedder, most: int) -> Study | None
     except OkrcellError:
         return None
     corpus = Corpus.open(corpus_folder)
-    pairs = Pairs.of(corpus)
-    labelled = np.flatnonzero(pairs.described)
-    rows = np.sort(np.random.default_rng(0).permutation(labelled)[:most])
-    kinds, place = np.unique(pairs.cell_type[pairs.description[rows]], return_inverse=True)
-    if len(rows) < FEWEST or len(kinds) < 2:
+    pairs = PairDataset.from_corpus(corpus)
+    labeled_rows = np.flatnonzero(pairs.has_text)
+    rows = np.sort(np.random.default_rng(0).permutation(labeled_rows)[:max_cells])
+    type_codes, label_index = np.unique(pairs.cell_type[pairs.description[rows]], return_inverse=True)
+    if len(rows) < MIN_LABELED_CELLS or len(type_codes) < 2:
         return None
-    expression = cells_of(corpus, rows)
-    names = tuple(pairs.cell_type_names[kind] for kind in kinds)
-    labels = StudyLabels(place.astype(np.int64), names, names)
+    expression = corpus_expression(corpus, rows)
+    names = tuple(pairs.cell_type_names[type_code] for type_code in type_codes)
+    labels = StudyLabels(label_index.astype(np.int64), names, names)
     part = "held out" if file.stem in HELD_OUT else "evaluate" if file.parent.name == "evaluate" else "learned from"
     donor = corpus.obs["donor"].astype(str).to_numpy()[rows]
     cells = model.embed_cells(expression)
-    return Study(
-        file.stem, part, pairs, rows, cells, directions(expression), labels, labels.vectors(model), donor
+    return AuditStudy(
+        file.stem, part, pairs, rows, cells, pca_features(expression), labels, labels.vectors(model), donor
     )  # fmt: skip
 
 
-def measured(study: Study, kind: str, rate: float, seed: int) -> list[dict[str, Any]]:
+def score_methods(study: AuditStudy, noise_kind: str, rate: float, seed: int) -> list[dict[str, Any]]:
     """Inject one kind of noise, and score every method; an empty list if the noise is not applicable."""
-    truth = study.labels.given
-    given = spoilt(study, kind, rate, seed)
-    if given is None:
+    truth = study.labels.label_idx
+    labels = noisy_labels(study, noise_kind, rate, seed)
+    if labels is None:
         return []
-    related = kinship(study.labels.names)
-    scored = (given == truth) | ~related[truth, given]
-    wrong = (given != truth) & scored
-    if wrong.sum() < 5 or wrong[scored].all():
+    related = related_types(study.labels.names)
+    is_scored = (labels == truth) | ~related[truth, labels]
+    wrong = (labels != truth) & is_scored
+    if wrong.sum() < 5 or wrong[is_scored].all():
         return []
     rows = []
-    for method, (trust, likely, flagged) in methods(study, given, related, seed).items():
+    for method, (trust, likely, flagged) in run_methods(study, labels, related, seed).items():
         rows.append({
-            "study": study.name, "part": study.part, "noise": kind, "rate": rate, "seed": seed, "method": method,
-            "cells": int(scored.sum()), "wrong": int(wrong.sum()),
-            "auroc": float(roc_auc_score(wrong[scored], -trust[scored])),
-            "average_precision": float(average_precision_score(wrong[scored], -trust[scored])),
+            "study": study.name, "part": study.part, "noise": noise_kind, "rate": rate, "seed": seed, "method": method,
+            "cells": int(is_scored.sum()), "wrong": int(wrong.sum()),
+            "auroc": float(roc_auc_score(wrong[is_scored], -trust[is_scored])),
+            "average_precision": float(average_precision_score(wrong[is_scored], -trust[is_scored])),
             "right_name": float(np.mean(likely[wrong] == truth[wrong])),
-            "flagged": int(flagged[scored].sum()), "flagged_wrong": int(flagged[wrong].sum()),
-            "expected_wrong": float(np.sum(1 - trust[scored])),
+            "flagged": int(flagged[is_scored].sum()), "flagged_wrong": int(flagged[wrong].sum()),
+            "expected_wrong": float(np.sum(1 - trust[is_scored])),
         })  # fmt: skip
     return rows
 
 
-def spoilt(study: Study, kind: str, rate: float, seed: int) -> np.ndarray | None:
+def noisy_labels(study: AuditStudy, kind: str, rate: float, seed: int) -> np.ndarray | None:
     """Return the labels with noise; None if the noise is not applicable."""
-    truth = study.labels.given
+    truth = study.labels.label_idx
     if kind == "exchanged names":
         common = np.flatnonzero(np.bincount(truth) >= 10)
         if len(common) < 3:
             return None
-        one, other = np.random.default_rng(seed).permutation(common)[:2]
+        first_label, second_label = np.random.default_rng(seed).permutation(common)[:2]
         changed = np.arange(len(study.labels.names))
-        changed[[one, other]] = other, one
+        changed[[first_label, second_label]] = second_label, first_label
         return changed[truth]
     try:
-        made = noisy(study.pairs, study.rows, NoiseSettings(kind=kind, rate=rate, seed=seed)).pairs
+        noisy_pairs = add_noise(study.pairs, study.rows, NoiseSettings(kind=kind, rate=rate, seed=seed)).dataset
     except OkrcellError:
         return None
-    kinds = made.cell_type[made.description[study.rows]]
-    names = {name: place for place, name in enumerate(study.labels.names)}
-    return np.array([names[made.cell_type_names[number]] for number in kinds], dtype=np.int64)
+    type_codes = noisy_pairs.cell_type[noisy_pairs.description[study.rows]]
+    names = {name: i for i, name in enumerate(study.labels.names)}
+    return np.array([names[noisy_pairs.cell_type_names[type_code]] for type_code in type_codes], dtype=np.int64)
 
 
-def methods(study: Study, given: np.ndarray, related: np.ndarray, seed: int) -> dict[str, tuple[np.ndarray, ...]]:
+def run_methods(
+    study: AuditStudy, labels: np.ndarray, related: np.ndarray, seed: int
+) -> dict[str, tuple[np.ndarray, ...]]:
     """Return for each method the trust in each label, the most likely label, and the flagged labels."""
-    cells, own, count = study.cells, study.own, len(study.labels.names)
-    row, rng = np.arange(len(given)), np.random.default_rng(seed)
-    found = {}
+    cells, pcs, count = study.cells, study.pcs, len(study.labels.names)
+    row, rng = np.arange(len(labels)), np.random.default_rng(seed)
+    results = {}
 
-    def heard(name: str, groups: np.ndarray | None = None, **changes: Any) -> None:
+    def run_audit(name: str, groups: np.ndarray | None = None, **changes: Any) -> None:
         settings = AuditSettings(seed=seed, **changes)
-        told = audit(cells, own, study.vectors, given, related, groups, settings)
-        found[name] = (np.nan_to_num(told.trust), told.likely, told.doubtful)
+        result = audit_labels(cells, pcs, study.vectors, labels, related, groups, settings)
+        results[name] = (np.nan_to_num(result.trust), result.most_likely, result.doubtful)
 
-    heard("audit")
+    run_audit("audit")
     if seed == 0:
-        heard("audit without words", words=(0.0,))
-        heard("audit asked once", rounds=0)
+        run_audit("audit without words", words=(0.0,))
+        run_audit("audit asked once", rounds=0)
         if len(np.unique(study.donor)) >= 3:
-            heard("audit, folds of donors", groups=study.donor)
-    probability = foretold(own, given, np.ones(len(given)), folds(given, None, rng), count, rng)
-    found["confident learning"] = (
-        probability[row, given],
-        probability.argmax(axis=1),
-        off_diagonal(probability, given),
+            run_audit("audit, folds of donors", groups=study.donor)
+    probability = cross_val_predict_proba(
+        pcs, labels, np.ones(len(labels)), assign_folds(labels, None, rng), count, rng
     )
-    near = NearestNeighbors(n_neighbors=16).fit(own).kneighbors(own, return_distance=False)[:, 1:]
-    votes = np.stack([(given[near] == label).mean(axis=1) for label in range(count)], axis=1)
-    found["15 neighbours"] = (votes[row, given], votes.argmax(axis=1), votes.argmax(axis=1) != given)
-    agreed = np.nan_to_num(agreement(cells, study.vectors, np.bincount(given, minlength=count)))
-    found["words only"] = (agreed[row, given], agreed.argmax(axis=1), agreed.argmax(axis=1) != given)
-    return found
+    results["confident learning"] = (
+        probability[row, labels],
+        probability.argmax(axis=1),
+        off_diagonal(probability, labels),
+    )
+    neighbors = NearestNeighbors(n_neighbors=16).fit(pcs).kneighbors(pcs, return_distance=False)[:, 1:]
+    votes = np.stack([(labels[neighbors] == label).mean(axis=1) for label in range(count)], axis=1)
+    results["15 neighbours"] = (votes[row, labels], votes.argmax(axis=1), votes.argmax(axis=1) != labels)
+    agreement_scores = np.nan_to_num(match_probability(cells, study.vectors, np.bincount(labels, minlength=count)))
+    results["words only"] = (
+        agreement_scores[row, labels],
+        agreement_scores.argmax(axis=1),
+        agreement_scores.argmax(axis=1) != labels,
+    )
+    return results
 
 
-def off_diagonal(probability: np.ndarray, given: np.ndarray) -> np.ndarray:
+def off_diagonal(probability: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Flag the off-diagonal cells of the confident joint (confident learning, section 3.1)."""
     mean = [
-        probability[given == label, label].mean() if (given == label).any() else 2
+        probability[labels == label, label].mean() if (labels == label).any() else 2
         for label in range(probability.shape[1])
     ]
     passed = np.where(probability >= np.array(mean), probability, -1)
-    return (passed.max(axis=1) >= 0) & (passed.argmax(axis=1) != given)
+    return (passed.max(axis=1) >= 0) & (passed.argmax(axis=1) != labels)
 
 
-def tell(rows: list[dict[str, Any]]) -> None:
+def print_table(rows: list[dict[str, Any]]) -> None:
     """Print the mean over seeds, then over studies, of each method for each kind of noise."""
     columns = ("AUROC", "average precision", "corrected labels", "precision of flags", "recall of flags")
     print("| noise | studies | method | " + " | ".join(columns) + " |")
     print("|---|---:|---" + "|---:" * len(columns) + "|")
-    by = defaultdict(lambda: defaultdict(list))
+    figures_by_method = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        caught = row["flagged_wrong"]
-        precision = caught / row["flagged"] if row["flagged"] else np.nan
-        figures = (row["auroc"], row["average_precision"], row["right_name"], precision, caught / row["wrong"])
-        by[row["noise"], row["rate"], row["method"]][row["study"]].append(figures)
+        n_caught = row["flagged_wrong"]
+        precision = n_caught / row["flagged"] if row["flagged"] else np.nan
+        figures = (row["auroc"], row["average_precision"], row["right_name"], precision, n_caught / row["wrong"])
+        figures_by_method[row["noise"], row["rate"], row["method"]][row["study"]].append(figures)
     with warnings.catch_warnings():
         # Precision is undefined for a study without any flagged label.
         warnings.simplefilter("ignore", RuntimeWarning)
-        for (noise, rate, method), studies in by.items():
-            mean = np.nanmean([np.nanmean(some, axis=0) for some in studies.values()], axis=0)
-            what = noise if rate == 1 else f"{noise} {rate:.0%}"
-            print(f"| {what} | {len(studies)} | {method} | " + " | ".join(f"{value:.3f}" for value in mean) + " |")
+        for (noise, rate, method), studies in figures_by_method.items():
+            mean = np.nanmean([np.nanmean(figures_of_study, axis=0) for figures_of_study in studies.values()], axis=0)
+            noise_title = noise if rate == 1 else f"{noise} {rate:.0%}"
+            print(
+                f"| {noise_title} | {len(studies)} | {method} | " + " | ".join(f"{value:.3f}" for value in mean) + " |"
+            )
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw the average precision of each method: a faint dot per study, a strong dot for their mean."""
     from matplotlib.figure import Figure
 
-    from okrcell.files import whole_file
-    from okrcell.pl.canvas import CATEGORIES
+    from okrcell.files import atomic_file
+    from okrcell.pl.canvas import PALETTE
 
     parts = [part for part in ("learned from", "held out", "evaluate") if any(row["part"] == part for row in rows)]
     order = ("words only", "15 neighbours", "confident learning", "audit")
@@ -252,16 +266,16 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     axes = figure.subplots(len(parts), len(noises), sharex=True, sharey=True, squeeze=False)
     for (line, part), (column, (noise, rate)) in product(enumerate(parts), enumerate(noises)):
         ax = axes[line, column]
-        for place, method in enumerate(order):
-            by = defaultdict(list)
+        for y, method in enumerate(order):
+            values_by_study = defaultdict(list)
             for row in rows:
                 if (row["part"], row["noise"], row["rate"], row["method"]) == (part, noise, rate, method):
-                    by[row["study"]].append(row["average_precision"])
-            means = [float(np.mean(some)) for some in by.values()]
-            colour = CATEGORIES[0] if method == "audit" else CATEGORIES[2]
-            ax.scatter(means, [place] * len(means), s=14, color=colour, alpha=0.3, linewidths=0)
-            ax.scatter([np.mean(means)], [place], s=60, color=colour, edgecolors="white", zorder=3)
-            ax.annotate(f"{np.mean(means):.2f}", (np.mean(means), place), (0, 7), textcoords="offset points",
+                    values_by_study[row["study"]].append(row["average_precision"])
+            means = [float(np.mean(values)) for values in values_by_study.values()]
+            color = PALETTE[0] if method == "audit" else PALETTE[2]
+            ax.scatter(means, [y] * len(means), s=14, color=color, alpha=0.3, linewidths=0)
+            ax.scatter([np.mean(means)], [y], s=60, color=color, edgecolors="white", zorder=3)
+            ax.annotate(f"{np.mean(means):.2f}", (np.mean(means), y), (0, 7), textcoords="offset points",
                         ha="center", fontsize=7.5)  # fmt: skip
         ax.set_yticks(range(len(order)), order, fontsize="small")
         ax.set_xlim(0, 1.04)
@@ -276,7 +290,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             ax.set_ylabel(part, fontsize="small")
     figure.supxlabel("average precision of wrong label detection (faint: a study, mean of seeds; strong: mean of studies)",
                      fontsize="small")  # fmt: skip
-    with whole_file(path) as draft:
+    with atomic_file(path) as draft:
         figure.savefig(draft, dpi=150)
 
 

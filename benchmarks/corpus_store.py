@@ -26,9 +26,9 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-MINIBATCH = 256
-BLOCK = 2048
-APPENDED = 2048
+BATCH_SIZE = 256
+BLOCK_SIZE = 2048
+N_APPENDED = 2048
 
 
 def counts(cells: int) -> tuple[sparse.csr_matrix, str]:
@@ -63,8 +63,8 @@ class ArrowRows:
         path.mkdir(exist_ok=True)
         file = path / f"{len(list(path.iterdir())):05d}.arrow"
         with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, self.schema, options=self.options) as writer:
-            for start in range(0, matrix.shape[0], BLOCK):
-                block = matrix[start : start + BLOCK]
+            for start in range(0, matrix.shape[0], BLOCK_SIZE):
+                block = matrix[start : start + BLOCK_SIZE]
                 offsets = pa.array(block.indptr.astype(np.int32))
                 columns = [
                     pa.ListArray.from_arrays(offsets, pa.array(values.astype(field.type.value_type.to_pandas_dtype())))
@@ -91,20 +91,20 @@ class ArrowRows:
         mapped = None if compressed else [views(block) for block in range(len(blocks))]
 
         def rows(indices: np.ndarray) -> sparse.csr_matrix:
-            held = dict.fromkeys(np.unique(indices // BLOCK).tolist())
+            cached_blocks = dict.fromkeys(np.unique(indices // BLOCK_SIZE).tolist())
             if mapped is None:
-                held = {block: views(block) for block in held}
-            parts = []
+                cached_blocks = {block: views(block) for block in cached_blocks}
+            row_slices = []
             for index in indices.tolist():
-                offsets, gene, value = (held if mapped is None else mapped)[index // BLOCK]
-                start, end = offsets[index % BLOCK : index % BLOCK + 2].tolist()
-                parts.append((gene[start:end], value[start:end]))
-            indptr = np.cumsum([0, *(len(gene) for gene, _ in parts)])
+                offsets, gene, value = (cached_blocks if mapped is None else mapped)[index // BLOCK_SIZE]
+                start, end = offsets[index % BLOCK_SIZE : index % BLOCK_SIZE + 2].tolist()
+                row_slices.append((gene[start:end], value[start:end]))
+            indptr = np.cumsum([0, *(len(gene) for gene, _ in row_slices)])
             data = np.empty(indptr[-1], np.float32)
             genes = np.empty(indptr[-1], np.int32)
-            np.concatenate([gene for gene, _ in parts], out=genes, casting="unsafe")
-            np.concatenate([value for _, value in parts], out=data, casting="unsafe")
-            return sparse.csr_matrix((data, genes, indptr), shape=(len(indices), GENES))
+            np.concatenate([gene for gene, _ in row_slices], out=genes, casting="unsafe")
+            np.concatenate([value for _, value in row_slices], out=data, casting="unsafe")
+            return sparse.csr_matrix((data, genes, indptr), shape=(len(indices), N_GENES))
 
         return rows
 
@@ -154,7 +154,7 @@ class AnnDataRows:
         return rows
 
 
-GENES = 65_535
+N_GENES = 65_535
 STORES: dict[str, ArrowRows | AnnDataRows] = {
     "Arrow, uint32 + float32": ArrowRows(pa.uint32(), pa.float32(), None),
     "Arrow, uint16 + uint16": ArrowRows(pa.uint16(), pa.uint16(), None),
@@ -168,9 +168,9 @@ STORES: dict[str, ArrowRows | AnnDataRows] = {
 }
 
 
-def forget(path: Path) -> None:
+def drop_page_cache(path: Path) -> None:
     """Ask the kernel to drop the pages of ``path`` from its cache."""
-    for file in [path] if path.is_file() else [part for part in path.rglob("*") if part.is_file()]:
+    for file in [path] if path.is_file() else [entry for entry in path.rglob("*") if entry.is_file()]:
         handle = os.open(file, os.O_RDONLY)
         os.fsync(handle)
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -180,29 +180,29 @@ def forget(path: Path) -> None:
 def read(store: str, path: Path, cells: int, seed: int) -> dict[str, float]:
     """Time this fresh process: open, cold shuffled, warm shuffled, sequential; then read its memory use."""
     rng = np.random.default_rng(seed)
-    forget(path)
-    before = time.perf_counter()
+    drop_page_cache(path)
+    start_open = time.perf_counter()
     rows = STORES[store].reader(path)
-    opened = time.perf_counter() - before
+    open_seconds = time.perf_counter() - start_open
 
     def shuffled(minibatches: int) -> float:
-        asked = rng.integers(0, cells, (minibatches, MINIBATCH))
+        indices_by_batch = rng.integers(0, cells, (minibatches, BATCH_SIZE))
         start = time.perf_counter()
-        for indices in asked:
+        for indices in indices_by_batch:
             rows(indices)
-        return asked.size / (time.perf_counter() - start)
+        return indices_by_batch.size / (time.perf_counter() - start)
 
     cold = shuffled(4)
     shuffled(2)
     warm = shuffled(8)
     start = time.perf_counter()
-    last = min(cells, 8 * BLOCK)
-    for first in range(0, last, BLOCK):
-        rows(np.arange(first, min(first + BLOCK, cells)))
-    sequential = last / (time.perf_counter() - start)
+    n_sequential = min(cells, 8 * BLOCK_SIZE)
+    for first in range(0, n_sequential, BLOCK_SIZE):
+        rows(np.arange(first, min(first + BLOCK_SIZE, cells)))
+    sequential = n_sequential / (time.perf_counter() - start)
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {
-        "open_ms": opened * 1e3,
+        "open_ms": open_seconds * 1e3,
         "cold_rows_s": cold,
         "shuffled_rows_s": warm,
         "sequential_rows_s": sequential,
@@ -219,25 +219,25 @@ def size(path: Path) -> float:
 def measure(cells: int, repeats: int, folder: Path) -> list[dict[str, Any]]:
     """Write, read and append every layout, ``repeats`` times; the layouts take turns."""
     matrix, source = counts(cells)
-    matrix.resize(cells, GENES)
+    matrix.resize(cells, N_GENES)
     print(f"{source}: {cells} cells, {matrix.nnz / cells:.0f} genes a cell", file=sys.stderr)
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for name, store in STORES.items():
         start = time.perf_counter()
         store.write(matrix, folder / name)
-        found.append(
+        results.append(
             {"store": name, "disk_mb": size(folder / name), "write_s": time.perf_counter() - start, "runs": []}
         )
     for repeat in range(repeats):
-        for entry in found:
+        for entry in results:
             path = folder / entry["store"]
             order = [sys.executable, __file__, "--read", entry["store"], str(path), str(cells), str(repeat)]
             run = json.loads(subprocess.run(order, check=True, capture_output=True, text=True).stdout)
             start = time.perf_counter()
-            STORES[entry["store"]].append(matrix[:APPENDED], path)
+            STORES[entry["store"]].append(matrix[:N_APPENDED], path)
             entry["runs"].append(run | {"append_ms": (time.perf_counter() - start) * 1e3})
         print(f"repeat {repeat + 1} of {repeats} done", file=sys.stderr)
-    return found
+    return results
 
 
 COLUMNS = {
@@ -245,18 +245,18 @@ COLUMNS = {
     "cold_rows_s": "shuffled cold, rows/s",
     "sequential_rows_s": "sequential, rows/s",
     "open_ms": "open, ms",
-    "append_ms": f"append {APPENDED} cells, ms",
+    "append_ms": f"append {N_APPENDED} cells, ms",
     "peak_rss_mb": "peak RSS, MB",
     "own_mb": "of it anonymous, MB",
 }
 
 
-def table(found: list[dict[str, Any]]) -> str:
+def table(results: list[dict[str, Any]]) -> str:
     """Format the medians with their range (minimum to maximum), and the ratio to the first layout."""
     lines = ["| layout | disk, MB | " + " | ".join(COLUMNS.values()) + " | shuffled, ratio |"]
     lines.append("|" + "---|" * (len(COLUMNS) + 3))
-    base = float(np.median([run["shuffled_rows_s"] for run in found[0]["runs"]]))
-    for entry in found:
+    base = float(np.median([run["shuffled_rows_s"] for run in results[0]["runs"]]))
+    for entry in results:
         cells = []
         for column in COLUMNS:
             values = [run[column] for run in entry["runs"]]
@@ -274,19 +274,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where to write the stores (default: a temporary folder)")
     parser.add_argument("--read", nargs=4, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.read:
-        store, path, cells, seed = asked.read
+    args = parser.parse_args()
+    if args.read:
+        store, path, cells, seed = args.read
         print(json.dumps(read(store, Path(path), int(cells), int(seed))))
         return
-    folder = Path(tempfile.mkdtemp(dir=asked.folder))
+    folder = Path(tempfile.mkdtemp(dir=args.folder))
     start = time.perf_counter()
     try:
-        found = measure(asked.cells, asked.repeats, folder)
+        results = measure(args.cells, args.repeats, folder)
     finally:
         shutil.rmtree(folder)
     packages = ", ".join(f"{name} {version(name)}" for name in ("anndata", "pyarrow", "zarr", "h5py", "numpy", "scipy"))
-    print(table(found))
+    print(table(results))
     print(
         f"\n{time.perf_counter() - start:.0f} s; {os.cpu_count()} cores; Python {platform.python_version()}; {packages}"
     )

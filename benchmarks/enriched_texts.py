@@ -21,7 +21,7 @@ import okrcell as okr
 from okrcell.cells.open import open_cells
 from okrcell.knowledge.ontology import ontology
 from okrcell.model.embedder import Embedder
-from okrcell.provenance import fingerprint, receipt
+from okrcell.provenance import fingerprint, provenance_record
 from okrcell.settings import load_settings
 from okrcell.training.settings import PretrainSettings
 
@@ -31,8 +31,8 @@ ARMS = {
     "enriched": {"mix": "enriched"},
 }
 CONFIG = Path(__file__).parents[1] / "configs" / "mini.yaml"
-MEASURES = ("accuracy", "macro_f1", "auroc")
-TRUTH = "cell_type_ontology_term_id"
+METRICS = ("accuracy", "macro_f1", "auroc")
+TRUE_TYPE_KEY = "cell_type_ontology_term_id"
 
 
 def main() -> None:
@@ -45,80 +45,82 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=["original", "sample"])
     parser.add_argument("--files", nargs="*", type=Path)
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    if not (given.corpus and given.descriptions and given.output):
+    args = parser.parse_args()
+    if not (args.corpus and args.descriptions and args.output):
         parser.exit(
             0,
             "Nothing to train on: give --corpus, --descriptions and -o. Training takes about six minutes per model.\n",
         )
-    files = given.files or sorted(((data_folder() or Path()) / "evaluate").glob("*.h5ad"))
+    files = args.files or sorted(((data_folder() or Path()) / "evaluate").glob("*.h5ad"))
     if not files:
         parser.exit(0, "No labelled files: give some, or set OKRCELL_DATA to a folder with evaluate/*.h5ad.\n")
 
     rows = []
-    for seed in given.seeds:
-        for arm in given.arms:
-            model = trained(given, arm, seed)
-            for row in measured(model, files):
+    for seed in args.seeds:
+        for arm in args.arms:
+            model = train_model(args, arm, seed)
+            for row in score_model(model, files):
                 rows.append({"arm": arm, "seed": seed, **row})
-    print(f"| texts | {' | '.join(MEASURES)} |\n|---|" + "---|" * len(MEASURES))
-    for arm in given.arms:
-        by_seed = [[row for row in rows if row["arm"] == arm and row["seed"] == seed] for seed in given.seeds]
-        figures = {name: [float(np.mean([row[name] for row in some])) for some in by_seed] for name in MEASURES}
-        cells = [f"{np.mean(some):.3f} ({min(some):.3f} to {max(some):.3f})" for some in figures.values()]
+    print(f"| texts | {' | '.join(METRICS)} |\n|---|" + "---|" * len(METRICS))
+    for arm in args.arms:
+        by_seed = [[row for row in rows if row["arm"] == arm and row["seed"] == seed] for seed in args.seeds]
+        figures = {name: [float(np.mean([row[name] for row in values])) for values in by_seed] for name in METRICS}
+        cells = [f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" for values in figures.values()]
         print(f"| {arm} | {' | '.join(cells)} |")
-    if given.json:
-        facts = {"descriptions": fingerprint(given.descriptions), "config": CONFIG.name, "rows": rows}
-        given.json.write_text(
-            json.dumps(receipt("benchmark enriched texts", **facts), indent=1) + "\n", encoding="utf-8"
+    if args.json:
+        facts = {"descriptions": fingerprint(args.descriptions), "config": CONFIG.name, "rows": rows}
+        args.json.write_text(
+            json.dumps(provenance_record("benchmark enriched texts", **facts), indent=1) + "\n", encoding="utf-8"
         )
 
 
-def trained(given: argparse.Namespace, arm: str, seed: int) -> Path:
+def train_model(args: argparse.Namespace, arm: str, seed: int) -> Path:
     """Train one model unless it exists; return its folder."""
-    run = given.output / f"{arm}_{seed}"
+    run = args.output / f"{arm}_{seed}"
     model = run / "model"
     if not model.exists():
-        settings = load_settings(PretrainSettings, CONFIG, corpus=given.corpus, output=run, seed=seed)
+        settings = load_settings(PretrainSettings, CONFIG, corpus=args.corpus, output=run, seed=seed)
         stream = settings.stream.model_copy(update={"seed": seed})
-        texts = settings.texts.model_copy(update={"descriptions": given.descriptions, **ARMS[arm]})
+        texts = settings.texts.model_copy(update={"descriptions": args.descriptions, **ARMS[arm]})
         okr.pretrain(settings.model_copy(update={"texts": texts, "stream": stream}), resume=(run / "latest").exists())
         print(f"trained {run.name}", flush=True)
     return model
 
 
-def measured(path: Path, files: list[Path]) -> list[dict]:
+def score_model(path: Path, files: list[Path]) -> list[dict]:
     """Score one model on each file that has two Cell Ontology ids or more."""
     model, rows = okr.load(path), []
     for file in files:
         adata = open_cells(file)
-        truth = adata.obs[TRUTH].astype(str).replace({"nan": "", "unknown": ""}).to_numpy()
-        candidates, known = sorted(set(truth) - {""}), truth != ""
+        truth = adata.obs[TRUE_TYPE_KEY].astype(str).replace({"nan": "", "unknown": ""}).to_numpy()
+        candidates, mask = sorted(set(truth) - {""}), truth != ""
         if len(candidates) < 2:
             continue
         okr.tl.annotate(adata, model, candidates=candidates)
-        answer = adata.obs[f"okrcell_{TRUTH}"].astype(str).to_numpy()
-        vectors = np.nan_to_num(adata.obsm["X_okrcell"][known])
+        answer = adata.obs[f"okrcell_{TRUE_TYPE_KEY}"].astype(str).to_numpy()
+        vectors = np.nan_to_num(adata.obsm["X_okrcell"][mask])
         rows.append(
             {
                 "set": file.stem,
-                "cells": int(known.sum()),
+                "cells": int(mask.sum()),
                 "candidates": len(candidates),
-                "accuracy": accuracy_score(truth[known], answer[known]),
-                "macro_f1": f1_score(truth[known], answer[known], average="macro", zero_division=0),
-                "auroc": float(np.mean([_found(vectors, truth[known] == term, term, model) for term in candidates])),
+                "accuracy": accuracy_score(truth[mask], answer[mask]),
+                "macro_f1": f1_score(truth[mask], answer[mask], average="macro", zero_division=0),
+                "auroc": float(
+                    np.mean([_definition_auroc(vectors, truth[mask] == term, term, model) for term in candidates])
+                ),
             }
         )
     return rows
 
 
-def _found(vectors: np.ndarray, wanted: np.ndarray, term_id: str, model: Embedder) -> float:
+def _definition_auroc(vectors: np.ndarray, is_type: np.ndarray, term_id: str, model: Embedder) -> float:
     """AUROC of the similarity to the definition without the type's names, cells of the type against all others."""
     term = ontology("CL").term(term_id)
     names = sorted((term.name, *term.synonyms), key=len, reverse=True)
-    named = rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})s?(?!\w)"
-    text = re.sub(named, "cell", term.definition or term.name, flags=re.IGNORECASE)
-    return float(roc_auc_score(wanted, vectors @ model.embed_texts([text])[0]))
+    name_pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})s?(?!\w)"
+    text = re.sub(name_pattern, "cell", term.definition or term.name, flags=re.IGNORECASE)
+    return float(roc_auc_score(is_type, vectors @ model.embed_texts([text])[0]))
 
 
 if __name__ == "__main__":

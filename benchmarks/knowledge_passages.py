@@ -19,8 +19,8 @@ from okrcell.knowledge.ontology import OntologySource
 def real_passages(folder: Path, limit: int = 100_000) -> list[Evidence]:
     """Read ``limit`` passages in a fixed order, without duplicate texts."""
     seen: set[str] = set()
-    found = (passage for passage in _all(folder) if not (passage.text in seen or seen.add(passage.text)))
-    return list(islice(found, limit))
+    passages = (passage for passage in _all(folder) if not (passage.text in seen or seen.add(passage.text)))
+    return list(islice(passages, limit))
 
 
 def _all(folder: Path) -> Iterator[Evidence]:
@@ -61,6 +61,6 @@ def _literature(folder: Path) -> Iterator[Evidence]:
 def _markers(folder: Path) -> Iterator[Evidence]:
     rows = pd.read_csv(folder / "cellmarker2_raw.csv.gz", dtype=str).dropna(subset=["marker", "PMID", "cell_name"])
     keys = ["species", "cell_name", "tissue_type", "PMID"]
-    for (species, cell, tissue, paper), part in rows.groupby(keys):
-        text = f"{species} {cell} in {tissue}: {', '.join(dict.fromkeys(part['marker']))}. {part['Title'].iloc[0]}"
+    for (species, cell, tissue, paper), group in rows.groupby(keys):
+        text = f"{species} {cell} in {tissue}: {', '.join(dict.fromkeys(group['marker']))}. {group['Title'].iloc[0]}"
         yield Evidence(text, "CellMarker 2.0", f"PMID:{float(paper):.0f}", "file", "academic use", "marker")

@@ -15,86 +15,87 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from okrcell.alignment.presets import LADDER
-from okrcell.benchmarking.noise.plan import CLEAN, CONTROL, Run, settings_of
+from okrcell.alignment.presets import ABLATIONS
+from okrcell.benchmarking.noise.plan import CONTROL, NO_NOISE, NoiseRun, run_settings
 from okrcell.model.cell_text_model import CellTextModel
-from okrcell.pairs.stream import PairBatch, PairStream
-from okrcell.provenance import receipt, write_json
+from okrcell.pairs.stream import PairBatch, PairDataLoader
+from okrcell.provenance import provenance_record, write_json
 from okrcell.settings import read_yaml
-from okrcell.training.calendar import Calendar
-from okrcell.training.check import moved
-from okrcell.training.ground import Ground
-from okrcell.training.memory import Memory
+from okrcell.training.calendar import EpochSchedule
+from okrcell.training.check import to_device
+from okrcell.training.ground import RunInputs
+from okrcell.training.memory import TrainState
 from okrcell.training.schedule import Schedule
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.start import launched, optimiser_of
+from okrcell.training.start import build_optimizer, launch_fabric
 from okrcell.training.step import TrainingStep
 from okrcell.training.text_bank import TextBank
 
-PARTS = ("twin", "bank", "table")
+STATE_PARTS = ("twin", "bank", "table")
 
 
-class Contestant:
+class ObjectiveRun:
     """A model trained with one objective, step by step."""
 
-    def __init__(self, name: str, settings: PretrainSettings, ground: Ground, stream: PairStream) -> None:
+    def __init__(self, name: str, settings: PretrainSettings, ground: RunInputs, stream: PairDataLoader) -> None:
         self.name = name
         self._settings = settings
-        self._fabric = launched(settings)
+        self._fabric = launch_fabric(settings)
         torch.manual_seed(settings.seed)
         self._schedule = Schedule(settings.schedule, stream.steps_per_epoch)
-        self._calendar = Calendar.of(settings.objective, self._schedule, stream, 1)
-        self._model = CellTextModel(settings.model, genes=len(ground.vocabulary))
-        step_of = TrainingStep(self._model, ground.pairs, settings, self._fabric, ground.texts)
-        self._learner, self._optimiser = self._fabric.setup(step_of, optimiser_of(step_of, settings))
+        self._epochs = EpochSchedule.from_settings(settings.objective, self._schedule, stream, 1)
+        self._model = CellTextModel(settings.model, n_genes=len(ground.vocabulary))
+        step_of = TrainingStep(self._model, ground.pairs, settings, self._fabric, ground.text_cache)
+        self._training_step, self._optimizer = self._fabric.setup(step_of, build_optimizer(step_of, settings))
         corpus = len(ground.pairs.corpus)
-        self.memory = Memory(self._model, settings.objective, corpus, self._calendar.epochs, self._fabric.device)
-        self._learner.train()
+        self.memory = TrainState(self._model, settings.objective, corpus, self._epochs.n_epochs, self._fabric.device)
+        self._training_step.train()
 
     @property
     def steps(self) -> int:
         """Number of steps of the schedule."""
-        return self._schedule.total
+        return self._schedule.total_steps
 
     @property
     def epoch(self) -> int:
         """Epoch of the reliability table in which the schedule ends."""
-        return self._calendar.moment(self.steps - 1).epoch
+        return self._epochs.step_info(self.steps - 1).epoch
 
-    def take(self, step: int, batch: PairBatch) -> float:
+    def train_step(self, step: int, batch: PairBatch) -> float:
         """Run a training step as `okrcell.training.pretrain` does; return its seconds."""
         start = time.perf_counter()
-        moment = self._calendar.moment(step)
-        self._schedule.set_rate(self._optimiser, step)
-        loss, visit = self._learner(moved(self._fabric, batch), moment, self.memory)
+        moment = self._epochs.step_info(step)
+        self._schedule.set_lr(self._optimizer, step)
+        loss, visit = self._training_step(to_device(self._fabric, batch), moment, self.memory)
         self._fabric.backward(loss.total)
-        self._fabric.clip_gradients(self._learner, self._optimiser, max_norm=self._settings.schedule.clip)
-        self._optimiser.step()
-        self._optimiser.zero_grad()
-        self.memory.keep(visit, self._model, moment.epoch)
+        self._fabric.clip_gradients(self._training_step, self._optimizer, max_norm=self._settings.schedule.clip)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self.memory.update(visit, self._model, moment.epoch)
         return time.perf_counter() - start
 
-    def remembered(self) -> dict[str, int]:
+    def state_bytes(self) -> dict[str, int]:
         """Bytes of each part of the training state besides the model."""
-        state = self.memory.state()
+        state = self.memory.state_dict()
         return {
-            part: sum(tensor.nbytes for name, tensor in state.items() if name.startswith(f"{part}.")) for part in PARTS
+            part: sum(tensor.nbytes for name, tensor in state.items() if name.startswith(f"{part}."))
+            for part in STATE_PARTS
         }
 
 
-def _made(
-    stream: PairStream, steps: list[int], settings: PretrainSettings, ground: Ground
+def _prepare_batches(
+    stream: PairDataLoader, steps: list[int], settings: PretrainSettings, ground: RunInputs
 ) -> dict[int, tuple[float, PairBatch]]:
     """Return (seconds, batch) by step; texts and tokens are cached before timing, as late in a long run."""
-    model = CellTextModel(settings.model, genes=len(ground.vocabulary))
-    texts = TextBank(model, ground.pairs.texts, ground.texts)
-    made: dict[int, tuple[float, PairBatch]] = {}
+    model = CellTextModel(settings.model, n_genes=len(ground.vocabulary))
+    texts = TextBank(model, ground.pairs.texts, ground.text_cache)
+    batches: dict[int, tuple[float, PairBatch]] = {}
     for step in steps:
         texts.vectors(stream.batch(step).text, 1)
         start = time.perf_counter()
         batch = stream.batch(step)
-        made[step] = (time.perf_counter() - start, batch)
-    return made
+        batches[step] = (time.perf_counter() - start, batch)
+    return batches
 
 
 def main() -> None:
@@ -106,78 +107,84 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40, help="timed steps of each objective")
     parser.add_argument("--warm", type=int, default=20, help="warm-up steps, which fill the memory banks")
     parser.add_argument("--json", type=Path, help="write the results with their provenance")
-    given = parser.parse_args()
-    names = list(dict.fromkeys([CONTROL, *given.objectives.split(",")]))
-    if unknown := [name for name in names if name not in LADDER]:
-        parser.error(f"no objective {unknown[0]}; choose from {', '.join(LADDER)}")
+    args = parser.parse_args()
+    objectives = list(dict.fromkeys([CONTROL, *args.objectives.split(",")]))
+    if unknown := [name for name in objectives if name not in ABLATIONS]:
+        parser.error(f"no objective {unknown[0]}; choose from {', '.join(ABLATIONS)}")
 
-    config = read_yaml(given.config) | ({"corpus": str(given.corpus)} if given.corpus else {})
+    config = read_yaml(args.config) | ({"corpus": str(args.corpus)} if args.corpus else {})
     settings = {
-        name: settings_of(Run(name, CLEAN, 0.0, 0), config, Path("unused"), str(given.config)) for name in names
+        name: run_settings(NoiseRun(name, NO_NOISE, 0.0, 0), config, Path("unused"), str(args.config))
+        for name in objectives
     }
-    ground = Ground.of(settings[CONTROL])
-    stream, _ = ground.streams(ground.pairs, settings[CONTROL].stream)
-    contestants = [Contestant(name, settings[name], ground, stream) for name in names]
+    ground = RunInputs.from_settings(settings[CONTROL])
+    stream, _ = ground.loaders(ground.pairs, settings[CONTROL].stream)
+    runs = [ObjectiveRun(name, settings[name], ground, stream) for name in objectives]
     # The last steps of the schedule, in the late phase of the curriculum.
-    first = contestants[0].steps - given.rounds
-    if first < given.warm:
-        parser.error(f"the schedule has {contestants[0].steps} steps, too few for {given.warm} + {given.rounds}")
-    batches = _made(stream, [*range(given.warm), *range(first, contestants[0].steps)], settings[CONTROL], ground)
-    for step in range(given.warm):
-        for contestant in contestants:
-            contestant.take(step, batches[step][1])
-    clock: dict[str, list[float]] = {name: [] for name in names}
-    for turn, step in enumerate(range(first, contestants[0].steps)):
-        for place in range(len(contestants)):
-            contestant = contestants[(place + turn) % len(contestants)]
-            clock[contestant.name].append(contestant.take(step, batches[step][1]))
+    first_step = runs[0].steps - args.rounds
+    if first_step < args.warm:
+        parser.error(f"the schedule has {runs[0].steps} steps, too few for {args.warm} + {args.rounds}")
+    batches = _prepare_batches(
+        stream, [*range(args.warm), *range(first_step, runs[0].steps)], settings[CONTROL], ground
+    )
+    for step in range(args.warm):
+        for run in runs:
+            run.train_step(step, batches[step][1])
+    clock: dict[str, list[float]] = {name: [] for name in objectives}
+    for round_index, step in enumerate(range(first_step, runs[0].steps)):
+        for i in range(len(runs)):
+            run = runs[(i + round_index) % len(runs)]
+            clock[run.name].append(run.train_step(step, batches[step][1]))
 
-    making = np.array([batches[step][0] for step in range(first, contestants[0].steps)])
-    usual = np.array(clock[CONTROL])
+    batch_seconds = np.array([batches[step][0] for step in range(first_step, runs[0].steps)])
+    control_seconds = np.array(clock[CONTROL])
     rows = []
-    for contestant in contestants:
-        mine = np.array(clock[contestant.name])
-        ratio = (making + mine) / (making + usual)
+    for run in runs:
+        run_seconds = np.array(clock[run.name])
+        ratio = (batch_seconds + run_seconds) / (batch_seconds + control_seconds)
         rows.append(
             {
-                "objective": contestant.name,
-                "step_ms": float(np.median(making + mine) * 1000),
+                "objective": run.name,
+                "step_ms": float(np.median(batch_seconds + run_seconds) * 1000),
                 "ratio": float(np.median(ratio)),
                 "ratio_lowest": float(ratio.min()),
                 "ratio_highest": float(ratio.max()),
-                "ratio_without_batch": float(np.median(mine / usual)),
-                **{f"{part}_bytes": size for part, size in contestant.remembered().items()},
+                "ratio_without_batch": float(np.median(run_seconds / control_seconds)),
+                **{f"{part}_bytes": size for part, size in run.state_bytes().items()},
             }
         )
     print(
-        f"{len(ground.pairs.corpus):,} cells, batches of {settings[CONTROL].stream.batch_size}, {given.rounds} rounds, "
-        f"{torch.get_num_threads()} thread; a step includes {np.median(making) * 1000:.0f} ms for its batch; "
-        f"epoch {max(contestant.epoch for contestant in contestants)} of the reliability table."
+        f"{len(ground.pairs.corpus):,} cells, batches of {settings[CONTROL].stream.batch_size}, {args.rounds} rounds, "
+        f"{torch.get_num_threads()} thread; a step includes {np.median(batch_seconds) * 1000:.0f} ms for its batch; "
+        f"epoch {max(run.epoch for run in runs)} of the reliability table."
     )
     print(
         f"| objective | step, ms | ratio to {CONTROL} | min | max | without batch | EMA model, MB | banks, MB | table, MB |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for row in rows:
-        sizes = " | ".join(f"{row[f'{part}_bytes'] / 1e6:.2f}" for part in PARTS)
+        sizes = " | ".join(f"{row[f'{part}_bytes'] / 1e6:.2f}" for part in STATE_PARTS)
         ratios = " | ".join(
             f"{row[name]:.2f}" for name in ("ratio", "ratio_lowest", "ratio_highest", "ratio_without_batch")
         )
         print(f"| `{row['objective']}` | {row['step_ms']:.1f} | {ratios} | {sizes} |")
-    if given.json:
-        facts = receipt(
+    if args.json:
+        facts = provenance_record(
             "benchmark objectives",
-            config=given.config.name,
+            config=args.config.name,
             corpus=ground.pairs.corpus.fingerprint,
             cells=len(ground.pairs.corpus),
             batch_size=settings[CONTROL].stream.batch_size,
-            rounds=given.rounds,
+            rounds=args.rounds,
             threads=torch.get_num_threads(),
-            batch_ms=float(np.median(making) * 1000),
-            settings={name: json.loads(one.objective.model_dump_json()) for name, one in settings.items()},
+            batch_ms=float(np.median(batch_seconds) * 1000),
+            settings={
+                name: json.loads(objective_settings.objective.model_dump_json())
+                for name, objective_settings in settings.items()
+            },
             rows=rows,
         )
-        write_json(given.json, facts)
+        write_json(args.json, facts)
 
 
 if __name__ == "__main__":

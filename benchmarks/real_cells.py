@@ -6,19 +6,19 @@ from pathlib import Path
 
 def data_folder() -> Path | None:
     """Return the folder of data sets: ``OKRCELL_DATA``, or ``../shared/data`` beside the repository, if there is one."""
-    named = os.environ.get("OKRCELL_DATA")
-    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    configured = os.environ.get("OKRCELL_DATA")
+    folder = Path(configured) if configured else Path(__file__).parents[2] / "shared" / "data"
     return folder if folder.is_dir() else None
 
 
 def knowledge_folder() -> Path | None:
     """Return the folder of knowledge files: ``OKRCELL_KNOWLEDGE``, or ``../shared/knowledge`` beside the repository."""
-    named = os.environ.get("OKRCELL_KNOWLEDGE")
-    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "knowledge"
+    configured = os.environ.get("OKRCELL_KNOWLEDGE")
+    folder = Path(configured) if configured else Path(__file__).parents[2] / "shared" / "knowledge"
     return folder if folder.is_dir() else None
 
 
-def blood(folder: Path) -> Path:
+def blood_file(folder: Path) -> Path:
     """Return a file of blood cells; without data sets, scanpy's pbmc68k_reduced (700 cells) is written to ``folder``."""
     data = data_folder()
     if data is not None:

@@ -26,14 +26,14 @@ from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.ontology import Term, ontology
 from okrcell.knowledge.sources.registry import open_sources
 from okrcell.model.sentence_encoder import SentenceEncoder
-from okrcell.provenance import receipt, write_json
+from okrcell.provenance import provenance_record, write_json
 from okrcell.texts.description import Description, Sentence
-from okrcell.texts.gather import Inquiry, evidence_for
-from okrcell.texts.profile import CellProfile, profiles
-from okrcell.texts.screening.faithful import Gate
+from okrcell.texts.gather import EvidenceCache, gather_evidence
+from okrcell.texts.profile import CellProfile, read_profiles
+from okrcell.texts.screening.faithful import FactChecker
 from okrcell.texts.screening.ground import ancestors
 from okrcell.texts.screening.screen import screen
-from okrcell.texts.sentences import introduced, split
+from okrcell.texts.sentences import definition_sentence, split_sentences
 from okrcell.texts.template.original import original_description
 from okrcell.texts.template.writer import TemplateWriter
 
@@ -41,128 +41,151 @@ Case = tuple[str, bool, Sentence, CellProfile]
 """Kind of change, whether the checker should accept it, the sentence, and the profile that it describes."""
 
 
-def definitions(rng: random.Random, each: int) -> Iterator[Case]:
+def definitions(rng: random.Random, n: int) -> Iterator[Case]:
     """Cite each definition to itself and to another record."""
     cells = ontology("CL")
-    defined = [term for term in map(cells.term, cells.terms()) if term.definition]
-    some = rng.sample(defined, min(each, len(defined)))
-    for term, other in zip(some, some[1:] + some[:1], strict=True):
-        text = introduced(term.name, term.definition)
-        yield "Cell Ontology definition, own record", True, Sentence(text, (defining(term),)), profile(term)
-        yield "Cell Ontology definition, another record", False, Sentence(text, (defining(other),)), profile(other)
+    defined = [term for term in map(cells.term, cells.term_ids()) if term.definition]
+    sample = rng.sample(defined, min(n, len(defined)))
+    for term, exchanged in zip(sample, sample[1:] + sample[:1], strict=True):
+        text = definition_sentence(term.name, term.definition)
+        yield (
+            "Cell Ontology definition, own record",
+            True,
+            Sentence(text, (definition_evidence(term),)),
+            type_profile(term),
+        )
+        yield (
+            "Cell Ontology definition, another record",
+            False,
+            Sentence(text, (definition_evidence(exchanged),)),
+            type_profile(exchanged),
+        )
 
 
-def summaries(knowledge: Path, rng: random.Random, each: int) -> Iterator[Case]:
+def summaries(knowledge: Path, rng: random.Random, n: int) -> Iterator[Case]:
     """Cite the first sentence of each gene summary, and of each function, to itself and to another record."""
     for name, kind in (("gene_summaries", "RefSeq summary"), ("gene_ontology", "Gene Ontology definition")):
         (source,) = open_sources([name], knowledge)
         pieces = [piece for piece in source.passages() if len(piece.text) > 40]
-        some = rng.sample(pieces, min(each, len(pieces)))
-        for piece, other in zip(some, some[1:] + some[:1], strict=True):
-            said = split(piece.text)[0]
-            yield f"{kind}, own record", True, Sentence(said, (piece,)), CellProfile()
-            yield f"{kind}, another record", False, Sentence(said, (other,)), CellProfile()
+        sample = rng.sample(pieces, min(n, len(pieces)))
+        for piece, exchanged in zip(sample, sample[1:] + sample[:1], strict=True):
+            statement = split_sentences(piece.text)[0]
+            yield f"{kind}, own record", True, Sentence(statement, (piece,)), CellProfile()
+            yield f"{kind}, another record", False, Sentence(statement, (exchanged,)), CellProfile()
 
 
-def terms_changed(rng: random.Random, each: int) -> Iterator[Case]:
+def terms_changed(rng: random.Random, n: int) -> Iterator[Case]:
     """State the definition of a cell type under a synonym, a broader name, or the name of a sibling."""
     cells = ontology("CL")
-    defined = [term for term in map(cells.term, cells.terms()) if term.definition and cells.parents(term.id)]
+    defined = [term for term in map(cells.term, cells.term_ids()) if term.definition and cells.parents(term.id)]
     children: dict[str, list[str]] = {}
-    for term in map(cells.term, cells.terms()):
+    for term in map(cells.term, cells.term_ids()):
         for parent in cells.parents(term.id):
             children.setdefault(parent, []).append(term.id)
-    for term in rng.sample(defined, min(each, len(defined))):
+    for term in rng.sample(defined, min(n, len(defined))):
         parent = cells.term(rng.choice(cells.parents(term.id)))
-        cited = (defining(term),)
+        cited = (definition_evidence(term),)
         if term.synonyms:
-            said = introduced(rng.choice(term.synonyms), term.definition)
-            yield "cell type by a synonym", True, Sentence(said, cited), profile(term)
-        said = f"It is a kind of {parent.name}."
-        yield "cell type by its parent", True, Sentence(said, cited), profile(term)
+            statement = definition_sentence(rng.choice(term.synonyms), term.definition)
+            yield "cell type by a synonym", True, Sentence(statement, cited), type_profile(term)
+        statement = f"It is a kind of {parent.name}."
+        yield "cell type by its parent", True, Sentence(statement, cited), type_profile(term)
         siblings = [child for child in children[parent.id] if child != term.id]
         if siblings:
             sibling = cells.term(rng.choice(siblings))
-            said = introduced(sibling.name, term.definition)
+            statement = definition_sentence(sibling.name, term.definition)
             wrong = not {term.id, *cells.ancestors(term.id)} & {sibling.id}
             if wrong:
-                yield "cell type by a sibling's name", False, Sentence(said, cited), profile(term)
-        if " is a" in (said := introduced(term.name, term.definition)):
-            yield "definition denied", False, Sentence(said.replace(" is a", " is not a", 1), cited), profile(term)
+                yield "cell type by a sibling's name", False, Sentence(statement, cited), type_profile(term)
+        if " is a" in (statement := definition_sentence(term.name, term.definition)):
+            yield (
+                "definition denied",
+                False,
+                Sentence(statement.replace(" is a", " is not a", 1), cited),
+                type_profile(term),
+            )
 
 
-def markers_changed(knowledge: Path, rng: random.Random, each: int) -> Iterator[Case]:
+def markers_changed(knowledge: Path, rng: random.Random, n: int) -> Iterator[Case]:
     """State the markers of a cell type, by symbols or aliases, with an exchanged gene, or negated."""
     table = GeneTable.bundled()
     symbols = {str(symbol): row for row, symbol in enumerate(table.symbol)}
-    other_names: dict[int, list[str]] = {}
+    aliases_by_row: dict[int, list[str]] = {}
     for name, row in table.alias.items():
-        other_names.setdefault(row, []).append(name)
+        aliases_by_row.setdefault(row, []).append(name)
     (source,) = open_sources(["accordion"], knowledge)
-    known = [piece for term in ontology("CL").terms() for piece in source.about(term) if piece.aspect == "marker"]
-    all_genes = sorted({gene for piece in known for gene in piece.genes})
-    for piece in rng.sample(known, min(each, len(known))):
-        of = profile(ontology("CL").term(next(term for term in piece.terms if term.startswith("CL:"))))
+    marker_records = [
+        piece for term in ontology("CL").term_ids() for piece in source.evidence_for(term) if piece.aspect == "marker"
+    ]
+    all_genes = sorted({gene for piece in marker_records for gene in piece.genes})
+    for piece in rng.sample(marker_records, min(n, len(marker_records))):
+        cell_profile = type_profile(ontology("CL").term(next(term for term in piece.terms if term.startswith("CL:"))))
         genes = rng.sample(piece.genes, min(3, len(piece.genes)))
-        listed, one = listing(genes), genes[0]
-        stranger = rng.choice([gene for gene in all_genes if gene not in piece.genes])
-        aliases = [name for name in other_names.get(symbols.get(one, -1), []) if len(name) > 3]
+        gene_list, first_gene = join_names(genes), genes[0]
+        exchanged_gene = rng.choice([gene for gene in all_genes if gene not in piece.genes])
+        aliases = [name for name in aliases_by_row.get(symbols.get(first_gene, -1), []) if len(name) > 3]
 
-        def case(what: str, passes: bool, said: str, of: CellProfile = of, piece: Evidence = piece) -> Case:
-            return what, passes, Sentence(said, (piece,)), of
+        def case(
+            kind: str, passes: bool, statement: str, cell_profile: CellProfile = cell_profile, piece: Evidence = piece
+        ) -> Case:
+            return kind, passes, Sentence(statement, (piece,)), cell_profile
 
-        yield case("markers", True, f"Its marker genes include {listed}.")
-        yield case("markers", True, f"This {of.cell_type} can be told by high expression of {listed}.")
+        yield case("markers", True, f"Its marker genes include {gene_list}.")
+        yield case("markers", True, f"This {cell_profile.cell_type} can be told by high expression of {gene_list}.")
         if aliases:
             yield case("marker by an alias", True, f"It expresses {rng.choice(aliases)}.")
-        yield case("marker swapped", False, f"Its marker genes include {listing([*genes[1:], stranger])}.")
-        yield case("polarity turned", False, f"It is negative for {one}.")
-        yield case("polarity turned", False, f"This cell does not express {listed}.")
-        yield case("polarity turned", False, f"{listed} {'are' if len(genes) > 1 else 'is'} absent from these cells.")
-        yield case("polarity turned", False, f"It is a {one}-low cell.")
-        tissue = ontology("UBERON").term(rng.choice(PLACES))
-        told = {above for term in piece.terms for above in (term, *ancestors(term))}
-        if tissue.id not in told:
-            yield case("tissue added", False, f"In the {tissue.name}, its marker genes include {listed}.")
+        yield case("marker swapped", False, f"Its marker genes include {join_names([*genes[1:], exchanged_gene])}.")
+        yield case("polarity turned", False, f"It is negative for {first_gene}.")
+        yield case("polarity turned", False, f"This cell does not express {gene_list}.")
+        yield case(
+            "polarity turned", False, f"{gene_list} {'are' if len(genes) > 1 else 'is'} absent from these cells."
+        )
+        yield case("polarity turned", False, f"It is a {first_gene}-low cell.")
+        tissue = ontology("UBERON").term(rng.choice(TISSUES))
+        known_terms = {ancestor for term in piece.terms for ancestor in (term, *ancestors(term))}
+        if tissue.id not in known_terms:
+            yield case("tissue added", False, f"In the {tissue.name}, its marker genes include {gene_list}.")
 
 
-PLACES = (
+TISSUES = (
     "UBERON:0000955", "UBERON:0002107", "UBERON:0002048", "UBERON:0002113", "UBERON:0000948", "UBERON:0001264",
     "UBERON:0002106", "UBERON:0002370", "UBERON:0000945", "UBERON:0002097", "UBERON:0001155", "UBERON:0000966",
 )  # fmt: skip
 """Brain, liver, lung, kidney, heart, pancreas, spleen, thymus, stomach, skin, colon, retina."""
 
 
-def studied(folder: Path) -> list[CellProfile]:
+def read_study_profiles(folder: Path) -> list[CellProfile]:
     """Read the distinct profiles of all files of a folder."""
-    found: dict[CellProfile, None] = {}
+    profiles_seen: dict[CellProfile, None] = {}
     for path in sorted(folder.rglob("*.h5ad")):
         with h5py.File(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found |= dict.fromkeys(profiles(read_elem(file["obs"])).distinct)
-    return [each for each in found if each.known]
+            profiles_seen |= dict.fromkeys(read_profiles(read_elem(file["obs"])).distinct)
+    return [cell_profile for cell_profile in profiles_seen if cell_profile.has_values]
 
 
-def described(knowledge: Path, all_profiles: list[CellProfile]) -> tuple[list[Description], list[Description]]:
+def write_descriptions(knowledge: Path, all_profiles: list[CellProfile]) -> tuple[list[Description], list[Description]]:
     """Write the template description of every profile, and its original."""
-    inquiry, plain = Inquiry(open_sources(None, knowledge)), Inquiry(open_sources(["ontologies"]))
+    inquiry, plain = EvidenceCache(open_sources(None, knowledge)), EvidenceCache(open_sources(["ontologies"]))
     writer = TemplateWriter()
-    written = [writer.write(each, evidence_for(each, inquiry)) for each in all_profiles]
-    return written, [original_description(each, evidence_for(each, plain)) for each in all_profiles]
+    descriptions = [writer.write(cell_profile, gather_evidence(cell_profile, inquiry)) for cell_profile in all_profiles]
+    return descriptions, [
+        original_description(cell_profile, gather_evidence(cell_profile, plain)) for cell_profile in all_profiles
+    ]
 
 
-def defining(term: Term) -> Evidence:
+def definition_evidence(term: Term) -> Evidence:
     """Return the definition of a term as evidence."""
-    home = ontology("CL")
-    return Evidence(term.definition, home.name, term.id, home.snapshot, home.licence, "definition", (term.id,))
+    source = ontology("CL")
+    return Evidence(term.definition, source.name, term.id, source.snapshot, source.licence, "definition", (term.id,))
 
 
-def profile(term: Term) -> CellProfile:
+def type_profile(term: Term) -> CellProfile:
     """Return a profile with a cell type and nothing else."""
     return CellProfile(cell_type=term.name, cell_type_id=term.id, label=term.name)
 
 
-def listing(names: list[str]) -> str:
+def join_names(names: list[str]) -> str:
     """Format a list: "A, B and C"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
@@ -176,46 +199,55 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path)
-    asked = parser.parse_args()
-    if asked.knowledge is None or not asked.pretrain.is_dir():
+    args = parser.parse_args()
+    if args.knowledge is None or not args.pretrain.is_dir():
         parser.exit(0, "No knowledge files or cells: give their folders.\n")
-    rng, gate = random.Random(asked.seed), Gate()
+    rng, gate = random.Random(args.seed), FactChecker()
     cases = [
-        *definitions(rng, asked.each), *summaries(asked.knowledge, rng, asked.each), *terms_changed(rng, asked.each),
-        *markers_changed(asked.knowledge, rng, asked.each),
+        *definitions(rng, args.each), *summaries(args.knowledge, rng, args.each), *terms_changed(rng, args.each),
+        *markers_changed(args.knowledge, rng, args.each),
     ]  # fmt: skip
-    written, originals = described(asked.knowledge, studied(asked.pretrain))
-    cases += [("template sentence", True, sentence, text.profile) for text in written for sentence in text.sentences]
-    began = time.perf_counter()
-    gate.objection(Sentence("A T cell.", (defining(ontology("CL").term("CL:0000084")),)), CellProfile())
-    ready = time.perf_counter()
-    count, objected, wrong = Counter[tuple[str, bool]](), Counter[tuple[str, bool]](), list[str]()
-    for what, passes, sentence, of in cases:
-        objection = gate.objection(sentence, of)
-        count[what, passes] += 1
-        objected[what, passes] += objection is not None
-        if passes == (objection is not None):
-            wrong.append(f"{what}: {objection} | {sentence.text} || {sentence.evidence[0].text[:160]}")
-    took = time.perf_counter() - ready
-    rows = [
-        {"what": what, "should_pass": passes, "sentences": number, "objected": objected[what, passes] / number}
-        for (what, passes), number in count.items()
+    descriptions, originals = write_descriptions(args.knowledge, read_study_profiles(args.pretrain))
+    cases += [
+        ("template sentence", True, sentence, text.profile) for text in descriptions for sentence in text.sentences
     ]
-    screened = screen(written, originals, SentenceEncoder())
+    started = time.perf_counter()
+    gate.reason_to_reject(
+        Sentence("A T cell.", (definition_evidence(ontology("CL").term("CL:0000084")),)), CellProfile()
+    )
+    ready = time.perf_counter()
+    count, n_rejected, wrong = Counter[tuple[str, bool]](), Counter[tuple[str, bool]](), list[str]()
+    for kind, passes, sentence, cell_profile in cases:
+        reason = gate.reason_to_reject(sentence, cell_profile)
+        count[kind, passes] += 1
+        n_rejected[kind, passes] += reason is not None
+        if passes == (reason is not None):
+            wrong.append(f"{kind}: {reason} | {sentence.text} || {sentence.evidence[0].text[:160]}")
+    seconds = time.perf_counter() - ready
+    rows = [
+        {
+            "what": kind,
+            "should_pass": passes,
+            "sentences": n_sentences,
+            "objected": n_rejected[kind, passes] / n_sentences,
+        }
+        for (kind, passes), n_sentences in count.items()
+    ]
+    screened = screen(descriptions, originals, SentenceEncoder())
     figures = {
-        "gate": rows, "seconds_to_load": ready - began, "sentences_per_second": len(cases) / took,
-        "reliability": asdict(screened.report), "seed": asked.seed,
+        "gate": rows, "seconds_to_load": ready - started, "sentences_per_second": len(cases) / seconds,
+        "reliability": asdict(screened.report), "seed": args.seed,
     }  # fmt: skip
     random.Random(1).shuffle(wrong)
-    for line in wrong[: asked.show]:
+    for line in wrong[: args.show]:
         print(line)
     for row in rows:
         print(
             f"{row['what']:45s} pass={row['should_pass']!s:5s} n={row['sentences']:6d} objected={row['objected']:.4f}"
         )
     print(json.dumps({name: figures[name] for name in figures if name != "gate"}, indent=1))
-    if asked.output:
-        write_json(asked.output, receipt("benchmark screening", each=asked.each, **figures))
+    if args.output:
+        write_json(args.output, provenance_record("benchmark screening", each=args.each, **figures))
 
 
 if __name__ == "__main__":

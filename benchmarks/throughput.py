@@ -22,13 +22,13 @@ import anndata
 import numpy as np
 import pandas as pd
 from annotate import CANDIDATES
-from real_cells import blood, knowledge_folder
+from real_cells import blood_file, knowledge_folder
 from scipy import sparse
 
 METHODS = ("okrcell", "markers", "markers_smoothed", "celltypist")
-KEPT = 0.9
+KEPT_FRACTION = 0.9
 """Fraction of a cell's molecules that each repeat keeps."""
-LABEL = "cell_type"
+LABEL_KEY = "cell_type"
 
 
 def main() -> None:
@@ -44,65 +44,65 @@ def main() -> None:
     parser.add_argument("--methods", default="okrcell,markers,markers_smoothed,celltypist")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--answer", nargs=3, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.answer:
-        _answer(*given.answer, given.candidates)
+    args = parser.parse_args()
+    if args.answer:
+        _run_baseline(*args.answer, args.candidates)
         return
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.cores])
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.cores])
     with tempfile.TemporaryDirectory() as folder:
-        cells, written = Path(folder) / "cells.h5ad", Path(folder) / "named.h5ad"
-        _repeated(given.source or blood(Path(folder)), given.cells, given.genes, cells)
-        if given.profile:
-            _profiled(given, cells, written)
+        cells, output = Path(folder) / "cells.h5ad", Path(folder) / "named.h5ad"
+        _write_repeated(args.source or blood_file(Path(folder)), args.cells, args.genes, cells)
+        if args.profile:
+            _print_profile(args, cells, output)
             return
-        for method in given.methods.split(","):
-            if why := _absent(method):
-                print(json.dumps({"method": method, "absent": why}))
+        for method in args.methods.split(","):
+            if reason := _unavailable_reason(method):
+                print(json.dumps({"method": method, "absent": reason}))
                 continue
-            runs = [_run(_command(method, given, cells, written)) for _ in range(given.repeats)]
-            seconds = [one[0] for one in runs]
+            runs = [_run_process(_command(method, args, cells, output)) for _ in range(args.repeats)]
+            seconds = [run[0] for run in runs]
             line = {
                 "method": method,
-                "cells": given.cells,
-                "genes": given.genes,
-                "candidates": len(given.candidates.split(",")),
-                "cores": given.cores,
-                "seconds": [round(one, 2) for one in seconds],
-                "seconds_of_all_cores": [round(one[1], 2) for one in runs],
-                "cells_per_second": round(given.cells / statistics.median(seconds)),
-                "peak_memory_gb": round(max(one[2] for one in runs) / 1e9, 3),
+                "cells": args.cells,
+                "genes": args.genes,
+                "candidates": len(args.candidates.split(",")),
+                "cores": args.cores,
+                "seconds": [round(run, 2) for run in seconds],
+                "seconds_of_all_cores": [round(run[1], 2) for run in runs],
+                "cells_per_second": round(args.cells / statistics.median(seconds)),
+                "peak_memory_gb": round(max(run[2] for run in runs) / 1e9, 3),
             }
             print(json.dumps(line), flush=True)
 
 
-def _run(command: list[str]) -> tuple[float, float, int]:
+def _run_process(command: list[str]) -> tuple[float, float, int]:
     """Return wall seconds, CPU seconds (all cores together) and peak memory in bytes of a process."""
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as stderr:
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            said.seek(0)
-            sys.exit(f"{' '.join(command)} ended with status {process.returncode}: {said.read().decode()[-2000:]}")
+            stderr.seek(0)
+            sys.exit(f"{' '.join(command)} ended with status {process.returncode}: {stderr.read().decode()[-2000:]}")
     return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 
-def _command(method: str, given: argparse.Namespace, cells: Path, written: Path) -> list[str]:
+def _command(method: str, args: argparse.Namespace, cells: Path, output: Path) -> list[str]:
     if method != "okrcell":
-        here = [sys.executable, __file__, "--candidates", given.candidates]
-        return [*here, "--answer", method, str(cells), str(written)]
-    model = ["--model", str(given.model)] if given.model else []
-    return [sys.executable, "-m", "okrcell", *_verb(given, cells, written), *model]
+        command = [sys.executable, __file__, "--candidates", args.candidates]
+        return [*command, "--answer", method, str(cells), str(output)]
+    model = ["--model", str(args.model)] if args.model else []
+    return [sys.executable, "-m", "okrcell", *_annotate_arguments(args, cells, output), *model]
 
 
-def _verb(given: argparse.Namespace, cells: Path, written: Path) -> list[str]:
-    return ["annotate", str(cells), "-o", str(written), "--candidates", given.candidates]
+def _annotate_arguments(args: argparse.Namespace, cells: Path, output: Path) -> list[str]:
+    return ["annotate", str(cells), "-o", str(output), "--candidates", args.candidates]
 
 
-def _absent(method: str) -> str:
+def _unavailable_reason(method: str) -> str:
     """Reason why a method cannot run here, "" if it can."""
     if method not in METHODS:
         return f"unknown method; choose from {', '.join(METHODS)}"
@@ -111,57 +111,59 @@ def _absent(method: str) -> str:
     return "not installed" if method == "celltypist" and find_spec("celltypist") is None else ""
 
 
-def _answer(method: str, cells: str, written: str, candidates: str) -> None:
+def _run_baseline(method: str, cells: str, output: str, candidates: str) -> None:
     """Run a baseline: read, annotate, write. Includes the training of CellTypist."""
     from okrcell.benchmarking.baselines import celltypist, markers
-    from okrcell.benchmarking.cells import bare
-    from okrcell.benchmarking.method import Surroundings
-    from okrcell.tasks.candidates import candidates as read_candidates
-    from okrcell.tasks.candidates import candidates_in
+    from okrcell.benchmarking.cells import unlabeled_cells
+    from okrcell.benchmarking.method import MethodContext
+    from okrcell.tasks.candidates import parse_candidates as resolve_candidates
+    from okrcell.tasks.candidates import read_candidates
 
     adata = anndata.read_h5ad(cells)
-    query = bare(adata)
+    query = unlabeled_cells(adata)
     if method == "celltypist":
-        some = np.arange(min(2000, query.n_obs))
-        label = adata.obs[LABEL].astype(str).to_numpy(dtype=np.str_)
-        named = celltypist.annotate(query[some].copy(), label[some], query, 0)
+        train_rows = np.arange(min(2000, query.n_obs))
+        label = adata.obs[LABEL_KEY].astype(str).to_numpy(dtype=np.str_)
+        annotation = celltypist.annotate(query[train_rows].copy(), label[train_rows], query, 0)
     else:
-        terms = [each.term_id for each in read_candidates(candidates_in(candidates)) if each.term_id]
-        kind = markers.Plain if method == "markers" else markers.Smoothed
-        named = kind(Surroundings(knowledge=knowledge_folder()))(query, terms, 0)
-    adata.obs["named"] = named.label.astype(object)
-    adata.write_h5ad(written)
+        terms = [
+            candidate.term_id for candidate in resolve_candidates(read_candidates(candidates)) if candidate.term_id
+        ]
+        annotator = markers.MarkerAnnotator if method == "markers" else markers.SmoothedMarkerAnnotator
+        annotation = annotator(MethodContext(knowledge=knowledge_folder()))(query, terms, 0)
+    adata.obs["named"] = annotation.label.astype(object)
+    adata.write_h5ad(output)
 
 
-def _repeated(source: Path, cells: int, genes: int, target: Path) -> None:
+def _write_repeated(source: Path, cells: int, genes: int, target: Path) -> None:
     """Write ``cells`` cells with ``genes`` genes; genes that the source lacks have no counts."""
     adata = anndata.read_h5ad(source)
     rng = np.random.default_rng(0)
-    places = np.arange(cells) % adata.n_obs
-    counts = sparse.csr_matrix(adata.X)[places]
-    counts.data = rng.binomial(np.rint(counts.data).astype(np.int64), KEPT).astype(np.float32)
+    rows = np.arange(cells) % adata.n_obs
+    counts = sparse.csr_matrix(adata.X)[rows]
+    counts.data = rng.binomial(np.rint(counts.data).astype(np.int64), KEPT_FRACTION).astype(np.float32)
     counts.eliminate_zeros()
     counts = counts[:, :genes] if genes < adata.n_vars else counts
     counts.resize((cells, genes))
     var = adata.var.iloc[: min(genes, adata.n_vars)]
-    more = pd.DataFrame(index=[f"unmeasured-{number}" for number in range(genes - len(var))])
-    var = pd.concat([var, more]).astype(object).fillna("")
-    obs = adata.obs.iloc[places].set_axis([f"cell-{place}" for place in range(cells)])
-    if LABEL in obs:
-        obs = obs[[LABEL]].astype(object)
+    unmeasured = pd.DataFrame(index=[f"unmeasured-{i}" for i in range(genes - len(var))])
+    var = pd.concat([var, unmeasured]).astype(object).fillna("")
+    obs = adata.obs.iloc[rows].set_axis([f"cell-{i}" for i in range(cells)])
+    if LABEL_KEY in obs:
+        obs = obs[[LABEL_KEY]].astype(object)
     anndata.AnnData(counts, obs=obs, var=var).write_h5ad(target)
 
 
-def _profiled(given: argparse.Namespace, cells: Path, written: Path) -> None:
+def _print_profile(args: argparse.Namespace, cells: Path, output: Path) -> None:
     import cProfile
     import pstats
 
     from okrcell.cli import main as okrcell
 
-    model = ["--model", str(given.model)] if given.model else []
+    model = ["--model", str(args.model)] if args.model else []
     profile = cProfile.Profile()
     with suppress(SystemExit):
-        profile.runcall(okrcell, [*_verb(given, cells, written), *model])
+        profile.runcall(okrcell, [*_annotate_arguments(args, cells, output), *model])
     pstats.Stats(profile).sort_stats("cumulative").print_stats(60)
 
 

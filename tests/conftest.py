@@ -183,7 +183,7 @@ def checkpoint(tiny_model, vocabulary):
     from okrcell.settings import parse_settings
 
     torch.manual_seed(1)
-    model = CellTextModel(parse_settings(ModelSettings, tiny_model, "test"), genes=len(vocabulary))
+    model = CellTextModel(parse_settings(ModelSettings, tiny_model, "test"), n_genes=len(vocabulary))
     return Checkpoint(model.eval(), vocabulary, {"title": "tiny", "seen": {"cells": 0}}, "tiny")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.files import old_twin, recover_folder, whole_file, whole_folder
+from okrcell.files import atomic_dir, atomic_file, backup_path, recover_dir
 
 
 class PowerCutError(Exception):
@@ -48,7 +48,7 @@ def open_umask():
 def test_a_file_takes_its_place_when_the_block_ends_well(tmp_path: Path):
     target = tmp_path / "cells.h5ad"
     target.write_text("old")
-    with whole_file(target) as draft:
+    with atomic_file(target) as draft:
         draft.write_text("new")
         assert draft.suffix == target.suffix
         assert target.read_text() == "old"
@@ -59,7 +59,7 @@ def test_a_file_takes_its_place_when_the_block_ends_well(tmp_path: Path):
 def test_an_exception_leaves_the_old_file_and_no_draft(tmp_path: Path):
     target = tmp_path / "cells.h5ad"
     target.write_text("old")
-    with pytest.raises(PowerCutError), whole_file(target) as draft:
+    with pytest.raises(PowerCutError), atomic_file(target) as draft:
         draft.write_text("ha")
         raise PowerCutError
     assert target.read_text() == "old"
@@ -67,7 +67,7 @@ def test_an_exception_leaves_the_old_file_and_no_draft(tmp_path: Path):
 
 
 def test_an_exception_leaves_nothing_where_nothing_was(tmp_path: Path):
-    with pytest.raises(PowerCutError), whole_file(tmp_path / "cells.h5ad") as draft:
+    with pytest.raises(PowerCutError), atomic_file(tmp_path / "cells.h5ad") as draft:
         draft.write_text("ha")
         raise PowerCutError
     assert list(tmp_path.iterdir()) == []
@@ -90,17 +90,17 @@ with whole_file(sys.argv[1]) as draft:
 
 
 def test_a_file_and_a_folder_may_be_read_by_those_whom_the_umask_allows(tmp_path: Path, open_umask: None):
-    with whole_file(tmp_path / "file") as draft:
+    with atomic_file(tmp_path / "file") as draft:
         draft.write_text("new")
-    with whole_folder(tmp_path / "folder") as draft:
+    with atomic_dir(tmp_path / "folder") as draft:
         fill(draft, "new")
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
     assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o755
 
 
-@pytest.mark.parametrize("writer", [whole_file, whole_folder])
+@pytest.mark.parametrize("writer", [atomic_file, atomic_dir])
 def test_a_missing_or_read_only_place_is_refused_at_the_door(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: type[whole_file]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: type[atomic_file]
 ):
     with (
         pytest.raises(InputError, match=r"there is no folder .*absent\. Make it first\."),
@@ -116,7 +116,7 @@ def test_a_missing_or_read_only_place_is_refused_at_the_door(
 def test_a_folder_takes_its_place_when_the_block_ends_well(tmp_path: Path):
     target = tmp_path / "model"
     for text in ("old", "new"):
-        with whole_folder(target) as draft:
+        with atomic_dir(target) as draft:
             fill(draft, text)
         assert contents(target) == whole(text)
         assert list(tmp_path.iterdir()) == [target]
@@ -124,9 +124,9 @@ def test_a_folder_takes_its_place_when_the_block_ends_well(tmp_path: Path):
 
 def test_an_exception_leaves_the_old_folder_and_no_draft(tmp_path: Path):
     target = tmp_path / "model"
-    with whole_folder(target) as draft:
+    with atomic_dir(target) as draft:
         fill(draft, "old")
-    with pytest.raises(PowerCutError), whole_folder(target) as draft:
+    with pytest.raises(PowerCutError), atomic_dir(target) as draft:
         (draft / "card.json").write_text("ha")
         raise PowerCutError
     assert contents(target) == whole("old")
@@ -135,7 +135,7 @@ def test_an_exception_leaves_the_old_folder_and_no_draft(tmp_path: Path):
 
 def test_a_process_killed_while_it_fills_a_folder_leaves_the_old_one_whole(tmp_path: Path):
     target = tmp_path / "model"
-    with whole_folder(target) as draft:
+    with atomic_dir(target) as draft:
         fill(draft, "old")
     run_until_killed(
         """
@@ -147,7 +147,7 @@ with whole_folder(sys.argv[1]) as draft:
 """,
         target,
     )
-    recover_folder(target)
+    recover_dir(target)
     assert contents(target) == whole("old")
 
 
@@ -175,44 +175,44 @@ with whole_folder(sys.argv[1]) as draft:
 @pytest.mark.parametrize("rename", [1, 2])
 def test_a_process_killed_at_either_rename_leaves_a_folder_that_can_be_put_back(tmp_path: Path, rename: int):
     target = tmp_path / "model"
-    with whole_folder(target) as draft:
+    with atomic_dir(target) as draft:
         fill(draft, "old")
     run_until_killed(KILLED_AT_A_RENAME, target, Path(str(rename)))
     assert target.exists() == (rename == 1)
-    recover_folder(target)
+    recover_dir(target)
     assert contents(target) == whole("old")
-    with whole_folder(target) as draft:
+    with atomic_dir(target) as draft:
         fill(draft, "newer")
     assert contents(target) == whole("newer")
-    assert not old_twin(target).exists()
+    assert not backup_path(target).exists()
 
 
 def test_recovery_leaves_a_whole_folder_alone(tmp_path: Path):
     target = tmp_path / "model"
-    recover_folder(target)
+    recover_dir(target)
     assert not target.exists()
-    with whole_folder(target) as draft:
+    with atomic_dir(target) as draft:
         fill(draft, "new")
-    twin = old_twin(target)
+    twin = backup_path(target)
     twin.mkdir()
     fill(twin, "old")
-    recover_folder(target)
+    recover_dir(target)
     assert contents(target) == whole("new")
 
 
 def test_a_rename_that_fails_puts_the_old_folder_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     target = tmp_path / "model"
-    with whole_folder(target) as draft:
+    with atomic_dir(target) as draft:
         fill(draft, "old")
     rename = Path.replace
 
     def refuse_the_draft(self: Path, place: Path) -> Path:
-        if place == target and self != old_twin(target):
+        if place == target and self != backup_path(target):
             raise OSError("the disk is gone for a moment")
         return rename(self, place)
 
     monkeypatch.setattr(Path, "replace", refuse_the_draft)
-    with pytest.raises(OSError, match="gone for a moment"), whole_folder(target) as draft:
+    with pytest.raises(OSError, match="gone for a moment"), atomic_dir(target) as draft:
         fill(draft, "new")
     assert contents(target) == whole("old")
     assert list(tmp_path.iterdir()) == [target]

@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 
 from okrcell.alignment.objective import ObjectiveSettings
-from okrcell.alignment.presets import LADDER, PRESETS
+from okrcell.alignment.presets import ABLATIONS, PRESETS
 from okrcell.settings import load_settings
 from okrcell.texts.enrich import EnrichSettings
 from okrcell.training.settings import PretrainSettings
@@ -94,7 +94,7 @@ def presets() -> str:
 def ladder() -> str:
     """Tell what each rung is."""
     rows = []
-    for name, choices in LADDER.items():
+    for name, choices in ABLATIONS.items():
         settings = ObjectiveSettings.model_validate(choices)
         apart = ", ".join(f"`{path}: {word(value)}`" for path, value in settings.deviations.items())
         rows.append([f"`{name}`", f"`{settings.preset}`", apart])
@@ -260,7 +260,7 @@ def test_rungs_that_the_page_names_are_on_the_ladder():
     words = said().partition("## 10.")[2].partition("## 11.")[0].partition("<!--")[0]
     named = {code for code in codes(words) if not code.startswith("okrcell ")}
     assert named
-    assert named <= set(LADDER)
+    assert named <= set(ABLATIONS)
 
 
 def test_sections_that_docstrings_name_are_on_the_page():

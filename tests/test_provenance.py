@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.provenance import PACKAGES, fingerprint, receipt, write_json
+from okrcell.provenance import PACKAGES, fingerprint, provenance_record, write_json
 
 
 def test_a_receipt_says_what_was_done_when_and_with_which_versions():
     before = datetime.now(UTC).replace(microsecond=0)
-    told = receipt("embed", seed=7, inputs={"cells.h5ad": "abc"})
+    told = provenance_record("embed", seed=7, inputs={"cells.h5ad": "abc"})
     assert told["verb"] == "embed"
     assert (told["seed"], told["inputs"]) == (7, {"cells.h5ad": "abc"})
     assert before <= datetime.fromisoformat(told["time"]) <= datetime.now(UTC)
@@ -28,7 +28,7 @@ def test_a_receipt_says_what_was_done_when_and_with_which_versions():
 
 def test_a_package_that_is_absent_is_said_to_be(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("okrcell.provenance.PACKAGES", ("no-such-package-anywhere",))
-    assert receipt("embed")["versions"] == {"no-such-package-anywhere": "not installed"}
+    assert provenance_record("embed")["versions"] == {"no-such-package-anywhere": "not installed"}
 
 
 def test_a_receipt_asks_for_versions_without_importing_the_packages():

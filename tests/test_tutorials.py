@@ -55,12 +55,12 @@ def test_outputs_are_written_beside_the_code_and_replaced_the_next_time(script, 
     page.write_text(
         "# A page\n\n```python\na = 2\nprint('first')\na + 1\n```\n\nWords.\n\n```bash\necho second\n```\n\nEnd.\n"
     )
-    assert script.written(page, page) == 2
+    assert script.run_tutorial(page, page) == 2
     once = page.read_text()
     assert "<!-- output -->\n```text\nfirst\n3\n```\n<!-- /output -->" in once
     assert "```text\nsecond\n```" in once
     assert once.endswith("End.\n")
-    script.written(page, page)
+    script.run_tutorial(page, page)
     assert page.read_text() == once
 
 
@@ -68,7 +68,7 @@ def test_a_block_that_fails_is_named(script, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("```python\n1 / 0\n```\n")
     with pytest.raises(SystemExit, match=r"page\.md, block 1: ZeroDivisionError"):
-        script.written(page, page)
+        script.run_tutorial(page, page)
 
 
 @pytest.mark.slow

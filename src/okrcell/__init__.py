@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Description", "benchmark", "enrich", "load", "pl", "prepare", "pretrain", "standardise", "tl"]
 
-_WHERE = {
+_MODULES = {
     "Description": "okrcell.texts.description",
     "benchmark": "okrcell.benchmarking.run",
     "enrich": "okrcell.tl",
@@ -34,8 +34,8 @@ def __getattr__(name: str) -> Any:
     # Lazy imports (PEP 562) keep `import okrcell` fast.
     if name in {"tl", "pl"}:
         return import_module(f"okrcell.{name}")
-    if name in _WHERE:
-        return getattr(import_module(_WHERE[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'okrcell' has no attribute '{name}'")
 
 

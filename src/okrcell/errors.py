@@ -17,7 +17,7 @@ class CheckpointError(OkrcellError):
     """A model folder is missing, damaged or of an incompatible version."""
 
 
-class WorkLeftError(OkrcellError):
+class IncompleteError(OkrcellError):
     """The work is incomplete. Finished parts are saved; running the command again continues."""
 
 

@@ -11,7 +11,7 @@ from okrcell.errors import InputError
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Generator[Path]:
+def atomic_file(path: str | Path) -> Generator[Path]:
     """Yield a temporary path beside ``path``; it replaces ``path`` when the block ends without an error.
 
     Raises
@@ -20,25 +20,25 @@ def whole_file(path: str | Path) -> Generator[Path]:
         If the folder of ``path`` does not exist or cannot be written.
     """
     target = Path(path)
-    _folder_must_take_files(target)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    draft = Path(name)
+    _check_writable(target)
+    fd, temp_name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
+    os.close(fd)
+    temp_path = Path(temp_name)
     try:
-        yield draft
-        _to_disk(draft)
-        draft.chmod(0o666 & ~_umask())
-        draft.replace(target)
+        yield temp_path
+        _fsync(temp_path)
+        temp_path.chmod(0o666 & ~_umask())
+        temp_path.replace(target)
     finally:
-        draft.unlink(missing_ok=True)
+        temp_path.unlink(missing_ok=True)
 
 
 @contextmanager
-def whole_folder(path: str | Path) -> Generator[Path]:
+def atomic_dir(path: str | Path) -> Generator[Path]:
     """Yield a temporary folder beside ``path``; it replaces ``path`` when the block ends without an error.
 
     An existing folder at ``path`` is kept until then. If the process is killed, that folder is intact, either at ``path`` or
-    under its backup name (``.NAME.old``), from which `recover_folder` restores it.
+    under its backup name (``.NAME.old``), from which `recover_dir` restores it.
 
     Raises
     ------
@@ -46,46 +46,46 @@ def whole_folder(path: str | Path) -> Generator[Path]:
         If the parent folder of ``path`` does not exist or cannot be written.
     """
     target = Path(path)
-    _folder_must_take_files(target)
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    old = old_twin(target)
+    _check_writable(target)
+    temp_path = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    backup = backup_path(target)
     try:
-        yield draft
-        for file in draft.rglob("*"):
+        yield temp_path
+        for file in temp_path.rglob("*"):
             if file.is_file():
-                _to_disk(file)
-        draft.chmod(0o777 & ~_umask())
+                _fsync(file)
+        temp_path.chmod(0o777 & ~_umask())
         if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            target.replace(old)
-        draft.replace(target)
-        shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(backup, ignore_errors=True)
+            target.replace(backup)
+        temp_path.replace(target)
+        shutil.rmtree(backup, ignore_errors=True)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        recover_folder(target)
+        shutil.rmtree(temp_path, ignore_errors=True)
+        recover_dir(target)
 
 
-def old_twin(path: Path) -> Path:
-    """Path that holds the previous folder between the two renames of `whole_folder`."""
+def backup_path(path: Path) -> Path:
+    """Path that holds the previous folder between the two renames of `atomic_dir`."""
     return path.with_name(f".{path.name}.old")
 
 
-def recover_folder(path: str | Path) -> None:
-    """Restore the previous folder if `whole_folder` was interrupted between its two renames."""
+def recover_dir(path: str | Path) -> None:
+    """Restore the previous folder if `atomic_dir` was interrupted between its two renames."""
     target = Path(path).resolve()
-    old = old_twin(target)
-    if old.is_dir() and not target.exists():
-        old.replace(target)
+    backup = backup_path(target)
+    if backup.is_dir() and not target.exists():
+        backup.replace(target)
 
 
-def _folder_must_take_files(target: Path) -> None:
+def _check_writable(target: Path) -> None:
     if not target.parent.is_dir():
         raise InputError(f"Cannot write {target}: there is no folder {target.parent}. Make it first.")
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"Cannot write {target}: the folder {target.parent} is read-only.")
 
 
-def _to_disk(path: Path) -> None:
+def _fsync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from okrcell.errors import InputError
-from okrcell.files import whole_file
+from okrcell.files import atomic_file
 
 PACKAGES = ("okrcell", "torch", "transformers", "anndata", "scanpy", "numpy", "scipy", "cellxgene_ontology_guide")
 """Packages whose versions can change results."""
 
 
-def receipt(verb: str, **facts: Any) -> dict[str, Any]:
+def provenance_record(verb: str, **facts: Any) -> dict[str, Any]:
     """Provenance record of an output. ``facts`` must be JSON values: settings, inputs, findings, seed."""
     return {
         "verb": verb,
@@ -42,7 +42,7 @@ def fingerprint(path: str | Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     digest = hashlib.sha256()
-    for file in sorted(part for part in path.rglob("*") if part.is_file()):
+    for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
         digest.update(file.relative_to(path).as_posix().encode())
         digest.update(fingerprint(file).encode())
     return digest.hexdigest()
@@ -50,8 +50,8 @@ def fingerprint(path: str | Path) -> str:
 
 def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
     """Write ``values`` to a JSON file atomically, indented, in the order of the keys."""
-    with whole_file(path) as draft:
-        draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with atomic_file(path) as temp_path:
+        temp_path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _version(name: str) -> str:

@@ -17,11 +17,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
+SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
-def parse_settings(kind: type[AnySettings], values: Any, origin: str) -> AnySettings:
-    """Validate ``values`` (a mapping) as settings of type ``kind``; ``origin`` names their source in errors.
+def parse_settings(settings_type: type[SettingsT], values: Any, origin: str) -> SettingsT:
+    """Validate ``values`` (a mapping) as settings of type ``settings_type``; ``origin`` names their source in errors.
 
     Raises
     ------
@@ -31,19 +31,23 @@ def parse_settings(kind: type[AnySettings], values: Any, origin: str) -> AnySett
     if not isinstance(values, dict):
         raise SettingsError(f"{origin} must hold a mapping of settings, but it holds a {type(values).__name__}.")
     try:
-        return kind.model_validate(values)
+        return settings_type.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = _fields_at(kind, first["loc"][:-1])
-            near = get_close_matches(str(first["loc"][-1]), known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(sorted(known))}."
+        details = error.errors()[0]
+        path = ".".join(str(key) for key in details["loc"])
+        if details["type"] == "extra_forbidden":
+            valid_keys = _fields_at(settings_type, details["loc"][:-1])
+            close_matches = get_close_matches(str(details["loc"][-1]), valid_keys, n=1)
+            hint = (
+                f"did you mean '{close_matches[0]}'?"
+                if close_matches
+                else f"known here: {', '.join(sorted(valid_keys))}."
+            )
             raise SettingsError(f"{origin}: unknown setting '{path}'; {hint}") from None
-        raise SettingsError(f"{origin}: setting '{path}': {first['msg']}; seen: {first.get('input')!r}.") from None
+        raise SettingsError(f"{origin}: setting '{path}': {details['msg']}; seen: {details.get('input')!r}.") from None
 
 
-def load_settings(kind: type[AnySettings], path: str | Path, **given: Any) -> AnySettings:
+def load_settings(kind: type[SettingsT], path: str | Path, **overrides: Any) -> SettingsT:
     """Read settings from a YAML file; keyword arguments other than None override the values of the file.
 
     Raises
@@ -53,7 +57,7 @@ def load_settings(kind: type[AnySettings], path: str | Path, **given: Any) -> An
     """
     values = read_yaml(path)
     if isinstance(values, dict):
-        values = laid_over(values, {name: value for name, value in given.items() if value is not None})
+        values = deep_merge(values, {name: value for name, value in overrides.items() if value is not None})
     return parse_settings(kind, values, str(path))
 
 
@@ -76,20 +80,20 @@ def read_yaml(path: str | Path) -> Any:
     return {} if values is None else values
 
 
-def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested mappings recursively; values of ``above`` take precedence. The arguments are not modified."""
-    merged = dict(below)
-    for name, value in above.items():
-        inner = merged.get(name)
-        merged[name] = laid_over(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+def deep_merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested mappings recursively; values of ``overrides`` take precedence. The arguments are not modified."""
+    merged = dict(base)
+    for key, value in overrides.items():
+        nested = merged.get(key)
+        merged[key] = deep_merge(nested, value) if isinstance(nested, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
-def _fields_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
-    for part in location:
-        field = kind.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+def _fields_at(settings_type: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    for key in location:
+        field = settings_type.model_fields.get(str(key))
+        nested_type = field.annotation if field else None
+        if not (isinstance(nested_type, type) and issubclass(nested_type, BaseModel)):
             return []
-        kind = inner
-    return list(kind.model_fields)
+        settings_type = nested_type
+    return list(settings_type.model_fields)

@@ -120,9 +120,9 @@ def role(kinds, key_kinds, i, k, choices):
         return "yes"
     if key_kinds[k] < 0:
         return None
-    if choices.alike == "own" or kinds[i] < 0 or kinds[i] != key_kinds[k]:
+    if choices.same_type == "own" or kinds[i] < 0 or kinds[i] != key_kinds[k]:
         return "no"
-    return "yes" if choices.alike == "shared" else None
+    return "yes" if choices.same_type == "shared" else None
 
 
 def one_direction(queries, keys, roles, choices):

@@ -3,9 +3,9 @@
 import torch
 from torch.nn import functional
 
-from okrcell.alignment.objective import ObjectiveSettings, align
-from okrcell.alignment.partners import Vectors
-from okrcell.alignment.reliability import agreement, trusted
+from okrcell.alignment.objective import ObjectiveSettings, contrastive_loss
+from okrcell.alignment.partners import PairEmbeddings
+from okrcell.alignment.reliability import match_probability, reliability_weights
 
 HEAT = torch.tensor(0.05)
 
@@ -20,7 +20,7 @@ def pairs_of(kinds, seed=0, closeness=1.0, dim=6, one_text_each=False):
     kinds = torch.as_tensor(kinds, dtype=torch.long)
     texts = unit(64, dim, seed)[kinds] if one_text_each else unit(len(kinds), dim, seed)
     cells = functional.normalize(closeness * texts + unit(len(kinds), dim, seed + 1), dim=-1)
-    return Vectors(cells, texts, kinds)
+    return PairEmbeddings(cells, texts, kinds)
 
 
 def alike(pairs):
@@ -31,9 +31,9 @@ def judged(pairs, settings, epoch=1, stable=None, temperature=HEAT):
     """Return r and W."""
     asked = settings.reliability
     sharpness = temperature if asked.sharpness == "temperature" else asked.sharpness
-    agreed = agreement(pairs.cells, pairs.texts, alike(pairs), sharpness, asked)
+    agreed = match_probability(pairs.cells, pairs.texts, alike(pairs), sharpness, asked)
     stable = torch.ones(len(agreed)) if stable is None else stable
-    return agreed, trusted(agreed, stable, alike(pairs), epoch, asked)
+    return agreed, reliability_weights(agreed, stable, alike(pairs), epoch, asked)
 
 
 def total(aligned, settings):
@@ -48,4 +48,4 @@ def alone(**choices):
 def aligned_alone(pairs, keys=None, trust=None, settings=None, progress=0.5, kin=None):
     settings = alone() if settings is None else settings
     trust = torch.ones(len(pairs.cells)) if trust is None else trust
-    return align(pairs, pairs if keys is None else keys, trust, HEAT, progress, kin, settings)
+    return contrastive_loss(pairs, pairs if keys is None else keys, trust, HEAT, progress, kin, settings)

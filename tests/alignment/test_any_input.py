@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from some_pairs import judged
 
-from okrcell.alignment.objective import Guess, ObjectiveSettings, align, objective
-from okrcell.alignment.partners import Vectors
-from okrcell.alignment.presets import LADDER
+from okrcell.alignment.objective import MaskedPredictions, ObjectiveSettings, contrastive_loss, total_loss
+from okrcell.alignment.partners import PairEmbeddings
+from okrcell.alignment.presets import ABLATIONS
 
 COLDEST = 0.01
 KIN = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
@@ -16,10 +16,10 @@ KIN = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
 
 def nothing_hidden(cells):
     blank = torch.zeros(cells, 1)
-    return Guess(blank, blank, blank.long(), blank.bool(), 51)
+    return MaskedPredictions(blank, blank, blank.long(), blank.bool(), 51)
 
 
-@pytest.mark.parametrize("rung", [name for name in LADDER if name != "cell_only"])
+@pytest.mark.parametrize("rung", [name for name in ABLATIONS if name != "cell_only"])
 @given(
     pairs=st.integers(1, 5),
     remembered=st.integers(0, 3),
@@ -34,21 +34,23 @@ def nothing_hidden(cells):
 @settings(max_examples=40, deadline=None)
 def test_gradients_are_finite(rung, pairs, remembered, dtype, signs, kinds, progress, epoch, stable, temperature):
     # Vectors along one axis: all similarities are +1 or -1 (or 0), as hard as it gets; texts often are all equal.
-    asked = ObjectiveSettings(**LADDER[rung])
+    asked = ObjectiveSettings(**ABLATIONS[rung])
     axis = torch.zeros(16, 3, dtype=dtype)
     axis[:, 0] = torch.tensor(signs, dtype=dtype)
     cells, texts = axis[:pairs].clone().requires_grad_(), axis[8 : 8 + pairs].clone().requires_grad_()
     heat = torch.tensor(temperature, requires_grad=True)
-    here = Vectors(cells, texts, torch.tensor(kinds[:pairs]))
-    past = Vectors(
+    here = PairEmbeddings(cells, texts, torch.tensor(kinds[:pairs]))
+    past = PairEmbeddings(
         axis[5 : 5 + remembered], axis[13 : 13 + remembered], torch.tensor(kinds[5 : 5 + remembered], dtype=torch.long)
     )
     agreed, trust = judged(here, asked, epoch, torch.full((pairs,), stable), heat.detach())
     keys = (
-        here.believed(trust >= 0.5).followed_by(past) if asked.reliability.keys == "trusted" else here.followed_by(past)
+        here.mask_untrusted(trust >= 0.5).concat(past)
+        if asked.reliability.key_filter == "trusted"
+        else here.concat(past)
     )
-    aligned = align(here, keys, trust, heat, progress, KIN, asked)
-    loss = objective(nothing_hidden(pairs), here.cell_type, aligned, trust, asked)
+    aligned = contrastive_loss(here, keys, trust, heat, progress, KIN, asked)
+    loss = total_loss(nothing_hidden(pairs), here.cell_type, aligned, trust, asked)
     loss.total.backward()
 
     assert all(bool(part.isfinite()) for part in loss)
@@ -65,9 +67,9 @@ def test_half_precision_in_a_batch_of_many_differs_from_full_by_no_more_than_its
     for dtype in (torch.float32, torch.float16):
         texts = full.to(dtype)
         cells = (full + 0.1).to(dtype)
-        pairs = Vectors(cells, texts, kinds)
+        pairs = PairEmbeddings(cells, texts, kinds)
         _, trust = judged(pairs, asked, epoch=2)
-        found.append(align(pairs, pairs, trust, heat, 0.5, None, asked))
+        found.append(contrastive_loss(pairs, pairs, trust, heat, 0.5, None, asked))
     for one, other in zip(*found, strict=True):
         assert other.dtype == torch.float32
         torch.testing.assert_close(one, other, rtol=0.02, atol=0.02)

@@ -7,13 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okrcell.alignment.complementary import contradiction
+from okrcell.alignment.complementary import complementary_loss
 
 
 def of(logits, targets, omega=0.5):
     targets = torch.tensor(targets)
     logits = torch.tensor(logits).masked_fill(targets.isnan(), -torch.inf)
-    return contradiction(logits.log_softmax(dim=1), targets, omega)
+    return complementary_loss(logits.log_softmax(dim=1), targets, omega)
 
 
 def by_hand(logits, targets, omega):
@@ -53,7 +53,7 @@ def test_a_larger_omega_pushes_a_sure_mistake_less():
     push = []
     for omega in (0.0, 0.5, 1.0):
         logits = torch.tensor([[0.0, 2.0]], requires_grad=True)
-        contradiction(logits.log_softmax(dim=1), torch.tensor([[1.0, 0.0]]), omega).sum().backward()
+        complementary_loss(logits.log_softmax(dim=1), torch.tensor([[1.0, 0.0]]), omega).sum().backward()
         push.append(logits.grad[0, 1].item())
     assert push[0] > push[1] > push[2] > 0
 

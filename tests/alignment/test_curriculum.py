@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from okrcell.alignment.curriculum import PAPER_KEYS, CurriculumSettings, sample_weights, threshold
+from okrcell.alignment.curriculum import PAPER_N_KEYS, CurriculumSettings, difficulty_threshold, sample_weights
 
 PAPER = CurriculumSettings()
 KEYS = 500
@@ -22,17 +22,17 @@ def weights(difficulty, progress, trust=None, keys=KEYS, chosen=PAPER):
 
 @pytest.mark.parametrize(("progress", "expected"), [(0.0, 2.0), (0.2, 5.58), (0.25, 6.0), (1.0, 10.0)])
 def test_the_threshold_rises_as_the_paper_says(progress, expected):
-    assert threshold(progress, KEYS, PAPER) == pytest.approx(expected, abs=0.005)
+    assert difficulty_threshold(progress, KEYS, PAPER) == pytest.approx(expected, abs=0.005)
 
 
 def test_the_threshold_can_follow_the_number_of_keys():
     chosen = CurriculumSettings(scale="keys")
-    assert PAPER_KEYS == 4544
-    assert threshold(0.3, PAPER_KEYS, chosen) == threshold(0.3, 7, PAPER)
+    assert PAPER_N_KEYS == 4544
+    assert difficulty_threshold(0.3, PAPER_N_KEYS, chosen) == difficulty_threshold(0.3, 7, PAPER)
     # Of the difficulty of a blind guess it is the same share, whatever the number of keys.
-    shares = [threshold(0.3, keys, chosen) / math.log(keys) for keys in (2, 32, 256, 100_000)]
+    shares = [difficulty_threshold(0.3, keys, chosen) / math.log(keys) for keys in (2, 32, 256, 100_000)]
     assert shares == pytest.approx([shares[0]] * 4)
-    assert math.isfinite(threshold(0.3, 1, chosen))
+    assert math.isfinite(difficulty_threshold(0.3, 1, chosen))
 
 
 def test_early_pairs_above_the_threshold_fall_off_and_the_others_weigh_alike():
@@ -47,7 +47,7 @@ def test_a_cut_leaves_nothing_of_pairs_above_the_threshold():
 
 
 def test_late_hard_pairs_weigh_up_to_twice_as_much():
-    gamma = threshold(0.5, KEYS, PAPER)
+    gamma = difficulty_threshold(0.5, KEYS, PAPER)
     raw = torch.tensor([1.0, 1.0, 1 + 2 / gamma, 2.0, 2.0])
     seen = weights([0.0, 1.0, 3.0, 1 + gamma, 50.0], 0.5)
     torch.testing.assert_close(seen, raw / raw.mean())
@@ -101,7 +101,7 @@ def test_weights_are_finite_not_negative_and_have_mean_one_or_none(difficulty, p
     assert bool(seen.isfinite().all())
     # Where every pair is far above the threshold, or cut off by it, there is next to nothing left to weigh.
     least_far = 0 if form == "cut" else 10
-    far = progress < chosen.switch and min(difficulty) > threshold(progress, keys, chosen) + least_far
+    far = progress < chosen.switch and min(difficulty) > difficulty_threshold(progress, keys, chosen) + least_far
     assert seen.mean().item() == pytest.approx(1, rel=1e-4) or (far and seen.mean().item() < 1)
     if progress < 0.2:
         order = torch.tensor(difficulty).argsort(stable=True)

@@ -8,19 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okrcell.alignment.memory_bank import MemoryBank
-from okrcell.alignment.partners import Vectors
+from okrcell.alignment.partners import PairEmbeddings
 
 
 def numbered(start, count):
     """Pairs of which each tells its number: the cell by it, the text by its opposite, the type by it."""
     numbers = torch.arange(start, start + count)
     cells = torch.stack([numbers.float(), numbers.float() + 0.5], dim=1)
-    return Vectors(cells, -cells, numbers)
+    return PairEmbeddings(cells, -cells, numbers)
 
 
 def held(bank):
     """The numbers of the pairs it holds; each slot's parts must be of one pair."""
-    past = bank.past
+    past = bank.entries
     torch.testing.assert_close(past.cells[:, 0], past.cell_type.float())
     torch.testing.assert_close(past.texts, -past.cells)
     return past.cell_type.tolist()
@@ -32,7 +32,7 @@ def test_it_holds_the_newest_pairs_whatever_the_batches(size, batches, emptied):
     bank, newest, start = MemoryBank(size, 2), deque(maxlen=size), 1
     for number, count in enumerate(batches):
         if number == emptied:
-            bank.empty()
+            bank.clear()
             newest.clear()
         bank.push(numbered(start, count))
         newest.extend(range(start, start + count))
@@ -44,7 +44,7 @@ def test_it_holds_the_newest_pairs_whatever_the_batches(size, batches, emptied):
 def test_a_young_bank_gives_no_random_negatives():
     bank = MemoryBank(100, 2)
     assert len(bank) == 0
-    assert [len(part) for part in bank.past] == [0, 0, 0]
+    assert [len(part) for part in bank.entries] == [0, 0, 0]
     bank.push(numbered(7, 3))
     assert held(bank) == [7, 8, 9]
 
@@ -64,18 +64,18 @@ def test_a_bank_put_back_goes_on_as_it_would_have(size, before, after):
     bank, other = MemoryBank(size, 2), MemoryBank(size, 2)
     bank.push(numbered(1, before))
     other.push(numbered(90, 3))
-    other.restore({name: tensor.clone() for name, tensor in bank.state().items()})
-    assert all(torch.equal(one, two) for one, two in zip(bank.past, other.past, strict=True))
+    other.load_state_dict({name: tensor.clone() for name, tensor in bank.state_dict().items()})
+    assert all(torch.equal(one, two) for one, two in zip(bank.entries, other.entries, strict=True))
     for each in (bank, other):
         each.push(numbered(50, after))
-    assert all(torch.equal(one, two) for one, two in zip(bank.past, other.past, strict=True))
+    assert all(torch.equal(one, two) for one, two in zip(bank.entries, other.entries, strict=True))
 
 
 def test_a_state_that_lacks_something_is_refused():
-    state = MemoryBank(3, 2).state()
+    state = MemoryBank(3, 2).state_dict()
     for name in state:
         with pytest.raises(KeyError):
-            MemoryBank(3, 2).restore({key: tensor for key, tensor in state.items() if key != name})
+            MemoryBank(3, 2).load_state_dict({key: tensor for key, tensor in state.items() if key != name})
 
 
 def test_it_keeps_values_and_not_the_graph_that_made_them():
@@ -84,12 +84,12 @@ def test_it_keeps_values_and_not_the_graph_that_made_them():
     bank.push(pairs._replace(cells=cells))
     with torch.no_grad():
         cells += 100
-    assert not bank.past.cells.requires_grad
-    assert bank.past.cells[:, 0].tolist() == [1.0, 2.0]
+    assert not bank.entries.cells.requires_grad
+    assert bank.entries.cells[:, 0].tolist() == [1.0, 2.0]
 
 
 def test_half_precision_vectors_are_taken_in():
     bank = MemoryBank(4, 2)
-    bank.push(Vectors(*(part.half() if part.is_floating_point() else part for part in numbered(1, 2))))
+    bank.push(PairEmbeddings(*(part.half() if part.is_floating_point() else part for part in numbered(1, 2))))
     assert held(bank) == [1, 2]
-    assert bank.past.cells.dtype == torch.float32
+    assert bank.entries.cells.dtype == torch.float32

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from some_pairs import pairs_of
 
-from okrcell.alignment.partners import PartnerSettings, Vectors, partners
+from okrcell.alignment.partners import PairEmbeddings, TargetSettings, contrastive_targets
 
 NAN = float("nan")
 
@@ -15,7 +15,7 @@ NAN = float("nan")
 def told(kinds, keys=None, related=None, **chosen):
     kinds = torch.tensor(kinds, dtype=torch.long)
     keys = kinds if keys is None else torch.tensor(keys, dtype=torch.long)
-    return partners(kinds, keys, PartnerSettings(**chosen), related).numpy()
+    return contrastive_targets(kinds, keys, TargetSettings(**chosen), related).numpy()
 
 
 def test_partners_are_who_they_should_be():
@@ -75,12 +75,12 @@ def test_every_pair_has_its_own_partner_and_shares_that_add_up_to_one(kinds, pas
 
 def test_vectors_stay_side_by_side():
     one, other = pairs_of([1, 2]), pairs_of([3], seed=4)
-    both = one.followed_by(other)
-    assert isinstance(both, Vectors)
+    both = one.concat(other)
+    assert isinstance(both, PairEmbeddings)
     torch.testing.assert_close(both.cells, torch.cat([one.cells, other.cells]))
     torch.testing.assert_close(both.texts, torch.cat([one.texts, other.texts]))
     assert both.cell_type.tolist() == [1, 2, 3]
-    doubted = both.believed(torch.tensor([True, False, True]))
+    doubted = both.mask_untrusted(torch.tensor([True, False, True]))
     assert doubted.cell_type.tolist() == [1, -1, 3]
     assert doubted.cells is both.cells
     assert both.cell_type.tolist() == [1, 2, 3]

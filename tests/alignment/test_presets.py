@@ -8,26 +8,26 @@ from pydantic import ValidationError
 from okrcell.alignment.curriculum import CurriculumSettings
 from okrcell.alignment.memory_bank import BankSettings
 from okrcell.alignment.objective import ObjectiveSettings
-from okrcell.alignment.partners import PartnerSettings
-from okrcell.alignment.presets import LADDER, PRESETS, differing, with_preset
+from okrcell.alignment.partners import TargetSettings
+from okrcell.alignment.presets import ABLATIONS, PRESETS, changed_settings, with_preset
 from okrcell.alignment.reliability import ReliabilitySettings
 
 
-@pytest.mark.parametrize("name", LADDER)
+@pytest.mark.parametrize("name", ABLATIONS)
 def test_every_rung_of_the_ladder_is_a_whole_objective_that_survives_a_file(name):
-    asked = ObjectiveSettings(**LADDER[name])
+    asked = ObjectiveSettings(**ABLATIONS[name])
     assert ObjectiveSettings.model_validate(asked.model_dump(mode="json")) == asked
-    assert asked.judges == (asked.alignment != "none" and asked.reliability.use)
+    assert asked.uses_reliability == (asked.alignment != "none" and asked.reliability.use)
 
 
 def test_rungs_differ_from_one_another():
-    rungs = [ObjectiveSettings(**chosen).model_dump_json() for chosen in LADDER.values()]
+    rungs = [ObjectiveSettings(**chosen).model_dump_json() for chosen in ABLATIONS.values()]
     assert len(set(rungs)) == len(rungs)
 
 
 def test_faithful_is_what_each_idea_is_by_default():
     asked = ObjectiveSettings(preset="faithful")
-    assert asked.partners == PartnerSettings()
+    assert asked.partners == TargetSettings()
     assert asked.bank == BankSettings()
     assert asked.reliability == ReliabilitySettings()
     assert asked.curriculum == CurriculumSettings()
@@ -45,16 +45,16 @@ def test_the_control_is_plain_info_nce():
     assert (asked.bank.size, asked.negative_weight) == (0, 0)
     assert not asked.reliability.use
     assert not asked.curriculum.use
-    assert not asked.judges
+    assert not asked.uses_reliability
 
 
 def test_each_rung_adds_to_the_one_below_what_its_name_says():
-    rung = {name: ObjectiveSettings(**chosen) for name, chosen in LADDER.items()}
+    rung = {name: ObjectiveSettings(**chosen) for name, chosen in ABLATIONS.items()}
     assert (rung["cca"].bank.size, rung["cca"].curriculum.use, rung["cca"].negative_weight) == (0, False, 5)
     assert (rung["cca_cmmb"].bank.size, rung["cca_cmmb"].curriculum.use) == (4096, False)
     assert (rung["cca_psw"].bank.size, rung["cca_psw"].curriculum.use) == (0, True)
-    assert (rung["info_nce_bank"].bank.size, rung["info_nce_bank"].judges) == (4096, False)
-    assert not rung["cell_only"].judges
+    assert (rung["info_nce_bank"].bank.size, rung["info_nce_bank"].uses_reliability) == (4096, False)
+    assert not rung["cell_only"].uses_reliability
     assert rung["siglip"].alignment == "sigmoid"
 
 
@@ -84,8 +84,8 @@ def test_to_fill_in_changes_neither_the_presets_nor_what_was_given():
 
 def test_differences_are_named_by_their_place():
     usual = {"a": 1, "b": {"c": 2, "d": {"e": 3}}}
-    assert differing({"a": 1, "b": {"c": 5, "d": {"e": 4}}}, usual) == {"b.c": 5, "b.d.e": 4}
-    assert differing(usual, usual) == {}
+    assert changed_settings({"a": 1, "b": {"c": 5, "d": {"e": 4}}}, usual) == {"b.c": 5, "b.d.e": 4}
+    assert changed_settings(usual, usual) == {}
 
 
 def test_an_unknown_preset_and_an_unknown_choice_are_refused():

@@ -9,8 +9,8 @@ from robust_in_float64 import Choices, cra
 from some_pairs import HEAT, aligned_alone, alike, alone, judged, pairs_of, total, unit
 from torch.nn import functional
 
-from okrcell.alignment.objective import ObjectiveSettings, align
-from okrcell.alignment.partners import Vectors
+from okrcell.alignment.objective import ObjectiveSettings, contrastive_loss
+from okrcell.alignment.partners import PairEmbeddings
 
 FAITHFUL = ({"preset": "faithful"}, Choices())
 REPAIRED = (
@@ -66,7 +66,7 @@ def test_it_equals_its_description(chosen, choices, kinds, past_kinds, seed, clo
     past = pairs_of(past_kinds, seed + 5, closeness)._replace(cell_type=torch.tensor(past_kinds, dtype=torch.long))
     stable = torch.rand(len(kinds), generator=torch.Generator().manual_seed(seed))
     agreed, trust = judged(pairs, asked, epoch, stable)
-    seen = align(pairs, pairs.followed_by(past), trust, HEAT, progress, None, asked)
+    seen = contrastive_loss(pairs, pairs.concat(past), trust, HEAT, progress, None, asked)
 
     expected = cra(*doubles(pairs), doubles(past), progress, epoch, choices, stable.numpy())
     np.testing.assert_allclose(agreed, expected.agreed, rtol=1e-4, atol=1e-6)
@@ -83,7 +83,7 @@ def test_its_gradient_is_that_of_the_description_with_trust_and_weights_held_fas
     pairs, past = pairs_of([0, 1, 0, 2, 3], seed=3, closeness=0.5, one_text_each=True), pairs_of([1, 2, 4], seed=9)
     _, trust = judged(pairs, asked, epoch=2)
     live = pairs._replace(cells=pairs.cells.clone().requires_grad_(), texts=pairs.texts.clone().requires_grad_())
-    total(align(live, live.followed_by(past), trust, HEAT, progress, None, asked), asked).backward()
+    total(contrastive_loss(live, live.concat(past), trust, HEAT, progress, None, asked), asked).backward()
 
     cells, texts, kinds = doubles(pairs)
     told = cra(cells, texts, kinds, doubles(past), progress, 2, choices)
@@ -124,16 +124,16 @@ def test_swapping_the_roles_of_cells_and_texts_changes_nothing(chosen, choices, 
     asked = ObjectiveSettings(**chosen)
     pairs, past = pairs_of(range(6), closeness=0.4), pairs_of([2, 9, 3, 3], seed=8)
     one, other = (
-        align(each, each.followed_by(slow), judged(each, asked, 2)[1], HEAT, progress, None, asked)
+        contrastive_loss(each, each.concat(slow), judged(each, asked, 2)[1], HEAT, progress, None, asked)
         for each, slow in ((pairs, past), (swapped(pairs), swapped(past)))
     )
     torch.testing.assert_close(one.cell_to_text, other.text_to_cell)
-    torch.testing.assert_close(one.contradiction, other.contradiction)
+    torch.testing.assert_close(one.complementary, other.complementary)
     torch.testing.assert_close(total(one, asked), total(other, asked))
 
 
 def swapped(pairs):
-    return Vectors(pairs.texts, pairs.cells, pairs.cell_type)
+    return PairEmbeddings(pairs.texts, pairs.cells, pairs.cell_type)
 
 
 @pytest.mark.parametrize(("chosen", "choices"), WAYS)
@@ -144,10 +144,10 @@ def test_the_order_of_the_batch_says_nothing(chosen, choices, progress):
     found = []
     for places in (torch.arange(7), order):
         whole = pairs_of(kinds, closeness=0.4, one_text_each=True)
-        pairs = Vectors(*(part[places] for part in whole))
+        pairs = PairEmbeddings(*(part[places] for part in whole))
         pairs = pairs._replace(cells=pairs.cells.requires_grad_(), texts=pairs.texts.requires_grad_())
         agreed, trust = judged(pairs, asked, 2)
-        aligned = align(pairs, pairs.followed_by(past), trust, HEAT, progress, None, asked)
+        aligned = contrastive_loss(pairs, pairs.concat(past), trust, HEAT, progress, None, asked)
         total(aligned, asked).backward()
         back = places.argsort()
         found.append([agreed[back], trust[back], *aligned, pairs.cells.grad[back], pairs.texts.grad[back]])
@@ -172,7 +172,7 @@ def test_a_pair_that_is_not_believed_moves_neither_as_query_nor_as_key(name):
     pairs = pairs_of([0, 1, 2, 1, 3], closeness=0.4)
     live = pairs._replace(cells=pairs.cells.clone().requires_grad_(), texts=pairs.texts.clone().requires_grad_())
     trust = torch.tensor([1.0, 1, 1, 0, 1])
-    aligned = align(live, live.believed(trust > 0.5), trust, HEAT, 0.5, None, asked)
+    aligned = contrastive_loss(live, live.mask_untrusted(trust > 0.5), trust, HEAT, 0.5, None, asked)
     (aligned.cell_to_text + aligned.text_to_cell).backward()
     assert not live.cells.grad[3].any()
     assert not live.texts.grad[3].any()
@@ -188,9 +188,9 @@ def test_pairs_of_one_type_do_not_repel_when_they_are_masked_or_shared(progress,
     for way in ("masked", "shared"):
         asked = ObjectiveSettings(preset="faithful", partners={"alike": way}, omega="adaptive")
         cells = functional.normalize(torch.eye(size) + unit(size, size, seed), dim=-1).requires_grad_()
-        pairs = Vectors(cells, torch.eye(size), torch.tensor(kinds))
+        pairs = PairEmbeddings(cells, torch.eye(size), torch.tensor(kinds))
         _, trust = judged(pairs, asked)
-        aligned, same = align(pairs, pairs, trust, HEAT, progress, None, asked), alike(pairs)
+        aligned, same = contrastive_loss(pairs, pairs, trust, HEAT, progress, None, asked), alike(pairs)
         if way == "masked":
             total(aligned, asked).backward()
             assert not cells.grad[same & ~torch.eye(size, dtype=torch.bool)].any()
@@ -206,9 +206,9 @@ def test_pairs_of_one_type_do_not_repel_when_they_are_masked_or_shared(progress,
 def test_a_remembered_text_of_the_type_repels_masked_not_and_attracts_shared(way, key):
     pair, past = pairs_of([0]), pairs_of([0, 3], seed=5)
     texts = past.texts.clone().requires_grad_()
-    keys = pair.followed_by(past._replace(texts=texts))
+    keys = pair.concat(past._replace(texts=texts))
     asked = ObjectiveSettings(preset="faithful", partners={"alike": way})
-    total(align(pair, keys, torch.ones(1), torch.tensor(1.0), 0.5, None, asked), asked).backward()
+    total(contrastive_loss(pair, keys, torch.ones(1), torch.tensor(1.0), 0.5, None, asked), asked).backward()
     felt = float(texts.grad[key - 1] @ pair.cells[0])
     expected = 1 if key == 2 else {"own": 1, "masked": 0, "shared": -1}[way]
     assert np.sign(felt) == expected
@@ -216,7 +216,7 @@ def test_a_remembered_text_of_the_type_repels_masked_not_and_attracts_shared(way
 
 def test_what_is_remembered_gets_no_gradient_and_counts_as_a_negative():
     pairs, past = pairs_of(range(4)), pairs_of([7, 8], seed=3)
-    with_bank = aligned_alone(pairs, pairs.followed_by(past))
+    with_bank = aligned_alone(pairs, pairs.concat(past))
     logits = pairs.cells @ torch.cat([pairs.texts, past.texts]).T / HEAT
     torch.testing.assert_close(with_bank.cell_to_text, functional.cross_entropy(logits, torch.arange(4)))
     assert float(with_bank.cell_to_text) > float(aligned_alone(pairs).cell_to_text)

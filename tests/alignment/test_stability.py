@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okrcell.alignment.reliability import ReliabilitySettings
-from okrcell.alignment.reliability_table import ReliabilityTable
+from okrcell.alignment.reliability_table import ReliabilityHistory
 
 PAPER = ReliabilitySettings()
 SMOOTH = ReliabilitySettings(stability="smooth")
@@ -16,7 +16,7 @@ SMOOTH = ReliabilitySettings(stability="smooth")
 def table_of(records):
     """A table of these records (pair, epoch), from epoch 1; NaN was not visited."""
     records = torch.as_tensor(records, dtype=torch.float32)
-    table = ReliabilityTable(*records.shape)
+    table = ReliabilityHistory(*records.shape)
     for epoch in range(records.shape[1]):
         rows = (~records[:, epoch].isnan()).nonzero()[:, 0]
         table.record(rows, epoch + 1, records[rows, epoch])
@@ -102,7 +102,7 @@ def test_a_pair_with_fewer_than_two_records_is_held_for_stable():
 @pytest.mark.parametrize("chosen", [PAPER, SMOOTH, ReliabilitySettings(cutoff=0)])
 @pytest.mark.parametrize("epoch", [1, 2, 3, 9])
 def test_an_empty_table_and_one_without_any_spread_trust_everybody(chosen, epoch):
-    for table in (ReliabilityTable(4, 3), table_of(np.full((4, 3), 0.3)), table_of([[0.1, 0.9, 0.5]] * 4)):
+    for table in (ReliabilityHistory(4, 3), table_of(np.full((4, 3), 0.3)), table_of([[0.1, 0.9, 0.5]] * 4)):
         assert stability(table, epoch, chosen).tolist() == [1.0] * 4
 
 
@@ -121,13 +121,13 @@ def test_only_former_epochs_have_a_say():
 )
 @settings(max_examples=100, deadline=None)
 def test_a_record_is_the_mean_of_an_epochs_visits_also_of_two_in_one_batch(visits):
-    table, found = ReliabilityTable(5, 3), {}
+    table, found = ReliabilityHistory(5, 3), {}
     for epoch, batch in visits:
         rows = torch.tensor([row for row, _ in batch], dtype=torch.long)
         table.record(rows, epoch, torch.tensor([value for _, value in batch], dtype=torch.float32))
         for row, value in batch:
             found.setdefault((row, epoch), []).append(value)
-    records = table.records_of(torch.arange(5))
+    records = table.records(torch.arange(5))
     for row in range(5):
         for epoch in (1, 2, 3):
             values = found.get((row, epoch), [])
@@ -141,47 +141,47 @@ def test_a_record_is_the_mean_of_an_epochs_visits_also_of_two_in_one_batch(visit
 
 
 def test_visits_stop_being_counted_at_255_and_the_mean_goes_on():
-    table = ReliabilityTable(2, 1)
+    table = ReliabilityHistory(2, 1)
     values = np.random.default_rng(0).random(600)
     for value in values[:300]:
         table.record(torch.tensor([1]), 1, torch.tensor([value], dtype=torch.float32))
     assert table.visits.tolist() == [[0], [255]]
-    assert table.records_of(torch.tensor([1])).item() == pytest.approx(values[:300].mean(), abs=0.03)
+    assert table.records(torch.tensor([1])).item() == pytest.approx(values[:300].mean(), abs=0.03)
     table.record(torch.zeros(400, dtype=torch.long), 1, torch.from_numpy(values[:400]).float())
     assert table.visits[0, 0] == 255
-    assert table.records_of(torch.tensor([0])).item() == pytest.approx(values[:400].mean(), abs=2**-11)
+    assert table.records(torch.tensor([0])).item() == pytest.approx(values[:400].mean(), abs=2**-11)
     table.record(torch.zeros(255, dtype=torch.long), 1, torch.zeros(255))
-    assert table.records_of(torch.tensor([0])).item() == pytest.approx(values[:400].mean() / 2, abs=1e-3)
+    assert table.records(torch.tensor([0])).item() == pytest.approx(values[:400].mean() / 2, abs=1e-3)
 
 
 def test_epochs_past_the_last_count_for_the_last():
-    table = ReliabilityTable(1, 2)
+    table = ReliabilityHistory(1, 2)
     for epoch, value in ((2, 0.25), (3, 0.5), (7, 0.75)):
         table.record(torch.tensor([0]), epoch, torch.tensor([value]))
     assert table.visits.tolist() == [[0, 3]]
-    assert table.records_of(torch.tensor([0]))[0, 1].item() == 0.5
+    assert table.records(torch.tensor([0]))[0, 1].item() == 0.5
 
 
 def test_a_table_put_back_goes_on_as_it_would_have():
     records = np.random.default_rng(2).random((30, 4))
-    table, other = table_of(records), ReliabilityTable(30, 4)
+    table, other = table_of(records), ReliabilityHistory(30, 4)
     stability(other, 4)  # what it found usual is of the empty table
-    other.restore({name: tensor.clone() for name, tensor in table.state().items()})
+    other.load_state_dict({name: tensor.clone() for name, tensor in table.state_dict().items()})
     for epoch in (3, 4, 5):
         assert torch.equal(stability(table, epoch, SMOOTH), stability(other, epoch, SMOOTH))
     for each in (table, other):
         each.record(torch.tensor([3, 3, 8]), 4, torch.tensor([0.1, 0.3, 0.9]))
     everyone = torch.arange(30)
-    torch.testing.assert_close(table.records_of(everyone), other.records_of(everyone), equal_nan=True, rtol=0, atol=0)
+    torch.testing.assert_close(table.records(everyone), other.records(everyone), equal_nan=True, rtol=0, atol=0)
 
 
 def test_a_state_that_lacks_something_is_refused():
-    state = ReliabilityTable(3, 2).state()
+    state = ReliabilityHistory(3, 2).state_dict()
     for name in state:
         with pytest.raises(KeyError):
-            ReliabilityTable(3, 2).restore({key: tensor for key, tensor in state.items() if key != name})
+            ReliabilityHistory(3, 2).load_state_dict({key: tensor for key, tensor in state.items() if key != name})
 
 
 def test_a_table_takes_three_bytes_a_pair_and_epoch():
-    state = ReliabilityTable(1000, 6).state()
+    state = ReliabilityHistory(1000, 6).state_dict()
     assert sum(tensor.nbytes for tensor in state.values()) == 1000 * 6 * 3

@@ -5,14 +5,14 @@ import torch
 from torch.nn import functional
 
 from okrcell.alignment.generative import cell_type_loss
-from okrcell.alignment.objective import Alignment, Guess, ObjectiveSettings, objective
+from okrcell.alignment.objective import ContrastiveLosses, MaskedPredictions, ObjectiveSettings, total_loss
 
 KINDS = torch.tensor([0, 2, -1, 1])
 
 
 def guess(type_logits=None):
     rng = torch.Generator().manual_seed(0)
-    return Guess(
+    return MaskedPredictions(
         torch.rand(4, 6, generator=rng),
         torch.rand(4, 6, generator=rng),
         torch.randint(1, 51, (4, 6), generator=rng),
@@ -22,12 +22,12 @@ def guess(type_logits=None):
     )
 
 
-ALIGNED = Alignment(torch.tensor(1.5), torch.tensor(0.25), torch.tensor(0.75))
+ALIGNED = ContrastiveLosses(torch.tensor(1.5), torch.tensor(0.25), torch.tensor(0.75))
 
 
 def test_the_total_is_the_weighted_sum_of_its_parts():
     chosen = ObjectiveSettings(gene_weight=2, cell_weight=0.5, type_weight=0.7, alignment_weight=3, negative_weight=4)
-    loss = objective(guess(torch.randn(4, 3)), KINDS, ALIGNED, torch.tensor([1.0, 0.5]), chosen)
+    loss = total_loss(guess(torch.randn(4, 3)), KINDS, ALIGNED, torch.tensor([1.0, 0.5]), chosen)
     named = 2 * loss.gene + 0.5 * loss.cell + 0.7 * loss.cell_type
     torch.testing.assert_close(loss.total, named + 3 * (1.5 + 0.25 + 4 * loss.contradiction))
     assert loss.trust.item() == 0.75
@@ -35,7 +35,7 @@ def test_the_total_is_the_weighted_sum_of_its_parts():
 
 
 def test_without_pairs_the_cells_alone_are_learned_from():
-    loss = objective(guess(), KINDS, None, torch.zeros(0), ObjectiveSettings(preset="faithful"))
+    loss = total_loss(guess(), KINDS, None, torch.zeros(0), ObjectiveSettings(preset="faithful"))
     torch.testing.assert_close(loss.total, loss.gene + loss.cell)
     assert [float(part) for part in loss[3:]] == [0.0] * 5
 

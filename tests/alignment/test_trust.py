@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from some_pairs import HEAT, alike, judged, pairs_of, unit
 
 from okrcell.alignment.objective import ObjectiveSettings
-from okrcell.alignment.partners import Vectors
-from okrcell.alignment.reliability import ReliabilitySettings, agreement, distinct, trusted
+from okrcell.alignment.partners import PairEmbeddings
+from okrcell.alignment.reliability import ReliabilitySettings, match_probability, n_distinct_types, reliability_weights
 
 
 def agreed(pairs, sharpness=0.05, **chosen):
-    return agreement(pairs.cells, pairs.texts, alike(pairs), sharpness, ReliabilitySettings(**chosen))
+    return match_probability(pairs.cells, pairs.texts, alike(pairs), sharpness, ReliabilitySettings(**chosen))
 
 
 def same_of(kinds):
@@ -24,7 +24,7 @@ def same_of(kinds):
 def perfect(kinds):
     """Cells that are where the text of their type is."""
     texts = torch.eye(int(max(kinds)) + 1)[torch.tensor(kinds)]
-    return Vectors(texts, texts, torch.tensor(kinds))
+    return PairEmbeddings(texts, texts, torch.tensor(kinds))
 
 
 def test_pairs_that_choose_each_other_agree_and_exchanged_ones_do_not():
@@ -74,7 +74,7 @@ def test_agreement_is_a_probability_in_each_way_of_joining(kinds, seed, sharpnes
 def test_a_cell_that_chooses_rightly_but_is_not_chosen_is_half_trusted_by_the_mean_alone():
     # Two cells at the text of the first: it chooses them both, the second text chooses neither.
     texts = torch.eye(3)[:2]
-    pairs = Vectors(texts[[0, 0]], texts, torch.arange(2))
+    pairs = PairEmbeddings(texts[[0, 0]], texts, torch.arange(2))
     by_way = {way: agreed(pairs, symmetry=way)[0].item() for way in ("minimum", "harmonic", "geometric", "mean")}
     assert by_way == pytest.approx({"minimum": 0.5, "harmonic": 2 / 3, "geometric": 0.5**0.5, "mean": 0.75}, abs=1e-5)
 
@@ -97,59 +97,62 @@ def test_trust_rises_with_agreement_and_stays_in_bounds(way, kinds, one, other, 
     low, high = sorted((one, other))
     agreed = torch.full((kinds,), low)
     agreed[0] = high
-    chosen = ReliabilitySettings(trust=way)
-    found = trusted(agreed, torch.ones(kinds), torch.eye(kinds, dtype=torch.bool), epoch, chosen)
+    chosen = ReliabilitySettings(weighting=way)
+    found = reliability_weights(agreed, torch.ones(kinds), torch.eye(kinds, dtype=torch.bool), epoch, chosen)
     assert bool(((found >= 0) & (found <= 1)).all())
     assert found[0] >= found[1]
 
 
 @pytest.mark.parametrize("kinds", [2, 3, 5, 8, 9, 16, 17, 40, 200])
 def test_a_bet_that_is_surely_won_is_trusted_and_a_blind_guess_is_not_however_many_types(kinds):
-    chosen = ReliabilitySettings(trust="bet")
+    chosen = ReliabilitySettings(weighting="bet")
     same = torch.eye(kinds, dtype=torch.bool)
-    found = trusted(torch.full((kinds,), 0.99), torch.ones(kinds), same, 3, chosen)
+    found = reliability_weights(torch.full((kinds,), 0.99), torch.ones(kinds), same, 3, chosen)
     assert found.min() > 0.95
     if kinds > 2:
-        found = trusted(torch.full((kinds,), 1 / kinds), torch.ones(kinds), same, 3, chosen)
+        found = reliability_weights(torch.full((kinds,), 1 / kinds), torch.ones(kinds), same, 3, chosen)
         assert found.max() < 0.05
 
 
 def test_a_bet_is_even_at_so_many_times_a_blind_guess_among_the_types_of_the_batch():
-    chosen = ReliabilitySettings(trust="bet", chance=8, power=6)
+    chosen = ReliabilitySettings(weighting="bet", chance_multiple=8, steepness=6)
     same = same_of(torch.arange(60) // 3)
-    found = trusted(torch.tensor([0.4, 0.8, 0.2] * 20), torch.ones(60), same, 2, chosen)
+    found = reliability_weights(torch.tensor([0.4, 0.8, 0.2] * 20), torch.ones(60), same, 2, chosen)
     assert found[:3].tolist() == pytest.approx([0.5, 1 / (1 + 0.5**6), 1 / (1 + 2**6)], rel=1e-4)
 
 
 def test_a_bet_among_a_single_type_is_not_one_and_everybody_is_trusted():
-    chosen = ReliabilitySettings(trust="bet")
-    assert trusted(torch.rand(5), torch.ones(5), torch.ones(5, 5, dtype=torch.bool), 2, chosen).tolist() == [1.0] * 5
+    chosen = ReliabilitySettings(weighting="bet")
+    assert (
+        reliability_weights(torch.rand(5), torch.ones(5), torch.ones(5, 5, dtype=torch.bool), 2, chosen).tolist()
+        == [1.0] * 5
+    )
 
 
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=6))
 @settings(max_examples=100, deadline=None)
 def test_distinct_types_are_counted_to_the_whole_number(sizes):
     kinds = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
-    assert distinct(same_of(kinds)).item() == len(sizes)
+    assert n_distinct_types(same_of(kinds)).item() == len(sizes)
 
 
 def test_everybody_is_trusted_before_the_warm_up_is_over_and_where_nobody_is_judged():
     low = torch.full((4,), 0.1)
     same, stable = torch.eye(4, dtype=torch.bool), torch.zeros(4)
     warm = ReliabilitySettings(warmup=2)
-    assert [trusted(low, stable, same, epoch, warm)[0].item() for epoch in (1, 2)] == [1, 1]
-    assert trusted(low, stable, same, 3, warm)[0].item() == pytest.approx(0.1)
-    assert trusted(low, stable, same, 9, ReliabilitySettings(use=False)).tolist() == [1.0] * 4
+    assert [reliability_weights(low, stable, same, epoch, warm)[0].item() for epoch in (1, 2)] == [1, 1]
+    assert reliability_weights(low, stable, same, 3, warm)[0].item() == pytest.approx(0.1)
+    assert reliability_weights(low, stable, same, 9, ReliabilitySettings(use=False)).tolist() == [1.0] * 4
 
 
 @pytest.mark.parametrize(("combine", "expected"), [("product", 0.3), ("minimum", 0.5), ("mean", 0.55)])
 def test_stability_has_a_say_after_the_third_epoch_alone(combine, expected):
     chosen = ReliabilitySettings(combine=combine)
     agreed, stable, same = torch.tensor([0.6, 0.6]), torch.tensor([0.5, 0.5]), torch.eye(2, dtype=torch.bool)
-    seen = [trusted(agreed, stable, same, epoch, chosen)[0].item() for epoch in range(1, 6)]
+    seen = [reliability_weights(agreed, stable, same, epoch, chosen)[0].item() for epoch in range(1, 6)]
     assert seen == pytest.approx([0.6, 0.6, 0.6, expected, expected])
     off = ReliabilitySettings(combine=combine, stability="none")
-    assert trusted(agreed, stable, same, 5, off)[0].item() == pytest.approx(0.6)
+    assert reliability_weights(agreed, stable, same, 5, off)[0].item() == pytest.approx(0.6)
 
 
 def test_the_colder_the_surer():
@@ -161,7 +164,7 @@ def test_the_colder_the_surer():
 
 def test_autocast_does_not_make_agreement_coarse():
     cells, texts = unit(50, 32), unit(50, 32, seed=1)
-    pairs = Vectors(cells, texts, torch.arange(50))
+    pairs = PairEmbeddings(cells, texts, torch.arange(50))
     expected = agreed(pairs, 0.01)
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(agreed(pairs, 0.01), expected)

@@ -3,7 +3,7 @@
 import pytest
 
 import okrcell.cli
-from okrcell.benchmarking.result import Benchmark
+from okrcell.benchmarking.result import BenchmarkResult
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def asked(monkeypatch):
 
     def pretended(output, **given):
         seen.update(given, output=output)
-        return Benchmark(output, output / "report.html", output / "runs.jsonl", 1300, 2)
+        return BenchmarkResult(output, output / "report.html", output / "runs.jsonl", 1300, 2)
 
     monkeypatch.setattr("okrcell.benchmarking.run.benchmark", pretended)
     return seen

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from okrcell.benchmarking import crew
-from okrcell.benchmarking.crew import share_out
+from okrcell.benchmarking.crew import run_jobs
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def shared_out(tmp_path, monkeypatch):
             for number, group in enumerate(groups)
         ]
         heard: list = []
-        share_out(jobs, workers, seconds, tmp_path, lambda job, line: heard.append((job["method"], line)))
+        run_jobs(jobs, workers, seconds, tmp_path, lambda job, line: heard.append((job["method"], line)))
         return [(method, line) for method, line in heard if "begun" not in line]
 
     return done
@@ -62,4 +62,4 @@ def test_what_goes_wrong_with_the_one_who_listens_is_raised(tmp_path, monkeypatc
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        share_out([[{"task": "t", "method": "m", "steps": ["record", "done"]}]], 1, 30, tmp_path, full)
+        run_jobs([[{"task": "t", "method": "m", "steps": ["record", "done"]}]], 1, 30, tmp_path, full)

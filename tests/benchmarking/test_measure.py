@@ -9,11 +9,11 @@ import pytest
 
 import okrcell as okr
 from okrcell.benchmarking import measure, worker
-from okrcell.benchmarking.folder import RECORDS
-from okrcell.benchmarking.method import Method, Named
-from okrcell.benchmarking.metrics.clustering import leiden_groups
+from okrcell.benchmarking.folder import RECORDS_FILE
+from okrcell.benchmarking.method import Annotation, Method
+from okrcell.benchmarking.metrics.clustering import leiden_clusterings
 from okrcell.benchmarking.questions import clustering, unseen_types
-from okrcell.benchmarking.roster import METHODS, chosen
+from okrcell.benchmarking.roster import METHODS, select_methods
 from okrcell.errors import InputError, SettingsError
 
 
@@ -26,13 +26,13 @@ def here(monkeypatch):
         for job in (job for group in groups for job in group):
             asked.append(job)
             heard(job, {"begun": True})
-            for outcome in worker.outcomes(job):
-                heard(job, {"record": worker.record_of(job, outcome)})
+            for outcome in worker.run_job(job):
+                heard(job, {"record": worker.to_record(job, outcome)})
             heard(job, {"done": True})
 
     monkeypatch.setattr(measure, "share_out", at_once)
     monkeypatch.setattr(clustering, "SETS", ("wang",))
-    monkeypatch.setattr(clustering, "leiden_groups", partial(leiden_groups, resolutions=(0.5, 1.0)))
+    monkeypatch.setattr(clustering, "leiden_clusterings", partial(leiden_clusterings, resolutions=(0.5, 1.0)))
     return asked
 
 
@@ -47,12 +47,12 @@ def test_it_goes_on_where_it_stopped(shared_data: Path, here, tmp_path):
     assert (done.runs, done.made) == (1, 1)
     assert told[0] == "1 scores to compute on 1 files, 1 worker processes."
     assert told[1].startswith("1/1 hvg_pca, clustering wang seed 0: avg_bio 0.")
-    first = (tmp_path / "out" / RECORDS).read_text()
-    with (tmp_path / "out" / RECORDS).open("a") as file:
+    first = (tmp_path / "out" / RECORDS_FILE).read_text()
+    with (tmp_path / "out" / RECORDS_FILE).open("a") as file:
         file.write('{"task": "clustering", "set": "wa')  # the power was cut here
     done, _ = made(tmp_path / "out", shared_data)
     assert (done.runs, done.made, len(here[-1]["left"])) == (2, 1, 1)
-    assert (tmp_path / "out" / RECORDS).read_text().startswith(first)
+    assert (tmp_path / "out" / RECORDS_FILE).read_text().startswith(first)
     assert made(tmp_path / "out", shared_data)[0].made == 0
     assert made(tmp_path / "out", shared_data, again=["hvg_pca"])[0].made == 2
     figures = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -72,7 +72,7 @@ def test_one_seed_gives_the_same_numbers(shared_data: Path, here, tmp_path):
 def test_asking_again_for_one_task_leaves_the_answers_to_others(shared_data: Path, here, tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "publish", lambda *_: tmp_path / "report.html")
     made(tmp_path / "out", shared_data, seeds=(0,))
-    records = tmp_path / "out" / RECORDS
+    records = tmp_path / "out" / RECORDS_FILE
     other = json.loads(records.read_text()) | {"task": "few_shot"}
     with records.open("a") as file:
         file.write(json.dumps(other) + "\n")
@@ -93,7 +93,7 @@ def test_nobody_is_asked_again_who_takes_no_part(shared_data: Path, here, tmp_pa
     monkeypatch.setattr("okrcell.benchmarking.roster.find_spec", lambda name: None if name == "scvi" else name)
     made(tmp_path / "out", shared_data, seeds=(0,))
     # Answers and the receipt of methods that took part before.
-    records, receipt = tmp_path / "out" / RECORDS, tmp_path / "out" / "benchmark.json"
+    records, receipt = tmp_path / "out" / RECORDS_FILE, tmp_path / "out" / "benchmark.json"
     other = json.loads(records.read_text())
     with records.open("a") as file:
         file.writelines(json.dumps(other | {"method": name}) + "\n" for name in ("okrcell", "scvi"))
@@ -107,7 +107,7 @@ def test_nobody_is_asked_again_who_takes_no_part(shared_data: Path, here, tmp_pa
 
 def test_a_damaged_line_leaves_the_receipt_of_the_former_model(shared_data: Path, here, tmp_path, monkeypatch):
     made(tmp_path / "out", shared_data, seeds=(0,))
-    records, receipt = tmp_path / "out" / RECORDS, tmp_path / "out" / "benchmark.json"
+    records, receipt = tmp_path / "out" / RECORDS_FILE, tmp_path / "out" / "benchmark.json"
     records.write_text("{\n" + records.read_text())
     before = receipt.read_bytes()
     with pytest.raises(InputError, match="damaged in line 1"):
@@ -149,8 +149,10 @@ def test_who_has_seen_the_types_in_question_is_not_asked_and_the_others_go_on(
     monkeypatch.setattr(unseen_types, "SETS", ("wang",))
     monkeypatch.setattr(measure, "publish", lambda *_: tmp_path / "report.html")
     given = {"tasks": ["unseen_types"], "methods": ["okrcell", "markers"], "knowledge": tmp_path, "seeds": (0,)}
-    monkeypatch.setattr(unseen_types, "has_seen", lambda _: ["CL:0000115"])
-    monkeypatch.setattr(worker, "answering", lambda *_: lambda query, candidates, seed: Named(query.obs_names, ()))
+    monkeypatch.setattr(unseen_types, "trained_types", lambda _: ["CL:0000115"])
+    monkeypatch.setattr(
+        worker, "load_implementation", lambda *_: lambda query, candidates, seed: Annotation(query.obs_names, ())
+    )
     done, told = made(tmp_path / "out", shared_data, **given)
     assert told[0].startswith("okrcell is excluded from unseen_types: its model.json does not list")
     assert [job["method"] for job in here] == ["markers"]
@@ -178,19 +180,21 @@ def test_a_mistake_is_one_line_before_anything_is_done(here, tmp_path, given, ki
 
 def test_slow_methods_take_part_when_they_are_named():
     known = {"quick": Method("quick", {}), "slow": Method("slow", {}, slow=True), "okrcell": METHODS["okrcell"]}
-    assert list(chosen((), {}, None, None, known).methods) == ["quick", "okrcell"]
-    assert list(chosen(("slow",), {}, None, None, known).methods) == ["slow"]
-    assert list(chosen(("all",), {}, None, None, known).methods) == ["quick", "slow", "okrcell"]
-    more = chosen(("quick",), {"mine": "folder"}, None, None, known).methods
+    assert list(select_methods((), {}, None, None, known).methods) == ["quick", "okrcell"]
+    assert list(select_methods(("slow",), {}, None, None, known).methods) == ["slow"]
+    assert list(select_methods(("all",), {}, None, None, known).methods) == ["quick", "slow", "okrcell"]
+    more = select_methods(("quick",), {"mine": "folder"}, None, None, known).methods
     assert (list(more), more["mine"].model, more["mine"].kind) == (["quick", "mine"], "folder", "control")
-    markers = {"markers": Method("markers", {}, needs=("knowledge",))}
-    assert chosen((), {}, None, None, markers).absent == {"markers": "it needs a folder: give it with --knowledge"}
+    markers = {"markers": Method("markers", {}, requires=("knowledge",))}
+    assert select_methods((), {}, None, None, markers).unavailable == {
+        "markers": "it needs a folder: give it with --knowledge"
+    }
 
 
 def test_a_worker_writes_what_json_can_hold():
-    from okrcell.benchmarking.clock import Took
-    from okrcell.benchmarking.questions.outcome import Asking, Outcome
+    from okrcell.benchmarking.clock import ResourceUsage
+    from okrcell.benchmarking.questions.outcome import Item, ItemResult
 
-    outcome = Outcome(Asking("K = 1", 3), {"accuracy": float("nan"), "macro_f1": 0.5}, Took(1.0, None), 7)
-    record = worker.record_of({"task": "few_shot", "set": "wang", "method": "knn"}, outcome)
+    outcome = ItemResult(Item("K = 1", 3), {"accuracy": float("nan"), "macro_f1": 0.5}, ResourceUsage(1.0, None), 7)
+    record = worker.to_record({"task": "few_shot", "set": "wang", "method": "knn"}, outcome)
     assert json.loads(json.dumps(record, allow_nan=False))["scores"] == {"accuracy": None, "macro_f1": 0.5}

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from okrcell.benchmarking.report.grids import grids_of
+from okrcell.benchmarking.report.grids import result_tables
 from okrcell.benchmarking.report.publish import publish
-from okrcell.benchmarking.report.summarise import summarised
-from okrcell.benchmarking.report.summary import difference
-from okrcell.benchmarking.report.verdicts import verdicts
-from okrcell.benchmarking.report.words import points
-from okrcell.provenance import receipt
+from okrcell.benchmarking.report.summarise import summarize
+from okrcell.benchmarking.report.summary import paired_difference
+from okrcell.benchmarking.report.verdicts import comparisons
+from okrcell.benchmarking.report.words import format_points
+from okrcell.provenance import provenance_record
 
 METHODS = {
     "okrcell": {"title": "okrcell", "kind": "ours"},
@@ -47,7 +47,7 @@ FAILED = {"task": "zero_shot", "set": "xin", "method": "singler", "failure": "it
 
 @pytest.fixture
 def summary():
-    return summarised([*LINES, FAILED], METHODS)
+    return summarize([*LINES, FAILED], METHODS)
 
 
 def test_means_are_over_sets_and_intervals_over_seeds(summary):
@@ -65,19 +65,19 @@ def test_means_are_over_sets_and_intervals_over_seeds(summary):
 
 def test_a_seed_that_is_not_done_on_every_set_is_no_mean():
     half = [one for one in LINES if not (one["method"] == "knn" and one["set"] == "xin" and one["seed"] == 2)]
-    knn = summarised(half, METHODS).tables[0].line("knn")
+    knn = summarize(half, METHODS).tables[0].line("knn")
     assert list(knn.by_seed["macro_f1"]) == [0, 1]
 
 
 def test_differences_are_taken_seed_by_seed(summary):
     (table,) = summary.tables
-    gap = difference(table.line("okrcell"), table.line("knn"), "macro_f1")
+    gap = paired_difference(table.line("okrcell"), table.line("knn"), "macro_f1")
     # The seeds vary together, so the difference does not vary at all.
     assert (gap.mean, gap.low, gap.high) == pytest.approx((-0.1, -0.1, -0.1))
 
 
 def test_where_a_baseline_wins_the_sentence_says_so(summary):
-    first = verdicts(summary)[0]
+    first = comparisons(summary)[0]
     assert first.outcome == "behind"
     # SingleR is higher, but has no answer to one set, so it is not what we are compared with.
     assert "okrcell 0.660, kNN 0.760 (−10.0 points, −10.0 to −10.0). The baseline wins." in first.sentence
@@ -89,18 +89,18 @@ def test_where_we_are_ahead_and_where_it_is_open():
         {**one, "scores": {"macro_f1": 0.95 + one["seed"] / 100}} if one["method"] == "okrcell" else one
         for one in LINES
     ]
-    assert verdicts(summarised(ours, METHODS))[0].sentence.endswith("okrcell is ahead of every baseline.")
+    assert comparisons(summarize(ours, METHODS))[0].sentence.endswith("okrcell is ahead of every baseline.")
     noisy = [
         {**one, "scores": {"macro_f1": 0.7 + (one["seed"] - 0.5) / 3}} if one["method"] == "okrcell" else one
         for one in LINES
     ]
-    assert verdicts(summarised(noisy, METHODS))[0].outcome == "level"
+    assert comparisons(summarize(noisy, METHODS))[0].outcome == "level"
     single = [one for one in LINES if one["seed"] == 0]
-    assert verdicts(summarised(single, METHODS))[0].outcome == "open"
+    assert comparisons(summarize(single, METHODS))[0].outcome == "open"
 
 
 def test_the_best_is_bold_and_a_mean_over_fewer_sets_is_marked(summary):
-    whole, *by_set = grids_of(summary, "zero_shot")
+    whole, *by_set = result_tables(summary, "zero_shot")
     rows = {row.title: row for row in whole.rows}
     assert set(rows) == {"okrcell", "kNN", "SingleR †"}
     assert rows["kNN"].cells[0].best
@@ -113,7 +113,7 @@ def test_the_best_is_bold_and_a_mean_over_fewer_sets_is_marked(summary):
 
 def test_of_errors_the_lowest_is_best():
     lines = [{**one, "scores": {"macro_f1": 0.5, "ece": 0.1 if one["method"] == "knn" else 0.3}} for one in LINES]
-    whole = grids_of(summarised(lines, METHODS), "zero_shot")[0]
+    whole = result_tables(summarize(lines, METHODS), "zero_shot")[0]
     place = whole.head.index("ECE")
     assert [row.title for row in whole.rows if row.cells[place].best] == ["kNN"]
 
@@ -121,7 +121,7 @@ def test_of_errors_the_lowest_is_best():
 def test_losses_are_against_the_same_cells_as_measured():
     lines = [line("okrcell", "wang", seed, 0.8 + seed / 10, "robustness", "as measured") for seed in (0, 1)]
     lines += [line("okrcell", "wang", seed, 0.7 + seed / 10, "robustness", "dropout 50%") for seed in (0, 1)]
-    (grid,) = grids_of(summarised(lines, METHODS), "robustness")
+    (grid,) = result_tables(summarize(lines, METHODS), "robustness")
     assert grid.head == ("accuracy as measured", "dropout 50 %")
     assert [cell.text for cell in grid.rows[0].cells] == ["0.850", "−10.0"]
 
@@ -129,9 +129,9 @@ def test_losses_are_against_the_same_cells_as_measured():
 def test_where_we_must_not_have_seen_the_types_a_further_checkpoint_stands_for_us():
     methods = {**METHODS, "unseen": {"title": "unseen", "kind": "control"}}
     lines = [line(method, "wang", seed, 0.8, "unseen_types") for method in ("unseen", "knn") for seed in (0, 1)]
-    judged = verdicts(summarised(lines, methods))
+    judged = comparisons(summarize(lines, methods))
     assert [(one.ours, one.best, one.outcome) for one in judged] == [("unseen", "knn", "level")] * 2
-    assert verdicts(summarised([{**one, "task": "zero_shot"} for one in lines], methods)) == []
+    assert comparisons(summarize([{**one, "task": "zero_shot"} for one in lines], methods)) == []
 
 
 def test_every_case_of_a_task_has_its_table_and_its_verdict():
@@ -142,21 +142,21 @@ def test_every_case_of_a_task_has_its_table_and_its_verdict():
         for case in ("tissue told", "tissue untold")
         for seed in (0, 1)
     ]
-    made = summarised(lines, METHODS)
-    assert [grid.title for grid in grids_of(made, "open_types")] == [
+    made = summarize(lines, METHODS)
+    assert [grid.title for grid in result_tables(made, "open_types")] == [
         "Annotation without candidates, tissue told, mean over 2 sets",
         "Annotation without candidates, tissue untold, mean over 2 sets",
         "within one step, tissue told, by data set",
         "within one step, tissue untold, by data set",
     ]
-    assert [one.sentence.split(":")[0] for one in verdicts(made)] == [
+    assert [one.sentence.split(":")[0] for one in comparisons(made)] == [
         "within one step, tissue told, mean over 2 sets",
         "within one step, tissue untold, mean over 2 sets",
     ]
 
 
 def test_minus_is_a_minus():
-    assert (points(-0.0123), points(0.05)) == ("−1.2", "+5.0")
+    assert (format_points(-0.0123), format_points(0.05)) == ("−1.2", "+5.0")
 
 
 def test_everything_that_can_be_drawn_is_drawn_and_the_page_stands_alone(tmp_path):
@@ -190,7 +190,7 @@ def test_everything_that_can_be_drawn_is_drawn_and_the_page_stands_alone(tmp_pat
             ("unseen_types", "", "accuracy_of_seen"),
         )
     ]
-    made = receipt("benchmark", sets={"wang": "ab"}, models={"okrcell": "cd" * 32}, methods=METHODS)
+    made = provenance_record("benchmark", sets={"wang": "ab"}, models={"okrcell": "cd" * 32}, methods=METHODS)
     assert publish(lines, made, {"scvi": "scvi is not installed"}, tmp_path) == tmp_path / "report.html"
     pictures = {path.name for path in tmp_path.glob("*.png")}
     assert pictures == {

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.benchmarking.cells import bare
-from okrcell.benchmarking.spoiling import dropout, panel, shallow
+from okrcell.benchmarking.cells import unlabeled_cells
+from okrcell.benchmarking.spoiling import downsample_counts, dropout, gene_panel
 from okrcell.errors import InputError
 
 
@@ -14,7 +14,7 @@ from okrcell.errors import InputError
 def cells(blood):
     from scipy import sparse
 
-    counts = bare(blood)
+    counts = unlabeled_cells(blood)
     # Whole counts, each about three times what the file's logarithms came from.
     counts.X = sparse.csr_matrix((counts.X * 3).ceil(), dtype=np.float32)
     # In each cell one gene has one molecule, as it is with real counts.
@@ -33,7 +33,7 @@ def test_dropout_loses_its_share_of_the_entries_and_changes_no_other(cells):
 
 
 def test_shallow_counts_are_whole_and_never_more_than_they_were(cells):
-    spoilt = shallow(cells, 0.25, 0)
+    spoilt = downsample_counts(cells, 0.25, 0)
     assert spoilt.X.sum() / cells.X.sum() == pytest.approx(0.25, abs=0.01)
     assert (spoilt.X.data % 1 == 0).all()
     assert ((cells.X - spoilt.X).toarray() >= 0).all()
@@ -44,12 +44,12 @@ def test_values_that_are_counts_over_their_total_are_thinned_like_the_counts(cel
     total = np.asarray(cells.X.sum(axis=1))
     linear.X = cells.X.multiply(1e4 / total).tocsr().astype(np.float32)
     linear.uns["kind"] = "linear"
-    by_counts, by_values = shallow(cells, 0.5, 1), shallow(linear, 0.5, 1)
+    by_counts, by_values = downsample_counts(cells, 0.5, 1), downsample_counts(linear, 0.5, 1)
     np.testing.assert_allclose(by_values.X.toarray(), by_counts.X.toarray() * (1e4 / total), rtol=1e-4)
 
 
 def test_a_panel_is_made_of_the_files_own_genes_in_their_order(cells):
-    small = panel(cells, 200)
+    small = gene_panel(cells, 200)
     assert small.n_vars == 200
     places = cells.var_names.get_indexer(small.var_names)
     assert (np.diff(places) > 0).all()
@@ -57,14 +57,16 @@ def test_a_panel_is_made_of_the_files_own_genes_in_their_order(cells):
 
 
 def test_a_panel_holds_the_genes_that_tell_blood_cells_apart(cells):
-    assert {"NKG7", "GNLY", "LYZ", "S100A8"} <= set(panel(cells, 100).var_names)
+    assert {"NKG7", "GNLY", "LYZ", "S100A8"} <= set(gene_panel(cells, 100).var_names)
 
 
 def test_a_panel_larger_than_the_file_is_the_file(cells):
-    assert panel(cells, 5000).n_vars == cells.n_vars
+    assert gene_panel(cells, 5000).n_vars == cells.n_vars
 
 
-@pytest.mark.parametrize("spoil", [lambda c: dropout(c, 0.5, 3), lambda c: shallow(c, 0.5, 3), lambda c: panel(c, 50)])
+@pytest.mark.parametrize(
+    "spoil", [lambda c: dropout(c, 0.5, 3), lambda c: downsample_counts(c, 0.5, 3), lambda c: gene_panel(c, 50)]
+)
 def test_spoiling_is_the_same_each_time_and_leaves_the_cells_as_they_were(cells, spoil):
     before = cells.copy()
     one, two = spoil(cells), spoil(cells)
@@ -82,17 +84,17 @@ def test_no_share_ever_makes_an_entry_or_moves_a_cell(share, seed):
     values = sparse.random(6, 8, 0.4, format="csr", dtype=np.float32, random_state=seed)
     values.data = np.ceil(values.data * 5)
     few = AnnData(values, uns={"kind": "counts"})
-    for spoilt in (dropout(few, share, seed), shallow(few, share, seed)):
+    for spoilt in (dropout(few, share, seed), downsample_counts(few, share, seed)):
         assert spoilt.shape == few.shape
         assert ((few.X - spoilt.X).toarray() >= 0).all()
-    assert dropout(few, 0, seed).X.nnz == shallow(few, 1, seed).X.nnz == few.X.nnz
-    assert dropout(few, 1, seed).X.nnz == shallow(few, 0, seed).X.nnz == 0
+    assert dropout(few, 0, seed).X.nnz == downsample_counts(few, 1, seed).X.nnz == few.X.nnz
+    assert dropout(few, 1, seed).X.nnz == downsample_counts(few, 0, seed).X.nnz == 0
 
 
 def test_what_is_no_share_is_refused(cells):
     with pytest.raises(InputError, match="between 0 and 1"):
         dropout(cells, 30, 0)
     with pytest.raises(InputError, match="between 0 and 1"):
-        shallow(cells, -0.1, 0)
+        downsample_counts(cells, -0.1, 0)
     with pytest.raises(InputError, match="at least one gene"):
-        panel(cells, 0)
+        gene_panel(cells, 0)

@@ -49,14 +49,14 @@ def logged(adata, base=None):
 
 def test_counts_in_x_are_used(counted):
     found = find_counts(counted)
-    assert (found.source, found.look.kind, found.findings) == ("X", "counts", ())
+    assert (found.source, found.inspection.kind, found.findings) == ("X", "counts", ())
 
 
 def test_counts_hidden_in_a_layer_are_found_and_said(counted):
     adata = logged(counted)
     adata.layers["counts"] = counted.X
     found = find_counts(adata)
-    assert (found.source, found.look.kind) == ("layers['counts']", "counts")
+    assert (found.source, found.inspection.kind) == ("layers['counts']", "counts")
     assert found.findings == ("counts were found in layers['counts']; X holds log values",)
 
 
@@ -83,21 +83,21 @@ def test_a_part_of_the_molecules_is_not_taken_for_the_counts(counted):
 @pytest.mark.parametrize("base", [None, 2, 10])
 def test_logarithms_of_scaled_counts_are_known_to_the_last_digit(counted, base):
     found = find_counts(logged(counted, base))
-    assert (found.look.kind, found.look.exact) == ("log1p", True)
-    assert found.look.base == pytest.approx(base or np.e)
+    assert (found.inspection.kind, found.inspection.exact) == ("log1p", True)
+    assert found.inspection.base == pytest.approx(base or np.e)
     assert "exactly log1p of scaled counts" in found.findings[0]
 
 
 def test_the_base_told_by_scanpy_is_believed(counted):
     adata = AnnData(np.random.default_rng(0).uniform(0.1, 5, (20, 14)).astype(np.float32), var=counted.var)
     adata.uns["log1p"] = {"base": 2.0}
-    assert find_counts(adata).look.base == 2.0
+    assert find_counts(adata).inspection.base == 2.0
 
 
 def test_normalised_values_are_told_from_logarithms(counted):
     adata = counted.copy()
     sc.pp.normalize_total(adata, target_sum=7.7)  # small values, like logarithms
-    assert find_counts(adata).look.kind == "linear"
+    assert find_counts(adata).inspection.kind == "linear"
 
 
 def test_z_scores_alone_are_refused(counted):
@@ -140,9 +140,9 @@ def test_a_file_without_cells_or_expression_is_refused(counted):
 def test_the_kind_holds_for_every_dtype(counted):
     for dtype in (np.int8, np.int64, np.uint16, np.float16, np.float64, bool):
         adata = AnnData(counted.X.toarray().astype(dtype), var=counted.var)
-        assert find_counts(adata).look.kind == "counts"
+        assert find_counts(adata).inspection.kind == "counts"
 
 
 def test_all_zero_is_no_mistake(counted):
     found = find_counts(AnnData(np.zeros((4, 14), dtype=np.float32), var=counted.var))
-    assert found.look.kind == "empty"
+    assert found.inspection.kind == "empty"

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from okrcell.cells.expression import read_expression
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.rows import turn_on_disk
+from okrcell.cells.rows import csc_to_csr_on_disk
 from okrcell.errors import InputError
 
 
@@ -74,10 +74,10 @@ def test_every_layout_gives_the_same_rows(blood, tmp_path, form, where):
 def test_columns_are_turned_into_rows_on_disk(blood):
     csc = blood.X.tocsc()
     group = {"indptr": csc.indptr, "indices": csc.indices, "data": csc.data}
-    turned = turn_on_disk(group, csc.shape, chunk=1000)
+    turned = csc_to_csr_on_disk(group, csc.shape, chunk=1000)
     assert same(turned, blood.X)
     with pytest.raises(ValueError, match=r"."):
-        turn_on_disk(group | {"indices": np.where(csc.indices == 3, 5000, csc.indices)}, csc.shape, chunk=1000)
+        csc_to_csr_on_disk(group | {"indices": np.where(csc.indices == 3, 5000, csc.indices)}, csc.shape, chunk=1000)
 
 
 def test_duplicated_genes_are_summed_and_said(blood):
@@ -127,7 +127,7 @@ def test_ids_with_versions_in_a_column_are_preferred_to_names(blood):
     ids = [f"{table.ensembl_id[place]}.7" for place in row[row >= 0]]
     named = AnnData(known.X, var=pd.DataFrame({"gene_ids": ids}, index=[f"feature{n}" for n in range(len(ids))]))
     expression = read_expression(named)
-    assert expression.resolution.how == {"ensembl_version": len(ids)}
+    assert expression.resolution.match_counts == {"ensembl_version": len(ids)}
     assert same(matrix(named), matrix(known))
 
 

@@ -5,13 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph
+from okrcell.cells.samples.neighbours import knn_graph, smooth_over_knn
 
 
 def some_graph(cells, seed=0):
     """kNN graph of cells at random positions; the last two have no neighbours."""
     points = np.random.default_rng(seed).normal(size=(cells - 2, 3))
-    graph = neighbour_graph(points, 6)
+    graph = knn_graph(points, 6)
     return sparse.csr_matrix(sparse.block_diag([graph, sparse.csr_matrix((2, 2))]))
 
 
@@ -26,7 +26,7 @@ def test_it_is_the_equation_of_the_method_page(seed, share, rounds):
     expected = values
     for _ in range(rounds):
         expected = (1 - share) * values + share * dense @ expected
-    found = drawn_to_neighbours(values, graph, share=share, rounds=rounds)
+    found = smooth_over_knn(values, graph, weight=share, rounds=rounds)
     np.testing.assert_allclose(found, expected, atol=1e-9)
     assert found.min() >= values.min() - 1e-9
     assert found.max() <= values.max() + 1e-9
@@ -34,25 +34,25 @@ def test_it_is_the_equation_of_the_method_page(seed, share, rounds):
 
 def test_a_cell_without_neighbours_stays_and_equal_cells_stay_equal():
     graph, values = some_graph(30), np.random.default_rng(0).normal(size=(30, 2))
-    np.testing.assert_allclose(drawn_to_neighbours(values, graph)[[28, 29]], values[[28, 29]])
-    np.testing.assert_allclose(drawn_to_neighbours(np.ones((30, 2)), graph), 1)
+    np.testing.assert_allclose(smooth_over_knn(values, graph)[[28, 29]], values[[28, 29]])
+    np.testing.assert_allclose(smooth_over_knn(np.ones((30, 2)), graph), 1)
 
 
 def test_the_values_that_were_given_are_left_alone():
     graph, values = some_graph(30), np.random.default_rng(0).normal(size=(30, 2))
     before = values.copy()
-    assert drawn_to_neighbours(values, graph, rounds=0) is values
-    drawn_to_neighbours(values, graph)
+    assert smooth_over_knn(values, graph, rounds=0) is values
+    smooth_over_knn(values, graph)
     np.testing.assert_array_equal(values, before)
 
 
 def test_the_order_of_cells_does_not_matter():
     graph, values = some_graph(30), np.random.default_rng(0).normal(size=(30, 2))
     order = np.random.default_rng(1).permutation(30)
-    turned = drawn_to_neighbours(values[order], sparse.csr_matrix(graph[order][:, order]))
-    np.testing.assert_allclose(turned, drawn_to_neighbours(values, graph)[order])
+    turned = smooth_over_knn(values[order], sparse.csr_matrix(graph[order][:, order]))
+    np.testing.assert_allclose(turned, smooth_over_knn(values, graph)[order])
 
 
 def test_a_cell_alone_in_its_file_has_a_graph_without_edges():
-    graph = neighbour_graph(np.zeros((1, 3), dtype=np.float32))
-    np.testing.assert_array_equal(drawn_to_neighbours(np.ones((1, 2)), graph), np.ones((1, 2)))
+    graph = knn_graph(np.zeros((1, 3), dtype=np.float32))
+    np.testing.assert_array_equal(smooth_over_knn(np.ones((1, 2)), graph), np.ones((1, 2)))

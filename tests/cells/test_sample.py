@@ -10,10 +10,10 @@ from scipy import sparse
 
 from okrcell.cells.expression import read_expression
 from okrcell.cells.samples.sample import (
-    log_normalised,
-    principal_components,
-    sample_components,
-    variable_genes,
+    highly_variable_genes,
+    log_normalize,
+    pca,
+    sample_pca,
     z_scores,
 )
 
@@ -28,44 +28,44 @@ def test_logs_are_those_of_scanpy(expression):
     whole = ad.AnnData(block.copy())
     sc.pp.normalize_total(whole, target_sum=1e4)
     sc.pp.log1p(whole)
-    np.testing.assert_allclose(log_normalised(block).toarray(), whole.X.toarray(), rtol=1e-5)
+    np.testing.assert_allclose(log_normalize(block).toarray(), whole.X.toarray(), rtol=1e-5)
 
 
 def test_variable_genes_are_those_of_scanpy(expression):
-    whole = ad.AnnData(log_normalised(sparse.csr_matrix(sparse.vstack(list(expression.blocks())))))
+    whole = ad.AnnData(log_normalize(sparse.csr_matrix(sparse.vstack(list(expression.blocks())))))
     whole = whole[:, np.asarray(whole.X.sum(axis=0)).ravel() > 0].copy()
     whole.var["row"] = np.flatnonzero(np.asarray(sparse.vstack(list(expression.blocks())).sum(axis=0)).ravel())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sc.pp.highly_variable_genes(whole, n_top_genes=200)
     theirs = set(whole.var["row"][whole.var["highly_variable"]])
-    assert len(set(variable_genes(expression, 200).gene) & theirs) >= 195
+    assert len(set(highly_variable_genes(expression, 200).gene) & theirs) >= 195
 
 
 def test_components_are_those_of_dense_principal_components(expression):
-    chosen = variable_genes(expression, 300)
-    scaled = z_scores(chosen.logs)
-    dense = chosen.logs.toarray()
+    chosen = highly_variable_genes(expression, 300)
+    scaled = z_scores(chosen.log_expr)
+    dense = chosen.log_expr.toarray()
     dense = np.minimum((dense - dense.mean(axis=0)) / dense.std(axis=0), 10)
     u, s, _ = np.linalg.svd(dense - dense.mean(axis=0), full_matrices=False)
-    np.testing.assert_allclose(np.abs(principal_components(scaled, 5)), np.abs(u[:, :5] * s[:5]), atol=0.02)
+    np.testing.assert_allclose(np.abs(pca(scaled, 5)), np.abs(u[:, :5] * s[:5]), atol=0.02)
 
 
 def test_a_cell_without_expression_is_nan_and_spoils_nobody(blood):
     some = blood[:60].copy()
-    alone = sample_components(read_expression(some), 5)
+    alone = sample_pca(read_expression(some), 5)
     empty = ad.concat([some, some[:1]], index_unique="-", merge="same")
     filled = empty.X.tolil()
     filled[60] = 0
     empty.X = filled.tocsr()
-    with_empty = sample_components(read_expression(empty), 5)
+    with_empty = sample_pca(read_expression(empty), 5)
     assert np.isnan(with_empty[60]).all()
     np.testing.assert_allclose(with_empty[:60], alone, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("cells", [1, 2, 3])
 def test_few_cells_have_few_components(blood, cells):
-    found = sample_components(read_expression(blood[:cells].copy()))
+    found = sample_pca(read_expression(blood[:cells].copy()))
     assert found.shape == (cells, max(1, cells - 1))
     assert np.isfinite(found).all()
 
@@ -73,4 +73,4 @@ def test_few_cells_have_few_components(blood, cells):
 def test_no_cell_with_expression_gives_no_component(blood):
     nothing = blood[:4].copy()
     nothing.X = sparse.csr_matrix(nothing.shape, dtype=np.float32)
-    assert np.isnan(sample_components(read_expression(nothing))).all()
+    assert np.isnan(sample_pca(read_expression(nothing))).all()

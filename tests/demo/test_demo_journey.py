@@ -8,9 +8,9 @@ import anndata
 import numpy as np
 import pytest
 
-from okrcell.demo.cells import CANDIDATES, LABELS, LINEAGES, SENTENCES, blood_cells
+from okrcell.demo.cells import CANDIDATES, LABEL_KEY, LINEAGES, SENTENCES, blood_cells
 from okrcell.demo.journey import run_demo
-from okrcell.demo.measures import agreement
+from okrcell.demo.measures import agreement_metrics
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
 
@@ -44,7 +44,7 @@ class StandIn(Embedder):
 
     def embed_cells(self, expression, progress=None):
         rng = np.random.default_rng(0)
-        labels = blood_cells().obs[LABELS].astype(str)
+        labels = blood_cells().obs[LABEL_KEY].astype(str)
         places = labels.map({label: place for place, label in enumerate(WORDS)}).to_numpy()
         family = labels.map(
             {label: 12 + list(LINEAGES.values()).index(name) for label, name in LINEAGES.items()}
@@ -140,7 +140,7 @@ def test_numbers_are_those_of_the_run(demo):
     result, said = demo
     adata = anndata.read_h5ad(result.folder / "annotated.h5ad")
     accuracy = float(
-        (adata.obs[LABELS].astype(str).map(CANDIDATES) == adata.obs["okrcell_cell_type"].astype(str)).mean()
+        (adata.obs[LABEL_KEY].astype(str).map(CANDIDATES) == adata.obs["okrcell_cell_type"].astype(str)).mean()
     )
     assert 0.4 < accuracy < 1
     assert result.agreement.accuracy == pytest.approx(accuracy)
@@ -155,7 +155,7 @@ def test_balanced_accuracy_and_f1_equal_the_reference(demo):
 
     result, _ = demo
     obs = anndata.read_h5ad(result.folder / "annotated.h5ad").obs
-    truth, given = obs[LABELS].astype(str).map(CANDIDATES), obs["okrcell_cell_type"].astype(str)
+    truth, given = obs[LABEL_KEY].astype(str).map(CANDIDATES), obs["okrcell_cell_type"].astype(str)
     assert result.agreement.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, given))
     assert result.agreement.macro_f1 == pytest.approx(f1_score(truth, given, average="macro"))
 
@@ -183,7 +183,7 @@ def test_an_earlier_demo_is_replaced_but_nothing_else(demo, tmp_path):
 
 
 def test_each_label_has_its_words_and_each_sentence_its_hope():
-    labels = set(blood_cells().obs[LABELS].cat.categories)
+    labels = set(blood_cells().obs[LABEL_KEY].cat.categories)
     assert set(CANDIDATES) == set(LINEAGES) == labels
     assert len(set(CANDIDATES.values())) == len(CANDIDATES)
     assert all(set(hoped) <= labels for hoped in SENTENCES.values())
@@ -191,9 +191,9 @@ def test_each_label_has_its_words_and_each_sentence_its_hope():
 
 def test_a_model_that_is_always_wrong_is_told_as_such():
     obs = blood_cells().obs
-    obs["okrcell_cell_type"] = np.where(obs[LABELS] == "CD34+", "B cell", "CD34+ hematopoietic progenitor")
+    obs["okrcell_cell_type"] = np.where(obs[LABEL_KEY] == "CD34+", "B cell", "CD34+ hematopoietic progenitor")
     obs["okrcell_confidence"] = np.float32(0.9)
     obs["okrcell_status"] = "confident"
-    figures = agreement(obs, LABELS, CANDIDATES, LINEAGES)
+    figures = agreement_metrics(obs, LABEL_KEY, CANDIDATES, LINEAGES)
     assert (figures.accuracy, figures.balanced_accuracy, figures.macro_f1, figures.lineage_accuracy) == (0, 0, 0, 0)
     assert figures.calibration_error == pytest.approx(0.9)

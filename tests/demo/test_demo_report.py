@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from okrcell.demo.measures import Agreement, Group
-from okrcell.demo.report import percent, reliability, seen_before, slips
+from okrcell.demo.measures import AgreementMetrics, GroupMetrics
+from okrcell.demo.report import calibration_sentence, frequent_errors, percent, training_overlap
 
-FIGURES = Agreement(
+FIGURES = AgreementMetrics(
     cells=100,
     right=60,
     accuracy=0.6,
@@ -16,9 +16,9 @@ FIGURES = Agreement(
     mean_confidence=0.62,
     calibration_error=0.05,
     by_label=(
-        Group("B", 50, 0.9, 0.8, "B cell", "T cell", 5),
-        Group("T", 50, 0.3, 0.8, "T cell", "NK cell", 30),
-        Group("NK", 5, 1.0, 0.8, "NK cell"),
+        GroupMetrics("B", 50, 0.9, 0.8, "B cell", "T cell", 5),
+        GroupMetrics("T", 50, 0.3, 0.8, "T cell", "NK cell", 30),
+        GroupMetrics("NK", 5, 1.0, 0.8, "NK cell"),
     ),
     by_status=(),
     by_confidence=(),
@@ -26,23 +26,23 @@ FIGURES = Agreement(
 
 
 def test_confidence_near_agreement_is_believed():
-    assert "confidence matches accuracy" in reliability(FIGURES, calibrated=True)
+    assert "confidence matches accuracy" in calibration_sentence(FIGURES, calibrated=True)
 
 
 def test_confidence_above_agreement_is_called_too_sure():
-    assert "overconfident by 30 points" in reliability(replace(FIGURES, mean_confidence=0.9), calibrated=True)
+    assert "overconfident by 30 points" in calibration_sentence(replace(FIGURES, mean_confidence=0.9), calibrated=True)
 
 
 def test_confidence_below_agreement_is_called_less_sure():
-    assert "underconfident by 40 points" in reliability(replace(FIGURES, mean_confidence=0.2), calibrated=True)
+    assert "underconfident by 40 points" in calibration_sentence(replace(FIGURES, mean_confidence=0.2), calibrated=True)
 
 
 def test_a_model_without_calibration_is_told_so():
-    assert "not calibrated" in reliability(FIGURES, calibrated=False)
+    assert "not calibrated" in calibration_sentence(FIGURES, calibrated=False)
 
 
 def test_the_largest_slips_come_first():
-    assert slips(FIGURES) == [
+    assert frequent_errors(FIGURES) == [
         "30 of 50 “T” predicted as “NK cell”",
         "5 of 50 “B” predicted as “T cell”",
     ]
@@ -53,7 +53,7 @@ def test_nearly_all_is_not_all():
 
 
 def test_what_the_model_has_seen_is_told_from_its_own_facts():
-    assert "does not list" in seen_before({})
-    assert "is from this study" in seen_before({"seen": {"studies": ["baron"]}})
-    assert "sorted blood cells" in seen_before({"seen": {"studies": ["baron", "zheng_pbmc_facs"]}})
-    assert "trained on cells of this sample" in seen_before({"seen": {"studies": ["pbmc68k", "zheng_pbmc_facs"]}})
+    assert "does not list" in training_overlap({})
+    assert "is from this study" in training_overlap({"seen": {"studies": ["baron"]}})
+    assert "sorted blood cells" in training_overlap({"seen": {"studies": ["baron", "zheng_pbmc_facs"]}})
+    assert "trained on cells of this sample" in training_overlap({"seen": {"studies": ["pbmc68k", "zheng_pbmc_facs"]}})

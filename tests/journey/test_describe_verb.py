@@ -6,7 +6,7 @@ import anndata
 import pytest
 
 from okrcell.cli import main
-from okrcell.tasks.candidates import candidates
+from okrcell.tasks.candidates import parse_candidates
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def _no_knowledge_files(monkeypatch, tmp_path):
     monkeypatch.delenv("OKRCELL_KNOWLEDGE", raising=False)
     monkeypatch.setenv("OKRCELL_CACHE", str(tmp_path / "cache"))
     # A type that the model has seen, for it takes seconds to read of them all.
-    monkeypatch.setattr("okrcell.tasks.ontology_texts.seen_types", lambda _: tuple(candidates(["monocyte"])))
+    monkeypatch.setattr("okrcell.tasks.ontology_texts.seen_types", lambda _: tuple(parse_candidates(["monocyte"])))
 
 
 def run(*words):

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.neighbourhood import neighbourhood, questions
+from okrcell.knowledge.neighbourhood import neighborhood, search_queries
 from okrcell.knowledge.search import word_counts
 from okrcell.knowledge.search.fusion import FusionSettings
 from okrcell.knowledge.search.index import PassageIndex
 from okrcell.knowledge.search.word_counts import count_words
-from okrcell.knowledge.search.word_search import fragments, words
+from okrcell.knowledge.search.word_search import char_ngrams, split_words
 
 DENSE, LEXICAL = FusionSettings(words=0, fragments=0), FusionSettings(meaning=0)
 
@@ -69,16 +69,16 @@ def test_a_passage_comes_back_with_its_whole_address(index):
 
 
 def test_words_are_compared_as_names_are():
-    assert words("CD8+ T-cells, α-granules") == words("cd8 positive t cell alpha granule")
-    assert set(fragments("osteocyte")) & set(fragments("osteoblast")) == {"^ost", "oste"} | {"steo"}
-    assert fragments("T cell") == ["^t", "^cel", "cell"]
+    assert split_words("CD8+ T-cells, α-granules") == split_words("cd8 positive t cell alpha granule")
+    assert set(char_ngrams("osteocyte")) & set(char_ngrams("osteoblast")) == {"^ost", "oste"} | {"steo"}
+    assert char_ngrams("T cell") == ["^t", "^cel", "cell"]
 
 
 def test_a_word_is_found_also_when_only_a_part_is_shared(index):
     found = index.search("osteocyte", weights=LEXICAL)
     assert records(found) == ["o"]
     assert found[0].bm25_rank is None
-    assert found[0].fragment_rank == 1
+    assert found[0].ngram_rank == 1
 
 
 def test_the_vector_search_is_exact(index):
@@ -92,7 +92,7 @@ def test_the_vector_search_is_exact(index):
 def test_each_found_passage_tells_its_rank_in_every_search(index):
     found = index.search("swallow bacteria", top=4)
     assert found[0].evidence.record == "n"
-    assert (found[0].bm25_rank, found[0].fragment_rank, found[0].dense_rank) == (1, 1, 1)
+    assert (found[0].bm25_rank, found[0].ngram_rank, found[0].dense_rank) == (1, 1, 1)
     assert found[0].score == pytest.approx(1 / 4)
     assert all(each.bm25_rank is None for each in found[1:])
 
@@ -114,33 +114,33 @@ def test_sources_can_be_chosen(index):
 
 
 def test_only_passages_about_the_neighbourhood_are_found(index):
-    kin = neighbourhood("CL:0000084", up=1, down=0)  # T cell: its parent is the lymphocyte
+    kin = neighborhood("CL:0000084", up=1, down=0)  # T cell: its parent is the lymphocyte
     assert index.search("antibodies", about=kin) == ()
     assert records(index.search("bone", about=kin | {"CL:0000236"})) == ["b"]
     assert records(index.search("bone", about=frozenset({"UBERON:0000178"}), weights=DENSE)) == ["n"]
 
 
 def test_a_neighbourhood_grows_step_by_step():
-    assert neighbourhood("CL:0000236", 0, 0) == {"CL:0000236"}
-    lymphocyte = neighbourhood("CL:0000542", up=0, down=1)
+    assert neighborhood("CL:0000236", 0, 0) == {"CL:0000236"}
+    lymphocyte = neighborhood("CL:0000542", up=0, down=1)
     assert {"CL:0000542", "CL:0000945"} <= lymphocyte  # lymphocyte of B lineage
     assert "CL:0000236" not in lymphocyte
-    assert "CL:0000236" in neighbourhood("CL:0000542", up=0, down=2)
-    assert "CL:0000542" in neighbourhood("CL:0000236", up=2, down=0)
+    assert "CL:0000236" in neighborhood("CL:0000542", up=0, down=2)
+    assert "CL:0000542" in neighborhood("CL:0000236", up=2, down=0)
 
 
 def test_a_question_says_what_kind_of_thing_is_sought():
-    assert questions("CL:0000236")[:2] == ("B cell", "B cell, a kind of lymphocyte of B lineage")
-    assert questions("CL:0000236")[2].startswith("B cell, a kind of lymphocyte of B lineage; ")
-    assert questions("CL:0000000") == ("cell",)
+    assert search_queries("CL:0000236")[:2] == ("B cell", "B cell, a kind of lymphocyte of B lineage")
+    assert search_queries("CL:0000236")[2].startswith("B cell, a kind of lymphocyte of B lineage; ")
+    assert search_queries("CL:0000000") == ("cell",)
 
 
 @pytest.mark.parametrize("wrong", ["B cell", "CL:9999999", "XY:1"])
 def test_a_term_that_nobody_knows_has_no_neighbourhood(wrong):
     with pytest.raises(InputError, match=wrong):
-        neighbourhood(wrong)
+        neighborhood(wrong)
     with pytest.raises(InputError, match=wrong):
-        questions(wrong)
+        search_queries(wrong)
 
 
 def test_two_phrasings_are_asked_together(index):
@@ -323,7 +323,7 @@ def test_passages_added_later_are_found_as_if_they_had_always_been_there(first, 
         for choice in ({}, {"sources": ["tales"]}, {"about": frozenset({"CL:2"})}):
             assert at_once.search(question, 9, **choice) == grown.search(question, 9, **choice)
         expected = {each.sha256 for each in [*first, *later] if "CL:2" in each.terms and each.source == "journal"}
-        kin = grown.search(question, 99, sources=["journal"], about=frozenset({"CL:2"}))
+        kin = grown.search(question, 99, sources=["journal"], term_ids=frozenset({"CL:2"}))
         assert {each.evidence.sha256 for each in kin} <= expected
 
 
@@ -333,15 +333,15 @@ def test_counts_in_portions_are_the_counts_of_all_at_once(split, portion, known)
     whole = count_words(split, whole_words)
     words_now: dict[str, int] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(word_counts, "PASSAGES_AT_ONCE", portion)
-        patch.setattr(word_counts, "PAIRS_AT_ONCE", portion)
+        patch.setattr(word_counts, "PASSAGE_CHUNK_SIZE", portion)
+        patch.setattr(word_counts, "PAIR_CHUNK_SIZE", portion)
         joined = count_words(split[known:], words_now, count_words(split[:known], words_now))
-        weighed = word_counts.weights(joined, 1.5, 0.3)
+        weighed = word_counts.bm25_weights(joined, 1.5, 0.3)
     assert words_now == whole_words
     for one, other in zip(joined, whole, strict=True):
         assert one.dtype == other.dtype
         assert one.tolist() == other.tolist()
-    assert weighed.tolist() == word_counts.weights(whole, 1.5, 0.3).tolist()
+    assert weighed.tolist() == word_counts.bm25_weights(whole, 1.5, 0.3).tolist()
 
 
 def test_passages_are_taken_one_by_one_and_each_once(tmp_path):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from okrcell.errors import InputError
 from okrcell.knowledge import snapshots
 from okrcell.knowledge.sources.literature import LiteratureSource
-from okrcell.knowledge.sources.named_types import named_types
-from okrcell.knowledge.sources.passages import PassageSettings, count_tokens, passages_of, sentences_of
+from okrcell.knowledge.sources.named_types import find_cell_types
+from okrcell.knowledge.sources.passages import PassageSettings, count_tokens, split_passages, split_sentences
 from okrcell.provenance import fingerprint
 
 ARTICLE = """
@@ -44,8 +44,8 @@ settings = st.builds(PassageSettings, length=st.integers(1, 40), overlap=st.inte
 @given(sentences, settings)
 def test_passages_hold_every_sentence_whole_and_in_order(text, settings):
     numbered = [sentence[:-1] + f" {number}." for number, sentence in enumerate(text)]
-    passages = passages_of(" ".join(numbered), settings)
-    places = [[numbered.index(sentence) for sentence in sentences_of(passage)] for passage in passages]
+    passages = split_passages(" ".join(numbered), settings)
+    places = [[numbered.index(sentence) for sentence in split_sentences(passage)] for passage in passages]
     assert sorted({place for passage in places for place in passage}) == list(range(len(numbered)))
     for passage in places:
         assert passage == list(range(passage[0], passage[-1] + 1))
@@ -55,22 +55,22 @@ def test_passages_hold_every_sentence_whole_and_in_order(text, settings):
 @given(sentences, settings)
 def test_passages_keep_their_length_and_overlap(text, settings):
     numbered = [sentence[:-1] + f" {number}." for number, sentence in enumerate(text)]
-    passages = passages_of(" ".join(numbered), settings)
+    passages = split_passages(" ".join(numbered), settings)
     for passage in passages:
-        assert count_tokens(passage) <= settings.length or len(sentences_of(passage)) == 1
+        assert count_tokens(passage) <= settings.length or len(split_sentences(passage)) == 1
     for one, other in pairwise(passages):
-        shared = [sentence for sentence in sentences_of(other) if sentence in sentences_of(one)]
+        shared = [sentence for sentence in split_sentences(other) if sentence in split_sentences(one)]
         assert sum(map(count_tokens, shared)) <= settings.overlap
 
 
 @given(st.text(alphabet="Ab1.!? ()\n'\"", max_size=80))
 def test_cutting_into_sentences_loses_no_letter(text):
-    assert "".join("".join(sentences_of(text)).split()) == "".join(text.split())
+    assert "".join("".join(split_sentences(text)).split()) == "".join(text.split())
 
 
 def test_an_abbreviation_ends_no_sentence():
     text = "Markers (e.g. CD19) are known. See Smith et al. 2018 and E. coli. Is that all? Yes, vs. None."
-    assert sentences_of(text) == (
+    assert split_sentences(text) == (
         "Markers (e.g. CD19) are known.",
         "See Smith et al. 2018 and E. coli.",
         "Is that all?",
@@ -159,8 +159,11 @@ def test_an_empty_folder_or_none_is_told(tmp_path):
 
 
 def test_the_longest_name_of_a_cell_type_counts():
-    assert named_types("Memory B-cells and regulatory T cells, not cells or the lung.") == ("CL:0000787", "CL:0000815")
-    assert named_types("A cell.") == ()
+    assert find_cell_types("Memory B-cells and regulatory T cells, not cells or the lung.") == (
+        "CL:0000787",
+        "CL:0000815",
+    )
+    assert find_cell_types("A cell.") == ()
 
 
 def test_the_real_corpus_is_read_whole(shared_knowledge):

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from okrcell.errors import InputError
 from okrcell.knowledge.ontology import ontology
 from okrcell.knowledge.sources.marker_tables import (
-    ASKED_THEMSELVES,
-    LEAKING,
     LEAKING_PAPERS,
-    accordion_rows,
-    agreed_term,
-    cellmarker_rows,
-    organ_term,
-    panglaodb_rows,
+    LEAKING_RESOURCES,
+    SEPARATE_RESOURCES,
+    read_accordion,
+    read_cellmarker,
+    read_panglaodb,
+    resolve_cell_type,
+    resolve_in_organ,
 )
-from okrcell.knowledge.sources.markers import MarkerRow, MarkerSource, sorted_by_support
+from okrcell.knowledge.sources.markers import MarkerRow, MarkerSource, sort_by_support
 from okrcell.knowledge.sources.registry import open_sources
 
 B_CELL, T_CELL, LUNG, BLOOD = "CL:0000236", "CL:0000084", "UBERON:0002048", "UBERON:0000178"
@@ -42,12 +42,12 @@ statements = st.lists(
 def test_the_order_of_a_table_does_not_matter(rows, rng):
     turned = list(rows)
     rng.shuffle(turned)
-    assert sorted_by_support(rows) == sorted_by_support(turned)
+    assert sort_by_support(rows) == sort_by_support(turned)
 
 
 @given(statements)
 def test_genes_come_once_and_never_both_as_present_and_absent(rows):
-    table = sorted_by_support(rows)
+    table = sort_by_support(rows)
     for (cell_type, tissue, present), genes in table.genes.items():
         assert len(set(genes)) == len(genes) > 0
         assert not set(genes) & set(table.genes.get((cell_type, tissue, not present), ()))
@@ -56,10 +56,10 @@ def test_genes_come_once_and_never_both_as_present_and_absent(rows):
 @given(statements)
 def test_the_better_supported_gene_comes_first(rows):
     def support(gene, present):
-        return len({row.by for row in rows if (row.cell_type, row.gene, row.present) == (B_CELL, gene, present)})
+        return len({row.resource for row in rows if (row.cell_type, row.gene, row.present) == (B_CELL, gene, present)})
 
     for present in (True, False):
-        genes = sorted_by_support(rows).genes.get((B_CELL, "", present), ())
+        genes = sort_by_support(rows).genes.get((B_CELL, "", present), ())
         counts = [support(gene, present) for gene in genes]
         assert counts == sorted(counts, reverse=True)
         assert all(support(gene, present) > support(gene, not present) for gene in genes)
@@ -68,7 +68,7 @@ def test_the_better_supported_gene_comes_first(rows):
 def test_within_a_tissue_fame_elsewhere_decides_between_equals():
     rows = [MarkerRow(B_CELL, gene, "one", LUNG) for gene in ("AAAS", "MS4A1")]
     rows += [MarkerRow(B_CELL, "MS4A1", "two"), MarkerRow(B_CELL, "CD19", "two")]
-    assert sorted_by_support(rows).genes[B_CELL, LUNG, True] == ("MS4A1", "AAAS")
+    assert sort_by_support(rows).genes[B_CELL, LUNG, True] == ("MS4A1", "AAAS")
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_within_a_tissue_fame_elsewhere_decides_between_equals():
     ],
 )
 def test_what_one_table_says_of_one_tissue_is_not_said_of_the_type_as_such(said, general):
-    table = sorted_by_support(MarkerRow(B_CELL, "SCGB1A1", by, tissue) for by, tissue in said).genes
+    table = sort_by_support(MarkerRow(B_CELL, "SCGB1A1", by, tissue) for by, tissue in said).genes
     assert ((B_CELL, "", True) in table) == general
     assert all(table[B_CELL, tissue, True] == ("SCGB1A1",) for _, tissue in said if tissue)
 
 
 def test_a_marker_of_few_types_comes_before_a_marker_of_many():
     rows = [MarkerRow(B_CELL, "ACTB", "one"), MarkerRow(B_CELL, "CD19", "one"), MarkerRow(T_CELL, "ACTB", "one")]
-    assert sorted_by_support(rows).genes[B_CELL, "", True] == ("CD19", "ACTB")
+    assert sort_by_support(rows).genes[B_CELL, "", True] == ("CD19", "ACTB")
 
 
 @pytest.fixture
@@ -156,46 +156,46 @@ def accordion(tmp_path):
 
 
 def test_leaking_resources_are_left_out_unless_asked_for(accordion):
-    kept = sorted_by_support(accordion_rows(*accordion, leaks=False)).genes
+    kept = sort_by_support(read_accordion(*accordion, leaks=False)).genes
     assert kept == {
         (B_CELL, "", True): ("MS4A1", "CD19"),
         (B_CELL, "", False): ("CD3E",),
         (B_CELL, LUNG, True): ("CD19",),
     }
-    everything = sorted_by_support(accordion_rows(*accordion, leaks=True)).genes
+    everything = sort_by_support(read_accordion(*accordion, leaks=True)).genes
     assert everything[B_CELL, "", True] == ("LEAK1", "MS4A1", "CD19")
     assert everything[B_CELL, BLOOD, True] == ("LEAK1",)
 
 
 def test_resources_that_are_asked_themselves_are_not_asked_through_the_accordion(accordion):
     for leaks in (False, True):
-        told = list(accordion_rows(*accordion, leaks))
-        assert not {row.by for row in told} & ASKED_THEMSELVES
+        told = list(read_accordion(*accordion, leaks))
+        assert not {row.resource for row in told} & SEPARATE_RESOURCES
         assert "PAX5" not in {row.gene for row in told}
 
 
 def test_a_table_that_lacks_a_column_is_told_with_what_it_has(tmp_path):
     table = written(tmp_path / "table.csv", ("species", "gene"), ("Human", "CD19"))
     with pytest.raises(InputError, match=r"table\.csv has no column cell_type.*its columns are: species, gene"):
-        list(cellmarker_rows(table, leaks=False))
+        list(read_cellmarker(table, leaks=False))
 
 
 def test_a_table_cut_short_is_told(accordion):
     by_cell_type, by_tissue = accordion
     by_cell_type.write_bytes(by_cell_type.read_bytes()[:-20])
     with pytest.raises(InputError, match="truncated"):
-        list(accordion_rows(by_cell_type, by_tissue, leaks=False))
+        list(read_accordion(by_cell_type, by_tissue, leaks=False))
 
 
 def test_a_table_of_other_bytes_is_told(tmp_path):
     (tmp_path / "bytes.csv").write_bytes(b"species,cell_type\n\xff\xfe\x00,\x00\n" * 9)
     with pytest.raises(InputError, match=r"bytes\.csv"):
-        list(cellmarker_rows(tmp_path / "bytes.csv", leaks=False))
+        list(read_cellmarker(tmp_path / "bytes.csv", leaks=False))
 
 
 def test_a_table_that_is_not_there_is_told(tmp_path):
     with pytest.raises(InputError, match="There is no file"):
-        list(panglaodb_rows(tmp_path / "nothing.tsv"))
+        list(read_panglaodb(tmp_path / "nothing.tsv"))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_table_that_is_not_there_is_told(tmp_path):
     ],
 )
 def test_a_broad_id_does_not_make_a_narrow_name_broad(name, given_id, term):
-    assert agreed_term(name, given_id) == term
+    assert resolve_cell_type(name, given_id) == term
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_broad_id_does_not_make_a_narrow_name_broad(name, given_id, term):
     ],
 )
 def test_the_organ_tells_which_type_is_meant_and_no_broader_one_takes_its_place(name, organ, term):
-    found = organ_term(name, organ)
+    found = resolve_in_organ(name, organ)
     assert (ontology("CL").term(found).name if found else "") == term
 
 
@@ -244,7 +244,7 @@ def test_papers_count_once_and_sick_cells_not_at_all(tmp_path):
         ("Human", "Cancer cell", "Melanoma", "B cell", "CL_0000236", "", "KRAS", "5.0", "Experiment"),
         ("Mouse", "Normal cell", "Normal", "B cell", "CL_0000236", "", "Cd19", "6.0", "Experiment"),
     )
-    genes = sorted_by_support(cellmarker_rows(table, leaks=False)).genes
+    genes = sort_by_support(read_cellmarker(table, leaks=False)).genes
     assert genes == {(B_CELL, "", True): ("MS4A1", "CD19"), (B_CELL, LUNG, True): ("CD19",)}
 
 
@@ -258,8 +258,8 @@ def test_papers_on_cells_of_benchmarks_are_left_out_unless_asked_for(tmp_path):
         *((*healthy, gene, f"{paper}.0", "Experiment") for paper, gene in papers.items()),
         (*healthy, "CD19", "1.0", "Experiment"),
     )
-    assert [row.gene for row in cellmarker_rows(table, leaks=False)] == ["CD19"]
-    assert {row.gene for row in cellmarker_rows(table, leaks=True)} == {"CD19", *papers.values()}
+    assert [row.gene for row in read_cellmarker(table, leaks=False)] == ["CD19"]
+    assert {row.gene for row in read_cellmarker(table, leaks=True)} == {"CD19", *papers.values()}
 
 
 def test_genes_of_a_type_that_was_never_measured_keep_their_order(tmp_path):
@@ -273,7 +273,7 @@ def test_genes_of_a_type_that_was_never_measured_keep_their_order(tmp_path):
         ("Mm Hs", "ACTB", "Hepatocytes", "Liver", "1", "0.9", "0.9"),
         ("Mm Hs", "ALB", "Hepatocytes", "Liver", "1", "0.9", "0.1"),
     )
-    genes = sorted_by_support(panglaodb_rows(table)).genes
+    genes = sort_by_support(read_panglaodb(table)).genes
     assert genes[ontology("CL").find("pancreatic epsilon cell").id, "", True] == ("GHRL", "CORIN", "GHRLOS")
     assert genes[ontology("CL").find("hepatocyte").id, "", True] == ("ALB", "ACTB")
 
@@ -287,16 +287,16 @@ def test_nothing_rests_on_a_leaking_row_of_the_real_table(shared_knowledge, tmp_
         rows = [row for row in rows if row[id_of].endswith("6")]  # a tenth of the types is enough, and quicker
         whole.append(written(tmp_path / name, columns, *rows))
         for row in rows:
-            row[told_by] = "|".join(part for part in row[told_by].split("|") if part not in LEAKING)
+            row[told_by] = "|".join(part for part in row[told_by].split("|") if part not in LEAKING_RESOURCES)
         cleaned.append(written(tmp_path / f"clean_{name}", columns, *(row for row in rows if row[told_by])))
-    left_out = sorted_by_support(accordion_rows(*whole, leaks=False))
-    assert left_out == sorted_by_support(accordion_rows(*cleaned, leaks=True))
-    assert left_out != sorted_by_support(accordion_rows(*whole, leaks=True))
-    assert len(left_out.places) > 30
+    left_out = sort_by_support(read_accordion(*whole, leaks=False))
+    assert left_out == sort_by_support(read_accordion(*cleaned, leaks=True))
+    assert left_out != sort_by_support(read_accordion(*whole, leaks=True))
+    assert len(left_out.tissues) > 30
 
 
 def test_real_tables_know_what_everyone_knows(shared_knowledge):
     known = {"CD19", "MS4A1", "CD79A"}
     for source in open_sources(["accordion", "cellmarker2", "panglaodb"], shared_knowledge):
-        assert known <= set(source.about(B_CELL)[0].genes)
-        assert not known & set(source.about(T_CELL)[0].genes)
+        assert known <= set(source.evidence_for(B_CELL)[0].genes)
+        assert not known & set(source.evidence_for(T_CELL)[0].genes)

@@ -1,6 +1,6 @@
 import pytest
 
-from okrcell.knowledge.naming import normal_name
+from okrcell.knowledge.naming import normalize_name
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from okrcell.knowledge.naming import normal_name
     ],
 )
 def test_spellings_of_one_name_are_equal(one: str, other: str):
-    assert normal_name(one) == normal_name(other)
+    assert normalize_name(one) == normalize_name(other)
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,10 @@ def test_spellings_of_one_name_are_equal(one: str, other: str):
     ],
 )
 def test_plus_and_minus_after_a_marker_count(one: str, other: str):
-    assert normal_name(one) != normal_name(other)
+    assert normalize_name(one) != normalize_name(other)
 
 
 def test_a_hyphen_inside_a_name_is_no_minus():
-    assert "negative" not in normal_name("CD4-positive T-cell") + normal_name("NK-cell") + normal_name("KIT-ligand")
+    assert "negative" not in normalize_name("CD4-positive T-cell") + normalize_name("NK-cell") + normalize_name(
+        "KIT-ligand"
+    )

@@ -9,7 +9,7 @@ from okrcell.knowledge.ontology import ONTOLOGIES, Ontology, OntologySource, ont
 def test_every_ontology_is_there_with_its_release():
     for prefix in ONTOLOGIES:
         assert ontology(prefix).snapshot
-        assert ontology(prefix).term(ontology(prefix).terms()[0]).name
+        assert ontology(prefix).term(ontology(prefix).term_ids()[0]).name
 
 
 def test_an_ontology_is_read_when_first_asked_for_a_term():
@@ -32,8 +32,8 @@ def test_an_obsolete_id_gives_its_replacement():
     cells = ontology("CL")
     old = {term: record for term, record in cells._records.items() if record.get("replaced_by", "").startswith("CL:")}
     assert old
-    found = {term: cells.current(term) for term in old}
-    assert all(new is None or new in cells.terms() for new in found.values())
+    found = {term: cells.current_id(term) for term in old}
+    assert all(new is None or new in cells.term_ids() for new in found.values())
     term, new = next((term, new) for term, new in found.items() if new)
     assert cells.term(term).id == new != term
 
@@ -92,7 +92,7 @@ def test_a_doubtful_name_is_not_found(label: str):
 
 def test_every_name_finds_its_own_term_unless_two_share_it():
     cells = ontology("CL")
-    wrong = [term for term in cells.terms() if (found := cells.find(cells.term(term).name)) and found.id != term]
+    wrong = [term for term in cells.term_ids() if (found := cells.find(cells.term(term).name)) and found.id != term]
     assert wrong == []
 
 
@@ -114,13 +114,13 @@ def test_distance_is_that_of_the_nearest_shared_ancestor():
 
 
 def test_definitions_carry_no_literature_references():
-    definitions = [ontology("CL").term(term).definition for term in ontology("CL").terms()]
+    definitions = [ontology("CL").term(term).definition for term in ontology("CL").term_ids()]
     assert not [text for text in definitions if "PMID" in text or "et al." in text]
     assert "[" not in ontology("UBERON").term("UBERON:0001264").definition
 
 
 def test_evidence_has_an_address():
-    pieces = OntologySource().about("CL:0000236")
+    pieces = OntologySource().evidence_for("CL:0000236")
     assert [piece.aspect for piece in pieces][:3] == ["name", "definition", "synonym"]
     assert {(piece.source, piece.record, piece.licence) for piece in pieces} == {
         ("Cell Ontology", "CL:0000236", "CC BY 4.0")
@@ -130,7 +130,7 @@ def test_evidence_has_an_address():
 
 @pytest.mark.parametrize("unknown", ["", "CL:1", "GO:0008150", "a sentence"])
 def test_a_source_says_nothing_of_what_it_does_not_know(unknown: str):
-    assert OntologySource().about(unknown) == ()
+    assert OntologySource().evidence_for(unknown) == ()
 
 
 def test_the_ontology_of_an_id_is_told_by_its_prefix():
@@ -166,6 +166,6 @@ def test_a_gut_is_no_gland():
 def test_terms_overlap_where_a_part_is_common_to_both():
     tissues = ontology("UBERON")
     brain, cortex, liver = "UBERON:0000955", "UBERON:0000956", "UBERON:0002107"
-    assert cortex in tissues.below(brain)
+    assert cortex in tissues.descendants(brain)
     assert {brain, cortex} <= tissues.overlapping(brain) & tissues.overlapping(cortex)
     assert liver not in tissues.overlapping(brain)

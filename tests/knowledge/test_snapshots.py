@@ -13,8 +13,8 @@ import okrcell.cli
 import okrcell.cli.knowledge
 from okrcell.errors import InputError
 from okrcell.knowledge import snapshots as module
-from okrcell.knowledge.snapshots import KnowledgeFiles, Published, Snapshot
-from okrcell.knowledge.sources.registry import SOURCES, absent_sources, open_sources
+from okrcell.knowledge.snapshots import CatalogEntry, KnowledgeFiles, RemoteFile
+from okrcell.knowledge.sources.registry import SOURCES, open_sources, unavailable_sources
 
 CONTENT = bytes(range(256)) * 1200
 FILE, UNPUBLISHED = "cl_terms.json.gz", "human_genes.csv.gz"
@@ -28,7 +28,7 @@ class Server:
     content: bytes = CONTENT
     cut_after: int | None = None
     ranges: bool = True
-    asked: list = field(default_factory=list)
+    requests: list = field(default_factory=list)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def server():
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             wanted = self.headers.get("Range")
-            told.asked.append((self.path, wanted))
+            told.requests.append((self.path, wanted))
             if not self.path.endswith(FILE):
                 self.send_error(404)
                 return
@@ -72,17 +72,17 @@ def cache(monkeypatch, tmp_path, server):
     sha256 = hashlib.sha256(CONTENT).hexdigest()
 
     def declared(file, published):
-        return Snapshot(
+        return CatalogEntry(
             file=file, what="bytes", version="1", licence="CC0", sha256=sha256, bytes=len(CONTENT),
             published=published, origin="https://example.org",
         )  # fmt: skip
 
-    published = Published(url=f"{server.url}/{FILE}", sha256=sha256, bytes=len(CONTENT))
+    published = RemoteFile(url=f"{server.url}/{FILE}", sha256=sha256, bytes=len(CONTENT))
     known = {FILE: declared(FILE, published), UNPUBLISHED: declared(UNPUBLISHED, None)}
     monkeypatch.setattr(module, "snapshots", lambda: known)
     monkeypatch.setattr(module, "cache_folder", lambda: folder)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.delenv(module.PLACE, raising=False)
+    monkeypatch.delenv(module.KNOWLEDGE_ENV, raising=False)
     return folder
 
 
@@ -94,37 +94,37 @@ def test_a_file_is_fetched_once(cache, server):
     steps = []
     held = KnowledgeFiles().fetch(FILE, progress=lambda *step: steps.append(step))
     assert held.path.read_bytes() == CONTENT
-    assert held.version == f"1, sha256 {held.snapshot.sha256[:12]}"
+    assert held.version == f"1, sha256 {held.entry.sha256[:12]}"
     assert steps[-1] == (len(CONTENT), len(CONTENT), FILE)
     KnowledgeFiles().fetch(FILE)
-    assert server.asked == [(f"/knowledge/{FILE}", None)]
+    assert server.requests == [(f"/knowledge/{FILE}", None)]
     assert names(cache) == [FILE]
 
 
 def test_a_url_given_by_the_user_is_asked_by_file_name(cache, server):
-    assert KnowledgeFiles(f"{server.url}/mine/").file(FILE).path.read_bytes() == CONTENT
-    assert server.asked == [(f"/knowledge/mine/{FILE}", None)]
+    assert KnowledgeFiles(f"{server.url}/mine/").local_file(FILE).path.read_bytes() == CONTENT
+    assert server.requests == [(f"/knowledge/mine/{FILE}", None)]
 
 
 def test_a_file_published_with_other_line_ends_is_still_the_same(cache, server, monkeypatch):
     server.content = CONTENT.replace(b"\n", b"\r\n")
     there = {"sha256": hashlib.sha256(server.content).hexdigest(), "bytes": len(server.content)}
-    declared = module.snapshots()[FILE]
+    declared = module.file_catalog()[FILE]
     published = declared.published.model_copy(update=there)
     monkeypatch.setattr(module, "snapshots", lambda: {FILE: declared.model_copy(update={"published": published})})
     assert KnowledgeFiles().fetch(FILE).version.startswith("1, sha256 ")
     KnowledgeFiles().fetch(FILE)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     (cache / FILE).unlink()
     server.content = CONTENT
     assert KnowledgeFiles(server.url).fetch(FILE).version.startswith("1, sha256 ")
 
 
 def test_the_environment_may_name_the_place(cache, server, monkeypatch, tmp_path):
-    monkeypatch.setenv(module.PLACE, f"{server.url}/env")
-    KnowledgeFiles().file(FILE)
-    assert server.asked == [(f"/knowledge/env/{FILE}", None)]
-    monkeypatch.setenv(module.PLACE, str(tmp_path))
+    monkeypatch.setenv(module.KNOWLEDGE_ENV, f"{server.url}/env")
+    KnowledgeFiles().local_file(FILE)
+    assert server.requests == [(f"/knowledge/env/{FILE}", None)]
+    monkeypatch.setenv(module.KNOWLEDGE_ENV, str(tmp_path))
     assert KnowledgeFiles().folder == tmp_path
 
 
@@ -149,10 +149,10 @@ def test_a_cut_connection_leaves_no_half_file_and_the_next_call_goes_on(cache, s
     server.cut_after = 100_000
     with pytest.raises(InputError, match=r"was not downloaded completely.*resumes"):
         KnowledgeFiles().fetch(FILE)
-    assert not KnowledgeFiles().holds(FILE)
+    assert not KnowledgeFiles().has_file(FILE)
     server.cut_after = None
     assert KnowledgeFiles().fetch(FILE).path.read_bytes() == CONTENT
-    assert server.asked[1] == (f"/knowledge/{FILE}", "bytes=100000-")
+    assert server.requests[1] == (f"/knowledge/{FILE}", "bytes=100000-")
     assert names(cache) == [FILE]
 
 
@@ -176,12 +176,12 @@ def test_a_part_longer_than_what_the_server_has_is_thrown_away(cache, server):
 
 def test_a_file_that_is_not_there_is_told(cache, server):
     with pytest.raises(InputError, match=r"human_genes\.csv\.gz answers 404"):
-        KnowledgeFiles(server.url).file(UNPUBLISHED)
+        KnowledgeFiles(server.url).local_file(UNPUBLISHED)
 
 
 def test_a_server_that_is_not_there_is_told(cache):
     with pytest.raises(InputError, match=r"was not downloaded completely.*refused"):
-        KnowledgeFiles("http://127.0.0.1:9").file(FILE)
+        KnowledgeFiles("http://127.0.0.1:9").local_file(FILE)
 
 
 def test_a_file_that_was_published_nowhere_says_what_to_do(cache):
@@ -192,18 +192,18 @@ def test_a_file_that_was_published_nowhere_says_what_to_do(cache):
 
 def test_nothing_is_fetched_by_asking_whether_it_is_here(cache, server):
     with pytest.raises(InputError, match=r"okrcell knowledge fetch cl_terms\.json\.gz"):
-        KnowledgeFiles().file(FILE)
-    assert server.asked == []
+        KnowledgeFiles().local_file(FILE)
+    assert server.requests == []
 
 
 def test_a_folder_of_the_user_is_read_as_it_is(cache, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / FILE).write_bytes(b"my own")
     mine = KnowledgeFiles(tmp_path / "mine")
-    assert mine.file(FILE).path.read_bytes() == b"my own"
-    assert mine.file(FILE).version.startswith("another copy, sha256 ")
+    assert mine.local_file(FILE).path.read_bytes() == b"my own"
+    assert mine.local_file(FILE).version.startswith("another copy, sha256 ")
     with pytest.raises(InputError, match=r"human_genes\.csv\.gz .* is not in .*mine. Put it there"):
-        mine.file(UNPUBLISHED)
+        mine.local_file(UNPUBLISHED)
     with pytest.raises(InputError, match="There is no folder of knowledge files"):
         KnowledgeFiles(tmp_path / "nowhere")
 
@@ -241,7 +241,7 @@ def test_a_mistake_is_one_line(cache, capsys, words, line):
 
 def test_list_and_info_tell_of_every_source(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "cache_folder", lambda: tmp_path)
-    monkeypatch.delenv(module.PLACE, raising=False)
+    monkeypatch.delenv(module.KNOWLEDGE_ENV, raising=False)
     assert run("list") == 0
     told = capsys.readouterr().out
     assert all(name in told for name in SOURCES)
@@ -254,9 +254,9 @@ def test_list_and_info_tell_of_every_source(capsys, monkeypatch, tmp_path):
 
 def test_without_files_there_are_the_ontologies_alone(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "cache_folder", lambda: tmp_path)
-    monkeypatch.delenv(module.PLACE, raising=False)
+    monkeypatch.delenv(module.KNOWLEDGE_ENV, raising=False)
     assert [source.name for source in open_sources()] == ["ontologies"]
-    assert set(absent_sources()) == set(SOURCES) - {"ontologies"}
+    assert set(unavailable_sources()) == set(SOURCES) - {"ontologies"}
 
 
 def test_the_environment_may_name_the_cache(monkeypatch, tmp_path):
@@ -268,14 +268,14 @@ def test_the_environment_may_name_the_cache(monkeypatch, tmp_path):
 
 
 def test_the_shared_files_are_those_that_are_declared(shared_knowledge):
-    for name, snapshot in module.snapshots().items():
-        held = KnowledgeFiles(shared_knowledge).file(name)
+    for name, snapshot in module.file_catalog().items():
+        held = KnowledgeFiles(shared_knowledge).local_file(name)
         assert held.sha256 == snapshot.sha256, name
         assert held.version.startswith(snapshot.version)
 
 
 def test_every_file_of_a_source_is_declared():
-    assert {file for kind in SOURCES.values() for file in kind.files} == set(module.snapshots())
+    assert {file for kind in SOURCES.values() for file in kind.files} == set(module.file_catalog())
 
 
 def test_the_verbs_load_nothing_heavy():

@@ -10,12 +10,12 @@ import pytest
 from okrcell.errors import InputError
 from okrcell.knowledge.ontology import ontology, prefix_of
 from okrcell.knowledge.snapshots import KnowledgeFiles
-from okrcell.knowledge.sources.registry import SOURCES, absent_sources, open_sources
+from okrcell.knowledge.sources.registry import SOURCES, open_sources, unavailable_sources
 
 
 @pytest.fixture(scope="module")
 def sources(shared_knowledge):
-    return {source.name: source for source in open_sources(place=shared_knowledge)}
+    return {source.name: source for source in open_sources(knowledge=shared_knowledge)}
 
 
 def test_all_sources_are_opened_in_their_order(sources):
@@ -31,7 +31,7 @@ def test_every_passage_has_an_address_and_terms_of_today(sources, name):
         assert piece.source and piece.record and piece.snapshot and piece.licence
         for term in piece.terms:
             prefix = prefix_of(term)
-            assert prefix is None or ontology(prefix).current(term) == term
+            assert prefix is None or ontology(prefix).current_id(term) == term
         assert "" not in piece.genes
     assert number > 100
 
@@ -89,7 +89,7 @@ def test_a_source_is_opened_once_and_again_after_a_change(shared_knowledge, tmp_
         record = {"id": "CL:0000084", "name": "T cell", "extended_description": text}
         file.write_bytes(gzip.compress(json.dumps([record]).encode()))
         (source,) = open_sources(["descriptions"], tmp_path)
-        assert source.about("CL:0000084")[0].text == text
+        assert source.evidence_for("CL:0000084")[0].text == text
 
 
 def test_leaks_are_told_in_the_snapshot(tmp_path):
@@ -98,19 +98,19 @@ def test_leaks_are_told_in_the_snapshot(tmp_path):
         (tmp_path / name).write_text(f"{columns}Human,CL:0000084,CD3E,positive,Abcam,Abcam,\n")
     (kept,) = open_sources(["accordion"], tmp_path)
     (all_of_it,) = open_sources(["accordion"], tmp_path, leaks=True)
-    assert "without Azimuth, CELLxGENE" in kept.about("CL:0000084")[0].snapshot
-    assert "without" not in all_of_it.about("CL:0000084")[0].snapshot
+    assert "without Azimuth, CELLxGENE" in kept.evidence_for("CL:0000084")[0].snapshot
+    assert "without" not in all_of_it.evidence_for("CL:0000084")[0].snapshot
     assert "CellMarker2.0 and PanglaoDB are asked as tables of their own" in all_of_it.snapshot
 
 
 def test_a_folder_without_any_knowledge_file_is_told(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="contains none of the knowledge files") as error:
-        open_sources(place=tmp_path)
+        open_sources(knowledge=tmp_path)
     assert str(tmp_path) in str(error.value)
     assert "\n" not in str(error.value)
     monkeypatch.setenv("OKRCELL_KNOWLEDGE", str(tmp_path))
     with pytest.raises(InputError, match="contains none"):
-        open_sources(place=KnowledgeFiles())
+        open_sources(knowledge=KnowledgeFiles())
     assert [source.name for source in open_sources(["ontologies"], tmp_path)] == ["ontologies"]
 
 
@@ -122,15 +122,15 @@ def test_a_source_that_is_asked_for_must_be_there(tmp_path):
 
 
 def test_absent_sources_say_what_they_lack(shared_knowledge, tmp_path):
-    assert absent_sources(KnowledgeFiles(shared_knowledge)) == {}
-    absent = absent_sources(tmp_path)
+    assert unavailable_sources(KnowledgeFiles(shared_knowledge)) == {}
+    absent = unavailable_sources(tmp_path)
     assert set(absent) == set(SOURCES) - {"ontologies"}
     assert all("\n" not in line for line in absent.values())
 
 
 def test_ones_own_literature_takes_the_place_of_the_small_corpus(tmp_path):
     (tmp_path / "mine.jsonl").write_text('{"id": "note 1", "text": "T cells kill."}\n')
-    _, literature = open_sources(place=tmp_path, literature=tmp_path / "mine.jsonl")
+    _, literature = open_sources(knowledge=tmp_path, literature=tmp_path / "mine.jsonl")
     (passage,) = literature.passages()
     assert [source.name for source in open_sources(["ontologies"], tmp_path, literature=tmp_path)][-1] == "literature"
     assert (passage.record, passage.text, passage.terms) == ("note 1", "T cells kill.", ("CL:0000084",))
@@ -140,7 +140,7 @@ def test_a_cut_file_of_descriptions_is_told_as_such(tmp_path):
     (tmp_path / "cl_terms.json.gz").write_bytes(gzip.compress(b"[" * 1000)[:-9])
     (source,) = open_sources(["descriptions"], tmp_path)
     with pytest.raises(InputError, match="truncated"):
-        source.about("CL:0000084")
+        source.evidence_for("CL:0000084")
 
 
 @pytest.mark.parametrize(
@@ -160,5 +160,5 @@ def test_a_damaged_file_of_descriptions_is_told(tmp_path, content):
     (tmp_path / "cl_terms.json.gz").write_bytes(gzip.compress(content))
     (source,) = open_sources(["descriptions"], tmp_path)
     with pytest.raises(InputError, match=r"cl_terms\.json\.gz") as error:
-        source.about("CL:0000084")
+        source.evidence_for("CL:0000084")
     assert "\n" not in str(error.value)

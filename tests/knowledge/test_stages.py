@@ -1,6 +1,6 @@
 import pytest
 
-from okrcell.knowledge.matching.stages import stages_named
+from okrcell.knowledge.matching.stages import stage_names
 from okrcell.knowledge.ontology import ontology
 
 
@@ -18,10 +18,10 @@ from okrcell.knowledge.ontology import ontology
     ],
 )
 def test_an_age_names_a_stage_that_the_ontology_has(age: str, stage: str):
-    assert list(stages_named(age)) == [stage]
-    assert ontology("HsapDv").find_as_written(stage) is not None
+    assert list(stage_names(age)) == [stage]
+    assert ontology("HsapDv").find_exact(stage) is not None
 
 
 @pytest.mark.parametrize("words", ["", "adult", "donor 7", "day 3", "v2"])
 def test_what_is_no_age_names_none(words: str):
-    assert list(stages_named(words)) == []
+    assert list(stage_names(words)) == []

@@ -15,7 +15,7 @@ import pytest
 
 from okrcell.knowledge.ontology import OntologySource
 from okrcell.texts.endpoint.answers import WritingFailed
-from okrcell.texts.endpoint.ledger import Ledger
+from okrcell.texts.endpoint.ledger import RequestCache
 from okrcell.texts.endpoint.writer import EndpointSettings, EndpointWriter
 from okrcell.texts.profile import CellProfile
 
@@ -62,14 +62,14 @@ def _wait_for_health(process: subprocess.Popen, url: str) -> None:
 
 def evidence_on(profile: CellProfile):
     source = OntologySource()
-    return [piece for term in (profile.cell_type_id, profile.tissue_id) for piece in source.about(term)][:6]
+    return [piece for term in (profile.cell_type_id, profile.tissue_id) for piece in source.evidence_for(term)][:6]
 
 
 def written(writer: EndpointWriter, profile: CellProfile):
     try:
         return writer.write(profile, evidence_on(profile))
     except WritingFailed as failed:
-        assert failed.lasting, failed.reason
+        assert failed.permanent, failed.reason
         return failed.reason
 
 
@@ -83,16 +83,16 @@ def test_each_profile_gets_a_cited_description_or_a_reason_and_a_second_run_make
         temperature=0,
         timeout=600,
     )
-    with Ledger(tmp_path / "ledger") as ledger:
+    with RequestCache(tmp_path / "ledger") as ledger:
         writer = EndpointWriter(settings, ledger)
         estimate = writer.estimate([(profile, evidence_on(profile)) for profile in PROFILES])
         assert estimate.calls == len(PROFILES)
         with ThreadPoolExecutor(2) as threads:
             first = list(threads.map(lambda profile: written(writer, profile), PROFILES))
-        spent = ledger.spent()
+        spent = ledger.spending()
         assert len(PROFILES) <= spent.calls <= 2 * len(PROFILES)
         assert spent.prompt_tokens > 0 < spent.completion_tokens
-        assert spent.doubtful.tokens == 0
+        assert spent.unconfirmed.tokens == 0
         assert 0.5 < estimate.prompt_tokens * spent.calls / len(PROFILES) / spent.prompt_tokens < 2
         print(json.dumps([text if isinstance(text, str) else text.phrasings[0] for text in first], indent=1))
         print(estimate, spent)
@@ -102,7 +102,7 @@ def test_each_profile_gets_a_cited_description_or_a_reason_and_a_second_run_make
             assert all(sentence.text and sentence.evidence for sentence in description.sentences)
             assert description.phrasings
     nowhere = settings.model_copy(update={"base_url": "http://127.0.0.1:9/v1", "retries": 0})
-    with Ledger(tmp_path / "ledger") as ledger:
+    with RequestCache(tmp_path / "ledger") as ledger:
         writer = EndpointWriter(nowhere, ledger)
         assert [written(writer, profile) for profile in PROFILES] == first
-        assert ledger.spent() == spent
+        assert ledger.spending() == spent

@@ -6,7 +6,7 @@ from torch.nn.functional import pad
 
 from okrcell.cells.tokenise import CellTokens
 from okrcell.errors import SettingsError
-from okrcell.model.cell_encoder import CellEncoderSettings, cell_encoder
+from okrcell.model.cell_encoder import CellEncoderSettings, build_cell_encoder
 from okrcell.model.cell_text_model import CellTextModel, ModelSettings
 from okrcell.settings import parse_settings
 
@@ -23,7 +23,7 @@ from okrcell.settings import parse_settings
 def encoder(request):
     torch.manual_seed(0)
     shape = {"width": 16, "heads": 4, "feed_forward": 24, "blocks": 2, "latents": 4}
-    return cell_encoder(CellEncoderSettings(**shape, **request.param), genes=40, bins=11).eval()
+    return build_cell_encoder(CellEncoderSettings(**shape, **request.param), n_genes=40, n_bins=11).eval()
 
 
 def cells(count=5, seed=1):
@@ -65,8 +65,8 @@ def test_the_order_of_the_genes_says_nothing(encoder):
 def test_values_and_genes_both_speak(encoder):
     all_cells = cells()
     first = vector(encoder, all_cells)
-    louder = CellTokens(all_cells.gene, (11 - all_cells.value) * all_cells.known)
-    others = CellTokens((41 - all_cells.gene) * all_cells.known, all_cells.value)
+    louder = CellTokens(all_cells.gene, (11 - all_cells.value) * all_cells.attention_mask)
+    others = CellTokens((41 - all_cells.gene) * all_cells.attention_mask, all_cells.value)
     for changed in (louder, others):
         assert float((vector(encoder, changed) - first).abs().amax(dim=1).min()) > 1e-3
 
@@ -87,7 +87,7 @@ def test_an_empty_cell_is_finite_and_disturbs_no_one(encoder):
 @pytest.fixture
 def model(tiny_model):
     torch.manual_seed(0)
-    return CellTextModel(parse_settings(ModelSettings, tiny_model, "test"), genes=40).eval()
+    return CellTextModel(parse_settings(ModelSettings, tiny_model, "test"), n_genes=40).eval()
 
 
 def test_vectors_have_unit_length(model):
@@ -101,11 +101,11 @@ def test_a_view_tells_of_the_hidden_genes_and_no_others(model):
     some = cells()
     masked = torch.zeros_like(some.gene, dtype=torch.bool)
     masked[0, 1] = masked[3, 0] = masked[3, 5] = True
-    view = model.view_cells(some, masked)
+    view = model.encode_masked(some, masked)
     assert view.hidden.sum(dim=1).tolist() == [1, 0, 0, 2, 0]
     assert sorted(view.value[3][view.hidden[3]].tolist()) == sorted(some.value[3, [0, 5]].tolist())
     assert view.value[0][view.hidden[0]].tolist() == [int(some.value[0, 1])]
-    nothing = model.view_cells(some, torch.zeros_like(masked))
+    nothing = model.encode_masked(some, torch.zeros_like(masked))
     assert not nothing.hidden.any()
     torch.testing.assert_close(nothing.vector, model.embed_cells(some))
 
@@ -120,4 +120,4 @@ def test_the_temperature_starts_where_it_is_set_and_has_a_floor(model):
 def test_two_lengths_that_cannot_meet_are_refused(tiny_model):
     settings = parse_settings(ModelSettings, {**tiny_model, "text_projector": "none", "dim": 24}, "test")
     with pytest.raises(SettingsError, match="dim must be the text encoder's width 16; seen: 24"):
-        CellTextModel(settings, genes=40)
+        CellTextModel(settings, n_genes=40)

@@ -31,14 +31,14 @@ def some_cells(genes):
 def vectors(checkpoint: Checkpoint):
     model = checkpoint.model
     with torch.no_grad():
-        texts = model.text_encoder.tokeniser.tokenise(["B cell", "monocyte of the blood"])
+        texts = model.text_encoder.tokenizer.tokenize(["B cell", "monocyte of the blood"])
         return model.embed_cells(some_cells(len(checkpoint.vocabulary))), model.embed_texts(texts)
 
 
 def test_vectors_are_the_same_after_saving_and_loading(checkpoint, folder):
     # What stage 2 trained of the text encoder must come back too.
     with torch.no_grad():
-        for parameter in checkpoint.model.text_encoder.adapted():
+        for parameter in checkpoint.model.text_encoder.adapted_parameters():
             parameter.add_(0.1)
     save_checkpoint(checkpoint, folder, card="# Tiny")
     loaded = load_checkpoint(folder)
@@ -76,7 +76,9 @@ def test_the_folder_holds_tables_and_tensors_only_and_not_the_frozen_text_encode
         "weights.safetensors",
     ]
     kept = [name for name in load_file(folder / "weights.safetensors") if name.startswith("text_encoder.")]
-    assert sorted(kept) == sorted(f"text_encoder.{name}" for name, _ in checkpoint.model.text_encoder.adapted_by_name())
+    assert sorted(kept) == sorted(
+        f"text_encoder.{name}" for name, _ in checkpoint.model.text_encoder.named_adapted_parameters()
+    )
 
 
 def edit(change):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import load_checkpoint, save_checkpoint
 from okrcell.model.embedder import Embedder
-from okrcell.model.signature_head import SIGNATURES
+from okrcell.model.signature_head import SIGNATURES_FILE
 from okrcell.provenance import fingerprint
 from some_signatures import TYPES, some_head
 
@@ -40,18 +40,18 @@ def rewritten(change):
     """Change a tensor, and the sha256 with it, as a stranger could."""
 
     def damage(folder):
-        held = load_file(folder / SIGNATURES)
+        held = load_file(folder / SIGNATURES_FILE)
         change(held)
-        save_file({name: tensor.contiguous() for name, tensor in held.items()}, folder / SIGNATURES)
-        edit(lambda told: told.update(signatures_sha256=fingerprint(folder / SIGNATURES)))(folder)
+        save_file({name: tensor.contiguous() for name, tensor in held.items()}, folder / SIGNATURES_FILE)
+        edit(lambda told: told.update(signatures_sha256=fingerprint(folder / SIGNATURES_FILE)))(folder)
 
     return damage
 
 
 def flip(folder):
-    content = bytearray((folder / SIGNATURES).read_bytes())
+    content = bytearray((folder / SIGNATURES_FILE).read_bytes())
     content[-1] ^= 0x01
-    (folder / SIGNATURES).write_bytes(bytes(content))
+    (folder / SIGNATURES_FILE).write_bytes(bytes(content))
 
 
 def test_signatures_come_back(known, folder):
@@ -62,17 +62,17 @@ def test_signatures_come_back(known, folder):
         loaded.signatures.knowledge.toarray(), known.signatures.knowledge.toarray(), rtol=1e-3, atol=1e-4
     )
     assert loaded.facts["known_types"] == list(TYPES)
-    assert loaded.facts["signatures_sha256"] == fingerprint(folder / SIGNATURES)
+    assert loaded.facts["signatures_sha256"] == fingerprint(folder / SIGNATURES_FILE)
 
 
 def test_a_loaded_model_is_saved_again_to_the_same_bytes(folder, tmp_path):
     save_checkpoint(load_checkpoint(folder), tmp_path / "again", card="# Tiny")
-    assert (tmp_path / "again" / SIGNATURES).read_bytes() == (folder / SIGNATURES).read_bytes()
+    assert (tmp_path / "again" / SIGNATURES_FILE).read_bytes() == (folder / SIGNATURES_FILE).read_bytes()
 
 
 def test_a_model_without_signatures_has_none_and_no_file_of_them(checkpoint, tmp_path):
     save_checkpoint(checkpoint, tmp_path / "model", card="")
-    assert not (tmp_path / "model" / SIGNATURES).exists()
+    assert not (tmp_path / "model" / SIGNATURES_FILE).exists()
     loaded = load_checkpoint(tmp_path / "model")
     assert loaded.signatures is None
     assert "known_types" not in loaded.facts
@@ -86,8 +86,8 @@ def test_signatures_that_are_taken_away_are_not_told_of_any_more(folder, tmp_pat
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda folder: (folder / SIGNATURES).unlink(), "is missing or damaged"),
-        (lambda folder: (folder / SIGNATURES).write_bytes(b"\x80\x04K\x01."), "is missing or damaged"),
+        (lambda folder: (folder / SIGNATURES_FILE).unlink(), "is missing or damaged"),
+        (lambda folder: (folder / SIGNATURES_FILE).write_bytes(b"\x80\x04K\x01."), "is missing or damaged"),
         (flip, "its sha256 differs"),
         (edit(lambda told: told.update(signatures_sha256="0" * 64)), "its sha256 differs"),
         (edit(lambda told: told.update(signatures_sha256=7)), "signatures_sha256 is missing or has the wrong type"),
@@ -115,20 +115,20 @@ def test_a_panel_knows_which_genes_of_the_model_the_file_measured(known, blood):
 
     model = Embedder(known)
     some = blood[:5, :200]
-    panel = model.panel(read_expression(some))
+    panel = model.gene_panel(read_expression(some))
     symbols = model.vocabulary.symbol
-    resolved = model.table.resolve(some.var_names.tolist()).row
-    np.testing.assert_array_equal(panel.measured, np.isin(panel.column, resolved))
-    assert panel.measured.sum() == model.measured(read_expression(some))
-    np.testing.assert_array_equal(model.table.symbol[panel.column], symbols)
-    assert panel.total == pytest.approx(float(model.signatures.linear.numpy()[panel.measured].sum()), rel=1e-5)
+    resolved = model.gene_table.resolve(some.var_names.tolist()).row
+    np.testing.assert_array_equal(panel.measured, np.isin(panel.columns, resolved))
+    assert panel.measured.sum() == model.n_measured_genes(read_expression(some))
+    np.testing.assert_array_equal(model.gene_table.symbol[panel.columns], symbols)
+    assert panel.target_sum == pytest.approx(float(model.signatures.linear.numpy()[panel.measured].sum()), rel=1e-5)
 
 
 def test_a_model_without_signatures_says_so_when_asked_for_a_panel(checkpoint, blood):
     from okrcell.cells.expression import read_expression
 
     with pytest.raises(CheckpointError, match="without signatures"):
-        Embedder(checkpoint).panel(read_expression(blood[:5]))
+        Embedder(checkpoint).gene_panel(read_expression(blood[:5]))
 
 
 def test_texts_are_embedded_through_what_is_pooled(known):

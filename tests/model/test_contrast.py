@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from okrcell.model import evidence as module
-from okrcell.model.evidence import FAINTEST, Contrast, balanced_usual, measured_part
-from okrcell.model.relative_expression import Usual, usual
+from okrcell.model.evidence import MIN_NORM, SignatureContrast, balanced_background, restrict_to_panel
+from okrcell.model.relative_expression import Background, estimate_background
 from some_signatures import some_head
 
 GENES = 40
@@ -30,7 +30,7 @@ def cells(number, seed=0):
 
 def some_usual(seed=0):
     made = np.random.default_rng(seed)
-    return Usual(made.gamma(1, 0.5, GENES), made.uniform(0.2, 1.5, GENES))
+    return Background(made.gamma(1, 0.5, GENES), made.uniform(0.2, 1.5, GENES))
 
 
 def plainly_scored(signatures, measured, logs, known, others=None):
@@ -38,13 +38,13 @@ def plainly_scored(signatures, measured, logs, known, others=None):
 
     def units(rows):
         rows = rows.toarray().astype(float) * measured
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), FAINTEST)
+        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), MIN_NORM)
 
     own = units(signatures)
     common = own.mean(axis=0) if len(own) > 1 else np.zeros(GENES)
     apart = (own if others is None else units(others)) - common
     z = (np.minimum(logs.toarray(), known.level + 10 * known.spread) - known.level) / known.spread
-    return z @ apart.T / np.maximum(np.linalg.norm(apart, axis=1), FAINTEST)
+    return z @ apart.T / np.maximum(np.linalg.norm(apart, axis=1), MIN_NORM)
 
 
 @given(
@@ -57,12 +57,12 @@ def plainly_scored(signatures, measured, logs, known, others=None):
 def test_scores_are_those_of_the_formula_on_any_panel(seed, candidates, filled, panel):
     measured = np.random.default_rng(seed).random(GENES) < panel
     some, logs, known = signatures(candidates, seed, filled), cells(7, seed), some_usual(seed)
-    contrast = Contrast.of(some, measured)
+    contrast = SignatureContrast.from_signatures(some, measured)
     expected = plainly_scored(some, measured, logs, known)
     np.testing.assert_allclose(contrast.scores(logs, known), expected, rtol=1e-3, atol=1e-3)
     rivals = signatures(3, seed + 1)
     np.testing.assert_allclose(
-        contrast.scores(logs, known, measured_part(rivals, measured)),
+        contrast.scores(logs, known, restrict_to_panel(rivals, measured)),
         plainly_scored(some, measured, logs, known, rivals),
         rtol=1e-3,
         atol=1e-3,
@@ -70,7 +70,7 @@ def test_scores_are_those_of_the_formula_on_any_panel(seed, candidates, filled, 
 
 
 def test_multiplying_sparse_or_dense_gives_the_same(monkeypatch):
-    contrast = Contrast.of(signatures(60, filled=0.05), ALL)
+    contrast = SignatureContrast.from_signatures(signatures(60, filled=0.05), ALL)
     found = contrast.scores(cells(9), some_usual())
     monkeypatch.setattr(module, "FEW", 10**6)
     np.testing.assert_allclose(contrast.scores(cells(9), some_usual()), found, rtol=1e-4, atol=1e-5)
@@ -81,9 +81,9 @@ def test_genes_that_were_not_measured_have_no_say():
     logs = cells(6)
     spoilt = logs.toarray()
     spoilt[:, ~measured] = 9
-    contrast = Contrast.of(signatures(4), measured)
+    contrast = SignatureContrast.from_signatures(signatures(4), measured)
     known = some_usual()
-    changed = Usual(np.where(measured, known.level, 5.0), known.spread)
+    changed = Background(np.where(measured, known.level, 5.0), known.spread)
     np.testing.assert_allclose(
         contrast.scores(logs, known), contrast.scores(sparse.csr_matrix(spoilt), changed), rtol=1e-5, atol=1e-6
     )
@@ -95,8 +95,8 @@ def test_the_order_of_cells_and_candidates_does_not_matter(seed):
     made = np.random.default_rng(seed)
     rows, columns = made.permutation(12), made.permutation(5)
     some, logs, known = signatures(5, seed), cells(12, seed), some_usual(seed)
-    first = Contrast.of(some, ALL).scores(logs, known)
-    second = Contrast.of(some[columns], ALL).scores(logs[rows], known)
+    first = SignatureContrast.from_signatures(some, ALL).scores(logs, known)
+    second = SignatureContrast.from_signatures(some[columns], ALL).scores(logs[rows], known)
     np.testing.assert_allclose(first[np.ix_(rows, columns)], second, rtol=1e-3, atol=1e-4)
 
 
@@ -108,33 +108,35 @@ def test_what_all_candidates_share_tells_none_of_them_apart():
     logs, known = cells(20), some_usual()
     louder = logs.toarray()
     louder[:, 9] = 8
-    contrast = Contrast.of(sparse.csr_matrix(shared), ALL)
+    contrast = SignatureContrast.from_signatures(sparse.csr_matrix(shared), ALL)
     np.testing.assert_allclose(
         contrast.scores(logs, known), contrast.scores(sparse.csr_matrix(louder), known), atol=1e-4
     )
     assert (
         contrast.scores(logs, known).argmax(1)
-        == Contrast.of(sparse.csr_matrix(apart), ALL).scores(logs, known).argmax(1)
+        == SignatureContrast.from_signatures(sparse.csr_matrix(apart), ALL).scores(logs, known).argmax(1)
     ).all()
 
 
 def test_a_candidate_alone_is_scored_by_all_its_genes():
-    contrast = Contrast.of(signatures(1), ALL)
-    assert not contrast.common.any()
+    contrast = SignatureContrast.from_signatures(signatures(1), ALL)
+    assert not contrast.mean_signature.any()
     assert contrast.scores(cells(3), some_usual()).shape == (3, 1)
 
 
 def test_candidates_that_predict_the_same_get_the_same():
     twice = sparse.csr_matrix(sparse.vstack([signatures(1), signatures(1)]))
-    np.testing.assert_allclose(Contrast.of(twice, ALL).scores(cells(5), some_usual()), 0, atol=1e-3)
+    np.testing.assert_allclose(
+        SignatureContrast.from_signatures(twice, ALL).scores(cells(5), some_usual()), 0, atol=1e-3
+    )
 
 
 def test_a_signature_of_which_nothing_was_measured_is_silent_and_a_faint_one_stays_faint():
     dense = np.zeros((3, GENES), dtype=np.float32)
     dense[0, :5], dense[1, 30:], dense[2, 30:] = 1, 1, 1
     dense[2, 0] = 0.01
-    kept = measured_part(sparse.csr_matrix(dense), np.arange(GENES) < 20)
-    np.testing.assert_allclose(np.linalg.norm(kept.toarray(), axis=1), [1, 0, 0.01 / FAINTEST], rtol=1e-5)
+    kept = restrict_to_panel(sparse.csr_matrix(dense), np.arange(GENES) < 20)
+    np.testing.assert_allclose(np.linalg.norm(kept.toarray(), axis=1), [1, 0, 0.01 / MIN_NORM], rtol=1e-5)
     assert kept.nnz == 6
 
 
@@ -151,31 +153,31 @@ TWO = sparse.csr_matrix((np.ones(2, np.float32), [1, 2], [0, 1, 2]), shape=(2, G
 
 
 def test_a_type_that_fills_a_sample_does_not_hide_its_own_markers():
-    logs, contrast = lopsided(950, 50), Contrast.of(TWO, ALL)
-    plain, balanced = usual(HEAD, [logs]), balanced_usual(HEAD, logs, contrast)
-    even = usual(HEAD, [lopsided(500, 500)])
+    logs, contrast = lopsided(950, 50), SignatureContrast.from_signatures(TWO, ALL)
+    plain, balanced = estimate_background(HEAD, [logs]), balanced_background(HEAD, logs, contrast)
+    even = estimate_background(HEAD, [lopsided(500, 500)])
     assert plain.level[1] > balanced.level[1] + 0.5
     np.testing.assert_allclose(balanced.level[[1, 2]], even.level[[1, 2]], atol=0.35)
     assert (contrast.scores(logs, balanced).argmax(axis=1) == np.repeat([0, 1], [950, 50])).mean() > 0.99
 
 
 def test_balance_does_not_depend_on_the_order_of_the_cells():
-    logs, contrast = lopsided(80, 20), Contrast.of(TWO, ALL)
+    logs, contrast = lopsided(80, 20), SignatureContrast.from_signatures(TWO, ALL)
     order = np.random.default_rng(0).permutation(100)
-    first, second = balanced_usual(HEAD, logs, contrast), balanced_usual(HEAD, logs[order], contrast)
+    first, second = balanced_background(HEAD, logs, contrast), balanced_background(HEAD, logs[order], contrast)
     np.testing.assert_allclose(first.level, second.level, rtol=1e-4)
     np.testing.assert_allclose(first.spread, second.spread, rtol=1e-4)
 
 
 @pytest.mark.parametrize("logs", [cells(1), sparse.csr_matrix((5, GENES), dtype=np.float32)])
 def test_one_cell_or_none_cannot_be_balanced(logs):
-    found = balanced_usual(HEAD, logs, Contrast.of(TWO, ALL))
-    np.testing.assert_array_equal(found.level, usual(HEAD, [logs]).level)
+    found = balanced_background(HEAD, logs, SignatureContrast.from_signatures(TWO, ALL))
+    np.testing.assert_array_equal(found.level, estimate_background(HEAD, [logs]).level)
 
 
 def test_cells_without_expression_change_nothing_in_the_balance():
-    logs, contrast = lopsided(60, 20), Contrast.of(TWO, ALL)
+    logs, contrast = lopsided(60, 20), SignatureContrast.from_signatures(TWO, ALL)
     more = sparse.csr_matrix(sparse.vstack([logs, sparse.csr_matrix((30, GENES), dtype=np.float32)]))
     np.testing.assert_allclose(
-        balanced_usual(HEAD, more, contrast).level, balanced_usual(HEAD, logs, contrast).level, rtol=1e-6
+        balanced_background(HEAD, more, contrast).level, balanced_background(HEAD, logs, contrast).level, rtol=1e-6
     )

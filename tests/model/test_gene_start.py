@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from okrcell.knowledge.gene_texts import gene_texts
-from okrcell.model.gene_start import gene_vectors, read_once, start_genes
-from okrcell.model.gene_tokens import START
+from okrcell.model.gene_start import cached_embed, gene_vectors, init_gene_embeddings
+from okrcell.model.gene_tokens import INIT_STD
 
 TEXTS = {f"GENE{number}": f"text {number}" for number in range(40)}
 SYMBOLS = [*TEXTS, "UNTOLD1", "UNTOLD2"]
@@ -16,11 +16,11 @@ class Reader:
     """Gives texts of even number one direction, those of odd number another, with some of their own."""
 
     def __init__(self):
-        self.asked = 0
-        self.read = read_once("reader", self.embed_texts)
+        self.requests = 0
+        self.read = cached_embed("reader", self.embed_texts)
 
     def embed_texts(self, texts):
-        self.asked += len(texts)
+        self.requests += len(texts)
         vectors = np.random.default_rng(0).normal(0, 0.1, (len(texts), 6)).astype(np.float32)
         for place, text in enumerate(texts):
             vectors[place, int(text.split()[1]) % 2] += 1
@@ -37,7 +37,7 @@ def test_told_genes_start_as_spread_as_chance_would_be_and_alike_genes_near(read
     vectors = gene_vectors(SYMBOLS, TEXTS, reader.read, 4, 0)
     assert vectors.shape == (42, 4)
     assert vectors.dtype == np.float32
-    np.testing.assert_allclose(vectors[:40].std(axis=0), START, rtol=1e-4)
+    np.testing.assert_allclose(vectors[:40].std(axis=0), INIT_STD, rtol=1e-4)
     np.testing.assert_allclose(vectors[:40].mean(axis=0), 0, atol=1e-6)
     even, odd = vectors[0:40:2, 0], vectors[1:40:2, 0]
     assert even.max() < odd.min() or odd.max() < even.min()
@@ -48,15 +48,15 @@ def test_untold_genes_and_components_that_texts_do_not_have_start_from_chance(re
     np.testing.assert_array_equal(vectors[:40, :6], other[:40, :6])
     assert not np.isclose(vectors[40:], other[40:]).any()
     assert not np.isclose(vectors[:40, 6:], other[:40, 6:]).all()
-    assert 0.5 * START < vectors[:, 6:].std() < 2 * START
+    assert 0.5 * INIT_STD < vectors[:, 6:].std() < 2 * INIT_STD
 
 
 def test_texts_are_read_once(reader):
     first = gene_vectors(SYMBOLS, TEXTS, reader.read, 4, 0)
     np.testing.assert_array_equal(first, gene_vectors(SYMBOLS, TEXTS, reader.read, 4, 0))
-    assert reader.asked == 40
+    assert reader.requests == 40
     gene_vectors(SYMBOLS, {**TEXTS, "GENE3": "text 5"}, reader.read, 4, 0)
-    assert reader.asked == 80
+    assert reader.requests == 80
 
 
 def test_a_damaged_copy_is_read_anew(reader, tmp_path):
@@ -64,19 +64,19 @@ def test_a_damaged_copy_is_read_anew(reader, tmp_path):
     (kept,) = (tmp_path / "gene_vectors").glob("*.safetensors")
     kept.write_bytes(kept.read_bytes()[:100])
     np.testing.assert_array_equal(first, gene_vectors(SYMBOLS, TEXTS, reader.read, 4, 0))
-    assert reader.asked == 80
+    assert reader.requests == 80
 
 
 def test_where_nothing_is_told_all_start_from_chance(reader):
     vectors = gene_vectors(SYMBOLS, {}, reader.read, 5, 0)
     assert np.isfinite(vectors).all()
-    assert reader.asked == 0
+    assert reader.requests == 0
 
 
 def test_a_model_takes_them_and_its_padding_stays_nothing(checkpoint):
     model = checkpoint.model
     vectors = np.random.default_rng(0).normal(size=(len(checkpoint.vocabulary), 16)).astype(np.float32)
-    start_genes(model, vectors)
+    init_gene_embeddings(model, vectors)
     weight = model.cell_encoder.tokens.gene.weight
     assert torch.equal(weight[1:], torch.from_numpy(vectors))
     assert weight[0].abs().sum() == 0
@@ -84,9 +84,9 @@ def test_a_model_takes_them_and_its_padding_stays_nothing(checkpoint):
 
 
 def test_a_genes_text_tells_its_name_the_types_it_marks_and_what_it_does(shared_knowledge):
-    from okrcell.knowledge.type_genes import type_genes
+    from okrcell.knowledge.type_genes import load_marker_consensus
 
-    texts = gene_texts(["CD19", "NO_SUCH_GENE"], shared_knowledge, type_genes(shared_knowledge))
+    texts = gene_texts(["CD19", "NO_SUCH_GENE"], shared_knowledge, load_marker_consensus(shared_knowledge))
     assert set(texts) == {"CD19"}
     assert texts["CD19"].startswith("CD19: CD19 molecule. Marker of B cell,")
     assert "immunoglobulin gene superfamily" in texts["CD19"]

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from scipy import sparse
 
 from okrcell.errors import CheckpointError
-from okrcell.model.signature_head import SAME, SHARPNESS, SIGNATURES, SignatureHead
+from okrcell.model.signature_head import DISTANCE_POWER, MIN_DISTANCE, SIGNATURES_FILE, SignatureHead
 from some_signatures import B_CELL, HEPATOCYTE, TYPES, some_head
 
 SYMBOLS = ("CD79A", "MS4A1", "CD3D", "CD3E", "LYZ", "CST3", "NKG7", "GNLY", "HP", "IL32", "CD74", "ACTB")
@@ -31,9 +31,9 @@ def folder(head, tmp_path):
 def plainly_read(head, text):
     """Shepard's interpolation from the eight nearest texts, a text at a time."""
     text = text / np.linalg.norm(text)
-    distance = np.array([max(np.linalg.norm(text - key), SAME) for key in head.key.numpy()])
+    distance = np.array([max(np.linalg.norm(text - key), MIN_DISTANCE) for key in head.key.numpy()])
     nearest = np.argsort(distance)[:8]
-    weight = distance[nearest] ** -SHARPNESS
+    weight = distance[nearest] ** -DISTANCE_POWER
     shares = np.zeros(len(head.types))
     for place, one in zip(nearest, weight / weight.sum(), strict=True):
         shares[int(head.owner[place])] += one
@@ -56,9 +56,9 @@ def test_a_text_of_a_known_type_is_read_as_that_type_and_no_other(head):
 @settings(deadline=None)
 def test_shares_are_shares_whatever_is_read(seed, texts, keys):
     head = some_head(SYMBOLS)
-    head = replace(head, key=head.key[:keys], owner=head.owner[:keys])
+    head = replace(head, key=head.key[:keys], owner=head.key_type[:keys])
     pooled = torch.from_numpy(np.random.default_rng(seed).normal(size=(texts, 16)).astype(np.float32))
-    found = head.read(pooled)
+    found = head.match_texts(pooled)
     assert found.shape == (texts, len(TYPES))
     assert (found >= 0).all()
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
@@ -71,7 +71,7 @@ def test_a_mixture_predicts_the_mean_of_what_its_parts_predict(head):
     np.testing.assert_allclose(found.cells.toarray(), shares @ head.cells.toarray(), atol=1e-6)
     both = head.knowledge.toarray() + head.cells.toarray()
     np.testing.assert_allclose(found.genes.toarray(), shares @ both, atol=1e-6)
-    np.testing.assert_array_equal(found.known_types, shares)
+    np.testing.assert_array_equal(found.type_weights, shares)
 
 
 def test_types_are_known_by_their_ids_alone(head):
@@ -81,14 +81,14 @@ def test_types_are_known_by_their_ids_alone(head):
 def test_a_saved_head_comes_back_to_the_precision_of_sixteen_bits(head, folder):
     back = SignatureHead.load(folder, TYPES, len(SYMBOLS))
     assert back.types == TYPES
-    assert torch.equal(back.owner, head.owner)
+    assert torch.equal(back.key_type, head.owner)
     for name in ("key", "vectors", "level", "spread", "linear"):
         torch.testing.assert_close(getattr(back, name), getattr(head, name), rtol=1e-3, atol=1e-3)
     for name in ("knowledge", "cells"):
         np.testing.assert_allclose(getattr(back, name).toarray(), getattr(head, name).toarray(), rtol=1e-3)
         assert getattr(back, name).dtype == np.float32
     texts = torch.randn(6, 16, generator=torch.Generator().manual_seed(0))
-    np.testing.assert_allclose(back.read(texts), head.read(texts), atol=0.02)
+    np.testing.assert_allclose(back.match_texts(texts), head.read(texts), atol=0.02)
 
 
 def change(name, to):
@@ -164,7 +164,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_damaged_file_is_one_line(folder, damage):
-    damage(folder / SIGNATURES)
+    damage(folder / SIGNATURES_FILE)
     with pytest.raises(CheckpointError, match=r"Fetch the model again|fetch it again") as raised:
         SignatureHead.load(folder, TYPES, len(SYMBOLS))
     assert "\n" not in str(raised.value)

@@ -8,7 +8,7 @@ import torch
 from transformers.utils import logging
 
 from okrcell.errors import CheckpointError
-from okrcell.model.text_encoder import EMBEDDED, TextEncoder, TextEncoderSettings
+from okrcell.model.text_encoder import BUNDLED_ENCODER, TextEncoder, TextEncoderSettings
 
 TEXTS = ["B cell", "A natural killer cell in the blood, which is a lymphocyte.", "", "CD14-positive monocyte"]
 
@@ -24,28 +24,28 @@ def encoder(tiny_text_encoder):
 @pytest.mark.parametrize("pooling", ["mean", "first"])
 def test_the_stored_states_and_the_last_layer_give_what_all_layers_give(encoder, pooling):
     made = encoder(pooling=pooling)
-    tokens = made.tokeniser.tokenise(TEXTS)
+    tokens = made.tokeniser.tokenize(TEXTS)
     with torch.no_grad():
         torch.testing.assert_close(made.last(made.states(tokens), tokens.attention), made(tokens))
 
 
 def test_gradients_of_the_last_layer_are_those_of_the_whole(encoder):
     made = encoder(adapt="last_block")
-    for parameter in made.adapted():
+    for parameter in made.adapted_parameters():
         parameter.requires_grad_()
-    tokens = made.tokeniser.tokenise(TEXTS)
+    tokens = made.tokeniser.tokenize(TEXTS)
     both = []
     for pooled in (made(tokens), made.last(made.states(tokens), tokens.attention)):
-        both.append(torch.autograd.grad(pooled.square().sum(), made.adapted()))
+        both.append(torch.autograd.grad(pooled.square().sum(), made.adapted_parameters()))
     for one, other in zip(*both, strict=True):
         torch.testing.assert_close(one, other)
 
 
 def test_pooling_is_over_word_pieces_and_never_over_padding(encoder):
     first, mean = encoder(pooling="first"), encoder(pooling="mean")
-    tokens = mean.tokeniser.tokenise(TEXTS)
+    tokens = mean.tokeniser.tokenize(TEXTS)
     with torch.no_grad():
-        states = mean.transformer(input_ids=tokens.piece, attention_mask=tokens.attention).last_hidden_state
+        states = mean.transformer(input_ids=tokens.input_ids, attention_mask=tokens.attention).last_hidden_state
         for row, length in enumerate(tokens.attention.sum(dim=1).tolist()):
             torch.testing.assert_close(mean(tokens)[row], states[row, :length].mean(dim=0))
         torch.testing.assert_close(first(tokens), states[:, 0])
@@ -54,20 +54,20 @@ def test_pooling_is_over_word_pieces_and_never_over_padding(encoder):
 def test_a_texts_vector_knows_nothing_of_other_texts(encoder):
     made = encoder()
     with torch.no_grad():
-        together = made(made.tokeniser.tokenise(TEXTS))
+        together = made(made.tokeniser.tokenize(TEXTS))
         for place, text in enumerate(TEXTS):
-            assert float((made(made.tokeniser.tokenise([text]))[0] - together[place]).abs().max()) <= 1e-6
+            assert float((made(made.tokeniser.tokenize([text]))[0] - together[place]).abs().max()) <= 1e-6
 
 
 def test_a_long_text_is_cut_at_the_limit(encoder):
     made = encoder(limit=10)
-    tokens = made.tokeniser.tokenise(["cell " * 500, "cell"])
+    tokens = made.tokeniser.tokenize(["cell " * 500, "cell"])
     assert tokens.attention.sum(dim=1).tolist() == [10, 3]
 
 
 def test_what_is_adapted_is_named_and_all_else_is_frozen(encoder):
     names = {
-        adapt: [name for name, _ in encoder(adapt=adapt).adapted_by_name()]
+        adapt: [name for name, _ in encoder(adapt=adapt).named_adapted_parameters()]
         for adapt in ("last_attention", "last_block")
     }
     assert {name.split("layer.1.")[1].split(".")[0] for name in names["last_attention"]} == {"attention"}
@@ -76,7 +76,7 @@ def test_what_is_adapted_is_named_and_all_else_is_frozen(encoder):
         "intermediate",
         "output",
     }
-    assert encoder(adapt="nothing").adapted() == []
+    assert encoder(adapt="nothing").adapted_parameters() == []
     made = encoder()
     assert not any(parameter.requires_grad for parameter in made.parameters())
     assert not made.train().transformer.training
@@ -109,13 +109,15 @@ def test_a_truncated_encoder_is_one_line(tiny_text_encoder, tmp_path, file):
 
 def test_the_embedded_encoder_knows_what_words_mean():
     made = TextEncoder(TextEncoderSettings())
-    assert made.settings.name == EMBEDDED
+    assert made.settings.name == BUNDLED_ENCODER
     with torch.no_grad():
-        tokens = made.tokeniser.tokenise(
+        tokens = made.tokenizer.tokenize(
             ["a B cell makes antibodies", "plasma cells secrete immunoglobulin", "tax law"]
         )
         near = torch.nn.functional.normalize(made(tokens), dim=1)
-        torch.testing.assert_close(made.last(made.states(tokens), tokens.attention), made(tokens))
+        torch.testing.assert_close(
+            made.forward_last_layer(made.penultimate_states(tokens), tokens.attention_mask), made(tokens)
+        )
     assert near.shape == (3, 384)
     assert float(near[0] @ near[1]) > 0.4 > float(near[0] @ near[2])
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokeniser, TokeniserSettings
+from okrcell.cells.tokenise import BinTokenizer, TokenizerSettings
 from okrcell.errors import InputError
 from okrcell.knowledge.ontology import ontology
 from okrcell.knowledge.sources.markers import MarkerRow
-from okrcell.knowledge.type_genes import gathered
-from okrcell.pairs.knowledge_pairs import KnowledgePairs, KnowledgeSettings
-from okrcell.pairs.pair import Pairs
-from okrcell.pairs.stream import PairStream, StreamSettings
+from okrcell.knowledge.type_genes import build_marker_consensus
+from okrcell.pairs.knowledge_pairs import KnowledgeSettings, SimulatedPairs
+from okrcell.pairs.pair import PairDataset
+from okrcell.pairs.stream import PairDataLoader, StreamSettings
 from okrcell.texts.describe import label_texts
 
 B_CELL, PLASMA_CELL, MAST_CELL = "CL:0000236", "CL:0000786", "CL:0000097"
@@ -28,19 +28,19 @@ ALL = ("masked", "text", "cell_type", "trust", "row")
 
 @pytest.fixture(scope="module")
 def pairs(corpus):
-    return Pairs.of(corpus)
+    return PairDataset.from_corpus(corpus)
 
 
 @pytest.fixture(scope="module")
 def known():
     statements = [(MarkerRow(kind, gene, "one"), "one") for kind, genes in GENES.items() for gene in genes]
-    return gathered([*statements, (MarkerRow(B_CELL, "CD3D", "two", present=False), "two")], ("a table",))
+    return build_marker_consensus([*statements, (MarkerRow(B_CELL, "CD3D", "two", present=False), "two")], ("a table",))
 
 
 @pytest.fixture
 def knowledge(pairs, known):
     def made(**settings):
-        return KnowledgePairs(pairs, ROWS, known, KnowledgeSettings(**settings))
+        return SimulatedPairs(pairs, ROWS, known, KnowledgeSettings(**settings))
 
     return made
 
@@ -48,8 +48,10 @@ def knowledge(pairs, known):
 @pytest.fixture
 def stream(pairs, vocabulary):
     def made(knowledge=None, **settings):
-        tokeniser = BinTokeniser(TokeniserSettings(limit=64, select="highest"), vocabulary, GeneTable.bundled())
-        return PairStream(pairs, ROWS, tokeniser, StreamSettings(**{"batch_size": 40, **settings}), knowledge=knowledge)
+        tokeniser = BinTokenizer(TokenizerSettings(limit=64, select="highest"), vocabulary, GeneTable.bundled())
+        return PairDataLoader(
+            pairs, ROWS, tokeniser, StreamSettings(**{"batch_size": 40, **settings}), simulated_pairs=knowledge
+        )
 
     return made
 
@@ -96,8 +98,8 @@ def test_simulated_cells_show_the_markers_of_their_type_and_lack_what_it_lacks(k
 
 def test_markers_are_raised_in_training_cells_alone(pairs, known, corpus):
     studies = corpus.obs["study"].astype(str).to_numpy()
-    made = KnowledgePairs(pairs, np.flatnonzero(studies == "first"), known, KnowledgeSettings())
-    seen = np.unique(made.drawn(50, np.random.default_rng(0)).expression.indices)
+    made = SimulatedPairs(pairs, np.flatnonzero(studies == "first"), known, KnowledgeSettings())
+    seen = np.unique(made.sample(50, np.random.default_rng(0)).expression.indices)
     first = np.unique(corpus.rows(np.flatnonzero(studies == "first")).indices)
     marked = GeneTable.bundled().resolve([gene for genes in GENES.values() for gene in genes]).row
     assert set(seen.tolist()) <= {*first.tolist(), *marked.tolist()}
@@ -106,7 +108,7 @@ def test_markers_are_raised_in_training_cells_alone(pairs, known, corpus):
 def test_without_markers_in_the_corpus_there_is_nothing_to_draw(pairs):
     statements = [(MarkerRow(MAST_CELL, gene, "one"), "one") for gene in GENES[MAST_CELL]]
     with pytest.raises(InputError, match="knowledge"):
-        KnowledgePairs(pairs, ROWS, gathered(statements), KnowledgeSettings())
+        SimulatedPairs(pairs, ROWS, build_marker_consensus(statements), KnowledgeSettings())
 
 
 def test_knowledge_takes_its_share_of_a_batch_behind_the_cells(stream, knowledge, pairs):
@@ -153,4 +155,4 @@ def test_a_share_too_small_for_a_pair_changes_nothing(stream, knowledge):
 
 
 def test_validation_is_of_cells_alone(stream, knowledge):
-    assert all((batch.row >= 0).all() for batch in stream(knowledge(share=0.5)).in_order())
+    assert all((batch.row >= 0).all() for batch in stream(knowledge(share=0.5)).validation_batches())

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokeniser, TokeniserSettings
+from okrcell.cells.tokenise import BinTokenizer, TokenizerSettings
 from okrcell.errors import InputError
-from okrcell.pairs.mix import TextSettings, drawable
-from okrcell.pairs.pair import Pairs
-from okrcell.pairs.stream import PairStream, StreamSettings
+from okrcell.pairs.mix import TextSettings, text_probabilities
+from okrcell.pairs.pair import PairDataset
+from okrcell.pairs.stream import PairDataLoader, StreamSettings
 from okrcell.texts.describe import describe
 from okrcell.texts.description import Description
-from okrcell.texts.profile import CellProfile, profiles
+from okrcell.texts.profile import CellProfile, read_profiles
 from okrcell.texts.store import load_descriptions, save_descriptions
 
 words = st.text("abc", min_size=1, max_size=2)
@@ -31,16 +31,16 @@ ENRICHED = Description(CellProfile("B cell"), (), ("long", "longer"), original=(
 )
 def test_chances_add_up_to_one(phrasings, original, mix, share):
     description = Description(CellProfile("B cell"), (), tuple(phrasings), original=tuple(original))
-    chances = drawable(description, TextSettings(mix=mix, share=share))
+    chances = text_probabilities(description, TextSettings(mix=mix, share=share))
     assert sum(chances.values()) == pytest.approx(1)
     assert all(chance > 0 for chance in chances.values())
 
 
 def test_each_mix_draws_from_its_own_texts():
-    assert set(drawable(ENRICHED, TextSettings(mix="enriched"))) == {"long", "longer"}
-    assert set(drawable(ENRICHED, TextSettings(mix="original"))) == {"short", "brief", "terse"}
-    assert drawable(ENRICHED, TextSettings(mix="concatenate")) == {"short long": 1.0}
-    sampled = drawable(ENRICHED, TextSettings(mix="sample", share=0.8))
+    assert set(text_probabilities(ENRICHED, TextSettings(mix="enriched"))) == {"long", "longer"}
+    assert set(text_probabilities(ENRICHED, TextSettings(mix="original"))) == {"short", "brief", "terse"}
+    assert text_probabilities(ENRICHED, TextSettings(mix="concatenate")) == {"short long": 1.0}
+    sampled = text_probabilities(ENRICHED, TextSettings(mix="sample", share=0.8))
     assert sampled["long"] == pytest.approx(0.4)
     assert sampled["terse"] == pytest.approx(0.2 / 3)
 
@@ -48,12 +48,12 @@ def test_each_mix_draws_from_its_own_texts():
 def test_a_description_without_enrichment_is_its_own_original():
     plain = Description(CellProfile("B cell"), (), ("one", "two"))
     for mix in ("sample", "enriched", "original"):
-        assert drawable(plain, TextSettings(mix=mix)) == pytest.approx({"one": 0.5, "two": 0.5})
+        assert text_probabilities(plain, TextSettings(mix=mix)) == pytest.approx({"one": 0.5, "two": 0.5})
 
 
 @pytest.fixture
 def enriched_file(corpus, tmp_path):
-    plain = describe(profiles(corpus.obs).distinct)
+    plain = describe(read_profiles(corpus.obs).distinct)
     some = [
         Description(one.profile, one.sentences, (f"Enriched: {one.phrasings[0]}",), original=one.phrasings)
         for one in plain
@@ -63,9 +63,9 @@ def enriched_file(corpus, tmp_path):
 
 
 def test_texts_are_drawn_at_the_share_that_was_set(corpus, enriched_file):
-    pairs = Pairs.of(corpus, TextSettings(descriptions=enriched_file, mix="sample", share=0.25))
+    pairs = PairDataset.from_corpus(corpus, TextSettings(descriptions=enriched_file, mix="sample", share=0.25))
     rng = np.random.default_rng(0)
-    drawn = Counter(pairs.texts[pairs.draw(0, rng.random())].startswith("Enriched") for _ in range(4000))
+    drawn = Counter(pairs.texts[pairs.sample_text(0, rng.random())].startswith("Enriched") for _ in range(4000))
     assert drawn[True] / 4000 == pytest.approx(0.25, abs=0.03)
 
 
@@ -73,23 +73,23 @@ def test_a_corpus_that_outgrew_its_descriptions_is_refused(corpus, enriched_file
     some = describe([CellProfile("B cell")])
     save_descriptions(enriched_file, some, {})
     with pytest.raises(InputError, match="Run `okrcell enrich` on the corpus again"):
-        Pairs.of(corpus, TextSettings(descriptions=enriched_file))
+        PairDataset.from_corpus(corpus, TextSettings(descriptions=enriched_file))
 
 
 def test_other_descriptions_give_another_fingerprint(corpus, enriched_file):
-    with_file = Pairs.of(corpus, TextSettings(descriptions=enriched_file)).fingerprint
-    assert with_file != Pairs.of(corpus).fingerprint == corpus.fingerprint
+    with_file = PairDataset.from_corpus(corpus, TextSettings(descriptions=enriched_file)).fingerprint
+    assert with_file != PairDataset.from_corpus(corpus).fingerprint == corpus.fingerprint
 
 
 def test_cells_whose_text_was_refused_take_no_part_in_alignment(corpus, enriched_file, vocabulary):
     some = load_descriptions(enriched_file).descriptions
     refused = [replace(some[0], sentences=(), phrasings=(), original=(), outcome="dropped"), *some[1:]]
     save_descriptions(enriched_file, refused, {})
-    pairs = Pairs.of(corpus, TextSettings(descriptions=enriched_file))
-    assert not pairs.described[pairs.description == 0].any()
-    tokeniser = BinTokeniser(TokeniserSettings(limit=32), vocabulary, GeneTable.bundled())
-    batch = PairStream(pairs, np.arange(len(corpus)), tokeniser, StreamSettings(batch_size=256)).batch(0)
+    pairs = PairDataset.from_corpus(corpus, TextSettings(descriptions=enriched_file))
+    assert not pairs.has_text[pairs.description == 0].any()
+    tokeniser = BinTokenizer(TokenizerSettings(limit=32), vocabulary, GeneTable.bundled())
+    batch = PairDataLoader(pairs, np.arange(len(corpus)), tokeniser, StreamSettings(batch_size=256)).batch(0)
     of_refused = pairs.description[batch.row.numpy()] == 0
     assert of_refused.any()
-    assert (batch.trust.numpy()[of_refused] == 0).all()
-    assert (batch.trust.numpy()[~of_refused] == 1).any()
+    assert (batch.weight.numpy()[of_refused] == 0).all()
+    assert (batch.weight.numpy()[~of_refused] == 1).any()

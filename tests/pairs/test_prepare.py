@@ -13,7 +13,7 @@ from okrcell.cells.corpus import Corpus
 from okrcell.cells.genes import GeneTable
 from okrcell.errors import InputError
 from okrcell.pairs.prepare import PrepareSettings, prepare, study_name
-from okrcell.pairs.split import split
+from okrcell.pairs.split import train_validation_split
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_real_files_go_through(shared_data, tmp_path):
     report = prepare(files, tmp_path / "corpus")
     corpus = Corpus.open(tmp_path / "corpus")
     assert len(corpus) == report.cells == sum(one.cells for one in report.files)
-    found = split(corpus.obs)
+    found = train_validation_split(corpus.obs)
     assert len(found.train) + len(found.validation) == len(corpus)
     scale, count = corpus.gene_scale(), corpus.gene_count()
     assert ((scale > 0) == (count > 0)).all()

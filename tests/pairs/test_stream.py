@@ -5,23 +5,23 @@ import pytest
 import torch
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokeniser, TokeniserSettings
-from okrcell.pairs.pair import Pairs
-from okrcell.pairs.stream import PairBatch, PairStream, StreamSettings
+from okrcell.cells.tokenise import BinTokenizer, TokenizerSettings
+from okrcell.pairs.pair import PairDataset
+from okrcell.pairs.stream import PairBatch, PairDataLoader, StreamSettings
 
 ROWS = np.arange(20, 700)
 
 
 @pytest.fixture(scope="module")
 def pairs(corpus):
-    return Pairs.of(corpus)
+    return PairDataset.from_corpus(corpus)
 
 
 @pytest.fixture
 def stream(pairs, vocabulary):
     def made(rows=ROWS, limit=64, select="hashed", **settings):
-        tokeniser = BinTokeniser(TokeniserSettings(limit=limit, select=select), vocabulary, GeneTable.bundled())
-        return PairStream(pairs, rows, tokeniser, StreamSettings(**{"batch_size": 32, **settings}))
+        tokeniser = BinTokenizer(TokenizerSettings(limit=limit, select=select), vocabulary, GeneTable.bundled())
+        return PairDataLoader(pairs, rows, tokeniser, StreamSettings(**{"batch_size": 32, **settings}))
 
     return made
 
@@ -108,14 +108,14 @@ def test_no_more_genes_are_hidden_than_allowed(stream):
 
 def test_a_cell_without_type_or_genes_has_no_trust_and_all_others_have_it(pairs, vocabulary, stream):
     made = stream(rows=np.arange(700), batch_size=100)
-    batches = list(made.in_order())
+    batches = list(made.validation_batches())
     rows = torch.cat([batch.row for batch in batches]).tolist()
     trust = dict(zip(rows, torch.cat([batch.trust for batch in batches]).tolist(), strict=True))
     assert sorted(row for row, value in trust.items() if value == 0) == [3, *range(690, 700)]
     assert set(trust.values()) == {0.0, 1.0}
     kinds = dict(zip(rows, torch.cat([batch.cell_type for batch in batches]).tolist(), strict=True))
     assert {kinds[row] for row in range(690, 700)} == {-1}
-    assert pairs.described.sum() == 690
+    assert pairs.has_text.sum() == 690
 
 
 def test_a_text_is_one_of_the_phrasings_of_the_cells_own_description(stream, pairs):
@@ -131,14 +131,14 @@ def test_a_text_is_one_of_the_phrasings_of_the_cells_own_description(stream, pai
 
 def test_validation_goes_through_all_cells_in_order_and_makes_the_same_choices_again(stream):
     made = stream(batch_size=100)
-    one, other = list(made.in_order()), list(made.in_order())
+    one, other = list(made.validation_batches()), list(made.validation_batches())
     assert torch.cat([batch.row for batch in one]).tolist() == ROWS.tolist()
     assert all(same(first, second) for first, second in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.5])
 def test_no_validation_cells_are_no_batches(stream, balance):
-    assert list(stream(rows=ROWS[:0], balance=balance).in_order()) == []
+    assert list(stream(rows=ROWS[:0], balance=balance).validation_batches()) == []
 
 
 def test_long_cells_are_sampled_anew_at_each_visit_unless_the_choice_is_by_height(stream):

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from okrcell.errors import InputError
-from okrcell.pl.calibration import answers_judged, calibration, kept
+from okrcell.pl.calibration import calibration, evaluate_predictions, reliability_curve
 
 
 def cells(label, answer, confidence):
@@ -46,10 +46,10 @@ def test_the_surest_are_the_most_often_right(some, ax):
 
 def test_bins_are_counted_by_hand():
     sure, right = np.array([0.1, 0.1, 0.9, 0.9]), np.array([False, True, True, True])
-    found = kept(sure, right)
+    found = reliability_curve(sure, right)
     assert found.confidence.tolist() == pytest.approx([0.1, 0.9])
-    assert found.right.tolist() == [0.5, 1.0]
-    assert found.cells.tolist() == [2, 2]
+    assert found.accuracy.tolist() == [0.5, 1.0]
+    assert found.n_cells.tolist() == [2, 2]
     # Wilson's interval of one of two: (0.5 + 1.96^2 / 4) / (1 + 1.96^2 / 2) -+ ...
     assert (found.low[0], found.high[0]) == pytest.approx((0.0945, 0.9055), abs=1e-3)
 
@@ -58,13 +58,13 @@ def test_words_that_mean_one_type_are_the_same(ax):
     adata = cells(
         ["NK cell", "CL:0000236", "CD8", None], ["natural killer cell", "B cell", "T cell", "T cell"], [1.0] * 4
     )
-    assert answers_judged(adata, "cell_type", "okrcell_cell_type", "okrcell_confidence")[1].tolist() == [
+    assert evaluate_predictions(adata, "cell_type", "okrcell_cell_type", "okrcell_confidence")[1].tolist() == [
         True,
         True,
         False,
     ]
     expected = {"CD8": "T cell"}
-    _, right = answers_judged(adata, "cell_type", "okrcell_cell_type", "okrcell_confidence", expected)
+    _, right = evaluate_predictions(adata, "cell_type", "okrcell_cell_type", "okrcell_confidence", expected)
     assert right.tolist() == [True, True, True]
 
 
@@ -74,7 +74,7 @@ def test_one_cell_and_one_confidence_are_enough(ax):
 
 
 def test_a_cell_without_expression_is_unsure_and_wrong():
-    sure, right = answers_judged(
+    sure, right = evaluate_predictions(
         cells(["B", "B"], ["unknown", "B"], [np.nan, 0.9]), "cell_type", "okrcell_cell_type", "okrcell_confidence"
     )
     assert sure.tolist() == [0, 0.9]

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from okrcell import pl
 from okrcell.errors import InputError
-from okrcell.pl.heat_map import counts
+from okrcell.pl.heat_map import confusion_matrix
 
 
 def cells(pairs):
@@ -22,25 +22,27 @@ EXPECTED = {"B": "B cell", "T": "T cell", "NK": "NK cell"}
 
 
 def test_every_cell_is_counted_once():
-    table = counts(cells(PAIRS), "label", "okrcell_cell_type", EXPECTED)
+    table = confusion_matrix(cells(PAIRS), "label", "okrcell_cell_type", EXPECTED)
     assert int(table.to_numpy().sum()) == len(PAIRS)
 
 
 def test_what_is_expected_runs_down_the_diagonal():
-    table = counts(cells(PAIRS), "label", "okrcell_cell_type", EXPECTED)
+    table = confusion_matrix(cells(PAIRS), "label", "okrcell_cell_type", EXPECTED)
     assert list(table.index) == ["B", "T", "NK"]
     assert list(table.columns) == ["B cell", "T cell", "NK cell", "unknown"]
     assert np.diag(table.to_numpy()).tolist() == [3, 5, 0]
 
 
 def test_without_expectation_the_same_words_meet():
-    table = counts(cells([("b", "b"), ("a", "a"), ("a", "a"), ("a", "z"), ("b", "a")]), "label", "okrcell_cell_type")
+    table = confusion_matrix(
+        cells([("b", "b"), ("a", "a"), ("a", "a"), ("a", "z"), ("b", "a")]), "label", "okrcell_cell_type"
+    )
     assert list(table.index) == ["a", "b"]
     assert list(table.columns) == ["a", "z", "b"]
 
 
 def test_missing_values_are_unknown():
-    table = counts(cells([("a", None), (None, "a")]), "label", "okrcell_cell_type")
+    table = confusion_matrix(cells([("a", None), (None, "a")]), "label", "okrcell_cell_type")
     assert int(table.loc["a", "unknown"]) == int(table.loc["unknown", "a"]) == 1
 
 

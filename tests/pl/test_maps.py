@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from okrcell import pl
 from okrcell.errors import InputError
-from okrcell.pl.canvas import CATEGORIES, DARK_RAMPS, RAMPS, UNKNOWN, luminance
-from okrcell.pl.numbers import APART, numbered_places
+from okrcell.pl.canvas import COLORMAPS, DARK_COLORMAPS, PALETTE, UNKNOWN_COLOR, luminance
+from okrcell.pl.numbers import MIN_LABEL_DISTANCE, place_labels
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_cells_without_an_answer_are_grey(cells, ax):
     cells.obs.loc[cells.obs_names[:5], "okrcell_cell_type"] = "unknown"
     cells.obs.loc[cells.obs_names[5:8], "okrcell_cell_type"] = None
     pl.answers(cells, ax=ax, show=False)
-    grey = [dots for dots in ax.collections if np.allclose(dots.get_facecolor()[0], to_rgba(UNKNOWN))]
+    grey = [dots for dots in ax.collections if np.allclose(dots.get_facecolor()[0], to_rgba(UNKNOWN_COLOR))]
     assert [len(dots.get_offsets()) for dots in grey] == [8]
     assert entries(ax)[-1].split() == ["–", "unknown", "(8)"]
 
@@ -177,20 +177,20 @@ def test_importing_the_pictures_does_not_import_pyplot():
 
 def test_numbers_do_not_cover_each_other():
     rng = np.random.default_rng(0)
-    places = np.array(list(numbered_places({str(k): rng.normal(size=(30, 2)) for k in range(12)}).values()))
+    places = np.array(list(place_labels({str(k): rng.normal(size=(30, 2)) for k in range(12)}).values()))
     gaps = np.hypot(*(places[:, None] - places[None]).T)
     np.fill_diagonal(gaps, np.inf)
-    assert gaps.min() > APART * 3
+    assert gaps.min() > MIN_LABEL_DISTANCE * 3
 
 
 def test_numbers_in_one_place_part():
-    places = numbered_places({str(k): np.zeros((3, 2)) for k in range(5)})
+    places = place_labels({str(k): np.zeros((3, 2)) for k in range(5)})
     assert len({(round(x, 3), round(y, 3)) for x, y in places.values()}) == 5
 
 
 def test_groups_without_a_point_have_no_number():
-    assert numbered_places({"a": np.full((2, 2), np.nan), "b": np.ones((1, 2))}).keys() == {"b"}
-    assert numbered_places({}) == {}
+    assert place_labels({"a": np.full((2, 2), np.nan), "b": np.ones((1, 2))}).keys() == {"b"}
+    assert place_labels({}) == {}
 
 
 COLOUR_BLIND = {  # Machado, Oliveira and Fernandes 2009, full severity, on linear RGB
@@ -202,7 +202,7 @@ COLOUR_BLIND = {  # Machado, Oliveira and Fernandes 2009, full severity, on line
 
 @pytest.mark.parametrize("eye", COLOUR_BLIND)
 def test_any_two_colours_can_be_told_apart(eye):
-    rgb = np.array([to_rgb(colour) for colour in CATEGORIES])
+    rgb = np.array([to_rgb(colour) for colour in PALETTE])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     linear = np.clip(linear @ np.array(COLOUR_BLIND[eye]).T, 0, 1)
     to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
@@ -214,10 +214,10 @@ def test_any_two_colours_can_be_told_apart(eye):
     assert apart.min() >= 18
 
 
-@pytest.mark.parametrize("kind", RAMPS)
+@pytest.mark.parametrize("kind", COLORMAPS)
 def test_order_holds_without_hue(kind):
-    assert (np.diff([luminance(to_rgb(colour)) for colour in RAMPS[kind]]) < 0).all()
-    assert (np.diff([luminance(to_rgb(colour)) for colour in DARK_RAMPS[kind]]) > 0).all()
+    assert (np.diff([luminance(to_rgb(colour)) for colour in COLORMAPS[kind]]) < 0).all()
+    assert (np.diff([luminance(to_rgb(colour)) for colour in DARK_COLORMAPS[kind]]) > 0).all()
 
 
 def test_missing_answers_of_a_categorical_are_unknown(cells, ax):

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from okrcell.errors import InputError
-from okrcell.pl.retrieval import COLOURS, PLAIN, retrieval
+from okrcell.pl.retrieval import BAR_COLOR, RELATION_COLORS, retrieval
 
 ROWS = [
     ("0", 1, "B cell", "CL:0000236", 0.6),
@@ -46,7 +46,7 @@ def test_every_bar_is_as_long_as_its_match(cells, ax):
     assert retrieval(cells, ax=ax, show=False) is ax
     assert [bar.get_width() for bar in ax.patches] == [0.4, -0.1, 0.6, 0.5, 0.2]
     assert words(ax)[:2] == ["1  (3)", "0.40  monocyte"]  # the larger group first
-    assert set(colours(ax)) == {PLAIN}
+    assert set(colours(ax)) == {BAR_COLOR}
     assert ax.get_legend() is None
 
 
@@ -57,8 +57,8 @@ def test_only_the_first_texts_of_the_groups_asked_for_are_drawn(cells, ax):
 
 def test_colours_tell_how_a_text_stands_to_the_label(cells, ax):
     retrieval(cells, groups=["0", "1"], truth="label", ax=ax, show=False)
-    assert colours(ax)[:2] == [COLOURS["right"], COLOURS["broader"]]
-    assert colours(ax)[3] == COLOURS["wrong"]  # a monocyte is no kind of NK cell
+    assert colours(ax)[:2] == [RELATION_COLORS["right"], RELATION_COLORS["broader"]]
+    assert colours(ax)[3] == RELATION_COLORS["wrong"]  # a monocyte is no kind of NK cell
     told = [text.get_text() for text in ax.get_legend().get_texts()]
     assert told == ["same type", "broader type", "other type", "unknown: label or text without ontology term"]
     assert "1  (3) – labelled NK cell" in words(ax)

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokeniser, TokeniserSettings
+from okrcell.cells.tokenise import BinTokenizer, TokenizerSettings
 from okrcell.cells.vocabulary import GeneVocabulary
 
 GENES = 12
@@ -32,7 +32,7 @@ def tokens(dense, **chosen):
     table = GeneTable.bundled()
     small = sparse.csr_matrix(dense)
     rows = sparse.csr_matrix((small.data, small.indices, small.indptr), shape=(len(dense), len(table)))
-    return BinTokeniser(TokeniserSettings(**chosen), vocabulary(), table).tokenise(rows)
+    return BinTokenizer(TokenizerSettings(**chosen), vocabulary(), table).tokenize(rows)
 
 
 @given(cells, st.sampled_from([np.log1p, np.sqrt, lambda x: x * np.float32(1000), lambda x: x / np.float32(3)]))

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from okrcell.cells.tokenise import CellTokens
-from okrcell.model.attention import Attention, Block, BlockSettings, sees
-from okrcell.model.cell_encoder import CellEncoderSettings, cell_encoder
+from okrcell.model.attention import Attention, Block, BlockSettings, attention_mask
+from okrcell.model.cell_encoder import CellEncoderSettings, build_cell_encoder
 
 SHAPE = BlockSettings(width=16, heads=4, feed_forward=24, dropout=0.0)
 
@@ -51,7 +51,7 @@ def test_a_block_is_torchs_transformer_layer(norm, activation):
 def test_known_keys_are_seen_by_all_and_hidden_ones_by_themselves():
     known = torch.tensor([[True, True, False, False]])
     hidden = torch.tensor([[False, False, True, False]])
-    allowed = sees(known, hidden)[0, 0].int().tolist()
+    allowed = attention_mask(known, hidden)[0, 0].int().tolist()
     assert allowed == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 0]]
 
 
@@ -68,7 +68,7 @@ def some_cells():
 def encoder(request):
     torch.manual_seed(0)
     settings = CellEncoderSettings(kind=request.param, width=16, heads=4, feed_forward=24, blocks=2, latents=4)
-    return cell_encoder(settings, genes=30, bins=11).eval()
+    return build_cell_encoder(settings, n_genes=30, n_bins=11).eval()
 
 
 def test_the_value_of_a_hidden_gene_reaches_nothing(encoder):
@@ -106,7 +106,7 @@ def test_a_cell_with_all_genes_hidden_says_nothing_and_is_finite(encoder):
     assert bool(states.genes.isfinite().all())
     torch.testing.assert_close(states.cell, states.cell[:1].expand_as(states.cell))
     wider = CellTokens(*(nn.functional.pad(part, (0, 5)) for part in (cells.gene, cells.value)))
-    torch.testing.assert_close(encoder(wider, wider.known).cell, states.cell)
+    torch.testing.assert_close(encoder(wider, wider.attention_mask).cell, states.cell)
 
 
 def test_a_width_that_the_heads_cannot_share_is_refused():

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from okrcell.alignment.contrastive import matching, sigmoid_surprise, surprise
-from okrcell.alignment.partners import PartnerSettings, partners
+from okrcell.alignment.contrastive import match_log_probs, siglip_loss, soft_cross_entropy
+from okrcell.alignment.partners import TargetSettings, contrastive_targets
 
 KINDS = torch.tensor([0, 1, 0, 2, 1, 0, 3])
 KEY_KINDS = torch.cat([KINDS, torch.tensor([2, -1, 0])])
@@ -21,11 +21,11 @@ def unit(rows, dim=8, seed=0):
 
 
 def targets_of(way, kinds=KINDS, key_kinds=KEY_KINDS):
-    return partners(kinds, key_kinds, PartnerSettings(alike=way))
+    return contrastive_targets(kinds, key_kinds, TargetSettings(same_type=way))
 
 
 def info_nce(queries, keys, targets, temperature=0.05):
-    return surprise(matching(queries, keys, targets, temperature), targets)
+    return soft_cross_entropy(match_log_probs(queries, keys, targets, temperature), targets)
 
 
 def test_with_one_partner_it_is_cross_entropy():
@@ -39,9 +39,9 @@ def test_it_equals_its_definition_in_float64(way):
     """Targets of NaN are neither match nor negative."""
     queries, keys, targets = unit(7), unit(10, seed=1), targets_of(way)
     logits = queries.double().numpy() @ keys.double().numpy().T / 0.05
-    log_probability = matching(queries, keys, targets, 0.05)
+    log_probability = match_log_probs(queries, keys, targets, 0.05)
     for row, target, seen, told in zip(
-        logits, targets.numpy(), surprise(log_probability, targets), log_probability, strict=True
+        logits, targets.numpy(), soft_cross_entropy(log_probability, targets), log_probability, strict=True
     ):
         counted = ~np.isnan(target)
         log_sum = np.log(np.exp(row[counted] - row[counted].max()).sum()) + row[counted].max()
@@ -56,7 +56,7 @@ def test_it_equals_its_definition_in_float64(way):
 @pytest.mark.parametrize("bias", [-10.0, 0.0])
 def test_siglip_equals_its_definition_in_float64(way, bias):
     queries, keys, targets = unit(7), unit(10, seed=1), targets_of(way)
-    seen = sigmoid_surprise(queries, keys, targets, torch.tensor(0.1), bias)
+    seen = siglip_loss(queries, keys, targets, torch.tensor(0.1), bias)
     logits = queries.double().numpy() @ keys.double().numpy().T / 0.1 + bias
     for row, target, found in zip(logits, targets.numpy(), seen, strict=True):
         expected = 0.0
@@ -95,15 +95,15 @@ def test_a_single_pair_without_others_has_nothing_to_learn():
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
 def test_half_precision_comes_in_and_full_precision_goes_out(precision):
     queries, keys = unit(20).to(precision), unit(20, seed=1).to(precision)
-    seen = matching(queries, keys, torch.eye(20), 0.01)
-    torch.testing.assert_close(seen, matching(queries.float(), keys.float(), torch.eye(20), 0.01))
+    seen = match_log_probs(queries, keys, torch.eye(20), 0.01)
+    torch.testing.assert_close(seen, match_log_probs(queries.float(), keys.float(), torch.eye(20), 0.01))
 
 
 def test_autocast_does_not_make_likely_keys_alike():
     queries, keys, targets = unit(40, 64), unit(40, 64, seed=1), torch.eye(40)
     with torch.autocast("cpu", torch.bfloat16):
-        seen = matching(queries, keys, targets, 0.01)
-        asked = sigmoid_surprise(queries, keys, targets, 0.01, -10.0)
+        seen = match_log_probs(queries, keys, targets, 0.01)
+        asked = siglip_loss(queries, keys, targets, 0.01, -10.0)
     assert seen.dtype == asked.dtype == torch.float32
-    torch.testing.assert_close(seen, matching(queries, keys, targets, 0.01))
-    torch.testing.assert_close(asked, sigmoid_surprise(queries, keys, targets, 0.01, -10.0))
+    torch.testing.assert_close(seen, match_log_probs(queries, keys, targets, 0.01))
+    torch.testing.assert_close(asked, siglip_loss(queries, keys, targets, 0.01, -10.0))

@@ -59,7 +59,7 @@ def test_the_cells_guess_is_the_inner_product_of_e6():
     torch.manual_seed(0)
     decoder, embedding = ExpressionDecoder(8), torch.nn.Embedding(20, 8)
     gene, cell = torch.randint(0, 20, (3, 5)), torch.randn(3, 8)
-    seen = decoder.by_cell(gene, cell, embedding)
+    seen = decoder.gepc(gene, cell, embedding)
     for row in range(3):
         for place in range(5):
             query = torch.sigmoid(decoder.query(embedding.weight[gene[row, place]]))
@@ -74,5 +74,5 @@ def test_both_heads_start_near_the_values_they_are_to_guess(width):
     gene = torch.randint(0, 50, (64, 30))
     # Three times as long as a layer norm leaves them: states that passed several residual blocks.
     states = 3 * torch.randn(64, 30, width)
-    for guess in (decoder.by_cell(gene, states[:, 0], embedding), decoder.by_gene(states)):
+    for guess in (decoder.gepc(gene, states[:, 0], embedding), decoder.gep(states)):
         assert float((guess.detach() - 0.5).square().mean()) < 2

@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okrcell.knowledge.search.word_search import LENGTH_WEIGHT, SATURATION, SPLITS, WordSearch
+from okrcell.knowledge.search.word_search import K1, TOKENIZERS, B, BM25Search
 
 texts = st.lists(st.text(alphabet="ab -", max_size=12).map(lambda text: f"x {text}"), min_size=1, max_size=8)
 
 
-@pytest.mark.parametrize("by", SPLITS)
+@pytest.mark.parametrize("by", TOKENIZERS)
 @settings(max_examples=50, deadline=None)
 @given(texts, st.integers(0, 8), st.text(alphabet="abx ", max_size=8))
 def test_the_scores_are_those_of_bm25s(by, texts, first, question):
-    reference = bm25s.BM25(k1=SATURATION, b=LENGTH_WEIGHT, method="lucene")
-    reference.index([SPLITS[by](text) for text in texts], show_progress=False)
-    asked = SPLITS[by](question)
+    reference = bm25s.BM25(k1=K1, b=B, method="lucene")
+    reference.index([TOKENIZERS[by](text) for text in texts], show_progress=False)
+    asked = TOKENIZERS[by](question)
     expected = reference.get_scores(asked) if reference.get_tokens_ids(asked) else np.zeros(len(texts))
-    whole = WordSearch.build(by, texts)
-    grown = WordSearch.build(by, texts[first:], WordSearch.build(by, texts[:first]))
+    whole = BM25Search.build(by, texts)
+    grown = BM25Search.build(by, texts[first:], BM25Search.build(by, texts[:first]))
     np.testing.assert_allclose(whole.scores(question), expected, rtol=1e-5)
     np.testing.assert_array_equal(whole.scores(question), grown.scores(question))

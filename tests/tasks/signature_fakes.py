@@ -6,8 +6,8 @@ from scipy import sparse
 
 from okrcell.cells.expression import read_expression
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.vocabulary import SCALED_TOTAL, GeneVocabulary
-from okrcell.model.relative_expression import Panel
+from okrcell.cells.vocabulary import TARGET_SUM, GeneVocabulary
+from okrcell.model.relative_expression import GenePanel
 from okrcell.model.signature_head import SignatureHead
 
 TABLES = {
@@ -40,7 +40,7 @@ class SignatureModel:
     def panel(self, expression):
         row = expression.resolution.row
         measured = np.isin(self._rows, row[row >= 0])
-        return Panel.of(self.signatures, self._rows.astype(np.intp), measured)
+        return GenePanel.from_measured(self.signatures, self._rows.astype(np.intp), measured)
 
     def pool_texts(self, texts):
         """Return the same vector for all texts, nearest to the B cell."""
@@ -54,11 +54,11 @@ class SignatureModel:
         return np.where(empty[:, None], np.nan, 0.5).repeat(4, axis=1).astype(np.float32)
 
     def measured(self, expression):
-        return int(self.panel(expression).measured.sum()) if self.signatures else 0
+        return int(self.gene_panel(expression).measured.sum()) if self.signatures else 0
 
     def _head(self, expression):
         whole = np.concatenate([block[:, self._rows].toarray() for block in expression.blocks()])
-        linear = whole / np.maximum(whole.sum(axis=1, keepdims=True), 1e-9) * SCALED_TOTAL
+        linear = whole / np.maximum(whole.sum(axis=1, keepdims=True), 1e-9) * TARGET_SUM
         logs = np.log1p(linear)
         place = {symbol: number for number, symbol in enumerate(self.vocabulary.symbol.tolist())}
         parts = []

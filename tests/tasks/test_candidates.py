@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.tasks.candidates import candidate_vectors, candidates, candidates_in
+from okrcell.tasks.candidates import candidate_vectors, parse_candidates, read_candidates
 
 
 class Counting:
@@ -21,14 +21,14 @@ class Counting:
 
 
 def test_an_id_takes_the_name_of_its_term_and_a_known_name_its_id():
-    by_id, by_name, free = candidates(["CL:0000236", "T cells", "a cell that glows"])
+    by_id, by_name, free = parse_candidates(["CL:0000236", "T cells", "a cell that glows"])
     assert (by_id.name, by_id.term_id) == ("B cell", "CL:0000236")
     assert (by_name.name, by_name.term_id) == ("T cells", "CL:0000084")
     assert (free.name, free.term_id, free.texts) == ("a cell that glows", "", ("a cell that glows",))
 
 
 def test_a_repeated_candidate_counts_once_in_its_first_place():
-    assert [each.name for each in candidates(["B cell", "T cell", "CL:0000236"])] == ["B cell", "T cell"]
+    assert [each.name for each in parse_candidates(["B cell", "T cell", "CL:0000236"])] == ["B cell", "T cell"]
 
 
 @pytest.mark.parametrize(
@@ -37,24 +37,24 @@ def test_a_repeated_candidate_counts_once_in_its_first_place():
 )
 def test_what_is_no_candidate_is_refused(words, told):
     with pytest.raises(InputError, match=told):
-        candidates(words)
+        parse_candidates(words)
 
 
 def test_a_file_holds_one_a_line_and_a_text_splits_at_commas(tmp_path):
     (tmp_path / "some.txt").write_text("# blood\nB cell\n\n a cell, with a comma \n")
-    assert candidates_in(str(tmp_path / "some.txt")) == ["B cell", "a cell, with a comma"]
-    assert candidates_in("B cell, CL:0000084,") == ["B cell", "CL:0000084"]
+    assert read_candidates(str(tmp_path / "some.txt")) == ["B cell", "a cell, with a comma"]
+    assert read_candidates("B cell, CL:0000084,") == ["B cell", "CL:0000084"]
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00binary", b"\n# nothing\n"])
 def test_a_file_without_candidates_is_refused(tmp_path, content):
     (tmp_path / "bad.txt").write_bytes(content)
     with pytest.raises(InputError, match=r"bad\.txt"):
-        candidates_in(str(tmp_path / "bad.txt"))
+        read_candidates(str(tmp_path / "bad.txt"))
 
 
 def test_a_candidate_is_the_direction_of_the_mean_of_its_texts():
-    some = candidates(["a cell that glows", "CL:0000236"])
+    some = parse_candidates(["a cell that glows", "CL:0000236"])
     embedder = Counting()
     vectors = candidate_vectors(some, embedder)
     texts = len(some[1].texts)
@@ -64,7 +64,7 @@ def test_a_candidate_is_the_direction_of_the_mean_of_its_texts():
 
 
 def test_a_name_that_holds_a_comma_is_put_together_again():
-    assert candidates_in("B cell,CD4-positive, alpha-beta T cell,my own type") == [
+    assert read_candidates("B cell,CD4-positive, alpha-beta T cell,my own type") == [
         "B cell",
         "CD4-positive, alpha-beta T cell",
         "my own type",
@@ -73,8 +73,8 @@ def test_a_name_that_holds_a_comma_is_put_together_again():
 
 def test_a_long_list_is_no_file():
     words = [f"a type of cell that is called number {number}" for number in range(200)]
-    assert candidates_in(",".join(words)) == words
+    assert read_candidates(",".join(words)) == words
 
 
 def test_two_names_of_one_type_are_one_candidate():
-    assert [each.name for each in candidates(["B cells", "B lymphocyte", "CL:0000236"])] == ["B cells"]
+    assert [each.name for each in parse_candidates(["B cells", "B lymphocyte", "CL:0000236"])] == ["B cells"]

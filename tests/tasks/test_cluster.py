@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
-from okrcell.cells.samples.neighbours import neighbour_graph, smoothed
+from okrcell.cells.samples.neighbours import diffuse_over_knn, knn_graph
 from okrcell.errors import InputError
-from okrcell.tasks.cluster import cluster, joined
-from okrcell.tasks.samples.stability import leiden, stability
+from okrcell.tasks.cluster import cluster, joint_representation
+from okrcell.tasks.samples.stability import leiden, resolution_stability
 
 
 def heaps(sizes=(60, 40, 30), dim=8, apart=8.0, seed=0):
@@ -24,21 +24,21 @@ def heaps(sizes=(60, 40, 30), dim=8, apart=8.0, seed=0):
 def test_heaps_are_found_whatever_they_are_numbered():
     points, which = heaps()
     found = cluster(points, resolutions=[0.1, 0.3, 0.5])
-    assert adjusted_rand_score(which, found.label) == 1
-    assert found.label[0] == 0  # the largest is 0
+    assert adjusted_rand_score(which, found.labels) == 1
+    assert found.labels[0] == 0  # the largest is 0
     assert found.stability.agreement.max() == pytest.approx(1)
 
 
 def test_groups_do_not_depend_on_the_order_of_rows():
     points, _ = heaps()
     order = np.random.default_rng(3).permutation(len(points))
-    one, other = cluster(points, resolutions=[0.3]).label, cluster(points[order], resolutions=[0.3]).label
+    one, other = cluster(points, resolutions=[0.3]).labels, cluster(points[order], resolutions=[0.3]).labels
     assert adjusted_rand_score(one[order], other) == 1
 
 
 def test_the_same_seed_gives_the_same_groups():
     points, _ = heaps(apart=2.0)
-    np.testing.assert_array_equal(cluster(points, seed=4).label, cluster(points, seed=4).label)
+    np.testing.assert_array_equal(cluster(points, seed=4).labels, cluster(points, seed=4).labels)
 
 
 def test_groups_are_split_where_two_cliques_meet():
@@ -53,8 +53,8 @@ def test_groups_are_split_where_two_cliques_meet():
 
 def test_a_resolution_that_splits_heaps_at_random_is_not_chosen():
     points, which = heaps(sizes=(150, 150), apart=12)
-    judged = stability(neighbour_graph(points), [0.1, 0.2, 1.0, 2.0])
-    assert judged.groups[judged.resolution == judged.chosen] == len(set(which))
+    judged = resolution_stability(knn_graph(points), [0.1, 0.2, 1.0, 2.0])
+    assert judged.n_clusters[judged.resolutions == judged.best_resolution] == len(set(which))
     assert judged.agreement[-1] < judged.agreement[0]
 
 
@@ -62,15 +62,15 @@ def test_a_row_without_numbers_is_in_no_group():
     points, which = heaps()
     points[5] = np.nan
     found = cluster(points, resolutions=[0.3])
-    assert found.label[5] == -1
+    assert found.labels[5] == -1
     known = np.arange(len(points)) != 5
-    assert adjusted_rand_score(which[known], found.label[known]) == 1
+    assert adjusted_rand_score(which[known], found.labels[known]) == 1
 
 
 @pytest.mark.parametrize("cells", [0, 1, 2, 3, 5, 12])
 def test_any_number_of_cells_has_groups(cells):
     points = np.random.default_rng(0).normal(size=(cells, 3)).astype(np.float32)
-    label = cluster(points).label
+    label = cluster(points).labels
     assert sorted(set(label)) == list(range(len(set(label))))
 
 
@@ -83,14 +83,16 @@ def test_resolutions_are_above_zero(resolutions):
 def test_model_and_sample_have_an_equal_say():
     told, _ = heaps(seed=1)
     own = np.random.default_rng(2).normal(size=told.shape).astype(np.float32)
-    np.testing.assert_allclose(joined(told, own), joined(told * 1000, own * 0.001), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        joint_representation(told, own), joint_representation(told * 1000, own * 0.001), rtol=1e-3, atol=1e-3
+    )
 
 
 def test_noise_of_a_vector_averages_out_among_neighbours():
     own, which = heaps(apart=10)
     rng = np.random.default_rng(0)
     noisy = (np.eye(3)[which] + rng.normal(size=(len(which), 3))).astype(np.float32)
-    calm = smoothed(noisy, neighbour_graph(own), 3)
+    calm = diffuse_over_knn(noisy, knn_graph(own), 3)
     within = [np.var(values[which == heap], axis=0).mean() for values in (noisy, calm) for heap in range(3)]
     assert max(within[3:]) < 0.3 * min(within[:3])
 
@@ -98,9 +100,9 @@ def test_noise_of_a_vector_averages_out_among_neighbours():
 def test_cells_without_expression_do_not_change_what_others_are_compared_by():
     told, _ = heaps(seed=1)
     own, _ = heaps(seed=2)
-    alone = joined(told, own)
+    alone = joint_representation(told, own)
     more = np.vstack([told, told[:1] * np.nan]), np.vstack([own, own[:1] * np.nan])
-    both = joined(*more)
+    both = joint_representation(*more)
     assert np.isnan(both[-1]).all()
     np.testing.assert_allclose(both[:-1], alone, rtol=1e-4, atol=1e-4)
 
@@ -109,4 +111,4 @@ def test_cells_without_expression_do_not_change_what_others_are_compared_by():
 def test_smoothing_keeps_what_is_constant(cells, rounds):
     graph = sparse.csr_matrix(np.random.default_rng(cells).random((cells, cells)) > 0.6, dtype=np.float64)
     constant = np.full((cells, 2), 3.5)
-    np.testing.assert_allclose(smoothed(constant, graph, rounds), constant)
+    np.testing.assert_allclose(diffuse_over_knn(constant, graph, rounds), constant)

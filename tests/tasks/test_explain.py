@@ -7,15 +7,15 @@ from signature_fakes import SHOWN, TABLES, SignatureModel
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
-from okrcell.tasks.candidates import Candidate, candidates
-from okrcell.tasks.evidence import sample_evidence
+from okrcell.tasks.candidates import Candidate, parse_candidates
+from okrcell.tasks.evidence import score_sample
 from okrcell.tasks.explain import explain_groups
-from okrcell.tasks.explaining.expectations import Expectation, expectations
-from okrcell.tasks.explaining.presence import presence
-from okrcell.tasks.explaining.speakers import BOTH, CELLS, source_of, speakers
-from okrcell.tasks.explaining.speakers import TABLES as BOOKS
+from okrcell.tasks.explaining.expectations import ExpectedSignature, expected_signatures
+from okrcell.tasks.explaining.presence import detection_rates
+from okrcell.tasks.explaining.speakers import SOURCE_BOTH, SOURCE_CELLS, gene_contributions, source_of
+from okrcell.tasks.explaining.speakers import SOURCE_TABLES as BOOKS
 
-SOME = candidates(["B cell", "T cell", "monocyte"])
+SOME = parse_candidates(["B cell", "T cell", "monocyte"])
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def blood_explained(blood, model):
     """B cells and other cells, annotated by signature scores and explained with a source that has MS4A1."""
     expression = read_expression(blood)
     group = np.where(blood.obs["cell_type"] == "B cell", 0, 1)
-    scores = sample_evidence(expression, SOME, model).score
+    scores = score_sample(expression, SOME, model).scores
     return explain_groups(
         expression, group, ["b", "rest"], SOME, scores, scores.argmax(axis=1), model, sources=[_Source()], top=6
     )
@@ -37,7 +37,7 @@ def blood_explained(blood, model):
 class _Source:
     name, snapshot = "tables", "of today"
 
-    def about(self, term):
+    def evidence_for(self, term):
         if term != "CL:0000236":
             return ()
         return (
@@ -48,33 +48,33 @@ class _Source:
 
 
 def expected(whole):
-    return Expectation(whole, whole, 0 * whole)
+    return ExpectedSignature(whole, whole, 0 * whole)
 
 
 def test_the_word_of_a_gene_is_the_difference_of_the_names_times_what_the_cells_show():
     answer, rival, shown = np.array([0.5, 0.0, 0.2]), np.array([0.1, 0.4, 0.2]), np.array([2.0, 1.0, 3.0])
-    said = speakers(shown, expected(answer), expected(rival), 9)
-    assert [(each.gene, pytest.approx(each.contribution)) for each in said] == [(0, 0.8), (1, -0.4)]
-    assert sum(each.contribution for each in said) == pytest.approx((answer - rival) @ shown)
-    assert (said[0].of_answer, said[0].present) == (True, True)
-    assert (said[1].of_answer, said[1].present) == (False, True)
+    said = gene_contributions(shown, expected(answer), expected(rival), 9)
+    assert [(each.gene_idx, pytest.approx(each.value)) for each in said] == [(0, 0.8), (1, -0.4)]
+    assert sum(each.value for each in said) == pytest.approx((answer - rival) @ shown)
+    assert (said[0].from_prediction, said[0].expects_presence) == (True, True)
+    assert (said[1].from_prediction, said[1].expects_presence) == (False, True)
 
 
 def test_words_of_all_genes_sum_to_the_lead_in_evidence(blood, model):
     expression = read_expression(blood)
-    said = sample_evidence(expression, SOME, model)
-    b, t = expectations(said.signatures, model.panel(expression).measured, [0, 1]).values()
-    np.testing.assert_allclose(b.tables + b.cells, b.whole)
-    shown = said.usual.z(model.panel(expression).logs(next(expression.blocks())))[7]
-    words = speakers(shown, b, t, 10_000)
-    assert sum(each.contribution for each in words) == pytest.approx(said.score[7, 0] - said.score[7, 1], rel=1e-3)
+    said = score_sample(expression, SOME, model)
+    b, t = expected_signatures(said.signatures, model.gene_panel(expression).measured, [0, 1]).values()
+    np.testing.assert_allclose(b.from_tables + b.from_cells, b.weights)
+    shown = said.background.z_scores(model.gene_panel(expression).logs(next(expression.blocks())))[7]
+    words = gene_contributions(shown, b, t, 10_000)
+    assert sum(each.value for each in words) == pytest.approx(said.scores[7, 0] - said.scores[7, 1], rel=1e-3)
 
 
 def test_a_gene_that_was_not_measured_says_nothing(blood, model):
     without = blood[:, blood.var_names != "CD79A"].copy()
     expression = read_expression(without)
     group, best = np.where(without.obs["cell_type"] == "B cell", 0, -1), np.zeros(without.n_obs, int)
-    scores = sample_evidence(expression, SOME, model).score
+    scores = score_sample(expression, SOME, model).scores
     (each,) = explain_groups(expression, group, ["b"], SOME, scores, best, model, top=1000)
     assert "CD79A" not in {gene.symbol for gene in each.genes}
     assert "MS4A1" in {gene.symbol for gene in each.genes}
@@ -82,10 +82,10 @@ def test_a_gene_that_was_not_measured_says_nothing(blood, model):
 
 def test_the_source_is_who_says_so_and_both_when_both_do():
     assert source_of(0.9, 0.1, 1.0) == BOOKS
-    assert source_of(0.1, 0.9, 1.0) == CELLS
-    assert source_of(0.6, 0.4, 1.0) == BOTH
+    assert source_of(0.1, 0.9, 1.0) == SOURCE_CELLS
+    assert source_of(0.6, 0.4, 1.0) == SOURCE_BOTH
     # The part of the tables has the opposite sign: the source is the cells.
-    assert source_of(-0.9, 1.0, 0.1) == CELLS
+    assert source_of(-0.9, 1.0, 0.1) == SOURCE_CELLS
     assert source_of(-0.6, -0.1, -0.7) == BOOKS
 
 
@@ -94,22 +94,22 @@ def test_b_cells_are_told_by_their_genes_with_source_and_record(blood_explained)
     assert (b.answer.name, b.rival.name) == ("B cell", "T cell")
     assert 0.9 < b.share <= 1
     by = {gene.symbol: gene for gene in b.genes}
-    assert by["CD79A"].speaks_for
-    assert by["CD79A"].speaker.source == BOOKS
-    assert by["HLA-DRA"].speaker.source == CELLS
+    assert by["CD79A"].supports_prediction
+    assert by["CD79A"].contribution.source == BOOKS
+    assert by["HLA-DRA"].contribution.source == SOURCE_CELLS
     assert by["MS4A1"].records[0].source == "A table"
     assert by["HLA-DRA"].records == ()
     assert by["CD79A"].inside > 0.8 > 0.3 > by["CD79A"].outside
     # CD3D supports the runner-up in both parts and is low here, so it supports the prediction.
-    assert by["CD3D"].speaks_for
-    assert by["CD3D"].speaker.relative < 0
-    assert by["CD3D"].speaker.source == BOTH
+    assert by["CD3D"].supports_prediction
+    assert by["CD3D"].contribution.relative_expression < 0
+    assert by["CD3D"].contribution.source == SOURCE_BOTH
 
 
 def test_every_gene_that_speaks_is_one_that_a_signature_names(blood_explained):
     named = {gene for part in (TABLES, SHOWN) for genes in part.values() for gene in genes}
     for each in blood_explained:
-        words = [abs(gene.speaker.contribution) for gene in each.genes]
+        words = [abs(gene.contribution.contribution) for gene in each.genes]
         assert words == sorted(words, reverse=True)
         assert len(words) <= 6
         assert {gene.symbol for gene in each.genes} <= named
@@ -123,11 +123,11 @@ def test_one_candidate_has_no_rival_and_a_group_without_expression_no_answer(blo
     one, none = explain_groups(
         read_expression(adata), group, ["some", "none"], SOME[:1], scores, np.zeros(6, int), model
     )
-    assert one.answer == SOME[0]
-    assert (one.rival, one.cells) == (None, 3)
+    assert one.prediction == SOME[0]
+    assert (one.runner_up, one.n_cells) == (None, 3)
     assert np.isnan(one.scores[1])
     assert one.genes
-    assert (none.answer, none.genes, none.without_expression) == (None, (), 2)
+    assert (none.prediction, none.genes, none.without_expression) == (None, (), 2)
 
 
 def test_a_model_without_signatures_says_so(blood):
@@ -146,7 +146,7 @@ def test_a_sentence_is_explained_by_the_known_types_it_was_read_from(blood, mode
         read_expression(blood), group, ["b"], glowing, scores, np.zeros(blood.n_obs, int), model, sources=[_Source()]
     )
     by = {gene.symbol: gene for gene in each.genes}
-    assert by["MS4A1"].speaks_for
+    assert by["MS4A1"].supports_prediction
     assert by["MS4A1"].records[0].record == "CL:0000236"
 
 
@@ -154,7 +154,9 @@ def test_presence_counts_cells_with_the_gene_inside_and_outside(blood):
     adata = blood[:50].copy()
     expression = read_expression(adata)
     group = np.where(np.arange(50) < 20, 0, -1)
-    found = presence(expression, group, 1, [int(expression.resolution.row[0]), int(expression.resolution.row[5])])
+    found = detection_rates(
+        expression, group, 1, [int(expression.resolution.row[0]), int(expression.resolution.row[5])]
+    )
     raw = (adata.X[:, [0, 5]] > 0).toarray()
     np.testing.assert_allclose(found.inside[0], raw[:20].mean(axis=0))
     np.testing.assert_allclose(found.outside[0], raw[20:].mean(axis=0))

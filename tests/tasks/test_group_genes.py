@@ -8,7 +8,7 @@ from scipy import sparse
 
 from okrcell.cells.expression import read_expression
 from okrcell.tasks.groups import group_genes as room
-from okrcell.tasks.groups.group_genes import group_genes
+from okrcell.tasks.groups.group_genes import rank_genes
 
 
 @pytest.fixture
@@ -24,17 +24,17 @@ def counted():
 
 def test_each_group_has_its_own_genes(counted):
     group = np.repeat([0, 1], 30)
-    first, second = group_genes(read_expression(counted), group, 2)
-    assert [gene.symbol for gene in first.marking(5)] == ["MS4A1"]
-    assert [gene.symbol for gene in second.marking(5)] == ["CD3D"]
-    marker = first.named("MS4A1")
+    first, second = rank_genes(read_expression(counted), group, 2)
+    assert [gene.symbol for gene in first.top_markers(5)] == ["MS4A1"]
+    assert [gene.symbol for gene in second.top_markers(5)] == ["CD3D"]
+    marker = first.get("MS4A1")
     assert (marker.inside, marker.outside) == (1.0, 0.0)
-    assert first.named("FOXP3") is None
+    assert first.get("FOXP3") is None
 
 
 def test_they_are_those_that_scanpy_finds(counted):
     group = np.repeat([0, 1], 30)
-    ours = group_genes(read_expression(counted), group, 2)[0]
+    ours = rank_genes(read_expression(counted), group, 2)[0]
     theirs = counted.copy()
     sc.pp.normalize_total(theirs, target_sum=1e4)
     sc.pp.log1p(theirs)
@@ -44,27 +44,27 @@ def test_they_are_those_that_scanpy_finds(counted):
     table = sc.get.rank_genes_groups_df(theirs, "0").set_index("names")
     for gene in ours.genes:
         assert gene.log2_fold == pytest.approx(table["logfoldchanges"][gene.symbol], rel=1e-3)
-        assert gene.p == pytest.approx(table["pvals_adj"][gene.symbol], rel=1e-3)
+        assert gene.p_adjusted == pytest.approx(table["pvals_adj"][gene.symbol], rel=1e-3)
 
 
 def test_too_small_a_group_is_not_compared(counted):
     group = np.full(60, 1)
     group[:2] = 0
-    assert group_genes(read_expression(counted), group, 2) == (None, None)
+    assert rank_genes(read_expression(counted), group, 2) == (None, None)
 
 
 def test_cells_of_no_group_and_empty_cells_are_left_out(counted):
     group = np.repeat([0, 1], 30)
-    plain = group_genes(read_expression(counted), group, 2)[0]
+    plain = rank_genes(read_expression(counted), group, 2)[0]
     rows = np.vstack([counted.X.toarray(), np.zeros((2, 4)), np.full((2, 4), 50)]).astype(np.float32)
     more = anndata.AnnData(sparse.csr_matrix(rows), var=counted.var)
-    assert group_genes(read_expression(more), np.append(group, [0, 1, -1, -1]), 2)[0] == plain
+    assert rank_genes(read_expression(more), np.append(group, [0, 1, -1, -1]), 2)[0] == plain
 
 
 def test_of_a_large_group_some_are_drawn_and_always_the_same(counted, monkeypatch):
-    monkeypatch.setattr(room, "CELLS_OF_A_GROUP", 10)
+    monkeypatch.setattr(room, "MAX_CELLS_PER_GROUP", 10)
     group = np.repeat([0, 1], 30)
     expression = read_expression(counted)
-    first = group_genes(expression, group, 2, seed=3)
-    assert first == group_genes(expression, group, 2, seed=3)
-    assert first != group_genes(expression, group, 2, seed=4)
+    first = rank_genes(expression, group, 2, seed=3)
+    assert first == rank_genes(expression, group, 2, seed=3)
+    assert first != rank_genes(expression, group, 2, seed=4)

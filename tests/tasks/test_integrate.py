@@ -6,12 +6,12 @@ import pytest
 from sklearn.metrics import pairwise_distances
 
 from okrcell.cells.expression import read_expression
-from okrcell.cells.samples.sample import sample_components
+from okrcell.cells.samples.sample import sample_pca
 from okrcell.errors import InputError
-from okrcell.tasks.cluster import joined
-from okrcell.tasks.integrate import together
-from okrcell.tasks.samples.correction import corrected, shared_clusters, without_batch
-from okrcell.tasks.samples.integrate_sample import shared_kinds
+from okrcell.tasks.cluster import joint_representation
+from okrcell.tasks.integrate import integrate_vectors
+from okrcell.tasks.samples.correction import harmony, remove_batch_effect, soft_clusters
+from okrcell.tasks.samples.integrate_sample import shared_cluster_weights
 
 KINDS = ("B cell", "CD14-positive monocyte", "natural killer cell")
 
@@ -49,9 +49,9 @@ def test_a_batch_that_is_a_copy_by_another_technology_comes_together(cells, told
     vectors = np.vstack([told, told])
     batch = np.repeat(["one", "other"], cells.n_obs)
     expression = read_expression(both)
-    apart = mixing(joined(vectors, sample_components(expression, 30)), batch)
-    found = together(expression, vectors, batch)
-    assert found.apart == ()
+    apart = mixing(joint_representation(vectors, sample_pca(expression, 30)), batch)
+    found = integrate_vectors(expression, vectors, batch)
+    assert found.uncorrected == ()
     assert mixing(found.vectors, batch) > max(0.4, apart)
     kind = np.tile(cells.obs["cell_type"].to_numpy(dtype=str), 2)
     assert mixing(found.vectors, kind) < 0.1
@@ -60,23 +60,23 @@ def test_a_batch_that_is_a_copy_by_another_technology_comes_together(cells, told
 def test_two_batches_without_a_common_type_stay_apart(cells, told):
     kind = cells.obs["cell_type"].to_numpy(dtype=str)
     batch = np.where(kind == KINDS[1], "monocytes", "lymphocytes")
-    found = together(read_expression(cells), told, batch)
-    assert found.apart == ("lymphocytes", "monocytes")
+    found = integrate_vectors(read_expression(cells), told, batch)
+    assert found.uncorrected == ("lymphocytes", "monocytes")
     assert mixing(found.vectors, batch) < 0.03
 
 
 def test_with_one_batch_cells_are_compared_by_what_they_were(cells, told):
     expression = read_expression(cells)
-    found = together(expression, told, np.full(cells.n_obs, "only"))
-    np.testing.assert_array_equal(found.vectors, joined(told, sample_components(expression, 30)))
+    found = integrate_vectors(expression, told, np.full(cells.n_obs, "only"))
+    np.testing.assert_array_equal(found.vectors, joint_representation(told, sample_pca(expression, 30)))
     assert found.batches == ("only",)
 
 
 def test_nothing_depends_on_the_order_of_rows(cells, told):
     order = np.random.default_rng(5).permutation(cells.n_obs)
     batch = np.where(np.arange(cells.n_obs) % 3 == 0, "one", "other")
-    first = together(read_expression(cells), told, batch).vectors
-    second = together(read_expression(cells[order].copy()), told[order], batch[order]).vectors
+    first = integrate_vectors(read_expression(cells), told, batch).vectors
+    second = integrate_vectors(read_expression(cells[order].copy()), told[order], batch[order]).vectors
     one, other = pairwise_distances(first[order]), pairwise_distances(second)
     # Clusters are initialised at sampled cells, so values differ in the last bits, but neighbours do not.
     assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.98
@@ -84,7 +84,7 @@ def test_nothing_depends_on_the_order_of_rows(cells, told):
 
 def test_the_same_seed_gives_the_same_numbers(cells, told):
     batch = np.where(np.arange(cells.n_obs) % 2, "one", "other")
-    runs = [together(read_expression(cells), told, batch, seed=3).vectors for _ in range(2)]
+    runs = [integrate_vectors(read_expression(cells), told, batch, seed=3).vectors for _ in range(2)]
     np.testing.assert_array_equal(*runs)
 
 
@@ -94,7 +94,7 @@ def test_a_cell_without_expression_spoils_nobody(cells, told):
     filled = some.X.tolil()
     filled[7] = 0
     some.X, vectors[7] = filled.tocsr(), np.nan
-    found = together(read_expression(some), vectors, batch).vectors
+    found = integrate_vectors(read_expression(some), vectors, batch).vectors
     rest = np.arange(cells.n_obs) != 7
     assert np.isnan(found[7]).all()
     assert np.isfinite(found[rest]).all()
@@ -103,18 +103,18 @@ def test_a_cell_without_expression_spoils_nobody(cells, told):
 @pytest.mark.parametrize("size", [1, 2, 3, 6, 25])
 def test_any_number_of_cells_in_two_batches_works(cells, told, size):
     batch = np.where(np.arange(size) % 2, "one", "other")
-    assert np.isfinite(together(read_expression(cells[:size].copy()), told[:size], batch).vectors).all()
+    assert np.isfinite(integrate_vectors(read_expression(cells[:size].copy()), told[:size], batch).vectors).all()
 
 
 def test_a_batch_of_one_cell_works(cells, told):
     batch = np.full(cells.n_obs, "many")
     batch[0] = "lonely"
-    assert np.isfinite(together(read_expression(cells), told, batch).vectors).all()
+    assert np.isfinite(integrate_vectors(read_expression(cells), told, batch).vectors).all()
 
 
 def test_each_cell_needs_a_batch(cells, told):
     with pytest.raises(InputError, match="2 batches"):
-        together(read_expression(cells), told, np.array(["one", "other"]))
+        integrate_vectors(read_expression(cells), told, np.array(["one", "other"]))
 
 
 def test_kinds_that_one_batch_has_alone_have_no_weight():
@@ -122,7 +122,7 @@ def test_kinds_that_one_batch_has_alone_have_no_weight():
     vectors = (np.eye(3)[kind] + np.random.default_rng(0).normal(size=(120, 3)) * 0.01).astype(np.float32)
     batch = np.where(kind == 2, 1, np.arange(120) % 2)
     batch[kind == 0] = 0
-    weight, shared = shared_kinds(vectors, batch)
+    weight, shared = shared_cluster_weights(vectors, batch)
     assert (weight[kind != 1] == 0).all()
     assert (weight[kind == 1] > 0).all()
     # A third of each batch is of the shared type; k-means may split it where the batches differ by chance.
@@ -133,7 +133,7 @@ def test_a_shift_of_a_batch_within_a_cluster_is_taken_off():
     rng = np.random.default_rng(0)
     points, batch = rng.normal(size=(400, 2)), np.arange(400) % 2
     points[batch == 1] += [3, -1]
-    moved = without_batch(points, np.eye(2)[batch], np.ones((400, 1)))
+    moved = remove_batch_effect(points, np.eye(2)[batch], np.ones((400, 1)))
     np.testing.assert_allclose(moved[batch == 0].mean(axis=0), moved[batch == 1].mean(axis=0), atol=0.05)
 
 
@@ -142,7 +142,7 @@ def test_memberships_sum_to_one_and_share_out_the_batches(monkeypatch):
     points[batch == 1, 0] += 1.5
 
     def unevenness():
-        belongs = shared_clusters(points, np.eye(2)[batch], 6, np.random.default_rng(1))
+        belongs = soft_clusters(points, np.eye(2)[batch], 6, np.random.default_rng(1))
         np.testing.assert_allclose(belongs.sum(axis=1), 1)
         share = (belongs.T @ np.eye(2)[batch]) / belongs.sum(axis=0)[:, None]
         return np.abs(share - 0.5).mean()
@@ -154,4 +154,4 @@ def test_memberships_sum_to_one_and_share_out_the_batches(monkeypatch):
 
 def test_one_batch_is_not_moved():
     points = np.random.default_rng(0).normal(size=(50, 3))
-    np.testing.assert_array_equal(corrected(points, np.zeros(50, dtype=int)), points)
+    np.testing.assert_array_equal(harmony(points, np.zeros(50, dtype=int)), points)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
-from okrcell.tasks.examples.evenly import evenly
-from okrcell.tasks.examples.sample_shift import without_shift
+from okrcell.tasks.examples.evenly import balanced_subsample
+from okrcell.tasks.examples.sample_shift import remove_batch_shift
 from okrcell.tasks.reference import annotate_from_reference
 
 
@@ -30,7 +30,7 @@ def right(found, truth):
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=80), st.integers(1, 80))
 def test_rare_types_are_kept_whole_and_no_type_twice_as_much_as_it_must(types, most):
     given = np.array(types)
-    kept = evenly(np.arange(len(given)), given, most, seed=0)
+    kept = balanced_subsample(np.arange(len(given)), given, most, seed=0)
     assert len(kept) == min(most, len(given)) == len(set(kept.tolist()))
     before, after = np.bincount(given, minlength=5), np.bincount(given[kept], minlength=5)
     cut = after < before
@@ -45,9 +45,9 @@ def test_another_composition_is_not_taken_for_another_technology():
     reference, query = (centres[some] + 0.3 * rng.normal(size=(len(some), 2)) for some in (given, asked))
     is_query = np.arange(300 + 210) >= 300
     start = np.zeros((510, 3))
-    stays = without_shift(np.vstack([reference, query]).astype(np.float32), given, is_query, start)
+    stays = remove_batch_shift(np.vstack([reference, query]).astype(np.float32), given, is_query, start)
     np.testing.assert_allclose(stays[is_query], query, atol=0.2)
-    moved = without_shift(np.vstack([reference, query + 0.8]).astype(np.float32), given, is_query, start)
+    moved = remove_batch_shift(np.vstack([reference, query + 0.8]).astype(np.float32), given, is_query, start)
     assert np.abs((moved[is_query] - query).mean(axis=0)).max() < 0.3
 
 
@@ -58,7 +58,7 @@ def test_a_reference_names_cells_of_its_kind(blood, embedder):
     )
     assert right(found, labels_of(query)) > 0.75
     np.testing.assert_allclose(found.probability.sum(axis=1), 1, rtol=1e-5)
-    assert abs(found.answer.confidence.mean() - right(found, labels_of(query))) < 0.15
+    assert abs(found.prediction.confidence.mean() - right(found, labels_of(query))) < 0.15
 
 
 def test_a_technology_that_reads_some_genes_twice_as_well_does_little_harm(blood, embedder):
@@ -90,14 +90,14 @@ def test_one_cell_an_empty_one_and_unlabelled_ones_are_no_trouble(blood, embedde
     labels[:10] = ""
     one = annotate_from_reference(read_expression(reference), labels, read_expression(blood[300:301].copy()), embedder)
     assert one.probability.shape == (1, len(one.names))
-    assert one.learned_from == 190
+    assert one.n_train_cells == 190
     gap = blood[300:320].copy()
     values = gap.X.toarray()
     values[4] = 0
     gap.X = values
     found = annotate_from_reference(read_expression(reference), labels, read_expression(gap), embedder)
     assert np.isnan(found.probability[4]).all()
-    assert found.answer.confidence[4] == 0
+    assert found.prediction.confidence[4] == 0
     without = np.delete(np.arange(20), 4)
     alone = annotate_from_reference(read_expression(reference), labels, read_expression(gap[without].copy()), embedder)
     np.testing.assert_allclose(found.probability[without], alone.probability, atol=1e-3)

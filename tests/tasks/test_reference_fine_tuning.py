@@ -9,9 +9,9 @@ import torch
 
 from okrcell.cells.expression import read_expression
 from okrcell.errors import MissingExtraError
-from okrcell.model.cell_encoder import CellEncoderSettings, cell_encoder
+from okrcell.model.cell_encoder import CellEncoderSettings, build_cell_encoder
 from okrcell.model.embedder import Embedder
-from okrcell.tasks.examples.adapters import merged, with_adapters
+from okrcell.tasks.examples.adapters import add_lora, merge_lora
 from okrcell.tasks.examples.fine_tuning import fine_tune
 from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
 from okrcell.tasks.examples.words import read_labels
@@ -19,7 +19,7 @@ from okrcell.tasks.reference import annotate_from_reference
 
 pytest.importorskip("peft", reason="the extra fine-tuning is not installed")
 
-QUICK = FineTuningSettings(rounds=5, batch=16, learning_rate=1e-2, lora_learning_rate=3e-2)
+QUICK = FineTuningSettings(max_epochs=5, batch_size=16, learning_rate=1e-2, lora_learning_rate=3e-2)
 
 
 @pytest.fixture(params=["latent", "full"])
@@ -30,7 +30,7 @@ def embedder(request, tiny_model, vocabulary):
 
     torch.manual_seed(1)
     shape = {**tiny_model, "cell_encoder": {**tiny_model["cell_encoder"], "kind": request.param}}
-    model = CellTextModel(parse_settings(ModelSettings, shape, "test"), genes=len(vocabulary))
+    model = CellTextModel(parse_settings(ModelSettings, shape, "test"), n_genes=len(vocabulary))
     return Embedder(Checkpoint(model.eval(), vocabulary, {"weights_sha256": "tiny"}, "tiny"))
 
 
@@ -67,7 +67,7 @@ def test_one_seed_gives_one_model(embedder, reference, method):
 
 
 def test_the_words_alone_stay_where_learning_makes_nothing_better(embedder, reference):
-    tuned = fine_tune(*reference, embedder, settings=FineTuningSettings(rounds=0))
+    tuned = fine_tune(*reference, embedder, settings=FineTuningSettings(max_epochs=0))
     assert len(tuned.losses) == 1
     np.testing.assert_allclose(tuned.embedder.embed_cells(reference[0]), embedder.embed_cells(reference[0]), atol=1e-6)
 
@@ -78,10 +78,10 @@ def test_additions_start_at_nothing_and_merge_into_the_same_encoder(kind):
 
     torch.manual_seed(0)
     shape = CellEncoderSettings(kind=kind, width=16, heads=2, feed_forward=16, blocks=1, latents=3)
-    plain = cell_encoder(shape, genes=30, bins=11).eval()
+    plain = build_cell_encoder(shape, n_genes=30, n_bins=11).eval()
     cells = CellTokens(torch.randint(1, 31, (5, 8)), torch.randint(1, 11, (5, 8)))
     base = plain(cells).cell
-    added = with_adapters(copy.deepcopy(plain), rank=2).eval()
+    added = add_lora(copy.deepcopy(plain), rank=2).eval()
     torch.testing.assert_close(added(cells).cell, base)
     free = [name for name, part in added.named_parameters() if part.requires_grad]
     assert free
@@ -92,7 +92,7 @@ def test_additions_start_at_nothing_and_merge_into_the_same_encoder(kind):
                 part.normal_(std=0.3)
     apart = added(cells).cell
     assert not torch.allclose(apart, base, atol=1e-3)
-    whole = merged(added)
+    whole = merge_lora(added)
     torch.testing.assert_close(whole(cells).cell, apart, atol=1e-5, rtol=1e-4)
     assert whole.state_dict().keys() == plain.state_dict().keys()
 
@@ -101,13 +101,13 @@ def test_whole_donors_tell_when_to_stop(embedder, reference):
     expression, labels = reference
     donors = np.array([f"donor{number % 5}" for number in range(expression.n_cells)])
     tuned = fine_tune(expression, labels, embedder, settings=QUICK, donors=donors)
-    assert tuned.learned_from == expression.n_cells * 4 // 5
+    assert tuned.n_train_cells == expression.n_cells * 4 // 5
 
 
 @pytest.mark.parametrize("method", ["encoder", "lora"])
 def test_a_tuned_model_names_cells(embedder, reference, blood, method):
     expression, labels = reference
-    written = [labels.names[place] for place in labels.given]
+    written = [labels.names[place] for place in labels.label_idx]
     query = read_expression(blood[:20].copy())
     found = annotate_from_reference(expression, written, query, embedder, method=method, fine_tuning=QUICK)
     np.testing.assert_allclose(found.probability.sum(axis=1), 1, rtol=1e-5)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.tasks import retrieve
-from okrcell.tasks.retrieve import best, group_vectors, match, rank_texts
+from okrcell.tasks.retrieve import group_vectors, rank_texts, text_similarity, top_indices
 
 CELLS = np.array([[1, 0], [0, 1], [-1, 0], [np.nan, np.nan]], dtype=np.float32)
 TEXTS = np.array([[0.6, 0.8], [1, 0], [1, 0], [-1, 0]], dtype=np.float32)
@@ -21,38 +21,38 @@ class Axis:
 
 
 def test_a_match_is_the_cosine_and_an_empty_cell_has_none():
-    np.testing.assert_allclose(match(CELLS, "B cell", Axis()), [1, 0, -1, np.nan], atol=1e-6)
+    np.testing.assert_allclose(text_similarity(CELLS, "B cell", Axis()), [1, 0, -1, np.nan], atol=1e-6)
 
 
 def test_ties_keep_their_order_and_an_empty_cell_is_never_found():
     scores = np.array([0.5, np.nan, 0.9, 0.5, 0.9])
-    assert best(scores, 3).tolist() == [2, 4, 0]
-    assert best(scores, 99).tolist() == [2, 4, 0, 3]
+    assert top_indices(scores, 3).tolist() == [2, 4, 0]
+    assert top_indices(scores, 99).tolist() == [2, 4, 0, 3]
 
 
 def test_the_best_text_comes_first_and_an_empty_cell_has_none():
     found = rank_texts(CELLS, TEXTS, 3)
-    assert found.place.tolist() == [[1, 2, 0], [0, 1, 2], [3, 0, 1], [-1, -1, -1]]
-    np.testing.assert_allclose(found.match[:2], [[1, 1, 0.6], [0.8, 0, 0]])
-    assert np.isnan(found.match[3]).all()
+    assert found.indices.tolist() == [[1, 2, 0], [0, 1, 2], [3, 0, 1], [-1, -1, -1]]
+    np.testing.assert_allclose(found.similarity[:2], [[1, 1, 0.6], [0.8, 0, 0]])
+    assert np.isnan(found.similarity[3]).all()
 
 
 def test_there_are_no_more_ranks_than_texts():
-    assert rank_texts(CELLS, TEXTS[:2], 10).place.shape == (4, 2)
-    assert rank_texts(CELLS[:0], TEXTS, 2).place.shape == (0, 2)
+    assert rank_texts(CELLS, TEXTS[:2], 10).indices.shape == (4, 2)
+    assert rank_texts(CELLS[:0], TEXTS, 2).indices.shape == (0, 2)
 
 
 @given(st.integers(1, 40))
 def test_the_size_of_a_block_changes_nothing(size):
     rng = np.random.default_rng(0)
     cells, texts = rng.normal(size=(9, 3)).astype(np.float32), rng.normal(size=(4, 3)).astype(np.float32)
-    whole, former = rank_texts(cells, texts, 2), retrieve.SCORES_AT_ONCE
-    retrieve.SCORES_AT_ONCE = size
+    whole, former = rank_texts(cells, texts, 2), retrieve.MAX_SCORES
+    retrieve.MAX_SCORES = size
     try:
         parts = rank_texts(cells, texts, 2)
     finally:
-        retrieve.SCORES_AT_ONCE = former
-    np.testing.assert_array_equal(parts.place, whole.place)
+        retrieve.MAX_SCORES = former
+    np.testing.assert_array_equal(parts.indices, whole.indices)
 
 
 def test_a_group_matches_as_its_cells_do_on_average():

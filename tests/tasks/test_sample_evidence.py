@@ -12,11 +12,11 @@ from okrcell.cells.expression import Expression, read_expression
 from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.embedder import Embedder
 from okrcell.tasks import evidence as module
-from okrcell.tasks.candidates import Candidate, candidates
-from okrcell.tasks.evidence import sample_evidence, signatures_of
+from okrcell.tasks.candidates import Candidate, parse_candidates
+from okrcell.tasks.evidence import candidate_signatures, score_sample
 from some_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, TYPES, some_head
 
-FOUR = candidates([B_CELL, T_CELL, MONOCYTE, NK_CELL])
+FOUR = parse_candidates([B_CELL, T_CELL, MONOCYTE, NK_CELL])
 KINDS = {
     "B cell": B_CELL,
     "CD14-positive monocyte": MONOCYTE,
@@ -31,16 +31,16 @@ def model(tiny_model, vocabulary):
     from okrcell.model.cell_text_model import CellTextModel, ModelSettings
     from okrcell.settings import parse_settings
 
-    shape = CellTextModel(parse_settings(ModelSettings, tiny_model, "test"), genes=len(vocabulary))
+    shape = CellTextModel(parse_settings(ModelSettings, tiny_model, "test"), n_genes=len(vocabulary))
     return Embedder(Checkpoint(shape.eval(), vocabulary, {}, "tiny", some_head(vocabulary.symbol.tolist())))
 
 
 def score(adata, model, some=FOUR):
-    return sample_evidence(read_expression(adata), some, model)
+    return score_sample(read_expression(adata), some, model)
 
 
 def test_blood_is_told_apart_by_a_few_markers(blood, model):
-    found = score(blood, model).score
+    found = score(blood, model).scores
     truth = blood.obs["cell_type"].map(KINDS)
     rows = np.flatnonzero(truth.notna())
     named = np.array([each.term_id for each in FOUR])[found[rows].argmax(axis=1)]
@@ -54,8 +54,8 @@ def test_the_order_of_cells_and_of_candidates_does_not_matter(blood, model, seed
     rows, columns = made.permutation(blood.n_obs), made.permutation(4)
     first = score(blood, model)
     second = score(blood[rows], model, [FOUR[place] for place in columns])
-    np.testing.assert_allclose(second.score, first.score[np.ix_(rows, columns)], rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(second.lead, first.lead[rows], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(second.scores, first.scores[np.ix_(rows, columns)], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(second.margin, first.margin[rows], rtol=1e-3, atol=1e-3)
 
 
 def test_scaling_the_counts_of_a_cell_changes_nothing(blood, model):
@@ -63,7 +63,7 @@ def test_scaling_the_counts_of_a_cell_changes_nothing(blood, model):
     scale = np.random.default_rng(0).uniform(0.5, 30, (700, 1))
     scaled = blood.copy()
     scaled.X = sparse.csr_matrix((linear * scale).astype(np.float32))
-    np.testing.assert_allclose(score(scaled, model).score, score(blood, model).score, rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(score(scaled, model).scores, score(blood, model).scores, rtol=1e-2, atol=1e-2)
 
 
 @given(seed=st.integers(0, 10**6), genes=st.integers(1, 300), cells=st.integers(1, 40))
@@ -72,17 +72,17 @@ def test_any_panel_and_any_number_of_cells_give_a_score_or_none(blood, model, se
     made = np.random.default_rng(seed)
     some = blood[np.sort(made.permutation(700)[:cells]), np.sort(made.permutation(765)[:genes])].copy()
     expression = read_expression(some, minimum_coverage=0.0)
-    found = sample_evidence(expression, FOUR, model)
-    mine = np.isin(expression.resolution.row, model.panel(expression).column)
+    found = score_sample(expression, FOUR, model)
+    mine = np.isin(expression.resolution.row, model.gene_panel(expression).column)
     filled = np.asarray(some.X[:, mine].sum(axis=1)).ravel() > 0
-    assert found.score.shape == (cells, 4)
-    np.testing.assert_array_equal(np.isfinite(found.score).all(axis=1), filled)
-    np.testing.assert_array_equal(np.isfinite(found.lead), filled)
+    assert found.scores.shape == (cells, 4)
+    np.testing.assert_array_equal(np.isfinite(found.scores).all(axis=1), filled)
+    np.testing.assert_array_equal(np.isfinite(found.margin), filled)
 
 
 def test_genes_that_the_model_does_not_know_have_no_say(blood, model):
-    known = np.isin(read_expression(blood).resolution.row, model.panel(read_expression(blood)).column)
-    np.testing.assert_allclose(score(blood[:, known], model).score, score(blood, model).score, rtol=1e-4, atol=1e-4)
+    known = np.isin(read_expression(blood).resolution.row, model.gene_panel(read_expression(blood)).column)
+    np.testing.assert_allclose(score(blood[:, known], model).scores, score(blood, model).scores, rtol=1e-4, atol=1e-4)
 
 
 def test_cells_without_expression_have_no_score_and_change_nobodys(blood, model):
@@ -92,75 +92,75 @@ def test_cells_without_expression_have_no_score_and_change_nobodys(blood, model)
     spoilt.X = sparse.csr_matrix(dense)
     rest = np.setdiff1d(np.arange(50), [0, 30])
     found, alone = score(spoilt, model), score(blood[:50][rest].copy(), model)
-    assert np.isnan(found.score[[0, 30]]).all()
-    assert np.isnan(found.lead[[0, 30]]).all()
-    np.testing.assert_allclose(found.score[rest], alone.score, rtol=1e-4, atol=1e-4)
+    assert np.isnan(found.scores[[0, 30]]).all()
+    assert np.isnan(found.margin[[0, 30]]).all()
+    np.testing.assert_allclose(found.scores[rest], alone.scores, rtol=1e-4, atol=1e-4)
 
 
 def test_one_cell_alone_is_compared_with_the_corpus(blood, model):
     one = score(blood[5:6].copy(), model)
-    assert np.isfinite(one.score).all()
+    assert np.isfinite(one.scores).all()
     corpus = model.signatures.level.numpy()
-    measured = model.panel(read_expression(blood)).measured
-    np.testing.assert_allclose(one.usual.level[measured], corpus[measured], atol=0.15)
+    measured = model.gene_panel(read_expression(blood)).measured
+    np.testing.assert_allclose(one.background.level[measured], corpus[measured], atol=0.15)
 
 
 def test_one_candidate_is_enough(blood, model):
-    found = score(blood[:60], model, candidates([B_CELL]))
+    found = score(blood[:60], model, parse_candidates([B_CELL]))
     truth = (blood.obs["cell_type"][:60] == "B cell").to_numpy()
-    assert found.score.shape == (60, 1)
-    assert found.score[truth].min() > np.median(found.score[~truth])
+    assert found.scores.shape == (60, 1)
+    assert found.scores[truth].min() > np.median(found.scores[~truth])
 
 
 def test_blocks_of_the_file_change_nothing(blood, model, monkeypatch):
     whole, told = score(blood, model), []
     blocks = Expression.blocks
     monkeypatch.setattr(Expression, "blocks", lambda self, size=64: blocks(self, size))
-    parts = sample_evidence(read_expression(blood), FOUR, model, lambda done, of: told.append((done, of)))
-    np.testing.assert_allclose(parts.score, whole.score, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(parts.lead, whole.lead, rtol=1e-4, atol=1e-4)
+    parts = score_sample(read_expression(blood), FOUR, model, lambda done, of: told.append((done, of)))
+    np.testing.assert_allclose(parts.scores, whole.scores, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(parts.margin, whole.margin, rtol=1e-4, atol=1e-4)
     assert told[-1] == (700, 700)
     assert len(told) == 11
 
 
 def test_some_cells_tell_nearly_what_all_do(blood, model, monkeypatch):
     whole = score(blood, model)
-    monkeypatch.setattr(module, "CELLS_THAT_TELL", 200)
+    monkeypatch.setattr(module, "MAX_BACKGROUND_CELLS", 200)
     some = score(blood, model)
-    assert (some.score.argmax(axis=1) == whole.score.argmax(axis=1)).mean() > 0.93
+    assert (some.scores.argmax(axis=1) == whole.scores.argmax(axis=1)).mean() > 0.93
 
 
 def test_who_names_only_liver_cells_in_blood_is_far_behind_its_rivals(blood, model):
-    wrong = score(blood, model, candidates([HEPATOCYTE]))
+    wrong = score(blood, model, parse_candidates([HEPATOCYTE]))
     right = score(blood, model)
-    assert np.median(wrong.lead) < 0
-    assert np.median(right.lead) > np.median(wrong.lead)
+    assert np.median(wrong.margin) < 0
+    assert np.median(right.margin) > np.median(wrong.margin)
 
 
 def test_where_everything_known_is_asked_for_nobody_leads(blood, model):
-    np.testing.assert_array_equal(score(blood[:20], model, candidates(TYPES)).lead, np.zeros(20))
+    np.testing.assert_array_equal(score(blood[:20], model, parse_candidates(TYPES)).margin, np.zeros(20))
 
 
 def test_a_known_type_is_found_by_heart_and_other_words_by_the_nearest_texts(model):
     head = model.signatures
     words = Candidate("a word", "", ("makes antibodies", "lies in the blood"))
-    found = signatures_of([words, FOUR[1]], model)
+    found = candidate_signatures([words, FOUR[1]], model)
     import torch
 
     read = head.read(torch.from_numpy(model.pool_texts(words.texts))).mean(axis=0)
-    np.testing.assert_allclose(found.known_types[0], read, atol=1e-5)
-    np.testing.assert_array_equal(found.known_types[1], np.eye(5)[1])
+    np.testing.assert_allclose(found.type_weights[0], read, atol=1e-5)
+    np.testing.assert_array_equal(found.type_weights[1], np.eye(5)[1])
     both = (head.knowledge + head.cells).toarray()
-    np.testing.assert_allclose(found.genes.toarray(), np.stack([read @ both, both[1]]), atol=1e-5)
+    np.testing.assert_allclose(found.combined.toarray(), np.stack([read @ both, both[1]]), atol=1e-5)
     # The text of another candidate does not change the result.
-    alone = signatures_of([words], model)
-    np.testing.assert_allclose(alone.known_types[0], found.known_types[0], atol=1e-6)
+    alone = candidate_signatures([words], model)
+    np.testing.assert_allclose(alone.type_weights[0], found.type_weights[0], atol=1e-6)
 
 
 def test_signatures_are_the_sum_of_what_tables_and_cells_say(blood, model):
     silent = Embedder(Checkpoint(model.model, model.vocabulary, {}, "tiny", _without_cells(model.signatures)))
     both, books = score(blood[:40], model), score(blood[:40], silent)
-    assert (both.score != books.score).any()
+    assert (both.scores != books.scores).any()
     assert books.signatures.cells.nnz == 0
 
 

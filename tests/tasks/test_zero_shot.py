@@ -8,17 +8,17 @@ from scipy import sparse
 
 import okrcell as okr
 from okrcell.cells.expression import read_expression
-from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph, neighbours_share
-from okrcell.cells.samples.sample import sample_components
+from okrcell.cells.samples.neighbours import knn_graph, smooth_over_knn, smoothing_weight
+from okrcell.cells.samples.sample import sample_pca
 from okrcell.errors import CheckpointError
 from okrcell.model.embedder import Embedder
 from okrcell.tasks import zero_shot as module
-from okrcell.tasks.candidates import candidate_vectors, candidates
-from okrcell.tasks.evidence import known_vectors, sample_evidence
-from okrcell.tasks.zero_shot import COMPONENTS, FEWEST_NEIGHBOURS, name_by_similarity, name_by_words
+from okrcell.tasks.candidates import candidate_vectors, parse_candidates
+from okrcell.tasks.evidence import score_sample, stored_candidate_vectors
+from okrcell.tasks.zero_shot import MIN_SMOOTHING_CELLS, N_COMPONENTS, annotate_by_similarity, annotate_zero_shot
 from some_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, some_head
 
-FOUR = candidates([B_CELL, T_CELL, MONOCYTE, NK_CELL])
+FOUR = parse_candidates([B_CELL, T_CELL, MONOCYTE, NK_CELL])
 CALIBRATION = {
     "evidence_temperature_by_genes": {"100": 4.0, "20000": 2.0},
     "smoothed_evidence_temperature_by_genes": {"100": 3.0, "20000": 1.5},
@@ -45,27 +45,27 @@ def plain(checkpoint):
 
 
 def named(adata, model, some=FOUR, **choices):
-    return name_by_words(read_expression(adata), some, model, **choices)
+    return annotate_zero_shot(read_expression(adata), some, model, **choices)
 
 
 def test_scores_are_evidence_and_weighed_similarity_drawn_to_neighbours(blood, model):
     expression = read_expression(blood)
-    found = name_by_words(expression, FOUR, model)
-    evidence = sample_evidence(expression, FOUR, model)
+    found = annotate_zero_shot(expression, FOUR, model)
+    evidence = score_sample(expression, FOUR, model)
     # Vectors of known types are stored; those of other texts are embedded.
     by_heart = model.signatures.vectors[model.signatures.known([each.term_id for each in FOUR])].numpy()
     similarity = model.embed_cells(expression) @ by_heart.T
-    share = neighbours_share(model.measured(expression))
+    share = smoothing_weight(model.measured(expression))
     assert share > 0.5  # a panel of 765 genes
-    graph = neighbour_graph(sample_components(expression, COMPONENTS))
-    drawn = drawn_to_neighbours(np.column_stack([evidence.score + 5 * similarity, evidence.lead]), graph, share=share)
+    graph = knn_graph(sample_pca(expression, N_COMPONENTS))
+    drawn = smooth_over_knn(np.column_stack([evidence.scores + 5 * similarity, evidence.margin]), graph, weight=share)
     np.testing.assert_allclose(found.scores, drawn[:, :4], rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(found.lead, drawn[:, 4], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found.margin, drawn[:, 4], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found.similarity, similarity, atol=1e-5)
-    np.testing.assert_allclose(found.evidence, evidence.score, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.evidence, evidence.scores, rtol=1e-4, atol=1e-4)
     assert found.smoothed
-    by_itself = name_by_words(expression, FOUR, model, smooth=False)
-    np.testing.assert_allclose(by_itself.scores, evidence.score + 5 * similarity, rtol=1e-4, atol=1e-4)
+    by_itself = annotate_zero_shot(expression, FOUR, model, smooth=False)
+    np.testing.assert_allclose(by_itself.scores, evidence.scores + 5 * similarity, rtol=1e-4, atol=1e-4)
     assert not by_itself.smoothed
     assert by_itself.temperature > found.temperature
 
@@ -74,7 +74,7 @@ def test_probabilities_are_a_softmax_of_scores_over_the_temperature(blood, model
     found = named(blood[:80], model)
     weight = np.exp((found.scores - found.scores.max(axis=1, keepdims=True)) / found.temperature)
     np.testing.assert_allclose(found.probability, weight / weight.sum(axis=1, keepdims=True), rtol=1e-4)
-    np.testing.assert_array_equal(found.answer.best, found.scores.argmax(axis=1))
+    np.testing.assert_array_equal(found.prediction.best_idx, found.scores.argmax(axis=1))
 
 
 def test_neighbours_make_names_better_and_never_fewer(blood, model):
@@ -89,7 +89,7 @@ def test_neighbours_make_names_better_and_never_fewer(blood, model):
     rows = np.flatnonzero(truth.notna())
     ids = np.array([each.term_id for each in FOUR])
     right = [
-        (ids[named(blood, model, smooth=smooth).answer.best[rows]] == truth.to_numpy()[rows]).mean()
+        (ids[named(blood, model, smooth=smooth).prediction.best_idx[rows]] == truth.to_numpy()[rows]).mean()
         for smooth in (False, True)
     ]
     assert right[0] > 0.8
@@ -97,9 +97,9 @@ def test_neighbours_make_names_better_and_never_fewer(blood, model):
 
 
 def test_in_a_small_sample_no_cell_is_drawn_anywhere(blood, model):
-    few = named(blood[: FEWEST_NEIGHBOURS - 1], model)
+    few = named(blood[: MIN_SMOOTHING_CELLS - 1], model)
     assert not few.smoothed
-    assert named(blood[:FEWEST_NEIGHBOURS], model).smoothed
+    assert named(blood[:MIN_SMOOTHING_CELLS], model).smoothed
 
 
 def test_a_model_without_signatures_has_the_similarity_alone(blood, plain):
@@ -107,9 +107,9 @@ def test_a_model_without_signatures_has_the_similarity_alone(blood, plain):
     cells = plain.embed_cells(read_expression(blood[:60]))
     np.testing.assert_allclose(found.scores, cells @ candidate_vectors(FOUR, plain).T, atol=1e-5)
     assert found.evidence is None
-    assert found.lead is None
+    assert found.margin is None
     assert found.signatures is None
-    again = name_by_similarity(cells, FOUR, plain, plain.measured(read_expression(blood[:60])))
+    again = annotate_by_similarity(cells, FOUR, plain, plain.measured(read_expression(blood[:60])))
     np.testing.assert_array_equal(found.scores, again.scores)
     np.testing.assert_array_equal(found.probability, again.probability)
     assert found.facts["compared_with"] == "the corpus"
@@ -131,12 +131,12 @@ def test_the_receipt_says_what_had_a_say(blood, model):
 def test_any_size_gives_each_cell_its_row(blood, model, some, cells, genes):
     found = named(blood[:cells, :genes].copy(), model, some)
     assert found.scores.shape == found.probability.shape == (cells, len(some))
-    filled = ~np.isnan(found.lead)
+    filled = ~np.isnan(found.margin)
     assert np.isfinite(found.scores[filled]).all()
     assert np.isnan(found.scores[~filled]).all()
     np.testing.assert_allclose(found.probability[filled].sum(axis=1), 1, rtol=1e-5)
-    assert ((found.answer.confidence >= 0) & (found.answer.confidence <= 1)).all()
-    assert set(found.answer.status[~filled]) <= {"unknown"}
+    assert ((found.prediction.confidence >= 0) & (found.prediction.confidence <= 1)).all()
+    assert set(found.prediction.status[~filled]) <= {"unknown"}
 
 
 def test_empty_cells_are_unknown_and_change_no_name(blood, model):
@@ -147,9 +147,9 @@ def test_empty_cells_are_unknown_and_change_no_name(blood, model):
     rest = np.setdiff1d(np.arange(60), [0, 41])
     found, without = named(spoilt, model), named(blood[:60][rest].copy(), model)
     assert np.isnan(found.scores[[0, 41]]).all()
-    assert np.isnan(found.lead[[0, 41]]).all()
-    assert found.answer.status[[0, 41]].tolist() == ["unknown", "unknown"]
-    assert not found.answer.confidence[[0, 41]].any()
+    assert np.isnan(found.margin[[0, 41]]).all()
+    assert found.prediction.status[[0, 41]].tolist() == ["unknown", "unknown"]
+    assert not found.prediction.confidence[[0, 41]].any()
     np.testing.assert_allclose(found.scores[rest], without.scores, rtol=1e-3, atol=1e-3)
 
 
@@ -166,7 +166,7 @@ def test_the_order_of_cells_and_candidates_does_not_matter(blood, model, smooth)
 def test_one_seed_gives_the_same_numbers(blood, model):
     first, second = (named(blood, model, seed=3) for _ in range(2))
     np.testing.assert_array_equal(first.scores, second.scores)
-    np.testing.assert_array_equal(first.answer.confidence, second.answer.confidence)
+    np.testing.assert_array_equal(first.prediction.confidence, second.prediction.confidence)
 
 
 def test_vectors_that_are_at_hand_are_not_made_again(blood, model, monkeypatch):
@@ -181,18 +181,18 @@ def test_blocks_of_cells_give_the_same_answers(blood, model, monkeypatch):
     monkeypatch.setattr(module, "CELLS_AT_ONCE", 17)
     parts = named(blood[:100], model)
     np.testing.assert_allclose(parts.probability, whole.probability, rtol=1e-6)
-    np.testing.assert_array_equal(parts.answer.status, whole.answer.status)
-    np.testing.assert_allclose(parts.answer.confidence, whole.answer.confidence, rtol=1e-6)
+    np.testing.assert_array_equal(parts.prediction.status, whole.prediction.status)
+    np.testing.assert_allclose(parts.prediction.confidence, whole.prediction.confidence, rtol=1e-6)
 
 
 def test_where_no_candidate_fits_a_rival_leads_and_the_answer_is_less_sure(blood, checkpoint):
     model = with_head(checkpoint, right={"top": 0.2, "lead": 1.0, "bias": 0.0})
     mine = (blood.obs["cell_type"] == "CD14-positive monocyte").to_numpy()
-    right, without = named(blood, model), named(blood, model, candidates([B_CELL, HEPATOCYTE]))
-    assert np.median(without.lead[mine]) < 0 < np.median(right.lead[mine])
-    assert np.median(without.answer.confidence[mine]) < 0.5 < np.median(right.answer.confidence[mine])
-    alone = named(blood, model, candidates([HEPATOCYTE]))
-    assert np.median(alone.answer.confidence) < 0.5
+    right, without = named(blood, model), named(blood, model, parse_candidates([B_CELL, HEPATOCYTE]))
+    assert np.median(without.margin[mine]) < 0 < np.median(right.margin[mine])
+    assert np.median(without.prediction.confidence[mine]) < 0.5 < np.median(right.prediction.confidence[mine])
+    alone = named(blood, model, parse_candidates([HEPATOCYTE]))
+    assert np.median(alone.prediction.confidence) < 0.5
     assert (alone.probability == 1).all()
 
 
@@ -219,7 +219,7 @@ def test_a_head_without_calibration_still_names(blood, checkpoint):
     model.facts.pop("calibration")
     found = named(blood[:60], model)
     assert np.isfinite(found.probability).all()
-    assert (found.answer.confidence <= 1).all()
+    assert (found.prediction.confidence <= 1).all()
 
 
 def test_annotate_writes_the_fused_scores_and_says_so(blood, model, tmp_path):
@@ -227,7 +227,7 @@ def test_annotate_writes_the_fused_scores_and_says_so(blood, model, tmp_path):
     okr.tl.annotate(adata, model, candidates=[each.name for each in FOUR])
     found = named(blood[:120], model)
     np.testing.assert_allclose(adata.obsm["okrcell_scores"].to_numpy(), found.scores, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(adata.obs["okrcell_confidence"], found.answer.confidence, rtol=1e-4)
+    np.testing.assert_allclose(adata.obs["okrcell_confidence"], found.prediction.confidence, rtol=1e-4)
     receipt = adata.uns["okrcell"]["annotate"]
     assert receipt["evidence_of_genes"]
     assert receipt["smoothed_over_neighbours"]
@@ -236,5 +236,5 @@ def test_annotate_writes_the_fused_scores_and_says_so(blood, model, tmp_path):
 
 def test_the_bundled_model_knows_the_vectors_of_its_types_by_heart_as_it_would_read_them():
     bundled = okr.load()
-    some = candidates([B_CELL, MONOCYTE, "a cell that makes antibodies"])
-    np.testing.assert_allclose(known_vectors(some, bundled), candidate_vectors(some, bundled), atol=2e-3)
+    some = parse_candidates([B_CELL, MONOCYTE, "a cell that makes antibodies"])
+    np.testing.assert_allclose(stored_candidate_vectors(some, bundled), candidate_vectors(some, bundled), atol=2e-3)

@@ -9,29 +9,29 @@ from hypothesis import strategies as st
 
 from okrcell.knowledge.evidence import Evidence
 from okrcell.texts.endpoint.answers import (
-    LONGEST_REPLY,
-    MOST_CITED,
-    MOST_SENTENCES,
-    Reply,
-    WrongAnswer,
-    WrongReply,
-    read_answer,
-    read_reply,
-    schema,
+    MAX_CITATIONS,
+    MAX_RESPONSE_CHARS,
+    MAX_SENTENCES,
+    ChatCompletion,
+    InvalidAnswer,
+    InvalidCompletion,
+    answer_schema,
+    parse_answer,
+    parse_completion,
 )
 
 EVIDENCE = tuple(Evidence(f"fact {number}", "source", str(number), "", "") for number in (1, 2))
 
 
-def reply(content: str) -> Reply:
-    return Reply(content, cut=False, prompt_tokens=None, completion_tokens=None)
+def reply(content: str) -> ChatCompletion:
+    return ChatCompletion(content, truncated=False, prompt_tokens=None, completion_tokens=None)
 
 
 @pytest.mark.parametrize(
     "content", [GOOD, f"```json\n{GOOD}\n```", f"```\n{GOOD}\n```\n", f"<think>\nSo {{B}}.\n</think>\n{GOOD}"]
 )
 def test_thoughts_and_fences_around_the_json_are_let_go(content):
-    assert [sentence.text for sentence in read_answer(reply(content), EVIDENCE)] == [
+    assert [sentence.text for sentence in parse_answer(reply(content), EVIDENCE)] == [
         "This is a B cell.",
         "It is from blood.",
     ]
@@ -39,30 +39,30 @@ def test_thoughts_and_fences_around_the_json_are_let_go(content):
 
 @pytest.mark.parametrize("content", [f"Here you are: {GOOD}", f"{GOOD}{GOOD}", f"[{GOOD}]", GOOD[:-1]])
 def test_anything_else_around_it_is_refused(content):
-    with pytest.raises(WrongAnswer):
-        read_answer(reply(content), EVIDENCE)
+    with pytest.raises(InvalidAnswer):
+        parse_answer(reply(content), EVIDENCE)
 
 
 def test_a_text_of_two_sentences_becomes_two_with_the_same_evidence():
     said = {
         "sentences": [{"text": "It is a B cell. It\nlives [1, 2] in blood (e.g. in veins).", "evidence": [2, 1, 2]}]
     }
-    first, second = read_answer(reply(json.dumps(said)), EVIDENCE)
+    first, second = parse_answer(reply(json.dumps(said)), EVIDENCE)
     assert (first.text, second.text) == ("It is a B cell.", "It lives in blood (e.g. in veins).")
     assert first.evidence == second.evidence == EVIDENCE[::-1]
 
 
 def test_what_is_said_twice_is_kept_once_and_ends_with_a_full_stop():
     said = {"sentences": [{"text": "It is a B cell", "evidence": [1]}, {"text": "It is a B cell.", "evidence": [2]}]}
-    assert [sentence.text for sentence in read_answer(reply(json.dumps(said)), EVIDENCE)] == ["It is a B cell."]
+    assert [sentence.text for sentence in parse_answer(reply(json.dumps(said)), EVIDENCE)] == ["It is a B cell."]
 
 
 @settings(max_examples=40)
 @given(st.one_of(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps)))
 def test_any_content_is_sentences_or_a_reason(content):
     try:
-        sentences = read_answer(reply(content), EVIDENCE)
-    except WrongAnswer as error:
+        sentences = parse_answer(reply(content), EVIDENCE)
+    except InvalidAnswer as error:
         assert str(error)
         return
     assert sentences
@@ -72,8 +72,8 @@ def test_any_content_is_sentences_or_a_reason(content):
 def test_any_sentence_is_cited_and_can_be_written_to_a_file(text, cited):
     said = json.dumps({"sentences": [{"text": text, "evidence": cited}]})
     try:
-        sentences = read_answer(reply(said), EVIDENCE)
-    except WrongAnswer as error:
+        sentences = parse_answer(reply(said), EVIDENCE)
+    except InvalidAnswer as error:
         assert str(error)
         return
     assert all(sentence.evidence and sentence.text.isprintable() for sentence in sentences)
@@ -84,44 +84,44 @@ def test_any_sentence_is_cited_and_can_be_written_to_a_file(text, cited):
 @settings(max_examples=40)
 @given(st.one_of(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps)))
 def test_any_body_is_a_reply_or_a_fault(body):
-    with pytest.raises(WrongReply):
-        read_reply(body)
+    with pytest.raises(InvalidCompletion):
+        parse_completion(body)
 
 
 def test_a_deep_body_is_a_fault_and_no_crash():
-    with pytest.raises(WrongReply):
-        read_reply("[" * 100_000)
-    with pytest.raises(WrongAnswer):
-        read_answer(reply("[" * 100_000), EVIDENCE)
+    with pytest.raises(InvalidCompletion):
+        parse_completion("[" * 100_000)
+    with pytest.raises(InvalidAnswer):
+        parse_answer(reply("[" * 100_000), EVIDENCE)
 
 
 @pytest.mark.parametrize("usage", [None, ("many", 3), (-1, 3)])
 def test_a_server_that_tells_no_usage_is_read_all_the_same(usage):
-    read = read_reply(completion(GOOD, usage=usage))
+    read = parse_completion(completion(GOOD, usage=usage))
     assert (read.content, read.prompt_tokens, read.completion_tokens) == (GOOD, None, None)
 
 
 def test_a_huge_body_is_a_fault():
-    with pytest.raises(WrongReply, match="are not read"):
-        read_reply(completion("It is a cell. " * (LONGEST_REPLY // 10)))
+    with pytest.raises(InvalidCompletion, match="are not read"):
+        parse_completion(completion("It is a cell. " * (MAX_RESPONSE_CHARS // 10)))
 
 
-def said(*texts: str, cited: int = 1) -> Reply:
+def said(*texts: str, cited: int = 1) -> ChatCompletion:
     sentences = [{"text": text, "evidence": list(range(1, cited + 1))} for text in texts]
     return reply(json.dumps({"sentences": sentences}))
 
 
 def test_the_bounds_of_the_schema_hold_for_a_server_that_knows_no_schema():
     evidence = EVIDENCE * 5
-    texts = [f"It is cell number {number}." for number in range(MOST_SENTENCES + 1)]
-    assert len(read_answer(said(*texts[1:], cited=MOST_CITED), evidence)) == MOST_SENTENCES
-    for wrong in (said(*texts), said(" ".join(texts)), said(texts[0], cited=MOST_CITED + 1)):
-        with pytest.raises(WrongAnswer, match=f"at most ({MOST_SENTENCES}|{MOST_CITED})"):
-            read_answer(wrong, evidence)
+    texts = [f"It is cell number {number}." for number in range(MAX_SENTENCES + 1)]
+    assert len(parse_answer(said(*texts[1:], cited=MAX_CITATIONS), evidence)) == MAX_SENTENCES
+    for wrong in (said(*texts), said(" ".join(texts)), said(texts[0], cited=MAX_CITATIONS + 1)):
+        with pytest.raises(InvalidAnswer, match=f"at most ({MAX_SENTENCES}|{MAX_CITATIONS})"):
+            parse_answer(wrong, evidence)
 
 
 def test_the_schema_names_the_fields_that_are_read():
-    whole = schema(evidence=2, sentences=10)
+    whole = answer_schema(n_evidence=2, max_sentences=10)
     sentence = whole["properties"]["sentences"]["items"]
     assert list(json.loads(GOOD)) == whole["required"]
     assert set(json.loads(GOOD)["sentences"][0]) == set(sentence["required"]) == set(sentence["properties"])

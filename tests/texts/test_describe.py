@@ -7,7 +7,7 @@ from okrcell.knowledge.evidence import Evidence
 from okrcell.texts.describe import describe, label_texts
 from okrcell.texts.description import Description, Sentence
 from okrcell.texts.profile import CellProfile, read_profile
-from okrcell.texts.template.original import other_names
+from okrcell.texts.template.original import distinct_synonyms
 
 FULL = read_profile(
     {
@@ -91,7 +91,7 @@ def test_a_writer_and_a_source_of_ones_own_fit_in():
     class Notebook:
         name = "notebook"
 
-        def about(self, term_id: str) -> Sequence[Evidence]:
+        def evidence_for(self, term_id: str) -> Sequence[Evidence]:
             return (Evidence("glows", self.name, "page 1", "2024", "CC0"),) if term_id == "CL:0001054" else ()
 
         def passages(self) -> Iterator[Evidence]:
@@ -108,7 +108,7 @@ def test_a_writer_and_a_source_of_ones_own_fit_in():
 
 
 def test_synonyms_that_are_only_another_spelling_are_left_out():
-    assert other_names("B cell", ("B lymphocyte", "B-cell", "B cells", "bursa cell"), 3) == ("bursa cell",)
+    assert distinct_synonyms("B cell", ("B lymphocyte", "B-cell", "B cells", "bursa cell"), 3) == ("bursa cell",)
 
 
 def test_a_candidate_id_stands_for_definition_name_and_synonyms():

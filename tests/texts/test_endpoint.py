@@ -24,9 +24,9 @@ from okrcell.errors import MissingExtraError, OkrcellError, SettingsError
 from okrcell.knowledge.evidence import Evidence
 from okrcell.settings import parse_settings
 from okrcell.texts.endpoint.answers import WritingFailed
-from okrcell.texts.endpoint.asking import FAILURES_IN_A_ROW
-from okrcell.texts.endpoint.budget import BudgetSpent, Cost
-from okrcell.texts.endpoint.ledger import Ledger
+from okrcell.texts.endpoint.asking import MAX_CONSECUTIVE_FAILURES
+from okrcell.texts.endpoint.budget import BudgetExceeded, RequestCost
+from okrcell.texts.endpoint.ledger import RequestCache
 from okrcell.texts.endpoint.post import EndpointError
 from okrcell.texts.endpoint.writer import EndpointSettings, EndpointWriter
 from okrcell.texts.profile import CellProfile
@@ -44,7 +44,7 @@ def no_key(monkeypatch):
 
 @pytest.fixture
 def ledger(tmp_path):
-    with Ledger(tmp_path / "ledger.sqlite") as held:
+    with RequestCache(tmp_path / "ledger.sqlite") as held:
         yield held
 
 
@@ -57,7 +57,7 @@ def other(number: int) -> CellProfile:
     return CellProfile(label=f"cell {number}", tissue="lung")
 
 
-def test_each_sentence_holds_the_evidence_it_cites(ledger: Ledger):
+def test_each_sentence_holds_the_evidence_it_cites(ledger: RequestCache):
     answer = {
         "sentences": [{"text": "It is a lymphocyte [3].", "evidence": [3, 1]}, {"text": "It flows.", "evidence": [2]}]
     }
@@ -77,18 +77,18 @@ def test_each_sentence_holds_the_evidence_it_cites(ledger: Ledger):
 
 def test_a_second_run_makes_no_call_and_needs_neither_client_nor_key(tmp_path, monkeypatch):
     with FakeEndpoint() as server:
-        with Ledger(tmp_path / "ledger") as ledger:
+        with RequestCache(tmp_path / "ledger") as ledger:
             first = EndpointWriter(settings_for(server.url), ledger).write(B_CELL, [DEFINITION])
         monkeypatch.setitem(sys.modules, "openai", None)
-        with Ledger(tmp_path / "ledger") as ledger:
+        with RequestCache(tmp_path / "ledger") as ledger:
             assert EndpointWriter(settings_for(server.url), ledger).write(B_CELL, [DEFINITION]) == first
             with pytest.raises(MissingExtraError, match="pip install"):
                 EndpointWriter(settings_for(server.url), ledger).write(other(1), [])
-            assert ledger.spent().doubtful == Cost()
+            assert ledger.spending().unconfirmed == RequestCost()
         assert len(server.requests) == 1
 
 
-def test_other_evidence_model_or_parameters_are_another_question(ledger: Ledger):
+def test_other_evidence_model_or_parameters_are_another_question(ledger: RequestCache):
     with FakeEndpoint() as server:
         for changes, evidence in (({}, [DEFINITION]), ({}, []), ({"model": "n"}, []), ({"temperature": 0}, [])):
             EndpointWriter(settings_for(server.url, **changes), ledger).write(B_CELL, evidence)
@@ -111,7 +111,7 @@ def test_other_evidence_model_or_parameters_are_another_question(ledger: Ledger)
     ],
     ids=["429", "500", "503", "504", "hung up", "cut body", "time-out", "truncated body", "no JSON", "error as 200"],
 )
-def test_after_a_fault_the_same_question_is_asked_again_under_the_same_key(ledger: Ledger, fault, may_be_billed):
+def test_after_a_fault_the_same_question_is_asked_again_under_the_same_key(ledger: RequestCache, fault, may_be_billed):
     with FakeEndpoint(fault) as server:
         writer = EndpointWriter(settings_for(server.url, timeout=0.3), ledger)
         assert writer.write(B_CELL, []).sentences
@@ -120,18 +120,18 @@ def test_after_a_fault_the_same_question_is_asked_again_under_the_same_key(ledge
         assert server.requests[0].body == server.requests[1].body
         writer.write(B_CELL, [])
         assert len(server.requests) == 2
-    spent = ledger.spent()
+    spent = ledger.spending()
     assert (spent.calls, spent.prompt_tokens, spent.completion_tokens) == (1, 100, 20)
-    assert bool(spent.doubtful.tokens) == may_be_billed
+    assert bool(spent.unconfirmed.tokens) == may_be_billed
 
 
-def test_a_provider_that_replays_takes_the_doubt_away(ledger: Ledger):
+def test_a_provider_that_replays_takes_the_doubt_away(ledger: RequestCache):
     with FakeEndpoint(cuts_the_body, says(GOOD, Idempotent_Replayed="true")) as server:
         EndpointWriter(settings_for(server.url), ledger).write(B_CELL, [])
-    assert ledger.spent().most == Cost(120)
+    assert ledger.spending().max_cost == RequestCost(120)
 
 
-def test_what_was_lost_is_not_asked_again_if_one_says_so(ledger: Ledger):
+def test_what_was_lost_is_not_asked_again_if_one_says_so(ledger: RequestCache):
     with FakeEndpoint(cuts_the_body) as server:
         writer = EndpointWriter(settings_for(server.url, when_lost="leave"), ledger)
         for _ in range(2):
@@ -141,14 +141,14 @@ def test_what_was_lost_is_not_asked_again_if_one_says_so(ledger: Ledger):
 
 
 @pytest.mark.parametrize("header", [{"Retry_After": "1"}, {"retry_after_ms": "700"}])
-def test_a_server_that_asks_for_patience_gets_it(ledger: Ledger, header):
+def test_a_server_that_asks_for_patience_gets_it(ledger: RequestCache, header):
     with FakeEndpoint(fails(429, **header)) as server:
         began = time.monotonic()
         EndpointWriter(settings_for(server.url), ledger).write(B_CELL, [])
         assert time.monotonic() - began >= 0.7
 
 
-def test_a_server_that_asks_for_an_hour_ends_the_run(ledger: Ledger):
+def test_a_server_that_asks_for_an_hour_ends_the_run(ledger: RequestCache):
     with FakeEndpoint(fails(429, Retry_After="3600")) as server:
         with pytest.raises(EndpointError, match=r"3600 s.*run again later"):
             EndpointWriter(settings_for(server.url), ledger).write(B_CELL, [])
@@ -173,18 +173,18 @@ WRONG = {
 def test_a_wrong_answer_is_told_once_and_then_given_up(tmp_path, content, told):
     with FakeEndpoint(then=says(content)) as server:
         for _ in range(2):
-            with Ledger(tmp_path / "ledger") as ledger:
+            with RequestCache(tmp_path / "ledger") as ledger:
                 with pytest.raises(WritingFailed, match=told) as failed:
                     EndpointWriter(settings_for(server.url), ledger).write(B_CELL, [])
-                assert failed.value.lasting
-                assert ledger.spent().calls == 2
+                assert failed.value.permanent
+                assert ledger.spending().calls == 2
         assert len(server.requests) == len(set(server.keys)) == 2
         first, second = (request.body["messages"][1]["content"] for request in server.requests)
         assert "refused" not in first
         assert told in second.removeprefix(first)
 
 
-def test_an_answer_that_was_too_long_is_told_so(ledger: Ledger):
+def test_an_answer_that_was_too_long_is_told_so(ledger: RequestCache):
     with FakeEndpoint(says(GOOD[:40], finish="length")) as server:
         assert EndpointWriter(settings_for(server.url), ledger).write(B_CELL, []).sentences
         assert "cut off" in server.requests[1].body["messages"][1]["content"]
@@ -203,19 +203,19 @@ def test_a_server_without_schemas_is_asked_more_simply_and_that_is_remembered(tm
     forms = ["json_schema", "json_object", "text"]
     with FakeEndpoint(then=refuses(*forms[: forms.index(takes)])) as server:
         for number in range(2):
-            with Ledger(tmp_path / "ledger") as ledger:
+            with RequestCache(tmp_path / "ledger") as ledger:
                 EndpointWriter(settings_for(server.url), ledger).write(other(number), [])
-                assert ledger.spent().doubtful == Cost()
+                assert ledger.spending().unconfirmed == RequestCost()
         assert [request.form for request in server.requests] == [*forms[: forms.index(takes) + 1], takes]
         assert len(set(server.keys)) == len(server.keys)
 
 
-def test_a_request_that_no_form_makes_good_is_a_failure_of_that_profile_only(ledger: Ledger):
+def test_a_request_that_no_form_makes_good_is_a_failure_of_that_profile_only(ledger: RequestCache):
     with FakeEndpoint(fails(400, "too long"), fails(400), fails(400)) as server:
         writer = EndpointWriter(settings_for(server.url), ledger)
         with pytest.raises(WritingFailed, match="too long") as failed:
             writer.write(B_CELL, [])
-        assert not failed.value.lasting
+        assert not failed.value.permanent
         assert writer.write(other(1), []).sentences
         assert server.requests[-1].form == "json_schema"
 
@@ -231,7 +231,7 @@ def test_a_request_that_no_form_makes_good_is_a_failure_of_that_profile_only(led
     ],
     ids=["key", "credit", "quota", "model", "redirect"],
 )
-def test_an_endpoint_that_cannot_be_used_ends_the_run_at_once(ledger: Ledger, monkeypatch, fault, said):
+def test_an_endpoint_that_cannot_be_used_ends_the_run_at_once(ledger: RequestCache, monkeypatch, fault, said):
     monkeypatch.setenv("OKRCELL_API_KEY", KEY)
     with FakeEndpoint(fault) as server:
         with pytest.raises(EndpointError, match=said) as failed:
@@ -239,22 +239,22 @@ def test_an_endpoint_that_cannot_be_used_ends_the_run_at_once(ledger: Ledger, mo
         assert isinstance(failed.value, OkrcellError)
         assert KEY not in "".join(traceback.format_exception(failed.value))
         assert len(server.requests) == 1
-    assert ledger.spent().most == Cost()
+    assert ledger.spending().max_cost == RequestCost()
 
 
-def test_a_server_that_is_down_ends_the_run_after_some_profiles(ledger: Ledger):
+def test_a_server_that_is_down_ends_the_run_after_some_profiles(ledger: RequestCache):
     with FakeEndpoint() as server:
         url = server.url
     writer = EndpointWriter(settings_for(url, retries=1, concurrency=1), ledger)
-    for number in range(FAILURES_IN_A_ROW):
+    for number in range(MAX_CONSECUTIVE_FAILURES):
         with pytest.raises(WritingFailed, match="no connection"):
             writer.write(other(number), [])
     with pytest.raises(EndpointError, match="none of the last 5 requests"):
         writer.write(other(9), [])
-    assert ledger.spent().most == Cost()
+    assert ledger.spending().max_cost == RequestCost()
 
 
-def test_threads_that_want_the_same_text_make_one_call(ledger: Ledger):
+def test_threads_that_want_the_same_text_make_one_call(ledger: RequestCache):
     with FakeEndpoint() as server, ThreadPoolExecutor(8) as threads:
         writer = EndpointWriter(settings_for(server.url), ledger)
         written = list(threads.map(lambda _: writer.write(B_CELL, []), range(24)))
@@ -267,14 +267,14 @@ def test_the_budget_holds_over_runs_and_nothing_written_is_lost(tmp_path):
         frugal = settings_for(server.url, max_tokens=200, budget_tokens=3000)
 
         def run(settings: EndpointSettings) -> int:
-            with Ledger(tmp_path / "ledger") as ledger, ThreadPoolExecutor(4) as threads:
+            with RequestCache(tmp_path / "ledger") as ledger, ThreadPoolExecutor(4) as threads:
                 writer = EndpointWriter(settings, ledger)
                 futures = [threads.submit(writer.write, other(number), []) for number in range(30)]
                 errors = [future.exception() for future in futures]
-                assert all(error is None or isinstance(error, BudgetSpent) for error in errors)
+                assert all(error is None or isinstance(error, BudgetExceeded) for error in errors)
                 assert all("raise budget_tokens" in str(error) for error in errors if error)
                 budget = settings.budget_tokens
-                assert budget is None or ledger.spent().most.tokens <= budget
+                assert budget is None or ledger.spending().max_cost.tokens <= budget
                 return sum(error is None for error in errors)
 
         done = run(frugal)
@@ -286,17 +286,17 @@ def test_the_budget_holds_over_runs_and_nothing_written_is_lost(tmp_path):
         assert len(server.requests) == 30
 
 
-def test_money_is_counted_at_the_prices_given(ledger: Ledger):
+def test_money_is_counted_at_the_prices_given(ledger: RequestCache):
     with FakeEndpoint() as server:
         priced = settings_for(server.url, price_prompt=2.0, price_completion=10.0, budget_money=0.0405)
         writer = EndpointWriter(priced, ledger)
         writer.write(B_CELL, [])
-        assert ledger.spent().money == pytest.approx((100 * 2 + 20 * 10) / 1e6)
-        with pytest.raises(BudgetSpent, match="raise budget_money"):
+        assert ledger.spending().money == pytest.approx((100 * 2 + 20 * 10) / 1e6)
+        with pytest.raises(BudgetExceeded, match="raise budget_money"):
             EndpointWriter(priced.model_copy(update={"budget_money": 0.001}), ledger).write(other(1), [])
 
 
-def test_the_estimate_says_how_many_calls_and_learns_from_answers(ledger: Ledger):
+def test_the_estimate_says_how_many_calls_and_learns_from_answers(ledger: RequestCache):
     with FakeEndpoint() as server:
         writer = EndpointWriter(settings_for(server.url, price_prompt=1.0, price_completion=1.0), ledger)
         requests = [(other(number), []) for number in (0, 1, 2, 2)]
@@ -310,7 +310,7 @@ def test_the_estimate_says_how_many_calls_and_learns_from_answers(ledger: Ledger
         assert after.prompt_tokens == pytest.approx(200, rel=0.1)
 
 
-def test_of_a_cell_of_which_nothing_is_known_nothing_is_asked(ledger: Ledger):
+def test_of_a_cell_of_which_nothing_is_known_nothing_is_asked(ledger: RequestCache):
     with FakeEndpoint() as server:
         with pytest.raises(WritingFailed, match="nothing is known"):
             EndpointWriter(settings_for(server.url), ledger).write(CellProfile(), [])
@@ -324,7 +324,7 @@ def test_the_key_is_sent_and_stands_nowhere_else(tmp_path, monkeypatch, caplog, 
     echo = says(json.dumps({"sentences": [{"text": f"The key is {KEY}.", "evidence": [1]}]}))
     seen = []
     with FakeEndpoint(fails(500, f"key {KEY}"), echo, fails(400, KEY), fails(400, KEY), fails(400, KEY)) as server:
-        ledger = Ledger(tmp_path / "ledger")
+        ledger = RequestCache(tmp_path / "ledger")
         writer = EndpointWriter(settings_for(server.url), ledger)
         seen.append(repr(writer.write(B_CELL, [])))
         with pytest.raises(WritingFailed) as failed:
@@ -354,7 +354,10 @@ def test_the_key_stands_nowhere_when_it_comes_back_escaped(tmp_path, monkeypatch
     answer = completion(json.dumps({"sentences": [{"text": "The key is HERE.", "evidence": [1]}]}))
     body = answer if status == 200 else json.dumps({"error": {"message": "The key is HERE."}})
     body = body.replace("HERE", spelt)
-    with FakeEndpoint(then=lambda exchange: exchange.send(status, body)) as server, Ledger(tmp_path / "l") as ledger:
+    with (
+        FakeEndpoint(then=lambda exchange: exchange.send(status, body)) as server,
+        RequestCache(tmp_path / "l") as ledger,
+    ):
         writer = EndpointWriter(settings_for(server.url), ledger)
         try:
             seen = repr(writer.write(B_CELL, []))
@@ -368,7 +371,7 @@ def test_the_key_stands_nowhere_when_it_comes_back_escaped(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("status", [400, 404])
-def test_what_the_server_says_can_be_printed_and_saved(ledger: Ledger, status):
+def test_what_the_server_says_can_be_printed_and_saved(ledger: RequestCache, status):
     said = json.dumps({"error": {"message": "bad \ud800 thing \x1b[31mRED\x1b]0;title\x07\u202e."}})
     with FakeEndpoint(then=lambda exchange: exchange.send(status, said)) as server:
         writer = EndpointWriter(settings_for(server.url), ledger)
@@ -382,12 +385,12 @@ def test_what_the_server_says_can_be_printed_and_saved(ledger: Ledger, status):
 def test_a_use_that_cannot_be_is_not_believed(tmp_path, tokens):
     with FakeEndpoint(says(GOOD, usage=(tokens, 5))) as server:
         for _ in range(2):
-            with Ledger(tmp_path / "ledger") as ledger:
+            with RequestCache(tmp_path / "ledger") as ledger:
                 EndpointWriter(settings_for(server.url), ledger).write(B_CELL, [])
-                assert 0 < ledger.spent().prompt_tokens < 10_000
+                assert 0 < ledger.spending().prompt_tokens < 10_000
 
 
-def test_a_server_that_asks_for_ages_is_told_of_in_one_line(ledger: Ledger):
+def test_a_server_that_asks_for_ages_is_told_of_in_one_line(ledger: RequestCache):
     with FakeEndpoint(fails(429, Retry_After="1e308")) as server:
         writer = EndpointWriter(settings_for(server.url), ledger)
         with pytest.raises(EndpointError, match="run again later") as failed:
@@ -395,20 +398,20 @@ def test_a_server_that_asks_for_ages_is_told_of_in_one_line(ledger: Ledger):
     assert "1e+308 s" in str(failed.value)
 
 
-def test_a_key_is_not_sent_in_the_clear_over_a_network(ledger: Ledger, monkeypatch):
-    EndpointWriter(settings_for("http://192.0.2.1/v1"), ledger).ready()
+def test_a_key_is_not_sent_in_the_clear_over_a_network(ledger: RequestCache, monkeypatch):
+    EndpointWriter(settings_for("http://192.0.2.1/v1"), ledger).check_client()
     monkeypatch.setenv("OKRCELL_API_KEY", KEY)
     with pytest.raises(SettingsError, match="unencrypted") as refused:
-        EndpointWriter(settings_for("http://192.0.2.1/v1"), ledger).ready()
+        EndpointWriter(settings_for("http://192.0.2.1/v1"), ledger).check_client()
     assert KEY not in str(refused.value)
     for url in ("https://192.0.2.1/v1", "http://localhost:1/v1", "http://[::1]:1/v1", "http://127.0.0.2/v1"):
-        EndpointWriter(settings_for(url), ledger).ready()
+        EndpointWriter(settings_for(url), ledger).check_client()
 
 
 @pytest.mark.parametrize("url", [f"https://{KEY}@host/v1", f"https://u:{KEY}@host/v1", f"https://host/v1?key={KEY}"])
-def test_an_address_that_holds_a_key_is_refused_without_repeating_it(ledger: Ledger, url):
+def test_an_address_that_holds_a_key_is_refused_without_repeating_it(ledger: RequestCache, url):
     with pytest.raises(SettingsError, match="OKRCELL_API_KEY") as refused:
-        EndpointWriter(settings_for(url), ledger).ready()
+        EndpointWriter(settings_for(url), ledger).check_client()
     assert KEY not in str(refused.value)
 
 

@@ -15,17 +15,17 @@ import okrcell as okr
 import okrcell.cli
 from okrcell.errors import InputError, SettingsError
 from okrcell.knowledge.evidence import Evidence
-from okrcell.pairs.mix import TextSettings, drawable
+from okrcell.pairs.mix import TextSettings, text_probabilities
 from okrcell.texts.description import Description
 from okrcell.texts.endpoint.answers import WritingFailed
-from okrcell.texts.endpoint.budget import BudgetSpent
-from okrcell.texts.enrich import EnrichSettings, enrich_settings
+from okrcell.texts.endpoint.budget import BudgetExceeded
+from okrcell.texts.enrich import EnrichSettings, load_enrich_settings
 from okrcell.texts.profile import CellProfile
 from okrcell.texts.screening.screen import ScreeningSettings
 from okrcell.texts.store import load_descriptions
-from okrcell.texts.writing import Request, original_of, written
+from okrcell.texts.writing import DescriptionRequest, build_original, write_descriptions
 
-MANY = [Request(CellProfile(f"cell {number}", label=f"cell {number}"), ()) for number in range(40)]
+MANY = [DescriptionRequest(CellProfile(f"cell {number}", label=f"cell {number}"), ()) for number in range(40)]
 
 
 class Slow:
@@ -35,14 +35,14 @@ class Slow:
 
     def __init__(self, fails: dict[str, Exception] | None = None) -> None:
         self.fails = fails or {}
-        self.running = self.most = 0
+        self.running = self.max_cost = 0
         self.wrote: list[str] = []
         self._lock = threading.Lock()
 
     def write(self, profile: CellProfile, evidence: Sequence[Evidence]) -> Description:
         with self._lock:
             self.running += 1
-            self.most = max(self.most, self.running)
+            self.max_cost = max(self.max_cost, self.running)
         time.sleep(0.004 if profile.cell_type.endswith("0") else 0.001)
         with self._lock:
             self.running -= 1
@@ -55,26 +55,26 @@ class Slow:
 @pytest.mark.parametrize("at_once", [1, 3, 16])
 def test_descriptions_come_in_the_order_of_the_requests_however_many_are_written_at_once(at_once):
     writer, told = Slow(), []
-    texts = written(MANY, writer, at_once=at_once, progress=lambda done, of: told.append((done, of)))
+    texts = write_descriptions(MANY, writer, n_workers=at_once, progress=lambda done, of: told.append((done, of)))
     assert [text.profile for text in texts] == [request.profile for request in MANY]
-    assert writer.most <= at_once
+    assert writer.max_cost <= at_once
     assert told[-1] == (40, 40)
 
 
 @pytest.mark.parametrize(("lasting", "outcome"), [(True, "original"), (False, "failed")])
 def test_a_text_that_cannot_be_had_is_replaced_by_the_original_with_the_reason(lasting, outcome):
     writer = Slow({"cell 7": WritingFailed("two answers could not be used", lasting)})
-    texts = written(MANY, writer, at_once=4)
+    texts = write_descriptions(MANY, writer, n_workers=4)
     assert texts[7].outcome == outcome
     assert texts[7].remark == "two answers could not be used"
-    assert texts[7].phrasings == original_of(MANY[7].profile).phrasings
+    assert texts[7].phrasings == build_original(MANY[7].profile).phrasings
     assert [text.outcome for text in texts].count("written") == 39
 
 
 def test_when_the_budget_ends_what_is_under_way_is_waited_for():
-    writer = Slow({"cell 12": BudgetSpent("no more")})
-    with pytest.raises(BudgetSpent):
-        written(MANY, writer, at_once=8)
+    writer = Slow({"cell 12": BudgetExceeded("no more")})
+    with pytest.raises(BudgetExceeded):
+        write_descriptions(MANY, writer, n_workers=8)
     assert writer.running == 0
     assert len(writer.wrote) < 40
 
@@ -103,19 +103,19 @@ def test_a_second_run_keeps_what_is_there_and_writes_only_what_is_new(tmp_path):
     first = okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", settings)
     before = (tmp_path / "d.parquet").stat().st_mtime_ns
     again = okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", settings)
-    assert (first.kept, again.kept) == (0, 3)
+    assert (first.reused, again.reused) == (0, 3)
     assert again.descriptions == first.descriptions == load_descriptions(tmp_path / "d.parquet").descriptions
     assert (tmp_path / "d.parquet").stat().st_mtime_ns == before
     more = cells(cell_type=[*BLOOD["cell_type"], "T cell"], tissue=["blood"] * 5)
-    assert okr.enrich(more, tmp_path / "d.parquet", settings).kept == 3
+    assert okr.enrich(more, tmp_path / "d.parquet", settings).reused == 3
     assert len(load_descriptions(tmp_path / "d.parquet").descriptions) == 4
 
 
 def test_a_second_study_is_added_to_the_same_file(tmp_path):
     settings = EnrichSettings(sources=("ontologies",))
     okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", settings)
-    assert okr.enrich(cells(cell_type=["neuron"], tissue=["brain"]), tmp_path / "d.parquet", settings).kept == 0
-    assert okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", settings).kept == 3
+    assert okr.enrich(cells(cell_type=["neuron"], tissue=["brain"]), tmp_path / "d.parquet", settings).reused == 0
+    assert okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", settings).reused == 3
     assert len(load_descriptions(tmp_path / "d.parquet").descriptions) == 4
 
 
@@ -133,7 +133,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path, n
 def test_other_settings_write_everything_anew(tmp_path):
     okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", EnrichSettings(sources=("ontologies",)))
     other = EnrichSettings(sources=("ontologies",), leaks=True)
-    assert okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", other).kept == 0
+    assert okr.enrich(cells(**BLOOD), tmp_path / "d.parquet", other).reused == 0
 
 
 def test_cells_of_which_nothing_is_known_are_refused():
@@ -150,7 +150,7 @@ def test_missing_sources_are_named(tmp_path):
 
 def test_settings_on_the_command_line_win_over_the_file(tmp_path):
     (tmp_path / "e.yaml").write_text("writer: endpoint\nendpoint: {model: a, base_url: 'http://localhost:1/v1'}\n")
-    settings = enrich_settings(tmp_path / "e.yaml", endpoint={"model": "b"}, writer=None)
+    settings = load_enrich_settings(tmp_path / "e.yaml", endpoint={"model": "b"}, writer=None)
     assert settings.endpoint is not None
     assert (settings.writer, settings.endpoint.model) == ("endpoint", "b")
 
@@ -162,7 +162,7 @@ def test_settings_on_the_command_line_win_over_the_file(tmp_path):
 def test_a_slip_in_the_settings_file_is_named(tmp_path, text, said):
     (tmp_path / "e.yaml").write_text(text)
     with pytest.raises(SettingsError, match=said):
-        enrich_settings(tmp_path / "e.yaml", endpoint={})
+        load_enrich_settings(tmp_path / "e.yaml", endpoint={})
 
 
 ANSWER = (
@@ -173,7 +173,7 @@ ANSWER = (
 
 def by_endpoint(url: str, **more: object) -> EnrichSettings:
     endpoint = {"model": "m", "base_url": url, "prompt": "short-1", "retries": 0, "first_wait": 0.01}
-    return enrich_settings(
+    return load_enrich_settings(
         None, endpoint=endpoint, writer="endpoint", sources=("ontologies",), screening={"threshold": -1.0}, **more
     )
 
@@ -192,7 +192,7 @@ def test_a_language_model_writes_and_what_its_evidence_does_not_bear_is_dropped_
         assert [dropped.text for dropped in one.dropped] == ["It expresses FOXP3 in the kidney."]
         assert "FOXP3" in one.dropped[0].reason or "kidney" in one.dropped[0].reason
         assert not any("FOXP3" in text for text in one.phrasings)
-        assert one.original == original_of(one.profile).phrasings
+        assert one.original == build_original(one.profile).phrasings
         assert one.similarity is not None
         assert one.prompt == "short-1 m"
     assert again.descriptions == done.descriptions
@@ -244,7 +244,7 @@ def test_with_drop_a_refused_text_leaves_its_reasons_and_nothing_to_draw(tmp_pat
     assert [dropped.text for dropped in one.dropped] == ["It expresses FOXP3 in the kidney."]
     assert one.original
     assert load_descriptions(tmp_path / "d.parquet").descriptions == (one,)
-    assert drawable(one, TextSettings()) == {}
+    assert text_probabilities(one, TextSettings()) == {}
 
 
 def test_a_server_that_is_down_is_told_with_status_2_and_the_work_left_is_named(tmp_path, capsys):

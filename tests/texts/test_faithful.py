@@ -7,8 +7,8 @@ from okrcell.knowledge.evidence import Aspect, Evidence
 from okrcell.knowledge.ontology import ontology
 from okrcell.texts.description import Sentence
 from okrcell.texts.profile import CellProfile
-from okrcell.texts.screening.faithful import Gate
-from okrcell.texts.sentences import introduced
+from okrcell.texts.screening.faithful import FactChecker
+from okrcell.texts.sentences import definition_sentence
 
 CASES = Path(__file__).parent / "faithfulness.jsonl"
 B_CELL = CellProfile("B cell", "CL:0000236", "blood", "UBERON:0000178", "lupus nephritis", "MONDO:0005556")
@@ -29,7 +29,7 @@ INSULIN = evidence(
 
 
 def objection(text: str, *cited: Evidence, profile: CellProfile = B_CELL) -> str | None:
-    return Gate().objection(Sentence(text, cited), profile)
+    return FactChecker().reason_to_reject(Sentence(text, cited), profile)
 
 
 @pytest.mark.parametrize(
@@ -144,23 +144,23 @@ def test_the_record_of_one_gene_bears_no_claim_about_its_sibling():
 
 def test_every_definition_passes_when_it_cites_itself():
     cells = ontology("CL")
-    for term in map(cells.term, cells.terms()[::10]):
+    for term in map(cells.term, cells.term_ids()[::10]):
         if term.definition:
             sentence = Sentence(
-                introduced(term.name, term.definition), (evidence(term.definition, "definition", (term.id,)),)
+                definition_sentence(term.name, term.definition), (evidence(term.definition, "definition", (term.id,)),)
             )
-            assert Gate().objection(sentence, CellProfile(term.name, term.id)) is None, sentence.text
+            assert FactChecker().reason_to_reject(sentence, CellProfile(term.name, term.id)) is None, sentence.text
 
 
 def test_nearly_no_definition_passes_when_it_cites_another():
     cells = ontology("CL")
-    terms = [term for term in map(cells.term, cells.terms()[::10]) if term.definition]
+    terms = [term for term in map(cells.term, cells.term_ids()[::10]) if term.definition]
     passed = [
         one.name
         for one, other in zip(terms, terms[::-1], strict=True)
         if one.id != other.id
         and objection(
-            introduced(one.name, one.definition),
+            definition_sentence(one.name, one.definition),
             evidence(other.definition, "definition", (other.id,)),
             profile=CellProfile(other.name, other.id),
         )

@@ -2,8 +2,8 @@ from collections.abc import Iterator, Sequence
 
 from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.ontology import OntologySource
-from okrcell.texts.gather import Inquiry, evidence_for
-from okrcell.texts.known import Known, kinship
+from okrcell.texts.gather import EvidenceCache, gather_evidence
+from okrcell.texts.known import EvidenceIndex, is_a_records
 from okrcell.texts.profile import CellProfile
 
 MONOCYTE, CLASSICAL = "CL:0000576", "CL:0001054"
@@ -17,10 +17,10 @@ class Notes:
 
     def __init__(self, **markers: dict[str, str]) -> None:
         self.markers = markers["of"]
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
-    def about(self, term_id: str) -> Sequence[Evidence]:
-        self.asked.append(term_id)
+    def evidence_for(self, term_id: str) -> Sequence[Evidence]:
+        self.requests.append(term_id)
         if term_id.isalnum():
             return (Evidence(f"This gene encodes {term_id}.", "RefSeq", "1", "1", "CC0", "gene", (), (term_id,)),)
         places = [key.split() for key in self.markers if key.split()[0] == term_id]
@@ -36,15 +36,15 @@ class Notes:
 
 def test_each_term_and_gene_is_asked_about_once_however_many_profiles_there_are():
     notes = Notes(of={CLASSICAL: "CD14 LYZ VCAN"})
-    inquiry = Inquiry([notes])
+    inquiry = EvidenceCache([notes])
     for tissue in (BLOOD, LUNG, BLOOD):
-        evidence_for(CellProfile(cell_type_id=CLASSICAL, tissue_id=tissue), inquiry)
-    assert notes.asked == [CLASSICAL, BLOOD, "CD14", "LYZ", "VCAN", LUNG]
+        gather_evidence(CellProfile(cell_type_id=CLASSICAL, tissue_id=tissue), inquiry)
+    assert notes.requests == [CLASSICAL, BLOOD, "CD14", "LYZ", "VCAN", LUNG]
 
 
 def test_evidence_comes_as_type_tissue_disease_genes():
     profile = CellProfile(cell_type_id=CLASSICAL, tissue_id=BLOOD, disease_id="MONDO:0100096")
-    told = evidence_for(profile, [OntologySource(), Notes(of={CLASSICAL: "CD14 LYZ VCAN"})])
+    told = gather_evidence(profile, [OntologySource(), Notes(of={CLASSICAL: "CD14 LYZ VCAN"})])
     order = [piece.record for piece in told if piece.aspect in ("name", "marker")] + [
         gene for piece in told for gene in piece.genes if piece.aspect == "gene"
     ]
@@ -53,14 +53,14 @@ def test_evidence_comes_as_type_tissue_disease_genes():
 
 def test_markers_of_other_tissues_are_left_out():
     notes = Notes(of={CLASSICAL: "CD14 LYZ VCAN", f"{CLASSICAL} {BLOOD}": "FCN1", f"{CLASSICAL} {LUNG}": "MARCO"})
-    told = evidence_for(CellProfile(cell_type_id=CLASSICAL, tissue_id=LUNG), [notes])
+    told = gather_evidence(CellProfile(cell_type_id=CLASSICAL, tissue_id=LUNG), [notes])
     assert [piece.genes for piece in told if piece.aspect == "marker"] == [("CD14", "LYZ", "VCAN"), ("MARCO",)]
 
 
 def test_a_type_of_few_markers_gets_those_of_the_nearest_broader_one_and_why():
     notes = Notes(of={MONOCYTE: "CD14 LYZ VCAN", "CL:0000738": "PTPRC CD45 CD44"})
-    told = evidence_for(CellProfile(cell_type_id=CLASSICAL), [OntologySource(), notes])
-    (relation,) = kinship(CLASSICAL, Known(told))
+    told = gather_evidence(CellProfile(cell_type_id=CLASSICAL), [OntologySource(), notes])
+    (relation,) = is_a_records(CLASSICAL, EvidenceIndex(told))
     assert relation.text == "CD14-positive monocyte is a kind of monocyte."
     assert relation.terms == (CLASSICAL, MONOCYTE)
     assert [piece.record for piece in told if piece.aspect == "marker"] == [MONOCYTE]
@@ -69,5 +69,5 @@ def test_a_type_of_few_markers_gets_those_of_the_nearest_broader_one_and_why():
 
 def test_nothing_is_asked_of_a_cell_of_which_nothing_is_known():
     notes = Notes(of={})
-    assert evidence_for(CellProfile(label="x", cell_type="x"), [notes]) == []
-    assert notes.asked == []
+    assert gather_evidence(CellProfile(label="x", cell_type="x"), [notes]) == []
+    assert notes.requests == []

@@ -1,8 +1,8 @@
 import pytest
 
 from okrcell.knowledge.evidence import Evidence
-from okrcell.texts.known import Known
-from okrcell.texts.template.gene_words import functions_of
+from okrcell.texts.known import EvidenceIndex
+from okrcell.texts.template.gene_words import function_sentences
 
 
 def summary(symbol: str, text: str) -> Evidence:
@@ -10,7 +10,9 @@ def summary(symbol: str, text: str) -> Evidence:
 
 
 def said(symbol: str, text: str) -> str:
-    return " ".join(sentence.text for sentence in functions_of([symbol], Known([summary(symbol, text)]), 3))
+    return " ".join(
+        sentence.text for sentence in function_sentences([symbol], EvidenceIndex([summary(symbol, text)]), 3)
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,12 +56,12 @@ def test_a_role_tells_more_than_a_family():
 
 
 def test_genes_keep_their_order_and_those_with_a_role_are_preferred():
-    known = Known([
+    known = EvidenceIndex([
         summary("A1", "This gene encodes a member of a gene family."),
         summary("B1", "This gene encodes insulin."),
         summary("C1", "This gene encodes glucagon."),
     ])  # fmt: skip
-    assert [s.text for s in functions_of(["A1", "B1", "C1"], known, 2)] == [
+    assert [s.text for s in function_sentences(["A1", "B1", "C1"], known, 2)] == [
         "B1 encodes insulin.",
         "C1 encodes glucagon.",
     ]
@@ -76,6 +78,6 @@ def test_without_a_summary_the_gene_ontology_speaks():
         (),
         ("PRM1",),
     )
-    (sentence,) = functions_of(["PRM1"], Known([annotation]), 3)
+    (sentence,) = function_sentences(["PRM1"], EvidenceIndex([annotation]), 3)
     assert sentence.text == "The Gene Ontology annotates PRM1 with DNA packaging."
     assert sentence.evidence == (annotation,)

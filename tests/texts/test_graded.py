@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from okrcell.knowledge.ontology import OntologySource
-from okrcell.texts.endpoint.graded import LIMITS, graded, pieces
-from okrcell.texts.sentences import split
+from okrcell.texts.endpoint.graded import LENGTH_LIMITS, estimate_n_pieces, shortened_texts
+from okrcell.texts.sentences import split_sentences
 
 
 def test_the_guess_of_word_pieces_is_rarely_too_small():
@@ -19,7 +19,7 @@ def test_the_guess_of_word_pieces_is_rarely_too_small():
     passages = (piece.text for piece in OntologySource().passages() if piece.aspect == "definition")
     texts = [text for text in passages if len(text) > 300][:400]
     true = [len(encoded.ids) - 2 for encoded in tokeniser.encode_batch(texts)]
-    ratio = sorted(pieces(text) / count for text, count in zip(texts, true, strict=True))
+    ratio = sorted(estimate_n_pieces(text) / count for text, count in zip(texts, true, strict=True))
     assert ratio[len(ratio) // 20] >= 1.0
     assert ratio[len(ratio) // 2] <= 1.25
 
@@ -27,7 +27,7 @@ def test_the_guess_of_word_pieces_is_rarely_too_small():
 @settings(max_examples=30)
 @given(st.lists(st.from_regex(r"[A-Z][a-z]{1,9}( [a-z0-9]{1,9}){0,30}\.", fullmatch=True), max_size=30), st.text("ab"))
 def test_each_version_is_a_beginning_that_fits_or_the_whole(sentences, name):
-    texts = graded(name, sentences)
+    texts = shortened_texts(name, sentences)
     assert len(texts) == len(set(texts))
     if not sentences:
         assert texts == ()
@@ -36,4 +36,4 @@ def test_each_version_is_a_beginning_that_fits_or_the_whole(sentences, name):
     assert texts[-1].endswith(sentences[0])
     for text in texts[1:-1]:
         assert texts[0].startswith(text)
-        assert pieces(text) <= LIMITS[0] + len(split(text))
+        assert estimate_n_pieces(text) <= LENGTH_LIMITS[0] + len(split_sentences(text))

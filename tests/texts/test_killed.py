@@ -10,7 +10,7 @@ import pytest
 from fake_endpoint import Billing, FakeEndpoint
 from writing_process import CONCURRENCY, write_all
 
-from okrcell.texts.endpoint.ledger import Ledger
+from okrcell.texts.endpoint.ledger import RequestCache
 
 KILLS = 10
 COUNT = 150
@@ -42,7 +42,7 @@ def killed_until_done(server: FakeEndpoint, path, when_lost: str) -> None:
 
 
 def answers_in(path) -> dict[str, str]:
-    with Ledger(path):
+    with RequestCache(path):
         pass  # takes in what a write-ahead log holds
     disk = sqlite3.connect(path)
     found = dict(disk.execute("SELECT key, answer FROM call WHERE state = 'answered'").fetchall())
@@ -75,8 +75,8 @@ def test_ten_kills_lose_nothing_and_pay_nothing_twice(tmp_path, replays, when_lo
         requests_before = len(server.keys)
         write_all(server.url, str(path), COUNT, when_lost)
         assert len(server.keys) == requests_before, "a second run makes no call"
-        with Ledger(path) as ledger:
-            spent = ledger.spent()
+        with RequestCache(path) as ledger:
+            spent = ledger.spending()
         assert spent.calls == len(answered)
         # Every billed request is in the ledger, as answered or as doubtful.
-        assert sum(billing.billed.values()) * 120 <= spent.most.tokens
+        assert sum(billing.billed.values()) * 120 <= spent.max_cost.tokens

@@ -11,9 +11,9 @@ import pytest
 from okrcell.errors import InputError
 from okrcell.knowledge.sources.literature import LiteratureSource
 from okrcell.texts import library
-from okrcell.texts.library import retriever_of
+from okrcell.texts.library import open_retriever
 from okrcell.texts.profile import read_profile
-from okrcell.texts.retrieve import RetrievalSettings, Retriever
+from okrcell.texts.retrieve import LiteratureRetriever, RetrievalSettings
 
 PROFILE = read_profile({"cell_type": "B cell"})
 ASK = """
@@ -49,8 +49,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def ask(literature: Path) -> Retriever:
-    found = retriever_of([LiteratureSource(literature)], RetrievalSettings(), None)
+def ask(literature: Path) -> LiteratureRetriever:
+    found = open_retriever([LiteratureSource(literature)], RetrievalSettings(), None)
     assert found is not None
     assert len(found.passages(PROFILE)) == 5
     return found
@@ -72,7 +72,9 @@ def test_another_version_of_the_ontology_makes_another_index(
     literature: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ):
     ask(literature)
-    monkeypatch.setattr(library, "receipt", lambda verb: {"versions": dict.fromkeys(library._DECIDING, "another")})
+    monkeypatch.setattr(
+        library, "provenance_record", lambda verb: {"versions": dict.fromkeys(library._VERSIONED_PACKAGES, "another")}
+    )
     ask(literature)
     assert len(indexes(cache)) == 2
 
@@ -107,7 +109,7 @@ def test_whoever_asks_waits_while_another_builds(literature: Path, cache: Path):
     ask(literature)
     (index,) = indexes(cache)
     with ThreadPoolExecutor(1) as other:
-        with library._alone_at(index):
+        with library._file_lock(index):
             asked = other.submit(ask, literature)
             with pytest.raises(TimeoutError):
                 asked.result(timeout=0.5)

@@ -7,8 +7,14 @@ from hypothesis import strategies as st
 from okrcell.knowledge.evidence import Aspect, Evidence
 from okrcell.knowledge.ontology import ontology
 from okrcell.knowledge.sources.registry import open_sources
-from okrcell.texts.known import Known
-from okrcell.texts.template.marker_choice import FEW, absent_markers, broader, general_markers, tissue_markers
+from okrcell.texts.known import EvidenceIndex
+from okrcell.texts.template.marker_choice import (
+    MAX_UNCONFIRMED_MARKERS,
+    absent_markers,
+    broader_types,
+    general_markers,
+    tissue_markers,
+)
 
 B_CELL, BLOOD, KIDNEY, CORTEX = "CL:0000236", "UBERON:0000178", "UBERON:0002113", "UBERON:0001225"
 
@@ -20,7 +26,7 @@ def table(source: str, genes: str, *terms: str, aspect: Aspect = "marker") -> Ev
 
 
 def chosen(*pieces: Evidence, most: int = 10) -> tuple[str, ...]:
-    return general_markers(B_CELL, Known(pieces), most).genes
+    return general_markers(B_CELL, EvidenceIndex(pieces), most).genes
 
 
 def test_a_gene_on_which_tables_agree_comes_first():
@@ -29,12 +35,12 @@ def test_a_gene_on_which_tables_agree_comes_first():
 
 def test_the_weak_end_of_a_long_list_is_not_named():
     long = table("one", " ".join(f"GENE{number}" for number in range(20)), B_CELL)
-    assert chosen(long) == tuple(f"GENE{number}" for number in range(FEW))
+    assert chosen(long) == tuple(f"GENE{number}" for number in range(MAX_UNCONFIRMED_MARKERS))
 
 
 def test_only_tables_that_name_a_chosen_gene_are_cited():
     first, second = table("one", "CD19 MS4A1", B_CELL), table("two", "RPL3", B_CELL)
-    assert general_markers(B_CELL, Known([first, second]), 10).evidence == (first,)
+    assert general_markers(B_CELL, EvidenceIndex([first, second]), 10).evidence == (first,)
 
 
 def test_genes_that_every_cell_uses_mark_none():
@@ -46,7 +52,7 @@ def test_markers_of_another_type_or_of_a_tissue_are_not_those_of_the_type():
 
 
 def test_a_tissue_has_its_own_markers_and_lends_them_to_its_parts():
-    known = Known([table("one", "CD5 CD19", B_CELL, KIDNEY), table("one", "CD74", B_CELL, BLOOD)])
+    known = EvidenceIndex([table("one", "CD5 CD19", B_CELL, KIDNEY), table("one", "CD74", B_CELL, BLOOD)])
     assert tissue_markers(B_CELL, KIDNEY, known, 10)[1].genes == ("CD5", "CD19")
     assert tissue_markers(B_CELL, CORTEX, known, 10)[0] == KIDNEY
     assert tissue_markers(B_CELL, "UBERON:0002048", known, 10)[1].genes == ()
@@ -57,7 +63,7 @@ def test_a_gene_that_the_types_own_name_denies_is_no_marker_of_it():
     term = ontology("CL").term("CL:0002396")
     name = Evidence(term.name, "Cell Ontology", term.id, "2024", "CC BY 4.0", "name", (term.id,))
     assert term.name == "CD14-low, CD16-positive monocyte"
-    markers = general_markers(term.id, Known([name, table("one", "FCGR3A CD14", term.id)]), 10)
+    markers = general_markers(term.id, EvidenceIndex([name, table("one", "FCGR3A CD14", term.id)]), 10)
     assert markers.genes == ("FCGR3A",)
 
 
@@ -81,7 +87,7 @@ def test_what_the_quoted_description_denies_is_no_marker():
 
 def test_a_gene_in_dispute_is_no_marker_and_one_that_more_tables_claim_is_not_absent():
     absent = table("one", "CD5 CD19", B_CELL, aspect="absent_marker")
-    known = Known([absent, table("two", "CD5 CD19", B_CELL), table("three", "CD19 CD74", B_CELL)])
+    known = EvidenceIndex([absent, table("two", "CD5 CD19", B_CELL), table("three", "CD19 CD74", B_CELL)])
     assert general_markers(B_CELL, known, 10).genes == ("CD19", "CD74")
     assert absent_markers(B_CELL, known, 10).genes == ("CD5",)
 
@@ -101,13 +107,13 @@ def test_the_real_tables_together_name_first_what_textbooks_name(shared_knowledg
     term = ontology("CL").find(name)
     assert term is not None
     tables = open_sources(["accordion", "cellmarker2", "panglaodb"], shared_knowledge)
-    known = Known([piece for source in tables for piece in source.about(term.id)])
+    known = EvidenceIndex([piece for source in tables for piece in source.evidence_for(term.id)])
     assert genes == set(general_markers(term.id, known, 10).genes[: len(genes)])
 
 
 def test_broader_types_come_nearest_first():
-    assert broader("CL:0001054")[0] == "CL:0000576"
-    assert broader("CL:none") == ()
+    assert broader_types("CL:0001054")[0] == "CL:0000576"
+    assert broader_types("CL:none") == ()
 
 
 @given(
@@ -115,7 +121,7 @@ def test_broader_types_come_nearest_first():
 )
 def test_whatever_tables_say_each_chosen_gene_stands_in_a_cited_one(tables: list[list[str]], most: int):
     pieces = [table(f"table {place}", " ".join(genes), B_CELL) for place, genes in enumerate(tables)]
-    markers = general_markers(B_CELL, Known(pieces), most)
+    markers = general_markers(B_CELL, EvidenceIndex(pieces), most)
     assert len(markers.genes) <= most
     assert len(set(markers.genes)) == len(markers.genes)
     assert all(any(gene in piece.genes for piece in markers.evidence) for gene in markers.genes)

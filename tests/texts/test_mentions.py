@@ -3,19 +3,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.knowledge.ontology import ontology
-from okrcell.texts.screening.gene_mentions import gene_mentions, symbols_of
-from okrcell.texts.screening.mentions import norms, numbers, stem, words
+from okrcell.texts.screening.gene_mentions import gene_mentions, gene_symbols
+from okrcell.texts.screening.mentions import find_numbers, normalize_words, stem, tokenize_words
 from okrcell.texts.screening.term_mentions import term_mentions
 
 
 def genes(text: str) -> dict[str, frozenset[str]]:
-    return {mention.text: mention.means for mention in gene_mentions(text) if mention.kind == "gene"}
+    return {mention.text: mention.ids for mention in gene_mentions(text) if mention.category == "gene"}
 
 
 def terms(text: str) -> dict[str, str]:
     named: dict[str, str] = {}
     for mention in term_mentions(text):
-        first = min(mention.means)
+        first = min(mention.ids)
         named[mention.text] = ontology(first.split(":")[0]).term(first).name if ":" in first else first
     return named
 
@@ -33,10 +33,10 @@ def test_ordinary_words_are_no_genes():
 
 
 def test_a_family_names_all_its_members():
-    assert {"CD3D", "CD3E", "CD3G"} <= symbols_of("CD3")
-    assert {"CD8A", "CD8B"} <= symbols_of("CD8")
-    assert "HLA-DRA" in symbols_of("HLA-DR")
-    assert symbols_of("CD8A") == {"CD8A"}
+    assert {"CD3D", "CD3E", "CD3G"} <= gene_symbols("CD3")
+    assert {"CD8A", "CD8B"} <= gene_symbols("CD8")
+    assert "HLA-DRA" in gene_symbols("HLA-DR")
+    assert gene_symbols("CD8A") == {"CD8A"}
 
 
 def test_a_sign_belongs_to_no_gene_name():
@@ -82,24 +82,29 @@ def test_ordinary_words_are_no_tissues():
 
 
 def test_numbers_are_figures_words_and_romans_but_no_part_of_a_name():
-    assert numbers("In 3.5% of 1,200 cells, two CD19 and IL-2, type II and class I; 10x") == {"3.5", "1200", "2", "1"}
+    assert find_numbers("In 3.5% of 1,200 cells, two CD19 and IL-2, type II and class I; 10x") == {
+        "3.5",
+        "1200",
+        "2",
+        "1",
+    }
 
 
 @pytest.mark.parametrize("forms", [("inhibits", "inhibited", "inhibition"), ("cytokine", "cytokines")])
 def test_forms_of_a_word_share_a_stem(forms: tuple[str, ...]):
-    assert len({stem(norms(form)[0]) for form in forms}) == 1
+    assert len({stem(normalize_words(form)[0]) for form in forms}) == 1
 
 
 @given(st.text(max_size=80))
 def test_any_text_can_be_read(text: str):
-    tokens = words(text)
+    tokens = tokenize_words(text)
     assert all(0 <= word.start < word.end <= len(text) for word in tokens)
     for mention in (*term_mentions(text), *gene_mentions(text)):
-        assert 0 <= mention.first < mention.last <= len(tokens)
+        assert 0 <= mention.start < mention.stop <= len(tokens)
         assert mention.text in text
 
 
 def test_a_plain_name_has_the_words_of_the_same_text():
-    for term in map(ontology("CL").term, ontology("CL").terms()[::7]):
+    for term in map(ontology("CL").term, ontology("CL").term_ids()[::7]):
         for name in (term.name, *term.synonyms):
-            assert norms(name) == [word.norm for word in words(name)]
+            assert normalize_words(name) == [word.norm for word in tokenize_words(name)]

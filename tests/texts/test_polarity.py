@@ -1,13 +1,13 @@
 import pytest
 
-from okrcell.texts.screening.effects import effects
-from okrcell.texts.screening.mentions import words
+from okrcell.texts.screening.effects import find_effects
+from okrcell.texts.screening.mentions import tokenize_words
 from okrcell.texts.screening.polarity import sign_of
-from okrcell.texts.screening.turning_words import PAIRS, Sign, opposites_of
+from okrcell.texts.screening.turning_words import OPPOSITE_PAIRS, Sign, opposites_of
 
 
 def sign(text: str, name: str = "CD19") -> Sign:
-    tokens = words(text)
+    tokens = tokenize_words(text)
     place = next(place for place, word in enumerate(tokens) if word.norm == name.lower())
     return sign_of(tokens, place, place + 1)
 
@@ -42,7 +42,7 @@ def test_levels_are_told_apart():
 
 def test_effects_are_raised_or_lowered():
     def directions(text: str) -> list[bool]:
-        return [effect.raises for effect in effects(words(text))]
+        return [effect.increases for effect in find_effects(tokenize_words(text))]
 
     assert directions("It activates T cells and inhibits apoptosis.") == [True, False]
     assert directions("It does not activate T cells.") == [False]
@@ -51,7 +51,7 @@ def test_effects_are_raised_or_lowered():
 
 
 def test_opposites_go_both_ways():
-    for pair in PAIRS:
+    for pair in OPPOSITE_PAIRS:
         one, other = pair.split("/")
         assert other in opposites_of(one)
         assert one in opposites_of(other)

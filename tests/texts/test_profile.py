@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okrcell.texts.profile import CellProfile, profiles
+from okrcell.texts.profile import CellProfile, read_profiles
 
 
 def one(**facts: object) -> CellProfile:
-    return profiles(pd.DataFrame({name: [value] for name, value in facts.items()})).distinct[0]
+    return read_profiles(pd.DataFrame({name: [value] for name, value in facts.items()})).distinct[0]
 
 
 def test_a_valid_id_gives_the_ontologys_name_and_the_authors_label_stays():
@@ -47,7 +47,7 @@ def test_a_tumour_cell_is_not_taken_for_a_normal_one():
 def test_placeholders_count_as_unknown(placeholder: object):
     profile = one(cell_type=placeholder, tissue=placeholder, disease=placeholder, sex=placeholder, assay=placeholder)
     assert profile == CellProfile()
-    assert not profile.known
+    assert not profile.has_values
 
 
 def test_healthy_tissue_is_normal():
@@ -84,22 +84,22 @@ def test_sex_and_assay_are_named_in_full():
 
 def test_equal_rows_share_a_profile_and_rows_keep_their_order():
     obs = pd.DataFrame({"cell_type": ["B cell", "T cell", "B cells", "B cell", np.nan]})
-    found = profiles(obs)
-    assert [found.distinct[code].label for code in found.code] == ["B cell", "T cell", "B cells", "B cell", ""]
-    assert found.code.dtype == np.int32
+    found = read_profiles(obs)
+    assert [found.distinct[code].label for code in found.codes] == ["B cell", "T cell", "B cells", "B cell", ""]
+    assert found.codes.dtype == np.int32
 
 
 def test_categories_and_strings_give_the_same():
     obs = pd.DataFrame({"cell_type": ["B cell", "T cell", None, "B cell"], "tissue": ["blood", "lung", "blood", None]})
-    as_text, as_categories = profiles(obs), profiles(obs.astype("category"))
+    as_text, as_categories = read_profiles(obs), read_profiles(obs.astype("category"))
     assert as_text.distinct == as_categories.distinct
-    assert (as_text.code == as_categories.code).all()
+    assert (as_text.codes == as_categories.codes).all()
 
 
 def test_a_table_without_known_columns_or_rows_is_no_trouble():
-    assert profiles(pd.DataFrame({"n_counts": [1, 2]})).distinct == (CellProfile(),)
-    assert len(profiles(pd.DataFrame({"cell_type": []})).code) == 0
-    assert profiles(pd.DataFrame()).distinct == ()
+    assert read_profiles(pd.DataFrame({"n_counts": [1, 2]})).distinct == (CellProfile(),)
+    assert len(read_profiles(pd.DataFrame({"cell_type": []})).codes) == 0
+    assert read_profiles(pd.DataFrame()).distinct == ()
 
 
 def test_a_million_rows_take_seconds():
@@ -108,6 +108,6 @@ def test_a_million_rows_take_seconds():
     tissues = pd.Categorical.from_codes(rng.integers(0, 2, 1_000_000), ["blood", "lung"])
     obs = pd.DataFrame({"cell_type": types, "tissue": tissues})
     begin = time.perf_counter()
-    found = profiles(obs)
+    found = read_profiles(obs)
     assert time.perf_counter() - begin < 10
     assert len(found.distinct) == 6

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.knowledge.evidence import Evidence
-from okrcell.texts.endpoint.prompt import PromptVersion, ask, facts_of
+from okrcell.texts.endpoint.prompt import PromptVersion, build_prompt, profile_facts
 from okrcell.texts.profile import CellProfile
 
 PROFILE = CellProfile(cell_type="B cell", cell_type_id="CL:0000236", tissue="blood", sex="female", label="B cells")
@@ -20,7 +20,7 @@ def definition(text: str) -> Evidence:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_facts_come_first_and_every_piece_has_its_number(version):
-    asked = ask(version, PROFILE, [definition("A lymphocyte\nof B lineage.")], 1000)
+    asked = build_prompt(version, PROFILE, [definition("A lymphocyte\nof B lineage.")], 1000)
     system, user = (message["content"] for message in asked.messages())
     assert user.splitlines() == [
         "The cell: B cell",
@@ -31,7 +31,7 @@ def test_facts_come_first_and_every_piece_has_its_number(version):
         "[3] sex: female",
         "[4] Cell Ontology CL:0000236, definition: A lymphocyte of B lineage.",
     ]
-    assert asked.evidence == (*facts_of(PROFILE), definition("A lymphocyte\nof B lineage."))
+    assert asked.evidence == (*profile_facts(PROFILE), definition("A lymphocyte\nof B lineage."))
     assert '"sentences"' in system
     assert "$" not in system
 
@@ -39,7 +39,7 @@ def test_facts_come_first_and_every_piece_has_its_number(version):
 @given(st.lists(st.text(min_size=1), max_size=20), st.integers(200, 2000))
 def test_any_evidence_fits_whole_or_is_left_out_and_none_comes_twice(texts, limit):
     evidence = [definition(text) for text in texts]
-    asked = ask("short-1", PROFILE, evidence, limit)
+    asked = build_prompt("short-1", PROFILE, evidence, limit)
     listed = asked.user.split("Facts and evidence:\n")[1]
     lines = [line for line in listed.split("\n") if line]
     assert len(lines) == len(asked.evidence) == len(set(asked.evidence))
@@ -51,10 +51,12 @@ def test_any_evidence_fits_whole_or_is_left_out_and_none_comes_twice(texts, limi
 
 
 def test_signs_of_the_template_in_the_evidence_stay_as_they_are():
-    assert "costs $evidence ${x} $" in ask("essay-1", PROFILE, [definition("costs $evidence ${x} $")], 1000).user
+    assert (
+        "costs $evidence ${x} $" in build_prompt("essay-1", PROFILE, [definition("costs $evidence ${x} $")], 1000).user
+    )
 
 
 def test_trouble_is_told_at_the_end():
-    asked = ask("essay-1", PROFILE, [], 1000)
+    asked = build_prompt("essay-1", PROFILE, [], 1000)
     assert asked.messages("no JSON")[1]["content"].startswith(asked.messages()[1]["content"])
     assert "no JSON" in asked.messages("no JSON")[1]["content"]

@@ -1,9 +1,9 @@
 import pytest
 
 from okrcell.knowledge.evidence import Evidence
-from okrcell.texts.known import Known
+from okrcell.texts.known import EvidenceIndex
 from okrcell.texts.profile import CellProfile
-from okrcell.texts.template.quotation import quotation
+from okrcell.texts.template.quotation import literature_quote
 
 MAST_CELL = CellProfile(cell_type="mast cell", cell_type_id="CL:0000097")
 
@@ -13,7 +13,7 @@ def abstract(text: str, terms: tuple[str, ...] = ()) -> Evidence:
 
 
 def quoted(text: str, profile: CellProfile = MAST_CELL) -> list[str]:
-    return [sentence.text for sentence in quotation(profile, Known([abstract(text)]))]
+    return [sentence.text for sentence in literature_quote(profile, EvidenceIndex([abstract(text)]))]
 
 
 def test_a_general_sentence_about_the_type_is_quoted_with_its_record():
@@ -42,5 +42,5 @@ def test_what_is_not_about_the_type_or_only_about_one_study_is_not_quoted(text: 
 def test_only_literature_is_quoted_and_only_of_known_types():
     own = Evidence("Mast cells release histamine and heparin when activated by antigen in tissues.", "Cell Ontology",
                    "CL:0000097", "1", "CC BY 4.0", "passage", ("CL:0000097",))  # fmt: skip
-    assert list(quotation(MAST_CELL, Known([own]))) == []
+    assert list(literature_quote(MAST_CELL, EvidenceIndex([own]))) == []
     assert quoted(own.text, CellProfile(cell_type="mast cell", label="mast cell")) == []

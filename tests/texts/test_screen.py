@@ -10,10 +10,10 @@ from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.ontology import ontology
 from okrcell.texts.description import Description, Sentence
-from okrcell.texts.endpoint.graded import graded
+from okrcell.texts.endpoint.graded import shortened_texts
 from okrcell.texts.profile import CellProfile
-from okrcell.texts.screening.faithful import Gate
-from okrcell.texts.screening.screen import FEWEST_TYPES, ScreeningSettings, screen, sift
+from okrcell.texts.screening.faithful import FactChecker
+from okrcell.texts.screening.screen import MIN_TYPES, ScreeningSettings, remove_unsupported, screen
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
@@ -41,7 +41,7 @@ def original(text: Description) -> Description:
 
 def test_a_false_sentence_leaves_every_phrasing_and_is_kept_with_the_reason():
     text = described("B cell", "CL:0000236", "A B cell expresses CD19.", "A B cell expresses CD79A.")
-    sifted = sift(text, Gate())
+    sifted = remove_unsupported(text, FactChecker())
     assert [sentence.text for sentence in sifted.sentences] == ["A B cell expresses CD79A."]
     assert sifted.phrasings == ("A B cell expresses CD79A.", "B cell: A B cell expresses CD79A.")
     assert [dropped.text for dropped in sifted.dropped] == ["A B cell expresses CD19."]
@@ -52,15 +52,17 @@ def test_a_sentence_is_cut_out_where_it_is_one_and_not_inside_another():
     false, true = "B cells express CD19.", "CD79A marks B cells."
     text = described("B cell", "CL:0000236", false, true, "In blood, B cells express CD19.")
     texts = (f"{true} {false}", f"B cell: {false}", f"B cell: {false} {true}", f"{true} In mice, {false}")
-    sifted = sift(replace(text, sentences=text.sentences[:2], phrasings=texts, writer="template"), Gate())
+    sifted = remove_unsupported(
+        replace(text, sentences=text.sentences[:2], phrasings=texts, writer="template"), FactChecker()
+    )
     assert sifted.phrasings == (true, f"B cell: {true}", f"{true} In mice, {false}")
 
 
 def test_a_language_models_phrasings_are_made_anew():
     said = ("B cells express CD19.", "B cells express CD79A.", "CD79A marks B cells.")
     text = described("B cell", "CL:0000236", *said)
-    sifted = sift(text, Gate())
-    assert sifted.phrasings == graded("B cell", said[1:])
+    sifted = remove_unsupported(text, FactChecker())
+    assert sifted.phrasings == shortened_texts("B cell", said[1:])
     assert sifted.phrasings == (" ".join(said[1:]), f"B cell: {said[1]}")
 
 
@@ -103,30 +105,30 @@ def test_sentences_are_left_alone_when_asked():
 
 def some_types(number: int) -> list[Description]:
     home = ontology("CL")
-    terms = [home.term(term) for term in home.terms() if home.term(term).definition][:number]
+    terms = [home.term(term) for term in home.term_ids() if home.term(term).definition][:number]
     return [described(term.name, term.id, f"A {term.name} expresses CD79A.") for term in terms]
 
 
 def test_the_calibrated_threshold_is_the_95th_percentile_of_strangers():
-    texts = some_types(FEWEST_TYPES)
+    texts = some_types(MIN_TYPES)
     originals = [original(text) for text in texts]
     report = screen(texts, originals, Letters(), ScreeningSettings(sentences=False)).report
     first = Letters().embed_texts([text.phrasings[0] for text in originals]).astype(float)
     written = Letters().embed_texts([text.phrasings[0] for text in texts]).astype(float)
-    strangers = (first @ written.T)[~np.eye(FEWEST_TYPES, dtype=bool)]
+    strangers = (first @ written.T)[~np.eye(MIN_TYPES, dtype=bool)]
     assert report.threshold == pytest.approx(np.percentile(strangers, 95))
-    assert report.strangers.count == FEWEST_TYPES * (FEWEST_TYPES - 1)
-    assert report.own.count == FEWEST_TYPES
+    assert report.strangers.count == MIN_TYPES * (MIN_TYPES - 1)
+    assert report.own.count == MIN_TYPES
     assert report.embedder == "letters"
 
 
 def test_of_few_cell_types_no_text_is_rejected_and_the_report_says_so():
-    texts = some_types(FEWEST_TYPES - 1)
+    texts = some_types(MIN_TYPES - 1)
     settings = ScreeningSettings(sentences=False)
     screened = screen(texts, [original(text) for text in texts], Letters(), settings)
     assert screened.report.threshold is None
     assert screened.report.rejected == 0
-    assert [one.outcome for one in screened.descriptions if one] == ["written"] * (FEWEST_TYPES - 1)
+    assert [one.outcome for one in screened.descriptions if one] == ["written"] * (MIN_TYPES - 1)
 
 
 def test_an_original_is_not_screened():

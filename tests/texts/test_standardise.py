@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.texts.decisions import checked_overrides, decide, read_overrides, write_decisions
-from okrcell.texts.standardise import matches
+from okrcell.texts.decisions import check_overrides, decide_terms, read_overrides, write_decisions
+from okrcell.texts.standardise import candidate_terms
 
 OBS = pd.DataFrame(
     {
@@ -22,7 +22,7 @@ OBS = pd.DataFrame(
 
 
 def test_each_row_gets_its_ids_and_nothing_where_unsure():
-    ids = decide(OBS).ids
+    ids = decide_terms(OBS).ids
     assert list(ids["cell_type"]) == ["CL:0001054", "CL:0000169", "", "CL:0000787", "", "CL:0001054"]
     assert list(ids["tissue"][:4]) == ["UBERON:0000178", "UBERON:0000006", "UBERON:0002048", "UBERON:0000178"]
     assert list(ids["disease"]) == ["PATO:0000461", "MONDO:0005148", "MONDO:0005061", "", "", "PATO:0000461"]
@@ -34,7 +34,7 @@ def test_each_row_gets_its_ids_and_nothing_where_unsure():
 
 
 def test_the_table_tells_what_was_decided_and_what_else_it_may_be():
-    table = decide(OBS).table
+    table = decide_terms(OBS).table
     row = table[(table["column"] == "cell_type") & (table["label"] == "CD14+ Mono")].iloc[0]
     assert (row["term_name"], row["how"], row["cells"]) == ("CD14-positive monocyte", "abbreviation", 1)
     assert "CL:" in row["runners_up"]
@@ -43,31 +43,31 @@ def test_the_table_tells_what_was_decided_and_what_else_it_may_be():
 
 
 def test_the_table_handed_back_decides(tmp_path):
-    table = decide(OBS).table
+    table = decide_terms(OBS).table
     cancer = (table["column"] == "cell_type") & (table["label"] == "Cancer Cycling")
     table.loc[cancer, "term_id"] = "CL:0001064"
     table.loc[(table["column"] == "disease") & (table["label"] == "T2D"), "term_id"] = ""
     write_decisions(table, tmp_path / "table.tsv")
-    again = decide(OBS, overrides=read_overrides(tmp_path / "table.tsv"))
+    again = decide_terms(OBS, overrides=read_overrides(tmp_path / "table.tsv"))
     assert again.ids["cell_type"][2] == "CL:0001064"
     assert again.ids["disease"][1] == ""
     assert set(again.table.loc[again.table["term_id"] != "", "how"]) == {"override"}
     assert again.table.loc[again.table["label"] == "T2D", "how"].item() == "override"
-    first = decide(OBS).ids
+    first = decide_terms(OBS).ids
     assert list(again.ids["tissue"]) == list(first["tissue"])
 
 
 def test_an_override_without_a_tissue_holds_everywhere():
     overrides = pd.DataFrame({"column": ["cell_type"], "label": ["CD14+ Mono"], "term_id": ["CL:0000576"]})
-    assert decide(OBS, overrides=overrides).ids["cell_type"][0] == "CL:0000576"
+    assert decide_terms(OBS, overrides=overrides).ids["cell_type"][0] == "CL:0000576"
 
 
 def test_a_corrected_tissue_keeps_the_cell_types_that_were_decided_in_it(tmp_path):
-    table = decide(OBS).table
+    table = decide_terms(OBS).table
     table.loc[table["label"] == "Cancer Cycling", "term_id"] = "CL:0001064"
     table.loc[table["label"] == "lung (tumour)", "term_id"] = "UBERON:0002107"
     write_decisions(table, tmp_path / "table.tsv")
-    again = decide(OBS, overrides=read_overrides(tmp_path / "table.tsv"))
+    again = decide_terms(OBS, overrides=read_overrides(tmp_path / "table.tsv"))
     assert again.ids["tissue"][2] == "UBERON:0002107"
     assert again.ids["cell_type"][2] == "CL:0001064"
     assert not again.unused
@@ -82,7 +82,7 @@ def test_overrides_that_disagree_or_match_nothing_are_told_and_not_used():
             "term_id": ["CL:0000236", "CL:0000084", "CL:0000084"],
         }
     )
-    decided = decide(OBS, overrides=overrides)
+    decided = decide_terms(OBS, overrides=overrides)
     assert decided.ids["cell_type"][1] == "CL:0000169"
     assert (decided.overridden, len(decided.unused)) == (0, 3)
     assert "cell_type 'no such label' as CL:0000084" in decided.unused
@@ -91,7 +91,7 @@ def test_overrides_that_disagree_or_match_nothing_are_told_and_not_used():
 def test_deciding_takes_few_bytes_a_cell():
     many = OBS.astype("category").iloc[np.arange(200_000) % len(OBS)].reset_index(drop=True)
     tracemalloc.start()
-    decide(many)
+    decide_terms(many)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most / len(many) < 200
@@ -107,14 +107,17 @@ def test_a_folder_given_as_overrides_is_refused_in_one_line(tmp_path):
     ("table", "message"),
     [
         ({"label": ["x"]}, "no column and no term_id"),
-        ({"column": ["cell_type"], "label": ["x"], "term_id": ["CL:123456789"]}, "line 2: 'CL:123456789' is not a term"),
+        (
+            {"column": ["cell_type"], "label": ["x"], "term_id": ["CL:123456789"]},
+            "line 2: 'CL:123456789' is not a term",
+        ),
         ({"column": ["cell_type"], "label": ["x"], "term_id": ["UBERON:0000178"]}, "not a term of CL"),
         ({"column": ["colour"], "label": ["x"], "term_id": [""]}, "no column 'colour'"),
     ],
 )
 def test_overrides_that_cannot_be_are_refused_with_the_line(table: dict, message: str):
     with pytest.raises(InputError, match=message):
-        checked_overrides(pd.DataFrame(table))
+        check_overrides(pd.DataFrame(table))
 
 
 def test_overrides_that_are_missing_or_no_table_are_refused(tmp_path):
@@ -129,18 +132,18 @@ def test_overrides_that_are_missing_or_no_table_are_refused(tmp_path):
 
 
 def test_a_table_without_rows_is_no_trouble():
-    decided = decide(OBS.iloc[:0])
+    decided = decide_terms(OBS.iloc[:0])
     assert list(decided.ids["cell_type"]) == []
     assert len(decided.table) == 0
 
 
 def test_categories_give_the_same_as_words():
-    categories, words = decide(OBS.astype("category")).ids, decide(OBS).ids
+    categories, words = decide_terms(OBS.astype("category")).ids, decide_terms(OBS).ids
     assert {column: list(ids) for column, ids in categories.items()} == {
         column: list(ids) for column, ids in words.items()
     }
 
 
 def test_two_tissues_are_not_one():
-    best = matches("tissue", "hippocampus and prefrontal cortex")
+    best = candidate_terms("tissue", "hippocampus and prefrontal cortex")
     assert not best or best[0].term.name not in ("prefrontal cortex",) or best[0].score < 0.6

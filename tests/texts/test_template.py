@@ -9,9 +9,9 @@ from okrcell.knowledge.evidence import Aspect, Evidence
 from okrcell.knowledge.ontology import OntologySource
 from okrcell.texts.describe import describe
 from okrcell.texts.description import Description
-from okrcell.texts.gather import Inquiry, evidence_for
+from okrcell.texts.gather import EvidenceCache, gather_evidence
 from okrcell.texts.profile import CellProfile, read_profile
-from okrcell.texts.template.original import original_description, other_names
+from okrcell.texts.template.original import distinct_synonyms, original_description
 from okrcell.texts.template.writer import TemplateWriter
 
 B_CELL, PLASMABLAST, BLOOD = "CL:0000236", "CL:0000980", "UBERON:0000178"
@@ -37,7 +37,7 @@ KNOWN = (MARKERS, AGREEING, MARKERS_IN_BLOOD, ABSENT, EXPERT, GENE)
 
 
 def written(profile: CellProfile, *more: Evidence) -> Description:
-    return TemplateWriter().write(profile, [*evidence_for(profile, [OntologySource()]), *more])
+    return TemplateWriter().write(profile, [*gather_evidence(profile, [OntologySource()]), *more])
 
 
 def cited(description: Description, start: str) -> tuple[Evidence, ...]:
@@ -64,7 +64,7 @@ def test_the_original_text_is_what_metadata_and_ontology_say():
 
 
 def test_in_place_of_a_refused_text_stands_the_original_with_the_reason():
-    evidence = [*evidence_for(IN_BLOOD, [OntologySource()]), *KNOWN]
+    evidence = [*gather_evidence(IN_BLOOD, [OntologySource()]), *KNOWN]
     plain = original_description(IN_BLOOD, evidence, "endpoint", "the answer was no JSON")
     assert (plain.outcome, plain.writer, plain.remark) == ("original", "endpoint", "the answer was no JSON")
     assert plain.sentences == written(IN_BLOOD).sentences
@@ -88,7 +88,7 @@ def test_markers_of_a_broader_type_are_said_to_be_its_own():
     class Table:
         name = "table"
 
-        def about(self, term_id: str) -> tuple[Evidence, ...]:
+        def evidence_for(self, term_id: str) -> tuple[Evidence, ...]:
             return (MARKERS,) if term_id == B_CELL else ()
 
         def passages(self) -> Iterator[Evidence]:
@@ -117,7 +117,7 @@ def test_a_formula_is_neither_quoted_nor_cited():
 
 def test_codes_are_no_other_names():
     names = ["T.4Nve.Sp", "MF.LN", "NK.94+.Sp", "DRG Nav1.7 neuron", "Th cell"]
-    assert other_names("cell", names, 5) == ("DRG Nav1.7 neuron", "Th cell")
+    assert distinct_synonyms("cell", names, 5) == ("DRG Nav1.7 neuron", "Th cell")
 
 
 def test_knowledge_about_another_type_is_not_used():
@@ -172,9 +172,9 @@ def test_whatever_is_known_every_sentence_is_cited_and_the_text_is_its_sentences
 def test_real_markers_that_are_named_stand_in_the_cited_tables(shared_knowledge: Path, cell_type: str):
     from okrcell.knowledge.sources.registry import open_sources
 
-    inquiry = Inquiry(open_sources(None, shared_knowledge))
+    inquiry = EvidenceCache(open_sources(None, shared_knowledge))
     profile = read_profile({"cell_type": cell_type, "tissue": "blood", "disease": "normal"})
-    description = TemplateWriter().write(profile, evidence_for(profile, inquiry))
+    description = TemplateWriter().write(profile, gather_evidence(profile, inquiry))
     named = [sentence for sentence in description.sentences if "marker genes" in sentence.text]
     assert named
     for sentence in named:

@@ -15,11 +15,11 @@ def profiles(count: int):
 
 def write_all(url: str, ledger_path: str, count: int, when_lost: str = "ask_again") -> None:
     from okrcell.texts.endpoint.answers import WritingFailed
-    from okrcell.texts.endpoint.ledger import Ledger
+    from okrcell.texts.endpoint.ledger import RequestCache
     from okrcell.texts.endpoint.writer import EndpointSettings, EndpointWriter
 
     settings = EndpointSettings(model="m", base_url=url, concurrency=CONCURRENCY, prompt="short-1", when_lost=when_lost)
-    with Ledger(ledger_path) as ledger, ThreadPoolExecutor(CONCURRENCY) as threads:
+    with RequestCache(ledger_path) as ledger, ThreadPoolExecutor(CONCURRENCY) as threads:
         writer = EndpointWriter(settings, ledger)
 
         def written(profile) -> bool:

@@ -11,7 +11,7 @@ import okrcell as okr
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
-from okrcell.tasks.candidates import candidate_vectors, candidates
+from okrcell.tasks.candidates import candidate_vectors, parse_candidates
 from okrcell.tl.describe import describe
 from okrcell.tl.pages import descriptions_json, descriptions_page
 
@@ -25,7 +25,7 @@ def _no_knowledge_files(tmp_path_factory):
         patched.delenv("OKRCELL_KNOWLEDGE", raising=False)
         patched.setenv("OKRCELL_CACHE", str(tmp_path_factory.mktemp("cache")))
         # A few of the types that the model has seen, for it takes seconds to read of them all.
-        seen = candidates([*TYPES, "CD14-positive monocyte", "regulatory T cell", "plasma cell", "hepatocyte"])
+        seen = parse_candidates([*TYPES, "CD14-positive monocyte", "regulatory T cell", "plasma cell", "hepatocyte"])
         patched.setattr("okrcell.tasks.ontology_texts.seen_types", lambda _: tuple(seen))
         yield
 
@@ -86,7 +86,7 @@ def test_what_the_model_found_is_not_said_to_stand_in_the_file(cells):
 
 def test_shares_are_those_of_the_nearest_candidates(cells, model):
     other = cells[(cells.obs["group"] == "B").to_numpy()].copy()
-    some = candidates(TYPES)
+    some = parse_candidates(TYPES)
     vectors = model.embed_cells(read_expression(other))
     scores = pd.DataFrame(vectors @ candidate_vectors(some, model).T, columns=[each.name for each in some])
     nearest = scores.idxmax(axis=1).value_counts(normalize=True)
@@ -167,7 +167,7 @@ class Tables:
     def __init__(self, **genes):
         self._genes = {f"CL:{number[2:]}": of for number, of in genes.items()}
 
-    def about(self, term_id):
+    def evidence_for(self, term_id):
         of = self._genes.get(term_id, ())
         return (Evidence(", ".join(of), "A table", term_id, "today", "CC0", "marker", (term_id,), of),) if of else ()
 

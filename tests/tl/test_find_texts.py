@@ -6,7 +6,7 @@ import pytest
 
 import okrcell as okr
 from okrcell.errors import InputError
-from okrcell.tasks.candidates import candidate_vectors, candidates
+from okrcell.tasks.candidates import candidate_vectors, parse_candidates
 from okrcell.tasks.ontology_texts import ontology_types, ontology_vectors
 from okrcell.tl.find_texts import find_texts
 
@@ -27,7 +27,7 @@ def few(blood, model):
 
 def test_ranks_are_those_of_the_cosines(few, model):
     find_texts(few, model, TEXTS, top=3)
-    scores = few.obsm["X_okrcell"] @ candidate_vectors(candidates(TEXTS), model).T
+    scores = few.obsm["X_okrcell"] @ candidate_vectors(parse_candidates(TEXTS), model).T
     order = np.argsort(-scores, axis=1)[:, :3]
     np.testing.assert_array_equal(few.obsm["okrcell_texts_place"], order)
     np.testing.assert_allclose(few.obsm["okrcell_texts"], np.take_along_axis(scores, order, axis=1), atol=1e-6)
@@ -36,7 +36,7 @@ def test_ranks_are_those_of_the_cosines(few, model):
 
 def test_a_group_is_ranked_by_the_mean_of_its_cells(few, model):
     find_texts(few, model, TEXTS, groupby="cell_type", top=2)
-    scores = few.obsm["X_okrcell"] @ candidate_vectors(candidates(TEXTS), model).T
+    scores = few.obsm["X_okrcell"] @ candidate_vectors(parse_candidates(TEXTS), model).T
     table = few.uns["okrcell_texts"]
     for name, rows in table.groupby("group"):
         mean = scores[(few.obs["cell_type"] == name).to_numpy()].mean(axis=0)

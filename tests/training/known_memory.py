@@ -5,9 +5,9 @@ import torch
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.vocabulary import SCALED_TOTAL
+from okrcell.cells.vocabulary import TARGET_SUM
 from okrcell.model.signature_head import SignatureHead
-from okrcell.training.signatures import KnownTypes, known_types, signature_head
+from okrcell.training.signatures import KnownTypes, build_known_types, build_signature_head
 from okrcell.training.study_profiles import StudyProfiles
 
 
@@ -24,7 +24,7 @@ def memory_of(markers, studies, genes) -> tuple[KnownTypes, SignatureHead]:
         For each gene of the model its row in the table.
     """
     rows = np.concatenate([study.rows.toarray()[:, genes] for study in studies]).astype(float)
-    linear = rows / np.maximum(rows.sum(axis=1, keepdims=True), 1) * SCALED_TOTAL
+    linear = rows / np.maximum(rows.sum(axis=1, keepdims=True), 1) * TARGET_SUM
     logs = np.log1p(linear)
     width = len(genes)
     profiles = StudyProfiles(
@@ -43,8 +43,8 @@ def memory_of(markers, studies, genes) -> tuple[KnownTypes, SignatureHead]:
         for row in GeneTable.bundled().resolve(list(symbols)).row.tolist():
             if row in place:
                 strength[number, place[row]] = 1
-    known = known_types(profiles, tuple(markers), sparse.csr_matrix(strength))
-    return known, signature_head(known, some_vectors, lambda pooled: pooled[:, :4])
+    known = build_known_types(profiles, tuple(markers), sparse.csr_matrix(strength))
+    return known, build_signature_head(known, some_vectors, lambda pooled: pooled[:, :4])
 
 
 def some_vectors(texts):

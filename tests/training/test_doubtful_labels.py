@@ -8,12 +8,12 @@ from scipy import sparse
 
 from okrcell.cells.corpus import Corpus
 from okrcell.cells.genes import GeneTable
-from okrcell.knowledge.type_genes import type_genes
-from okrcell.pairs.pair import Pairs
+from okrcell.knowledge.type_genes import load_marker_consensus
+from okrcell.pairs.pair import PairDataset
 from okrcell.pairs.prepare import prepare
-from okrcell.training.doubtful_labels import without_doubtful
-from okrcell.training.signatures import known_types
-from okrcell.training.study_profiles import study_profiles
+from okrcell.training.doubtful_labels import drop_contradictory_studies
+from okrcell.training.signatures import build_known_types
+from okrcell.training.study_profiles import build_study_profiles
 
 SHIFTED = (*TYPES[1:], TYPES[0])
 
@@ -25,8 +25,8 @@ def books(types=TYPES):
 
 
 def test_sound_studies_are_kept_whole():
-    known = known_types(some_profiles({"a": TYPES, "b": TYPES, "c": TYPES}), *books())
-    kept, confused = without_doubtful(known)
+    known = build_known_types(some_profiles({"a": TYPES, "b": TYPES, "c": TYPES}), *books())
+    kept, confused = drop_contradictory_studies(known)
     assert confused == ()
     assert kept.types == known.types
     np.testing.assert_array_equal(kept.profiles.difference, known.profiles.difference)
@@ -34,15 +34,15 @@ def test_sound_studies_are_kept_whole():
 
 
 def test_a_study_whose_labels_were_shifted_by_one_is_left_out():
-    known = known_types(some_profiles({"a": TYPES, "b": SHIFTED, "c": TYPES, "d": TYPES}), (), None)
-    kept, confused = without_doubtful(known)
+    known = build_known_types(some_profiles({"a": TYPES, "b": SHIFTED, "c": TYPES, "d": TYPES}), (), None)
+    kept, confused = drop_contradictory_studies(known)
     assert confused == ("b",)
     assert sorted(set(kept.profiles.group.tolist())) == ["a", "c", "d"]
     assert len(kept.profiles.type) == 18
 
 
 def test_marker_tables_alone_are_enough_to_find_it():
-    kept, confused = without_doubtful(known_types(some_profiles({"b": SHIFTED}), *books()))
+    kept, confused = drop_contradictory_studies(build_known_types(some_profiles({"b": SHIFTED}), *books()))
     assert confused == ("b",)
     assert len(kept.profiles.type) == 0
     assert not kept.cells().any()
@@ -52,16 +52,16 @@ def test_marker_tables_alone_are_enough_to_find_it():
 def test_one_wrong_label_costs_its_own_profile_alone():
     # Platelets and hepatocytes of b have each other's name.
     swapped = (T_CELL, PLATELET, HEPATOCYTE, *TYPES[3:])
-    known = known_types(some_profiles({"a": TYPES, "b": swapped, "c": TYPES, "d": TYPES}), *books())
-    kept, confused = without_doubtful(known)
+    known = build_known_types(some_profiles({"a": TYPES, "b": swapped, "c": TYPES, "d": TYPES}), *books())
+    kept, confused = drop_contradictory_studies(known)
     assert confused == ()
     names = [kept.profiles.types[kind] for kind in kept.profiles.type[kept.profiles.group == "b"]]
     assert names == [T_CELL, *TYPES[3:]]
 
 
 def test_where_nobody_else_knows_a_type_there_is_nothing_to_doubt():
-    known = known_types(some_profiles({"a": SHIFTED}), (), None)
-    kept, confused = without_doubtful(known)
+    known = build_known_types(some_profiles({"a": SHIFTED}), (), None)
+    kept, confused = drop_contradictory_studies(known)
     assert confused == ()
     assert len(kept.profiles.type) == 6
 
@@ -69,9 +69,9 @@ def test_where_nobody_else_knows_a_type_there_is_nothing_to_doubt():
 def test_a_type_of_which_nothing_remains_is_no_known_type():
     # Only the confused study shows hepatocytes.
     others = (T_CELL, None, *TYPES[2:])
-    known = known_types(some_profiles({"a": others, "b": SHIFTED, "c": others, "d": others}), (), None)
+    known = build_known_types(some_profiles({"a": others, "b": SHIFTED, "c": others, "d": others}), (), None)
     assert HEPATOCYTE in known.types
-    kept, confused = without_doubtful(known)
+    kept, confused = drop_contradictory_studies(known)
     assert confused == ("b",)
     assert HEPATOCYTE not in kept.types
     assert (kept.cells().any(axis=1) | kept.knowledge.any(axis=1)).all()
@@ -81,7 +81,9 @@ def test_a_type_of_which_nothing_remains_is_no_known_type():
 
 def test_a_type_whose_markers_are_no_genes_of_the_model_is_no_known_type():
     profiles = some_profiles({"a": (*TYPES[:4], None, None)})
-    kept, _ = without_doubtful(known_types(profiles, ("CL:0000786",), sparse.csr_matrix((1, GENES), dtype=np.float32)))
+    kept, _ = drop_contradictory_studies(
+        build_known_types(profiles, ("CL:0000786",), sparse.csr_matrix((1, GENES), dtype=np.float32))
+    )
     assert "CL:0000786" not in kept.types
 
 
@@ -103,7 +105,7 @@ def four_studies(shared_data):
 @pytest.fixture(scope="module")
 def tables(shared_knowledge):
     """What marker tables say."""
-    return type_genes(shared_knowledge)
+    return load_marker_consensus(shared_knowledge)
 
 
 def learned_from(studies, folder, tables):
@@ -117,13 +119,13 @@ def learned_from(studies, folder, tables):
     place = np.full(len(GeneTable.bundled()), -1)
     place[genes] = np.arange(len(genes))
     row = GeneTable.bundled().resolve(tables.genes).row
-    strength = tables.on(np.where(row >= 0, place[row], -1), len(genes))
-    profiles = study_profiles(Pairs.of(corpus), np.arange(len(corpus)), genes, {})
-    return known_types(profiles, tables.types, strength)
+    strength = tables.on_gene_axis(np.where(row >= 0, place[row], -1), len(genes))
+    profiles = build_study_profiles(PairDataset.from_corpus(corpus), np.arange(len(corpus)), genes, {})
+    return build_known_types(profiles, tables.types, strength)
 
 
 def test_real_studies_that_agree_are_kept(four_studies, tables, tmp_path):
-    _, confused = without_doubtful(learned_from(four_studies, tmp_path, tables))
+    _, confused = drop_contradictory_studies(learned_from(four_studies, tmp_path, tables))
     assert confused == ()
 
 
@@ -132,6 +134,6 @@ def test_a_real_study_whose_types_were_exchanged_is_left_out(four_studies, table
     wrong = four_studies[shifted].copy()
     kinds, place = np.unique(wrong.obs["cell_type_ontology_term_id"], return_inverse=True)
     wrong.obs["cell_type_ontology_term_id"] = kinds[(place + 1) % len(kinds)]
-    kept, confused = without_doubtful(learned_from({**four_studies, shifted: wrong}, tmp_path, tables))
+    kept, confused = drop_contradictory_studies(learned_from({**four_studies, shifted: wrong}, tmp_path, tables))
     assert confused == (shifted,)
     assert shifted not in kept.profiles.group

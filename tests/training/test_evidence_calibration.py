@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
-from okrcell.model.rivals import sureness
+from okrcell.model.rivals import confidence_from_margin
 from okrcell.training.evidence_calibration import (
-    RANGE,
-    _best_temperature,
+    EVIDENCE_TEMPERATURE_RANGE,
+    _assay_panel,
+    _fit_evidence_temperature,
     _logistic,
     _monotone,
-    _panel,
-    calibrate_evidence,
+    calibrate_signatures,
 )
-from okrcell.training.left_out import LeftOutStudy
+from okrcell.training.left_out import HeldOutStudy
 
 
 @pytest.mark.parametrize("true", [0.4, 3.0, 20.0])
@@ -27,13 +27,13 @@ def test_the_temperature_that_made_the_answers_is_found(true):
     scores = rng.normal(scale=3 * true, size=(4000, 6))
     weight = np.exp((scores - scores.max(axis=1, keepdims=True)) / true)
     truth = ((weight / weight.sum(axis=1, keepdims=True)).cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
-    found = _best_temperature([(scores, truth)])
+    found = _fit_evidence_temperature([(scores, truth)])
     assert found == pytest.approx(true, rel=0.1)
     # Cells of unknown type, and those that a panel leaves empty, have no say.
     more = np.concatenate([scores, np.full((500, 6), np.nan), rng.normal(size=(500, 6))])
     known = np.concatenate([truth, np.zeros(500, dtype=int), np.full(500, -1)])
-    assert _best_temperature([(more, known)]) == pytest.approx(found)
-    assert _best_temperature([(scores, truth), (scores[:0], truth[:0])]) == pytest.approx(found)
+    assert _fit_evidence_temperature([(more, known)]) == pytest.approx(found)
+    assert _fit_evidence_temperature([(scores, truth), (scores[:0], truth[:0])]) == pytest.approx(found)
 
 
 def test_every_study_has_the_same_say_in_the_temperature():
@@ -41,7 +41,11 @@ def test_every_study_has_the_same_say_in_the_temperature():
     sure, wrong = rng.normal(size=(50, 3)) * 4, rng.normal(size=(50, 3)) * 4
     trials = [(sure, sure.argmax(axis=1)), (wrong, rng.integers(0, 3, 50))]
     many = [(np.tile(sure, (40, 1)), np.tile(sure.argmax(axis=1), 40)), trials[1]]
-    assert RANGE[0] < _best_temperature(trials) == pytest.approx(_best_temperature(many))
+    assert (
+        EVIDENCE_TEMPERATURE_RANGE[0]
+        < _fit_evidence_temperature(trials)
+        == pytest.approx(_fit_evidence_temperature(many))
+    )
 
 
 @given(values=st.dictionaries(st.integers(1, 30000).map(str), st.floats(0.1, 90), min_size=1))
@@ -97,7 +101,7 @@ def a_study(name, seed, cells=160, strength=6.0):
         mean[np.ix_(truth == number, rows)] += strength
     rows = sparse.csr_matrix(made.poisson(mean).astype(np.float32))
     truth[:5] = -1
-    return LeftOutStudy(name, name, rows, np.arange(cells), truth, types)
+    return HeldOutStudy(name, name, rows, np.arange(cells), truth, types)
 
 
 def genes_of(studies):
@@ -109,12 +113,12 @@ def test_a_panel_is_of_genes_of_the_model_that_are_expressed():
     study = a_study("a", 0)
     genes = genes_of([study])[::2]
     for size in (10, 100):
-        panel = _panel(study, size, genes, 0)
+        panel = _assay_panel(study, size, genes, 0)
         assert panel.sum() == size
         assert set(np.flatnonzero(panel)) <= set(genes.tolist())
-        np.testing.assert_array_equal(panel, _panel(study, size, genes, 0))
-    assert (_panel(study, 10, genes, 0) != _panel(study, 10, genes, 1)).any()
-    assert _panel(study, 10**6, genes, 0).sum() == (np.asarray(study.rows.getnnz(axis=0))[genes] > 0).sum()
+        np.testing.assert_array_equal(panel, _assay_panel(study, size, genes, 0))
+    assert (_assay_panel(study, 10, genes, 0) != _assay_panel(study, 10, genes, 1)).any()
+    assert _assay_panel(study, 10**6, genes, 0).sum() == (np.asarray(study.rows.getnnz(axis=0))[genes] > 0).sum()
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +130,7 @@ def calibrated():
     known, head = memory_of(MARKERS, studies, genes)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return calibrate_evidence(studies, known, head, genes, 0), (studies, known, head, genes)
+        return calibrate_signatures(studies, known, head, genes, 0), (studies, known, head, genes)
 
 
 def test_what_the_model_keeps_is_all_that_its_use_reads(calibrated):
@@ -136,7 +140,10 @@ def test_what_the_model_keeps_is_all_that_its_use_reads(calibrated):
         == set(found["smoothed_evidence_temperature_by_genes"])
         == {"200", "500", str(len(genes))}
     )
-    assert all(RANGE[0] <= value <= RANGE[1] for value in found["evidence_temperature_by_genes"].values())
+    assert all(
+        EVIDENCE_TEMPERATURE_RANGE[0] <= value <= EVIDENCE_TEMPERATURE_RANGE[1]
+        for value in found["evidence_temperature_by_genes"].values()
+    )
     assert set(found["right"]) == {"top", "lead", "bias"}
     assert found["studies"] == ["a", "b", "c"]
     assert found["cells"] == 3 * 155
@@ -145,19 +152,22 @@ def test_what_the_model_keeps_is_all_that_its_use_reads(calibrated):
 def test_a_larger_share_and_a_larger_lead_make_surer(calibrated):
     right = calibrated[0]["right"]
     grid = np.linspace(0.05, 0.95, 9)
-    assert (np.diff(sureness(grid, np.zeros(9), right)) >= 0).all()
-    assert (np.diff(sureness(np.full(9, 0.6), np.linspace(-5, 5, 9), right)) >= 0).all()
-    assert sureness(np.array([0.99]), np.array([5.0]), right)[0] > sureness(np.array([0.4]), np.array([-3.0]), right)[0]
+    assert (np.diff(confidence_from_margin(grid, np.zeros(9), right)) >= 0).all()
+    assert (np.diff(confidence_from_margin(np.full(9, 0.6), np.linspace(-5, 5, 9), right)) >= 0).all()
+    assert (
+        confidence_from_margin(np.array([0.99]), np.array([5.0]), right)[0]
+        > confidence_from_margin(np.array([0.4]), np.array([-3.0]), right)[0]
+    )
 
 
 def test_the_same_seed_gives_the_same_numbers(calibrated):
     found, (studies, known, head, genes) = calibrated
-    assert calibrate_evidence(studies, known, head, genes, 0) == found
+    assert calibrate_signatures(studies, known, head, genes, 0) == found
 
 
 def test_without_a_study_to_leave_out_nothing_is_learned(calibrated):
     _, (_, known, head, genes) = calibrated
-    assert calibrate_evidence([], known, head, genes, 0) == {}
+    assert calibrate_signatures([], known, head, genes, 0) == {}
 
 
 @given(seed=st.integers(0, 1000))
@@ -169,4 +179,4 @@ def test_a_study_without_any_known_cell_is_passed_over(seed):
     study.truth[:] = -1
     genes = genes_of([study])
     known, head = memory_of(MARKERS, [study], genes)
-    assert calibrate_evidence([study], known, head, genes, 0) == {}
+    assert calibrate_signatures([study], known, head, genes, 0) == {}

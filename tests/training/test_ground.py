@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from okrcell.errors import InputError, SettingsError
-from okrcell.training.ground import Ground
+from okrcell.training.ground import RunInputs
 from okrcell.training.log import read_log
 from okrcell.training.pretrain import pretrain
 
@@ -23,7 +23,7 @@ def numbers(trained):
 
 
 def test_a_run_on_shared_ground_is_the_run_it_is_alone(run_settings):
-    ground = Ground.of(run_settings(KEPT))
+    ground = RunInputs.from_settings(run_settings(KEPT))
     # Others were here before: they made labels wrong, spoiled counts, and filled what is kept.
     runs = {
         "labels": {"noise": {"kind": "shuffled", "rate": 0.5}, "seed": 3, "objective": WHOLE},
@@ -33,9 +33,9 @@ def test_a_run_on_shared_ground_is_the_run_it_is_alone(run_settings):
     logs = {}
     for name, change in runs.items():
         logs[name] = numbers(pretrain(run_settings({**KEPT, **change}, output=name), ground=ground))
-    assert len(ground.kept) > 0
-    assert ground.texts.pooled
-    assert ground.texts.states
+    assert len(ground.token_cache) > 0
+    assert ground.text_cache.pooled
+    assert ground.text_cache.states
     # Noise too is laid upon each run anew: spoiled counts are not read from what others kept.
     for name in ("clean", "counts"):
         log, weights = logs[name]
@@ -45,7 +45,7 @@ def test_a_run_on_shared_ground_is_the_run_it_is_alone(run_settings):
 
 
 def test_noise_is_laid_upon_a_run_and_not_upon_its_ground(run_settings):
-    ground = Ground.of(run_settings(SHORT))
+    ground = RunInputs.from_settings(run_settings(SHORT))
     before = ground.pairs.description.copy()
     settings = run_settings({**SHORT, "noise": {"kind": "shuffled", "rate": 0.6}, "objective": WHOLE})
     table = pd.read_parquet(pretrain(settings, ground=ground).reliability)
@@ -56,9 +56,9 @@ def test_noise_is_laid_upon_a_run_and_not_upon_its_ground(run_settings):
 
 
 def test_the_table_of_trust_tells_of_every_pair_that_was_learned_from(run_settings):
-    ground = Ground.of(run_settings(SHORT))
+    ground = RunInputs.from_settings(run_settings(SHORT))
     table = pd.read_parquet(pretrain(run_settings({**SHORT, "objective": WHOLE}), ground=ground).reliability)
-    described = ground.sides.train[ground.pairs.described[ground.sides.train]]
+    described = ground.partition.train[ground.pairs.has_text[ground.partition.train]]
     assert table["row"].tolist() == described.tolist()
     assert "wrong" not in table
     epochs = table.filter(regex=r"^epoch_\d+$")
@@ -87,7 +87,7 @@ def test_an_objective_that_judges_nobody_leaves_no_table(run_settings):
     ],
 )
 def test_a_run_that_needs_another_ground_is_refused_and_what_differs_is_named(run_settings, change, named):
-    ground = Ground.of(run_settings(SHORT))
+    ground = RunInputs.from_settings(run_settings(SHORT))
     with pytest.raises(SettingsError, match=named):
         pretrain(run_settings({**SHORT, **change}), ground=ground)
 
@@ -103,9 +103,9 @@ def test_a_run_that_needs_another_ground_is_refused_and_what_differs_is_named(ru
     ],
 )
 def test_what_is_of_the_run_alone_needs_no_other_ground(run_settings, change):
-    Ground.of(run_settings(SHORT)).serves(run_settings({**SHORT, **change}))
+    RunInputs.from_settings(run_settings(SHORT)).check_compatible(run_settings({**SHORT, **change}))
 
 
 def test_no_corpus_no_ground(run_settings, tmp_path):
     with pytest.raises(InputError, match="absent"):
-        Ground.of(run_settings({"corpus": str(tmp_path / "absent")}))
+        RunInputs.from_settings(run_settings({"corpus": str(tmp_path / "absent")}))

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from okrcell.errors import InputError, SettingsError
 from okrcell.model.checkpoint import load_checkpoint
-from okrcell.training.ground import Ground
+from okrcell.training.ground import RunInputs
 from okrcell.training.log import read_log
 from okrcell.training.pretrain import pretrain
 
@@ -69,10 +69,12 @@ def test_knowledge_without_a_share_changes_nothing(run_settings, knowing):
 
 def test_what_is_remembered_is_of_measured_cells_alone(knowing):
     settings = knowing({"objective": WHOLE})
-    ground = Ground.of(settings)
+    ground = RunInputs.from_settings(settings)
     trained = pretrain(settings, ground=ground)
     table = pd.read_parquet(trained.reliability)
-    np.testing.assert_array_equal(np.sort(table["row"]), ground.sides.train[ground.pairs.described[ground.sides.train]])
+    np.testing.assert_array_equal(
+        np.sort(table["row"]), ground.partition.train[ground.pairs.has_text[ground.partition.train]]
+    )
     assert all(np.isfinite(list(line.values())).all() for line in read_log(trained.log))
 
 
@@ -80,7 +82,7 @@ def test_a_broken_run_with_knowledge_goes_on_to_the_same_numbers(knowing, monkey
     from okrcell.training import pretrain as loop
 
     whole, broken = (knowing({"objective": WHOLE}, output=name) for name in ("whole", "broken"))
-    save = loop.save_position
+    save = loop.save_resume_point
 
     def saved(path, position, *rest):
         save(path, position, *rest)
@@ -88,7 +90,7 @@ def test_a_broken_run_with_knowledge_goes_on_to_the_same_numbers(knowing, monkey
             # What a run that was killed now would leave.
             shutil.copytree(whole.output, broken.output)
 
-    monkeypatch.setattr(loop, "save_position", saved)
+    monkeypatch.setattr(loop, "save_resume_point", saved)
     log, weights = numbers(pretrain(whole))
     its_log, its_weights = numbers(pretrain(broken, resume=True))
     assert log == its_log
@@ -105,11 +107,11 @@ def test_a_run_does_not_go_on_with_other_knowledge(knowing, folder):
 
 def test_other_knowledge_needs_another_ground(knowing, run_settings):
     with pytest.raises(SettingsError, match="knowledge"):
-        Ground.of(run_settings()).serves(knowing())
+        RunInputs.from_settings(run_settings()).check_compatible(knowing())
 
 
 def test_genes_start_from_what_is_written_of_them(knowing, run_settings):
-    ground = Ground.of(knowing(gene_start=True))
+    ground = RunInputs.from_settings(knowing(gene_start=True))
     told = np.isin(ground.vocabulary.symbol, NAMED)
     torch.manual_seed(0)
     one = ground.new_model(ground.settings.model).cell_encoder.tokens.gene.weight
@@ -117,18 +119,18 @@ def test_genes_start_from_what_is_written_of_them(knowing, run_settings):
     other = ground.new_model(ground.settings.model).cell_encoder.tokens.gene.weight
     assert told.sum() == 6
     assert torch.equal(one, other)
-    torch.testing.assert_close(one[1:], torch.from_numpy(ground.gene_start))
-    assert Ground.of(run_settings()).gene_start is None
+    torch.testing.assert_close(one[1:], torch.from_numpy(ground.gene_init))
+    assert RunInputs.from_settings(run_settings()).gene_init is None
 
 
 def test_types_left_out_as_cells_are_not_seen_and_their_words_are_learned(knowing):
     settings = knowing({"split": {"validation": 0.2, "leave_types": [T_CELL]}})
-    ground = Ground.of(settings)
+    ground = RunInputs.from_settings(settings)
     checkpoint = load_checkpoint(pretrain(settings, ground=ground).model)
     seen = checkpoint.facts["seen"]["cell_types"]
     assert B_CELL in seen
     assert not {T_CELL, "CL:0000625", "CL:0000815"} & set(seen)
-    assert T_CELL in ground.knowledge.types
+    assert T_CELL in ground.knowledge_pairs.types
 
 
 def test_where_there_is_no_knowledge_it_is_said_what_is_missing(knowing, tmp_path):

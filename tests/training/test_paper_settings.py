@@ -35,7 +35,7 @@ def test_what_the_paper_states_is_what_the_file_says(paper):
     assert paper.model.tokeniser.limit == 1200
     assert (paper.model.text_encoder.name, paper.model.text_encoder.limit) == ("yikuan8/Clinical-Longformer", 1024)
     assert (paper.model.projector, paper.model.text_projector, paper.model.dim) == ("linear", "none", None)
-    assert (stream.batch_size, stream.mask, stream.balance, stream.fewest_genes) == (14, (0.25, 0.5, 0.75), 0, 1)
+    assert (stream.batch_size, stream.mask, stream.balance, stream.min_gene_fraction) == (14, (0.25, 0.5, 0.75), 0, 1)
     assert (sum(schedule.epochs), schedule.learning_rate, schedule.decay) == (6, 1e-4, "epoch")
     assert (schedule.steps, schedule.weight_decay) == (None, 0)
     assert paper.model.text_encoder.adapt == "last_attention"

@@ -25,7 +25,8 @@ def adapted_weights(model_folder):
 
 def original_weights(settings):
     return {
-        f"text_encoder.{name}": tensor for name, tensor in TextEncoder(settings.model.text_encoder).adapted_by_name()
+        f"text_encoder.{name}": tensor
+        for name, tensor in TextEncoder(settings.model.text_encoder).named_adapted_parameters()
     }
 
 
@@ -170,7 +171,7 @@ def test_a_trained_model_names_cells_better_than_chance(run_settings, corpus_fol
     settings = run_settings(
         {"schedule": {"steps": [150, 0], "learning_rate": 5e-3}, "stream": {"batch_size": 64}, "check_every": 1000}
     )
-    embedder = Embedder.open(pretrain(settings).model)
+    embedder = Embedder.from_pretrained(pretrain(settings).model)
     assert len(Corpus.open(corpus_folder)) == 700
     names = sorted(set(blood.obs["cell_type"]))
     scores = embedder.embed_cells(read_expression(blood)) @ embedder.embed_texts(names).T

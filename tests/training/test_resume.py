@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from okrcell.alignment.objective import ObjectiveSettings
-from okrcell.alignment.partners import Vectors
+from okrcell.alignment.partners import PairEmbeddings
 from okrcell.training.log import read_log
-from okrcell.training.memory import Memory, Visit
+from okrcell.training.memory import StepRecord, TrainState
 from okrcell.training.pretrain import pretrain
-from okrcell.training.resume import Position, load_position, restore_position, save_position
+from okrcell.training.resume import ResumePoint, read_resume_point, restore_resume_point, save_resume_point
 
 RUN = """
 import json, sys
@@ -133,7 +133,7 @@ def taught(steps, seed=0):
     model[0].bias.requires_grad_(requires_grad=False)
     model.dim = 4
     optimiser = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=0.1)
-    memory = Memory(model, ObjectiveSettings(preset="faithful", bank={"size": 5}), 6, 3, torch.device("cpu"))
+    memory = TrainState(model, ObjectiveSettings(preset="faithful", bank={"size": 5}), 6, 3, torch.device("cpu"))
     teach(model, optimiser, memory, steps)
     return model, optimiser, memory
 
@@ -144,21 +144,23 @@ def teach(model, optimiser, memory, steps):
         optimiser.step()
         optimiser.zero_grad()
         vectors, rows, r = torch.randn(2, 4), torch.tensor([step % 6, 5]), torch.rand(2)
-        memory.keep(Visit(Vectors(vectors, -vectors, rows), rows, r, r / 2, awake=True), model, epoch=2)
+        memory.update(
+            StepRecord(PairEmbeddings(vectors, -vectors, rows), rows, r, r / 2, reliability_active=True), model, epoch=2
+        )
 
 
 def test_weights_optimiser_memory_and_chance_come_back_as_they_were(tmp_path):
     model, optimiser, memory = taught(5)
-    save_position(tmp_path / "latest", Position(5, {"seed": 0}, "abc"), model, optimiser, memory)
+    save_resume_point(tmp_path / "latest", ResumePoint(5, {"seed": 0}, "abc"), model, optimiser, memory)
     teach(model, optimiser, memory, 4)
     other, its_optimiser, its_memory = taught(0)
     torch.manual_seed(99)
-    restore_position(tmp_path / "latest", other, its_optimiser, its_memory)
+    restore_resume_point(tmp_path / "latest", other, its_optimiser, its_memory)
     teach(other, its_optimiser, its_memory, 4)
-    assert load_position(tmp_path / "latest") == Position(5, {"seed": 0}, "abc")
+    assert read_resume_point(tmp_path / "latest") == ResumePoint(5, {"seed": 0}, "abc")
     for one, two in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(one, two)
-    kept, again = memory.state(), its_memory.state()
+    kept, again = memory.state_dict(), its_memory.state_dict()
     assert kept.keys() == again.keys()
     assert all(torch.equal(kept[name], again[name]) for name in kept)
 
@@ -166,21 +168,21 @@ def test_weights_optimiser_memory_and_chance_come_back_as_they_were(tmp_path):
 def test_a_position_of_another_model_is_refused(tmp_path):
     from okrcell.errors import CheckpointError
 
-    save_position(tmp_path / "latest", Position(5, {}, ""), *taught(2))
+    save_resume_point(tmp_path / "latest", ResumePoint(5, {}, ""), *taught(2))
     other = torch.nn.Linear(7, 1)
     with pytest.raises(CheckpointError, match="is damaged"):
-        restore_position(tmp_path / "latest", other, torch.optim.AdamW(other.parameters()), taught(0)[2])
+        restore_resume_point(tmp_path / "latest", other, torch.optim.AdamW(other.parameters()), taught(0)[2])
 
 
 def test_a_position_without_its_memory_is_refused(tmp_path):
     from okrcell.errors import CheckpointError
 
     model, optimiser, memory = taught(2)
-    save_position(tmp_path / "latest", Position(2, {}, ""), model, optimiser, memory)
+    save_resume_point(tmp_path / "latest", ResumePoint(2, {}, ""), model, optimiser, memory)
     path = tmp_path / "latest" / "state.safetensors"
     save_file({name: each for name, each in load_file(path).items() if name != "memory.bank.pushed"}, path)
     with pytest.raises(CheckpointError, match="is damaged"):
-        restore_position(tmp_path / "latest", *taught(0))
+        restore_resume_point(tmp_path / "latest", *taught(0))
 
 
 @pytest.mark.slow

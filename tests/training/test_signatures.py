@@ -12,7 +12,14 @@ from scipy import sparse
 
 from okrcell.texts.describe import label_texts
 from okrcell.training import signatures as module
-from okrcell.training.signatures import DOUBT, LESS, KnownTypes, known_types, signature_head, unit
+from okrcell.training.signatures import (
+    NEGATIVE_WEIGHT,
+    PRIOR_STUDIES,
+    KnownTypes,
+    build_known_types,
+    build_signature_head,
+    unit_rows,
+)
 
 
 def told(**weights):
@@ -37,12 +44,12 @@ def plainly_shown(known, without=None):
                 for kind, group in zip(found.type, found.group, strict=True)
             ]
         )
-        mean = z[mine].sum(axis=0) / (found.measured[mine].sum(axis=0) + DOUBT)
-        mean = np.where(mean < 0, LESS * mean, mean)
-        largest = np.sort(np.abs(mean))[::-1][module.MOST_GENES - 1] if module.MOST_GENES < GENES else 0
+        mean = z[mine].sum(axis=0) / (found.measured[mine].sum(axis=0) + PRIOR_STUDIES)
+        mean = np.where(mean < 0, NEGATIVE_WEIGHT * mean, mean)
+        largest = np.sort(np.abs(mean))[::-1][module.MAX_GENES - 1] if module.MAX_GENES < GENES else 0
         mean[np.abs(mean) < largest] = 0
         rows[number] = mean
-    return unit(rows)
+    return unit_rows(rows)
 
 
 THREE = some_profiles({"a": TYPES, "b": TYPES, "c": (T_CELL, None, PLATELET, None, MONOCYTE, None)})
@@ -51,15 +58,15 @@ THREE = some_profiles({"a": TYPES, "b": TYPES, "c": (T_CELL, None, PLATELET, Non
 @pytest.mark.parametrize("without", [None, "a", "c", "nobody"])
 @pytest.mark.parametrize("most", [300, 20])
 def test_what_cells_show_is_that_of_the_formula(without, most, monkeypatch):
-    monkeypatch.setattr(module, "MOST_GENES", most)
-    known = known_types(THREE, (), None)
+    monkeypatch.setattr(module, "MAX_GENES", most)
+    known = build_known_types(THREE, (), None)
     found = known.cells(without)
     np.testing.assert_allclose(found, plainly_shown(known, without), atol=2e-3)
     assert (np.count_nonzero(found, axis=1) <= most).all()
 
 
 def test_a_type_that_one_group_alone_showed_is_not_known_without_it():
-    known = known_types(some_profiles({"a": TYPES, "b": (T_CELL, None, *TYPES[2:])}), (), None)
+    known = build_known_types(some_profiles({"a": TYPES, "b": (T_CELL, None, *TYPES[2:])}), (), None)
     place = known.types.index(HEPATOCYTE)
     assert known.cells()[place].any()
     assert not known.cells("a")[place].any()
@@ -69,13 +76,13 @@ def test_a_type_that_one_group_alone_showed_is_not_known_without_it():
 def test_a_gene_that_no_study_measured_has_no_weight():
     profiles = some_profiles({"a": TYPES, "b": TYPES})
     profiles.measured[:, 7] = False
-    assert not known_types(profiles, (), None).cells()[:, 7].any()
+    assert not build_known_types(profiles, (), None).cells()[:, 7].any()
 
 
 def test_books_and_cells_share_a_signature_and_either_alone_has_all_of_it():
     profiles = some_profiles({"a": (T_CELL, None, PLATELET, B_CELL, MONOCYTE, None)})
     books = told(b={1: 2.0, 2: 1.0}, nk={3: 1.0})
-    known = known_types(profiles, (B_CELL, NK_CELL), books)
+    known = build_known_types(profiles, (B_CELL, NK_CELL), books)
     assert known.types == (T_CELL, PLATELET, B_CELL, MONOCYTE, NK_CELL)
     knowledge, cells = known.parts()
     lengths = np.linalg.norm(np.stack([knowledge, cells]), axis=2).T.tolist()
@@ -87,7 +94,7 @@ def test_books_and_cells_share_a_signature_and_either_alone_has_all_of_it():
 
 
 def test_without_the_only_study_of_a_type_the_books_say_all():
-    known = known_types(some_profiles({"a": TYPES}), (B_CELL,), told(b={1: 1.0}))
+    known = build_known_types(some_profiles({"a": TYPES}), (B_CELL,), told(b={1: 1.0}))
     knowledge, cells = known.parts("a")
     assert not cells.any()
     assert np.linalg.norm(knowledge, axis=1)[known.types.index(B_CELL)] == pytest.approx(1)
@@ -95,7 +102,7 @@ def test_without_the_only_study_of_a_type_the_books_say_all():
 
 def test_a_term_that_was_replaced_speaks_for_the_one_in_its_place():
     former, now = "CL:0000053", "CL:0000059"
-    known = known_types(
+    known = build_known_types(
         some_profiles({"a": TYPES}), (former, now, "CL:9999999"), told(a={1: 1.0}, b={2: 1.0}, c={3: 1.0})
     )
     assert former not in known.types
@@ -108,7 +115,7 @@ def test_a_term_that_was_replaced_speaks_for_the_one_in_its_place():
 def test_unit_rows_have_length_one_or_none(seed, rows):
     made = np.random.default_rng(seed)
     given_rows = made.normal(size=(rows, 5)) * (made.random((rows, 1)) < 0.7)
-    length = np.linalg.norm(unit(given_rows), axis=1)
+    length = np.linalg.norm(unit_rows(given_rows), axis=1)
     np.testing.assert_allclose(length, given_rows.any(axis=1).astype(float), atol=1e-5)
 
 
@@ -137,15 +144,15 @@ def pooled(texts):
 
 
 def test_the_memory_finds_each_type_by_each_of_its_texts():
-    known = known_types(THREE, (B_CELL,), told(b={1: 1.0}))
-    head = signature_head(known, pooled, lambda rows: rows[:, :5] * 3)
+    known = build_known_types(THREE, (B_CELL,), told(b={1: 1.0}))
+    head = build_signature_head(known, pooled, lambda rows: rows[:, :5] * 3)
     texts = [label_texts(name) for name in known.types]
-    shares = head.read(pooled([text for some in texts for text in some]))
+    shares = head.match_texts(pooled([text for some in texts for text in some]))
     expected = np.repeat(np.eye(len(texts)), [len(some) for some in texts], axis=0)
     np.testing.assert_allclose(shares, expected, atol=1e-6)
     knowledge, cells = known.parts()
     np.testing.assert_array_equal(head.knowledge.toarray(), knowledge)
     np.testing.assert_array_equal(head.cells.toarray(), cells)
     mean = np.stack([pooled(some)[:, :5].numpy().mean(axis=0) for some in texts])
-    np.testing.assert_allclose(head.vectors.numpy(), unit(mean), atol=1e-5)
+    np.testing.assert_allclose(head.vectors.numpy(), unit_rows(mean), atol=1e-5)
     torch.testing.assert_close(head.level, torch.full((GENES,), 0.5))

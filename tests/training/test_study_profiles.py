@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from okrcell.training.study_profiles import holds_averages, study_profiles
+from okrcell.training.study_profiles import build_study_profiles, contains_averages
 
 NAMES = ("CL:0000236", "CL:0000084", "CL:0000576", "CL:0000623", "odd cell", "CL:0000233")
 TABLE = 25
@@ -39,7 +39,9 @@ def corpus(*studies, seed=0):
 
 
 def profiles(pairs, some=None, overlapping=None):
-    return study_profiles(pairs, np.arange(len(pairs.cell_type)) if some is None else some, GENES, overlapping or {})
+    return build_study_profiles(
+        pairs, np.arange(len(pairs.cell_type)) if some is None else some, GENES, overlapping or {}
+    )
 
 
 def logs_of(pairs):
@@ -166,9 +168,9 @@ def test_each_sample_of_averages_is_a_study_of_its_own():
 
 
 def test_averages_are_told_from_cells_by_how_many_rows_a_type_has():
-    assert holds_averages(np.array(["x"] * 4), np.array([0, 1, 2, 3], dtype=np.int32))
-    assert holds_averages(np.array(["x", "x", "y", "y"]), np.array([0, 1, 0, 1], dtype=np.int32))
-    assert not holds_averages(np.array(["x"] * 9), np.repeat([0, 1, 2], 3).astype(np.int32))
+    assert contains_averages(np.array(["x"] * 4), np.array([0, 1, 2, 3], dtype=np.int32))
+    assert contains_averages(np.array(["x", "x", "y", "y"]), np.array([0, 1, 0, 1], dtype=np.int32))
+    assert not contains_averages(np.array(["x"] * 9), np.repeat([0, 1, 2], 3).astype(np.int32))
 
 
 def test_without_any_cell_nothing_is_learned():

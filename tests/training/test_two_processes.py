@@ -119,6 +119,6 @@ def test_what_is_remembered_is_not_left_to_each_device_alone(run_settings, monke
     monkeypatch.setattr(start, "Fabric", Two)
     apart = {"compute": {"gather": False}}
     with pytest.raises(SettingsError, match=r"compute\.gather is false"):
-        start.launched(run_settings({**apart, "objective": objective}))
-    assert start.launched(run_settings(apart)).world_size == 2
-    assert start.launched(run_settings({"objective": objective})).world_size == 2
+        start.launch_fabric(run_settings({**apart, "objective": objective}))
+    assert start.launch_fabric(run_settings(apart)).world_size == 2
+    assert start.launch_fabric(run_settings({"objective": objective})).world_size == 2

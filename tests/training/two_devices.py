@@ -10,16 +10,16 @@ from safetensors.torch import save_file
 from okrcell.cells.tokenise import CellTokens
 from okrcell.pairs.stream import PairBatch
 from okrcell.settings import parse_settings
-from okrcell.training.calendar import Moment
-from okrcell.training.ground import Ground
-from okrcell.training.memory import Memory
+from okrcell.training.calendar import StepInfo
+from okrcell.training.ground import RunInputs
+from okrcell.training.memory import TrainState
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.start import launched, optimiser_of
+from okrcell.training.start import build_optimizer, launch_fabric
 from okrcell.training.step import TrainingStep
 
 from okrcell.model.cell_text_model import CellTextModel  # isort: skip
 
-MOMENTS = [Moment(1, 0.1, 1), Moment(1, 0.15, 2), Moment(1, 0.3, 3), Moment(2, 0.6, 4), Moment(2, 0.8, 5)]
+MOMENTS = [StepInfo(1, 0.1, 1), StepInfo(1, 0.15, 2), StepInfo(1, 0.3, 3), StepInfo(2, 0.6, 4), StepInfo(2, 0.8, 5)]
 """Both stages, both phases of the curriculum, with and without the say of stability."""
 
 
@@ -37,17 +37,17 @@ def joined(halves):
 
 def taken(settings):
     """Return the losses, gradients and memory of each step, by name."""
-    fabric = launched(settings)
+    fabric = launch_fabric(settings)
     torch.manual_seed(settings.seed)
-    ground = Ground.of(settings)
-    stream, _ = ground.streams(ground.pairs, settings.stream)
-    model = CellTextModel(settings.model, genes=len(ground.vocabulary))
-    step_of = TrainingStep(model, ground.pairs, settings, fabric, ground.texts)
-    optimiser_of(step_of, settings)  # it says what is trained
+    ground = RunInputs.from_settings(settings)
+    stream, _ = ground.loaders(ground.pairs, settings.stream)
+    model = CellTextModel(settings.model, n_genes=len(ground.vocabulary))
+    step_of = TrainingStep(model, ground.pairs, settings, fabric, ground.text_cache)
+    build_optimizer(step_of, settings)  # it says what is trained
     trained = {name: each for name, each in step_of.named_parameters() if each.requires_grad}
     # Plain descent: where a gradient is nearly 0, Adam would make much of the order in which it was added up.
     learner, optimiser = fabric.setup(step_of, torch.optim.SGD(trained.values(), lr=0.05))
-    memory = Memory(model, settings.objective, len(ground.pairs.corpus), len(MOMENTS), fabric.device)
+    memory = TrainState(model, settings.objective, len(ground.pairs.corpus), len(MOMENTS), fabric.device)
     learner.train()
     found = {}
     for step, moment in enumerate(MOMENTS):
@@ -61,12 +61,12 @@ def taken(settings):
         found |= {
             f"{step}.gradient.{name}": each.grad.clone() for name, each in trained.items() if each.grad is not None
         }
-        found[f"{step}.paired"] = batch.trust.sum()
+        found[f"{step}.paired"] = batch.weight.sum()
         found[f"{step}.hidden"] = batch.masked.sum()
         optimiser.step()
         optimiser.zero_grad()
-        memory.keep(visit, model, moment.epoch)
-    found |= {f"memory.{name}": tensor.clone() for name, tensor in memory.state().items()}
+        memory.update(visit, model, moment.epoch)
+    found |= {f"memory.{name}": tensor.clone() for name, tensor in memory.state_dict().items()}
     return fabric.global_rank, {name: tensor.contiguous() for name, tensor in found.items()}
 
 

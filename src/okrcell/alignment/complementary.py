@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def contradiction(
-    log_probability: Float[Tensor, "pair key"],
+def complementary_loss(
+    log_probs: Float[Tensor, "pair key"],
     targets: Float[Tensor, "pair key"],
     omega: Float[Tensor, "pair"] | float,
 ) -> Float[Tensor, "pair"]:
@@ -31,7 +31,7 @@ def contradiction(
     Our reconstruction: the paper's formula is lost. It is the loss of CRCL (arXiv 2310.17468), which the paper cites, with
     the bank's keys added.
     """
-    stretched = log_probability.exp().tan()
+    stretched = log_probs.exp().tan()
     negative = (stretched * (targets == 0)).sum(dim=1)
     # The sum is near 1.56 for a confident match and near 1 for many keys: never 0.
     return negative / stretched.sum(dim=1).clamp_min(torch.finfo(stretched.dtype).tiny) ** omega

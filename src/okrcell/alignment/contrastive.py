@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def matching(
+def match_log_probs(
     queries: Float[Tensor, "pair dim"],
     keys: Float[Tensor, "key dim"],
     targets: Float[Tensor, "pair key"],
@@ -20,17 +20,19 @@ def matching(
     return _logits(queries, keys, temperature).masked_fill(targets.isnan(), -torch.inf).log_softmax(dim=1)
 
 
-def surprise(log_probability: Float[Tensor, "pair key"], targets: Float[Tensor, "pair key"]) -> Float[Tensor, "pair"]:
+def soft_cross_entropy(
+    log_probs: Float[Tensor, "pair key"], targets: Float[Tensor, "pair key"]
+) -> Float[Tensor, "pair"]:
     """Cross-entropy between match probabilities and soft targets, per pair; at least 0.
 
     Rows of ``targets`` sum to 1. With one positive this is InfoNCE (arXiv 1807.03748; one direction of E12).
     """
     # For excluded keys, 0 times minus infinity must be 0, in the gradient too.
-    finite = log_probability.masked_fill(targets.isnan(), 0.0)
+    finite = log_probs.masked_fill(targets.isnan(), 0.0)
     return -(targets.nan_to_num() * finite).sum(dim=1)
 
 
-def sigmoid_surprise(
+def siglip_loss(
     queries: Float[Tensor, "pair dim"],
     keys: Float[Tensor, "key dim"],
     targets: Float[Tensor, "pair key"],

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from okrcell.settings import Settings
 
-PAPER_KEYS = 448 + 4096
+PAPER_N_KEYS = 448 + 4096
 """Number of keys in the paper's setting: pairs of a step over all devices, plus our size of the bank."""
 
 
@@ -40,21 +40,21 @@ class CurriculumSettings(Settings):
     ln(keys) (method 5.7, row 4)."""
 
 
-def threshold(progress: float, keys: int, settings: CurriculumSettings) -> float:
+def difficulty_threshold(progress: float, n_keys: int, settings: CurriculumSettings) -> float:
     """Difficulty, in nats, above which a pair counts as hard at ``progress`` in [0, 1].
 
     E15; our reconstruction, near certain.
     """
-    risen = settings.start + (settings.end - settings.start) * progress**settings.exponent
-    return risen * (math.log(max(keys, 2)) / math.log(PAPER_KEYS) if settings.scale == "keys" else 1.0)
+    unscaled = settings.start + (settings.end - settings.start) * progress**settings.exponent
+    return unscaled * (math.log(max(n_keys, 2)) / math.log(PAPER_N_KEYS) if settings.scale == "keys" else 1.0)
 
 
 @torch.no_grad()
 def sample_weights(
     difficulty: Float[Tensor, "pair"],
-    trust: Float[Tensor, "pair"],
+    reliability: Float[Tensor, "pair"],
     progress: float,
-    keys: int,
+    n_keys: int,
     settings: CurriculumSettings,
 ) -> Float[Tensor, "pair"]:
     """Weights of pairs by their difficulty, at least 0 with mean 1 (E17 to E19; our reconstruction, no gradient).
@@ -63,17 +63,17 @@ def sample_weights(
     ----------
     difficulty
         Mean cross-entropy of both directions, in nats (E16).
-    trust
-        W of each pair, in [0, 1]; used only if ``settings.guard`` is ``trust``.
+    reliability
+        W of each pair, in [0, 1]; used only if ``settings.guard`` is ``reliability``.
     """
     if not settings.use:
         return torch.ones_like(difficulty)
-    gamma = threshold(progress, keys, settings)
+    gamma = difficulty_threshold(progress, n_keys, settings)
     if progress < settings.switch:
         suppressed = (gamma - difficulty).exp() if settings.form == "exponential" else torch.zeros_like(difficulty)
         weights = torch.where(difficulty <= gamma, 1.0, suppressed)
     else:
         weights = (1 + (difficulty - 1).clamp_min(0) / gamma).clamp_max(2)
         if settings.guard == "trust":
-            weights = weights * trust / trust.max().clamp_min(1e-6)
+            weights = weights * reliability / reliability.max().clamp_min(1e-6)
     return weights / weights.mean().clamp_min(1e-6)

@@ -9,14 +9,14 @@ def expression_loss(
     predicted: Float[Tensor, "cell token"],
     value: Int[Tensor, "cell token"],
     masked: Bool[Tensor, "cell token"],
-    bins: int,
+    n_bins: int,
 ) -> Float[Tensor, ""]:
     """Mean squared error between value bins over the masked genes, in units of the whole range (E5, E6).
 
     The paper's formula is lost; squared error on the bin number is our reconstruction, as in scGPT. Bin numbers are divided
-    by ``bins``, so that the loss is near 1/12 at chance whatever the number of bins. 0 if nothing is masked.
+    by ``n_bins``, so that the loss is near 1/12 at chance whatever the number of bins. 0 if nothing is masked.
     """
-    error = (predicted - value / bins) ** 2
+    error = (predicted - value / n_bins) ** 2
     return (error * masked).sum() / masked.sum().clamp_min(1)
 
 
@@ -26,6 +26,6 @@ def cell_type_loss(logits: Float[Tensor, "cell type"], cell_type: Int[Tensor, "c
     The paper mentions CLS once and does not define it; our reconstruction is scGPT's. Its weight is 0 by default: labels of
     types that are later called unseen would invalidate the zero-shot claim (method 4).
     """
-    known = cell_type >= 0
-    total = functional.cross_entropy(logits[known], cell_type[known], reduction="sum")
-    return total / known.sum().clamp_min(1)
+    labeled = cell_type >= 0
+    total = functional.cross_entropy(logits[labeled], cell_type[labeled], reduction="sum")
+    return total / labeled.sum().clamp_min(1)

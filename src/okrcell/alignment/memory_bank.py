@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from okrcell.alignment.partners import Vectors
+from okrcell.alignment.partners import PairEmbeddings
 from okrcell.settings import Settings
 
 
@@ -34,15 +34,15 @@ class MemoryBank:
     """
 
     def __init__(self, size: int, dim: int, device: torch.device | None = None) -> None:
-        self._slots = Vectors(
+        self._slots = PairEmbeddings(
             torch.zeros(size, dim, device=device),
             torch.zeros(size, dim, device=device),
             torch.full((size,), -1, dtype=torch.long, device=device),
         )
-        self._pushed = 0
+        self._n_pushed = 0
 
     def __len__(self) -> int:
-        return min(self._pushed, self.size)
+        return min(self._n_pushed, self.size)
 
     @property
     def size(self) -> int:
@@ -50,32 +50,34 @@ class MemoryBank:
         return len(self._slots.cell_type)
 
     @property
-    def past(self) -> Vectors:
+    def entries(self) -> PairEmbeddings:
         """Stored pairs, without gradient; slots are not in order of time."""
-        return Vectors(*(slot[: len(self)] for slot in self._slots))
+        return PairEmbeddings(*(slot[: len(self)] for slot in self._slots))
 
     @torch.no_grad()
-    def push(self, pairs: Vectors) -> None:
+    def push(self, pairs: PairEmbeddings) -> None:
         """Add pairs; if there are more than the bank can hold, the last ones."""
         if self.size == 0:
             return
-        newest = Vectors(*(part[-self.size :] for part in pairs))
-        self._pushed += len(pairs.cell_type) - len(newest.cell_type)
-        places = (self._pushed + torch.arange(len(newest.cell_type), device=self._slots.cells.device)) % self.size
+        newest = PairEmbeddings(*(part[-self.size :] for part in pairs))
+        self._n_pushed += len(pairs.cell_type) - len(newest.cell_type)
+        slot_indices = (
+            self._n_pushed + torch.arange(len(newest.cell_type), device=self._slots.cells.device)
+        ) % self.size
         for slot, part in zip(self._slots, newest, strict=True):
-            slot[places] = part.to(slot)
-        self._pushed += len(newest.cell_type)
+            slot[slot_indices] = part.to(slot)
+        self._n_pushed += len(newest.cell_type)
 
-    def empty(self) -> None:
+    def clear(self) -> None:
         """Remove all pairs."""
-        self._pushed = 0
+        self._n_pushed = 0
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return all tensors needed to resume."""
-        return {**self._slots._asdict(), "pushed": torch.tensor(self._pushed)}
+        return {**self._slots._asdict(), "pushed": torch.tensor(self._n_pushed)}
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the output of `state`.
+    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Restore the output of `state_dict`.
 
         Raises
         ------
@@ -83,5 +85,5 @@ class MemoryBank:
             If an entry is missing.
         """
         for name, slot in self._slots._asdict().items():
-            slot.copy_(state[name])
-        self._pushed = int(state["pushed"])
+            slot.copy_(state_dict[name])
+        self._n_pushed = int(state_dict["pushed"])

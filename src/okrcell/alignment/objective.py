@@ -7,13 +7,13 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from okrcell.alignment.complementary import contradiction
-from okrcell.alignment.contrastive import matching, sigmoid_surprise, surprise
+from okrcell.alignment.complementary import complementary_loss
+from okrcell.alignment.contrastive import match_log_probs, siglip_loss, soft_cross_entropy
 from okrcell.alignment.curriculum import CurriculumSettings, sample_weights
 from okrcell.alignment.generative import cell_type_loss, expression_loss
 from okrcell.alignment.memory_bank import BankSettings
-from okrcell.alignment.partners import PartnerSettings, Vectors, partners
-from okrcell.alignment.presets import differing, with_preset
+from okrcell.alignment.partners import PairEmbeddings, TargetSettings, contrastive_targets
+from okrcell.alignment.presets import changed_settings, with_preset
 from okrcell.alignment.reliability import ReliabilitySettings
 from okrcell.settings import Settings
 
@@ -28,7 +28,7 @@ class ObjectiveSettings(Settings):
     """softmax: InfoNCE (E12). sigmoid: SigLIP, a control. none: cells only (the paper's "scGPT")."""
     sigmoid_bias: float = -10.0
     """Bias of SigLIP; the initial value of its authors."""
-    partners: PartnerSettings = PartnerSettings()
+    partners: TargetSettings = TargetSettings()
     bank: BankSettings = BankSettings()
     reliability: ReliabilitySettings = ReliabilitySettings()
     curriculum: CurriculumSettings = CurriculumSettings()
@@ -47,18 +47,18 @@ class ObjectiveSettings(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _filled(cls, values: Any) -> Any:
+    def _apply_preset(cls, values: Any) -> Any:
         return with_preset(values) if isinstance(values, dict) else values
 
     @property
-    def judges(self) -> bool:
+    def uses_reliability(self) -> bool:
         """Whether pairs have reliability weights."""
         return self.alignment != "none" and self.reliability.use
 
     @property
     def deviations(self) -> dict[str, Any]:
         """Settings that differ from the preset's, by name; results must state them (method 7)."""
-        return differing(self.model_dump(), type(self)(preset=self.preset).model_dump())
+        return changed_settings(self.model_dump(), type(self)(preset=self.preset).model_dump())
 
 
 class Loss(NamedTuple):
@@ -81,100 +81,106 @@ class Loss(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Guess:
+class MaskedPredictions:
     """Predicted and true expression of hidden genes."""
 
-    by_gene: Float[Tensor, "cell hidden"]
-    by_cell: Float[Tensor, "cell hidden"]
+    gep: Float[Tensor, "cell hidden"]
+    gepc: Float[Tensor, "cell hidden"]
     value: Int[Tensor, "cell hidden"]
     hidden: Bool[Tensor, "cell hidden"]
     """False for padding."""
-    bins: int
+    n_bins: int
     type_logits: Float[Tensor, "cell type"] | None = None
     """Logits of CLS; None if it has no weight."""
-    share: Float[Tensor, ""] | float = 1.0
+    hidden_fraction: Float[Tensor, ""] | float = 1.0
     """Number of hidden genes on this device over the mean of all devices; the mean loss over devices then weights all hidden
     genes equally."""
-    type_share: Float[Tensor, ""] | float = 1.0
+    labeled_fraction: Float[Tensor, ""] | float = 1.0
     """The same for cells of known type."""
 
 
-class Alignment(NamedTuple):
+class ContrastiveLosses(NamedTuple):
     """Contrastive losses, mean over pairs."""
 
     cell_to_text: Float[Tensor, ""]
     text_to_cell: Float[Tensor, ""]
-    contradiction: Float[Tensor, ""]
+    complementary: Float[Tensor, ""]
 
 
-def align(
-    pairs: Vectors,
-    keys: Vectors,
-    trust: Float[Tensor, "pair"],
+def contrastive_loss(
+    pairs: PairEmbeddings,
+    keys: PairEmbeddings,
+    reliability: Float[Tensor, "pair"],
     temperature: Float[Tensor, ""],
     progress: float,
-    kin: Bool[Tensor, "type type"] | None,
+    related: Bool[Tensor, "type type"] | None,
     settings: ObjectiveSettings,
-) -> Alignment:
+) -> ContrastiveLosses:
     """Robust contrastive loss of cells and texts, mean over the pairs (E12 to E20; our reconstruction).
 
     Parameters
     ----------
     keys
         Keys of the pairs: first their own partners in the same order, then those of a bank.
-    trust
+    reliability
         W of each pair, in [0, 1], without gradient.
     progress
         u, the fraction of all steps that is done.
-    kin
+    related
         Pairs of cell types of which one is an ancestor of the other; see `partners`.
     """
-    targets = partners(pairs.cell_type, keys.cell_type, settings.partners, kin)
-    nothing = pairs.cells.sum() * 0
+    targets = contrastive_targets(pairs.cell_type, keys.cell_type, settings.partners, related)
+    zero = pairs.cells.sum() * 0
     if settings.alignment == "sigmoid":
         to_text, to_cell = (
-            sigmoid_surprise(one, other, targets, temperature, settings.sigmoid_bias)
-            for one, other in ((pairs.cells, keys.texts), (pairs.texts, keys.cells))
+            siglip_loss(queries, key_vectors, targets, temperature, settings.sigmoid_bias)
+            for queries, key_vectors in ((pairs.cells, keys.texts), (pairs.texts, keys.cells))
         )
-        return Alignment((trust * to_text).mean(), (trust * to_cell).mean(), nothing)
-    text_probability = matching(pairs.cells, keys.texts, targets, temperature)
-    cell_probability = matching(pairs.texts, keys.cells, targets, temperature)
-    to_text, to_cell = surprise(text_probability, targets), surprise(cell_probability, targets)
+        return ContrastiveLosses((reliability * to_text).mean(), (reliability * to_cell).mean(), zero)
+    text_log_probs = match_log_probs(pairs.cells, keys.texts, targets, temperature)
+    cell_log_probs = match_log_probs(pairs.texts, keys.cells, targets, temperature)
+    to_text, to_cell = soft_cross_entropy(text_log_probs, targets), soft_cross_entropy(cell_log_probs, targets)
     difficulty = ((to_text + to_cell) / 2).detach()
-    weights = sample_weights(difficulty, trust, progress, len(keys.cell_type), settings.curriculum)
-    pull = trust * weights if settings.curriculum.weigh == "whole" else trust
-    against = nothing
+    weights = sample_weights(difficulty, reliability, progress, len(keys.cell_type), settings.curriculum)
+    match_weights = reliability * weights if settings.curriculum.weigh == "whole" else reliability
+    complementary = zero
     if settings.negative_weight > 0:
-        omega = 1 - trust if settings.omega == "adaptive" else settings.omega
-        both = contradiction(text_probability, targets, omega) + contradiction(cell_probability, targets, omega)
-        against = (weights * both).mean()
-    return Alignment((pull * to_text).mean(), (pull * to_cell).mean(), against)
+        omega = 1 - reliability if settings.omega == "adaptive" else settings.omega
+        both_directions = complementary_loss(text_log_probs, targets, omega) + complementary_loss(
+            cell_log_probs, targets, omega
+        )
+        complementary = (weights * both_directions).mean()
+    return ContrastiveLosses((match_weights * to_text).mean(), (match_weights * to_cell).mean(), complementary)
 
 
-def objective(
-    guess: Guess,
+def total_loss(
+    predictions: MaskedPredictions,
     cell_type: Int[Tensor, "cell"],
-    aligned: Alignment | None,
-    trust: Float[Tensor, "pair"],
+    contrastive: ContrastiveLosses | None,
+    reliability: Float[Tensor, "pair"],
     settings: ObjectiveSettings,
 ) -> Loss:
     """Weighted sum of the losses (E21; the sum is the paper's, the weights are our reconstruction).
 
-    ``cell_type`` covers all cells, -1 where unknown. ``aligned`` and ``trust`` cover the cells with a text; ``aligned`` is
+    ``cell_type`` covers all cells, -1 where unknown. ``contrastive`` and ``reliability`` cover the cells with a text; ``contrastive`` is
     None if there are none.
     """
-    gene = guess.share * expression_loss(guess.by_gene, guess.value, guess.hidden, guess.bins)
-    cell = guess.share * expression_loss(guess.by_cell, guess.value, guess.hidden, guess.bins)
-    nothing = gene.detach() * 0
-    named = nothing
-    if guess.type_logits is not None:
-        named = guess.type_share * cell_type_loss(guess.type_logits, cell_type)
-    to_text, to_cell, against = aligned or Alignment(nothing, nothing, nothing)
-    total = (
-        settings.gene_weight * gene
-        + settings.cell_weight * cell
-        + settings.type_weight * named
-        + settings.alignment_weight * (to_text + to_cell + settings.negative_weight * against)
+    gene_loss = predictions.hidden_fraction * expression_loss(
+        predictions.gep, predictions.value, predictions.hidden, predictions.n_bins
     )
-    mean_trust = trust.mean() if len(trust) else nothing
-    return Loss(total, gene, cell, named, to_text, to_cell, against, mean_trust)
+    cell_loss = predictions.hidden_fraction * expression_loss(
+        predictions.gepc, predictions.value, predictions.hidden, predictions.n_bins
+    )
+    zero = gene_loss.detach() * 0
+    type_loss = zero
+    if predictions.type_logits is not None:
+        type_loss = predictions.labeled_fraction * cell_type_loss(predictions.type_logits, cell_type)
+    to_text, to_cell, complementary = contrastive or ContrastiveLosses(zero, zero, zero)
+    total = (
+        settings.gene_weight * gene_loss
+        + settings.cell_weight * cell_loss
+        + settings.type_weight * type_loss
+        + settings.alignment_weight * (to_text + to_cell + settings.negative_weight * complementary)
+    )
+    mean_reliability = reliability.mean() if len(reliability) else zero
+    return Loss(total, gene_loss, cell_loss, type_loss, to_text, to_cell, complementary, mean_reliability)

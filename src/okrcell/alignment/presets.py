@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from okrcell.settings import laid_over
+from okrcell.settings import deep_merge
 
-Choices = Mapping[str, Any]
+Overrides = Mapping[str, Any]
 """Fields of `ObjectiveSettings` that differ from their defaults, which are the paper's."""
 
-CONTROL: Choices = {
+CONTROL: Overrides = {
     "bank": {"size": 0},
     "reliability": {"use": False},
     "curriculum": {"use": False},
     "negative_weight": 0.0,
 }
-IMPROVED: Choices = {
+IMPROVED: Overrides = {
     "partners": {"alike": "shared", "kin": "masked"},
     "bank": {"size": 0, "view": "full"},
     "reliability": {
@@ -29,11 +29,11 @@ IMPROVED: Choices = {
     "curriculum": {"guard": "trust", "scale": "keys"},
     "omega": "adaptive",
 }
-PRESETS: Mapping[str, Choices] = {"control": CONTROL, "faithful": {}, "improved": IMPROVED}
+PRESETS: Mapping[str, Overrides] = {"control": CONTROL, "faithful": {}, "improved": IMPROVED}
 
-WITHOUT_BANK: Choices = {"bank": {"size": 0}}
-WITHOUT_CURRICULUM: Choices = {"curriculum": {"use": False}}
-LADDER: Mapping[str, Choices] = {
+WITHOUT_BANK: Overrides = {"bank": {"size": 0}}
+WITHOUT_CURRICULUM: Overrides = {"curriculum": {"use": False}}
+ABLATIONS: Mapping[str, Overrides] = {
     "cell_only": {"preset": "control", "alignment": "none"},
     "siglip": {"preset": "control", "alignment": "sigmoid"},
     "info_nce": {"preset": "control"},
@@ -54,15 +54,17 @@ def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     name = values.get("preset", "control")
     if not isinstance(name, str) or name not in PRESETS:
         return dict(values)
-    return laid_over(PRESETS[name], values)
+    return deep_merge(PRESETS[name], values)
 
 
-def differing(chosen: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that differ from ``usual``, by dotted name such as ``bank.size``."""
-    names: dict[str, Any] = {}
-    for name, value in chosen.items():
+def changed_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that differ from ``defaults``, by dotted name such as ``bank.size``."""
+    changes: dict[str, Any] = {}
+    for name, value in settings.items():
         if isinstance(value, Mapping):
-            names |= {f"{name}.{inner}": found for inner, found in differing(value, usual[name]).items()}
-        elif value != usual[name]:
-            names[name] = value
-    return names
+            changes |= {
+                f"{name}.{inner}": inner_value for inner, inner_value in changed_settings(value, defaults[name]).items()
+            }
+        elif value != defaults[name]:
+            changes[name] = value
+    return changes

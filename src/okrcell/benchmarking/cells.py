@@ -11,11 +11,11 @@ from scipy import sparse
 
 from okrcell.cells.counts import find_counts
 
-KIND = "kind"
+VALUE_KIND_KEY = "kind"
 """Key of ``uns``: "counts" if X holds whole counts, "linear" if the file holds normalised or log-normalised values."""
 
 
-def bare(adata: AnnData) -> AnnData:
+def unlabeled_cells(adata: AnnData) -> AnnData:
     """Return the cells without labels: X alone, float32 (cell, gene), CSR, linear and not negative.
 
     X holds the counts of the file; if the file has log-normalised values only, the logarithm is undone. ``var_names`` (made
@@ -26,41 +26,42 @@ def bare(adata: AnnData) -> AnnData:
     InputError
         If the file holds no expression.
     """
-    found = find_counts(adata)
-    values = sparse.csr_matrix(sparse.vstack(list(found.rows.blocks(4096))), dtype=np.float32)
-    if found.look.kind == "log1p":
-        values.data = np.expm1(values.data * np.float32(np.log(found.look.base)))
+    counts = find_counts(adata)
+    values = sparse.csr_matrix(sparse.vstack(list(counts.rows.blocks(4096))), dtype=np.float32)
+    if counts.inspection.kind == "log1p":
+        values.data = np.expm1(values.data * np.float32(np.log(counts.inspection.base)))
     values.eliminate_zeros()
-    kept = [name for name in ("ensembl_id", "gene_symbol") if name in found.var]
+    id_columns = [name for name in ("ensembl_id", "gene_symbol") if name in counts.var]
     # Object columns: not all versions of AnnData write string arrays of pandas.
     genes = pd.DataFrame(
-        {name: found.var[name].astype(str).to_numpy(dtype=object) for name in kept}, index=found.var.index
+        {name: counts.var[name].astype(str).to_numpy(dtype=object) for name in id_columns}, index=counts.var.index
     )
     cells = AnnData(values, obs=pd.DataFrame(index=adata.obs_names.astype(str)), var=genes)
     cells.var_names_make_unique()
-    cells.uns[KIND] = "linear" if found.look.kind in ("log1p", "linear") else "counts"
+    cells.uns[VALUE_KIND_KEY] = "linear" if counts.inspection.kind in ("log1p", "linear") else "counts"
     return cells
 
 
-def part(cells: AnnData, rows: NDArray[np.intp], **columns: Sequence[str] | NDArray[np.str_]) -> AnnData:
+def select_cells(cells: AnnData, rows: NDArray[np.intp], **columns: Sequence[str] | NDArray[np.str_]) -> AnnData:
     """Select cells, in the order of ``rows``; obs holds only ``columns``, as categoricals."""
-    chosen = cells[rows].copy()
-    chosen.obs = pd.DataFrame(
-        {name: pd.Categorical(np.asarray(words).astype(str)) for name, words in columns.items()}, index=chosen.obs_names
+    subset = cells[rows].copy()
+    subset.obs = pd.DataFrame(
+        {name: pd.Categorical(np.asarray(values).astype(str)) for name, values in columns.items()},
+        index=subset.obs_names,
     )
-    return chosen
+    return subset
 
 
-def log_normalised(cells: AnnData) -> AnnData:
+def log_normalize(cells: AnnData) -> AnnData:
     """Return a copy with log1p of counts per 10,000 in X; a cell without counts stays zero."""
     import scanpy as sc
 
-    shown = cells.copy()
-    sc.pp.normalize_total(shown, target_sum=1e4)
-    sc.pp.log1p(shown)
-    return shown
+    normalized = cells.copy()
+    sc.pp.normalize_total(normalized, target_sum=1e4)
+    sc.pp.log1p(normalized)
+    return normalized
 
 
-def values_of(cells: AnnData) -> sparse.csr_matrix:
+def get_matrix(cells: AnnData) -> sparse.csr_matrix:
     """Return X with its type."""
     return cast(sparse.csr_matrix, cells.X)

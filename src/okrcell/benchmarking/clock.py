@@ -5,12 +5,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from okrcell.benchmarking.memory import forget_peak, peak_memory
-from okrcell.benchmarking.remembering import charged
+from okrcell.benchmarking.memory import peak_memory, reset_peak_memory
+from okrcell.benchmarking.remembering import cached_seconds
 
 
 @dataclass
-class Took:
+class ResourceUsage:
     """Time and memory of a block; set when the block ends."""
 
     seconds: float = 0.0
@@ -20,11 +20,11 @@ class Took:
 
 
 @contextmanager
-def measured() -> Generator[Took]:
+def measure_resources() -> Generator[ResourceUsage]:
     """Measure the block of a ``with`` statement."""
-    took = Took()
-    forget_peak()
-    start, before = time.perf_counter(), charged()
-    yield took
-    took.seconds = time.perf_counter() - start + charged() - before
-    took.peak_memory = peak_memory()
+    usage = ResourceUsage()
+    reset_peak_memory()
+    start, cached_before = time.perf_counter(), cached_seconds()
+    yield usage
+    usage.seconds = time.perf_counter() - start + cached_seconds() - cached_before
+    usage.peak_memory = peak_memory()

@@ -6,11 +6,11 @@ from typing import Any
 
 from okrcell.errors import InputError
 
-RECORDS, RECEIPT, LOGS = "runs.jsonl", "benchmark.json", "logs"
+RECORDS_FILE, PROVENANCE_FILE, LOG_DIR = "runs.jsonl", "benchmark.json", "logs"
 """Records, provenance and logs, beside the report."""
 
 
-def made_folder(folder: Path) -> None:
+def ensure_benchmark_dir(folder: Path) -> None:
     """Create the folder, or check that it is the folder of a benchmark.
 
     Raises
@@ -20,19 +20,19 @@ def made_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        strangers = {path.name for path in folder.iterdir()}
+        other_files = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise InputError(f"Cannot write to {folder}: {error.strerror}.") from None
-    if strangers and not (folder / RECEIPT).exists():
+    if other_files and not (folder / PROVENANCE_FILE).exists():
         raise InputError(
-            f"{folder} is not a benchmark folder: it holds other files ({min(strangers)}); choose another with -o."
+            f"{folder} is not a benchmark folder: it holds other files ({min(other_files)}); choose another with -o."
         )
 
 
-def receipt_there(path: Path) -> dict[str, Any] | None:
+def read_provenance(path: Path) -> dict[str, Any] | None:
     """Read the provenance file of a benchmark; None if there is none, or it is damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-SURE = 0.95
+CONFIDENCE_LEVEL = 0.95
 """Coverage of the intervals, if values are normally distributed over seeds."""
 
 
@@ -31,12 +31,12 @@ class Estimate:
 
 def estimate(values: Sequence[float | None]) -> Estimate | None:
     """Return mean, standard deviation and t-interval of the finite values; None if there is none."""
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    if not known:
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    if not finite:
         return None
-    mean, n = float(np.mean(known)), len(known)
+    mean, n = float(np.mean(finite)), len(finite)
     if n < 2:
         return Estimate(mean, None, None, None, n)
-    sd = float(np.std(known, ddof=1))
-    half = float(stdtrit(n - 1, (1 + SURE) / 2)) * sd / math.sqrt(n)
-    return Estimate(mean, sd, mean - half, mean + half, n)
+    sd = float(np.std(finite, ddof=1))
+    half_width = float(stdtrit(n - 1, (1 + CONFIDENCE_LEVEL) / 2)) * sd / math.sqrt(n)
+    return Estimate(mean, sd, mean - half_width, mean + half_width, n)

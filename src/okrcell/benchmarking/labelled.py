@@ -14,17 +14,17 @@ from okrcell.cells.expression import read_expression
 from okrcell.cells.open import open_cells
 from okrcell.errors import InputError
 from okrcell.knowledge.ontology import prefix_of
-from okrcell.pairs.pair import Pairs
-from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, candidates
+from okrcell.pairs.pair import PairDataset
+from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, parse_candidates
 
-TRUTH = "cell_type_ontology_term_id"
+TRUE_TYPE_KEY = "cell_type_ontology_term_id"
 """Column of obs with the true types."""
-CELLS_OF_A_STUDY = 2000
+MAX_STUDY_CELLS = 2000
 """Maximum number of cells of a held-out study, drawn with a fixed seed."""
 
 
 @dataclass(frozen=True)
-class LabelledCells:
+class LabeledCells:
     """Cells of one file or study that have a Cell Ontology id."""
 
     name: str
@@ -36,7 +36,7 @@ class LabelledCells:
     """All types of the file or study."""
 
 
-def truth_of(adata: AnnData, file: Path) -> NDArray[np.str_]:
+def true_types(adata: AnnData, file: Path) -> NDArray[np.str_]:
     """Return the Cell Ontology id of each cell, "" where there is none.
 
     Raises
@@ -44,15 +44,15 @@ def truth_of(adata: AnnData, file: Path) -> NDArray[np.str_]:
     InputError
         If the file has no column of Cell Ontology ids.
     """
-    if TRUTH not in adata.obs:
+    if TRUE_TYPE_KEY not in adata.obs:
         raise InputError(
-            f"{file} has no obs column {TRUTH}, which scoring needs. `okrcell standardise` maps labels to ids."
+            f"{file} has no obs column {TRUE_TYPE_KEY}, which scoring needs. `okrcell standardise` maps labels to ids."
         )
-    words = pd.DataFrame(adata.obs)[TRUTH].astype(str).to_numpy(dtype=np.str_)
-    return np.where(np.char.startswith(words, f"{CELL_ONTOLOGY}:"), words, "")
+    term_ids = pd.DataFrame(adata.obs)[TRUE_TYPE_KEY].astype(str).to_numpy(dtype=np.str_)
+    return np.where(np.char.startswith(term_ids, f"{CELL_ONTOLOGY}:"), term_ids, "")
 
 
-def labelled_file(file: Path) -> LabelledCells:
+def read_labeled_file(file: Path) -> LabeledCells:
     """Read the cells of a file that have a Cell Ontology id.
 
     Raises
@@ -61,32 +61,32 @@ def labelled_file(file: Path) -> LabelledCells:
         If the file cannot be read, or has no column of Cell Ontology ids.
     """
     adata = open_cells(file)
-    truth = truth_of(adata, file)
+    truth = true_types(adata, file)
     rows = sparse.csr_matrix(sparse.vstack(list(read_expression(adata).blocks())))
-    known = truth != ""
-    return _labelled(file.stem, sparse.csr_matrix(rows[known]), truth[known].tolist())
+    mask = truth != ""
+    return _labeled_cells(file.stem, sparse.csr_matrix(rows[mask]), truth[mask].tolist())
 
 
-def held_out_studies(pairs: Pairs, studies: Sequence[str]) -> list[LabelledCells]:
+def read_held_out_studies(pairs: PairDataset, studies: Sequence[str]) -> list[LabeledCells]:
     """Read cells of held-out studies from the corpus; studies with a single type are skipped."""
     types = [name if prefix_of(name) == CELL_ONTOLOGY else "" for name in pairs.cell_type_names]
-    of_description = np.array([*types, ""])[pairs.cell_type]
+    type_of_description = np.array([*types, ""])[pairs.cell_type]
     study = pairs.corpus.obs["study"].to_numpy().astype(str)
-    found: list[LabelledCells] = []
+    labeled_studies: list[LabeledCells] = []
     for name in studies:
-        mine = np.flatnonzero(study == name)
-        mine = mine[of_description[pairs.description[mine]] != ""]
-        mine = np.sort(np.random.default_rng(0).permutation(mine)[:CELLS_OF_A_STUDY])
-        truth = of_description[pairs.description[mine]].tolist()
+        rows = np.flatnonzero(study == name)
+        rows = rows[type_of_description[pairs.description[rows]] != ""]
+        rows = np.sort(np.random.default_rng(0).permutation(rows)[:MAX_STUDY_CELLS])
+        truth = type_of_description[pairs.description[rows]].tolist()
         if len(set(truth)) > 1:
-            found.append(_labelled(name, pairs.corpus.rows(mine), truth))
-    return found
+            labeled_studies.append(_labeled_cells(name, pairs.corpus.rows(rows), truth))
+    return labeled_studies
 
 
-def _labelled(name: str, rows: sparse.csr_matrix, truth: list[str]) -> LabelledCells:
+def _labeled_cells(name: str, rows: sparse.csr_matrix, truth: list[str]) -> LabeledCells:
     # An obsolete id and its replacement are the same candidate.
-    current = {word: candidates([word])[0] for word in sorted(set(truth))}
-    some = {candidate.term_id: candidate for candidate in current.values()}
-    place = {term_id: number for number, term_id in enumerate(some)}
-    places = np.array([place[current[word].term_id] for word in truth], dtype=np.intp)
-    return LabelledCells(name, rows, places, tuple(some.values()))
+    current = {term: parse_candidates([term])[0] for term in sorted(set(truth))}
+    unique_candidates = {candidate.term_id: candidate for candidate in current.values()}
+    index = {term_id: i for i, term_id in enumerate(unique_candidates)}
+    indices = np.array([index[current[term].term_id] for term in truth], dtype=np.intp)
+    return LabeledCells(name, rows, indices, tuple(unique_candidates.values()))

@@ -6,34 +6,34 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.crew import Job, share_out
-from okrcell.benchmarking.folder import LOGS, RECEIPT, RECORDS, made_folder, receipt_there
-from okrcell.benchmarking.pace import Pace
-from okrcell.benchmarking.questions.asked import HEADLINE, question
-from okrcell.benchmarking.records import append_record, differing, keep_records, read_records
-from okrcell.benchmarking.remembering import identity
+from okrcell.benchmarking.crew import Job, run_jobs
+from okrcell.benchmarking.folder import LOG_DIR, PROVENANCE_FILE, RECORDS_FILE, ensure_benchmark_dir, read_provenance
+from okrcell.benchmarking.pace import ETA
+from okrcell.benchmarking.questions.asked import MAIN_METRICS, get_task
+from okrcell.benchmarking.records import append_record, differing_keys, read_records, replace_records
+from okrcell.benchmarking.remembering import weights_sha256
 from okrcell.benchmarking.report.publish import publish
-from okrcell.benchmarking.result import Benchmark
-from okrcell.benchmarking.roster import Roster, answers, kept_out
-from okrcell.benchmarking.sets.card import Card, cards_of
-from okrcell.benchmarking.sets.leaks import refuse_leaks
+from okrcell.benchmarking.result import BenchmarkResult
+from okrcell.benchmarking.roster import MethodSelection, exclusion_reason, implementation_of
+from okrcell.benchmarking.sets.card import DatasetCard, cards_of
+from okrcell.benchmarking.sets.leaks import check_leakage
 from okrcell.benchmarking.sets.resolve import find_file
-from okrcell.cells.corpus_folder import only_writer
+from okrcell.cells.corpus_folder import writer_lock
 from okrcell.errors import SettingsError
-from okrcell.provenance import receipt, write_json
+from okrcell.provenance import provenance_record, write_json
 
-Say = Callable[[str], object]
-Line = dict[str, Any]
-KEY = ("task", "set", "case", "method", "seed")
+MessageCallback = Callable[[str], object]
+Record = dict[str, Any]
+RECORD_KEYS = ("task", "set", "case", "method", "seed")
 """Keys that identify a line of the records."""
 
 
 @dataclass(frozen=True)
-class Request:
+class BenchmarkPlan:
     """A benchmark to run: tasks, methods, data and limits."""
 
     tasks: tuple[str, ...]
-    roster: Roster
+    selection: MethodSelection
     seeds: tuple[int, ...]
     data: Path | None
     knowledge: Path | None
@@ -45,7 +45,7 @@ class Request:
     """Methods whose scores are computed again, for ``tasks``."""
 
 
-def measure(request: Request, folder: Path, say: Say) -> Benchmark:
+def run_plan(plan: BenchmarkPlan, folder: Path, log: MessageCallback) -> BenchmarkResult:
     """Compute all scores of the request that the folder does not hold yet, and write the report.
 
     Raises
@@ -55,150 +55,161 @@ def measure(request: Request, folder: Path, say: Say) -> Benchmark:
     SettingsError
         If the folder holds results of other files or other models under the same names.
     """
-    cards = _cards(request.tasks)
-    places = {card.name: find_file(card, request.data) for card in cards}
-    models = {name: one.model for name, one in request.roster.methods.items() if one.kind != "baseline"}
-    refuse_leaks(models, cards, request.data, request.corpus)
-    made_folder(folder)
-    with only_writer(folder):
-        former = (receipt_there(folder / RECEIPT) or {}).get("models", {})
-        made = _receipt(folder, cards, models, request)
-        replaced = {name for name, weights in former.items() if made["models"].get(name) != weights}
-        done = [line for line in read_records(folder / RECORDS) if "scores" in line]
-        done = [line for line in done if not _asked_again(line, request, replaced)]
-        keep_records(folder / RECORDS, done)
+    cards = _task_cards(plan.tasks)
+    files = {card.name: find_file(card, plan.data) for card in cards}
+    models = {name: method.model for name, method in plan.selection.methods.items() if method.kind != "baseline"}
+    check_leakage(models, cards, plan.data, plan.corpus)
+    ensure_benchmark_dir(folder)
+    with writer_lock(folder):
+        former_weights = (read_provenance(folder / PROVENANCE_FILE) or {}).get("models", {})
+        provenance = _provenance(folder, cards, models, plan)
+        replaced_methods = {
+            name for name, weights in former_weights.items() if provenance["models"].get(name) != weights
+        }
+        finished = [line for line in read_records(folder / RECORDS_FILE) if "scores" in line]
+        finished = [line for line in finished if not _is_repeated(line, plan, replaced_methods)]
+        replace_records(folder / RECORDS_FILE, finished)
         # Written after the old scores are removed: else scores of a former model could be taken for the new one's.
-        write_json(folder / RECEIPT, made)
-        there = {_key(line) for line in done}
-        barred = _barred(request)
-        jobs = [job for job in _jobs(request, barred) if _only_left(job, there)]
-        lines = sum(len(job["left"]) for job in jobs)
-        for name, why in request.roster.absent.items():
-            say(f"{name} is skipped: {why}.")
-        for (name, task), why in barred.items():
-            say(f"{name} is excluded from {task}: {why}.")
+        write_json(folder / PROVENANCE_FILE, provenance)
+        finished_keys = {_record_key(line) for line in finished}
+        excluded = _excluded(plan)
+        jobs = [job for job in _build_jobs(plan, excluded) if _drop_finished(job, finished_keys)]
+        n_items = sum(len(job["left"]) for job in jobs)
+        for name, reason in plan.selection.unavailable.items():
+            log(f"{name} is skipped: {reason}.")
+        for (name, task), reason in excluded.items():
+            log(f"{name} is excluded from {task}: {reason}.")
         try:
             if jobs:
-                say(f"{lines} scores to compute on {len(places)} files, {request.workers} worker processes.")
-                _make(jobs, request, folder, say)
+                log(f"{n_items} scores to compute on {len(files)} files, {plan.workers} worker processes.")
+                _execute(jobs, plan, folder, log)
         finally:
             # Also after an interruption: the report covers what is done.
-            everything = read_records(folder / RECORDS)
-            page = publish(everything, made, request.roster.absent, folder)
-        scored = sum("scores" in line for line in everything)
-        return Benchmark(folder, page, folder / RECORDS, scored, scored - len(done))
+            records = read_records(folder / RECORDS_FILE)
+            page = publish(records, provenance, plan.selection.unavailable, folder)
+        n_scored = sum("scores" in line for line in records)
+        return BenchmarkResult(folder, page, folder / RECORDS_FILE, n_scored, n_scored - len(finished))
 
 
-def _asked_again(line: Mapping[str, Any], request: Request, replaced: set[str]) -> bool:
+def _is_repeated(line: Mapping[str, Any], plan: BenchmarkPlan, replaced_methods: set[str]) -> bool:
     """Whether a score is computed again: all scores of a replaced model, else those of the selected tasks."""
-    return line["method"] in request.again and (line["task"] in request.tasks or line["method"] in replaced)
+    return line["method"] in plan.again and (line["task"] in plan.tasks or line["method"] in replaced_methods)
 
 
-def _cards(tasks: Sequence[str]) -> list[Card]:
-    sets = [one for task in tasks for name in question(task).SETS for one in question(task).sets_of(name)]
+def _task_cards(tasks: Sequence[str]) -> list[DatasetCard]:
+    sets = [dataset for task in tasks for name in get_task(task).SETS for dataset in get_task(task).datasets_of(name)]
     return list({card.name: card for name in sets for card in cards_of(name)}.values())
 
 
-def _barred(request: Request) -> dict[tuple[str, str], str]:
+def _excluded(plan: BenchmarkPlan) -> dict[tuple[str, str], str]:
     """(Method, task) to the reason why the method is excluded from a task that it implements."""
-    asked = [
-        (name, task) for task in request.tasks for name, one in request.roster.methods.items() if answers(one, task)
+    pairs = [
+        (name, task)
+        for task in plan.tasks
+        for name, method in plan.selection.methods.items()
+        if implementation_of(method, task)
     ]
-    return {(name, task): why for name, task in asked if (why := kept_out(request.roster.methods[name], task))}
+    return {
+        (name, task): reason for name, task in pairs if (reason := exclusion_reason(plan.selection.methods[name], task))
+    }
 
 
-def _jobs(request: Request, barred: Container[tuple[str, str]]) -> list[Job]:
+def _build_jobs(plan: BenchmarkPlan, excluded: Container[tuple[str, str]]) -> list[Job]:
     """List one job per method, task and data set; slow methods first, which shortens the total time."""
-    methods = sorted(request.roster.methods.items(), key=lambda one: (not one[1].slow, one[1].kind == "baseline"))
+    methods = sorted(
+        plan.selection.methods.items(), key=lambda method: (not method[1].slow, method[1].kind == "baseline")
+    )
     return [
         {
             "task": task,
             "set": name,
-            "method": method,
-            "answer": answer,
-            "model": one.model,
-            "data": str(request.data) if request.data else None,
-            "knowledge": str(request.knowledge) if request.knowledge else None,
-            "left": [asdict(asking) for asking in question(task).askings(name, request.seeds)],
+            "method": method_name,
+            "answer": implementation,
+            "model": method.model,
+            "data": str(plan.data) if plan.data else None,
+            "knowledge": str(plan.knowledge) if plan.knowledge else None,
+            "left": [asdict(item) for item in get_task(task).items(name, plan.seeds)],
         }
-        for method, one in methods
-        for task in request.tasks
-        if (answer := answers(one, task)) is not None and (method, task) not in barred
-        for name in question(task).SETS
+        for method_name, method in methods
+        for task in plan.tasks
+        if (implementation := implementation_of(method, task)) is not None and (method_name, task) not in excluded
+        for name in get_task(task).SETS
     ]
 
 
-def _only_left(job: Job, there: set[tuple[Any, ...]]) -> bool:
+def _drop_finished(job: Job, finished_keys: set[tuple[Any, ...]]) -> bool:
     """Remove finished items from a job in place; return whether any item is left."""
-    job["left"] = [asking for asking in job["left"] if _key({**job, **asking}) not in there]
+    job["left"] = [item for item in job["left"] if _record_key({**job, **item}) not in finished_keys]
     return bool(job["left"])
 
 
-def _make(jobs: Sequence[Job], request: Request, folder: Path, say: Say) -> None:
-    (folder / LOGS).mkdir(exist_ok=True)
-    pace = Pace()
-    left = {_key(line): line for job in jobs for asking in job["left"] if (line := {**job, **asking})}
-    count, began = len(left), {}
+def _execute(jobs: Sequence[Job], plan: BenchmarkPlan, folder: Path, log: MessageCallback) -> None:
+    (folder / LOG_DIR).mkdir(exist_ok=True)
+    eta = ETA()
+    pending = {_record_key(line): line for job in jobs for item in job["left"] if (line := {**job, **item})}
+    total, started = len(pending), {}
 
-    def heard(job: Job, line: Line) -> None:
+    def on_result(job: Job, line: Record) -> None:
         now = time.monotonic()
-        since = began.get(id(job), now)
-        began[id(job)] = now
+        previous = started.get(id(job), now)
+        started[id(job)] = now
         if "record" in line:
             record = line["record"]
-            append_record(folder / RECORDS, record)
-            left.pop(_key(record), None)
-            pace.took(record, now - since)
+            append_record(folder / RECORDS_FILE, record)
+            pending.pop(_record_key(record), None)
+            eta.add(record, now - previous)
             _progress(record)
         elif "failure" in line:
-            lost = [one for asking in job["left"] if (one := left.pop(_key({**job, **asking}), None))]
-            append_record(folder / RECORDS, {**{name: job[name] for name in ("task", "set", "method")}, **line})
-            say(
-                f"{job['method']} failed on {job['task']}, {job['set']} ({len(lost)} scores missing): {line['failure']}"
+            missing = [dropped for item in job["left"] if (dropped := pending.pop(_record_key({**job, **item}), None))]
+            append_record(folder / RECORDS_FILE, {**{name: job[name] for name in ("task", "set", "method")}, **line})
+            log(
+                f"{job['method']} failed on {job['task']}, {job['set']} ({len(missing)} scores missing): {line['failure']}"
             )
 
-    def _progress(record: Line) -> None:
-        measure_name = HEADLINE[record["task"]]
-        value = record["scores"].get(measure_name)
-        told = "none" if value is None else f"{value:.3f}"
-        what = " ".join(filter(None, (record["task"], record["set"], record["case"], f"seed {record['seed']}")))
-        say(
-            f"{count - len(left)}/{count} {record['method']}, {what}: {measure_name} {told}; "
-            f"about {pace.minutes(left.values(), request.workers):.0f} minutes left"
+    def _progress(record: Record) -> None:
+        metric = MAIN_METRICS[record["task"]]
+        value = record["scores"].get(metric)
+        text = "none" if value is None else f"{value:.3f}"
+        item_name = " ".join(filter(None, (record["task"], record["set"], record["case"], f"seed {record['seed']}")))
+        log(
+            f"{total - len(pending)}/{total} {record['method']}, {item_name}: {metric} {text}; "
+            f"about {eta.remaining_minutes(pending.values(), plan.workers):.0f} minutes left"
         )
 
     groups: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
         groups.setdefault((job["method"], job["task"]), []).append(job)
-    share_out(list(groups.values()), request.workers, request.minutes * 60, folder / LOGS, heard)
+    run_jobs(list(groups.values()), plan.workers, plan.minutes * 60, folder / LOG_DIR, on_result)
 
 
-def _receipt(folder: Path, cards: Sequence[Card], models: Mapping[str, str | None], request: Request) -> dict[str, Any]:
+def _provenance(
+    folder: Path, cards: Sequence[DatasetCard], models: Mapping[str, str | None], plan: BenchmarkPlan
+) -> dict[str, Any]:
     """Provenance of the folder, extended by this request; refuses to mix results of other files or models."""
     sets = {card.name: card.sha256 for card in cards}
-    weights = {name: identity(folder) for name, folder in models.items()}
-    methods = {name: {"title": one.title, "kind": one.kind} for name, one in request.roster.methods.items()}
-    before = receipt_there(folder / RECEIPT)
-    if before is not None:
-        if before.get("task") != "six tasks":
+    weights = {name: weights_sha256(folder) for name, folder in models.items()}
+    methods = {name: {"title": entry.title, "kind": entry.kind} for name, entry in plan.selection.methods.items()}
+    existing = read_provenance(folder / PROVENANCE_FILE)
+    if existing is not None:
+        if existing.get("task") != "six tasks":
             raise SettingsError(f"{folder} holds a benchmark of another kind; choose another folder with -o.")
-        old = {name: one for name, one in before["models"].items() if name not in request.again}
-        both = {name: weights[name] for name in weights.keys() & old.keys()}
-        other_models = differing(both, {name: old[name] for name in both})
-        other_files = differing(
-            sets, {**sets, **{name: before["sets"][name] for name in sets.keys() & before["sets"].keys()}}
+        existing_weights = {name: entry for name, entry in existing["models"].items() if name not in plan.again}
+        shared_weights = {name: weights[name] for name in weights.keys() & existing_weights.keys()}
+        other_models = differing_keys(shared_weights, {name: existing_weights[name] for name in shared_weights})
+        other_files = differing_keys(
+            sets, {**sets, **{name: existing["sets"][name] for name in sets.keys() & existing["sets"].keys()}}
         )
         if other_models or other_files:
             # --again does not help if a file has changed: the scores of all methods are of the former file.
-            way = "" if other_files else f", or compute these models again with --again {','.join(other_models)}"
+            hint = "" if other_files else f", or compute these models again with --again {','.join(other_models)}"
             raise SettingsError(
                 f"{folder} holds results of other files or models ({', '.join([*other_models, *other_files])}); "
-                f"choose another folder with -o{way}."
+                f"choose another folder with -o{hint}."
             )
-        sets, weights = {**before["sets"], **sets}, {**old, **weights}
-        methods = {**before["methods"], **methods}
-    return receipt("benchmark", task="six tasks", sets=sets, models=weights, methods=methods)
+        sets, weights = {**existing["sets"], **sets}, {**existing_weights, **weights}
+        methods = {**existing["methods"], **methods}
+    return provenance_record("benchmark", task="six tasks", sets=sets, models=weights, methods=methods)
 
 
-def _key(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(line[name] for name in KEY)
+def _record_key(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(line[name] for name in RECORD_KEYS)

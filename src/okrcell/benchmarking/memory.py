@@ -2,22 +2,22 @@
 
 from pathlib import Path
 
-_SELF = Path("/proc/self")
+_PROC_SELF = Path("/proc/self")
 
 
-def forget_peak() -> None:
+def reset_peak_memory() -> None:
     """Reset the kernel's peak memory counter of this process; no effect outside Linux."""
     try:
-        (_SELF / "clear_refs").write_text("5", encoding="ascii")
+        (_PROC_SELF / "clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return
 
 
 def peak_memory() -> int | None:
-    """Return the peak resident memory since `forget_peak` in bytes; None if the system does not report it."""
+    """Return the peak resident memory since `reset_peak_memory` in bytes; None if the system does not report it."""
     try:
-        lines = (_SELF / "status").read_text(encoding="ascii", errors="replace").splitlines()
+        lines = (_PROC_SELF / "status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return None
-    told = [line.split() for line in lines if line.startswith("VmHWM:")]
-    return int(told[0][1]) * 1024 if told else None
+    peak_lines = [line.split() for line in lines if line.startswith("VmHWM:")]
+    return int(peak_lines[0][1]) * 1024 if peak_lines else None

@@ -10,12 +10,12 @@ from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-Kind = Literal["ours", "control", "baseline"]
+MethodKind = Literal["ours", "control", "baseline"]
 """ours: okrcell as released. control: a part of it, or another checkpoint. baseline: a method from the literature."""
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class MethodContext:
     """Resources that a method may read besides the cells: model, training data, knowledge."""
 
     model: str | None = None
@@ -34,20 +34,20 @@ class Method:
     -----
     A method implements a task with a callable that has the signature of the task's protocol:
 
-    - clustering, integration: `Embeds`
-    - annotation: `NamesFromReference`
-    - few_shot: `NamesFromExamples`
-    - zero_shot, and through it robustness, unknown and unseen_types: `NamesFromWords`
-    - open_types: `NamesOpenly`
-    - retrieval: `Matches`
+    - clustering, integration: `EmbeddingMethod`
+    - annotation: `ReferenceAnnotator`
+    - few_shot: `FewShotAnnotator`
+    - zero_shot, and through it robustness, unknown and unseen_types: `ZeroShotAnnotator`
+    - open_types: `OpenAnnotator`
+    - retrieval: `TextMatcher`
     """
 
     title: str
     """Title in the report, such as "logistic regression on PCA"."""
-    answers: Mapping[str, str]
+    implementations: Mapping[str, str]
     """Task to its implementation, ``"module:name"``: a function with the signature of the task's protocol, or a class that is
-    constructed with a `Surroundings` and whose instances are called in the same way."""
-    kind: Kind = "baseline"
+    constructed with a `MethodContext` and whose instances are called in the same way."""
+    kind: MethodKind = "baseline"
     packages: tuple[str, ...] = ()
     """Import names of packages that okrcell itself does not need. If one is missing, the method is skipped."""
     extra: str = "baselines"
@@ -55,13 +55,13 @@ class Method:
     slow: bool = False
     """Takes minutes per data set; run only if selected by name or by ``--methods all``."""
     model: str | None = None
-    """Checkpoint passed in `Surroundings`, for methods that use one. None: the bundled model."""
-    needs: tuple[Literal["data", "knowledge"], ...] = field(default=())
-    """Fields of `Surroundings` that must be set. If one is missing, the method is skipped with a message."""
+    """Checkpoint passed in `MethodContext`, for methods that use one. None: the bundled model."""
+    requires: tuple[Literal["data", "knowledge"], ...] = field(default=())
+    """Fields of `MethodContext` that must be set. If one is missing, the method is skipped with a message."""
 
 
 @dataclass(frozen=True)
-class Named:
+class Annotation:
     """Predicted labels of cells, in the order of the cells."""
 
     label: NDArray[np.str_]
@@ -77,7 +77,7 @@ class Named:
     prediction. Calibration is computed from it, else from the highest of ``scores`` if they are probabilities."""
 
 
-class Embeds(Protocol):
+class EmbeddingMethod(Protocol):
     """Protocol of the tasks clustering and integration: embed cells."""
 
     def __call__(self, cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell dim"]:
@@ -108,10 +108,10 @@ class Embeds(Protocol):
         ...
 
 
-class NamesFromReference(Protocol):
+class ReferenceAnnotator(Protocol):
     """Protocol of the task annotation: annotate cells from labelled cells of another study."""
 
-    def __call__(self, reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Named:
+    def __call__(self, reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Annotation:
         """Annotate the query.
 
         Parameters
@@ -141,10 +141,10 @@ class NamesFromReference(Protocol):
         ...
 
 
-class NamesFromExamples(Protocol):
+class FewShotAnnotator(Protocol):
     """Protocol of the task few_shot: annotate the cells of a sample from a few labelled cells of it."""
 
-    def __call__(self, cells: AnnData, draws: Sequence[NDArray[np.str_]], seed: int) -> Iterator[Named]:
+    def __call__(self, cells: AnnData, draws: Sequence[NDArray[np.str_]], seed: int) -> Iterator[Annotation]:
         """Annotate all cells once for each draw of examples.
 
         Parameters
@@ -158,7 +158,7 @@ class NamesFromExamples(Protocol):
 
         Yields
         ------
-        Labels of all cells, one `Named` for each draw, in the order of ``draws``.
+        Labels of all cells, one `Annotation` for each draw, in the order of ``draws``.
 
         Raises
         ------
@@ -173,10 +173,10 @@ class NamesFromExamples(Protocol):
         ...
 
 
-class NamesFromWords(Protocol):
+class ZeroShotAnnotator(Protocol):
     """Protocol of the tasks zero_shot, robustness, unknown and unseen_types: annotate cells from candidate types alone."""
 
-    def __call__(self, query: AnnData, candidates: Sequence[str], seed: int) -> Named:
+    def __call__(self, query: AnnData, candidates: Sequence[str], seed: int) -> Annotation:
         """Annotate the query without labelled cells.
 
         Parameters
@@ -204,10 +204,10 @@ class NamesFromWords(Protocol):
         ...
 
 
-class NamesOpenly(Protocol):
+class OpenAnnotator(Protocol):
     """Protocol of the task open_types: annotate cells without candidates."""
 
-    def __call__(self, query: AnnData, tissue: str | None, seed: int) -> Named:
+    def __call__(self, query: AnnData, tissue: str | None, seed: int) -> Annotation:
         """Annotate the query with any types of the Cell Ontology.
 
         Parameters
@@ -231,7 +231,7 @@ class NamesOpenly(Protocol):
         ...
 
 
-class Matches(Protocol):
+class TextMatcher(Protocol):
     """Protocol of the task retrieval: similarity of cells and texts."""
 
     def __call__(self, cells: AnnData, texts: Sequence[str], seed: int) -> Float[np.ndarray, "cell text"]:

@@ -4,89 +4,101 @@ from collections.abc import Mapping
 
 from okrcell.benchmarking.method import Method
 
-_HERE = "okrcell.benchmarking.baselines"
+_BASELINES = "okrcell.benchmarking.baselines"
 
 METHODS: Mapping[str, Method] = {
     "okrcell": Method(
         "okrcell",
         {
-            "clustering": f"{_HERE}.okrcell_tools:Clusters",
-            "integration": f"{_HERE}.okrcell_tools:Integrates",
-            "annotation": f"{_HERE}.okrcell_tools:FromReference",
-            "few_shot": f"{_HERE}.okrcell_tools:FromExamples",
-            "zero_shot": f"{_HERE}.okrcell_tools:FromWords",
-            "open_types": f"{_HERE}.okrcell_tools:Openly",
-            "retrieval": f"{_HERE}.okrcell_tools:WithTexts",
+            "clustering": f"{_BASELINES}.okrcell_tools:ClusterEmbedding",
+            "integration": f"{_BASELINES}.okrcell_tools:IntegratedEmbedding",
+            "annotation": f"{_BASELINES}.okrcell_tools:OkrcellReferenceAnnotator",
+            "few_shot": f"{_BASELINES}.okrcell_tools:OkrcellFewShotAnnotator",
+            "zero_shot": f"{_BASELINES}.okrcell_tools:OkrcellZeroShotAnnotator",
+            "open_types": f"{_BASELINES}.okrcell_tools:OkrcellOpenAnnotator",
+            "retrieval": f"{_BASELINES}.okrcell_tools:OkrcellTextMatcher",
         },
         kind="ours",
     ),
     "okrcell_raw": Method(
         "okrcell, vectors alone",
         {
-            "clustering": f"{_HERE}.okrcell_vectors:Embeds",
-            "integration": f"{_HERE}.okrcell_vectors:Embeds",
-            "annotation": f"{_HERE}.okrcell_vectors:FromReference",
-            "few_shot": f"{_HERE}.okrcell_vectors:FromExamples",
+            "clustering": f"{_BASELINES}.okrcell_vectors:RawEmbedding",
+            "integration": f"{_BASELINES}.okrcell_vectors:RawEmbedding",
+            "annotation": f"{_BASELINES}.okrcell_vectors:LinearProbeAnnotator",
+            "few_shot": f"{_BASELINES}.okrcell_vectors:FewShotLinearProbeAnnotator",
         },
         kind="control",
     ),
-    "hvg_pca": Method("HVG + PCA", {"clustering": f"{_HERE}.hvg_pca:embed", "integration": f"{_HERE}.hvg_pca:embed"}),
-    "harmony": Method("Harmony", {"integration": f"{_HERE}.harmony:embed"}, packages=("harmonypy",)),
-    "scanorama": Method("Scanorama", {"integration": f"{_HERE}.scanorama:embed"}, packages=("scanorama",)),
+    "hvg_pca": Method(
+        "HVG + PCA",
+        {"clustering": f"{_BASELINES}.hvg_pca:embed_hvg_pca", "integration": f"{_BASELINES}.hvg_pca:embed_hvg_pca"},
+    ),
+    "harmony": Method("Harmony", {"integration": f"{_BASELINES}.harmony:embed_harmony"}, packages=("harmonypy",)),
+    "scanorama": Method(
+        "Scanorama", {"integration": f"{_BASELINES}.scanorama:embed_scanorama"}, packages=("scanorama",)
+    ),
     "scvi": Method(
         "scVI",
-        {"clustering": f"{_HERE}.scvi:embed", "integration": f"{_HERE}.scvi:embed"},
+        {"clustering": f"{_BASELINES}.scvi:embed_scvi", "integration": f"{_BASELINES}.scvi:embed_scvi"},
         packages=("scvi",),
         slow=True,
     ),
     "scanvi": Method(
         "scANVI",
-        {"annotation": f"{_HERE}.scanvi:annotate", "few_shot": f"{_HERE}.scanvi:few_shot"},
+        {"annotation": f"{_BASELINES}.scanvi:annotate_scanvi", "few_shot": f"{_BASELINES}.scanvi:few_shot_scanvi"},
         packages=("scvi",),
         slow=True,
     ),
     "logistic_regression": Method(
         "logistic regression on genes",
         {
-            "annotation": f"{_HERE}.logistic_regression:annotate",
-            "few_shot": f"{_HERE}.logistic_regression:few_shot",
+            "annotation": f"{_BASELINES}.logistic_regression:annotate_logistic_regression",
+            "few_shot": f"{_BASELINES}.logistic_regression:few_shot_logistic_regression",
         },
     ),
     "logistic_regression_pca": Method(
         "logistic regression on PCA",
         {
-            "annotation": f"{_HERE}.logistic_regression:annotate_on_pca",
-            "few_shot": f"{_HERE}.logistic_regression:few_shot_on_pca",
+            "annotation": f"{_BASELINES}.logistic_regression:annotate_logistic_regression_pca",
+            "few_shot": f"{_BASELINES}.logistic_regression:few_shot_logistic_regression_pca",
         },
     ),
     "knn": Method(
-        "nearest neighbours on PCA", {"annotation": f"{_HERE}.knn:annotate", "few_shot": f"{_HERE}.knn:few_shot"}
+        "nearest neighbours on PCA",
+        {"annotation": f"{_BASELINES}.knn:annotate_knn", "few_shot": f"{_BASELINES}.knn:few_shot_knn"},
     ),
-    "celltypist": Method("CellTypist", {"annotation": f"{_HERE}.celltypist:annotate"}, packages=("celltypist",)),
+    "celltypist": Method("CellTypist", {"annotation": f"{_BASELINES}.celltypist:annotate"}, packages=("celltypist",)),
     "celltypist_voting": Method(
         "CellTypist, majority voting",
-        {"annotation": f"{_HERE}.celltypist:annotate_by_majority"},
+        {"annotation": f"{_BASELINES}.celltypist:annotate_by_majority"},
         packages=("celltypist",),
     ),
     "singler": Method(
         "SingleR",
-        {"annotation": f"{_HERE}.singler:annotate", "few_shot": f"{_HERE}.singler:few_shot"},
+        {"annotation": f"{_BASELINES}.singler:annotate", "few_shot": f"{_BASELINES}.singler:few_shot"},
         packages=("singler", "scranpy"),
     ),
     "markers": Method(
         "marker genes",
-        {"zero_shot": f"{_HERE}.markers:Plain", "open_types": f"{_HERE}.markers_openly:Plain"},
-        needs=("knowledge",),
+        {
+            "zero_shot": f"{_BASELINES}.markers:MarkerAnnotator",
+            "open_types": f"{_BASELINES}.markers_openly:OpenMarkerAnnotator",
+        },
+        requires=("knowledge",),
     ),
     "markers_smoothed": Method(
         "marker genes, smoothed over neighbours",
-        {"zero_shot": f"{_HERE}.markers:Smoothed", "open_types": f"{_HERE}.markers_openly:Smoothed"},
-        needs=("knowledge",),
+        {
+            "zero_shot": f"{_BASELINES}.markers:SmoothedMarkerAnnotator",
+            "open_types": f"{_BASELINES}.markers_openly:SmoothedOpenMarkerAnnotator",
+        },
+        requires=("knowledge",),
     ),
     "label_transfer": Method(
         "label transfer from the pretraining sets",
-        {"zero_shot": f"{_HERE}.label_transfer:FromPretraining"},
-        needs=("data",),
+        {"zero_shot": f"{_BASELINES}.label_transfer:PretrainingLabelTransfer"},
+        requires=("data",),
     ),
 }
 """Method by its name on the command line, in the order of the report."""

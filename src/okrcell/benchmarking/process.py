@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from okrcell.errors import WorkLeftError
+from okrcell.errors import IncompleteError
 
-SOURCE = Path(__file__).parents[2]
+SOURCE_DIR = Path(__file__).parents[2]
 """Folder that okrcell is imported from; the worker processes import the same one."""
 
 
-class Process:
+class WorkerProcess:
     """Run a module in a process with one thread; it answers JSON lines with JSON lines.
 
     Parameters
@@ -27,7 +27,7 @@ class Process:
     """
 
     def __init__(self, module: str, log: Path) -> None:
-        path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH", ""))))
+        path = os.pathsep.join(filter(None, (str(SOURCE_DIR), os.environ.get("PYTHONPATH", ""))))
         threads = dict.fromkeys(
             ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
         )
@@ -44,43 +44,43 @@ class Process:
                 encoding="utf-8",
             )
 
-    def ask(self, asked: dict[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
+    def request(self, message: dict[str, Any], time_limit: float) -> Iterator[dict[str, Any]]:
         """Send a line, and yield the lines of the answer up to the one with the key "done" or "failure".
 
         Raises
         ------
         TimeoutError
-            If the answer takes longer than ``seconds``; the process is killed.
+            If the answer takes longer than ``time_limit``; the process is killed.
         WorkLeftError
             If the process ends by itself.
         """
-        late = threading.Event()
+        timed_out = threading.Event()
 
-        def end() -> None:
-            late.set()
+        def on_timeout() -> None:
+            timed_out.set()
             self._process.kill()
 
-        clock = threading.Timer(seconds, end)
-        clock.daemon = True
-        clock.start()
+        timer = threading.Timer(time_limit, on_timeout)
+        timer.daemon = True
+        timer.start()
         try:
-            self.send(asked)
-            while (answer := self.receive()) is not None:
-                yield answer
-                if answer.keys() & {"done", "failure"}:
+            self.send(message)
+            while (response := self.receive()) is not None:
+                yield response
+                if response.keys() & {"done", "failure"}:
                     return
         finally:
-            clock.cancel()
-        status = self.ended()
-        if late.is_set():
+            timer.cancel()
+        status = self.wait()
+        if timed_out.is_set():
             raise TimeoutError
-        raise WorkLeftError(f"the process ended with status {status}; see {self.log.name}")
+        raise IncompleteError(f"the process ended with status {status}; see {self.log.name}")
 
-    def send(self, asked: dict[str, Any]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
         """Send a line."""
         try:
             assert self._process.stdin is not None  # noqa: S101
-            self._process.stdin.write(json.dumps(asked) + "\n")
+            self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
         except OSError:
             return  # the process has ended; `receive` returns None
@@ -94,12 +94,12 @@ class Process:
             return None
         return json.loads(line) if line.endswith("\n") else None  # an incomplete line means that the process has ended
 
-    def ended(self) -> int:
+    def wait(self) -> int:
         """Wait until the process has ended; return its exit status."""
         return self._process.wait()
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether the process is running."""
         return self._process.poll() is None
 

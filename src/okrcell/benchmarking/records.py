@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from okrcell.errors import InputError
-from okrcell.files import whole_file
+from okrcell.files import atomic_file
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -24,33 +24,33 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
     records: list[dict[str, Any]] = []
-    for number, line in enumerate(lines):
+    for i, line in enumerate(lines):
         if not line:
             continue
         try:
             records.append(json.loads(line))
         except ValueError:
-            if number + 1 < len(lines):
+            if i + 1 < len(lines):
                 raise InputError(
-                    f"{path} is damaged in line {number + 1}: it is not JSON. Remove the line; its run is repeated."
+                    f"{path} is damaged in line {i + 1}: it is not JSON. Remove the line; its run is repeated."
                 ) from None
             # An incomplete last line: the process was killed while writing it.
     return records
 
 
-def mend_records(path: Path) -> list[dict[str, Any]]:
+def repair_records(path: Path) -> list[dict[str, Any]]:
     """Read the records, and remove an incomplete last line from the file, so that lines can be appended."""
     records = read_records(path)
-    keep_records(path, records)
+    replace_records(path, records)
     return records
 
 
-def keep_records(path: Path, records: Sequence[dict[str, Any]]) -> None:
+def replace_records(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """Replace the content of an existing file by these records; it is written only if it differs."""
-    whole = "".join(_line(record) for record in records)
-    if path.exists() and path.read_text(encoding="utf-8") != whole:
-        with whole_file(path) as draft:
-            draft.write_text(whole, encoding="utf-8")
+    content = "".join(_line(record) for record in records)
+    if path.exists() and path.read_text(encoding="utf-8") != content:
+        with atomic_file(path) as draft:
+            draft.write_text(content, encoding="utf-8")
 
 
 def append_record(path: Path, record: dict[str, Any]) -> None:
@@ -72,15 +72,15 @@ def append_record(path: Path, record: dict[str, Any]) -> None:
         ) from None
 
 
-def differing(now: Any, before: Any, path: str = "") -> list[str]:
+def differing_keys(new: Any, old: Any, path: str = "") -> list[str]:
     """Return the dotted paths at which two nested mappings differ, such as ``objective.bank_size``."""
-    if not isinstance(now, dict) or not isinstance(before, dict):
-        return [] if now == before else [path]
-    names: Sequence[str] = sorted(now.keys() | before.keys())
+    if not isinstance(new, dict) or not isinstance(old, dict):
+        return [] if new == old else [path]
+    names: Sequence[str] = sorted(new.keys() | old.keys())
     return [
-        found
+        key
         for name in names
-        for found in differing(now.get(name), before.get(name), f"{path}.{name}" if path else str(name))
+        for key in differing_keys(new.get(name), old.get(name), f"{path}.{name}" if path else str(name))
     ]
 
 

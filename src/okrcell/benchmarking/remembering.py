@@ -16,18 +16,18 @@ from okrcell.cells.rows import MatrixRows
 from okrcell.model.checkpoint import load_checkpoint
 from okrcell.model.embedder import Embedder, Progress, bundled_model, load
 
-_charged = 0.0
+_cached_seconds = 0.0
 
 
-def charged() -> float:
+def cached_seconds() -> float:
     """Seconds that embedding would have taken for all cells served from the cache so far.
 
     Timers add the increase of this value, so that reported times include the embedding of every cell.
     """
-    return _charged
+    return _cached_seconds
 
 
-class Remembering(Embedder):
+class CachedEmbedder(Embedder):
     """An `Embedder` that caches the vector of every cell and text in memory.
 
     Cells are identified by their expression on the gene table, not by their names, because the vector of a cell depends
@@ -42,35 +42,35 @@ class Remembering(Embedder):
 
     def embed_cells(self, expression: Expression, progress: Progress | None = None) -> Float[np.ndarray, "cell dim"]:
         """Embed cells, see `Embedder.embed_cells`; cells in the cache are not embedded again."""
-        global _charged  # noqa: PLW0603 - one counter per process
+        global _cached_seconds  # noqa: PLW0603 - one counter per process
         keys = [key for block in expression.blocks() for key in row_keys(block)]
-        new = np.array([place for place, key in enumerate(keys) if key not in self._cell_vectors], dtype=np.intp)
-        if len(new):
-            rows = sparse.csr_matrix(sparse.vstack(list(expression.rows.blocks(2048))))[new]
-            fewer = replace(expression, n_cells=len(new), rows=MatrixRows(rows, expression.source))
+        new_rows = np.array([i for i, key in enumerate(keys) if key not in self._cell_vectors], dtype=np.intp)
+        if len(new_rows):
+            rows = sparse.csr_matrix(sparse.vstack(list(expression.rows.blocks(2048))))[new_rows]
+            subset = replace(expression, n_cells=len(new_rows), rows=MatrixRows(rows, expression.source))
             start = time.perf_counter()
-            vectors = super().embed_cells(fewer, progress)
+            vectors = super().embed_cells(subset, progress)
             self._seconds += time.perf_counter() - start
-            self._cell_vectors.update(zip([keys[place] for place in new.tolist()], vectors, strict=True))
+            self._cell_vectors.update(zip([keys[i] for i in new_rows.tolist()], vectors, strict=True))
         # Mean time over all cells so far: that of a few new cells would be noisy.
-        _charged += self._seconds / max(len(self._cell_vectors), 1) * (len(keys) - len(new))
+        _cached_seconds += self._seconds / max(len(self._cell_vectors), 1) * (len(keys) - len(new_rows))
         return np.array([self._cell_vectors[key] for key in keys], dtype=np.float32).reshape(-1, self.dim)
 
     def embed_texts(self, texts: Any) -> Float[np.ndarray, "text dim"]:
         """Embed texts, see `Embedder.embed_texts`; texts in the cache are not embedded again."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._text_vectors]
-        if new:
-            self._text_vectors.update(zip(new, super().embed_texts(new), strict=True))
+        new_texts = [text for text in dict.fromkeys(texts) if text not in self._text_vectors]
+        if new_texts:
+            self._text_vectors.update(zip(new_texts, super().embed_texts(new_texts), strict=True))
         return np.array([self._text_vectors[text] for text in texts], dtype=np.float32).reshape(-1, self.dim)
 
 
 @cache
-def remembered(model: str | None) -> Remembering:
+def load_cached(model: str | None) -> CachedEmbedder:
     """Load a model (None: the bundled one), once per process."""
-    return Remembering(load(model))
+    return CachedEmbedder(load(model))
 
 
-def identity(model: str | None) -> str:
+def weights_sha256(model: str | None) -> str:
     """Return the sha256 of a model's weights (None: the bundled model), which identifies the model in the provenance."""
     return str(load_checkpoint(model or bundled_model()).facts.get("weights_sha256", ""))
 

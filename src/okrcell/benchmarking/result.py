@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class BenchmarkResult:
     """Paths and counts of a benchmark run."""
 
     folder: Path

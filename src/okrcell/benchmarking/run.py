@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from okrcell.benchmarking.questions.asked import TASKS
-from okrcell.benchmarking.result import Benchmark
+from okrcell.benchmarking.result import BenchmarkResult
 from okrcell.errors import InputError
 
 NOISE = "noise"
@@ -28,7 +28,7 @@ def benchmark(
     config: str | Path | None = None,
     say: Callable[[str], object] = lambda _: None,
     **noise: Any,
-) -> Benchmark:
+) -> BenchmarkResult:
     """Run okrcell and baseline methods on the same tasks and data sets, and write a report.
 
     The run is resumable. Scores that ``output`` already holds are not computed again, so an interrupted benchmark can be
@@ -121,33 +121,35 @@ def benchmark(
     >>> result.report  # doctest: +SKIP
     PosixPath('results/report.html')
     """
-    asked = (NOISE,) if is_noise(tasks, config) else TASKS if tasks is None else tuple(tasks)
-    unknown = [task for task in asked if task not in (*TASKS, NOISE)]
-    if unknown or not asked or (NOISE in asked and len(asked) > 1):
-        seen = ", ".join(asked) or "none"
-        raise InputError(f"A benchmark takes any of these tasks: {', '.join(TASKS)}; or noise alone; seen: {seen}.")
+    selected = (NOISE,) if is_noise(tasks, config) else TASKS if tasks is None else tuple(tasks)
+    unknown_tasks = [task for task in selected if task not in (*TASKS, NOISE)]
+    if unknown_tasks or not selected or (NOISE in selected and len(selected) > 1):
+        selected_text = ", ".join(selected) or "none"
+        raise InputError(
+            f"A benchmark takes any of these tasks: {', '.join(TASKS)}; or noise alone; seen: {selected_text}."
+        )
     if workers < 1:
         raise InputError(f"workers must be at least one worker process; seen: {workers}.")
-    if asked == (NOISE,):
+    if selected == (NOISE,):
         if methods or data or knowledge or models or again:
             raise InputError(
                 "The task noise trains its own models and takes no methods, data, knowledge, models or again; remove them."
             )
-        return _noise(output, config, corpus=corpus, workers=workers, say=say, **noise)
+        return _run_noise(output, config, corpus=corpus, workers=workers, say=say, **noise)
     if config is not None or noise:
-        given = ", ".join([*(["config"] if config is not None else []), *noise])
-        raise InputError(f"{given} is for the task noise only; remove it, or select --tasks noise.")
+        argument_names = ", ".join([*(["config"] if config is not None else []), *noise])
+        raise InputError(f"{argument_names} is for the task noise only; remove it, or select --tasks noise.")
     if not seeds or min(seeds) < 0:
         raise InputError(f"seeds must hold at least one seed, none below 0; seen: {list(seeds)}.")
-    from okrcell.benchmarking.measure import Request, measure
-    from okrcell.benchmarking.roster import check_again, chosen
+    from okrcell.benchmarking.measure import BenchmarkPlan, run_plan
+    from okrcell.benchmarking.roster import check_again, select_methods
 
-    data, knowledge, corpus = (Path(one) if one is not None else None for one in (data, knowledge, corpus))
-    roster = chosen(methods, {name: str(one) for name, one in (models or {}).items()}, data, knowledge)
-    check_again(again, roster)
-    request = Request(
-        tasks=tuple(task for task in TASKS if task in asked),
-        roster=roster,
+    data, knowledge, corpus = (Path(value) if value is not None else None for value in (data, knowledge, corpus))
+    selection = select_methods(methods, {name: str(value) for name, value in (models or {}).items()}, data, knowledge)
+    check_again(again, selection)
+    plan = BenchmarkPlan(
+        tasks=tuple(task for task in TASKS if task in selected),
+        selection=selection,
         seeds=tuple(seeds),
         data=data,
         knowledge=knowledge,
@@ -156,7 +158,7 @@ def benchmark(
         minutes=minutes,
         again=tuple(again),
     )
-    return measure(request, Path(output), say)
+    return run_plan(plan, Path(output), say)
 
 
 def is_noise(tasks: Sequence[str] | None, config: str | Path | None) -> bool:
@@ -164,7 +166,7 @@ def is_noise(tasks: Sequence[str] | None, config: str | Path | None) -> bool:
     return config is not None if tasks is None else tuple(tasks) == (NOISE,)
 
 
-def _noise(output: str | Path, config: str | Path | None, **choices: Any) -> Benchmark:
+def _run_noise(output: str | Path, config: str | Path | None, **choices: Any) -> BenchmarkResult:
     from okrcell.benchmarking.noise.run import noise_benchmark
 
     if config is None:

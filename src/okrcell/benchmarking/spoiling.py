@@ -4,7 +4,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from okrcell.benchmarking.cells import KIND, log_normalised, values_of
+from okrcell.benchmarking.cells import VALUE_KIND_KEY, get_matrix, log_normalize
 from okrcell.errors import InputError
 
 
@@ -19,15 +19,15 @@ def dropout(cells: AnnData, rate: float, seed: int) -> AnnData:
     InputError
         If ``rate`` is not a probability.
     """
-    _share(rate, "rate")
-    values = values_of(cells).copy()
-    lost = np.random.default_rng(seed).random(values.nnz) < rate
-    values.data[lost] = 0
+    _check_probability(rate, "rate")
+    values = get_matrix(cells).copy()
+    dropped = np.random.default_rng(seed).random(values.nnz) < rate
+    values.data[dropped] = 0
     values.eliminate_zeros()
-    return _with(cells, values)
+    return _replace_matrix(cells, values)
 
 
-def panel(cells: AnnData, genes: int, seed: int = 0) -> AnnData:
+def gene_panel(cells: AnnData, genes: int, seed: int = 0) -> AnnData:
     """Keep the ``genes`` most variable genes (scanpy's flavor "seurat"), in the order of the file.
 
     Gene panels are designed to separate the cell types of a tissue, which variable genes approximate. All genes are kept if
@@ -44,16 +44,16 @@ def panel(cells: AnnData, genes: int, seed: int = 0) -> AnnData:
         raise InputError(f"A panel needs at least one gene; seen: genes = {genes}.")
     if cells.n_vars <= genes:
         return cells.copy()
-    logs = log_normalised(cells)
+    log_expr = log_normalize(cells)
     # Unexpressed genes would widen the bins in which variances are compared.
-    logs = logs[:, np.asarray(values_of(logs).sum(axis=0)).ravel() > 0].copy()
-    if logs.n_vars > genes:
-        sc.pp.highly_variable_genes(logs, n_top_genes=genes)
-        logs = logs[:, logs.var["highly_variable"].to_numpy()]
-    return cells[:, cells.var_names.isin(logs.var_names)].copy()
+    log_expr = log_expr[:, np.asarray(get_matrix(log_expr).sum(axis=0)).ravel() > 0].copy()
+    if log_expr.n_vars > genes:
+        sc.pp.highly_variable_genes(log_expr, n_top_genes=genes)
+        log_expr = log_expr[:, log_expr.var["highly_variable"].to_numpy()]
+    return cells[:, cells.var_names.isin(log_expr.var_names)].copy()
 
 
-def shallow(cells: AnnData, depth: float, seed: int) -> AnnData:
+def downsample_counts(cells: AnnData, depth: float, seed: int) -> AnnData:
     """Keep each molecule with probability ``depth``, in [0, 1] (binomial thinning).
 
     If the file holds no counts, the smallest value of a cell is taken as one molecule, which holds for counts divided by
@@ -65,25 +65,25 @@ def shallow(cells: AnnData, depth: float, seed: int) -> AnnData:
     InputError
         If ``depth`` is not a probability.
     """
-    _share(depth, "depth")
-    values = values_of(cells).copy()
-    filled = np.diff(values.indptr)
+    _check_probability(depth, "depth")
+    values = get_matrix(cells).copy()
+    n_entries = np.diff(values.indptr)
     unit = np.ones(values.nnz)
-    if cells.uns.get(KIND) != "counts" and values.nnz:
-        starts = values.indptr[:-1][filled > 0]
-        unit = np.repeat(np.minimum.reduceat(values.data, starts).astype(np.float64), filled[filled > 0])
+    if cells.uns.get(VALUE_KIND_KEY) != "counts" and values.nnz:
+        starts = values.indptr[:-1][n_entries > 0]
+        unit = np.repeat(np.minimum.reduceat(values.data, starts).astype(np.float64), n_entries[n_entries > 0])
     molecules = np.rint(values.data / unit).astype(np.int64)
     values.data = (np.random.default_rng(seed).binomial(molecules, depth) * unit).astype(np.float32)
     values.eliminate_zeros()
-    return _with(cells, values)
+    return _replace_matrix(cells, values)
 
 
-def _with(cells: AnnData, values: sparse.csr_matrix) -> AnnData:
-    shown = cells.copy()
-    shown.X = values
-    return shown
+def _replace_matrix(cells: AnnData, values: sparse.csr_matrix) -> AnnData:
+    result = cells.copy()
+    result.X = values
+    return result
 
 
-def _share(value: float, name: str) -> None:
+def _check_probability(value: float, name: str) -> None:
     if not 0 <= value <= 1:
         raise InputError(f"The {name} must lie between 0 and 1; seen: {value}.")

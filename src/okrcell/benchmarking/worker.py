@@ -19,69 +19,69 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.method import Surroundings
-from okrcell.benchmarking.questions.asked import question
-from okrcell.benchmarking.questions.outcome import Asking, Outcome
-from okrcell.benchmarking.voice import voice
+from okrcell.benchmarking.method import MethodContext
+from okrcell.benchmarking.questions.asked import get_task
+from okrcell.benchmarking.questions.outcome import Item, ItemResult
+from okrcell.benchmarking.voice import open_json_stdout
 from okrcell.errors import OkrcellError
 
 
 def main() -> None:
     """Run jobs until stdin ends."""
-    say = voice()
-    _end_with_the_one_who_asks()
+    write_line = open_json_stdout()
+    _exit_with_parent()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
 
     for line in sys.stdin:
         job = json.loads(line)
         try:
-            for outcome in outcomes(job):
-                say({"record": record_of(job, outcome)})
-            say({"done": True})
+            for result in run_job(job):
+                write_line({"record": to_record(job, result)})
+            write_line({"done": True})
         except OkrcellError as error:
-            say({"failure": str(error)})
+            write_line({"failure": str(error)})
         except MemoryError:
-            say({"failure": "out of memory"})
+            write_line({"failure": "out of memory"})
         except Exception as error:  # noqa: BLE001 - every failure is reported to the parent process
             traceback.print_exc()
             reason = str(error).strip().splitlines()
-            say({"failure": f"{type(error).__name__}: {reason[0] if reason else ''}".rstrip(": ")})
+            write_line({"failure": f"{type(error).__name__}: {reason[0] if reason else ''}".rstrip(": ")})
 
 
-def outcomes(job: dict[str, Any]) -> Iterator[Outcome]:
+def run_job(job: dict[str, Any]) -> Iterator[ItemResult]:
     """Run a job: one method on the items of one task and data set."""
     data, knowledge = (Path(job[name]) if job[name] else None for name in ("data", "knowledge"))
-    answer = answering(job["answer"], Surroundings(job["model"], data, knowledge))
-    left = [Asking(one["case"], one["seed"]) for one in job["left"]]
-    yield from question(job["task"]).ask(answer, job["set"], data, left)
+    implementation = load_implementation(job["answer"], MethodContext(job["model"], data, knowledge))
+    pending = [Item(item["case"], item["seed"]) for item in job["left"]]
+    yield from get_task(job["task"]).evaluate(implementation, job["set"], data, pending)
 
 
-def answering(name: str, surroundings: Surroundings) -> Callable[..., Any]:
+def load_implementation(name: str, context: MethodContext) -> Callable[..., Any]:
     """Import ``"module:name"``; a class is instantiated with the surroundings."""
     module, _, attribute = name.partition(":")
-    found: Any = getattr(import_module(module), attribute)
-    return found(surroundings) if isinstance(found, type) else found
+    target: Any = getattr(import_module(module), attribute)
+    return target(context) if isinstance(target, type) else target
 
 
-def record_of(job: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
+def to_record(job: dict[str, Any], result: ItemResult) -> dict[str, Any]:
     """Convert an outcome to a line of the records."""
     return {
         "task": job["task"],
         "set": job["set"],
-        "case": outcome.asking.case,
+        "case": result.item.case,
         "method": job["method"],
-        "seed": outcome.asking.seed,
+        "seed": result.item.seed,
         # JSON has no NaN.
-        "scores": {name: value if math.isfinite(value) else None for name, value in outcome.scores.items()},
-        "seconds": outcome.took.seconds,
-        "peak_memory": outcome.took.peak_memory,
-        "cells": outcome.cells,
-        "detail": dict(outcome.detail),
+        "scores": {name: value if math.isfinite(value) else None for name, value in result.scores.items()},
+        "seconds": result.usage.seconds,
+        "peak_memory": result.usage.peak_memory,
+        "cells": result.cells,
+        "detail": dict(result.detail),
     }
 
 
-def _end_with_the_one_who_asks() -> None:
+def _exit_with_parent() -> None:
     """Exit when the parent process has ended: nobody reads the result, which may take minutes more."""
     parent = os.getppid()
 

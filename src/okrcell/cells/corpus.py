@@ -25,13 +25,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from okrcell.cells.corpus_folder import (
-    Manifest,
-    Source,
+    CorpusManifest,
+    CorpusSource,
+    check_gene_table,
     obs_file,
-    read_figures,
+    read_arrow,
+    read_gene_stats,
     read_manifest,
-    read_table,
-    same_genes,
     shard_file,
 )
 from okrcell.cells.corpus_obs import OBS_COLUMNS
@@ -44,13 +44,13 @@ from okrcell.provenance import fingerprint
 class Corpus:
     """Cells of many studies on one gene axis, read from disk on demand; written by `okrcell.cells.corpus_writer`."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: CorpusManifest) -> None:
         self.path = path
         self.manifest = manifest
-        self._starts = [0, *np.cumsum([shard.cells for shard in manifest.shards]).tolist()]
-        self._mapped: dict[int, MappedShard] = {}
+        self._offsets = [0, *np.cumsum([shard.cells for shard in manifest.shards]).tolist()]
+        self._mapped_shards: dict[int, MappedShard] = {}
         # Mapped now, because the next append replaces this file.
-        self._figures = read_figures(path, manifest)
+        self._gene_stats = read_gene_stats(path, manifest)
 
     @classmethod
     def open(cls, path: str | Path, table: GeneTable | None = None) -> Self:
@@ -66,20 +66,23 @@ class Corpus:
         path = Path(path)
         manifest = read_manifest(path)
         for shard in manifest.shards:
-            for file, size in ((shard_file(path, shard.number), shard.bytes), (obs_file(path, shard.number), None)):
+            for file, expected_size in (
+                (shard_file(path, shard.number), shard.bytes),
+                (obs_file(path, shard.number), None),
+            ):
                 if not file.exists():
                     raise InputError(f"{file} is missing. Prepare the corpus again.")
-                seen = file.stat().st_size
-                if size not in (None, seen):
+                actual_size = file.stat().st_size
+                if expected_size not in (None, actual_size):
                     raise InputError(
-                        f"{file} is truncated: it has {seen} bytes instead of {size}. Prepare the corpus again."
+                        f"{file} is truncated: it has {actual_size} bytes instead of {expected_size}. Prepare the corpus again."
                     )
         if table is not None:
-            same_genes(manifest, table, path)
+            check_gene_table(manifest, table, path)
         return cls(path, manifest)
 
     def __len__(self) -> int:
-        return self._starts[-1]
+        return self._offsets[-1]
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A data loader worker opens the files itself instead of receiving their content.
@@ -91,7 +94,7 @@ class Corpus:
         return self.manifest.genes.count
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[CorpusSource, ...]:
         """Sources of the cells, in the order in which they were appended."""
         return self.manifest.sources
 
@@ -106,7 +109,7 @@ class Corpus:
     @cached_property
     def obs(self) -> pd.DataFrame:
         """Metadata of all cells: categorical columns (`OBS_COLUMNS`), "" where unknown."""
-        tables = [read_table(obs_file(self.path, shard.number)) for shard in self.manifest.shards]
+        tables = [read_arrow(obs_file(self.path, shard.number)) for shard in self.manifest.shards]
         if not tables:
             return pd.DataFrame({name: pd.Categorical([]) for name in OBS_COLUMNS})
         return pa.concat_tables(tables).unify_dictionaries().to_pandas()
@@ -125,20 +128,22 @@ class Corpus:
         InputError
             If a shard is damaged.
         """
-        asked = np.asarray(indices, dtype=np.int64).ravel()
-        if asked.size and not (asked.min() >= 0 and asked.max() < len(self)):
-            raise IndexError(f"The corpus has cells 0 to {len(self) - 1}; requested: {asked.min()} to {asked.max()}.")
-        slices = [self._slice(index) for index in asked.tolist()]
-        indptr = np.zeros(len(slices) + 1, dtype=np.int64)
-        np.cumsum([len(gene) for gene, _ in slices], out=indptr[1:])
+        cell_ids = np.asarray(indices, dtype=np.int64).ravel()
+        if cell_ids.size and not (cell_ids.min() >= 0 and cell_ids.max() < len(self)):
+            raise IndexError(
+                f"The corpus has cells 0 to {len(self) - 1}; requested: {cell_ids.min()} to {cell_ids.max()}."
+            )
+        cells = [self._read_cell(index) for index in cell_ids.tolist()]
+        indptr = np.zeros(len(cells) + 1, dtype=np.int64)
+        np.cumsum([len(gene) for gene, _ in cells], out=indptr[1:])
         gene = np.empty(indptr[-1], dtype=np.int32)
         value = np.empty(indptr[-1], dtype=np.float32)
-        if slices:
-            np.concatenate([part for part, _ in slices], out=gene, casting="unsafe")
-            np.concatenate([part for _, part in slices], out=value, casting="unsafe")
+        if cells:
+            np.concatenate([part for part, _ in cells], out=gene, casting="unsafe")
+            np.concatenate([part for _, part in cells], out=value, casting="unsafe")
         if gene.size and not (gene.min() >= 0 and gene.max() < self.n_genes):
             raise InputError(f"A shard of {self.path} is damaged: it contains gene rows outside the gene table.")
-        matrix = sparse.csr_matrix((value, gene, indptr), shape=(len(slices), self.n_genes))
+        matrix = sparse.csr_matrix((value, gene, indptr), shape=(len(cells), self.n_genes))
         matrix.has_sorted_indices = True
         return matrix
 
@@ -147,12 +152,12 @@ class Corpus:
 
         Returns float32 of shape (gene,): the mean of the non-zero values, 0 for a gene that no cell expresses.
         """
-        amount, cells = self._figures
-        return np.divide(amount, cells, out=np.zeros(self.n_genes), where=cells > 0).astype(np.float32)
+        totals, n_expressing = self._gene_stats
+        return np.divide(totals, n_expressing, out=np.zeros(self.n_genes), where=n_expressing > 0).astype(np.float32)
 
     def gene_count(self) -> NDArray[np.int64]:
         """Number of cells that express each gene."""
-        return self._figures[1].copy()
+        return self._gene_stats[1].copy()
 
     def verify(self) -> None:
         """Compare the sha256 of every shard with the manifest.
@@ -172,10 +177,12 @@ class Corpus:
                         f"{file} is damaged: its sha256 differs from the manifest. Prepare the corpus again."
                     )
 
-    def _slice(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        place = bisect_right(self._starts, index) - 1
-        shard = self._mapped.get(place)
+    def _read_cell(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        shard_index = bisect_right(self._offsets, index) - 1
+        shard = self._mapped_shards.get(shard_index)
         if shard is None:
-            described = self.manifest.shards[place]
-            shard = self._mapped[place] = MappedShard.open(shard_file(self.path, described.number), described.cells)
-        return shard.cell(index - self._starts[place])
+            record = self.manifest.shards[shard_index]
+            shard = self._mapped_shards[shard_index] = MappedShard.open(
+                shard_file(self.path, record.number), record.cells
+            )
+        return shard.cell(index - self._offsets[shard_index])

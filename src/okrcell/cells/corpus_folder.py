@@ -33,7 +33,7 @@ class Shard(_Record):
     obs_sha256: str
 
 
-class Source(_Record):
+class CorpusSource(_Record):
     """Origin of appended cells; ``origin`` is the JSON passed to the writer (file, sha256, kind, findings)."""
 
     study: str
@@ -41,7 +41,7 @@ class Source(_Record):
     origin: dict[str, Any]
 
 
-class Genes(_Record):
+class CorpusGenes(_Record):
     """Gene table that the stored gene rows refer to, and the number of the file with per-gene statistics."""
 
     version: str
@@ -50,16 +50,16 @@ class Genes(_Record):
     figures: int = Field(ge=0)
 
 
-class Manifest(_Record):
+class CorpusManifest(_Record):
     """Content of ``corpus.json``; shards that it does not list are not part of the corpus."""
 
     format: Literal["okrcell corpus 1"] = "okrcell corpus 1"
-    genes: Genes
-    sources: tuple[Source, ...] = ()
+    genes: CorpusGenes
+    sources: tuple[CorpusSource, ...] = ()
     shards: tuple[Shard, ...] = ()
 
 
-def begin_folder(path: Path) -> bool:
+def create_corpus_dir(path: Path) -> bool:
     """Create the folders of a corpus and return whether ``path`` is new.
 
     Raises
@@ -71,24 +71,26 @@ def begin_folder(path: Path) -> bool:
         raise InputError(f"{path} is a file, but a corpus is a folder. Choose another path.")
     if not path.parent.is_dir():
         raise InputError(f"Cannot write {path}: there is no folder {path.parent}. Make it first.")
-    new = not path.exists()
+    is_new = not path.exists()
     # The remains of a killed first write (shards without corpus.json) may be reused; a folder with other files may not.
-    strangers = [] if new else [part.name for part in path.iterdir() if not _ours(part.name)]
-    if strangers and not (path / "corpus.json").exists():
-        raise InputError(f"{path} contains other files ({strangers[0]}) and no corpus. Choose a new or empty folder.")
+    foreign_files = [] if is_new else [entry.name for entry in path.iterdir() if not _is_corpus_file(entry.name)]
+    if foreign_files and not (path / "corpus.json").exists():
+        raise InputError(
+            f"{path} contains other files ({foreign_files[0]}) and no corpus. Choose a new or empty folder."
+        )
     try:
         (path / "shards").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"Cannot write {path}: {error.strerror}.") from None
-    return new
+    return is_new
 
 
-def _ours(name: str) -> bool:
+def _is_corpus_file(name: str) -> bool:
     return name == "shards" or name.startswith((".corpus.json.", "genes-"))
 
 
 @contextlib.contextmanager
-def only_writer(path: Path) -> Generator[None]:
+def writer_lock(path: Path) -> Generator[None]:
     """Hold an exclusive lock on the folder; the kernel releases the lock if the process is killed.
 
     Raises
@@ -101,49 +103,49 @@ def only_writer(path: Path) -> Generator[None]:
         return
     import fcntl
 
-    handle = os.open(path, os.O_RDONLY)
+    fd = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(handle)
+        os.close(fd)
         raise InputError(f"Another process is writing to {path}. Wait for it, or choose another folder.") from None
     try:
         yield
     finally:
-        os.close(handle)
+        os.close(fd)
 
 
-def shard_file(path: Path, number: int) -> Path:
+def shard_file(path: Path, shard_id: int) -> Path:
     """Path of a shard's cells, built from a number so that a crafted corpus.json cannot point outside the folder."""
-    return path / "shards" / f"{number:05d}.arrow"
+    return path / "shards" / f"{shard_id:05d}.arrow"
 
 
-def obs_file(path: Path, number: int) -> Path:
+def obs_file(path: Path, shard_id: int) -> Path:
     """Path of the metadata of a shard's cells."""
-    return path / "shards" / f"{number:05d}.obs.arrow"
+    return path / "shards" / f"{shard_id:05d}.obs.arrow"
 
 
-def figures_file(path: Path, number: int) -> Path:
-    """Path of the per-gene statistics after append ``number``."""
-    return path / f"genes-{number:05d}.arrow"
+def gene_stats_file(path: Path, append_id: int) -> Path:
+    """Path of the per-gene statistics after append ``append_id``."""
+    return path / f"genes-{append_id:05d}.arrow"
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> CorpusManifest:
     """Read and validate ``corpus.json``; raises `InputError` if it is missing or damaged."""
     file = path / "corpus.json"
     if not file.exists():
         raise InputError(f"There is no corpus in {path} (no corpus.json). Make one: okrcell prepare FILES -o {path}")
     try:
-        return Manifest.model_validate(json.loads(file.read_text(encoding="utf-8")))
+        return CorpusManifest.model_validate(json.loads(file.read_text(encoding="utf-8")))
     except (ValidationError, ValueError, OSError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise InputError(f"{file} cannot be read as a corpus of this version: {reason}.") from None
 
 
-def read_figures(path: Path, manifest: Manifest) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def read_gene_stats(path: Path, manifest: CorpusManifest) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Per gene, the sum of its scaled values and the number of cells that express it."""
-    file = figures_file(path, manifest.genes.figures)
-    table = read_table(file)
+    file = gene_stats_file(path, manifest.genes.figures)
+    table = read_arrow(file)
     if table.num_rows != manifest.genes.count:
         raise InputError(f"{file} is damaged: it has {table.num_rows} genes instead of {manifest.genes.count}.")
     return table["amount"].to_numpy(), table["cells"].to_numpy()
@@ -155,7 +157,7 @@ def gene_fingerprint(table: GeneTable) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def same_genes(manifest: Manifest, table: GeneTable, path: Path) -> None:
+def check_gene_table(manifest: CorpusManifest, table: GeneTable, path: Path) -> None:
     """Raise `InputError` unless the corpus at ``path`` uses the gene table ``table``."""
     if manifest.genes.sha256 != gene_fingerprint(table):
         raise InputError(
@@ -164,7 +166,7 @@ def same_genes(manifest: Manifest, table: GeneTable, path: Path) -> None:
         )
 
 
-def read_table(file: Path) -> Any:
+def read_arrow(file: Path) -> Any:
     """Read an Arrow file; raises `InputError` if it is missing or damaged."""
     try:
         with pa.memory_map(str(file)) as source:
@@ -173,7 +175,7 @@ def read_table(file: Path) -> Any:
         raise InputError(f"{file} is damaged ({str(error).splitlines()[0]}). Prepare the corpus again.") from None
 
 
-def write_table(file: Path, columns: Mapping[str, Any]) -> None:
+def write_arrow(file: Path, columns: Mapping[str, Any]) -> None:
     """Write columns to an Arrow file and sync it to disk."""
     table = pa.table(dict(columns))
     with file.open("wb") as sink:

@@ -30,29 +30,30 @@ OBS_COLUMNS = (
 """Metadata columns of a corpus; ``kind`` is the content of the matrix (counts, log1p, linear)."""
 
 
-def known_columns(obs: pd.DataFrame, study: str, kind: str) -> dict[str, Any]:
+def obs_to_arrow(obs: pd.DataFrame, study: str, matrix_kind: str) -> dict[str, Any]:
     """`OBS_COLUMNS` as Arrow dictionary arrays, "" where unknown.
 
     ``study`` is used for cells without a study; a missing ``donor`` column is filled from ``donor_id``.
     """
-    found: dict[str, Any] = {name: obs[name] for name in OBS_COLUMNS if name in obs}
-    if "donor" not in found and "donor_id" in obs:
-        found["donor"] = obs["donor_id"]
-    texts = {
-        name: _texts(found[name]) if name in found else np.full(len(obs), "", dtype=object) for name in OBS_COLUMNS
+    available: dict[str, Any] = {name: obs[name] for name in OBS_COLUMNS if name in obs}
+    if "donor" not in available and "donor_id" in obs:
+        available["donor"] = obs["donor_id"]
+    columns = {
+        name: _strings(available[name]) if name in available else np.full(len(obs), "", dtype=object)
+        for name in OBS_COLUMNS
     }
-    texts["study"] = np.where(texts["study"] == "", study, texts["study"])
-    texts["kind"] = np.full(len(obs), kind, dtype=object)
-    return {name: pa.array(values, pa.string()).dictionary_encode() for name, values in texts.items()}
+    columns["study"] = np.where(columns["study"] == "", study, columns["study"])
+    columns["kind"] = np.full(len(obs), matrix_kind, dtype=object)
+    return {name: pa.array(values, pa.string()).dictionary_encode() for name, values in columns.items()}
 
 
-def _texts(column: Any) -> NDArray[Any]:
+def _strings(column: Any) -> NDArray[Any]:
     code, values = pd.factorize(column)
-    known = np.array([*(_text(value) for value in values), ""], dtype=object)
-    return known[code]  # code -1 (missing value) selects the last entry, ""
+    strings = np.array([*(_string(value) for value in values), ""], dtype=object)
+    return strings[code]  # code -1 (missing value) selects the last entry, ""
 
 
-def _text(value: Any) -> str:
+def _string(value: Any) -> str:
     # pandas reads donors 1, 2, 3 as 1.0, 2.0, 3.0 if one is missing.
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -24,20 +24,20 @@ class MappedShard:
     blocks: Sequence[tuple[NDArray[np.int32], NDArray[Any], NDArray[Any]]]
 
     @classmethod
-    def open(cls, file: Path, cells: int) -> Self:
-        """Map ``file``, which must contain ``cells`` cells; raises `InputError` if it is damaged."""
+    def open(cls, file: Path, n_cells: int) -> Self:
+        """Map ``file``, which must contain ``n_cells`` cells; raises `InputError` if it is damaged."""
         # The map outlives its file handle, so a corpus of a thousand shards does not keep a thousand files open.
         try:
             with pa.memory_map(str(file)) as source:
                 reader = pa.ipc.open_file(source.read_buffer())
-            batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-            blocks = [_views(batch) for batch in batches]
+            batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+            blocks = [_batch_views(batch) for batch in batches]
         except (pa.ArrowException, OSError, AttributeError, KeyError) as error:
             raise InputError(f"{file} is damaged ({str(error).splitlines()[0]}). Prepare the corpus again.") from None
         starts = [0, *np.cumsum([batch.num_rows for batch in batches]).tolist()]
-        if starts[-1] != cells:
+        if starts[-1] != n_cells:
             raise InputError(
-                f"{file} is damaged: it has {starts[-1]} cells instead of {cells}. Prepare the corpus again."
+                f"{file} is damaged: it has {starts[-1]} cells instead of {n_cells}. Prepare the corpus again."
             )
         return cls(starts, blocks)
 
@@ -49,62 +49,62 @@ class MappedShard:
         return gene[first:last], value[first:last]
 
 
-def _views(batch: Any) -> tuple[NDArray[np.int32], NDArray[Any], NDArray[Any]]:
+def _batch_views(batch: Any) -> tuple[NDArray[np.int32], NDArray[Any], NDArray[Any]]:
     batch.validate()
     gene, value = batch.column("gene"), batch.column("value")
     offsets = gene.offsets.to_numpy()
-    same = np.array_equal(offsets, value.offsets.to_numpy())
-    if not same or (np.diff(offsets) < 0).any() or offsets[-1] > min(len(gene.values), len(value.values)):
+    offsets_match = np.array_equal(offsets, value.offsets.to_numpy())
+    if not offsets_match or (np.diff(offsets) < 0).any() or offsets[-1] > min(len(gene.values), len(value.values)):
         raise pa.ArrowInvalid("its gene and value lists do not match")
     return offsets, gene.values.to_numpy(), value.values.to_numpy()
 
 
-def runs(
+def iter_shards(
     blocks: Iterable[sparse.csr_matrix], shard_cells: int
 ) -> Iterator[tuple[DTypeLike, Iterator[sparse.csr_matrix]]]:
     """Group a stream of blocks into shards of at most ``shard_cells`` cells, each with one value dtype."""
     stream = iter(blocks)
-    waiting = next(stream, None)
+    pending = next(stream, None)
     dtype: DTypeLike = np.uint16
 
-    def run() -> Iterator[sparse.csr_matrix]:
-        nonlocal waiting
-        cells = 0
+    def shard_blocks() -> Iterator[sparse.csr_matrix]:
+        nonlocal pending
+        n_cells = 0
         # After the first value that needs 32 bits all later shards use 32 bits, so that there are not many small shards.
-        while waiting is not None and (cells == 0 or cells + len(waiting.indptr) - 1 <= shard_cells):
-            if dtype == np.uint16 and not _whole_and_small(waiting.data):
+        while pending is not None and (n_cells == 0 or n_cells + len(pending.indptr) - 1 <= shard_cells):
+            if dtype == np.uint16 and not _fits_uint16(pending.data):
                 return
-            cells += len(waiting.indptr) - 1
-            yield waiting
-            waiting = next(stream, None)
+            n_cells += len(pending.indptr) - 1
+            yield pending
+            pending = next(stream, None)
 
-    while waiting is not None:
-        if not _whole_and_small(waiting.data):
+    while pending is not None:
+        if not _fits_uint16(pending.data):
             dtype = np.float32
-        yield dtype, run()
+        yield dtype, shard_blocks()
 
 
-def _whole_and_small(values: NDArray[Any]) -> bool:
+def _fits_uint16(values: NDArray[Any]) -> bool:
     return values.size == 0 or bool(values.max() < 2**16 and (values == values.astype(np.uint16)).all())
 
 
 @contextlib.contextmanager
 def shard_writer(file: Path, n_genes: int, dtype: DTypeLike) -> Generator[Callable[[sparse.csr_matrix], None]]:
     """Yield a function that writes blocks of cells to ``file``, values as ``dtype``; sync to disk at the end."""
-    gene = np.uint16 if n_genes <= 2**16 else np.uint32
-    types = [pa.list_(pa.from_numpy_dtype(np.dtype(part))) for part in (gene, dtype)]
-    schema = pa.schema([pa.field("gene", types[0]), pa.field("value", types[1])])
+    gene_dtype = np.uint16 if n_genes <= 2**16 else np.uint32
+    list_types = [pa.list_(pa.from_numpy_dtype(np.dtype(item_dtype))) for item_dtype in (gene_dtype, dtype)]
+    schema = pa.schema([pa.field("gene", list_types[0]), pa.field("value", list_types[1])])
 
     with file.open("wb") as sink:
         writer = pa.ipc.new_file(sink, schema)
 
         def write(block: sparse.csr_matrix) -> None:
-            if n_genes != _width(block):
-                raise InputError(f"The cells have {_width(block)} genes, the corpus {n_genes}: another gene table.")
+            if n_genes != _n_genes(block):
+                raise InputError(f"The cells have {_n_genes(block)} genes, the corpus {n_genes}: another gene table.")
             offsets = pa.array(block.indptr.astype(np.int32))
             lists = [
                 pa.ListArray.from_arrays(offsets, pa.array(values))
-                for values in (block.indices.astype(gene), block.data.astype(dtype))
+                for values in (block.indices.astype(gene_dtype), block.data.astype(dtype))
             ]
             writer.write_batch(pa.record_batch(lists, schema=schema))
 
@@ -114,6 +114,6 @@ def shard_writer(file: Path, n_genes: int, dtype: DTypeLike) -> Generator[Callab
         os.fsync(sink.fileno())
 
 
-def _width(block: sparse.csr_matrix) -> int:
+def _n_genes(block: sparse.csr_matrix) -> int:
     shape: tuple[int, int] = block.get_shape()
     return shape[1]

@@ -14,26 +14,26 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.corpus_folder import (
-    Genes,
-    Manifest,
+    CorpusGenes,
+    CorpusManifest,
+    CorpusSource,
     Shard,
-    Source,
-    begin_folder,
-    figures_file,
+    check_gene_table,
+    create_corpus_dir,
     gene_fingerprint,
+    gene_stats_file,
     obs_file,
-    only_writer,
-    read_figures,
+    read_gene_stats,
     read_manifest,
-    same_genes,
     shard_file,
-    write_table,
+    write_arrow,
+    writer_lock,
 )
-from okrcell.cells.corpus_obs import known_columns
-from okrcell.cells.corpus_shard import runs, shard_writer
+from okrcell.cells.corpus_obs import obs_to_arrow
+from okrcell.cells.corpus_shard import iter_shards, shard_writer
 from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.vocabulary import SCALED_TOTAL
+from okrcell.cells.vocabulary import TARGET_SUM
 from okrcell.errors import InputError
 from okrcell.provenance import fingerprint, write_json
 
@@ -58,23 +58,23 @@ class CorpusWriter:
         self.shard_cells = shard_cells
         self.block_cells = block_cells
         self._table = table
-        self._begun_here = begin_folder(self.path)
-        with contextlib.ExitStack() as release:
-            release.enter_context(only_writer(self.path))
+        self._created = create_corpus_dir(self.path)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(writer_lock(self.path))
             if (self.path / "corpus.json").exists():
                 self._manifest = read_manifest(self.path)
-                same_genes(self._manifest, table, self.path)
-                self._amount, self._cells = read_figures(self.path, self._manifest)
+                check_gene_table(self._manifest, table, self.path)
+                self._totals, self._n_expressing = read_gene_stats(self.path, self._manifest)
             else:
-                genes = Genes(version=table.version, count=len(table), sha256=gene_fingerprint(table), figures=0)
-                self._manifest = Manifest(genes=genes)
-                self._amount, self._cells = np.zeros(len(table)), np.zeros(len(table), dtype=np.int64)
+                genes = CorpusGenes(version=table.version, count=len(table), sha256=gene_fingerprint(table), figures=0)
+                self._manifest = CorpusManifest(genes=genes)
+                self._totals, self._n_expressing = np.zeros(len(table)), np.zeros(len(table), dtype=np.int64)
             self._sources, self._shards = self._manifest.sources, self._manifest.shards
-            self._remove_unnamed()
-            self._release: contextlib.ExitStack | None = release.pop_all()
+            self._remove_unlisted()
+            self._lock: contextlib.ExitStack | None = stack.pop_all()
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[CorpusSource, ...]:
         """Sources in the corpus and those appended since it was opened, in order."""
         return self._sources
 
@@ -111,97 +111,97 @@ class CorpusWriter:
             raise InputError(
                 f"obs has {len(obs)} rows for {expression.n_cells} cells of {study}; pass one row per cell."
             )
-        columns = known_columns(obs, study, expression.kind)
-        shards, amount, cells = list(self._shards), self._amount.copy(), self._cells.copy()
-        done = 0
-        for dtype, blocks in runs(expression.blocks(self.block_cells), self.shard_cells):
-            number, first = len(shards), done
-            rows_file, known_file = shard_file(self.path, number), obs_file(self.path, number)
-            with shard_writer(rows_file, len(self._table), dtype) as write:
+        columns = obs_to_arrow(obs, study, expression.kind)
+        shards, totals, n_expressing = list(self._shards), self._totals.copy(), self._n_expressing.copy()
+        n_written = 0
+        for dtype, blocks in iter_shards(expression.blocks(self.block_cells), self.shard_cells):
+            shard_id, start = len(shards), n_written
+            cells_file, metadata_file = shard_file(self.path, shard_id), obs_file(self.path, shard_id)
+            with shard_writer(cells_file, len(self._table), dtype) as write:
                 for block in blocks:
                     write(block)
-                    amount += _scaled_sum(block, len(amount))
-                    cells += np.bincount(block.indices, minlength=len(cells))
-                    done += len(block.indptr) - 1
+                    totals += _scaled_sum(block, len(totals))
+                    n_expressing += np.bincount(block.indices, minlength=len(n_expressing))
+                    n_written += len(block.indptr) - 1
                     if progress is not None:
-                        progress(done)
-            write_table(known_file, {name: column[first:done] for name, column in columns.items()})
+                        progress(n_written)
+            write_arrow(metadata_file, {name: column[start:n_written] for name, column in columns.items()})
             shards.append(
                 Shard(
-                    number=number,
+                    number=shard_id,
                     source=len(self._sources),
-                    cells=done - first,
-                    bytes=rows_file.stat().st_size,
-                    sha256=fingerprint(rows_file),
-                    obs_sha256=fingerprint(known_file),
+                    cells=n_written - start,
+                    bytes=cells_file.stat().st_size,
+                    sha256=fingerprint(cells_file),
+                    obs_sha256=fingerprint(metadata_file),
                 )
             )
-        if done != expression.n_cells:
+        if n_written != expression.n_cells:
             raise InputError(
-                f"{study} gave {done} cells instead of {expression.n_cells}. Check that the file is complete."
+                f"{study} gave {n_written} cells instead of {expression.n_cells}. Check that the file is complete."
             )
-        self._shards, self._amount, self._cells = tuple(shards), amount, cells
-        self._sources = (*self._sources, Source(study=study, cells=done, origin=dict(origin)))
+        self._shards, self._totals, self._n_expressing = tuple(shards), totals, n_expressing
+        self._sources = (*self._sources, CorpusSource(study=study, cells=n_written, origin=dict(origin)))
 
     def commit(self) -> None:
         """Make everything appended so far part of the corpus in one atomic step."""
-        figures = self._manifest.genes.figures + 1
-        write_table(
-            figures_file(self.path, figures),
+        stats_id = self._manifest.genes.figures + 1
+        write_arrow(
+            gene_stats_file(self.path, stats_id),
             {
                 "ensembl_id": pa.array(self._table.ensembl_id.tolist(), pa.string()),
                 "symbol": pa.array(self._table.symbol.tolist(), pa.string()),
-                "cells": pa.array(self._cells),
-                "amount": pa.array(self._amount),
+                "cells": pa.array(self._n_expressing),
+                "amount": pa.array(self._totals),
             },
         )
-        genes = self._manifest.genes.model_copy(update={"figures": figures})
-        manifest = Manifest(genes=genes, sources=self._sources, shards=self._shards)
+        genes = self._manifest.genes.model_copy(update={"figures": stats_id})
+        manifest = CorpusManifest(genes=genes, sources=self._sources, shards=self._shards)
         write_json(self.path / "corpus.json", manifest.model_dump(mode="json"))
         self._manifest = manifest
 
     def close(self) -> None:
         """Release the lock and remove what was not committed."""
-        if self._release is None:
+        if self._lock is None:
             return
         try:
-            if self._begun_here and not (self.path / "corpus.json").exists():
+            if self._created and not (self.path / "corpus.json").exists():
                 shutil.rmtree(self.path)
             else:
-                self._remove_unnamed()
+                self._remove_unlisted()
         finally:
-            self._release.close()
-            self._release = None
+            self._lock.close()
+            self._lock = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
+            if exc_type is None:
                 self.commit()
         finally:
             self.close()
 
-    def _remove_unnamed(self) -> None:
+    def _remove_unlisted(self) -> None:
         # Reads the manifest from disk: an interruption may have come right after corpus.json was replaced.
-        named: set[Path] = set()
+        listed: set[Path] = set()
         if (self.path / "corpus.json").exists():
             manifest = read_manifest(self.path)
-            named.add(figures_file(self.path, manifest.genes.figures))
+            listed.add(gene_stats_file(self.path, manifest.genes.figures))
             for shard in manifest.shards:
-                named |= {shard_file(self.path, shard.number), obs_file(self.path, shard.number)}
+                listed |= {shard_file(self.path, shard.number), obs_file(self.path, shard.number)}
         for pattern in ("genes-*.arrow", "shards/*.arrow", ".corpus.json.*"):
             for file in self.path.glob(pattern):
-                if file not in named:
+                if file not in listed:
                     file.unlink()
 
 
 def _scaled_sum(block: sparse.csr_matrix, n_genes: int) -> NDArray[np.float64]:
-    """Sum of each gene over the cells of ``block``, each cell scaled to a total of `SCALED_TOTAL`."""
+    """Sum of each gene over the cells of ``block``, each cell scaled to a total of `TARGET_SUM`."""
     total = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
-    factor = np.divide(SCALED_TOTAL, total, out=np.zeros_like(total), where=total > 0)
+    factor = np.divide(TARGET_SUM, total, out=np.zeros_like(total), where=total > 0)
     weights = block.data.astype(np.float64) * np.repeat(factor, np.diff(block.indptr))
     return np.bincount(block.indices, weights=weights, minlength=n_genes).astype(np.float64, copy=False)

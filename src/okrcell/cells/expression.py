@@ -62,14 +62,14 @@ class Expression:
         InputError
             If a row holds negative values, or the file is damaged.
         """
-        onto_table = projection(self.resolution.row, len(self.table))
+        to_table = gene_projection(self.resolution.row, len(self.table))
         for block in self.rows.blocks(size):
-            moved = sparse.csr_matrix(self._linear(block) @ onto_table)
-            moved.eliminate_zeros()
-            moved.sort_indices()
-            yield moved
+            projected = sparse.csr_matrix(self._to_linear(block) @ to_table)
+            projected.eliminate_zeros()
+            projected.sort_indices()
+            yield projected
 
-    def _linear(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
+    def _to_linear(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
         values: Any = block.data
         starts: Any = block.indptr
         if len(values) and np.nanmin(values, initial=0.0) < 0:
@@ -81,9 +81,9 @@ class Expression:
         finite = np.isfinite(values)
         if not finite.all():
             cell = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-            spoilt = np.zeros(len(starts) - 1, dtype=bool)
-            spoilt[cell[~finite]] = True
-            values = np.where(spoilt[cell], np.float32(0), values)
+            is_invalid = np.zeros(len(starts) - 1, dtype=bool)
+            is_invalid[cell[~finite]] = True
+            values = np.where(is_invalid[cell], np.float32(0), values)
         return sparse.csr_matrix((values, block.indices, starts), shape=block.shape)
 
 
@@ -117,26 +117,26 @@ def read_expression(
         resolved.
     """
     table = GeneTable.bundled() if table is None else table
-    found = find_counts(adata, layer)
-    resolution, set_aside = resolve_genes(found.var, table, orthologs=orthologs)
+    matrix = find_counts(adata, layer)
+    resolution, n_ignored = resolve_genes(matrix.var, table, orthologs=orthologs)
     if resolution.species == "mouse" and not orthologs:
         raise InputError(
-            f"The genes are of mouse (such as {', '.join(map(str, found.var.index[:3]))}), but human genes are needed. "
+            f"The genes are of mouse (such as {', '.join(map(str, matrix.var.index[:3]))}), but human genes are needed. "
             "To map them to their one-to-one human orthologs, pass orthologs=True (on the command line: --orthologs)."
         )
     if not (resolution.row >= 0).any() or resolution.coverage < minimum_coverage:
-        raise InputError(_too_few(resolution, found.var, adata))
-    kind = "counts" if found.look.kind in ("counts", "empty") else found.look.kind
+        raise InputError(_low_coverage_message(resolution, matrix.var, adata))
+    kind = "counts" if matrix.inspection.kind in ("counts", "empty") else matrix.inspection.kind
     assert kind != "scaled"  # noqa: S101 - find_counts rejects z-scores
     return Expression(
         n_cells=adata.n_obs,
         kind=kind,
-        source=found.source,
-        findings=(*found.findings, *_gene_findings(resolution, set_aside)),
+        source=matrix.source,
+        findings=(*matrix.findings, *_gene_findings(resolution, n_ignored)),
         resolution=resolution,
         table=table,
-        rows=found.rows,
-        base=found.look.base,
+        rows=matrix.rows,
+        base=matrix.inspection.base,
     )
 
 
@@ -146,53 +146,55 @@ def resolve_genes(var: pd.DataFrame, table: GeneTable, *, orthologs: bool = Fals
     Returns the resolution (one entry per row of ``var``) and the number of features that are not genes, such as the
     antibodies of 10x files; these are excluded from the coverage.
     """
-    kept = np.ones(len(var), dtype=bool)
+    is_gene = np.ones(len(var), dtype=bool)
     if "feature_types" in var:
-        genes = (var["feature_types"].astype(str) == "Gene Expression").to_numpy()
-        kept = genes if genes.any() else kept
-    own = var.index.astype(str)
+        is_expression = (var["feature_types"].astype(str) == "Gene Expression").to_numpy()
+        is_gene = is_expression if is_expression.any() else is_gene
+    index_names = var.index.astype(str)
     columns = [var[name].astype(str) for name in ID_COLUMNS if name in var]
     columns += [var[name].astype(str) for name in SYMBOL_COLUMNS if name in var]
-    if len(own) and np.mean(own.str.contains("ENSG0")) > 0.5:
-        columns.insert(0, own.to_series())
+    if len(index_names) and np.mean(index_names.str.contains("ENSG0")) > 0.5:
+        columns.insert(0, index_names.to_series())
     else:
-        columns.append(own.to_series())
-    resolution = table.resolve_any([column.to_numpy()[kept].tolist() for column in columns], orthologs=orthologs)
+        columns.append(index_names.to_series())
+    resolution = table.resolve_any([column.to_numpy()[is_gene].tolist() for column in columns], orthologs=orthologs)
     row = np.full(len(var), -1, dtype=np.int32)
-    row[kept] = resolution.row
-    return replace(resolution, row=row), int((~kept).sum())
+    row[is_gene] = resolution.row
+    return replace(resolution, row=row), int((~is_gene).sum())
 
 
-def projection(row: NDArray[np.int32], width: int) -> sparse.csr_matrix:
+def gene_projection(row: NDArray[np.int32], n_genes: int) -> sparse.csr_matrix:
     """0/1 matrix (file gene, table gene) that maps expression onto the gene table and sums duplicates."""
-    known = np.flatnonzero(row >= 0)
-    ones = np.ones(len(known), dtype=np.float32)
-    return sparse.csr_matrix((ones, (known, row[known])), shape=(len(row), width))
+    resolved = np.flatnonzero(row >= 0)
+    ones = np.ones(len(resolved), dtype=np.float32)
+    return sparse.csr_matrix((ones, (resolved, row[resolved])), shape=(len(row), n_genes))
 
 
-def _gene_findings(resolution: GeneResolution, set_aside: int) -> list[str]:
-    how = resolution.how
-    sentences = [f"{resolution.coverage:.1%} of {sum(how.values()):,} gene names were resolved"]
+def _gene_findings(resolution: GeneResolution, n_ignored: int) -> list[str]:
+    match_counts = resolution.match_counts
+    sentences = [f"{resolution.coverage:.1%} of {sum(match_counts.values()):,} gene names were resolved"]
     if resolution.duplicated:
         sentences.append(f"{resolution.duplicated:,} duplicated genes were summed")
-    former = how.get("previous", 0) + how.get("alias", 0)
-    if former:
-        sentences.append(f"{former:,} genes were resolved by a previous symbol or an alias")
-    if how.get("mouse_ortholog"):
-        sentences.append(f"{how['mouse_ortholog']:,} mouse genes were mapped to their one-to-one human orthologs")
-    if set_aside:
-        sentences.append(f"{set_aside:,} features that are not genes (feature_types) were ignored")
+    n_former = match_counts.get("previous", 0) + match_counts.get("alias", 0)
+    if n_former:
+        sentences.append(f"{n_former:,} genes were resolved by a previous symbol or an alias")
+    if match_counts.get("mouse_ortholog"):
+        sentences.append(
+            f"{match_counts['mouse_ortholog']:,} mouse genes were mapped to their one-to-one human orthologs"
+        )
+    if n_ignored:
+        sentences.append(f"{n_ignored:,} features that are not genes (feature_types) were ignored")
     return sentences
 
 
-def _too_few(resolution: GeneResolution, var: pd.DataFrame, adata: AnnData) -> str:
+def _low_coverage_message(resolution: GeneResolution, var: pd.DataFrame, adata: AnnData) -> str:
     names = [str(name) for name in var.index]
-    seen = ", ".join(resolution.unknown[:3] or names[:3])
-    message = f"Only {resolution.coverage:.1%} of {len(names):,} gene names are known human genes; seen: {seen}."
+    examples = ", ".join(resolution.unknown[:3] or names[:3])
+    message = f"Only {resolution.coverage:.1%} of {len(names):,} gene names are known human genes; seen: {examples}."
     for pattern, cause in LIKELY_CAUSES:
         if np.mean([re.fullmatch(pattern, name) is not None for name in names]) > 0.5:
             return f"{message} It seems that {cause}."
-    cells = GeneTable.bundled().resolve([str(name) for name in adata.obs_names[:2000]])
-    if cells.coverage > 0.5:
+    obs_resolution = GeneTable.bundled().resolve([str(name) for name in adata.obs_names[:2000]])
+    if obs_resolution.coverage > 0.5:
         return f"{message} The row names are genes: transpose the table (adata.T) so that cells are rows."
     return f"{message} Put gene symbols or Ensembl ids in var_names, or in var['gene_symbol'] or var['ensembl_id']."

@@ -18,7 +18,7 @@ from scipy import sparse
 from okrcell.cells.genes import GeneTable
 from okrcell.errors import InputError, MissingExtraError
 
-ROWS_AT_ONCE = 1000
+CHUNK_SIZE = 1000
 """Rows of a text table, or cells of a loom file, that are held dense in memory at a time."""
 
 
@@ -37,8 +37,8 @@ def read_zarr(path: Path) -> AnnData:
         import zarr
     except ImportError:
         raise MissingExtraError("zarr", "zarr", f"Reading the zarr store {path}") from None
-    for metadata in (found for name in (".zarray", ".zmetadata", "zarr.json") for found in path.rglob(name)):
-        if _names_pickle(json.loads(metadata.read_text(encoding="utf-8"))):
+    for metadata in (file for name in (".zarray", ".zmetadata", "zarr.json") for file in path.rglob(name)):
+        if _uses_pickle(json.loads(metadata.read_text(encoding="utf-8"))):
             raise InputError(f"{path} holds pickled objects ({metadata}), which could run code, so it is not opened.")
     return _read_anndata(zarr.open_group(path, mode="r"))
 
@@ -46,17 +46,17 @@ def read_zarr(path: Path) -> AnnData:
 def read_10x_h5(path: Path) -> AnnData:
     """Read a .h5 file of Cell Ranger, version 2 or later."""
     with h5py.File(path, "r") as file:
-        group: Any = next(part for part in file.values() if isinstance(part, h5py.Group) and "barcodes" in part)
+        group: Any = next(entry for entry in file.values() if isinstance(entry, h5py.Group) and "barcodes" in entry)
         n_genes, n_cells = (int(length) for length in group["shape"][:])
-        parts = tuple(group[name][:] for name in ("data", "indices", "indptr"))
+        arrays = tuple(group[name][:] for name in ("data", "indices", "indptr"))
         if "features" in group:
-            of = group["features"]
-            var = {"gene_ids": _text(of["id"]), "feature_types": _text(of["feature_type"])}
-            symbols = _text(of["name"])
+            features = group["features"]
+            var = {"gene_ids": _decode(features["id"]), "feature_types": _decode(features["feature_type"])}
+            symbols = _decode(features["name"])
         else:
-            var, symbols = {"gene_ids": _text(group["genes"])}, _text(group["gene_names"])
-        barcodes = _text(group["barcodes"])
-    matrix = sparse.csr_matrix(parts, shape=(n_cells, n_genes))
+            var, symbols = {"gene_ids": _decode(group["genes"])}, _decode(group["gene_names"])
+        barcodes = _decode(group["barcodes"])
+    matrix = sparse.csr_matrix(arrays, shape=(n_cells, n_genes))
     matrix.check_format(full_check=True)
     return AnnData(matrix, obs=pd.DataFrame(index=barcodes), var=pd.DataFrame(var, index=symbols))
 
@@ -65,9 +65,9 @@ def read_mtx(path: Path) -> AnnData:
     """Read the three files of a Cell Ranger folder: matrix.mtx, genes or features, barcodes; each may be gzipped."""
     from scipy.io import mmread
 
-    matrix = cast(Any, sparse.csr_matrix(mmread(_only(path, "*matrix.mtx*")).T))
-    features = pd.read_csv(_only(path, "*features.tsv*", "*genes.tsv*"), sep="\t", header=None, dtype=str)
-    barcodes = pd.read_csv(_only(path, "*barcodes.tsv*"), sep="\t", header=None, dtype=str)
+    matrix = cast(Any, sparse.csr_matrix(mmread(_find_file(path, "*matrix.mtx*")).T))
+    features = pd.read_csv(_find_file(path, "*features.tsv*", "*genes.tsv*"), sep="\t", header=None, dtype=str)
+    barcodes = pd.read_csv(_find_file(path, "*barcodes.tsv*"), sep="\t", header=None, dtype=str)
     if matrix.shape != (len(barcodes), len(features)):
         raise InputError(
             f"The files in {path} do not match: the matrix has {matrix.shape[0]} cells and {matrix.shape[1]} genes, "
@@ -84,8 +84,8 @@ def read_loom(path: Path) -> AnnData:
     with h5py.File(path, "r") as file:
         matrix: Any = file["matrix"]
         n_genes, n_cells = matrix.shape
-        starts = range(0, n_cells, ROWS_AT_ONCE)
-        parts = [sparse.csr_matrix(np.asarray(matrix[:, at : at + ROWS_AT_ONCE]).T) for at in starts]
+        starts = range(0, n_cells, CHUNK_SIZE)
+        parts = [sparse.csr_matrix(np.asarray(matrix[:, start : start + CHUNK_SIZE]).T) for start in starts]
         obs, var = _attributes(file["col_attrs"], n_cells), _attributes(file["row_attrs"], n_genes)
     for table, names in ((obs, ("CellID", "obs_names", "cell_id")), (var, ("Gene", "var_names", "gene", "Accession"))):
         for name in names:
@@ -97,41 +97,41 @@ def read_loom(path: Path) -> AnnData:
     return AnnData(sparse.csr_matrix(sparse.vstack(parts, format="csr")), obs=obs, var=var)
 
 
-def read_table(path: Path) -> AnnData:
+def read_text_table(path: Path) -> AnnData:
     """Read a csv or tsv file with names in the first row and column; it is transposed if the genes are in rows.
 
     Columns of text are kept as annotation in ``obs`` (or ``var``).
     """
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     with opener(path, "rt", encoding="utf-8", errors="strict") as file:
-        header, first = file.readline().rstrip("\r\n"), file.readline().rstrip("\r\n")
+        header, first_line = file.readline().rstrip("\r\n"), file.readline().rstrip("\r\n")
     separator = max("\t,;", key=header.count)
     fields = [field.strip('"') for field in header.split(separator)]
-    if not header.count(separator) or not first:
+    if not header.count(separator) or not first_line:
         raise InputError(
             f"{path} must be a table with names in the first row and column, but its first line is: {header[:80]}"
         )
-    if len(first.split(separator)) == len(fields) + 1:  # R writes no header above the row names
+    if len(first_line.split(separator)) == len(fields) + 1:  # R writes no header above the row names
         fields = ["", *fields]
-    names, parts, words, index = fields[1:], list[Any](), list[pd.DataFrame](), list[str]()
+    names, parts, annotation_parts, index = fields[1:], list[Any](), list[pd.DataFrame](), list[str]()
     numeric = np.zeros(0, dtype=np.intp)
-    for chunk in _chunks(path, separator, len(fields)):
+    for chunk in _iter_chunks(path, separator, len(fields)):
         index += chunk[0].astype(str).tolist()
         columns = chunk.iloc[:, 1:]
         if not parts:
             numeric = np.flatnonzero([pd.api.types.is_numeric_dtype(dtype) for dtype in columns.dtypes])
-        words.append(columns.iloc[:, np.setdiff1d(np.arange(len(names)), numeric)])
+        annotation_parts.append(columns.iloc[:, np.setdiff1d(np.arange(len(names)), numeric)])
         parts.append(sparse.csr_matrix(columns.iloc[:, numeric].to_numpy(dtype=np.float32)))
     if not len(numeric):
         raise InputError(f"{path} contains no numeric column.")
-    labels = pd.concat(words, ignore_index=True)
+    labels = pd.concat(annotation_parts, ignore_index=True)
     labels.columns = [names[int(column) - 1] for column in labels.columns]
     labels.index = pd.Index(index)
     matrix = sparse.csr_matrix(sparse.vstack(parts, format="csr"))
-    across = pd.DataFrame(index=pd.Index([names[column] for column in numeric]))
-    if _known(index) > _known(list(across.index)):
-        return AnnData(sparse.csr_matrix(matrix.T), obs=across, var=labels)
-    return AnnData(matrix, obs=labels, var=across)
+    column_names = pd.DataFrame(index=pd.Index([names[column] for column in numeric]))
+    if _gene_coverage(index) > _gene_coverage(list(column_names.index)):
+        return AnnData(sparse.csr_matrix(matrix.T), obs=column_names, var=labels)
+    return AnnData(matrix, obs=labels, var=column_names)
 
 
 def _read_anndata(store: Any) -> AnnData:
@@ -139,73 +139,78 @@ def _read_anndata(store: Any) -> AnnData:
     layers = {name: _on_disk(store["layers"][name]) for name in store.get("layers", ())}
     raw = None
     if "raw" in store and "X" in store["raw"]:
-        raw = {"X": _on_disk(store["raw"]["X"]), "var": _read(store["raw"]["var"])}
+        raw = {"X": _on_disk(store["raw"]["X"]), "var": _read_element(store["raw"]["var"])}
     return AnnData(
         X=_on_disk(store["X"]) if "X" in store else None,
-        obs=_read(store["obs"]),
-        var=_read(store["var"]),
-        uns=_tolerant(store, "uns"),
-        obsm=_tolerant(store, "obsm"),
-        varm=_tolerant(store, "varm"),
+        obs=_read_element(store["obs"]),
+        var=_read_element(store["var"]),
+        uns=_read_readable(store, "uns"),
+        obsm=_read_readable(store, "obsm"),
+        varm=_read_readable(store, "varm"),
         layers=layers,
         raw=raw,
     )
 
 
-def _read(part: Any) -> Any:
-    return read_elem(part)
+def _read_element(element: Any) -> Any:
+    return read_elem(element)
 
 
-def _on_disk(part: Any) -> Any:
-    if str(part.attrs.get("encoding-type", "")) in ("csr_matrix", "csc_matrix"):
-        return sparse_dataset(part)
-    return part if hasattr(part, "shape") else _read(part)
+def _on_disk(element: Any) -> Any:
+    if str(element.attrs.get("encoding-type", "")) in ("csr_matrix", "csc_matrix"):
+        return sparse_dataset(element)
+    return element if hasattr(element, "shape") else _read_element(element)
 
 
-def _tolerant(store: Any, name: str) -> dict[str, Any]:
+def _read_readable(store: Any, name: str) -> dict[str, Any]:
     """Read all readable elements of a slot; warn about the others, so that an odd entry of ``uns`` does not block the file."""
-    read: dict[str, Any] = {}
+    elements: dict[str, Any] = {}
     for key in store.get(name, ()):
         try:
-            read[key] = _read(store[name][key])
+            elements[key] = _read_element(store[name][key])
         except Exception as error:  # noqa: BLE001 - an unknown encoding may fail in any way
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             warnings.warn(f"{name}['{key}'] cannot be read and is ignored ({reason}).", stacklevel=2)
-    return read
+    return elements
 
 
-def _names_pickle(metadata: Any) -> bool:
+def _uses_pickle(metadata: Any) -> bool:
     if isinstance(metadata, Mapping):
         codec = (metadata.get("id"), metadata.get("name"))
-        return any("pickle" in str(word) for word in codec) or any(_names_pickle(part) for part in metadata.values())
-    return isinstance(metadata, list) and any(_names_pickle(part) for part in metadata)
+        return any("pickle" in str(codec_name) for codec_name in codec) or any(
+            _uses_pickle(value) for value in metadata.values()
+        )
+    return isinstance(metadata, list) and any(_uses_pickle(value) for value in metadata)
 
 
 def _attributes(group: Any, length: int) -> pd.DataFrame:
-    columns = {name: part for name, part in group.items() if part.shape == (length,)}
+    columns = {name: attribute for name, attribute in group.items() if attribute.shape == (length,)}
     index = pd.RangeIndex(length).astype(str)
-    read = {name: _text(part) if part.dtype.kind in "OS" else part[:] for name, part in columns.items()}
-    return pd.DataFrame(read, index=index)
+    values = {
+        name: _decode(attribute) if attribute.dtype.kind in "OS" else attribute[:]
+        for name, attribute in columns.items()
+    }
+    return pd.DataFrame(values, index=index)
 
 
-def _text(part: Any) -> Any:
-    return np.array([word.decode() if isinstance(word, bytes) else str(word) for word in part[:]], dtype=object)
+def _decode(values: Any) -> Any:
+    return np.array([value.decode() if isinstance(value, bytes) else str(value) for value in values[:]], dtype=object)
 
 
-def _only(path: Path, *patterns: str) -> Path:
-    found = [file for pattern in patterns for file in sorted(path.glob(pattern))]
-    if not found:
+def _find_file(path: Path, *patterns: str) -> Path:
+    files = [file for pattern in patterns for file in sorted(path.glob(pattern))]
+    if not files:
         raise InputError(f"The folder {path} must contain a file {' or '.join(patterns)}, but there is none.")
-    return found[0]
+    return files[0]
 
 
-def _chunks(path: Path, separator: str, width: int) -> Iterator[pd.DataFrame]:
+def _iter_chunks(path: Path, separator: str, width: int) -> Iterator[pd.DataFrame]:
     names = list(range(width))
     with pd.read_csv(
-        path, sep=separator, header=None, skiprows=1, names=names, chunksize=ROWS_AT_ONCE, dtype={0: str}
-    ) as all_rows:
-        yield from all_rows
+        path, sep=separator, header=None, skiprows=1, names=names, chunksize=CHUNK_SIZE, dtype={0: str}
+    ) as chunks:
+        yield from chunks
 
 
-def _known(names: list[str]) -> float:
+def _gene_coverage(names: list[str]) -> float:
     return GeneTable.bundled().resolve(names).coverage

@@ -13,18 +13,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 DATA = Path(__file__).parent / "data"
-SHOWN = 5
+MAX_EXAMPLES = 5
 """Number of unknown names kept as examples for messages."""
-NO_NAME = frozenset({"", "nan", "na", "none", "<na>", "null", "-", "unknown"})
+MISSING_NAMES = frozenset({"", "nan", "na", "none", "<na>", "null", "-", "unknown"})
 """Placeholders for a missing name ("NaN" is also an alias of SCN11A)."""
 HUMAN_ID = re.compile(r"(ENSG\d{11})(\.\d+)?")
 MOUSE_ID = re.compile(r"(ENSMUSG\d{11})(\.\d+)?")
 GENOME_PREFIX = re.compile(r"^(GRCh3[78]|hg19|hg38)[_-]+")
-REPEATED = re.compile(r"^(.+)[-.]\d{1,2}$")
+DUPLICATE_SUFFIX = re.compile(r"^(.+)[-.]\d{1,2}$")
 
-Found = tuple[int, str]
+GeneMatch = tuple[int, str]
 """Row of the gene table (-1 if unknown) and the type of name that matched."""
-UNKNOWN: Found = (-1, "unknown")
+NO_MATCH: GeneMatch = (-1, "unknown")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class GeneResolution:
 
     row: NDArray[np.int32] = field(repr=False)
     """Row of the `GeneTable` for each name, -1 where unknown."""
-    how: dict[str, int]
+    match_counts: dict[str, int]
     """Number of names by match type: ensembl, ensembl_version, symbol, previous, alias, case, mouse_ortholog or
     unknown."""
     unknown: tuple[str, ...]
@@ -97,60 +97,62 @@ class GeneTable:
 
     def resolve_any(self, columns: Sequence[Sequence[str]], *, orthologs: bool = False) -> GeneResolution:
         """Resolve each gene by the first of several columns of names that matches; columns are in order of preference."""
-        mouse = any(self._looks_like_mouse(names) for names in columns)
-        found = [UNKNOWN] * len(columns[0])
+        is_mouse = any(self._is_mouse(names) for names in columns)
+        matches = [NO_MATCH] * len(columns[0])
         for names in columns:
-            own = set(names)
-            for place, name in enumerate(names):
-                if found[place][0] < 0:
-                    found[place] = self._find_mouse(name) if mouse and orthologs else self._find(name, own)
-        row = np.fromiter((place for place, _ in found), dtype=np.int32, count=len(found))
-        known = row >= 0
-        coverage = float(known.mean()) if len(row) else 0.0
-        species = "mouse" if mouse else "human" if known.any() else "unknown"
-        missed = np.flatnonzero(~known)[:SHOWN]
+            distinct_names = set(names)
+            for index, name in enumerate(names):
+                if matches[index][0] < 0:
+                    matches[index] = (
+                        self._match_mouse(name) if is_mouse and orthologs else self._match(name, distinct_names)
+                    )
+        row = np.fromiter((index for index, _ in matches), dtype=np.int32, count=len(matches))
+        resolved = row >= 0
+        coverage = float(resolved.mean()) if len(row) else 0.0
+        species = "mouse" if is_mouse else "human" if resolved.any() else "unknown"
+        unresolved = np.flatnonzero(~resolved)[:MAX_EXAMPLES]
         return GeneResolution(
             row=row,
-            how=dict(Counter(how for _, how in found)),
-            unknown=tuple(str(columns[-1][place]) for place in missed),
+            match_counts=dict(Counter(match_type for _, match_type in matches)),
+            unknown=tuple(str(columns[-1][index]) for index in unresolved),
             species=species,
             coverage=coverage,
-            duplicated=int(known.sum()) - len(np.unique(row[known])),
+            duplicated=int(resolved.sum()) - len(np.unique(row[resolved])),
         )
 
-    def _find(self, name: str, own: set[str]) -> Found:
+    def _match(self, name: str, file_names: set[str]) -> GeneMatch:
         name = name.strip()
-        if name.casefold() in NO_NAME:
-            return UNKNOWN
+        if name.casefold() in MISSING_NAMES:
+            return NO_MATCH
         if match := HUMAN_ID.search(name):
             row = self._by_id.get(match[1], -1)
             if row >= 0:
                 return row, "ensembl_version" if match[2] else "ensembl"
-        for how, names in (("symbol", self._by_symbol), ("previous", self.previous), ("alias", self.alias)):
+        for match_type, names in (("symbol", self._by_symbol), ("previous", self.previous), ("alias", self.alias)):
             if (row := names.get(name, -1)) >= 0:
-                return row, how
-        if (bare := GENOME_PREFIX.sub("", name)) != name:
-            return self._find(bare, own)
-        if (row := self._by_fold.get(_fold(name), -1)) >= 0:
+                return row, match_type
+        if (stripped := GENOME_PREFIX.sub("", name)) != name:
+            return self._match(stripped, file_names)
+        if (row := self._by_normalized_name.get(_normalize_name(name), -1)) >= 0:
             return row, "case"
         # scanpy and R rename duplicates to NAME-1 or NAME.1; accepted only if NAME is in the file, too
-        if (match := REPEATED.match(name)) and match[1] in own:
-            return self._find(match[1], own)
-        return UNKNOWN
+        if (match := DUPLICATE_SUFFIX.match(name)) and match[1] in file_names:
+            return self._match(match[1], file_names)
+        return NO_MATCH
 
-    def _find_mouse(self, name: str) -> Found:
+    def _match_mouse(self, name: str) -> GeneMatch:
         match = MOUSE_ID.search(name)
         human = self._orthologs.get(match[1] if match else name.strip().casefold(), "")
         row = self._by_id.get(human, -1)
-        return (row, "mouse_ortholog") if row >= 0 else UNKNOWN
+        return (row, "mouse_ortholog") if row >= 0 else NO_MATCH
 
-    def _looks_like_mouse(self, names: Sequence[str]) -> bool:
+    def _is_mouse(self, names: Sequence[str]) -> bool:
         """Detect mouse genes by ENSMUSG ids or by the spelling of mouse symbols (Cd3d, not CD3D)."""
         if sum(name.startswith("ENSMUSG") for name in names) > len(names) / 2:
             return True
-        mouse = sum(name in _mouse_symbols() for name in names)
-        human = sum(name in self._by_symbol or name in self.previous for name in names)
-        return mouse > human and mouse > len(names) / 5
+        n_mouse = sum(name in _mouse_symbols() for name in names)
+        n_human = sum(name in self._by_symbol or name in self.previous for name in names)
+        return n_mouse > n_human and n_mouse > len(names) / 5
 
     @cached_property
     def _by_id(self) -> dict[str, int]:
@@ -161,30 +163,33 @@ class GeneTable:
         return {str(symbol): row for row, symbol in enumerate(self.symbol)}
 
     @cached_property
-    def _by_fold(self) -> dict[str, int]:
+    def _by_normalized_name(self) -> dict[str, int]:
         """Rows by name, ignoring case and the dots that R writes for dashes; -1 for names shared by two genes."""
-        folded: dict[str, int] = {}
+        normalized: dict[str, int] = {}
         for names in (self._by_symbol, self.previous, self.alias):
-            here: dict[str, int] = {}
+            by_key: dict[str, int] = {}
             for name, row in names.items():
-                key = _fold(name)
-                here[key] = row if here.get(key, row) == row else -1
-            folded = {**here, **folded}
-        return folded
+                key = _normalize_name(name)
+                by_key[key] = row if by_key.get(key, row) == row else -1
+            normalized = {**by_key, **normalized}
+        return normalized
 
     @cached_property
     def _orthologs(self) -> dict[str, str]:
         table = _mouse_table()
         ids = dict(zip(table["mouse_ensembl_id"], table["ensembl_id"], strict=True))
-        return ids | {s.casefold(): g for s, g in zip(table["mouse_symbol"], table["ensembl_id"], strict=True)}
+        return ids | {
+            symbol.casefold(): gene_id
+            for symbol, gene_id in zip(table["mouse_symbol"], table["ensembl_id"], strict=True)
+        }
 
 
-def _fold(name: str) -> str:
+def _normalize_name(name: str) -> str:
     return name.upper().replace(".", "-").replace("_", "-").replace(" ", "-")
 
 
-def _rows_by_name(cells: Iterable[str]) -> dict[str, int]:
-    return {name: row for row, cell in enumerate(cells) if cell for name in cell.split("|")}
+def _rows_by_name(entries: Iterable[str]) -> dict[str, int]:
+    return {name: row for row, entry in enumerate(entries) if entry for name in entry.split("|")}
 
 
 @cache

@@ -10,9 +10,9 @@ from anndata import AnnData
 from okrcell.cells import formats
 from okrcell.errors import InputError, OkrcellError
 
-KNOWN = "h5ad, zarr, 10x .h5, 10x folder with matrix.mtx, loom, csv or tsv (also .gz)"
-TABLES = (".csv", ".tsv", ".txt", ".tab")
-NEVER = {
+SUPPORTED_FORMATS = "h5ad, zarr, 10x .h5, 10x folder with matrix.mtx, loom, csv or tsv (also .gz)"
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
+UNSUPPORTED_SUFFIXES = {
     ".rds": "an R object: write it as h5ad first (for example with zellkonverter or sceasy)",
     ".rdata": "an R object: write it as h5ad first (for example with zellkonverter or sceasy)",
     ".rda": "an R object: write it as h5ad first (for example with zellkonverter or sceasy)",
@@ -45,7 +45,7 @@ def open_cells(path: str | Path) -> AnnData:
             # Cells are addressed by position and duplicated genes are summed, so duplicated names are harmless.
             warnings.filterwarnings("ignore", message=".*names are not unique.*")
             warnings.filterwarnings("ignore", message=".*(very old version|without encoding metadata).*")
-            return reader(path)(path)
+            return select_reader(path)(path)
     except OkrcellError:
         raise
     except Exception as error:  # noqa: BLE001 - a foreign file may fail in any way; the user gets one line
@@ -53,7 +53,7 @@ def open_cells(path: str | Path) -> AnnData:
         raise InputError(f"{path} cannot be read: it is damaged, truncated or of another format ({reason}).") from None
 
 
-def reader(path: Path) -> Callable[[Path], AnnData]:
+def select_reader(path: Path) -> Callable[[Path], AnnData]:
     """Select the reader for ``path``.
 
     Raises
@@ -66,31 +66,33 @@ def reader(path: Path) -> Callable[[Path], AnnData]:
             return formats.read_zarr
         if any(path.glob("*matrix.mtx*")):
             return formats.read_mtx
-        raise InputError(f"The folder {path} contains neither a zarr store nor matrix.mtx. Supported formats: {KNOWN}.")
-    if path.suffix.lower() in NEVER:
-        raise InputError(f"{path} is {NEVER[path.suffix.lower()]}.")
+        raise InputError(
+            f"The folder {path} contains neither a zarr store nor matrix.mtx. Supported formats: {SUPPORTED_FORMATS}."
+        )
+    if path.suffix.lower() in UNSUPPORTED_SUFFIXES:
+        raise InputError(f"{path} is {UNSUPPORTED_SUFFIXES[path.suffix.lower()]}.")
     with path.open("rb") as file:
-        start = file.read(8)
-    if not start:
+        magic = file.read(8)
+    if not magic:
         raise InputError(f"{path} is empty.")
-    if start == HDF5_MAGIC:
-        return _hdf5_reader(path)
+    if magic == HDF5_MAGIC:
+        return _select_hdf5_reader(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = suffixes[-2:-1] if suffixes[-1:] == [".gz"] else suffixes[-1:]
-    if kind and kind[0] in TABLES:
-        return formats.read_table
+    table_suffix = suffixes[-2:-1] if suffixes[-1:] == [".gz"] else suffixes[-1:]
+    if table_suffix and table_suffix[0] in TABLE_SUFFIXES:
+        return formats.read_text_table
     if ".mtx" in suffixes:
         raise InputError(
             f"{path} is a matrix without gene and cell names: pass the folder {path.parent} with all three files."
         )
-    raise InputError(f"{path} has an unknown format or is damaged. Supported formats: {KNOWN}.")
+    raise InputError(f"{path} has an unknown format or is damaged. Supported formats: {SUPPORTED_FORMATS}.")
 
 
-def _hdf5_reader(path: Path) -> Callable[[Path], AnnData]:
+def _select_hdf5_reader(path: Path) -> Callable[[Path], AnnData]:
     try:
         with h5py.File(path, "r") as file:
             keys = set(file)
-            groups = [set(part) for part in file.values() if isinstance(part, h5py.Group)]
+            groups = [set(member) for member in file.values() if isinstance(member, h5py.Group)]
     except OSError as error:
         raise InputError(f"{path} is truncated or damaged: {' '.join(str(error).split())}.") from None
     if {"matrix", "row_attrs", "col_attrs"} <= keys:

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from okrcell.errors import InputError
 
-SMALL = 50_000_000
+MAX_IN_MEMORY = 50_000_000
 """Number of stored values up to which a CSC matrix is converted to CSR in memory (about 0.6 GB)."""
 
 
@@ -25,8 +25,8 @@ class MatrixRows:
     """
 
     def __init__(self, matrix: Any, name: str) -> None:
-        kind = np.dtype(matrix.dtype).kind
-        if kind not in "iufb":
+        dtype_kind = np.dtype(matrix.dtype).kind
+        if dtype_kind not in "iufb":
             raise InputError(f"{name} must hold numbers, but it holds values of type {matrix.dtype}.")
         self._matrix = matrix
         self.name = name
@@ -54,7 +54,7 @@ class MatrixRows:
         if not sparse.issparse(block):
             block = np.atleast_2d(np.asarray(block)).astype(np.float32, copy=False)
         rows: Any = sparse.csr_matrix(block)
-        self._must_be_sound(rows, start, stop)
+        self._check_indices(rows, start, stop)
         return rows.astype(np.float32, copy=False)
 
     def blocks(self, size: int) -> Iterator[sparse.csr_matrix]:
@@ -69,12 +69,12 @@ class MatrixRows:
         starts = np.linspace(0, len(self) - size, chunks).astype(int)
         return sparse.csr_matrix(sparse.vstack([self.read(start, start + size) for start in starts], format="csr"))
 
-    def _must_be_sound(self, block: Any, start: int, stop: int) -> None:
+    def _check_indices(self, block: Any, start: int, stop: int) -> None:
         """Check that the indices of a damaged or malicious file stay within the matrix."""
-        sound = tuple(block.shape) == (stop - start, self.shape[1]) and bool(np.all(np.diff(block.indptr) >= 0))
-        if sound and block.nnz:
-            sound = int(block.indices.min()) >= 0 and int(block.indices.max()) < self.shape[1]
-        if not sound:
+        valid = tuple(block.shape) == (stop - start, self.shape[1]) and bool(np.all(np.diff(block.indptr) >= 0))
+        if valid and block.nnz:
+            valid = int(block.indices.min()) >= 0 and int(block.indices.max()) < self.shape[1]
+        if not valid:
             raise InputError(f"{self.name} is damaged: rows {start} to {stop} have indices outside the matrix.")
 
     @cached_property
@@ -83,8 +83,8 @@ class MatrixRows:
         matrix: Any = self._matrix
         if isinstance(self._matrix, CSCDataset):
             group = matrix.group
-            if group["indices"].shape[0] > SMALL:
-                return turn_on_disk(group, self.shape)
+            if group["indices"].shape[0] > MAX_IN_MEMORY:
+                return csc_to_csr_on_disk(group, self.shape)
             matrix = matrix.to_memory()
         if sparse.issparse(matrix) and matrix.format != "csr":
             matrix.check_format(full_check=True)  # a conversion would write to invalid indices
@@ -92,7 +92,7 @@ class MatrixRows:
         return matrix
 
 
-def turn_on_disk(group: Any, shape: tuple[int, int], chunk: int = 10_000_000) -> sparse.csr_matrix:
+def csc_to_csr_on_disk(group: Any, shape: tuple[int, int], chunk: int = 10_000_000) -> sparse.csr_matrix:
     """Convert a stored CSC matrix to CSR in temporary files; memory is bounded by ``chunk`` values.
 
     Raises
@@ -102,27 +102,27 @@ def turn_on_disk(group: Any, shape: tuple[int, int], chunk: int = 10_000_000) ->
     """
     n_rows, n_columns = shape
     ends, indices, data = np.asarray(group["indptr"][:]), group["indices"], group["data"]
-    stored = int(ends[-1])
-    starts = range(0, stored, chunk)
+    n_stored = int(ends[-1])
+    starts = range(0, n_stored, chunk)
     per_row = np.zeros(n_rows + 1, dtype=np.int64)
     for start in starts:
         per_row[1:] += np.bincount(indices[start : start + chunk], minlength=n_rows)  # raises for an index out of range
     indptr = np.cumsum(per_row)
-    column, value = _scratch(stored, np.int32), _scratch(stored, np.float32)
-    filled = indptr[:-1].copy()
+    column, value = _scratch_array(n_stored, np.int32), _scratch_array(n_stored, np.float32)
+    next_free = indptr[:-1].copy()
     for start in starts:
         rows = np.asarray(indices[start : start + chunk])
         order = np.argsort(rows, kind="stable")
-        here, first, many = np.unique(rows[order], return_index=True, return_counts=True)
-        place = np.repeat(filled[here] - first, many) + np.arange(len(rows))
-        column[place] = (np.searchsorted(ends, np.arange(start, start + len(rows)), side="right") - 1)[order]
-        value[place] = np.asarray(data[start : start + chunk], dtype=np.float32)[order]
-        filled[here] += many
-    turned = sparse.csr_matrix((n_rows, n_columns), dtype=np.float32)
-    turned.data, turned.indices, turned.indptr = value[:stored], column[:stored], indptr
-    return turned
+        unique_rows, first_index, counts = np.unique(rows[order], return_index=True, return_counts=True)
+        position = np.repeat(next_free[unique_rows] - first_index, counts) + np.arange(len(rows))
+        column[position] = (np.searchsorted(ends, np.arange(start, start + len(rows)), side="right") - 1)[order]
+        value[position] = np.asarray(data[start : start + chunk], dtype=np.float32)[order]
+        next_free[unique_rows] += counts
+    csr = sparse.csr_matrix((n_rows, n_columns), dtype=np.float32)
+    csr.data, csr.indices, csr.indptr = value[:n_stored], column[:n_stored], indptr
+    return csr
 
 
-def _scratch(length: int, dtype: type[np.generic]) -> Any:
+def _scratch_array(length: int, dtype: type[np.generic]) -> Any:
     with tempfile.TemporaryFile() as file:  # the memory map keeps the unlinked file alive
         return np.memmap(file, dtype=dtype, mode="w+", shape=(max(length, 1),))

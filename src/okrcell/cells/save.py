@@ -10,9 +10,9 @@ from anndata import AnnData
 from anndata.io import read_elem, write_elem
 
 from okrcell.errors import InputError, OkrcellError
-from okrcell.files import whole_file
+from okrcell.files import atomic_file
 
-OURS = "okrcell"
+OKRCELL_KEY = "okrcell"
 """Keys of ``obsm`` and ``uns`` that contain this word are ours and are overwritten."""
 
 
@@ -31,13 +31,13 @@ def save_cells(adata: AnnData, path: str | Path, *, source: str | Path | None = 
     path = Path(path)
     if path.suffix.lower() != ".h5ad":
         raise InputError(f"Results are written as h5ad, so the name must end in .h5ad; seen: {path}.")
-    with whole_file(path) as draft:
+    with atomic_file(path) as temp_path:
         try:
             if source is not None and _is_h5ad(Path(source)):
-                shutil.copyfile(source, draft)
-                _add(adata, draft, Path(source))
+                shutil.copyfile(source, temp_path)
+                _write_results(adata, temp_path, Path(source))
             else:
-                adata.write_h5ad(draft)
+                adata.write_h5ad(temp_path)
         except OkrcellError:
             raise
         except Exception as error:  # for example a full disk, or a value that h5ad cannot store
@@ -45,20 +45,20 @@ def save_cells(adata: AnnData, path: str | Path, *, source: str | Path | None = 
             raise InputError(f"{path} cannot be written ({reason}).") from error
 
 
-def _add(adata: AnnData, draft: Path, source: Path) -> None:
-    with h5py.File(draft, "r+") as file:
-        names = _index(file["obs"])
+def _write_results(adata: AnnData, temp_path: Path, source: Path) -> None:
+    with h5py.File(temp_path, "r+") as file:
+        names = _obs_names(file["obs"])
         if not np.array_equal(names.astype(str), adata.obs_names.astype(str)):
             raise InputError(f"{source} contains other cells ({len(names)}) than those to be saved ({adata.n_obs}).")
         write_elem(file, "obs", adata.obs)
         for slot, values in (("obsm", adata.obsm), ("uns", adata.uns)):
             group: Any = file.require_group(slot)
             for name, value in values.items():
-                if name not in group or OURS in name:
+                if name not in group or OKRCELL_KEY in name:
                     write_elem(group, name, value)
 
 
-def _index(obs: Any) -> Any:
+def _obs_names(obs: Any) -> Any:
     table: Any = read_elem(obs)
     return table.index
 

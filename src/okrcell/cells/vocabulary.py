@@ -15,7 +15,7 @@ from okrcell.errors import CheckpointError
 PADDING = 0
 """Padding token; gene ``i`` of the vocabulary is token ``i + 1``."""
 
-SCALED_TOTAL = 10_000.0
+TARGET_SUM = 10_000.0
 """Total to which each cell is scaled before genes are compared over cells, in the corpus means and in tokens."""
 
 
@@ -42,7 +42,7 @@ class GeneVocabulary:
 
     def tokens(self, table: GeneTable) -> NDArray[np.int32]:
         """Token of every row of the gene table, `PADDING` for genes outside the vocabulary; int32 (gene,)."""
-        token = {gene: place + 1 for place, gene in enumerate(self.ensembl_id.tolist())}
+        token = {gene: index + 1 for index, gene in enumerate(self.ensembl_id.tolist())}
         return np.array([token.get(gene, PADDING) for gene in table.ensembl_id.tolist()], dtype=np.int32)
 
     def save(self, path: Path) -> None:

@@ -18,22 +18,22 @@ from okrcell.cli.app import app
 from okrcell.errors import OkrcellError
 
 
-def main(words: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; the arguments default to those of the process.
 
     The exit status is 0 on success, 2 after an error that the user can fix (printed as one line), 130 after an interrupt.
     """
     try:
-        app(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)
+        app(sys.argv[1:] if argv is None else argv, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        _end(str(error))
+        _exit_with_error(str(error))
     except OkrcellError as error:
-        _end(str(error))
+        _exit_with_error(str(error))
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         raise SystemExit(130) from None
 
 
-def _end(message: str) -> None:
+def _exit_with_error(message: str) -> None:
     print("okrcell: " + " ".join(message.split()), file=sys.stderr)
     raise SystemExit(2) from None

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import Layer, ModelPath, Orthologs, bar, chosen_model, opened, tell
+from okrcell.cli.shared import Layer, ModelPath, Orthologs, load_model, print_findings, progress_bar, read_cells
 from okrcell.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ENDINGS = (".tsv", ".parquet")
-MOST_TOLD = 5
+TABLE_SUFFIXES = (".tsv", ".parquet")
+MAX_SKIPPED_SHOWN = 5
 """Maximum number of skipped studies that are printed."""
-COMMON_PAIRS = 5
+N_COMMON_PAIRS = 5
 """Number of most frequent pairs of current and likely label that are printed."""
 
 
@@ -58,91 +58,94 @@ def audit(
             f"--run needs the corpus of the run, but {cells} is a file. Pass the corpus folder, or leave --run out."
         )
     output = output or (cells / "audit.tsv" if is_corpus else cells.with_name(f"{cells.stem}.audit.tsv"))
-    _may_write(output)
+    _check_table_output(output)
     if is_corpus:
         if layer is not None or orthologs:
             raise InputError(
                 "--layer and --orthologs apply to files only: a corpus already holds human counts. Leave them out."
             )
-        table, facts = _of_corpus(cells, model, label_key, batch_key, run)
+        table, facts = _audit_corpus(cells, model, label_key, batch_key, run)
     else:
-        table, facts = _of_file(cells, model, label_key, batch_key, layer, orthologs=orthologs)
+        table, facts = _audit_file(cells, model, label_key, batch_key, layer, orthologs=orthologs)
     table = table.sort_values("trust", kind="stable", na_position="last", ignore_index=True)
-    _tell_summary(table, top, by_run=run is not None)
-    _write(table, facts, output)
+    _print_summary(table, top, by_run=run is not None)
+    _write_outputs(table, facts, output)
     print(
         f"Wrote {len(table):,} labels to {output}, the least trusted first, with a plot ({output.with_suffix('.png').name}) "
         f"and the provenance record ({output.with_suffix('.json').name})."
     )
 
 
-def _of_corpus(
+def _audit_corpus(
     corpus: Path, model: Path | None, label_key: str, batch_key: str | None, run: Path | None
 ) -> "tuple[pd.DataFrame, dict[str, Any]]":
     from okrcell.cells.corpus import Corpus
     from okrcell.provenance import fingerprint
     from okrcell.tasks.auditing.audit_corpus import audit_corpus
-    from okrcell.tasks.auditing.run_reliability import FILE, read_reliability, trusted_by_run
+    from okrcell.tasks.auditing.run_reliability import RELIABILITY_FILE, read_reliability, use_run_reliability
 
-    of_run = None if run is None else read_reliability(run)
+    reliability = None if run is None else read_reliability(run)
     if run is not None and model is None and (run / "model" / "model.json").exists():
         model = run / "model"
-    used = chosen_model(model)
-    with bar("Auditing") as step:
-        found = audit_corpus(corpus, used, label_key=label_key, batch_key=batch_key, progress=step)
-    for study, why in list(found.left_out.items())[:MOST_TOLD]:
-        print(f"  {study} skipped: {why}", file=sys.stderr)
-    if len(found.left_out) > MOST_TOLD:
-        print(f"  and {len(found.left_out) - MOST_TOLD} more studies, listed in the provenance record", file=sys.stderr)
+    embedder = load_model(model)
+    with progress_bar("Auditing") as step:
+        result = audit_corpus(corpus, embedder, label_key=label_key, batch_key=batch_key, progress=step)
+    for study, reason in list(result.skipped.items())[:MAX_SKIPPED_SHOWN]:
+        print(f"  {study} skipped: {reason}", file=sys.stderr)
+    if len(result.skipped) > MAX_SKIPPED_SHOWN:
+        print(
+            f"  and {len(result.skipped) - MAX_SKIPPED_SHOWN} more studies, listed in the provenance record",
+            file=sys.stderr,
+        )
     facts: dict[str, Any] = {
         "corpus": Corpus.open(corpus).fingerprint,
         "label_key": label_key,
         "batch_key": batch_key or "",
-        "model": used.name,
-        "weights_sha256": used.fingerprint,
-        "weight_of_words": found.weight_of_words,
-        "left_out": found.left_out,
+        "model": embedder.name,
+        "weights_sha256": embedder.fingerprint,
+        "weight_of_words": result.text_weights,
+        "left_out": result.skipped,
     }
-    if run is None or of_run is None:
-        return found.table, facts
-    facts |= {"trust": "mean reliability over the epochs of a run", "run_sha256": fingerprint(run / FILE)}
-    return trusted_by_run(found.table, of_run, run), facts
+    if run is None or reliability is None:
+        return result.table, facts
+    facts |= {"trust": "mean reliability over the epochs of a run", "run_sha256": fingerprint(run / RELIABILITY_FILE)}
+    return use_run_reliability(result.table, reliability, run), facts
 
 
-def _of_file(
+def _audit_file(
     cells: Path, model: Path | None, label_key: str, batch_key: str | None, layer: str | None, *, orthologs: bool
 ) -> "tuple[pd.DataFrame, dict[str, Any]]":
     import numpy as np
     import pandas as pd
 
     from okrcell.tasks.auditing.audit_study import audit_study, check_labels
-    from okrcell.tl.vectors import expression_of, leave_receipt
+    from okrcell.tl.vectors import read_counts, write_provenance
 
-    adata = opened(cells)
+    adata = read_cells(cells)
     obs = pd.DataFrame(adata.obs)
     check_labels(obs, label_key, batch_key)
-    used = chosen_model(model)
-    expression = expression_of(adata, layer, orthologs=orthologs)
-    with bar("Auditing") as step:
-        found = audit_study(obs, expression, used, label_key=label_key, batch_key=batch_key, progress=step)
-    leave_receipt(
+    embedder = load_model(model)
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    with progress_bar("Auditing") as step:
+        result = audit_study(obs, expression, embedder, label_key=label_key, batch_key=batch_key, progress=step)
+    write_provenance(
         adata,
         "audit",
-        used,
+        embedder,
         expression,
         label_key=label_key,
         batch_key=batch_key or "",
-        weight_of_words=found.audit.weight_of_words,
+        weight_of_words=result.audit.text_weight,
         layer=layer or "",
         orthologs=orthologs,
     )
-    tell(adata, "audit")
-    table = found.table()
+    print_findings(adata, "audit")
+    table = result.table()
     table.insert(0, "row", np.arange(len(table)))
     return table, adata.uns["okrcell"]["audit"]
 
 
-def _may_write(output: Path) -> None:
+def _check_table_output(output: Path) -> None:
     """Check before any work is done that table, plot and provenance record can be written.
 
     Raises
@@ -150,7 +153,7 @@ def _may_write(output: Path) -> None:
     InputError
         If the extension is not supported, a path is a folder, or the folder does not exist or is read-only.
     """
-    if output.suffix not in ENDINGS:
+    if output.suffix not in TABLE_SUFFIXES:
         raise InputError(f"The table must be a .tsv or .parquet file, but it is {output}. Name it {output.stem}.tsv.")
     if not output.resolve().parent.is_dir():
         raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Create it first.")
@@ -161,22 +164,25 @@ def _may_write(output: Path) -> None:
             raise InputError(f"Cannot write {path}: it is a folder.")
 
 
-def _write(table: "pd.DataFrame", facts: dict[str, Any], output: Path) -> None:
-    from okrcell.files import whole_file
-    from okrcell.pl.audit import PROBABILITY, draw_audit
-    from okrcell.provenance import receipt, write_json
+def _write_outputs(table: "pd.DataFrame", facts: dict[str, Any], output: Path) -> None:
+    from okrcell.files import atomic_file
+    from okrcell.pl.audit import DEFAULT_TRUST_LABEL, draw_audit
+    from okrcell.provenance import provenance_record, write_json
 
-    with whole_file(output) as draft:
+    with atomic_file(output) as draft:
         if output.suffix == ".parquet":
             table.to_parquet(draft, index=False)
         else:
             table.to_csv(draft, sep="\t", index=False, float_format="%.4f")
-    draw_audit(table, trust_is=facts.get("trust", PROBABILITY), show=False, save=output.with_suffix(".png"))
-    known = {name: value for name, value in facts.items() if name not in {"verb", "time", "python", "versions"}}
-    write_json(output.with_suffix(".json"), receipt("audit", **known, cells=len(table), **_figures(table)))
+    draw_audit(table, trust_label=facts.get("trust", DEFAULT_TRUST_LABEL), show=False, save=output.with_suffix(".png"))
+    result_facts = {name: value for name, value in facts.items() if name not in {"verb", "time", "python", "versions"}}
+    write_json(
+        output.with_suffix(".json"),
+        provenance_record("audit", **result_facts, cells=len(table), **_summary_counts(table)),
+    )
 
 
-def _figures(table: "pd.DataFrame") -> dict[str, Any]:
+def _summary_counts(table: "pd.DataFrame") -> dict[str, Any]:
     trust = table["trust"]
     return {
         "labelled": int(trust.notna().sum()),
@@ -185,17 +191,19 @@ def _figures(table: "pd.DataFrame") -> dict[str, Any]:
     }
 
 
-def _tell_summary(table: "pd.DataFrame", top: int, *, by_run: bool) -> None:
-    figures = _figures(table)
+def _print_summary(table: "pd.DataFrame", top: int, *, by_run: bool) -> None:
+    summary = _summary_counts(table)
     doubtful = table[table["doubtful"]]
     # The reliability of a run is not a probability, so it gives no expected number of errors.
-    about = "" if by_run else f" By the sum of 1 - trust, about {figures['expected_wrong']:,.0f} labels are wrong."
-    print(f"{figures['doubtful']:,} of {figures['labelled']:,} labels are doubtful.{about}")
+    expected_errors = (
+        "" if by_run else f" By the sum of 1 - trust, about {summary['expected_wrong']:,.0f} labels are wrong."
+    )
+    print(f"{summary['doubtful']:,} of {summary['labelled']:,} labels are doubtful.{expected_errors}")
     pairs = Counter(zip(doubtful["cell_type"], doubtful["likely_cell_type"], strict=True))
-    for (written, likely), number in pairs.most_common(COMMON_PAIRS):
-        print(f"  {number:>8,}  {written} -> {likely}")
+    for (label, likely_label), count in pairs.most_common(N_COMMON_PAIRS):
+        print(f"  {count:>8,}  {label} -> {likely_label}")
     if top and len(doubtful):
         print("\t".join(("trust", "row", "study", "label", "likely label", "probability")))
     for _, row in doubtful.head(top).iterrows():
-        told = (f"{row['trust']:.3f}", row["row"], row["study"], row["cell_type"], row["likely_cell_type"])
-        print("\t".join([*map(str, told), f"{row['likely_share']:.2f}"]))
+        fields = (f"{row['trust']:.3f}", row["row"], row["study"], row["cell_type"], row["likely_cell_type"])
+        print("\t".join([*map(str, fields), f"{row['likely_share']:.2f}"]))

@@ -12,12 +12,12 @@ from okrcell.cli.shared import (
     ModelPath,
     Orthologs,
     Output,
-    bar,
-    chosen_model,
-    may_write,
-    opened,
-    saved,
-    tell,
+    check_output,
+    load_model,
+    print_findings,
+    progress_bar,
+    read_cells,
+    save_output,
 )
 from okrcell.errors import InputError
 
@@ -33,7 +33,7 @@ def demo(
     """Annotate and search the 700 blood cells that are bundled with scanpy, and write an HTML report."""
     from okrcell.demo.journey import run_demo
 
-    run_demo(output, chosen_model(model), say=print)
+    run_demo(output, load_model(model), log=print)
 
 
 @app.command
@@ -43,12 +43,12 @@ def embed(
     """Embed each cell as a unit vector: obsm["X_okrcell"]."""
     from okrcell import tl
 
-    may_write(output, cells)
-    adata = opened(cells)
-    with bar("Embedding") as step:
-        tl.embed(adata, chosen_model(model), layer=layer, orthologs=orthologs, progress=step)
-    saved(adata, output, cells)
-    tell(adata, "embed")
+    check_output(output, cells)
+    adata = read_cells(cells)
+    with progress_bar("Embedding") as step:
+        tl.embed(adata, load_model(model), layer=layer, orthologs=orthologs, progress=step)
+    save_output(adata, output, cells)
+    print_findings(adata, "embed")
     print(f"Wrote {adata.n_obs:,} embeddings to {output}, in obsm['X_okrcell'].")
 
 
@@ -90,17 +90,17 @@ def annotate(
     import pandas as pd
 
     from okrcell import tl
-    from okrcell.tasks.candidates import candidates_in
+    from okrcell.tasks.candidates import read_candidates
 
-    may_write(output, cells)
-    words = None if candidates is None else candidates_in(candidates)
-    adata = opened(cells)
-    with bar("Annotating") as step:
+    check_output(output, cells)
+    candidate_texts = None if candidates is None else read_candidates(candidates)
+    adata = read_cells(cells)
+    with progress_bar("Annotating") as step:
         tl.annotate(
             adata,
-            chosen_model(model),
-            candidates=words,
-            reference=None if reference is None else opened(reference),
+            load_model(model),
+            candidates=candidate_texts,
+            reference=None if reference is None else read_cells(reference),
             examples=examples_key,
             label_key=label_key,
             donor_key=donor_key,
@@ -110,14 +110,14 @@ def annotate(
             orthologs=orthologs,
             progress=step,
         )
-    saved(adata, output, cells)
-    tell(adata, "annotate")
+    save_output(adata, output, cells)
+    print_findings(adata, "annotate")
     obs = pd.DataFrame(adata.obs)
-    for name, cells_of_it in obs.groupby("okrcell_cell_type", observed=True)["okrcell_confidence"]:
-        print(f"  {len(cells_of_it):>8,}  {name}  (mean confidence {cells_of_it.mean():.2f})")
+    for name, confidence in obs.groupby("okrcell_cell_type", observed=True)["okrcell_confidence"]:
+        print(f"  {len(confidence):>8,}  {name}  (mean confidence {confidence.mean():.2f})")
     print(
         "Status: "
-        + ", ".join(f"{number:,} {name}" for name, number in obs["okrcell_status"].value_counts().items())
+        + ", ".join(f"{count:,} {name}" for name, count in obs["okrcell_status"].value_counts().items())
         + "."
     )
     print(f"Wrote {adata.n_obs:,} cells to {output}, with predictions in obs['okrcell_cell_type'].")
@@ -140,22 +140,22 @@ def find(
     import pandas as pd
 
     from okrcell import tl
-    from okrcell.tasks.retrieve import best
+    from okrcell.tasks.retrieve import top_indices
 
     if top < 1:
         raise InputError(f"--top must be at least 1, but it is {top}.")
     if output is not None:
-        may_write(output, cells)
-    adata = opened(cells)
-    with bar("Searching") as step:
-        tl.find_cells(adata, chosen_model(model), text, layer=layer, orthologs=orthologs, progress=step)
-    tell(adata, "find")
+        check_output(output, cells)
+    adata = read_cells(cells)
+    with progress_bar("Searching") as step:
+        tl.find_cells(adata, load_model(model), text, layer=layer, orthologs=orthologs, progress=step)
+    print_findings(adata, "find")
     obs = pd.DataFrame(adata.obs)
     scores = obs["okrcell_match"].to_numpy()
-    told = [name for name in ("cell_type", "bulk_labels", "tissue", "donor", "okrcell_cell_type") if name in obs]
-    for place in best(scores, top):
-        row = obs.iloc[int(place)]
-        print("\t".join([f"{scores[place]:.3f}", str(row.name), *(str(row[name]) for name in told)]))
+    columns = [name for name in ("cell_type", "bulk_labels", "tissue", "donor", "okrcell_cell_type") if name in obs]
+    for idx in top_indices(scores, top):
+        row = obs.iloc[int(idx)]
+        print("\t".join([f"{scores[idx]:.3f}", str(row.name), *(str(row[name]) for name in columns)]))
     if output is not None:
-        saved(adata, output, cells)
+        save_output(adata, output, cells)
         print(f"Wrote {adata.n_obs:,} scores to {output}, in obs['okrcell_match'].")

@@ -5,8 +5,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import CellFile, Layer, ModelPath, Orthologs, bar, chosen_model, opened, tell
-from okrcell.cli.written_pages import PageOutput, may_write_page, tell_absent, write_page
+from okrcell.cli.shared import (
+    CellFile,
+    Layer,
+    ModelPath,
+    Orthologs,
+    load_model,
+    print_findings,
+    progress_bar,
+    read_cells,
+)
+from okrcell.cli.written_pages import PageOutput, check_page_output, print_absent_sources, write_page
 
 
 @app.command
@@ -29,19 +38,19 @@ def describe(
     orthologs: Orthologs = False,
 ) -> None:
     """Describe each group of cells: likely cell type, distinguishing genes and cited records."""
-    from okrcell.tasks.candidates import candidates_in
+    from okrcell.tasks.candidates import read_candidates
     from okrcell.tl.describe import describe as describe_cells
     from okrcell.tl.pages import descriptions_json, descriptions_page
 
-    may_write_page(output, cells)
-    words = None if candidates is None else candidates_in(candidates)
-    adata = opened(cells)
-    with bar("Describing") as step:
+    check_page_output(output, cells)
+    candidate_texts = None if candidates is None else read_candidates(candidates)
+    adata = read_cells(cells)
+    with progress_bar("Describing") as step:
         describe_cells(
             adata,
-            chosen_model(model),
+            load_model(model),
             groupby,
-            candidates=words,
+            candidates=candidate_texts,
             knowledge=knowledge,
             genes=genes,
             seed=seed,
@@ -49,8 +58,8 @@ def describe(
             orthologs=orthologs,
             progress=step,
         )
-    tell(adata, "describe")
-    tell_absent(adata, "describe")
-    receipt = adata.uns["okrcell"]["describe"]
-    what = f"{len(receipt['groups'])} descriptions"
-    write_page(adata, output, cells, descriptions_page, descriptions_json, what)
+    print_findings(adata, "describe")
+    print_absent_sources(adata, "describe")
+    provenance = adata.uns["okrcell"]["describe"]
+    summary = f"{len(provenance['groups'])} descriptions"
+    write_page(adata, output, cells, descriptions_page, descriptions_json, summary)

@@ -5,8 +5,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import CellFile, Layer, ModelPath, Orthologs, bar, chosen_model, opened, tell
-from okrcell.cli.written_pages import PageOutput, may_write_page, tell_absent, write_page
+from okrcell.cli.shared import (
+    CellFile,
+    Layer,
+    ModelPath,
+    Orthologs,
+    load_model,
+    print_findings,
+    progress_bar,
+    read_cells,
+)
+from okrcell.cli.written_pages import PageOutput, check_page_output, print_absent_sources, write_page
 
 
 @app.command
@@ -35,28 +44,28 @@ def explain(
     orthologs: Orthologs = False,
 ) -> None:
     """List the genes that support the predicted cell type or the runner-up, with cited records."""
-    from okrcell.tasks.candidates import candidates_in
+    from okrcell.tasks.candidates import read_candidates
     from okrcell.tl.explain import explain as explain_cells
     from okrcell.tl.explanation_pages import explanations_json, explanations_page
 
-    may_write_page(output, cells)
-    words = None if candidates is None else candidates_in(candidates)
-    adata = opened(cells)
-    with bar("Explaining") as step:
+    check_page_output(output, cells)
+    candidate_texts = None if candidates is None else read_candidates(candidates)
+    adata = read_cells(cells)
+    with progress_bar("Explaining") as step:
         explain_cells(
             adata,
-            chosen_model(model),
+            load_model(model),
             groupby,
             cells=cell,
-            candidates=words,
+            candidates=candidate_texts,
             top=top,
             knowledge=knowledge,
             layer=layer,
             orthologs=orthologs,
             progress=step,
         )
-    tell(adata, "explain")
-    tell_absent(adata, "explain")
-    receipt = adata.uns["okrcell"]["explain"]
-    what = f"{len(receipt['explained'])} explanations"
-    write_page(adata, output, cells, explanations_page, explanations_json, what)
+    print_findings(adata, "explain")
+    print_absent_sources(adata, "explain")
+    provenance = adata.uns["okrcell"]["explain"]
+    summary = f"{len(provenance['explained'])} explanations"
+    write_page(adata, output, cells, explanations_page, explanations_json, summary)

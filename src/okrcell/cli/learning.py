@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import Layer, Orthologs, bar
-from okrcell.errors import InputError, WorkLeftError
+from okrcell.cli.shared import Layer, Orthologs, progress_bar
+from okrcell.errors import IncompleteError, InputError
 
 if TYPE_CHECKING:
-    from okrcell.texts.endpoint.budget import Estimate
+    from okrcell.texts.endpoint.budget import CostEstimate
 
 
 @app.command
@@ -29,13 +29,13 @@ def prepare(
     from okrcell.pairs.prepare import prepare as prepare_files
 
     settings = PrepareSettings(layer=layer, orthologs=orthologs)
-    with bar("Preparing") as step:
-        done = prepare_files(files, output, settings, lambda file, cells, of: step(cells, of, file.name))
-    for file in done.files:
+    with progress_bar("Preparing") as step:
+        result = prepare_files(files, output, settings, lambda file, cells, total: step(cells, total, file.name))
+    for file in result.files:
         print(f"{file.study}: {file.cells:,} cells" + (", already present" if file.already else ""))
         for finding in file.findings:
             print(f"  {finding}")
-    print(f"Wrote {done.cells:,} cells to {output}, which now has {done.corpus_cells:,}.")
+    print(f"Wrote {result.cells:,} cells to {output}, which now has {result.corpus_cells:,}.")
 
 
 @app.command
@@ -72,11 +72,11 @@ def enrich(
 ) -> None:
     """Write a text description of each metadata profile (cell type, tissue, ...), with a source for every sentence."""
     from okrcell import tl
-    from okrcell.texts.enrich import enrich_settings
+    from okrcell.texts.enrich import load_enrich_settings
 
     if output is None and not (cells / "corpus.json").exists():
         raise InputError(f"{cells} is not a corpus folder, so there is no default output. Pass a file with -o.")
-    settings = enrich_settings(
+    settings = load_enrich_settings(
         config,
         endpoint={name: value for name, value in (("model", llm), ("base_url", base_url)) if value},
         writer=writer or ("endpoint" if llm or base_url else None),
@@ -84,44 +84,46 @@ def enrich(
     )
     if estimate and settings.writer != "endpoint":
         raise InputError("--estimate needs a language model. Pass one with --llm and --base-url.")
-    with bar("Enriching") as step:
-        done = tl.enrich(
+    with progress_bar("Enriching") as step:
+        result = tl.enrich(
             cells,
             output or cells / "descriptions.parquet",
             settings,
             knowledge=knowledge,
             literature=literature,
-            confirm=_only_tell if estimate else _tell_estimate,
+            confirm=_print_estimate_and_exit if estimate else _print_estimate,
             progress=step,
         )
     if estimate:
-        print(f"No calls needed: all {len(done.descriptions):,} descriptions exist.", file=sys.stderr)
+        print(f"No calls needed: all {len(result.descriptions):,} descriptions exist.", file=sys.stderr)
         return
-    if done.absent:
+    if result.absent:
         print(
-            f"  Knowledge sources skipped, files missing: {', '.join(done.absent)} (see `okrcell knowledge list`).",
+            f"  Knowledge sources skipped, files missing: {', '.join(result.absent)} (see `okrcell knowledge list`).",
             file=sys.stderr,
         )
-    print(f"Knowledge sources: {', '.join(done.sources)}.")
-    for line in done.told():
+    print(f"Knowledge sources: {', '.join(result.sources)}.")
+    for line in result.summary():
         print(line)
-    print(f"Wrote {len(done.descriptions):,} descriptions to {done.output}, {done.kept:,} of them reused.")
-    if done.failed:
-        number, reason = done.failed
-        raise WorkLeftError(f"{number:,} of them failed in this run: {reason}. Run the command again to retry them.")
+    print(f"Wrote {len(result.descriptions):,} descriptions to {result.output}, {result.reused:,} of them reused.")
+    if result.failed:
+        n_failed, reason = result.failed
+        raise IncompleteError(
+            f"{n_failed:,} of them failed in this run: {reason}. Run the command again to retry them."
+        )
 
 
-def _tell_estimate(estimate: "Estimate") -> None:
-    money = f", cost {estimate.money:.2f}" if estimate.money else ""
+def _print_estimate(estimate: "CostEstimate") -> None:
+    cost = f", cost {estimate.money:.2f}" if estimate.money else ""
     print(
         f"{estimate.calls:,} calls, about {estimate.prompt_tokens:,} input and {estimate.completion_tokens:,} "
-        f"output tokens{money}; {estimate.cached:,} responses are cached.",
+        f"output tokens{cost}; {estimate.cached:,} responses are cached.",
         file=sys.stderr,
     )
 
 
-def _only_tell(estimate: "Estimate") -> None:
-    _tell_estimate(estimate)
+def _print_estimate_and_exit(estimate: "CostEstimate") -> None:
+    _print_estimate(estimate)
     raise SystemExit(0)
 
 
@@ -146,10 +148,12 @@ def pretrain(
     from okrcell.training.pretrain import pretrain as train
     from okrcell.training.settings import PretrainSettings
 
-    told = None if knowledge is None else {"folder": knowledge}
-    settings = load_settings(PretrainSettings, config, corpus=corpus, output=output, knowledge=told)
-    with bar("Training") as step:
+    knowledge_settings = None if knowledge is None else {"folder": knowledge}
+    settings = load_settings(PretrainSettings, config, corpus=corpus, output=output, knowledge=knowledge_settings)
+    with progress_bar("Training") as step:
         trained = train(
-            settings, resume=resume, progress=lambda done, of, loss: step(done, of, f"loss {loss.total.item():.3f}")
+            settings,
+            resume=resume,
+            progress=lambda done, total, loss: step(done, total, f"loss {loss.total.item():.3f}"),
         )
     print(f"Wrote the model to {trained.model} after {trained.steps:,} steps; the log is {trained.log}.")

@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 from okrcell.cli.app import app
 from okrcell.errors import InputError
 
-NOISE = Group("Options of --tasks noise", sort_key=1)
+NOISE_GROUP = Group("Options of --tasks noise", sort_key=1)
 
 
 @app.command
@@ -49,91 +49,96 @@ def benchmark(
     ] = None,
     config: Annotated[
         Path | None,
-        Parameter(group=NOISE, help="Settings file (YAML) of each training run, such as configs/noise.yaml."),
+        Parameter(group=NOISE_GROUP, help="Settings file (YAML) of each training run, such as configs/noise.yaml."),
     ] = None,
     files: Annotated[
         list[Path] | None,
         Parameter(
-            group=NOISE,
+            group=NOISE_GROUP,
             consume_multiple=True,
             negative="",
             help="Labelled test files (obs cell_type_ontology_term_id); default: the held-out studies of the corpus.",
         ),
     ] = None,
     objectives: Annotated[
-        str | None, Parameter(group=NOISE, help="Training objectives, as a,b,c; default: info_nce,faithful,improved.")
+        str | None,
+        Parameter(group=NOISE_GROUP, help="Training objectives, as a,b,c; default: info_nce,faithful,improved."),
     ] = None,
     kinds: Annotated[
-        str | None, Parameter(group=NOISE, help="Noise types, as a,b,c; default: shuffled,sibling,dropout.")
+        str | None, Parameter(group=NOISE_GROUP, help="Noise types, as a,b,c; default: shuffled,sibling,dropout.")
     ] = None,
     rates: Annotated[
-        str | None, Parameter(group=NOISE, help="Fractions of corrupted pairs; default: 0,0.2,0.4,0.6.")
+        str | None, Parameter(group=NOISE_GROUP, help="Fractions of corrupted pairs; default: 0,0.2,0.4,0.6.")
     ] = None,
-    keep_models: Annotated[bool, Parameter(group=NOISE, negative="", help="Keep the model of every run.")] = False,
+    keep_models: Annotated[
+        bool, Parameter(group=NOISE_GROUP, negative="", help="Keep the model of every run.")
+    ] = False,
 ) -> None:
     """Benchmark okrcell and alternative methods on the same tasks, and write a report with plots."""
     from okrcell.benchmarking.run import benchmark as measure
     from okrcell.benchmarking.run import is_noise
 
-    asked = _words("--tasks", tasks, str)
-    chosen: dict[str, Any] = {
-        "tasks": asked,
+    task_names = _split_list("--tasks", tasks, str)
+    options: dict[str, Any] = {
+        "tasks": task_names,
         "data": data,
         "knowledge": knowledge,
-        "models": _pairs("--models", models),
-        "methods": _words("--methods", methods, str) or (),
-        "again": _words("--again", again, str) or (),
+        "models": _split_pairs("--models", models),
+        "methods": _split_list("--methods", methods, str) or (),
+        "again": _split_list("--again", again, str) or (),
         "minutes": minutes,
     }
-    given = {
-        "objectives": _words("--objectives", objectives, str),
-        "kinds": _words("--kinds", kinds, str),
-        "rates": _words("--rates", rates, float),
-        "seeds": _words("--seeds", seeds, int),
+    noise_options = {
+        "objectives": _split_list("--objectives", objectives, str),
+        "kinds": _split_list("--kinds", kinds, str),
+        "rates": _split_list("--rates", rates, float),
+        "seeds": _split_list("--seeds", seeds, int),
     }
-    if is_noise(asked, config):
-        chosen |= {
+    if is_noise(task_names, config):
+        options |= {
             "tasks": ("noise",),
             "config": config,
             "files": files or (),
             "keep_models": keep_models,
-            "plan": _plan(given),
+            "plan": _noise_plan(noise_options),
         }
     else:
-        for_noise = {"files": files, "keep_models": keep_models or None, "config": config, **given}
-        for_noise = {name: some for name, some in for_noise.items() if name != "seeds" and some is not None}
-        chosen |= for_noise | ({} if given["seeds"] is None else {"seeds": given["seeds"]})
-    done = measure(
+        noise_only = {"files": files, "keep_models": keep_models or None, "config": config, **noise_options}
+        noise_only = {name: value for name, value in noise_only.items() if name != "seeds" and value is not None}
+        options |= noise_only | ({} if noise_options["seeds"] is None else {"seeds": noise_options["seeds"]})
+    result = measure(
         output,
-        **chosen,
+        **options,
         corpus=corpus,
         workers=workers,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    print(f"Wrote {done.report} from {done.runs:,} runs, {done.made:,} of them new.")
+    print(f"Wrote {result.report} from {result.runs:,} runs, {result.made:,} of them new.")
 
 
-def _plan(given: dict[str, Any]) -> Any:
+def _noise_plan(noise_options: dict[str, Any]) -> Any:
     from okrcell.benchmarking.noise.plan import NoisePlan
     from okrcell.settings import parse_settings
 
-    return parse_settings(NoisePlan, {name: some for name, some in given.items() if some is not None}, "The benchmark")
+    return parse_settings(
+        NoisePlan, {name: value for name, value in noise_options.items() if value is not None}, "The benchmark"
+    )
 
 
-def _words(option: str, given: str | None, kind: Callable[[str], Any]) -> tuple[Any, ...] | None:
+def _split_list(option: str, text: str | None, item_type: Callable[[str], Any]) -> tuple[Any, ...] | None:
     """Split a comma-separated option and convert its items; None if the option was not given."""
-    if given is None:
+    if text is None:
         return None
     try:
-        return tuple(kind(word.strip()) for word in given.split(",") if word.strip())
+        return tuple(item_type(item.strip()) for item in text.split(",") if item.strip())
     except ValueError:
-        wanted = "whole numbers such as 0,1,2" if kind is int else "numbers such as 0,0.2,0.4"
-        raise InputError(f"{option} expects {wanted}, separated by commas; seen: {given}.") from None
+        expected = "whole numbers such as 0,1,2" if item_type is int else "numbers such as 0,0.2,0.4"
+        raise InputError(f"{option} expects {expected}, separated by commas; seen: {text}.") from None
 
 
-def _pairs(option: str, given: str | None) -> dict[str, str]:
+def _split_pairs(option: str, text: str | None) -> dict[str, str]:
     """Parse a comma-separated list of name=folder."""
-    pairs = [word.partition("=") for word in (_words(option, given, str) or ())]
+    pairs = [item.partition("=") for item in (_split_list(option, text, str) or ())]
     if any(not name.strip() or not folder.strip() for name, _, folder in pairs):
-        raise InputError(f"{option} expects name=folder, separated by commas; seen: {given}.")
+        raise InputError(f"{option} expects name=folder, separated by commas; seen: {text}.")
     return {name.strip(): folder.strip() for name, _, folder in pairs}

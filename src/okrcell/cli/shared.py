@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from okrcell.model.embedder import Embedder
 
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+stderr_console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 ModelPath = Annotated[
     Path | None, Parameter(name="--model", help="Model folder or hub id; default: the bundled model.")
@@ -31,21 +31,21 @@ Orthologs = Annotated[
 ]
 
 
-def chosen_model(path: Path | None) -> "Embedder":
+def load_model(path: Path | None) -> "Embedder":
     """Load the model given by --model, or the bundled one."""
     from okrcell.model.embedder import load
 
     return load(path)
 
 
-def opened(path: Path) -> "AnnData":
+def read_cells(path: Path) -> "AnnData":
     """Open a file of cells; the matrix stays on disk where the format allows it."""
     from okrcell.cells.open import open_cells
 
     return open_cells(path)
 
 
-def may_write(output: Path, cells: Path) -> None:
+def check_output(output: Path, cells: Path) -> None:
     """Check before any work is done that the output can be written.
 
     Raises
@@ -65,22 +65,22 @@ def may_write(output: Path, cells: Path) -> None:
         )
 
 
-def saved(adata: "AnnData", output: Path, cells: Path) -> None:
+def save_output(adata: "AnnData", output: Path, cells: Path) -> None:
     """Write cells to an h5ad file atomically; an h5ad input is copied and only changed slots are replaced."""
     from okrcell.cells.save import save_cells
 
     save_cells(adata, output, source=cells if cells.suffix == ".h5ad" else None)
 
 
-def tell(adata: "AnnData", verb: str) -> None:
+def print_findings(adata: "AnnData", command: str) -> None:
     """Print what was found about the input, on stderr."""
     # On stderr, so that stdout carries results only.
-    for finding in adata.uns["okrcell"][verb]["findings"]:
+    for finding in adata.uns["okrcell"][command]["findings"]:
         print(f"  {finding}", file=sys.stderr)
 
 
 @contextmanager
-def bar(title: str) -> "Generator[Any]":
+def progress_bar(title: str) -> "Generator[Any]":
     """Show a progress bar on stderr; yields a function of the number done, the total and an optional text."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -91,10 +91,10 @@ def bar(title: str) -> "Generator[Any]":
         TimeRemainingColumn(),
         TextColumn("{task.fields[word]}"),
     )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as shown:
-        task = shown.add_task(title, total=None, word="")
+    with Progress(*columns, console=stderr_console, transient=True, disable=not stderr_console.is_terminal) as progress:
+        task = progress.add_task(title, total=None, word="")
 
-        def step(done: int, of: int, word: str = "") -> None:
-            shown.update(task, completed=done, total=of, word=word)
+        def step(completed: int, total: int, detail: str = "") -> None:
+            progress.update(task, completed=completed, total=total, word=detail)
 
         yield step

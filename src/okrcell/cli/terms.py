@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import CellFile, Output, bar, may_write, opened, saved, tell
+from okrcell.cli.shared import CellFile, Output, check_output, print_findings, progress_bar, read_cells, save_output
 
 
 @app.command
@@ -27,33 +27,33 @@ def standardise(
     from okrcell.texts.decisions import read_overrides, write_decisions
     from okrcell.tl.standardise import standardise as give_terms
 
-    may_write(output, cells)
-    chosen = None if overrides is None else read_overrides(overrides)
+    check_output(output, cells)
+    override_table = None if overrides is None else read_overrides(overrides)
     embedder = None
     if dense:
         from okrcell.model.sentence_encoder import SentenceEncoder
 
         embedder = SentenceEncoder()
-    adata = opened(cells)
-    with bar("Standardising") as step:
-        give_terms(adata, overrides=chosen, embedder=embedder, progress=step)
+    adata = read_cells(cells)
+    with progress_bar("Standardising") as step:
+        give_terms(adata, overrides=override_table, embedder=embedder, progress=step)
     table = adata.uns["okrcell"]["standardise"]["decisions"]
-    beside = _beside(output, overrides)
-    write_decisions(table, beside)
-    saved(adata, output, cells)
-    tell(adata, "standardise")
+    decisions_path = _decisions_path(output, overrides)
+    write_decisions(table, decisions_path)
+    save_output(adata, output, cells)
+    print_findings(adata, "standardise")
     for column, rows in table.groupby("column", sort=False):
-        given = int((rows["term_id"] != "").sum())
+        n_assigned = int((rows["term_id"] != "").sum())
         print(
-            f"  {column}: {given} of {len(rows)} labels, {int(rows.loc[rows['term_id'] != '', 'cells'].sum()):,} cells"
+            f"  {column}: {n_assigned} of {len(rows)} labels, {int(rows.loc[rows['term_id'] != '', 'cells'].sum()):,} cells"
         )
-    print(f"Wrote {adata.n_obs:,} cells to {output}; review {beside} and pass it back with --overrides.")
+    print(f"Wrote {adata.n_obs:,} cells to {output}; review {decisions_path} and pass it back with --overrides.")
 
 
-def _beside(output: Path, overrides: Path | None) -> Path:
+def _decisions_path(output: Path, overrides: Path | None) -> Path:
     """Path of the decision table beside the output, numbered if the name is taken by a table that a person may have edited."""
-    first = output.with_suffix(".standardised.tsv")
-    if overrides is None or not first.exists():
-        return first
-    numbered = (output.with_suffix(f".standardised-{number}.tsv") for number in count(2))
-    return next(path for path in numbered if not path.exists())
+    default_path = output.with_suffix(".standardised.tsv")
+    if overrides is None or not default_path.exists():
+        return default_path
+    numbered_paths = (output.with_suffix(f".standardised-{i}.tsv") for i in count(2))
+    return next(path for path in numbered_paths if not path.exists())

@@ -11,12 +11,12 @@ from okrcell.cli.shared import (
     ModelPath,
     Orthologs,
     Output,
-    bar,
-    chosen_model,
-    may_write,
-    opened,
-    saved,
-    tell,
+    check_output,
+    load_model,
+    print_findings,
+    progress_bar,
+    read_cells,
+    save_output,
 )
 
 Seed = Annotated[int, Parameter(help="Random seed.")]
@@ -43,16 +43,16 @@ def cluster(
 ) -> None:
     """Cluster cells without labels: obs["okrcell_cluster"]."""
     from okrcell import tl
-    from okrcell.tasks.samples.stability import checked_resolutions
+    from okrcell.tasks.samples.stability import check_resolutions
 
-    may_write(output, cells)
+    check_output(output, cells)
     if resolution is not None:
-        checked_resolutions([resolution])
-    adata = opened(cells)
-    with bar("Clustering") as step:
+        check_resolutions([resolution])
+    adata = read_cells(cells)
+    with progress_bar("Clustering") as step:
         tl.cluster(
             adata,
-            chosen_model(model),
+            load_model(model),
             resolution=resolution,
             use_rep=use_rep,
             layer=layer,
@@ -60,13 +60,13 @@ def cluster(
             seed=seed,
             progress=step,
         )
-    saved(adata, output, cells)
-    tell(adata, "cluster")
-    receipt = adata.uns["okrcell"]["cluster"]
-    how = "set by --resolution" if resolution is not None else "the finest with stable clusters"
-    print(f"Resolution {receipt['resolution']:g}: {how}.")
-    for name, number in adata.obs["okrcell_cluster"].value_counts(sort=False).items():
-        print(f"  {number:>8,}  {name}")
+    save_output(adata, output, cells)
+    print_findings(adata, "cluster")
+    provenance = adata.uns["okrcell"]["cluster"]
+    selection = "set by --resolution" if resolution is not None else "the finest with stable clusters"
+    print(f"Resolution {provenance['resolution']:g}: {selection}.")
+    for name, count in adata.obs["okrcell_cluster"].value_counts(sort=False).items():
+        print(f"  {count:>8,}  {name}")
     print(f"Wrote {adata.n_obs:,} cells to {output}, in obs['okrcell_cluster'].")
 
 
@@ -84,15 +84,15 @@ def integrate(
     """Correct the batch effect in an embedding of all cells: obsm["X_okrcell_integrated"]."""
     from okrcell import tl
 
-    may_write(output, cells)
-    adata = opened(cells)
-    with bar("Integrating") as step:
-        tl.integrate(adata, chosen_model(model), batch_key, layer=layer, orthologs=orthologs, seed=seed, progress=step)
-    saved(adata, output, cells)
-    tell(adata, "integrate")
-    receipt = adata.uns["okrcell"]["integrate"]
-    for name, number in zip(receipt["batches"], receipt["cells"], strict=True):
-        print(f"  {number:>8,}  {name}")
-    if len(receipt["batches"]) == 1:
+    check_output(output, cells)
+    adata = read_cells(cells)
+    with progress_bar("Integrating") as step:
+        tl.integrate(adata, load_model(model), batch_key, layer=layer, orthologs=orthologs, seed=seed, progress=step)
+    save_output(adata, output, cells)
+    print_findings(adata, "integrate")
+    provenance = adata.uns["okrcell"]["integrate"]
+    for name, count in zip(provenance["batches"], provenance["cells"], strict=True):
+        print(f"  {count:>8,}  {name}")
+    if len(provenance["batches"]) == 1:
         print(f"obs['{batch_key}'] has only one batch: nothing was corrected.")
     print(f"Wrote {adata.n_obs:,} cells to {output}, in obsm['X_okrcell_integrated'].")

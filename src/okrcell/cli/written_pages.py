@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from okrcell.cli.shared import may_write, saved
+from okrcell.cli.shared import check_output, save_output
 from okrcell.errors import InputError
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-ENDINGS = (".md", ".json", ".h5ad")
+PAGE_SUFFIXES = (".md", ".json", ".h5ad")
 PageOutput = Annotated[
     Path | None,
     Parameter(
@@ -23,7 +23,7 @@ PageOutput = Annotated[
 ]
 
 
-def may_write_page(output: Path | None, cells: Path) -> None:
+def check_page_output(output: Path | None, cells: Path) -> None:
     """Check before any work is done that the output can be written.
 
     Raises
@@ -34,18 +34,18 @@ def may_write_page(output: Path | None, cells: Path) -> None:
     if output is None:
         return
     if output.suffix == ".h5ad":
-        may_write(output, cells)
-    elif output.suffix not in ENDINGS:
-        raise InputError(f"The output must end in {', '.join(ENDINGS)}, but it is {output}.")
+        check_output(output, cells)
+    elif output.suffix not in PAGE_SUFFIXES:
+        raise InputError(f"The output must end in {', '.join(PAGE_SUFFIXES)}, but it is {output}.")
     elif output.is_dir():
         raise InputError(f"Cannot write {output}: it is a folder.")
     elif not output.resolve().parent.is_dir():
         raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Create it first.")
 
 
-def tell_absent(adata: "AnnData", verb: str) -> None:
+def print_absent_sources(adata: "AnnData", command: str) -> None:
     """Print on stderr which knowledge sources were skipped because their files are missing."""
-    absent = adata.uns["okrcell"][verb]["absent_sources"]
+    absent = adata.uns["okrcell"][command]["absent_sources"]
     if absent:
         print(
             f"  Knowledge sources skipped, files missing: {', '.join(absent)} (see `okrcell knowledge list`).",
@@ -57,28 +57,28 @@ def write_page(
     adata: "AnnData",
     output: Path | None,
     cells: Path,
-    page: Callable[["AnnData"], str],
-    whole: Callable[["AnnData"], str],
-    what: str,
+    to_markdown: Callable[["AnnData"], str],
+    to_json: Callable[["AnnData"], str],
+    summary: str,
 ) -> None:
     """Print the page, or write the output in the format of its extension.
 
     Parameters
     ----------
-    page, whole
+    to_markdown, to_json
         Render the results as a Markdown page and as JSON.
-    what
+    summary
         Description of the content, for the final message.
     """
-    from okrcell.files import whole_file
+    from okrcell.files import atomic_file
 
     if output is None:
-        print(page(adata))
+        print(to_markdown(adata))
         return
     if output.suffix == ".h5ad":
-        saved(adata, output, cells)
+        save_output(adata, output, cells)
     else:
-        written = page(adata) if output.suffix == ".md" else whole(adata)
-        with whole_file(output) as draft:
-            draft.write_text(written + "\n", encoding="utf-8")
-    print(f"Wrote {what} to {output}.")
+        content = to_markdown(adata) if output.suffix == ".md" else to_json(adata)
+        with atomic_file(output) as draft:
+            draft.write_text(content + "\n", encoding="utf-8")
+    print(f"Wrote {summary} to {output}.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anndata import AnnData
 
-LABELS = "bulk_labels"
+LABEL_KEY = "bulk_labels"
 """Column of ``obs`` with the authors' labels."""
 
 CANDIDATES = {
@@ -56,6 +56,6 @@ def blood_cells() -> "AnnData":
     return datasets.pbmc68k_reduced()
 
 
-def match_key(number: int) -> str:
-    """Column of ``obs`` with the scores of search text ``number``, counted from 1."""
-    return "okrcell_match" if number == 1 else f"okrcell_match_{number}"
+def match_key(index: int) -> str:
+    """Column of ``obs`` with the scores of search text ``index``, counted from 1."""
+    return "okrcell_match" if index == 1 else f"okrcell_match_{index}"

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from okrcell.demo.cells import CANDIDATES, LABELS, LINEAGES, SENTENCES, blood_cells, match_key
+from okrcell.demo.cells import CANDIDATES, LABEL_KEY, LINEAGES, SENTENCES, blood_cells, match_key
 from okrcell.errors import InputError
-from okrcell.files import whole_folder
+from okrcell.files import atomic_dir
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from okrcell.demo.measures import Agreement, Search
+    from okrcell.demo.measures import AgreementMetrics, SearchMetrics
     from okrcell.model.embedder import Embedder
 
 SEED = 0
-NEIGHBOURS = 15
-RECEIPT = "receipt.json"
-REPORT = "report.html"
-ANSWERS = "annotated.h5ad"
-PICTURES = "pictures"
-Say = Callable[[str], object]
+N_NEIGHBORS = 15
+PROVENANCE_FILE = "receipt.json"
+REPORT_FILE = "report.html"
+ANNOTATED_FILE = "annotated.h5ad"
+PICTURE_FOLDER = "pictures"
+LogLine = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class DemoResult:
 
     folder: Path
     report: Path
-    agreement: "Agreement"
-    searches: "tuple[Search, ...]"
+    agreement: "AgreementMetrics"
+    searches: "tuple[SearchMetrics, ...]"
     seconds: float
     """Wall time until the report is written."""
 
 
-def run_demo(output: str | Path, model: "Embedder | None" = None, say: Say = print) -> DemoResult:
+def run_demo(output: str | Path, model: "Embedder | None" = None, log: LogLine = print) -> DemoResult:
     """Annotate 700 blood cells by candidate texts, search them by sentences, and write a report.
 
     Parameters
@@ -48,7 +48,7 @@ def run_demo(output: str | Path, model: "Embedder | None" = None, say: Say = pri
         earlier demo is replaced.
     model
         A model from `okrcell.load`; default: the bundled one.
-    say
+    log
         Called with each line for the terminal.
 
     Raises
@@ -57,126 +57,130 @@ def run_demo(output: str | Path, model: "Embedder | None" = None, say: Say = pri
         If ``output`` contains anything else than an earlier demo, or cannot be written.
     """
     folder = Path(output).resolve()
-    _must_be_free(folder, output)
+    _check_output_folder(folder, output)
     from okrcell import tl
-    from okrcell.demo.measures import agreement, search
+    from okrcell.demo.measures import agreement_metrics, search_metrics
     from okrcell.model.embedder import load
 
     model = load() if model is None else model
-    clock: dict[str, float] = {}
+    timings: dict[str, float] = {}
     start = time.perf_counter()
     adata: Any = blood_cells()
-    say(
+    log(
         f"{adata.n_obs} blood cells that come with scanpy (Zheng et al. 2017); "
         f"the model, {model.name}, does not see their labels."
     )
-    with _timed(clock, "name"):
+    with _timer(timings, "name"):
         tl.annotate(adata, model, candidates=list(CANDIDATES.values()))
-    figures = agreement(adata.obs, LABELS, CANDIDATES, LINEAGES)
-    for line in _in_short(figures, clock["name"]):
-        say(line)
-    searches: list[Search] = []
-    with _timed(clock, "search"):
-        for number, (sentence, hoped_for) in enumerate(SENTENCES.items(), start=1):
-            key = match_key(number)
+    metrics = agreement_metrics(adata.obs, LABEL_KEY, CANDIDATES, LINEAGES)
+    for line in _summary_lines(metrics, timings["name"]):
+        log(line)
+    searches: list[SearchMetrics] = []
+    with _timer(timings, "search"):
+        for index, (sentence, expected_labels) in enumerate(SENTENCES.items(), start=1):
+            key = match_key(index)
             tl.find_cells(adata, model, sentence, key_added=key)
-            searches.append(search(adata.obs, LABELS, key, sentence, hoped_for))
-    for one in searches:
-        say(
-            f"“{one.sentence}”: {one.hits} of the top {one.top} cells are {' or '.join(one.hoped_for)} "
-            f"(expected by chance: {one.by_chance:.0%})."
+            searches.append(search_metrics(adata.obs, LABEL_KEY, key, sentence, expected_labels))
+    for result in searches:
+        log(
+            f"“{result.sentence}”: {result.hits} of the top {result.top} cells are {' or '.join(result.hoped_for)} "
+            f"(expected by chance: {result.by_chance:.0%})."
         )
-    with _timed(clock, "map"):
-        _lay_out(adata)
-    with whole_folder(folder) as draft:
-        _write(draft, adata, model, figures=figures, searches=tuple(searches), clock=clock)
+    with _timer(timings, "map"):
+        _compute_umap(adata)
+    with atomic_dir(folder) as draft:
+        _write_folder(draft, adata, model, metrics=metrics, searches=tuple(searches), timings=timings)
     seconds = time.perf_counter() - start
-    say(f"Wrote {Path(output) / REPORT} in {seconds:.0f} s. Open it in a browser.")
-    return DemoResult(folder, folder / REPORT, figures, tuple(searches), seconds)
+    log(f"Wrote {Path(output) / REPORT_FILE} in {seconds:.0f} s. Open it in a browser.")
+    return DemoResult(folder, folder / REPORT_FILE, metrics, tuple(searches), seconds)
 
 
-def _must_be_free(folder: Path, named: str | Path) -> None:
+def _check_output_folder(folder: Path, output: str | Path) -> None:
     """Check before any work is done that the folder is new or holds an earlier demo only."""
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"The demo writes a folder, but {named} is a file. Choose another folder with -o.")
+        raise InputError(f"The demo writes a folder, but {output} is a file. Choose another folder with -o.")
     if not folder.parent.is_dir():
-        raise InputError(f"Cannot write {named}: there is no folder {folder.parent}. Create it first.")
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
-    ours = {RECEIPT, REPORT, ANSWERS, PICTURES}
-    if found and (found - ours or RECEIPT not in found):
+        raise InputError(f"Cannot write {output}: there is no folder {folder.parent}. Create it first.")
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    demo_files = {PROVENANCE_FILE, REPORT_FILE, ANNOTATED_FILE, PICTURE_FOLDER}
+    if names and (names - demo_files or PROVENANCE_FILE not in names):
         raise InputError(
-            f"{named} contains files that are not from an earlier demo and would be lost. Choose another folder with -o."
+            f"{output} contains files that are not from an earlier demo and would be lost. Choose another folder with -o."
         )
 
 
-def _lay_out(adata: "AnnData") -> None:
+def _compute_umap(adata: "AnnData") -> None:
     """Compute a UMAP of the embeddings in a slot of its own; the bundled UMAP is left unchanged."""
     import scanpy as sc
 
-    from okrcell.demo.pictures import MAP
+    from okrcell.demo.pictures import UMAP_KEY
 
     scanpy: Any = sc
     scanpy.pp.neighbors(
-        adata, n_neighbors=NEIGHBOURS, use_rep="X_okrcell", random_state=SEED, key_added="okrcell_neighbors"
+        adata, n_neighbors=N_NEIGHBORS, use_rep="X_okrcell", random_state=SEED, key_added="okrcell_neighbors"
     )
-    scanpy.tl.umap(adata, random_state=SEED, neighbors_key="okrcell_neighbors", key_added=MAP)
+    scanpy.tl.umap(adata, random_state=SEED, neighbors_key="okrcell_neighbors", key_added=UMAP_KEY)
 
 
-def _write(
+def _write_folder(
     draft: Path,
     adata: "AnnData",
     model: "Embedder",
     *,
-    figures: "Agreement",
-    searches: "tuple[Search, ...]",
-    clock: dict[str, float],
+    metrics: "AgreementMetrics",
+    searches: "tuple[SearchMetrics, ...]",
+    timings: dict[str, float],
 ) -> None:
     from dataclasses import asdict
 
     from okrcell.cells.save import save_cells
-    from okrcell.demo.pictures import draw_all
+    from okrcell.demo.pictures import draw_pictures
     from okrcell.demo.report import report
-    from okrcell.provenance import receipt, write_json
+    from okrcell.provenance import provenance_record, write_json
 
-    shelf = draft / PICTURES
-    shelf.mkdir()
-    with _timed(clock, "draw"):
-        drawn = draw_all(adata, figures, searches, shelf)
-    with _timed(clock, "save"):
-        save_cells(adata, draft / ANSWERS)
-    named = adata.uns["okrcell"]["annotate"]
-    written = receipt(
+    picture_dir = draft / PICTURE_FOLDER
+    picture_dir.mkdir()
+    with _timer(timings, "draw"):
+        pictures = draw_pictures(adata, metrics, searches, picture_dir)
+    with _timer(timings, "save"):
+        save_cells(adata, draft / ANNOTATED_FILE)
+    annotate_record = adata.uns["okrcell"]["annotate"]
+    provenance = provenance_record(
         "demo",
         seed=SEED,
         model=model.name,
         weights_sha256=model.fingerprint,
         cells="scanpy.datasets.pbmc68k_reduced()",
         candidates=CANDIDATES,
-        sentences={sentence: list(hoped_for) for sentence, hoped_for in SENTENCES.items()},
-        settings={"neighbours": NEIGHBOURS, "temperature": named["temperature"], "matrix": named["matrix"]},
-        findings=named["findings"],
-        model_genes_measured=named["model_genes_measured"],
-        model_genes=named["model_genes"],
-        seconds={name: round(value, 2) for name, value in clock.items()},
-        agreement=asdict(figures),
-        searches=[asdict(one) for one in searches],
+        sentences={sentence: list(expected_labels) for sentence, expected_labels in SENTENCES.items()},
+        settings={
+            "neighbours": N_NEIGHBORS,
+            "temperature": annotate_record["temperature"],
+            "matrix": annotate_record["matrix"],
+        },
+        findings=annotate_record["findings"],
+        model_genes_measured=annotate_record["model_genes_measured"],
+        model_genes=annotate_record["model_genes"],
+        seconds={name: round(value, 2) for name, value in timings.items()},
+        agreement=asdict(metrics),
+        searches=[asdict(result) for result in searches],
     )
-    write_json(draft / RECEIPT, written)
-    page = report(figures, searches, drawn, written, model.facts)
-    (draft / REPORT).write_text(page, encoding="utf-8")
+    write_json(draft / PROVENANCE_FILE, provenance)
+    page = report(metrics, searches, pictures, provenance, model.facts)
+    (draft / REPORT_FILE).write_text(page, encoding="utf-8")
 
 
-def _in_short(figures: "Agreement", seconds: float) -> Iterator[str]:
+def _summary_lines(metrics: "AgreementMetrics", seconds: float) -> Iterator[str]:
     yield (
-        f"Annotated in {seconds:.1f} s: accuracy {figures.accuracy:.1%} against the author labels "
-        f"(balanced {figures.balanced_accuracy:.1%}, macro-F1 {figures.macro_f1:.2f}; "
-        f"majority class: {figures.commonest:.1%})."
+        f"Annotated in {seconds:.1f} s: accuracy {metrics.accuracy:.1%} against the author labels "
+        f"(balanced {metrics.balanced_accuracy:.1%}, macro-F1 {metrics.macro_f1:.2f}; "
+        f"majority class: {metrics.commonest:.1%})."
     )
-    yield f"Lineage accuracy: {figures.lineage_accuracy:.1%}. Mean confidence: {figures.mean_confidence:.1%}."
+    yield f"Lineage accuracy: {metrics.lineage_accuracy:.1%}. Mean confidence: {metrics.mean_confidence:.1%}."
 
 
 @contextmanager
-def _timed(clock: dict[str, float], name: str) -> Generator[None]:
+def _timer(timings: dict[str, float], name: str) -> Generator[None]:
     start = time.perf_counter()
     yield
-    clock[name] = time.perf_counter() - start
+    timings[name] = time.perf_counter() - start

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-BANDS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+CONFIDENCE_BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Edges of the confidence bins."""
 
 
 @dataclass(frozen=True)
-class Group:
+class GroupMetrics:
     """Accuracy and confidence of a group of cells."""
 
     name: str
@@ -32,7 +32,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AgreementMetrics:
     """Metrics of a run, as fractions in [0, 1]; every cell counts, whatever its status."""
 
     cells: int
@@ -48,13 +48,13 @@ class Agreement:
     mean_confidence: float
     calibration_error: float
     """Expected calibration error over five bins of confidence."""
-    by_label: tuple[Group, ...]
-    by_status: tuple[Group, ...]
-    by_confidence: tuple[Group, ...]
+    by_label: tuple[GroupMetrics, ...]
+    by_status: tuple[GroupMetrics, ...]
+    by_confidence: tuple[GroupMetrics, ...]
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchMetrics:
     """Result of a search by text."""
 
     sentence: str
@@ -69,36 +69,49 @@ class Search:
     """Author labels of those cells with their counts, in descending order."""
 
 
-def agreement(
-    obs: pd.DataFrame, labels: str, expected: Mapping[str, str], lineages: Mapping[str, str], prefix: str = "okrcell_"
-) -> Agreement:
+def agreement_metrics(
+    obs: pd.DataFrame,
+    label_key: str,
+    expected: Mapping[str, str],
+    lineages: Mapping[str, str],
+    prefix: str = "okrcell_",
+) -> AgreementMetrics:
     """Compare the predictions in ``obs`` with the ``expected`` prediction of each author label."""
-    truth: Any = obs[labels].astype(str)
-    wanted = np.array([expected[label] for label in truth])
-    given = obs[f"{prefix}cell_type"].astype(str).to_numpy(dtype=str)
+    truth: Any = obs[label_key].astype(str)
+    targets = np.array([expected[label] for label in truth])
+    predictions = obs[f"{prefix}cell_type"].astype(str).to_numpy(dtype=str)
     confidence = obs[f"{prefix}confidence"].to_numpy(dtype=np.float64)
     status = obs[f"{prefix}status"].astype(str).to_numpy(dtype=str)
-    right = wanted == given
-    family = {expected[label]: lineage for label, lineage in lineages.items()}
-    present = [label for label in expected if (truth == label).any()]
+    correct = targets == predictions
+    lineage_of = {expected[label]: lineage for label, lineage in lineages.items()}
+    present_labels = [label for label in expected if (truth == label).any()]
 
-    of_label = {label: (truth == label).to_numpy() for label in present}
+    masks = {label: (truth == label).to_numpy() for label in present_labels}
     by_label = [
-        _with_mistakes(_group(label, some, right, confidence), expected[label], given[some])
-        for label, some in of_label.items()
+        _add_most_frequent_error(_group_metrics(label, mask, correct, confidence), expected[label], predictions[mask])
+        for label, mask in masks.items()
     ]
-    by_status = [_group(name, status == name, right, confidence) for name in ("confident", "broad", "unknown")]
-    bands = np.clip(np.digitize(confidence, BANDS) - 1, 0, len(BANDS) - 2)
-    names = [f"{low:.0%} to {high:.0%}" for low, high in pairwise(BANDS)]
-    by_confidence = [_group(name, bands == place, right, confidence) for place, name in enumerate(names)]
-    return Agreement(
+    by_status = [
+        _group_metrics(name, status == name, correct, confidence) for name in ("confident", "broad", "unknown")
+    ]
+    bin_idx = np.clip(np.digitize(confidence, CONFIDENCE_BINS) - 1, 0, len(CONFIDENCE_BINS) - 2)
+    bin_names = [f"{low:.0%} to {high:.0%}" for low, high in pairwise(CONFIDENCE_BINS)]
+    by_confidence = [_group_metrics(name, bin_idx == i, correct, confidence) for i, name in enumerate(bin_names)]
+    return AgreementMetrics(
         cells=len(obs),
-        right=int(right.sum()),
-        accuracy=float(right.mean()),
+        right=int(correct.sum()),
+        accuracy=float(correct.mean()),
         balanced_accuracy=float(np.mean([group.agreement for group in by_label])),
-        macro_f1=float(np.mean([_f1(wanted == expected[label], given == expected[label]) for label in present])),
+        macro_f1=float(
+            np.mean([_f1(targets == expected[label], predictions == expected[label]) for label in present_labels])
+        ),
         lineage_accuracy=float(
-            np.mean([family.get(one) == family[two] for one, two in zip(given, wanted, strict=True)])
+            np.mean(
+                [
+                    lineage_of.get(prediction) == lineage_of[target]
+                    for prediction, target in zip(predictions, targets, strict=True)
+                ]
+            )
         ),
         commonest=float(truth.value_counts(normalize=True).iloc[0]),
         mean_confidence=float(confidence.mean()),
@@ -111,37 +124,43 @@ def agreement(
     )
 
 
-def search(obs: pd.DataFrame, labels: str, key: str, sentence: str, hoped_for: tuple[str, ...]) -> Search:
+def search_metrics(
+    obs: pd.DataFrame, label_key: str, key: str, sentence: str, expected_labels: tuple[str, ...]
+) -> SearchMetrics:
     """Evaluate the cells that match a text best against the expected author labels."""
-    truth: Any = obs[labels].astype(str)
-    top = int(truth.isin(hoped_for).sum())
+    truth: Any = obs[label_key].astype(str)
+    top = int(truth.isin(expected_labels).sum())
     scores = obs[key].to_numpy(dtype=np.float64)
-    best = truth.iloc[np.argsort(-scores, kind="stable")[:top]]
-    found = best.value_counts()
-    return Search(
+    top_labels = truth.iloc[np.argsort(-scores, kind="stable")[:top]]
+    counts = top_labels.value_counts()
+    return SearchMetrics(
         sentence=sentence,
-        hoped_for=hoped_for,
+        hoped_for=expected_labels,
         top=top,
-        hits=int(best.isin(hoped_for).sum()),
+        hits=int(top_labels.isin(expected_labels).sum()),
         by_chance=top / len(obs),
-        found=tuple((str(name), int(number)) for name, number in found.items()),
+        found=tuple((str(name), int(count)) for name, count in counts.items()),
     )
 
 
-def _group(name: str, some: NDArray[np.bool_], right: NDArray[np.bool_], confidence: NDArray[np.float64]) -> Group:
-    cells = int(some.sum())
-    return Group(name, cells, *((float(right[some].mean()), float(confidence[some].mean())) if cells else (0.0, 0.0)))
+def _group_metrics(
+    name: str, mask: NDArray[np.bool_], correct: NDArray[np.bool_], confidence: NDArray[np.float64]
+) -> GroupMetrics:
+    n_cells = int(mask.sum())
+    return GroupMetrics(
+        name, n_cells, *((float(correct[mask].mean()), float(confidence[mask].mean())) if n_cells else (0.0, 0.0))
+    )
 
 
-def _with_mistakes(group: Group, expected: str, given: NDArray[np.str_]) -> Group:
-    """Add the most frequent wrong prediction of a label; ``given`` are the predictions of its cells."""
-    names, numbers = np.unique(given[given != expected], return_counts=True)
-    if not len(names):
+def _add_most_frequent_error(group: GroupMetrics, expected: str, predictions: NDArray[np.str_]) -> GroupMetrics:
+    """Add the most frequent wrong prediction of a label; ``predictions`` are the predictions of its cells."""
+    errors, counts = np.unique(predictions[predictions != expected], return_counts=True)
+    if not len(errors):
         return replace(group, expected=expected)
-    most = int(numbers.argmax())
-    return replace(group, expected=expected, mistaken_for=str(names[most]), mistakes=int(numbers[most]))
+    idx = int(counts.argmax())
+    return replace(group, expected=expected, mistaken_for=str(errors[idx]), mistakes=int(counts[idx]))
 
 
-def _f1(wanted: NDArray[np.bool_], given: NDArray[np.bool_]) -> float:
-    both = int((wanted & given).sum())
-    return 2 * both / max(int(wanted.sum()) + int(given.sum()), 1)
+def _f1(is_expected: NDArray[np.bool_], is_predicted: NDArray[np.bool_]) -> float:
+    true_positives = int((is_expected & is_predicted).sum())
+    return 2 * true_positives / max(int(is_expected.sum()) + int(is_predicted.sum()), 1)

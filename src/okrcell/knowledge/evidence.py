@@ -126,7 +126,7 @@ class KnowledgeSource(Protocol):
         """Release and fingerprint of the files that are read; equal snapshots give equal evidence."""
         ...
 
-    def about(self, term_id: str) -> Sequence[Evidence]:
+    def evidence_for(self, term_id: str) -> Sequence[Evidence]:
         """Return the evidence about an ontology term or a gene.
 
         Parameters

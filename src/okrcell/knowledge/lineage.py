@@ -8,32 +8,32 @@ from numpy.typing import NDArray
 from okrcell.knowledge.ontology import ontology
 
 
-def lineage_of(term_id: str) -> frozenset[str]:
+def ancestors_or_self(term_id: str) -> frozenset[str]:
     """Return a Cell Ontology term and all its ancestors; empty for "" and for an unknown id."""
-    home = ontology("CL")
-    current = home.current(term_id) if term_id else None
-    return home.ancestors(current) | {current} if current else frozenset()
+    cell_ontology = ontology("CL")
+    current_id = cell_ontology.current_id(term_id) if term_id else None
+    return cell_ontology.ancestors(current_id) | {current_id} if current_id else frozenset()
 
 
-def kinds(some: Sequence[str], above: Sequence[str]) -> NDArray[np.bool_]:
-    """Tell which types are equal to or descendants of which types ``above``.
+def is_descendant(term_ids: Sequence[str], ancestor_ids: Sequence[str]) -> NDArray[np.bool_]:
+    """Tell which types are equal to or descendants of which types ``ancestor_ids``.
 
     Parameters
     ----------
-    some
+    term_ids
         Cell Ontology ids, "" for a label without a type: it is a descendant of nothing.
-    above
+    ancestor_ids
         Cell Ontology ids; "" has no descendants.
 
     Returns
     -------
     Bool (some, above).
     """
-    lines = [lineage_of(term_id) for term_id in some]
-    told = [[term_id in line for term_id in above] for line in lines]
-    return np.array(told, dtype=bool).reshape(len(some), len(above))
+    lineages = [ancestors_or_self(term_id) for term_id in term_ids]
+    mask = [[term_id in lineage for term_id in ancestor_ids] for lineage in lineages]
+    return np.array(mask, dtype=bool).reshape(len(term_ids), len(ancestor_ids))
 
 
-def kin(some: Sequence[str], others: Sequence[str]) -> NDArray[np.bool_]:
+def related(term_ids: Sequence[str], other_ids: Sequence[str]) -> NDArray[np.bool_]:
     """Tell which types are equal or ancestor and descendant: bool (some, others)."""
-    return kinds(some, others) | kinds(others, some).T
+    return is_descendant(term_ids, other_ids) | is_descendant(other_ids, term_ids).T

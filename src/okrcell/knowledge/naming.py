@@ -4,19 +4,26 @@ import html
 import re
 import unicodedata
 
-GREEK = {
+GREEK_LETTERS = {
     "α": " alpha ", "β": " beta ", "γ": " gamma ", "δ": " delta ", "ε": " epsilon ", "ζ": " zeta ", "κ": " kappa ",
     "λ": " lambda ", "μ": " mu ", "σ": " sigma ", "τ": " tau ", "ω": " omega ",
 }  # fmt: skip
-BRITISH = {"tumour": "tumor", "haem": "hem", "aemia": "emia", "oesoph": "esoph", "foet": "fet", "oedema": "edema"}
-JOINED = {"bcell": "b cell", "tcell": "t cell", "nkcell": "nk cell"}
+AMERICAN_SPELLINGS = {
+    "tumour": "tumor",
+    "haem": "hem",
+    "aemia": "emia",
+    "oesoph": "esoph",
+    "foet": "fet",
+    "oedema": "edema",
+}
+JOINED_WORDS = {"bcell": "b cell", "tcell": "t cell", "nkcell": "nk cell"}
 
 _PUNCTUATION = str.maketrans(dict.fromkeys("-_,;:/|()[]{}\"'’‘′`.–—", " "))
 _POSITIVE = re.compile(r"(?<=\w)\+")
 _NEGATIVE = re.compile(r"\b(CD\d+[A-Za-z]*|[A-Z][A-Z0-9]{2,}|[Ll]in)[-−](?=$|[\s,/)]|CD\d)")
 
 
-def normal_name(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Normalise a name for comparison.
 
     Case, hyphens, commas, plurals, Greek letters and British spelling are ignored. A plus or minus after a marker is
@@ -30,9 +37,9 @@ def normal_name(name: str) -> str:
         name = _NEGATIVE.sub(r"\1 negative ", name)
     name = name.lower()
     if not name.isascii():
-        for letter, word in GREEK.items():
+        for letter, word in GREEK_LETTERS.items():
             name = name.replace(letter, word)
-    for british, american in BRITISH.items():
+    for british, american in AMERICAN_SPELLINGS.items():
         if british in name:
             name = name.replace(british, american)
     return " ".join(_singular(word) for word in name.translate(_PUNCTUATION).split())
@@ -41,4 +48,4 @@ def normal_name(name: str) -> str:
 def _singular(word: str) -> str:
     if len(word) > 2 and word.endswith("s") and not word.endswith(("ss", "us", "is", "as")):
         word = word[:-1]
-    return JOINED.get(word, word)
+    return JOINED_WORDS.get(word, word)

@@ -10,17 +10,17 @@ from urllib.parse import quote, urlsplit
 import yaml
 
 from okrcell.errors import InputError
-from okrcell.knowledge.fetching import Progress, fetch_file
+from okrcell.knowledge.fetching import DownloadProgress, fetch_file
 from okrcell.provenance import fingerprint
 from okrcell.settings import Settings, parse_settings
 
-PLACE = "OKRCELL_KNOWLEDGE"
+KNOWLEDGE_ENV = "OKRCELL_KNOWLEDGE"
 """Environment variable with the folder or URL of the knowledge files."""
-CACHE = "OKRCELL_CACHE"
+CACHE_ENV = "OKRCELL_CACHE"
 """Environment variable with the folder for downloads and derived files."""
 
 
-class Published(Settings):
+class RemoteFile(Settings):
     """Download address of a file, with its expected sha256 and size."""
 
     url: str
@@ -28,7 +28,7 @@ class Published(Settings):
     bytes: int
 
 
-class Snapshot(Settings):
+class CatalogEntry(Settings):
     """Entry of a knowledge file in snapshots.yaml."""
 
     file: str
@@ -43,40 +43,40 @@ class Snapshot(Settings):
     """SHA-256 of the file; a download from the user's URL must match it."""
     bytes: int
     """Size of the file in bytes."""
-    published: Published | None
+    published: RemoteFile | None
     """Published original, which may have other line ends; None if the file is a cleaned copy published nowhere."""
     origin: str
     """Web page of the source."""
 
     @property
-    def fingerprints(self) -> frozenset[str]:
+    def accepted_sha256(self) -> frozenset[str]:
         """All sha256 values that are accepted for this file."""
         return frozenset({self.sha256} if self.published is None else {self.sha256, self.published.sha256})
 
 
 @cache
-def snapshots() -> dict[str, Snapshot]:
+def file_catalog() -> dict[str, CatalogEntry]:
     """Return the entries of snapshots.yaml by file name."""
-    declared = yaml.safe_load((files("okrcell.knowledge") / "snapshots.yaml").read_text(encoding="utf-8"))
-    return {entry["file"]: parse_settings(Snapshot, entry, "snapshots.yaml") for entry in declared}
+    entries = yaml.safe_load((files("okrcell.knowledge") / "snapshots.yaml").read_text(encoding="utf-8"))
+    return {entry["file"]: parse_settings(CatalogEntry, entry, "snapshots.yaml") for entry in entries}
 
 
 @dataclass(frozen=True)
-class HeldFile:
+class LocalFile:
     """Local copy of a knowledge file."""
 
     path: Path
-    snapshot: Snapshot
+    entry: CatalogEntry
 
     @property
     def sha256(self) -> str:
         """SHA-256 of the current content."""
-        return current_fingerprint(self.path)
+        return cached_fingerprint(self.path)
 
     @cached_property
     def version(self) -> str:
         """Release and sha256; a file that differs from its entry is marked as another copy."""
-        release = self.snapshot.version if self.sha256 in self.snapshot.fingerprints else "another copy"
+        release = self.entry.version if self.sha256 in self.entry.accepted_sha256 else "another copy"
         return f"{release}, sha256 {self.sha256[:12]}"
 
 
@@ -95,35 +95,37 @@ class KnowledgeFiles:
         If the folder does not exist.
     """
 
-    def __init__(self, place: str | Path | None = None) -> None:
-        chosen = str(place or os.environ.get(PLACE) or "")
-        self.url = chosen.rstrip("/") if urlsplit(chosen).scheme in {"http", "https"} else None
-        self._own = Path(chosen).expanduser() if chosen and self.url is None else None
-        if self._own is not None and not self._own.is_dir():
-            raise InputError(f"There is no folder of knowledge files at {self._own}. Pass an existing folder or a URL.")
+    def __init__(self, location: str | Path | None = None) -> None:
+        source = str(location or os.environ.get(KNOWLEDGE_ENV) or "")
+        self.url = source.rstrip("/") if urlsplit(source).scheme in {"http", "https"} else None
+        self._user_folder = Path(source).expanduser() if source and self.url is None else None
+        if self._user_folder is not None and not self._user_folder.is_dir():
+            raise InputError(
+                f"There is no folder of knowledge files at {self._user_folder}. Pass an existing folder or a URL."
+            )
 
     @property
     def folder(self) -> Path:
         """Folder of the local files: the user's folder, else the cache."""
-        return self._own or cache_folder()
+        return self._user_folder or cache_folder()
 
     @property
     def is_cache(self) -> bool:
         """Whether `folder` is the cache, into which files are downloaded; a user's folder is only read."""
-        return self._own is None
+        return self._user_folder is None
 
-    def address(self, name: str) -> Published | None:
+    def remote_file(self, name: str) -> RemoteFile | None:
         """Return the download address of a file; None if it cannot be downloaded."""
-        snapshot = snapshots()[name]
+        entry = file_catalog()[name]
         if self.url is not None:
-            return Published(url=f"{self.url}/{quote(name)}", sha256=snapshot.sha256, bytes=snapshot.bytes)
-        return snapshot.published if self.is_cache else None
+            return RemoteFile(url=f"{self.url}/{quote(name)}", sha256=entry.sha256, bytes=entry.bytes)
+        return entry.published if self.is_cache else None
 
-    def holds(self, name: str) -> bool:
+    def has_file(self, name: str) -> bool:
         """Tell whether `folder` contains the file."""
         return (self.folder / name).is_file()
 
-    def file(self, name: str) -> HeldFile:
+    def local_file(self, name: str) -> LocalFile:
         """Return a local file; if the location is a URL, download the file first.
 
         Raises
@@ -133,12 +135,12 @@ class KnowledgeFiles:
         """
         path = self.folder / name
         if path.is_file():
-            return HeldFile(path, snapshots()[name])
+            return LocalFile(path, file_catalog()[name])
         if self.url is not None:
             return self.fetch(name)
-        raise InputError(self.missing(name))
+        raise InputError(self.missing_message(name))
 
-    def fetch(self, name: str, *, progress: Progress | None = None) -> HeldFile:
+    def fetch(self, name: str, *, progress: DownloadProgress | None = None) -> LocalFile:
         """Download a file into the cache and check its sha256; a valid file in the cache is kept.
 
         Raises
@@ -146,43 +148,43 @@ class KnowledgeFiles:
         InputError
             If the file is published nowhere, cannot be downloaded, or has another sha256.
         """
-        snapshot, address = snapshots()[name], self.address(name)
+        entry, remote = file_catalog()[name], self.remote_file(name)
         path = self.folder / name
         if not self.is_cache:
-            return self.file(name)
-        if not (path.is_file() and fingerprint(path) in snapshot.fingerprints):
-            if address is None:
-                raise InputError(self.missing(name))
-            fetch_file(address.url, path, address.sha256, address.bytes, progress)
-        return HeldFile(path, snapshot)
+            return self.local_file(name)
+        if not (path.is_file() and fingerprint(path) in entry.accepted_sha256):
+            if remote is None:
+                raise InputError(self.missing_message(name))
+            fetch_file(remote.url, path, remote.sha256, remote.bytes, progress)
+        return LocalFile(path, entry)
 
-    def missing(self, name: str) -> str:
+    def missing_message(self, name: str) -> str:
         """Return a one-line message that the file is missing and how to get it."""
-        snapshot = snapshots()[name]
-        line = f"The knowledge file {name} ({snapshot.what}) is not in {self.folder}."
+        entry = file_catalog()[name]
+        message = f"The knowledge file {name} ({entry.what}) is not in {self.folder}."
         if not self.is_cache:
-            return f"{line} Put it there; it comes from {snapshot.origin}"
-        if snapshot.published is None:
+            return f"{message} Put it there; it comes from {entry.origin}"
+        if entry.published is None:
             return (
-                f"{line} It is a cleaned copy of {snapshot.origin} and is not published itself: "
-                f"pass --knowledge with a folder or URL that contains it, or set {PLACE}."
+                f"{message} It is a cleaned copy of {entry.origin} and is not published itself: "
+                f"pass --knowledge with a folder or URL that contains it, or set {KNOWLEDGE_ENV}."
             )
-        return f"{line} Run: okrcell knowledge fetch {name}"
+        return f"{message} Run: okrcell knowledge fetch {name}"
 
 
 def cache_folder() -> Path:
     """Return the cache folder of knowledge files: in OKRCELL_CACHE, else in the system's cache folder."""
     import platformdirs
 
-    return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("okrcell")).expanduser() / "knowledge"
+    return Path(os.environ.get(CACHE_ENV) or platformdirs.user_cache_dir("okrcell")).expanduser() / "knowledge"
 
 
-def current_fingerprint(path: Path) -> str:
+def cached_fingerprint(path: Path) -> str:
     """Return the sha256 of a file, cached until its modification time or size changes."""
-    now = path.stat()
-    return _fingerprint(path.absolute(), now.st_mtime_ns, now.st_size)
+    stat = path.stat()
+    return _fingerprint_at(path.absolute(), stat.st_mtime_ns, stat.st_size)
 
 
 @cache
-def _fingerprint(path: Path, changed: int, size: int) -> str:
+def _fingerprint_at(path: Path, mtime_ns: int, size: int) -> str:
     return fingerprint(path)

@@ -25,7 +25,7 @@ class BlockSettings(Settings):
     activation: Literal["relu", "gelu"] = "relu"
 
     @model_validator(mode="after")
-    def _heads_share_the_width(self) -> Self:
+    def _check_width(self) -> Self:
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads; seen: {self.width} and {self.heads}")
         return self
@@ -48,12 +48,12 @@ class Attention(nn.Module):
         allowed: Tensor | None = None,
     ) -> Float[Tensor, "cell query width"]:
         """Attend from each query to its allowed keys; ``allowed`` is bool (cell, 1, query or 1, key)."""
-        query = self._by_head(self.query(queries))
-        key, value = (self._by_head(part) for part in self.key_value(context).chunk(2, dim=-1))
-        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
-        return self.out(seen.transpose(1, 2).flatten(2))
+        query = self._split_heads(self.query(queries))
+        key, value = (self._split_heads(part) for part in self.key_value(context).chunk(2, dim=-1))
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+        return self.out(attended.transpose(1, 2).flatten(2))
 
-    def _by_head(self, tokens: Tensor) -> Tensor:
+    def _split_heads(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
@@ -62,7 +62,7 @@ class Block(nn.Module):
 
     def __init__(self, settings: BlockSettings) -> None:
         super().__init__()
-        self.pre = settings.norm == "pre"
+        self.pre_norm = settings.norm == "pre"
         self.attention = Attention(settings)
         self.attention_norm = nn.LayerNorm(settings.width)
         self.feed_norm = nn.LayerNorm(settings.width)
@@ -81,20 +81,20 @@ class Block(nn.Module):
         allowed: Tensor | None = None,
     ) -> Float[Tensor, "cell token width"]:
         """Return updated token states; without ``context`` this is self-attention."""
-        if self.pre:
-            near = self.attention_norm(tokens)
-            tokens = tokens + self.dropout(self.attention(near, near if context is None else context, allowed))
+        if self.pre_norm:
+            normed = self.attention_norm(tokens)
+            tokens = tokens + self.dropout(self.attention(normed, normed if context is None else context, allowed))
             return tokens + self.dropout(self.feed(self.feed_norm(tokens)))
-        seen = self.attention(tokens, tokens if context is None else context, allowed)
-        tokens = self.attention_norm(tokens + self.dropout(seen))
+        attended = self.attention(tokens, tokens if context is None else context, allowed)
+        tokens = self.attention_norm(tokens + self.dropout(attended))
         return self.feed_norm(tokens + self.dropout(self.feed(tokens)))
 
 
-def sees(known: Tensor, queries: Tensor) -> Tensor:
+def attention_mask(key_mask: Tensor, query_mask: Tensor) -> Tensor:
     """Attention mask: each query attends to the known keys and to itself (method E3).
 
-    Both arguments are bool (cell, token) over the same tokens; ``queries`` marks the genes to predict. Returns bool
+    Both arguments are bool (cell, token) over the same tokens; ``query_mask`` marks the genes to predict. Returns bool
     (cell, 1, token, token).
     """
-    itself = torch.eye(known.shape[1], dtype=torch.bool, device=known.device)
-    return known[:, None, None, :] | (itself & queries[:, None, :, None])
+    diagonal = torch.eye(key_mask.shape[1], dtype=torch.bool, device=key_mask.device)
+    return key_mask[:, None, None, :] | (diagonal & query_mask[:, None, :, None])

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from okrcell.cells.tokenise import CellTokens
-from okrcell.model.attention import Attention, Block, BlockSettings, sees
-from okrcell.model.gene_tokens import START, GeneTokens, ValueEmbedding
+from okrcell.model.attention import Attention, Block, BlockSettings, attention_mask
+from okrcell.model.gene_tokens import INIT_STD, GeneTokens, ValueEmbedding
 
 
 class CellEncoderSettings(BlockSettings):
@@ -40,32 +40,32 @@ class CellStates:
 class FullAttentionEncoder(nn.Module):
     """scGPT-type transformer over `<cls>` and all gene tokens; all tokens attend to the known ones (method 3.2, E3)."""
 
-    def __init__(self, settings: CellEncoderSettings, genes: int, bins: int) -> None:
+    def __init__(self, settings: CellEncoderSettings, n_genes: int, n_bins: int) -> None:
         super().__init__()
-        self.tokens = GeneTokens(genes, bins, settings.width, settings.value_embedding)
-        self.cls = nn.Parameter(torch.randn(settings.width) * START)
+        self.tokens = GeneTokens(n_genes, n_bins, settings.width, settings.value_embedding)
+        self.cls = nn.Parameter(torch.randn(settings.width) * INIT_STD)
         self.blocks = nn.ModuleList([Block(settings) for _ in range(settings.blocks)])
 
-    def forward(self, cells: CellTokens, masked: Tensor | None = None, asked: Tensor | None = None) -> CellStates:
+    def forward(self, cells: CellTokens, masked: Tensor | None = None, query_index: Tensor | None = None) -> CellStates:
         """Encode cells.
 
         Parameters
         ----------
         masked
             Bool (cell, token): genes whose value is hidden and predicted.
-        asked
+        query_index
             Integer (cell, query): indices of the tokens whose states are returned; all tokens by default.
         """
         states = self.tokens(cells, masked)
         states = torch.cat([self.cls.expand(len(states), 1, -1), states], dim=1)
-        known = nn.functional.pad(cells.known, (1, 0), value=True)
-        allowed = known[:, None, None, :]
+        known_mask = nn.functional.pad(cells.attention_mask, (1, 0), value=True)
+        allowed = known_mask[:, None, None, :]
         if masked is not None:
             hidden = nn.functional.pad(masked, (1, 0), value=False)
-            allowed = sees(known & ~hidden, hidden)
+            allowed = attention_mask(known_mask & ~hidden, hidden)
         for block in self.blocks:
             states = block(states, allowed=allowed)
-        return CellStates(states[:, 0], None if masked is None else at(states[:, 1:], asked))
+        return CellStates(states[:, 0], None if masked is None else gather_tokens(states[:, 1:], query_index))
 
 
 class GeneSum(nn.Module):
@@ -75,16 +75,16 @@ class GeneSum(nn.Module):
     number of genes, so that small panels and deep cells give vectors of similar length.
     """
 
-    def __init__(self, bins: int, width: int) -> None:
+    def __init__(self, n_bins: int, width: int) -> None:
         super().__init__()
-        self.weight = nn.Embedding.from_pretrained(torch.linspace(0, 1, bins)[:, None], freeze=False)
+        self.weight = nn.Embedding.from_pretrained(torch.linspace(0, 1, n_bins)[:, None], freeze=False)
         self.out = nn.Linear(width, width)
 
     def forward(
-        self, genes: Float[Tensor, "cell token width"], value: Tensor, known: Tensor
+        self, genes: Float[Tensor, "cell token width"], value: Tensor, mask: Tensor
     ) -> Float[Tensor, "cell width"]:
-        """Sum ``genes`` over the tokens where ``known`` (bool, cell token) is true."""
-        weight = self.weight(value).squeeze(-1) * known / known.sum(dim=1, keepdim=True).clamp_min(1).sqrt()
+        """Sum ``genes`` over the tokens where ``mask`` (bool, cell token) is true."""
+        weight = self.weight(value).squeeze(-1) * mask / mask.sum(dim=1, keepdim=True).clamp_min(1).sqrt()
         return self.out((weight[:, None] @ genes).squeeze(1))
 
 
@@ -95,50 +95,52 @@ class LatentEncoder(nn.Module):
     (docs/results/first-model.md).
     """
 
-    def __init__(self, settings: CellEncoderSettings, genes: int, bins: int) -> None:
+    def __init__(self, settings: CellEncoderSettings, n_genes: int, n_bins: int) -> None:
         super().__init__()
-        self.tokens = GeneTokens(genes, bins, settings.width, settings.value_embedding)
-        self.sum_up = GeneSum(bins, settings.width)
-        self.latents = nn.Parameter(torch.randn(settings.latents, settings.width) * START)
+        self.tokens = GeneTokens(n_genes, n_bins, settings.width, settings.value_embedding)
+        self.sum_up = GeneSum(n_bins, settings.width)
+        self.latents = nn.Parameter(torch.randn(settings.latents, settings.width) * INIT_STD)
         self.gather = Block(settings)
         self.blocks = nn.ModuleList([Block(settings) for _ in range(settings.blocks)])
         self.ask = Attention(settings)
         self.asked_norm = nn.LayerNorm(settings.width)
 
-    def forward(self, cells: CellTokens, masked: Tensor | None = None, asked: Tensor | None = None) -> CellStates:
+    def forward(self, cells: CellTokens, masked: Tensor | None = None, query_index: Tensor | None = None) -> CellStates:
         """Encode cells.
 
         Parameters
         ----------
         masked
             Bool (cell, token): genes whose value is hidden and predicted.
-        asked
+        query_index
             Integer (cell, query): indices of the tokens whose states are returned; all tokens by default.
         """
         genes = self.tokens.gene(cells.gene)
         tokens = self.tokens.with_value(genes, cells, masked)
-        known = cells.known if masked is None else cells.known & ~masked
-        latents = self.latents + self.sum_up(genes, cells.value, known)[:, None]
+        visible = cells.attention_mask if masked is None else cells.attention_mask & ~masked
+        latents = self.latents + self.sum_up(genes, cells.value, visible)[:, None]
         # Softmax over no key is undefined: a cell without any known gene attends to zero vectors, whatever their number.
-        lonely = ~known.any(dim=1, keepdim=True)
-        shown = tokens.masked_fill(lonely[..., None], 0.0)
-        latents = self.gather(latents, shown, (known | lonely)[:, None, None, :])
+        no_genes = ~visible.any(dim=1, keepdim=True)
+        context = tokens.masked_fill(no_genes[..., None], 0.0)
+        latents = self.gather(latents, context, (visible | no_genes)[:, None, None, :])
         for block in self.blocks:
             latents = block(latents)
         if masked is None:
             return CellStates(latents[:, 0], None)
-        hidden = at(tokens, asked)
+        hidden = gather_tokens(tokens, query_index)
         return CellStates(latents[:, 0], self.asked_norm(hidden + self.ask(hidden, latents)))
 
 
-def at(tokens: Float[Tensor, "cell token width"], places: Tensor | None) -> Float[Tensor, "cell query width"]:
-    """Select the tokens at ``places`` (integer, cell query) of each cell; all tokens if None."""
-    if places is None:
+def gather_tokens(tokens: Float[Tensor, "cell token width"], index: Tensor | None) -> Float[Tensor, "cell query width"]:
+    """Select the tokens at ``index`` (integer, cell query) of each cell; all tokens if None."""
+    if index is None:
         return tokens
-    return tokens.gather(1, places[..., None].expand(-1, -1, tokens.shape[-1]))
+    return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
-def cell_encoder(settings: CellEncoderSettings, *, genes: int, bins: int) -> FullAttentionEncoder | LatentEncoder:
+def build_cell_encoder(
+    settings: CellEncoderSettings, *, n_genes: int, n_bins: int
+) -> FullAttentionEncoder | LatentEncoder:
     """Build the encoder of type ``settings.kind``."""
-    kinds = {"full": FullAttentionEncoder, "latent": LatentEncoder}
-    return kinds[settings.kind](settings, genes, bins)
+    encoder_classes = {"full": FullAttentionEncoder, "latent": LatentEncoder}
+    return encoder_classes[settings.kind](settings, n_genes, n_bins)

@@ -9,15 +9,15 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from okrcell.cells.tokenise import CellTokens, TokeniserSettings
+from okrcell.cells.tokenise import CellTokens, TokenizerSettings
 from okrcell.errors import SettingsError
-from okrcell.model.cell_encoder import CellEncoderSettings, CellStates, cell_encoder
+from okrcell.model.cell_encoder import CellEncoderSettings, CellStates, build_cell_encoder
 from okrcell.model.expression_decoder import ExpressionDecoder
 from okrcell.model.text_encoder import TextEncoder, TextEncoderSettings
 from okrcell.settings import Settings
 from okrcell.texts.tokenise import TextTokens
 
-COLDEST = 0.01
+MIN_TEMPERATURE = 0.01
 """Lower bound of the temperature (method 7.2, `improved`)."""
 
 
@@ -27,7 +27,7 @@ class ModelSettings(Settings):
     Defaults of the cell side are the paper's where it gives them; `configs/paper.yaml` holds the paper's full setting.
     """
 
-    tokeniser: TokeniserSettings = TokeniserSettings()
+    tokeniser: TokenizerSettings = TokenizerSettings()
     cell_encoder: CellEncoderSettings = CellEncoderSettings()
     text_encoder: TextEncoderSettings = TextEncoderSettings()
     projector: Literal["linear", "mlp2"] = "mlp2"
@@ -36,22 +36,22 @@ class ModelSettings(Settings):
     """The paper has none; a linear one lets frozen text vectors separate types (ours, `improved`)."""
     dim: Annotated[int, Field(ge=2)] | None = None
     """Size of the shared embedding space; by default the text encoder's width (paper: 768)."""
-    temperature: Annotated[float, Field(ge=COLDEST)] = 0.05
+    temperature: Annotated[float, Field(ge=MIN_TEMPERATURE)] = 0.05
     """tau, or its initial value if it is learned (our reconstruction, as in CRCL)."""
     learn_temperature: bool = True
 
 
 @dataclass(frozen=True)
-class CellView:
+class MaskedCellOutput:
     """Model output for cells with hidden genes, as the objective needs it."""
 
     vector: Float[Tensor, "cell dim"]
     """Unit length: c_i of method E4."""
     state: Float[Tensor, "cell width"]
     """h_cls, the input of the projector."""
-    by_gene: Float[Tensor, "cell hidden"]
+    gep: Float[Tensor, "cell hidden"]
     """GEP: value bins of the hidden genes predicted from their own states, as fractions of the number of bins."""
-    by_cell: Float[Tensor, "cell hidden"]
+    gepc: Float[Tensor, "cell hidden"]
     """GEPC: the same, predicted from the cell state alone."""
     value: Int[Tensor, "cell hidden"]
     """True value bins."""
@@ -62,11 +62,11 @@ class CellView:
 class CellTextModel(nn.Module):
     """Cell encoder, text encoder and the projectors into one shared space (method 3)."""
 
-    def __init__(self, settings: ModelSettings, *, genes: int) -> None:
+    def __init__(self, settings: ModelSettings, *, n_genes: int) -> None:
         super().__init__()
         self.settings = settings
         width = settings.cell_encoder.width
-        self.cell_encoder = cell_encoder(settings.cell_encoder, genes=genes, bins=settings.tokeniser.bins)
+        self.cell_encoder = build_cell_encoder(settings.cell_encoder, n_genes=n_genes, n_bins=settings.tokeniser.bins)
         self.decoder = ExpressionDecoder(width)
         self.text_encoder = TextEncoder(settings.text_encoder)
         text_width = self.text_encoder.width
@@ -75,35 +75,35 @@ class CellTextModel(nn.Module):
             raise SettingsError(
                 f"Without a text projector, dim must be the text encoder's width {text_width}; seen: {self.dim}."
             )
-        self.cell_projector = _projector(width, self.dim, settings.projector)
+        self.cell_projector = _build_projector(width, self.dim, settings.projector)
         linear = settings.text_projector == "linear"
         self.text_projector: nn.Module = nn.Linear(text_width, self.dim) if linear else nn.Identity()
-        heat = -torch.tensor(settings.temperature).log()
-        self.log_sharpness = nn.Parameter(heat, requires_grad=settings.learn_temperature)
+        log_inverse_temperature = -torch.tensor(settings.temperature).log()
+        self.log_sharpness = nn.Parameter(log_inverse_temperature, requires_grad=settings.learn_temperature)
 
     @property
     def temperature(self) -> Tensor:
         """tau: divisor of the cosine similarities."""
-        return self.log_sharpness.neg().exp().clamp_min(COLDEST)
+        return self.log_sharpness.neg().exp().clamp_min(MIN_TEMPERATURE)
 
     def embed_cells(self, cells: CellTokens, masked: Tensor | None = None) -> Float[Tensor, "cell dim"]:
         """Return c_i, of unit length; genes where ``masked`` (bool, cell token) is true are hidden."""
         if masked is None:
             return self._cell_vector(self.cell_encoder(cells))
-        nobody = torch.zeros(len(cells.gene), 1, dtype=torch.long, device=cells.gene.device)
-        return self._cell_vector(self.cell_encoder(cells, masked, nobody))
+        dummy_query = torch.zeros(len(cells.gene), 1, dtype=torch.long, device=cells.gene.device)
+        return self._cell_vector(self.cell_encoder(cells, masked, dummy_query))
 
-    def view_cells(self, cells: CellTokens, masked: Tensor) -> CellView:
+    def encode_masked(self, cells: CellTokens, masked: Tensor) -> MaskedCellOutput:
         """Return c_i and the predicted values of the hidden genes (``masked``: bool, cell token) in one pass."""
-        most = max(int(masked.sum(dim=1).max()), 1)
+        max_hidden = max(int(masked.sum(dim=1).max()), 1)
         # Only hidden genes are decoded, packed to the left; the values of the other genes are inputs.
-        hidden, places = masked.to(torch.uint8).topk(most, dim=1)
-        states = self.cell_encoder(cells, masked, places)
-        gene = cells.gene.gather(1, places)
-        by_cell = self.decoder.by_cell(gene, states.cell, self.cell_encoder.tokens.gene)
-        by_gene = self.decoder.by_gene(states.genes)
-        return CellView(
-            self._cell_vector(states), states.cell, by_gene, by_cell, cells.value.gather(1, places), hidden.bool()
+        hidden, hidden_index = masked.to(torch.uint8).topk(max_hidden, dim=1)
+        states = self.cell_encoder(cells, masked, hidden_index)
+        gene = cells.gene.gather(1, hidden_index)
+        gepc = self.decoder.gepc(gene, states.cell, self.cell_encoder.tokens.gene)
+        gep = self.decoder.gep(states.genes)
+        return MaskedCellOutput(
+            self._cell_vector(states), states.cell, gep, gepc, cells.value.gather(1, hidden_index), hidden.bool()
         )
 
     def embed_texts(self, texts: TextTokens) -> Float[Tensor, "text dim"]:
@@ -118,7 +118,7 @@ class CellTextModel(nn.Module):
         return functional.normalize(self.cell_projector(states.cell), dim=-1)
 
 
-def _projector(width: int, dim: int, kind: Literal["linear", "mlp2"]) -> nn.Module:
-    if kind == "linear":
+def _build_projector(width: int, dim: int, architecture: Literal["linear", "mlp2"]) -> nn.Module:
+    if architecture == "linear":
         return nn.Linear(width, dim)
     return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim), nn.GELU(), nn.Linear(dim, dim))

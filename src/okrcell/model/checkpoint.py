@@ -12,18 +12,18 @@ from torch import Tensor
 
 from okrcell.cells.vocabulary import GeneVocabulary
 from okrcell.errors import CheckpointError, SettingsError
-from okrcell.files import recover_folder, whole_folder
+from okrcell.files import atomic_dir, recover_dir
 from okrcell.model.cell_text_model import CellTextModel, ModelSettings
-from okrcell.model.signature_head import SIGNATURES, SignatureHead
+from okrcell.model.signature_head import SIGNATURES_FILE, SignatureHead
 from okrcell.model.text_encoder import find_encoder
 from okrcell.provenance import fingerprint
 from okrcell.settings import parse_settings
 
-FORMAT = 1
-MODEL, WEIGHTS, GENES, CARD = "model.json", "weights.safetensors", "genes.tsv", "README.md"
+FORMAT_VERSION = 1
+MODEL_FILE, WEIGHTS_FILE, GENES_FILE, CARD_FILE = "model.json", "weights.safetensors", "genes.tsv", "README.md"
 TEXT_PREFIX = "text_encoder."
-OF_SIGNATURES = ("known_types", "signatures_sha256")
-KINDS: dict[str, type] = {
+SIGNATURE_FACTS = ("known_types", "signatures_sha256")
+FACT_TYPES: dict[str, type] = {
     "settings": dict,
     "seen": dict,
     "calibration": dict,
@@ -60,32 +60,32 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half
         Store 16-bit floats: half the size, relative precision of 0.05 %.
     """
     model = checkpoint.model
-    state = model.state_dict()
+    state_dict = model.state_dict()
     weights = {
-        name: state[name].detach().cpu().contiguous().to(torch.float16 if half else state[name].dtype)
-        for name in _own_names(model)
+        name: state_dict[name].detach().cpu().contiguous().to(torch.float16 if half else state_dict[name].dtype)
+        for name in _saved_weight_names(model)
     }
-    with whole_folder(path) as draft:
-        save_file(weights, draft / WEIGHTS)
-        checkpoint.vocabulary.save(draft / GENES)
-        (draft / CARD).write_text(card, encoding="utf-8")
+    with atomic_dir(path) as draft:
+        save_file(weights, draft / WEIGHTS_FILE)
+        checkpoint.vocabulary.save(draft / GENES_FILE)
+        (draft / CARD_FILE).write_text(card, encoding="utf-8")
         # Facts of a loaded model about its signatures do not apply to the ones saved here.
-        facts = {key: value for key, value in checkpoint.facts.items() if key not in OF_SIGNATURES}
+        facts = {key: value for key, value in checkpoint.facts.items() if key not in SIGNATURE_FACTS}
         if checkpoint.signatures is not None:
             checkpoint.signatures.save(draft)
             facts |= {
                 "known_types": list(checkpoint.signatures.types),
-                "signatures_sha256": fingerprint(draft / SIGNATURES),
+                "signatures_sha256": fingerprint(draft / SIGNATURES_FILE),
             }
         description = {
-            "format": FORMAT,
+            "format": FORMAT_VERSION,
             "settings": model.settings.model_dump(mode="json"),
             **facts,
             "text_encoder_sha256": _encoder_fingerprint(model.settings.text_encoder.name),
-            "weights_sha256": fingerprint(draft / WEIGHTS),
-            "genes_sha256": fingerprint(draft / GENES),
+            "weights_sha256": fingerprint(draft / WEIGHTS_FILE),
+            "genes_sha256": fingerprint(draft / GENES_FILE),
         }
-        (draft / MODEL).write_text(json.dumps(description, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (draft / MODEL_FILE).write_text(json.dumps(description, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -97,90 +97,100 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         If the folder is missing, damaged, of another format, or was trained with another text encoder.
     """
     path = Path(path)
-    recover_folder(path)
-    description = _described(path)
+    recover_dir(path)
+    description = _read_description(path)
     try:
-        settings = parse_settings(ModelSettings, description["settings"], str(path / MODEL))
+        settings = parse_settings(ModelSettings, description["settings"], str(path / MODEL_FILE))
     except (KeyError, SettingsError) as error:
-        raise CheckpointError(f"{path / MODEL} does not describe a model of this version: {error}") from None
-    vocabulary = GeneVocabulary.load(path / GENES)
-    if fingerprint(path / GENES) != description["genes_sha256"]:
+        raise CheckpointError(f"{path / MODEL_FILE} does not describe a model of this version: {error}") from None
+    vocabulary = GeneVocabulary.load(path / GENES_FILE)
+    if fingerprint(path / GENES_FILE) != description["genes_sha256"]:
         raise CheckpointError(
-            f"{path / GENES} is not the gene list that the model was saved with. Fetch the model again."
+            f"{path / GENES_FILE} is not the gene list that the model was saved with. Fetch the model again."
         )
-    weights = _weights(path / WEIGHTS, description.get("weights_sha256"))
-    seen = _encoder_fingerprint(settings.text_encoder.name)
-    expected = description.get("text_encoder_sha256")
-    if expected and seen and seen != expected:
+    weights = _load_weights(path / WEIGHTS_FILE, description.get("weights_sha256"))
+    installed_sha256 = _encoder_fingerprint(settings.text_encoder.name)
+    expected_sha256 = description.get("text_encoder_sha256")
+    if expected_sha256 and installed_sha256 and installed_sha256 != expected_sha256:
         raise CheckpointError(
             f"{path} was trained on another {settings.text_encoder.name} than the one installed (sha256 "
-            f"{expected[:12]}, seen {seen[:12]}). Install the version that the model card names."
+            f"{expected_sha256[:12]}, seen {installed_sha256[:12]}). Install the version that the model card names."
         )
     try:
-        model = CellTextModel(settings, genes=len(vocabulary))
+        model = CellTextModel(settings, n_genes=len(vocabulary))
     except SettingsError as error:
-        raise CheckpointError(f"{path / MODEL} does not describe a model of this version: {error}") from None
-    state = model.state_dict()
-    wrong = [name for name, tensor in weights.items() if name not in state or state[name].shape != tensor.shape]
-    missing = [name for name in _own_names(model) if name not in weights]
-    if wrong or missing:
+        raise CheckpointError(f"{path / MODEL_FILE} does not describe a model of this version: {error}") from None
+    state_dict = model.state_dict()
+    mismatched = [
+        name for name, tensor in weights.items() if name not in state_dict or state_dict[name].shape != tensor.shape
+    ]
+    missing = [name for name in _saved_weight_names(model) if name not in weights]
+    if mismatched or missing:
         raise CheckpointError(
-            f"{path / WEIGHTS} does not fit {MODEL}: {len(missing)} tensors are missing and {len(wrong)} have another "
-            f"shape (such as {(missing + wrong)[0]}). The folder is damaged or mixed; fetch the model again."
+            f"{path / WEIGHTS_FILE} does not fit {MODEL_FILE}: {len(missing)} tensors are missing and {len(mismatched)} have another "
+            f"shape (such as {(missing + mismatched)[0]}). The folder is damaged or mixed; fetch the model again."
         )
     model.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=False)
     facts = {key: value for key, value in description.items() if key not in {"format", "settings"}}
-    signatures = _signatures(path, facts, model, len(vocabulary)) if "signatures_sha256" in facts else None
+    signatures = _load_signatures(path, facts, model, len(vocabulary)) if "signatures_sha256" in facts else None
     return Checkpoint(model.eval(), vocabulary, facts, path.resolve().name, signatures)
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _read_description(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise CheckpointError(
             f"No model folder at {path}. Give a folder written by `okrcell pretrain`, or none for the bundled model."
         )
     try:
-        description = json.loads((path / MODEL).read_text(encoding="utf-8"))
+        description = json.loads((path / MODEL_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"{path} is not a model folder: it has no {MODEL}.") from None
+        raise CheckpointError(f"{path} is not a model folder: it has no {MODEL_FILE}.") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path / MODEL} is damaged: {error}.") from None
-    if not isinstance(description, dict) or description.get("format") != FORMAT:  # pyright: ignore[reportUnknownMemberType]
-        raise CheckpointError(f"{path / MODEL} is not of format {FORMAT}, which this version of okrcell reads.")
-    wrong = [name for name, kind in KINDS.items() if not isinstance(description.get(name, kind()), kind)]
-    if wrong or "genes_sha256" not in description:
+        raise CheckpointError(f"{path / MODEL_FILE} is damaged: {error}.") from None
+    if not isinstance(description, dict) or description.get("format") != FORMAT_VERSION:  # pyright: ignore[reportUnknownMemberType]
         raise CheckpointError(
-            f"{path / MODEL} is damaged: {(wrong or ['genes_sha256'])[0]} is missing or has the wrong type."
+            f"{path / MODEL_FILE} is not of format {FORMAT_VERSION}, which this version of okrcell reads."
+        )
+    wrong_fields = [
+        name
+        for name, expected_type in FACT_TYPES.items()
+        if not isinstance(description.get(name, expected_type()), expected_type)
+    ]
+    if wrong_fields or "genes_sha256" not in description:
+        raise CheckpointError(
+            f"{path / MODEL_FILE} is damaged: {(wrong_fields or ['genes_sha256'])[0]} is missing or has the wrong type."
         )
     return cast(dict[str, Any], description)
 
 
-def _signatures(path: Path, facts: dict[str, Any], model: CellTextModel, genes: int) -> SignatureHead:
-    head = SignatureHead.load(path, [str(name) for name in facts.get("known_types", [])], genes)
-    if fingerprint(path / SIGNATURES) != facts["signatures_sha256"]:
+def _load_signatures(path: Path, facts: dict[str, Any], model: CellTextModel, n_genes: int) -> SignatureHead:
+    head = SignatureHead.load(path, [str(name) for name in facts.get("known_types", [])], n_genes)
+    if fingerprint(path / SIGNATURES_FILE) != facts["signatures_sha256"]:
         raise CheckpointError(
-            f"{path / SIGNATURES} changed after it was saved: its sha256 differs. Fetch the model again."
+            f"{path / SIGNATURES_FILE} changed after it was saved: its sha256 differs. Fetch the model again."
         )
     if head.key.shape[1] != model.text_encoder.width or head.vectors.shape[1] != model.dim:
-        raise CheckpointError(f"{path / SIGNATURES} belongs to another model. The folder is mixed; fetch it again.")
+        raise CheckpointError(
+            f"{path / SIGNATURES_FILE} belongs to another model. The folder is mixed; fetch it again."
+        )
     return head
 
 
-def _weights(path: Path, expected: str | None) -> dict[str, Tensor]:
+def _load_weights(path: Path, expected_sha256: str | None) -> dict[str, Tensor]:
     try:
         weights = load_file(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing. The model folder is incomplete; fetch it again.") from None
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} is damaged ({str(error).splitlines()[0]}). Fetch the model again.") from None
-    if expected and fingerprint(path) != expected:
+    if expected_sha256 and fingerprint(path) != expected_sha256:
         raise CheckpointError(f"{path} changed after it was saved: its sha256 differs. Fetch the model again.")
     return weights
 
 
-def _own_names(model: CellTextModel) -> list[str]:
+def _saved_weight_names(model: CellTextModel) -> list[str]:
     """Names of the saved weights: all except those of the text encoder that are never trained."""
-    adapted = {TEXT_PREFIX + name for name, _ in model.text_encoder.adapted_by_name()}
+    adapted = {TEXT_PREFIX + name for name, _ in model.text_encoder.named_adapted_parameters()}
     return [name for name in model.state_dict() if not name.startswith(TEXT_PREFIX) or name in adapted]
 
 

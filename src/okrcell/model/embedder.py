@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokeniser, CellTokens
+from okrcell.cells.tokenise import BinTokenizer, CellTokens
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import Checkpoint, load_checkpoint
-from okrcell.model.relative_expression import Panel
+from okrcell.model.relative_expression import GenePanel
 from okrcell.model.signature_head import SignatureHead
 
 Progress = Callable[[int, int], None]
 """Called with the number of cells done and the total number of cells."""
-CELLS_AT_ONCE = 128
-TEXTS_AT_ONCE = 64
+CELL_BATCH_SIZE = 128
+TEXT_BATCH_SIZE = 64
 
 
 class CellEmbedder(Protocol):
@@ -84,7 +84,7 @@ class Embedder:
         The dual encoder, in evaluation mode.
     vocabulary : GeneVocabulary
         Genes of the cell encoder.
-    table : GeneTable
+    gene_table : GeneTable
         The bundled gene table, which the vocabulary is part of.
     signatures : SignatureHead or None
         Gene signatures of texts; None in a model trained without them.
@@ -115,15 +115,15 @@ class Embedder:
         self.facts = checkpoint.facts
         self.model = checkpoint.model.eval()
         self.vocabulary = checkpoint.vocabulary
-        self.table = GeneTable.bundled()
-        self._tokeniser = BinTokeniser(self.model.settings.tokeniser, self.vocabulary, self.table)
+        self.gene_table = GeneTable.bundled()
+        self._tokenizer = BinTokenizer(self.model.settings.tokeniser, self.vocabulary, self.gene_table)
         self.signatures = checkpoint.signatures
-        token = self.vocabulary.tokens(self.table)
-        self._known = token > 0
-        self._row = np.flatnonzero(self._known)[np.argsort(token[self._known], kind="stable")]
+        token = self.vocabulary.tokens(self.gene_table)
+        self._in_vocabulary = token > 0
+        self._gene_rows = np.flatnonzero(self._in_vocabulary)[np.argsort(token[self._in_vocabulary], kind="stable")]
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def from_pretrained(cls, path: str | Path) -> Self:
         """Load a model folder.
 
         Parameters
@@ -153,7 +153,7 @@ class Embedder:
         """The sha256 of the weights, which identifies the model of a vector; "" if unknown."""
         return str(self.facts.get("weights_sha256", ""))
 
-    def measured(self, expression: Expression) -> int:
+    def n_measured_genes(self, expression: Expression) -> int:
         """Count the model's genes that the file measured.
 
         Parameters
@@ -167,9 +167,9 @@ class Embedder:
             Number of genes, from 0 to the size of the vocabulary.
         """
         rows = np.unique(expression.resolution.row[expression.resolution.row >= 0])
-        return int(self._known[rows].sum())
+        return int(self._in_vocabulary[rows].sum())
 
-    def panel(self, expression: Expression) -> Panel:
+    def gene_panel(self, expression: Expression) -> GenePanel:
         """Describe which of the model's genes the file measured, and how its rows are mapped onto them.
 
         Parameters
@@ -179,7 +179,7 @@ class Embedder:
 
         Returns
         -------
-        `Panel`
+        `GenePanel`
             Measured genes and their scaling, as signature scores need them.
 
         Raises
@@ -192,9 +192,9 @@ class Embedder:
                 f"The model {self.name} was trained without signatures of genes. Load a model trained with `signatures: true`."
             )
         rows = np.unique(expression.resolution.row[expression.resolution.row >= 0])
-        on_table = np.zeros(len(self.table), dtype=bool)
-        on_table[rows] = True
-        return Panel.of(self.signatures, self._row, on_table[self._row])
+        is_measured = np.zeros(len(self.gene_table), dtype=bool)
+        is_measured[rows] = True
+        return GenePanel.from_measured(self.signatures, self._gene_rows, is_measured[self._gene_rows])
 
     @torch.inference_mode()
     def embed_cells(self, expression: Expression, progress: Progress | None = None) -> Float[np.ndarray, "cell dim"]:
@@ -234,8 +234,8 @@ class Embedder:
         vectors = np.full((expression.n_cells, self.dim), np.nan, dtype=np.float32)
         done = 0
         for block in expression.blocks():
-            tokens = self._tokeniser.tokenise(block)
-            vectors[done : done + len(tokens)] = self._vectors(tokens)
+            tokens = self._tokenizer.tokenize(block)
+            vectors[done : done + len(tokens)] = self._embed_tokens(tokens)
             done += len(tokens)
             if progress is not None:
                 progress(done, expression.n_cells)
@@ -284,29 +284,29 @@ class Embedder:
             Pooled outputs of the text encoder, not normalized.
         """
         vectors = np.zeros((len(texts), self.model.text_encoder.width), dtype=np.float32)
-        by_length = np.argsort([len(text) for text in texts], kind="stable")
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            some = by_length[start : start + TEXTS_AT_ONCE].tolist()
-            tokens = self.model.text_encoder.tokeniser.tokenise([texts[int(place)] for place in some])
-            vectors[some] = self.model.text_encoder(tokens).numpy()
+        length_order = np.argsort([len(text) for text in texts], kind="stable")
+        for start in range(0, len(texts), TEXT_BATCH_SIZE):
+            batch = length_order[start : start + TEXT_BATCH_SIZE].tolist()
+            tokens = self.model.text_encoder.tokenizer.tokenize([texts[int(i)] for i in batch])
+            vectors[batch] = self.model.text_encoder(tokens).numpy()
         return vectors
 
-    def _vectors(self, tokens: CellTokens) -> NDArray[np.float32]:
+    def _embed_tokens(self, tokens: CellTokens) -> NDArray[np.float32]:
         """Embed cells in batches of similar length, to compute little padding."""
-        length = tokens.known.sum(dim=1)
+        length = tokens.attention_mask.sum(dim=1)
         vectors = np.full((len(tokens), self.dim), np.nan, dtype=np.float32)
         order = length.argsort(stable=True)
         order = order[length[order] > 0]
-        for some in order.split(CELLS_AT_ONCE) if len(order) else ():
-            width = int(length[some].max())
-            part = CellTokens(tokens.gene[some, :width], tokens.value[some, :width])
-            vectors[some.numpy()] = self.model.embed_cells(part).numpy()
+        for batch in order.split(CELL_BATCH_SIZE) if len(order) else ():
+            width = int(length[batch].max())
+            part = CellTokens(tokens.gene[batch, :width], tokens.value[batch, :width])
+            vectors[batch.numpy()] = self.model.embed_cells(part).numpy()
         return vectors
 
 
 @lru_cache(maxsize=2)
-def _opened(path: str) -> Embedder:
-    return Embedder.open(path)
+def _load_cached(path: str) -> Embedder:
+    return Embedder.from_pretrained(path)
 
 
 def load(path: str | Path | None = None) -> Embedder:
@@ -347,10 +347,10 @@ def load(path: str | Path | None = None) -> Embedder:
     True
     """
     if path is None:
-        return _opened(str(bundled_model()))
+        return _load_cached(str(bundled_model()))
     if Path(path).exists() or str(path).count("/") != 1 or str(path).startswith((".", "/")):
-        return Embedder.open(path)
-    return Embedder.open(_from_hub(str(path)))
+        return Embedder.from_pretrained(path)
+    return Embedder.from_pretrained(_download(str(path)))
 
 
 def bundled_model() -> Path:
@@ -358,12 +358,12 @@ def bundled_model() -> Path:
     return Path(str(files("okrcell"))) / "models" / "mini"
 
 
-def _from_hub(name: str) -> Path:
+def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    hub: Any = snapshot_download
+    download: Any = snapshot_download
     try:
-        return Path(hub(name, allow_patterns=["*.json", "*.safetensors", "*.tsv", "*.md"]))
+        return Path(download(name, allow_patterns=["*.json", "*.safetensors", "*.tsv", "*.md"]))
     except Exception as error:  # noqa: BLE001  (the hub client raises many types of errors, with one meaning here)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(

@@ -5,7 +5,7 @@ import math
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-SMALL = 0.02
+GEPC_INIT_STD = 0.02
 """Initial standard deviation of W in GEPC."""
 
 
@@ -23,15 +23,15 @@ class ExpressionDecoder(nn.Module):
         self.from_state = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
         self.query = nn.Linear(width, width)
         self.cell = nn.Linear(width, width, bias=False)
-        nn.init.normal_(self.cell.weight, std=SMALL)
+        nn.init.normal_(self.cell.weight, std=GEPC_INIT_STD)
 
-    def by_gene(self, states: Float[Tensor, "cell token width"]) -> Float[Tensor, "cell token"]:
+    def gep(self, states: Float[Tensor, "cell token width"]) -> Float[Tensor, "cell token"]:
         """GEP: value bin of each token predicted from its state, as a fraction of the number of bins."""
         return self.from_state(states).squeeze(-1)
 
-    def by_cell(
+    def gepc(
         self, gene: Int[Tensor, "cell token"], cell: Float[Tensor, "cell width"], embedding: nn.Embedding
     ) -> Float[Tensor, "cell token"]:
         """GEPC: value bin of each gene predicted from the cell state alone, as a fraction of the number of bins."""
-        asked = self.query(embedding(gene)).sigmoid()
-        return (asked @ self.cell(cell)[..., None]).squeeze(-1) / math.sqrt(asked.shape[-1])
+        gene_query = self.query(embedding(gene)).sigmoid()
+        return (gene_query @ self.cell(cell)[..., None]).squeeze(-1) / math.sqrt(gene_query.shape[-1])

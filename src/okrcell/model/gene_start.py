@@ -10,34 +10,34 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from okrcell.files import whole_file
+from okrcell.files import atomic_file
 from okrcell.knowledge.snapshots import cache_folder
 from okrcell.model.cell_text_model import CellTextModel
-from okrcell.model.gene_tokens import START
+from okrcell.model.gene_tokens import INIT_STD
 
-PIECES = 64
+MAX_WORD_PIECES = 64
 """Maximum word pieces of a gene's text: its name, the types it marks and the start of its function. Twice as many take
 twice as long."""
-VECTORS = "vectors"
+VECTORS_KEY = "vectors"
 
-Reading = Callable[[Sequence[str]], np.ndarray]
+EmbedTexts = Callable[[Sequence[str]], np.ndarray]
 """Maps texts to vectors, float32 (text, dim)."""
 
 
-def start_genes(model: CellTextModel, vectors: Float[np.ndarray, "gene width"]) -> None:
+def init_gene_embeddings(model: CellTextModel, vectors: Float[np.ndarray, "gene width"]) -> None:
     """Initialize the gene embeddings of an untrained model with ``vectors``, in the vocabulary's order."""
-    genes = model.cell_encoder.tokens.gene
+    embedding = model.cell_encoder.tokens.gene
     with torch.no_grad():
-        genes.weight[1:] = torch.from_numpy(vectors).to(genes.weight)
+        embedding.weight[1:] = torch.from_numpy(vectors).to(embedding.weight)
 
 
 def gene_vectors(
-    symbols: Sequence[str], texts: Mapping[str, str], read: Reading, width: int, seed: int
+    symbols: Sequence[str], texts: Mapping[str, str], embed: EmbedTexts, width: int, seed: int
 ) -> Float[np.ndarray, "gene width"]:
     """Embed the texts of genes and reduce the vectors to the width of the cell encoder (ours).
 
     The vectors are centered, rotated onto their principal components and scaled so that each component has the standard
-    deviation `START` over the genes with a text. They have the size of random vectors, but similar genes have similar
+    deviation `INIT_STD` over the genes with a text. They have the size of random vectors, but similar genes have similar
     vectors. Genes without a text, and components beyond the available ones, are drawn at random around the mean, 0.
 
     Parameters
@@ -46,49 +46,49 @@ def gene_vectors(
         The vocabulary's genes, in its order.
     texts
         By symbol; see `okrcell.knowledge.gene_texts`.
-    read
-        A text encoder as published, with at most `PIECES` word pieces (``SentenceEncoder(limit=PIECES)``).
+    embed
+        A text encoder as published, with at most `MAX_WORD_PIECES` word pieces (``SentenceEncoder(limit=PIECES)``).
     """
-    vectors = np.random.default_rng(seed).normal(0.0, START, (len(symbols), width)).astype(np.float32)
-    told = [place for place, symbol in enumerate(symbols) if symbol in texts]
-    if len(told) < 2:
+    vectors = np.random.default_rng(seed).normal(0.0, INIT_STD, (len(symbols), width)).astype(np.float32)
+    with_text = [i for i, symbol in enumerate(symbols) if symbol in texts]
+    if len(with_text) < 2:
         return vectors
-    points = read([texts[symbols[place]] for place in told]).astype(np.float64)
-    points -= points.mean(axis=0)
-    spread, directions = np.linalg.eigh(points.T @ points / len(points))
+    text_vectors = embed([texts[symbols[i]] for i in with_text]).astype(np.float64)
+    text_vectors -= text_vectors.mean(axis=0)
+    variances, components = np.linalg.eigh(text_vectors.T @ text_vectors / len(text_vectors))
     # Eigenvalues are in ascending order; components without variance are dropped.
-    used = [number for number in range(len(spread) - 1, -1, -1) if spread[number] > 1e-9 * spread[-1]][:width]
-    turned = points @ directions[:, used]
+    selected = [k for k in range(len(variances) - 1, -1, -1) if variances[k] > 1e-9 * variances[-1]][:width]
+    projected = text_vectors @ components[:, selected]
     # The sign of a component is arbitrary: the gene with the largest magnitude gets a positive value.
-    turned *= np.sign(turned[np.abs(turned).argmax(axis=0), np.arange(len(used))])
-    vectors[told, : len(used)] = START * turned / np.sqrt(spread[used])
+    projected *= np.sign(projected[np.abs(projected).argmax(axis=0), np.arange(len(selected))])
+    vectors[with_text, : len(selected)] = INIT_STD * projected / np.sqrt(variances[selected])
     return vectors
 
 
-def read_once(name: str, read: Reading) -> Reading:
-    """Cache the vectors of ``read`` in the user's cache folder: 20,000 texts take ten minutes on one processor core.
+def cached_embed(name: str, embed: EmbedTexts) -> EmbedTexts:
+    """Cache the vectors of ``embed`` in the user's cache folder: 20,000 texts take ten minutes on one processor core.
 
     ``name`` identifies the encoder; the same texts and encoder give the cached vectors.
     """
 
-    def reading(texts: Sequence[str]) -> np.ndarray:
+    def embed_cached(texts: Sequence[str]) -> np.ndarray:
         digest = hashlib.sha256("\n".join([name, *texts]).encode()).hexdigest()
         path = cache_folder().parent / "gene_vectors" / f"{digest[:32]}.safetensors"
-        vectors = _kept(path, len(texts))
+        vectors = _read_cached(path, len(texts))
         if vectors is None:
-            vectors = np.ascontiguousarray(read(texts), dtype=np.float32)
+            vectors = np.ascontiguousarray(embed(texts), dtype=np.float32)
             path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as draft:
-                save_file({VECTORS: vectors}, draft)
+            with atomic_file(path) as draft:
+                save_file({VECTORS_KEY: vectors}, draft)
         return vectors
 
-    return reading
+    return embed_cached
 
 
-def _kept(path: Path, texts: int) -> Float[np.ndarray, "text dim"] | None:
+def _read_cached(path: Path, n_texts: int) -> Float[np.ndarray, "text dim"] | None:
     """Return the cached vectors; None if there are none or the file is damaged."""
     try:
-        vectors = load_file(path)[VECTORS]
+        vectors = load_file(path)[VECTORS_KEY]
     except (OSError, SafetensorError, KeyError):
         return None
-    return vectors if vectors.ndim == 2 and len(vectors) == texts and np.isfinite(vectors).all() else None
+    return vectors if vectors.ndim == 2 and len(vectors) == n_texts and np.isfinite(vectors).all() else None

@@ -8,28 +8,28 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from okrcell.errors import CheckpointError
-from okrcell.knowledge.lineage import kin
+from okrcell.knowledge.lineage import related
 
-SUREST = 1e-4
+ODDS_EPSILON = 1e-4
 """Bounds the odds of a probability at ten thousand to one."""
-WEIGHTS = ("top", "lead", "bias")
+CONFIDENCE_COEFFICIENTS = ("top", "lead", "bias")
 """Keys of the fitted coefficients: of the log odds of the probability, of the margin, and the intercept."""
 
 
-def rivals(known: Sequence[str], candidates: Sequence[str]) -> Bool[np.ndarray, " type"]:
+def out_of_candidate_types(known_types: Sequence[str], candidates: Sequence[str]) -> Bool[np.ndarray, " type"]:
     """Mark the known types outside the candidates: those that are neither a candidate nor related to one.
 
     A subtype or an ancestor of a candidate may be what the candidate means.
 
     Parameters
     ----------
-    known, candidates
+    known_types, candidates
         Cell Ontology ids; "" for a candidate whose text names no type.
     """
-    return np.asarray(~kin(known, candidates).any(axis=1))
+    return np.asarray(~related(known_types, candidates).any(axis=1))
 
 
-def lead_over_rivals(
+def open_set_margin(
     best: Float[np.ndarray, " cell"], scores: Float[np.ndarray, "cell competitor"]
 ) -> Float[np.ndarray, " cell"]:
     """Margin of the best candidate over the best known type outside the candidates, in units of the scores (ours).
@@ -42,7 +42,7 @@ def lead_over_rivals(
     best
         Score of each cell's best candidate, on the same scale as ``scores``.
     scores
-        Scores of the known types outside the candidates (`rivals`).
+        Scores of the known types outside the candidates (`out_of_candidate_types`).
 
     Returns
     -------
@@ -53,9 +53,9 @@ def lead_over_rivals(
     return (best - scores.max(axis=1)).astype(np.float32)
 
 
-def log_odds(share: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Log odds of a probability, kept finite by `SUREST`."""
-    return np.log((share + SUREST) / (1 - share + SUREST))
+def log_odds(probability: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Log odds of a probability, kept finite by `ODDS_EPSILON`."""
+    return np.log((probability + ODDS_EPSILON) / (1 - probability + ODDS_EPSILON))
 
 
 def sigmoid(odds: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -63,13 +63,13 @@ def sigmoid(odds: NDArray[np.floating]) -> NDArray[np.floating]:
     return 1 / (1 + np.exp(-odds))
 
 
-def eased(lead: NDArray[np.floating]) -> NDArray[np.floating]:
+def signed_sqrt(margin: NDArray[np.floating]) -> NDArray[np.floating]:
     """Signed square root of a margin: the first few standard scores carry most of the information."""
-    return np.sign(lead) * np.sqrt(np.abs(lead))
+    return np.sign(margin) * np.sqrt(np.abs(margin))
 
 
-def sureness(
-    share: Float[np.ndarray, " cell"], lead: Float[np.ndarray, " cell"], learned: Mapping[str, Any]
+def confidence_from_margin(
+    probability: Float[np.ndarray, " cell"], margin: Float[np.ndarray, " cell"], coefficients: Mapping[str, Any]
 ) -> Float[np.ndarray, " cell"]:
     """Probability that the best candidate is right: ``logit P = top logit(p) + lead sqrt(m) + bias``.
 
@@ -84,7 +84,7 @@ def sureness(
         If a coefficient is missing or not a number.
     """
     try:
-        top, weight, bias = (float(learned[name]) for name in WEIGHTS)
+        top, margin_weight, bias = (float(coefficients[name]) for name in CONFIDENCE_COEFFICIENTS)
     except (KeyError, TypeError, ValueError):
         raise CheckpointError("The model's calibration is damaged; fetch the model again.") from None
-    return sigmoid(top * log_odds(share) + weight * eased(lead) + bias).astype(np.float32)
+    return sigmoid(top * log_odds(probability) + margin_weight * signed_sqrt(margin) + bias).astype(np.float32)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from okrcell.model.text_encoder import EMBEDDED, TextEncoder, TextEncoderSettings
+from okrcell.model.text_encoder import BUNDLED_ENCODER, TextEncoder, TextEncoderSettings
 
-TEXTS_AT_ONCE = 64
+TEXT_BATCH_SIZE = 64
 
 
 class SentenceEncoder:
@@ -17,7 +17,7 @@ class SentenceEncoder:
     Used for retrieval, term matching and screening, whose results must not change when a model is trained.
     """
 
-    def __init__(self, name: str = EMBEDDED, limit: int = 256) -> None:
+    def __init__(self, name: str = BUNDLED_ENCODER, limit: int = 256) -> None:
         # The limit changes the vectors, so it is part of the name that an index records.
         self.name = f"{name}, {limit} word pieces"
         self._encoder = TextEncoder(TextEncoderSettings(name=name, limit=limit, adapt="nothing"))
@@ -26,9 +26,9 @@ class SentenceEncoder:
     def embed_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "text dim"]:
         """Return a unit vector for each text, float32 (text, dim)."""
         vectors = np.zeros((len(texts), self._encoder.width), dtype=np.float32)
-        by_length = np.argsort([len(text) for text in texts], kind="stable")
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            some = by_length[start : start + TEXTS_AT_ONCE].tolist()
-            tokens = self._encoder.tokeniser.tokenise([texts[int(place)] for place in some])
-            vectors[some] = torch.nn.functional.normalize(self._encoder(tokens), dim=1).numpy()
+        length_order = np.argsort([len(text) for text in texts], kind="stable")
+        for start in range(0, len(texts), TEXT_BATCH_SIZE):
+            batch = length_order[start : start + TEXT_BATCH_SIZE].tolist()
+            tokens = self._encoder.tokenizer.tokenize([texts[int(i)] for i in batch])
+            vectors[batch] = torch.nn.functional.normalize(self._encoder(tokens), dim=1).numpy()
         return vectors

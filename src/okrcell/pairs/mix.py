@@ -21,20 +21,20 @@ class TextSettings(Settings):
     """With ``sample``, the probability of the enriched text (our reconstruction)."""
 
 
-def drawable(description: Description, settings: TextSettings) -> dict[str, float]:
+def text_probabilities(description: Description, settings: TextSettings) -> dict[str, float]:
     """Texts of a description with their sampling probabilities, which sum to 1; empty if the description was dropped."""
     if description.outcome == "dropped":
         return {}
     enriched = description.phrasings
     original = description.original or enriched
     if settings.mix == "concatenate":
-        both = original[0] if original[0] == enriched[0] else f"{original[0]} {enriched[0]}"
-        return {both: 1.0}
-    share = {"sample": settings.share, "enriched": 1.0, "original": 0.0}[settings.mix]
-    chances: dict[str, float] = {}
-    for texts, part in ((enriched, share), (original, 1 - share)):
+        combined = original[0] if original[0] == enriched[0] else f"{original[0]} {enriched[0]}"
+        return {combined: 1.0}
+    enriched_fraction = {"sample": settings.share, "enriched": 1.0, "original": 0.0}[settings.mix]
+    probabilities: dict[str, float] = {}
+    for texts, fraction in ((enriched, enriched_fraction), (original, 1 - enriched_fraction)):
         for text in texts:
             # A fraction so small that it underflows counts as 0.
-            if part / len(texts) > 0:
-                chances[text] = chances.get(text, 0.0) + part / len(texts)
-    return chances
+            if fraction / len(texts) > 0:
+                probabilities[text] = probabilities.get(text, 0.0) + fraction / len(texts)
+    return probabilities

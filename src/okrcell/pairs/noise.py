@@ -8,14 +8,21 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator
 
 from okrcell.errors import InputError
-from okrcell.pairs.mislabelling import bounded, exchanged, partners, read_alike, siblings
-from okrcell.pairs.pair import Pairs
-from okrcell.pairs.tampering import Ambient, Doublets, Dropout, Harm, Permuted, Tampered
+from okrcell.pairs.mislabelling import find_partners, group_identical_texts, limit_partners, sibling_types, swap_labels
+from okrcell.pairs.pair import PairDataset
+from okrcell.pairs.tampering import (
+    AmbientNoise,
+    DoubletNoise,
+    DropoutNoise,
+    ExpressionNoise,
+    NoisyCells,
+    PermutationNoise,
+)
 from okrcell.settings import Settings
 
 NoiseKind = Literal["none", "shuffled", "sibling", "dropout", "ambient", "doublets", "permuted"]
 
-TOLD: dict[NoiseKind, tuple[str, str]] = {
+NOISE_DESCRIPTIONS: dict[NoiseKind, tuple[str, str]] = {
     "shuffled": ("exchange descriptions with cells of other types", "there are no two cells of different types"),
     "sibling": (
         "have the description of a sibling type",
@@ -65,24 +72,24 @@ class NoiseSettings(Settings):
 
     @field_validator("rate")
     @classmethod
-    def _of_some_kind(cls, rate: float, others: ValidationInfo) -> float:
-        if rate > 0 and others.data.get("kind") == "none":
+    def _check_kind(cls, rate: float, info: ValidationInfo) -> float:
+        if rate > 0 and info.data.get("kind") == "none":
             raise ValueError("kind none requires the rate 0; choose a kind of noise")
         return rate
 
 
 @dataclass(frozen=True)
-class Noisy:
+class NoisyDataset:
     """Pairs with added noise."""
 
-    pairs: Pairs
-    wrong: NDArray[np.bool_]
+    dataset: PairDataset
+    is_noisy: NDArray[np.bool_]
     """Bool, for each cell of the corpus, whether noise was applied."""
     note: str
     """Summary of the noise, in sentences."""
 
 
-def noisy(pairs: Pairs, rows: NDArray[np.integer], settings: NoiseSettings) -> Noisy:
+def add_noise(dataset: PairDataset, rows: NDArray[np.integer], settings: NoiseSettings) -> NoisyDataset:
     """Add noise to a fraction of the described cells among ``rows``; all other cells, and the order, are unchanged.
 
     The selection of cells and the noise depend on the seed and the corpus only, not on batches. Noise of different kinds
@@ -90,7 +97,7 @@ def noisy(pairs: Pairs, rows: NDArray[np.integer], settings: NoiseSettings) -> N
 
     Parameters
     ----------
-    pairs
+    dataset
         Pairs of the corpus; not modified.
     rows
         Training cells, as rows of the corpus.
@@ -102,90 +109,107 @@ def noisy(pairs: Pairs, rows: NDArray[np.integer], settings: NoiseSettings) -> N
     InputError
         If the noise changes no cell.
     """
-    wrong = np.zeros(len(pairs.description), dtype=bool)
+    is_noisy = np.zeros(len(dataset.description), dtype=bool)
     if settings.kind == "none" or settings.rate == 0:
-        return Noisy(pairs, wrong, "No noise.")
+        return NoisyDataset(dataset, is_noisy, "No noise.")
     rows = np.unique(np.asarray(rows, dtype=np.int64))
-    described = rows[pairs.described[rows]]
-    partner = _partners(pairs, described, settings)
-    able = described[partner[described] >= 0]
-    chosen = _chosen(able, len(described), len(wrong), settings)
+    described_rows = rows[dataset.has_text[rows]]
+    partner = _noise_partners(dataset, described_rows, settings)
+    eligible = described_rows[partner[described_rows] >= 0]
+    selected = _select_cells(eligible, len(described_rows), len(is_noisy), settings)
     if settings.kind == "shuffled":
-        kind = read_alike(pairs.phrasings, pairs.cell_type)[pairs.description]
-        source = chosen[exchanged(kind[chosen], _rng(settings, 2))]
-        wrong[chosen] = kind[source] != kind[chosen]
-        made = _relabelled(pairs, chosen, source)
+        group = group_identical_texts(dataset.text_indices, dataset.cell_type)[dataset.description]
+        source = selected[swap_labels(group[selected], _rng(settings, 2))]
+        is_noisy[selected] = group[source] != group[selected]
+        noisy_dataset = _relabel(dataset, selected, source)
     elif settings.kind == "sibling":
-        wrong[chosen] = True
-        made = _relabelled(pairs, chosen, partner[chosen])
+        is_noisy[selected] = True
+        noisy_dataset = _relabel(dataset, selected, partner[selected])
     else:
-        wrong[chosen] = True
-        made = replace(
-            pairs, cells=Tampered(pairs.cells, wrong, _harm(pairs, rows, partner, settings), (*_seed(settings), 3))
+        is_noisy[selected] = True
+        noisy_dataset = replace(
+            dataset,
+            cells=NoisyCells(
+                dataset.cells, is_noisy, _expression_noise(dataset, rows, partner, settings), (*_seed(settings), 3)
+            ),
         )
-    if not wrong.any():
+    if not is_noisy.any():
         raise InputError(
-            f"Noise of kind {settings.kind} at rate {settings.rate:g} changes none of the {len(described):,} described "
-            f"training cells: {_why_not(settings, len(able))}. Choose another kind or rate, or none."
+            f"Noise of kind {settings.kind} at rate {settings.rate:g} changes none of the {len(described_rows):,} described "
+            f"training cells: {_reason_unchanged(settings, len(eligible))}. Choose another kind or rate, or none."
         )
-    return Noisy(made, wrong, _note(settings.kind, len(described), len(able), len(chosen), int(wrong.sum())))
+    return NoisyDataset(
+        noisy_dataset,
+        is_noisy,
+        _noise_note(settings.kind, len(described_rows), len(eligible), len(selected), int(is_noisy.sum())),
+    )
 
 
-def _partners(pairs: Pairs, rows: NDArray[np.int64], settings: NoiseSettings) -> NDArray[np.int64]:
+def _noise_partners(dataset: PairDataset, rows: NDArray[np.int64], settings: NoiseSettings) -> NDArray[np.int64]:
     """For each cell of the corpus, the source of its noise: a row, -1 if there is none, itself if none is needed."""
-    kind = pairs.cell_type[pairs.description]
-    chance = _rng(settings, 1).random(len(kind))
+    cell_type = dataset.cell_type[dataset.description]
+    random_numbers = _rng(settings, 1).random(len(cell_type))
     if settings.kind == "sibling":
-        present = set(kind[rows].tolist())
-        names = [name if number in present else "" for number, name in enumerate(pairs.cell_type_names)]
-        companies = (_study(pairs), _tissue(pairs), np.zeros(len(kind), dtype=np.int64))
-        found = partners(rows, kind, siblings(names, settings.broadest), companies, chance)
+        present_types = set(cell_type[rows].tolist())
+        names = [name if index in present_types else "" for index, name in enumerate(dataset.cell_type_names)]
+        groupings = (_study_codes(dataset), _tissue_codes(dataset), np.zeros(len(cell_type), dtype=np.int64))
+        partner = find_partners(rows, cell_type, sibling_types(names, settings.broadest), groupings, random_numbers)
         if settings.mistaken is not None:
-            order = rows[np.argsort(_lottery(settings, len(kind))[rows], kind="stable")]
-            found = bounded(found, order, kind, settings.mistaken)
-        return found
+            order = rows[np.argsort(_selection_order(settings, len(cell_type))[rows], kind="stable")]
+            partner = limit_partners(partner, order, cell_type, settings.mistaken)
+        return partner
     if settings.kind == "doublets":
-        others = ~np.eye(len(pairs.cell_type_names), dtype=bool)
-        return partners(rows, kind, others, (_study(pairs),), chance)
-    return np.arange(len(kind))
+        other_types = ~np.eye(len(dataset.cell_type_names), dtype=bool)
+        return find_partners(rows, cell_type, other_types, (_study_codes(dataset),), random_numbers)
+    return np.arange(len(cell_type))
 
 
-def _chosen(able: NDArray[np.int64], described: int, cells: int, settings: NoiseSettings) -> NDArray[np.int64]:
+def _select_cells(
+    eligible: NDArray[np.int64], n_described: int, n_cells: int, settings: NoiseSettings
+) -> NDArray[np.int64]:
     """Select exactly the number of cells given by the rate: those with the lowest random numbers."""
-    whole = len(able) if settings.share_of == "able" else described
-    return np.sort(able[np.argsort(_lottery(settings, cells)[able], kind="stable")[: round(settings.rate * whole)]])
+    n_reference = len(eligible) if settings.share_of == "able" else n_described
+    return np.sort(
+        eligible[
+            np.argsort(_selection_order(settings, n_cells)[eligible], kind="stable")[
+                : round(settings.rate * n_reference)
+            ]
+        ]
+    )
 
 
-def _lottery(settings: NoiseSettings, cells: int) -> NDArray[np.float64]:
+def _selection_order(settings: NoiseSettings, n_cells: int) -> NDArray[np.float64]:
     """For each cell of the corpus, a random number in [0, 1); cells with lower numbers are selected first."""
-    return _rng(settings, 0).random(cells)
+    return _rng(settings, 0).random(n_cells)
 
 
-def _relabelled(pairs: Pairs, rows: NDArray[np.int64], source: NDArray[np.int64]) -> Pairs:
-    description = pairs.description.copy()
-    description[rows] = pairs.description[source]
-    return replace(pairs, description=description)
+def _relabel(dataset: PairDataset, rows: NDArray[np.int64], source: NDArray[np.int64]) -> PairDataset:
+    description = dataset.description.copy()
+    description[rows] = dataset.description[source]
+    return replace(dataset, description=description)
 
 
-def _harm(pairs: Pairs, rows: NDArray[np.int64], partner: NDArray[np.int64], settings: NoiseSettings) -> Harm:
+def _expression_noise(
+    dataset: PairDataset, rows: NDArray[np.int64], partner: NDArray[np.int64], settings: NoiseSettings
+) -> ExpressionNoise:
     if settings.kind == "dropout":
-        return Dropout(settings.lost, settings.lose)
+        return DropoutNoise(settings.lost, settings.lose)
     if settings.kind == "permuted":
-        return Permuted(settings.permuted)
+        return PermutationNoise(settings.permuted)
     if settings.kind == "doublets":
-        return Doublets(pairs.cells, partner)
-    return Ambient.of(pairs.cells, rows, _study(pairs), settings.ambient)
+        return DoubletNoise(dataset.cells, partner)
+    return AmbientNoise.from_cells(dataset.cells, rows, _study_codes(dataset), settings.ambient)
 
 
-def _study(pairs: Pairs) -> NDArray[np.int64]:
-    return pairs.corpus.obs["study"].cat.codes.to_numpy(dtype=np.int64)
+def _study_codes(dataset: PairDataset) -> NDArray[np.int64]:
+    return dataset.corpus.obs["study"].cat.codes.to_numpy(dtype=np.int64)
 
 
-def _tissue(pairs: Pairs) -> NDArray[np.int64]:
+def _tissue_codes(dataset: PairDataset) -> NDArray[np.int64]:
     """For each cell of the corpus, the index of its tissue, -1 if unknown."""
-    names = [each.profile.tissue_id or each.profile.tissue for each in pairs.descriptions]
-    number = {name: place for place, name in enumerate(sorted(set(names) - {""}))}
-    return np.array([number.get(name, -1) for name in names], dtype=np.int64)[pairs.description_before_noise]
+    names = [description.profile.tissue_id or description.profile.tissue for description in dataset.descriptions]
+    code_of = {name: code for code, name in enumerate(sorted(set(names) - {""}))}
+    return np.array([code_of.get(name, -1) for name in names], dtype=np.int64)[dataset.clean_description]
 
 
 def _seed(settings: NoiseSettings) -> tuple[int, int]:
@@ -196,18 +220,16 @@ def _rng(settings: NoiseSettings, purpose: int) -> np.random.Generator:
     return np.random.default_rng([*_seed(settings), purpose])
 
 
-def _why_not(settings: NoiseSettings, able: int) -> str:
-    if able > 1:
-        return f"the rate selects too few, or all are of one type ({able:,} are eligible)"
-    return TOLD[settings.kind][1]
+def _reason_unchanged(settings: NoiseSettings, n_eligible: int) -> str:
+    if n_eligible > 1:
+        return f"the rate selects too few, or all are of one type ({n_eligible:,} are eligible)"
+    return NOISE_DESCRIPTIONS[settings.kind][1]
 
 
-def _note(kind: NoiseKind, described: int, able: int, chosen: int, harmed: int) -> str:
-    note = f"{harmed:,} of {described:,} described training cells ({harmed / described:.1%}) {TOLD[kind][0]}."
-    if able < described:
-        note += f" {described - able:,} cannot have this noise; it is {harmed / able:.1%} of the others."
-    if harmed < chosen:
-        note += (
-            f" {chosen - harmed:,} more were chosen but keep their type, which has more than half of the chosen cells."
-        )
+def _noise_note(kind: NoiseKind, n_described: int, n_eligible: int, n_selected: int, n_noisy: int) -> str:
+    note = f"{n_noisy:,} of {n_described:,} described training cells ({n_noisy / n_described:.1%}) {NOISE_DESCRIPTIONS[kind][0]}."
+    if n_eligible < n_described:
+        note += f" {n_described - n_eligible:,} cannot have this noise; it is {n_noisy / n_eligible:.1%} of the others."
+    if n_noisy < n_selected:
+        note += f" {n_selected - n_noisy:,} more were chosen but keep their type, which has more than half of the chosen cells."
     return note

@@ -8,19 +8,19 @@ from typing import Annotated, Any, cast
 import pandas as pd
 from pydantic import Field
 
-from okrcell.cells.corpus_folder import Source
+from okrcell.cells.corpus_folder import CorpusSource
 from okrcell.cells.corpus_writer import CorpusWriter
 from okrcell.cells.expression import read_expression
 from okrcell.cells.genes import GeneTable
 from okrcell.cells.open import open_cells
 from okrcell.errors import InputError
-from okrcell.provenance import fingerprint, receipt
+from okrcell.provenance import fingerprint, provenance_record
 from okrcell.settings import Settings
 
 Progress = Callable[[Path, int, int], None]
 """Progress callback, called after each block with the file, its cells written so far and its number of cells."""
 
-ENDINGS = (".gz", ".h5ad", ".h5", ".zarr", ".loom", ".csv", ".tsv", ".txt", ".mtx")
+SUFFIXES = (".gz", ".h5ad", ".h5", ".zarr", ".loom", ".csv", ".tsv", ".txt", ".mtx")
 
 
 class PrepareSettings(Settings):
@@ -148,25 +148,25 @@ def prepare(
     table = GeneTable.bundled() if table is None else table
     if not files:
         raise InputError("No files to prepare: pass at least one file of cells, such as cells.h5ad.")
-    prepared: list[PreparedFile] = []
+    reports: list[PreparedFile] = []
     with CorpusWriter(output, table, block_cells=settings.block_cells) as writer:
         for file in map(Path, files):
-            prepared.append(_append(writer, file, settings, table, progress))
+            reports.append(_append_file(writer, file, settings, table, progress))
         corpus_cells = sum(source.cells for source in writer.sources)
-    added = sum(one.cells for one in prepared if not one.already)
-    return PrepareReport(Path(output), added, corpus_cells, tuple(prepared))
+    n_added = sum(report.cells for report in reports if not report.already)
+    return PrepareReport(Path(output), n_added, corpus_cells, tuple(reports))
 
 
-def _append(
+def _append_file(
     writer: CorpusWriter, file: Path, settings: PrepareSettings, table: GeneTable, progress: Progress | None
 ) -> PreparedFile:
     try:
         adata = open_cells(file)
         try:
-            content = fingerprint(file)
-            known = {source.origin.get("sha256"): source for source in writer.sources}
-            if content in known:
-                return _report(file, known[content], already=True)
+            sha256 = fingerprint(file)
+            source_by_hash = {source.origin.get("sha256"): source for source in writer.sources}
+            if sha256 in source_by_hash:
+                return _summarize(file, source_by_hash[sha256], already=True)
             expression = read_expression(
                 adata,
                 table=table,
@@ -176,7 +176,7 @@ def _append(
             )
             facts = {
                 "file": file.name,
-                "sha256": content,
+                "sha256": sha256,
                 "kind": expression.kind,
                 "source": expression.source,
                 "coverage": round(expression.resolution.coverage, 6),
@@ -187,10 +187,10 @@ def _append(
                 expression,
                 cast("pd.DataFrame", adata.obs),
                 study=study_name(file, [source.study for source in writer.sources]),
-                origin=receipt("prepare", **facts),
-                progress=None if progress is None else lambda done: progress(file, done, expression.n_cells),
+                origin=provenance_record("prepare", **facts),
+                progress=None if progress is None else lambda n_written: progress(file, n_written, expression.n_cells),
             )
-            return _report(file, writer.sources[-1], already=False)
+            return _summarize(file, writer.sources[-1], already=False)
         finally:
             if adata.isbacked:
                 adata.file.close()
@@ -200,7 +200,7 @@ def _append(
         raise InputError(f"{file}: {error}") from error
 
 
-def study_name(file: Path, taken: Sequence[str]) -> str:
+def study_name(file: Path, existing: Sequence[str]) -> str:
     """Name of a study: the file name without suffixes, preceded by the name of its folder if it is already taken.
 
     Raises
@@ -210,17 +210,17 @@ def study_name(file: Path, taken: Sequence[str]) -> str:
     """
     file = file.absolute()
     stem = file.name
-    while Path(stem).suffix.lower() in ENDINGS:
+    while Path(stem).suffix.lower() in SUFFIXES:
         stem = Path(stem).stem
     for name in (stem, f"{file.parent.name}/{stem}"):
-        if name not in taken:
+        if name not in existing:
             return name
     raise InputError(
         f"the corpus already has studies {stem} and {file.parent.name}/{stem}; give the file another name."
     )
 
 
-def _report(file: Path, source: Source, *, already: bool) -> PreparedFile:
+def _summarize(file: Path, source: CorpusSource, *, already: bool) -> PreparedFile:
     origin: Mapping[str, Any] = source.origin
     return PreparedFile(
         file=file,

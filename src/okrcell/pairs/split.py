@@ -51,7 +51,7 @@ class Split:
     """Cell Ontology ids whose cells, including all descendant types, are in neither part."""
 
 
-def split(obs: pd.DataFrame, settings: SplitSettings | None = None) -> Split:
+def train_validation_split(obs: pd.DataFrame, settings: SplitSettings | None = None) -> Split:
     """Split cells into training and validation by whole groups of study and donor.
 
     A hash of the name of a group and the seed gives a number in [0, 1); the group is used for validation if the number is
@@ -77,110 +77,123 @@ def split(obs: pd.DataFrame, settings: SplitSettings | None = None) -> Split:
     a single group is split by cell; ``note`` then says so.
     """
     settings = SplitSettings() if settings is None else settings
-    absent = sorted(set(settings.studies) - set(obs["study"].astype(str).unique()))
-    if absent:
+    missing = sorted(set(settings.studies) - set(obs["study"].astype(str).unique()))
+    if missing:
         raise InputError(
-            f"The corpus has no study {', '.join(absent)}, but split.studies holds it out; correct the name."
+            f"The corpus has no study {', '.join(missing)}, but split.studies holds it out; correct the name."
         )
-    code, names = _groups(obs, settings.overlapping)
+    group, names = _group_codes(obs, settings.overlapping)
     if len(names) < 2 and not settings.studies:
-        return _by_cell(len(obs), settings)
-    share = np.bincount(code, minlength=len(names)) / len(obs)
-    draw = np.array([_draw(name, settings.seed) for name in names])
-    allowed = share <= settings.largest
+        return _split_by_cell(len(obs), settings)
+    fraction = np.bincount(group, minlength=len(names)) / len(obs)
+    random_numbers = np.array([_hash_uniform(name, settings.seed) for name in names])
+    is_eligible = fraction <= settings.largest
     # A group that overlaps with a held-out study is held out, too.
-    of_named = obs["study"].astype(str).isin(settings.studies).to_numpy()
-    named = np.bincount(code, weights=of_named, minlength=len(names)) > 0
-    if named.all():
+    is_held_out_cell = obs["study"].astype(str).isin(settings.studies).to_numpy()
+    is_held_out = np.bincount(group, weights=is_held_out_cell, minlength=len(names)) > 0
+    if is_held_out.all():
         raise InputError(
             "The settings hold out every study for validation (split.studies), so none is left for training."
         )
-    chosen = named | (allowed & (draw < settings.validation))
-    if not chosen.any():
-        chosen[np.argmin(np.where(allowed, draw, np.inf)) if allowed.any() else np.argmin(share)] = True
-    elif chosen.all():
-        chosen[np.argmax(np.where(named, -1.0, draw))] = False
-    kept = chosen[code]
-    groups = tuple(sorted(np.asarray(names)[chosen].tolist()))
-    note = f"{len(groups)} of {len(names)} groups of study and donor, {kept.mean():.1%} of the cells, are used for validation."
-    too_large = int(((draw < settings.validation) & ~allowed & ~named).sum())
-    if too_large:
-        note += f" {too_large} more are used for training because each has over {settings.largest:.0%} of the cells."
-    return Split(np.flatnonzero(~kept), np.flatnonzero(kept), groups, note)
+    selected = is_held_out | (is_eligible & (random_numbers < settings.validation))
+    if not selected.any():
+        selected[
+            np.argmin(np.where(is_eligible, random_numbers, np.inf)) if is_eligible.any() else np.argmin(fraction)
+        ] = True
+    elif selected.all():
+        selected[np.argmax(np.where(is_held_out, -1.0, random_numbers))] = False
+    is_validation = selected[group]
+    groups = tuple(sorted(np.asarray(names)[selected].tolist()))
+    note = f"{len(groups)} of {len(names)} groups of study and donor, {is_validation.mean():.1%} of the cells, are used for validation."
+    n_too_large = int(((random_numbers < settings.validation) & ~is_eligible & ~is_held_out).sum())
+    if n_too_large:
+        note += f" {n_too_large} more are used for training because each has over {settings.largest:.0%} of the cells."
+    return Split(np.flatnonzero(~is_validation), np.flatnonzero(is_validation), groups, note)
 
 
-def without_types(sides: Split, cell_type: NDArray[np.integer], names: Sequence[str], left_out: Sequence[str]) -> Split:
+def exclude_types(
+    split: Split, cell_type: NDArray[np.integer], names: Sequence[str], excluded_types: Sequence[str]
+) -> Split:
     """Remove the cells of some types, including all descendant types, from both parts of a split.
 
     Parameters
     ----------
-    sides
-        The split; returned unchanged if ``left_out`` is empty.
+    split
+        The split; returned unchanged if ``excluded_types`` is empty.
     cell_type
         For each cell of the corpus, the index of its type in ``names``, -1 if unknown.
     names
         Cell Ontology ids or author labels; the latter are never removed.
-    left_out
+    excluded_types
         Cell Ontology ids of the types to remove.
 
     Raises
     ------
     InputError
-        If ``left_out`` contains an unknown Cell Ontology id, or no training cell would remain.
+        If ``excluded_types`` contains an unknown Cell Ontology id, or no training cell would remain.
     """
-    if not left_out:
-        return sides
-    home = ontology("CL")
-    unknown = [name for name in left_out if home.current(name) is None]
+    if not excluded_types:
+        return split
+    cl = ontology("CL")
+    unknown = [name for name in excluded_types if cl.current_id(name) is None]
     if unknown:
         raise InputError(
             f"split.leave_types contains {unknown[0]}, which is not a current Cell Ontology id such as CL:0000084."
         )
-    leaving = {str(home.current(name)) for name in left_out}
-    own = [home.current(name) if name.startswith("CL:") else None for name in names]
-    gone = np.array([one is not None and bool(leaving & {one, *home.ancestors(one)}) for one in own] + [False])
+    excluded_terms = {str(cl.current_id(name)) for name in excluded_types}
+    term_ids = [cl.current_id(name) if name.startswith("CL:") else None for name in names]
+    is_excluded = np.array(
+        [term_id is not None and bool(excluded_terms & {term_id, *cl.ancestors(term_id)}) for term_id in term_ids]
+        + [False]
+    )
     # The last entry is for unknown types, index -1.
-    train, validation = (rows[~gone[cell_type[rows]]] for rows in (sides.train, sides.validation))
+    train, validation = (rows[~is_excluded[cell_type[rows]]] for rows in (split.train, split.validation))
     if not len(train):
         raise InputError("split.leave_types leaves no training cell; list fewer or narrower types.")
-    lost = len(sides.train) + len(sides.validation) - len(train) - len(validation)
-    note = f"{sides.note} {lost:,} cells of {len(leaving)} types and their descendants are left out of both."
-    return Split(train, validation, sides.groups, note, tuple(sorted(leaving)))
+    n_removed = len(split.train) + len(split.validation) - len(train) - len(validation)
+    note = (
+        f"{split.note} {n_removed:,} cells of {len(excluded_terms)} types and their descendants are left out of both."
+    )
+    return Split(train, validation, split.groups, note, tuple(sorted(excluded_terms)))
 
 
-def _groups(obs: pd.DataFrame, overlapping: Mapping[str, str]) -> tuple[NDArray[np.intp], list[str]]:
+def _group_codes(obs: pd.DataFrame, overlapping: Mapping[str, str]) -> tuple[NDArray[np.intp], list[str]]:
     """Group index of each cell, and the names of the groups."""
     # Integer codes, because strings for many millions of cells would fill the memory.
     study, donor = (obs[name].astype("category").cat for name in ("study", "donor"))
-    both = study.codes.to_numpy(dtype=np.int64) * (len(donor.categories) + 1) + donor.codes.to_numpy(dtype=np.int64) + 1
-    present, code = np.unique(both, return_inverse=True)
+    pair_codes = (
+        study.codes.to_numpy(dtype=np.int64) * (len(donor.categories) + 1) + donor.codes.to_numpy(dtype=np.int64) + 1
+    )
+    distinct_codes, code = np.unique(pair_codes, return_inverse=True)
     names: list[str] = []
-    for pair in present.tolist():
+    for pair in distinct_codes.tolist():
         study_code, donor_code = divmod(pair, len(donor.categories) + 1)
-        own = str(study.categories[study_code])
-        of_whom = str(donor.categories[donor_code - 1]) if donor_code else ""
-        names.append(f"{own} | {of_whom}" if own not in overlapping else f"{overlapping[own]} | ")
-    merged, distinct = pd.factorize(np.array(names, dtype=object))
-    return np.asarray(merged, dtype=np.intp)[code], distinct.tolist()
+        study_name = str(study.categories[study_code])
+        donor_name = str(donor.categories[donor_code - 1]) if donor_code else ""
+        names.append(
+            f"{study_name} | {donor_name}" if study_name not in overlapping else f"{overlapping[study_name]} | "
+        )
+    group_codes, group_names = pd.factorize(np.array(names, dtype=object))
+    return np.asarray(group_codes, dtype=np.intp)[code], group_names.tolist()
 
 
-def _draw(name: str, seed: int) -> float:
+def _hash_uniform(name: str, seed: int) -> float:
     digest = hashlib.sha256(f"{seed}\n{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _by_cell(cells: int, settings: SplitSettings) -> Split:
+def _split_by_cell(n_cells: int, settings: SplitSettings) -> Split:
     # Random numbers in row order, so that appending cells does not change the assignment of earlier ones.
-    draw = np.random.default_rng(settings.seed).random(cells)
-    kept = draw < settings.validation
-    if not kept.any() and cells > 1:
-        kept[np.argmin(draw)] = True
-    if kept.all() and cells > 0:
-        kept[np.argmax(draw)] = False
+    random_numbers = np.random.default_rng(settings.seed).random(n_cells)
+    is_validation = random_numbers < settings.validation
+    if not is_validation.any() and n_cells > 1:
+        is_validation[np.argmin(random_numbers)] = True
+    if is_validation.all() and n_cells > 0:
+        is_validation[np.argmax(random_numbers)] = False
     note = (
         "The corpus has a single study and donor, so validation and training cells are of the same donor: validation "
         "scores are too optimistic."
     )
-    if cells < 2:
+    if n_cells < 2:
         note += " With fewer than two cells none is used for validation."
-    return Split(np.flatnonzero(~kept), np.flatnonzero(kept), (), note)
+    return Split(np.flatnonzero(~is_validation), np.flatnonzero(is_validation), (), note)

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-MOST_MOLECULES = 1_000_000
+MAX_MOLECULES = 1_000_000
 """Maximum number of molecules of a cell whose values are not counts, whatever its smallest value."""
 
-CELLS_OF_A_SOUP = 2_000
+MAX_PROFILE_CELLS = 2_000
 """Maximum number of cells for the mean profile of a study."""
 
 
-class Cell(NamedTuple):
+class SparseCell(NamedTuple):
     """The expressed genes of one cell."""
 
     gene: NDArray[np.int32]
@@ -31,163 +31,169 @@ class CellRows(Protocol):
         ...
 
 
-class Harm(Protocol):
+class ExpressionNoise(Protocol):
     """Protocol of a noise model for single cells."""
 
-    def __call__(self, cell: Cell, row: int, rng: np.random.Generator) -> Cell:
+    def __call__(self, cell: SparseCell, row: int, rng: np.random.Generator) -> SparseCell:
         """Noisy version of ``cell``, which is row ``row`` of the corpus; ``cell`` is not modified."""
         ...
 
 
 @dataclass(frozen=True)
-class Tampered:
+class NoisyCells:
     """Expression in which some cells have noise; the noise of a cell depends on the seed and its row alone."""
 
     clean: CellRows
-    harmed: NDArray[np.bool_]
+    is_noisy: NDArray[np.bool_]
     """Bool, for each row of the corpus, whether it has noise."""
-    harm: Harm
+    noise: ExpressionNoise
     seed: tuple[int, ...]
 
     def rows(self, indices: ArrayLike) -> sparse.csr_matrix:
         """Expression of the cells ``indices``, in the given order, with noise."""
-        asked = np.asarray(indices, dtype=np.int64).ravel()
-        clean = self.clean.rows(asked)
-        places = np.flatnonzero(self.harmed[asked])
-        if not len(places):
+        cell_ids = np.asarray(indices, dtype=np.int64).ravel()
+        clean = self.clean.rows(cell_ids)
+        positions = np.flatnonzero(self.is_noisy[cell_ids])
+        if not len(positions):
             return clean
-        cells = cells_of(clean)
-        for place in places.tolist():
-            row = int(asked[place])
-            cells[place] = self.harm(cells[place], row, np.random.default_rng([*self.seed, row]))
+        cells = split_cells(clean)
+        for position in positions.tolist():
+            row = int(cell_ids[position])
+            cells[position] = self.noise(cells[position], row, np.random.default_rng([*self.seed, row]))
         gene, value = (np.concatenate(parts) for parts in zip(*cells, strict=True))
         indptr = np.cumsum([0, *(len(cell.gene) for cell in cells)])
-        spoiled = sparse.csr_matrix((value, gene, indptr), shape=clean.shape)
-        spoiled.has_sorted_indices = True
-        return spoiled
+        noisy = sparse.csr_matrix((value, gene, indptr), shape=clean.shape)
+        noisy.has_sorted_indices = True
+        return noisy
 
 
 @dataclass(frozen=True)
-class Dropout:
+class DropoutNoise:
     """Loss of expression (method 8.2)."""
 
-    lost: float
+    rate: float
     """Probability that a value, or a molecule, is lost."""
-    lose: Literal["values", "molecules"]
+    unit: Literal["values", "molecules"]
 
-    def __call__(self, cell: Cell, row: int, rng: np.random.Generator) -> Cell:
+    def __call__(self, cell: SparseCell, row: int, rng: np.random.Generator) -> SparseCell:
         """Drop whole values, or thin the molecules of each gene binomially."""
-        if self.lose == "molecules":
-            return _thinned(cell, self.lost, rng)[0]
-        kept = rng.random(len(cell.value)) >= self.lost
-        return Cell(cell.gene[kept], cell.value[kept])
+        if self.unit == "molecules":
+            return _thin_molecules(cell, self.rate, rng)[0]
+        is_kept = rng.random(len(cell.value)) >= self.rate
+        return SparseCell(cell.gene[is_kept], cell.value[is_kept])
 
 
-class Soup(NamedTuple):
+class AmbientProfile(NamedTuple):
     """Mean profile of a study, as a model of ambient RNA."""
 
     gene: NDArray[np.int32]
-    share: NDArray[np.float64]
+    fractions: NDArray[np.float64]
     """Fraction of each gene in ``gene``; the fractions sum to 1."""
 
     @classmethod
-    def of(cls, cells: sparse.csr_matrix) -> "Soup":
+    def from_cells(cls, cells: sparse.csr_matrix) -> "AmbientProfile":
         """Mean profile of cells; it has no genes if no cell has expression."""
-        amount = np.asarray(cells.sum(axis=0, dtype=np.float64)).ravel()
-        gene = np.flatnonzero(amount)
-        return cls(gene.astype(np.int32), amount[gene] / max(amount.sum(), 1e-300))
+        totals = np.asarray(cells.sum(axis=0, dtype=np.float64)).ravel()
+        gene = np.flatnonzero(totals)
+        return cls(gene.astype(np.int32), totals[gene] / max(totals.sum(), 1e-300))
 
 
 @dataclass(frozen=True)
-class Ambient:
+class AmbientNoise:
     """Replacement of a fraction of a cell's molecules by molecules sampled from the mean profile of its study.
 
     Sampled, because adding the mean itself would give every cell a little of every gene, which no assay shows.
     """
 
-    share: float
+    fraction: float
     study: NDArray[np.integer]
     """For each row of the corpus, the index of its study."""
-    soup: dict[int, Soup]
+    profiles: dict[int, AmbientProfile]
     """Mean profile of each study, by index."""
 
     @classmethod
-    def of(cls, cells: CellRows, rows: NDArray[np.int64], study: NDArray[np.integer], share: float) -> "Ambient":
+    def from_cells(
+        cls, cells: CellRows, rows: NDArray[np.int64], study: NDArray[np.integer], fraction: float
+    ) -> "AmbientNoise":
         """Estimate the mean profile of each study from its cells among ``rows``."""
-        soup: dict[int, Soup] = {}
-        for number in np.unique(study[rows]).tolist():
-            company = rows[study[rows] == number]
-            soup[number] = Soup.of(cells.rows(company[:: -(-len(company) // CELLS_OF_A_SOUP)]))
-        return cls(share, study, soup)
+        profiles: dict[int, AmbientProfile] = {}
+        for study_id in np.unique(study[rows]).tolist():
+            study_rows = rows[study[rows] == study_id]
+            profiles[study_id] = AmbientProfile.from_cells(
+                cells.rows(study_rows[:: -(-len(study_rows) // MAX_PROFILE_CELLS)])
+            )
+        return cls(fraction, study, profiles)
 
-    def __call__(self, cell: Cell, row: int, rng: np.random.Generator) -> Cell:
+    def __call__(self, cell: SparseCell, row: int, rng: np.random.Generator) -> SparseCell:
         """Thin the cell, then fill it up to its number of molecules with ambient ones."""
-        own, molecules, unit = _thinned(cell, self.share, rng)
-        soup = self.soup[int(self.study[row])]
-        if not len(soup.gene):
+        thinned, n_lost, unit = _thin_molecules(cell, self.fraction, rng)
+        profile = self.profiles[int(self.study[row])]
+        if not len(profile.gene):
             return cell
-        foreign = rng.multinomial(molecules, soup.share)
-        there = foreign > 0
-        return joined(own, Cell(soup.gene[there], (foreign[there] * unit).astype(np.float32)))
+        ambient_counts = rng.multinomial(n_lost, profile.fractions)
+        is_present = ambient_counts > 0
+        return add_cells(
+            thinned, SparseCell(profile.gene[is_present], (ambient_counts[is_present] * unit).astype(np.float32))
+        )
 
 
 @dataclass(frozen=True)
-class Doublets:
+class DoubletNoise:
     """Sums of two cells."""
 
     clean: CellRows
     partner: NDArray[np.int64]
     """For each row of the corpus, the row of the added cell; -1 if there is none."""
 
-    def __call__(self, cell: Cell, row: int, rng: np.random.Generator) -> Cell:
+    def __call__(self, cell: SparseCell, row: int, rng: np.random.Generator) -> SparseCell:
         """Add the partner to the cell."""
-        return joined(cell, cells_of(self.clean.rows([self.partner[row]]))[0])
+        return add_cells(cell, split_cells(self.clean.rows([self.partner[row]]))[0])
 
 
 @dataclass(frozen=True)
-class Permuted:
+class PermutationNoise:
     """Permutation of the values of a fraction of a cell's expressed genes (method 8.2, our reconstruction)."""
 
-    share: float
+    fraction: float
 
-    def __call__(self, cell: Cell, row: int, rng: np.random.Generator) -> Cell:
+    def __call__(self, cell: SparseCell, row: int, rng: np.random.Generator) -> SparseCell:
         """Sample the genes and permute their values."""
-        chosen = rng.permutation(len(cell.gene))[: round(self.share * len(cell.gene))]
+        positions = rng.permutation(len(cell.gene))[: round(self.fraction * len(cell.gene))]
         value = cell.value.copy()
-        value[chosen] = cell.value[rng.permutation(chosen)]
-        return Cell(cell.gene, value)
+        value[positions] = cell.value[rng.permutation(positions)]
+        return SparseCell(cell.gene, value)
 
 
-def joined(one: Cell, other: Cell) -> Cell:
+def add_cells(first: SparseCell, second: SparseCell) -> SparseCell:
     """Sum of two cells."""
-    gene, place = np.unique(np.concatenate([one.gene, other.gene]), return_inverse=True)
+    gene, index = np.unique(np.concatenate([first.gene, second.gene]), return_inverse=True)
     value = np.zeros(len(gene), dtype=np.float32)
-    np.add.at(value, place, np.concatenate([one.value, other.value]))
-    return Cell(gene, value)
+    np.add.at(value, index, np.concatenate([first.value, second.value]))
+    return SparseCell(gene, value)
 
 
-def molecule(value: NDArray[np.float32]) -> float:
+def count_unit(value: NDArray[np.float32]) -> float:
     """Value of one molecule in a cell: 1 for counts, otherwise the smallest value, as for scaled counts."""
-    exact = value.astype(np.float64)
-    if not len(exact) or bool((exact == np.rint(exact)).all()):
+    values = value.astype(np.float64)
+    if not len(values) or bool((values == np.rint(values)).all()):
         return 1.0
-    return max(float(exact.min()), float(exact.sum()) / MOST_MOLECULES)
+    return max(float(values.min()), float(values.sum()) / MAX_MOLECULES)
 
 
-def cells_of(rows: sparse.csr_matrix) -> list[Cell]:
+def split_cells(rows: sparse.csr_matrix) -> list[SparseCell]:
     """Split the rows of a matrix into cells."""
     ends = rows.indptr[1:-1]
     genes = np.split(np.asarray(rows.indices, dtype=np.int32), ends)
     values = np.split(np.asarray(rows.data, dtype=np.float32), ends)
-    return [Cell(gene, value) for gene, value in zip(genes, values, strict=True)]
+    return [SparseCell(gene, value) for gene, value in zip(genes, values, strict=True)]
 
 
-def _thinned(cell: Cell, lost: float, rng: np.random.Generator) -> tuple[Cell, int, float]:
-    """Remove each molecule with probability ``lost``; return the cell, the number of lost molecules and the value of one."""
+def _thin_molecules(cell: SparseCell, rate: float, rng: np.random.Generator) -> tuple[SparseCell, int, float]:
+    """Remove each molecule with probability ``rate``; return the cell, the number of lost molecules and the value of one."""
     value = cell.value.astype(np.float64)
-    unit = molecule(cell.value)
+    unit = count_unit(cell.value)
     molecules = np.maximum(np.rint(value / unit), 1).astype(np.int64)
-    kept = rng.binomial(molecules, 1 - lost)
-    there = kept > 0
-    left = (value[there] * (kept[there] / molecules[there])).astype(np.float32)
-    return Cell(cell.gene[there], left), int((molecules - kept).sum()), unit
+    remaining = rng.binomial(molecules, 1 - rate)
+    is_present = remaining > 0
+    remaining_value = (value[is_present] * (remaining[is_present] / molecules[is_present])).astype(np.float32)
+    return SparseCell(cell.gene[is_present], remaining_value), int((molecules - remaining).sum()), unit

@@ -10,31 +10,31 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import CATEGORIES, UNKNOWN, axes_for, finish
-from okrcell.pl.ground import column
+from okrcell.pl.canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show
+from okrcell.pl.ground import obs_column
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-UNLABELLED = frozenset({"", "unknown", "nan"})
-BINS = 10
-SURE = 1.96
+UNLABELED = frozenset({"", "unknown", "nan"})
+MAX_BINS = 10
+Z_95 = 1.96
 """Normal quantile of a two-sided 95 % interval."""
 
 
 @dataclass(frozen=True)
-class Kept:
+class ReliabilityCurve:
     """Points of a reliability diagram: accuracy by bin of confidence."""
 
     confidence: Float[np.ndarray, "bin"]
     """Mean confidence of the bin, in [0, 1]."""
-    right: Float[np.ndarray, "bin"]
+    accuracy: Float[np.ndarray, "bin"]
     """Fraction of the bin's cells that are correct, in [0, 1]."""
     low: Float[np.ndarray, "bin"]
     high: Float[np.ndarray, "bin"]
     """Bounds of the 95 % Wilson interval of that fraction."""
-    cells: Float[np.ndarray, "bin"]
+    n_cells: Float[np.ndarray, "bin"]
     """Number of cells of the bin."""
 
 
@@ -117,31 +117,31 @@ def calibration(
     """
     from okrcell.benchmarking.metrics.calibration import expected_calibration_error
 
-    sure, right = answers_judged(adata, truth, answer, confidence, expected)
-    found = kept(sure, right)
-    error = expected_calibration_error(sure, right)
-    new, ax = ax is None, axes_for(ax, 8.2, 4.0)
-    ax.plot([0, 1], [0, 1], color=UNKNOWN, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    ax.fill_between(found.confidence, found.low, found.high, color=CATEGORIES[0], alpha=0.15, linewidth=0, zorder=2)
-    ax.plot(found.confidence, found.right, color=CATEGORIES[0], marker="o", markersize=5, linewidth=1.6, zorder=3)
+    probs, correct = evaluate_predictions(adata, truth, answer, confidence, expected)
+    curve = reliability_curve(probs, correct)
+    ece = expected_calibration_error(probs, correct)
+    is_new, ax = ax is None, get_axes(ax, 8.2, 4.0)
+    ax.plot([0, 1], [0, 1], color=UNKNOWN_COLOR, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    ax.fill_between(curve.confidence, curve.low, curve.high, color=PALETTE[0], alpha=0.15, linewidth=0, zorder=2)
+    ax.plot(curve.confidence, curve.accuracy, color=PALETTE[0], marker="o", markersize=5, linewidth=1.6, zorder=3)
     ax.set(xlim=(0, 1), ylim=(0, 1))
     ax.set_box_aspect(1)
-    _quiet(ax, "confidence", "accuracy")
+    _style_axes(ax, "confidence", "accuracy")
     heading = "Reliability diagram" if title is None else title
     ax.set_title(heading, loc="left", fontsize="medium", fontweight="bold")
     ax.text(
         0.04,
         0.95,
-        f"{len(sure):,} cells\nexpected calibration error {error:.3f}",
+        f"{len(probs):,} cells\nexpected calibration error {ece:.3f}",
         transform=ax.transAxes,
         fontsize="small",
         va="top",
     )
-    _coverage(ax, sure, right)
-    return finish(ax, new=new, show=show, save=save)
+    _draw_coverage(ax, probs, correct)
+    return save_and_show(ax, is_new=is_new, show=show, save=save)
 
 
-def answers_judged(
+def evaluate_predictions(
     adata: "AnnData", truth: str, answer: str, confidence: str, expected: Mapping[str, str] | None = None
 ) -> tuple[Float[np.ndarray, "cell"], Bool[np.ndarray, "cell"]]:
     """Return the confidence of each labeled cell, and whether its prediction is correct.
@@ -162,79 +162,91 @@ def answers_judged(
     InputError
         If a column is missing, confidence is not a probability, or no cell has a label.
     """
-    numbers = column(adata, confidence)
-    if not pd.api.types.is_numeric_dtype(numbers):
-        raise InputError(f"obs['{confidence}'] must hold numbers, but its dtype is {numbers.dtype}.")
-    sure = numbers.to_numpy(dtype=np.float64)
-    seen = sure[~np.isnan(sure)]
-    if len(seen) and (seen.min() < 0 or seen.max() > 1):
+    series = obs_column(adata, confidence)
+    if not pd.api.types.is_numeric_dtype(series):
+        raise InputError(f"obs['{confidence}'] must hold numbers, but its dtype is {series.dtype}.")
+    probs = series.to_numpy(dtype=np.float64)
+    finite = probs[~np.isnan(probs)]
+    if len(finite) and (finite.min() < 0 or finite.max() > 1):
         raise InputError(
-            f"obs['{confidence}'] must hold probabilities in [0, 1], but its range is {seen.min():.3g} to {seen.max():.3g}."
+            f"obs['{confidence}'] must hold probabilities in [0, 1], but its range is {finite.min():.3g} to {finite.max():.3g}."
         )
-    labels, given = (column(adata, key).astype(object).fillna("").astype(str) for key in (truth, answer))
-    labelled = ~labels.isin(UNLABELLED).to_numpy()
-    if not labelled.any():
+    labels, predictions = (obs_column(adata, key).astype(object).fillna("").astype(str) for key in (truth, answer))
+    has_label = ~labels.isin(UNLABELED).to_numpy()
+    if not has_label.any():
         raise InputError(
             f"No cell has a label in obs['{truth}'], so accuracy cannot be computed. Pass a labeled column as truth."
         )
-    pairs = pd.DataFrame({"label": labels.to_numpy(), "given": given.to_numpy()})[labelled]
-    judged = {
-        pair: _same(str(pair[0]) if expected is None else expected.get(str(pair[0]), str(pair[0])), str(pair[1]))
+    pairs = pd.DataFrame({"label": labels.to_numpy(), "given": predictions.to_numpy()})[has_label]
+    is_correct = {
+        pair: _same_cell_type(
+            str(pair[0]) if expected is None else expected.get(str(pair[0]), str(pair[0])), str(pair[1])
+        )
         for pair in set(pairs.itertuples(index=False, name=None))
     }
-    right = np.array([judged[pair] for pair in pairs.itertuples(index=False, name=None)], dtype=bool)
-    return np.nan_to_num(sure[labelled], nan=0.0), right
+    correct = np.array([is_correct[pair] for pair in pairs.itertuples(index=False, name=None)], dtype=bool)
+    return np.nan_to_num(probs[has_label], nan=0.0), correct
 
 
-def kept(sure: Float[np.ndarray, "cell"], right: Bool[np.ndarray, "cell"]) -> Kept:
+def reliability_curve(probs: Float[np.ndarray, "cell"], correct: Bool[np.ndarray, "cell"]) -> ReliabilityCurve:
     """Bin cells by deciles of confidence and compute accuracy with Wilson intervals.
 
     Cells of equal confidence share a bin, so there may be fewer than ten.
     """
-    edges = np.unique(np.quantile(sure, np.linspace(0, 1, BINS + 1)[1:-1]))
-    place = np.searchsorted(edges, sure, side="right")
-    cells = np.bincount(place).astype(np.float64)
-    filled = cells > 0
-    count = cells[filled]
-    share = np.bincount(place, weights=right)[filled] / count
-    centre = (share + SURE**2 / (2 * count)) / (1 + SURE**2 / count)
-    half = SURE / (1 + SURE**2 / count) * np.sqrt(share * (1 - share) / count + SURE**2 / (4 * count**2))
-    return Kept(np.bincount(place, weights=sure)[filled] / count, share, centre - half, centre + half, count)
+    edges = np.unique(np.quantile(probs, np.linspace(0, 1, MAX_BINS + 1)[1:-1]))
+    bin_idx = np.searchsorted(edges, probs, side="right")
+    n_cells = np.bincount(bin_idx).astype(np.float64)
+    nonempty = n_cells > 0
+    n_nonempty = n_cells[nonempty]
+    accuracy = np.bincount(bin_idx, weights=correct)[nonempty] / n_nonempty
+    center = (accuracy + Z_95**2 / (2 * n_nonempty)) / (1 + Z_95**2 / n_nonempty)
+    half_width = (
+        Z_95
+        / (1 + Z_95**2 / n_nonempty)
+        * np.sqrt(accuracy * (1 - accuracy) / n_nonempty + Z_95**2 / (4 * n_nonempty**2))
+    )
+    return ReliabilityCurve(
+        np.bincount(bin_idx, weights=probs)[nonempty] / n_nonempty,
+        accuracy,
+        center - half_width,
+        center + half_width,
+        n_nonempty,
+    )
 
 
-def _same(expected: str, given: str) -> bool:
+def _same_cell_type(expected: str, predicted: str) -> bool:
     from okrcell.knowledge.ontology import ontology, prefix_of
 
-    if expected == given:
+    if expected == predicted:
         return True
-    home = ontology("CL")
+    cell_ontology = ontology("CL")
 
-    def meant(word: str) -> str | None:
-        term = None if prefix_of(word) == "CL" else home.find(word)
-        return term.id if term else home.current(word)
+    def term_id(label: str) -> str | None:
+        term = None if prefix_of(label) == "CL" else cell_ontology.find(label)
+        return term.id if term else cell_ontology.current_id(label)
 
-    return meant(expected) is not None and meant(expected) == meant(given)
+    return term_id(expected) is not None and term_id(expected) == term_id(predicted)
 
 
-def _coverage(ax: "Axes", sure: Float[np.ndarray, "cell"], right: Bool[np.ndarray, "cell"]) -> None:
+def _draw_coverage(ax: "Axes", probs: Float[np.ndarray, "cell"], correct: Bool[np.ndarray, "cell"]) -> None:
     """Plot the accuracy of the most confident fraction of the cells, in a panel beside ``ax``."""
     from okrcell.benchmarking.metrics.calibration import accuracy_by_coverage
 
-    beside = ax.inset_axes((1.28, 0, 1, 1))
-    shares = accuracy_by_coverage(sure, right)
-    beside.plot(list(shares), list(shares.values()), color=CATEGORIES[0], marker="o", markersize=5, linewidth=1.6)
-    beside.axhline(float(right.mean()), color=UNKNOWN, linewidth=1, linestyle=(0, (4, 3)))
-    beside.set(xlim=(0, 1.03), ylim=(0, 1.02))
-    _quiet(beside, "coverage: fraction of cells, most confident first", "accuracy")
-    beside.set_title("Accuracy by coverage", loc="left", fontsize="medium", fontweight="bold")
-    beside.text(0.04, 0.05, f"dashed: all cells, {right.mean():.1%}", transform=beside.transAxes, fontsize="small")
+    panel = ax.inset_axes((1.28, 0, 1, 1))
+    accuracies = accuracy_by_coverage(probs, correct)
+    panel.plot(list(accuracies), list(accuracies.values()), color=PALETTE[0], marker="o", markersize=5, linewidth=1.6)
+    panel.axhline(float(correct.mean()), color=UNKNOWN_COLOR, linewidth=1, linestyle=(0, (4, 3)))
+    panel.set(xlim=(0, 1.03), ylim=(0, 1.02))
+    _style_axes(panel, "coverage: fraction of cells, most confident first", "accuracy")
+    panel.set_title("Accuracy by coverage", loc="left", fontsize="medium", fontweight="bold")
+    panel.text(0.04, 0.05, f"dashed: all cells, {correct.mean():.1%}", transform=panel.transAxes, fontsize="small")
 
 
-def _quiet(ax: "Axes", x: str, y: str) -> None:
+def _style_axes(ax: "Axes", xlabel: str, ylabel: str) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(length=0, labelsize="small")
     ticks = [0, 0.25, 0.5, 0.75, 1]
     ax.set_xticks(ticks, [f"{tick:.0%}" for tick in ticks])
     ax.set_yticks(ticks, [f"{tick:.0%}" for tick in ticks])
-    ax.set_xlabel(x, loc="left", fontsize="small")
-    ax.set_ylabel(y, loc="top", fontsize="small")
+    ax.set_xlabel(xlabel, loc="left", fontsize="small")
+    ax.set_ylabel(ylabel, loc="top", fontsize="small")

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import CATEGORIES, finish, wrapped
+from okrcell.pl.canvas import PALETTE, save_and_show, wrap_text
 from okrcell.pl.maps import answers
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-MAP = "X_umap"
+UMAP_KEY = "X_umap"
 
 
 def clusters(
@@ -78,33 +78,33 @@ def clusters(
     """
     from matplotlib import pyplot as plt
 
-    receipt: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("cluster", {})
-    if not receipt or str(receipt["key_added"]) not in adata.obs:
+    provenance: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("cluster", {})
+    if not provenance or str(provenance["key_added"]) not in adata.obs:
         raise InputError("There are no clusters to plot. Run okr.tl.cluster(adata) first.")
-    key = str(receipt["key_added"])
+    key = str(provenance["key_added"])
     figure = plt.figure(figsize=(11.5, 4.6), layout="constrained")
-    both: Any = figure.subplots(1, 2, width_ratios=[1.55, 1])
-    left, right = both
-    shown, where = adata, basis
+    axes: Any = figure.subplots(1, 2, width_ratios=[1.55, 1])
+    left, right = axes
+    plotted, plotted_basis = adata, basis
     if basis is None:
-        shown, where = laid_out(adata, {MAP: str(receipt["use_rep"])}, [key]), MAP
+        plotted, plotted_basis = umap_layout(adata, {UMAP_KEY: str(provenance["use_rep"])}, [key]), UMAP_KEY
     # Subsetting may have removed all cells of a cluster: it then gets no label.
-    present = adata.obs[key].astype("category").cat.remove_unused_categories().cat.categories
-    names = [str(name) for name in present if name != "unknown"]
+    categories = adata.obs[key].astype("category").cat.remove_unused_categories().cat.categories
+    names = [str(name) for name in categories if name != "unknown"]
     heading = (
-        f"{len(names)} cluster{'s' * (len(names) != 1)} at resolution {float(receipt['resolution']):g}"
+        f"{len(names)} cluster{'s' * (len(names) != 1)} at resolution {float(provenance['resolution']):g}"
         if title is None
         else title
     )
-    palette = {name: CATEGORIES[place % len(CATEGORIES)] for place, name in enumerate(names)}
-    answers(shown, key=key, basis=str(where), palette=palette, title=heading, size=size, ax=left, show=False)
-    _numbered_by_name(left, names)
-    _curve(right, receipt)
-    finish(left, new=True, show=show, save=save)
+    palette = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+    answers(plotted, key=key, basis=str(plotted_basis), palette=palette, title=heading, size=size, ax=left, show=False)
+    _replace_numbers_by_names(left, names)
+    _draw_stability(right, provenance)
+    save_and_show(left, is_new=True, show=show, save=save)
     return left, right
 
 
-def _numbered_by_name(ax: "Axes", names: list[str]) -> None:
+def _replace_numbers_by_names(ax: "Axes", names: list[str]) -> None:
     """Replace the running numbers by the names of the clusters, on the plot and in the legend."""
     for text in ax.texts:
         text.set_text(names[int(text.get_text()) - 1])
@@ -113,12 +113,12 @@ def _numbered_by_name(ax: "Axes", names: list[str]) -> None:
         text.set_text(text.get_text().partition("   ")[2])
 
 
-def laid_out(adata: "AnnData", maps: Mapping[str, str], columns: list[str]) -> "AnnData":
+def umap_layout(adata: "AnnData", slots: Mapping[str, str], columns: list[str]) -> "AnnData":
     """Return the same cells with a UMAP of each slot, the given columns of ``obs``, and nothing else.
 
     Parameters
     ----------
-    maps
+    slots
         Slot of ``obsm`` to compute a UMAP of, by the name of the new slot.
     columns
         Columns of ``obs`` to copy.
@@ -130,32 +130,32 @@ def laid_out(adata: "AnnData", maps: Mapping[str, str], columns: list[str]) -> "
     """
     from anndata import AnnData
 
-    from okrcell.cells.samples.neighbours import flat_map
+    from okrcell.cells.samples.neighbours import embed_2d
 
     obs: Any = pd.DataFrame(adata.obs)[columns]
-    cells = AnnData(obs=obs.copy())
-    for name, slot in maps.items():
+    layout = AnnData(obs=obs.copy())
+    for name, slot in slots.items():
         if slot not in adata.obsm:
             raise InputError(f"obsm has no slot {slot}; it has: {', '.join(adata.obsm) or 'nothing'}.")
-        cells.obsm[name] = flat_map(np.asarray(adata.obsm[slot], dtype=np.float32))
-    return cells
+        layout.obsm[name] = embed_2d(np.asarray(adata.obsm[slot], dtype=np.float32))
+    return layout
 
 
-def _curve(ax: "Axes", receipt: Mapping[str, Any]) -> None:
-    resolution, agreement = np.asarray(receipt["resolutions"]), np.asarray(receipt["agreement"])
-    groups, chosen = np.asarray(receipt["groups"]), float(receipt["resolution"])
+def _draw_stability(ax: "Axes", provenance: Mapping[str, Any]) -> None:
+    resolution, agreement = np.asarray(provenance["resolutions"]), np.asarray(provenance["agreement"])
+    n_clusters, selected = np.asarray(provenance["groups"]), float(provenance["resolution"])
     if not np.isfinite(agreement).any():
         ax.axis("off")
         ax.text(0.5, 0.5, "only one resolution:\nno stability computed", ha="center", va="center", fontsize="medium")
         return
-    ax.axvline(chosen, color=CATEGORIES[2], linewidth=1.5, linestyle=(0, (4, 3)), zorder=1)
-    ax.plot(resolution, agreement, color=CATEGORIES[0], linewidth=1.8, marker="o", markersize=5, zorder=2)
-    place = int(np.argmin(np.abs(resolution - chosen)))
-    ax.plot(resolution[place], agreement[place], marker="o", markersize=10, color=CATEGORIES[2], zorder=3)
+    ax.axvline(selected, color=PALETTE[2], linewidth=1.5, linestyle=(0, (4, 3)), zorder=1)
+    ax.plot(resolution, agreement, color=PALETTE[0], linewidth=1.8, marker="o", markersize=5, zorder=2)
+    idx = int(np.argmin(np.abs(resolution - selected)))
+    ax.plot(resolution[idx], agreement[idx], marker="o", markersize=10, color=PALETTE[2], zorder=3)
     low = max(0.0, float(np.nanmin(agreement)) - 0.12)
-    for x, y, number in zip(resolution, agreement, groups, strict=True):
-        ax.annotate(str(number), (x, y), (0, -17), textcoords="offset points", ha="center", fontsize="x-small")
+    for x, y, count in zip(resolution, agreement, n_clusters, strict=True):
+        ax.annotate(str(count), (x, y), (0, -17), textcoords="offset points", ha="center", fontsize="x-small")
     ax.set(xlabel="resolution", ylabel="adjusted Rand index between subsamples", ylim=(low, 1.02))
     ax.spines[["top", "right"]].set_visible(False)
-    heading = wrapped("Stability over subsamples of 80% of the cells; number of clusters below each point", 46)
+    heading = wrap_text("Stability over subsamples of 80% of the cells; number of clusters below each point", 46)
     ax.set_title(heading, loc="left", fontsize="medium", fontweight="bold")

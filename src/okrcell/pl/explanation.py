@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import CATEGORIES, UNKNOWN, axes_for, figure_of, finish, wrapped
+from okrcell.pl.canvas import PALETTE, UNKNOWN_COLOR, get_axes, root_figure, save_and_show, wrap_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-SLOT = "okrcell_explanations"
-FOR, AGAINST = CATEGORIES[0], CATEGORIES[2]
-INCHES_A_BAR = 0.27
-LEARNED_FROM = {"marker tables": "full", "cells of the corpus": "none", "both": "left"}
+UNS_KEY = "okrcell_explanations"
+COLOR_FOR, COLOR_AGAINST = PALETTE[0], PALETTE[2]
+INCHES_PER_BAR = 0.27
+SOURCE_FILL_STYLES = {"marker tables": "full", "cells of the corpus": "none", "both": "left"}
 """Marker fill style by source of the contribution."""
 
 
@@ -87,104 +87,120 @@ def explanation(
     """
     if top < 1:
         raise InputError(f"top must be at least 1, but it is {top}.")
-    name, each = _chosen(adata, group)
-    genes = pd.DataFrame(each["genes"]).head(top).sort_values("contribution", ascending=False, kind="stable")
+    name, entry = _select_explanation(adata, group)
+    genes = pd.DataFrame(entry["genes"]).head(top).sort_values("contribution", ascending=False, kind="stable")
     if not len(genes):
         raise InputError(
             f"No gene contributes to the prediction of '{name}': it has no expression, or no gene separates the candidates."
         )
-    new, ax = ax is None, axes_for(ax, 7.2, 1.7 + INCHES_A_BAR * len(genes))
-    words = genes["contribution"].to_numpy(dtype=np.float64)
+    is_new, ax = ax is None, get_axes(ax, 7.2, 1.7 + INCHES_PER_BAR * len(genes))
+    contributions = genes["contribution"].to_numpy(dtype=np.float64)
     y = np.arange(len(genes))
-    ax.barh(y, words, height=0.72, color=np.where(words > 0, FOR, AGAINST), linewidth=0, zorder=2)
-    ax.axvline(0, color=UNKNOWN, linewidth=1, zorder=3)
-    longest = float(np.abs(words).max())
-    low, high = min(float(words.min()), -0.12 * longest), max(float(words.max()), 0.12 * longest)
+    ax.barh(
+        y,
+        contributions,
+        height=0.72,
+        color=np.where(contributions > 0, COLOR_FOR, COLOR_AGAINST),
+        linewidth=0,
+        zorder=2,
+    )
+    ax.axvline(0, color=UNKNOWN_COLOR, linewidth=1, zorder=3)
+    max_abs = float(np.abs(contributions).max())
+    low, high = min(float(contributions.min()), -0.12 * max_abs), max(float(contributions.max()), 0.12 * max_abs)
     ax.set_xlim(low - 0.03 * (high - low), high + 0.03 * (high - low))
     ax.set_ylim(len(genes) - 0.4, -0.6)
     ax.set_yticks(y, list(genes["gene"].astype(str)), fontsize="small", style="italic")
     ax.tick_params(length=0, labelsize="small")
     ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.grid(axis="x", color=UNKNOWN, alpha=0.25, linewidth=0.6)
+    ax.grid(axis="x", color=UNKNOWN_COLOR, alpha=0.25, linewidth=0.6)
     ax.set_axisbelow(True)
-    rival = str(each["runner_up"])
-    says = f"{rival}  ←   " if rival else ""
-    ax.set_xlabel(f"{says}contribution of the gene   →  {each['cell_type']}", loc="center", fontsize="small")
-    _beside(ax, genes, single=int(each["cells"]) == 1)
-    _sources(ax, set(genes["source"].astype(str)))
-    heading = f"{name}: {each['cell_type']}" if name != each["cell_type"] else name
-    size = "" if int(each["cells"]) == 1 else f"  ({int(each['cells']):,} cells)"
+    runner_up = str(entry["runner_up"])
+    runner_up_text = f"{runner_up}  ←   " if runner_up else ""
+    ax.set_xlabel(f"{runner_up_text}contribution of the gene   →  {entry['cell_type']}", loc="center", fontsize="small")
+    _draw_detection_rates(ax, genes, single=int(entry["cells"]) == 1)
+    _add_source_legend(ax, set(genes["source"].astype(str)))
+    heading = f"{name}: {entry['cell_type']}" if name != entry["cell_type"] else name
+    size = "" if int(entry["cells"]) == 1 else f"  ({int(entry['cells']):,} cells)"
     ax.set_title(
-        wrapped(f"Gene contributions, {heading}{size}" if title is None else title, 62),
+        wrap_text(f"Gene contributions, {heading}{size}" if title is None else title, 62),
         loc="left",
         fontsize="medium",
         fontweight="bold",
         pad=24,
     )
-    return finish(ax, new=new, show=show, save=save)
+    return save_and_show(ax, is_new=is_new, show=show, save=save)
 
 
-def _chosen(adata: "AnnData", group: str | None) -> "tuple[str, Mapping[str, Any]]":
-    explained = _explained(adata)
-    if group is None and len(explained) == 1:
-        return next(iter(explained.items()))
-    there = ", ".join(list(explained)[:12]) + (", …" if len(explained) > 12 else "")
+def _select_explanation(adata: "AnnData", group: str | None) -> "tuple[str, Mapping[str, Any]]":
+    explanations = _read_explanations(adata)
+    if group is None and len(explanations) == 1:
+        return next(iter(explanations.items()))
+    available = ", ".join(list(explanations)[:12]) + (", …" if len(explanations) > 12 else "")
     if group is None:
-        raise InputError(f"There are several explanations: {there}. Select one: okr.pl.explanation(adata, 'name').")
-    if str(group) not in explained:
-        raise InputError(f"There is no explanation of '{group}'. Available: {there}.")
-    return str(group), explained[str(group)]
+        raise InputError(f"There are several explanations: {available}. Select one: okr.pl.explanation(adata, 'name').")
+    if str(group) not in explanations:
+        raise InputError(f"There is no explanation of '{group}'. Available: {available}.")
+    return str(group), explanations[str(group)]
 
 
-def _explained(adata: "AnnData") -> "dict[str, Mapping[str, Any]]":
-    if SLOT not in adata.uns:
-        raise InputError(f"There is no uns['{SLOT}']. Run okr.tl.explain(adata) first.")
+def _read_explanations(adata: "AnnData") -> "dict[str, Mapping[str, Any]]":
+    if UNS_KEY not in adata.uns:
+        raise InputError(f"There is no uns['{UNS_KEY}']. Run okr.tl.explain(adata) first.")
     # h5ad files sort the keys of uns and read "/" as a group separator; the provenance record has the original names.
     names = [str(name) for name in adata.uns["okrcell"]["explain"]["explained"]]
-    return {name: adata.uns[SLOT][name.replace("/", "|") or "(empty)"] for name in names}
+    return {name: adata.uns[UNS_KEY][name.replace("/", "|") or "(empty)"] for name in names}
 
 
-def _beside(ax: "Axes", genes: pd.DataFrame, *, single: bool) -> None:
+def _draw_detection_rates(ax: "Axes", genes: pd.DataFrame, *, single: bool) -> None:
     """Write the detection rates of each gene in columns to the right, and a dot for the source of its contribution."""
-    place: dict[str, Any] = {
+    cell_style: dict[str, Any] = {
         "transform": ax.get_yaxis_transform(),
         "fontsize": "small",
         "va": "center",
         "clip_on": False,
     }
-    head: dict[str, Any] = {"transform": ax.transAxes, "fontsize": "x-small", "va": "bottom", "color": UNKNOWN}
-    ax.text(1.09, 1.005, "this cell" if single else "inside", ha="right", **head)
-    ax.text(1.19, 1.005, "outside", ha="right", **head)
+    header_style: dict[str, Any] = {
+        "transform": ax.transAxes,
+        "fontsize": "x-small",
+        "va": "bottom",
+        "color": UNKNOWN_COLOR,
+    }
+    ax.text(1.09, 1.005, "this cell" if single else "inside", ha="right", **header_style)
+    ax.text(1.19, 1.005, "outside", ha="right", **header_style)
     for y, row in enumerate(genes.to_dict("records")):
-        inside = ("yes" if row["inside"] > 0 else "no") if single else _percent(row["inside"])
-        ax.text(1.09, y, inside, ha="right", **place)
-        ax.text(1.19, y, _percent(row["outside"]), ha="right", **place)
+        inside = ("yes" if row["inside"] > 0 else "no") if single else _format_percent(row["inside"])
+        ax.text(1.09, y, inside, ha="right", **cell_style)
+        ax.text(1.19, y, _format_percent(row["outside"]), ha="right", **cell_style)
         ax.plot(
             [1.235],
             [y],
             transform=ax.get_yaxis_transform(),
             clip_on=False,
-            **_dot(str(row["source"]), FOR if row["contribution"] > 0 else AGAINST),
+            **_marker_style(str(row["source"]), COLOR_FOR if row["contribution"] > 0 else COLOR_AGAINST),
         )
 
 
-def _dot(source: str, colour: str) -> dict[str, Any]:
+def _marker_style(source: str, color: str) -> dict[str, Any]:
     return {
         "marker": "o",
         "markersize": 7,
         "linestyle": "",
-        "fillstyle": LEARNED_FROM.get(source, "full"),
-        "color": colour,
+        "fillstyle": SOURCE_FILL_STYLES.get(source, "full"),
+        "color": color,
         "markerfacecoloralt": "none",
         "markeredgewidth": 1.1,
     }
 
 
-def _sources(ax: "Axes", there: set[str]) -> None:
+def _add_source_legend(ax: "Axes", sources: set[str]) -> None:
     """Add a legend of the sources below the plot."""
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], label=source, **_dot(source, UNKNOWN)) for source in LEARNED_FROM if source in there]
+    handles = [
+        Line2D([], [], label=source, **_marker_style(source, UNKNOWN_COLOR))
+        for source in SOURCE_FILL_STYLES
+        if source in sources
+    ]
     ax.legend(
         handles=handles,
         title="source of the contribution",
@@ -194,7 +210,7 @@ def _sources(ax: "Axes", there: set[str]) -> None:
         fontsize="small",
         ncols=3,
         loc="upper left",
-        bbox_to_anchor=(0, -0.55 / max(INCHES_A_BAR * 4, ax.get_position().height * figure_of(ax).get_figheight())),
+        bbox_to_anchor=(0, -0.55 / max(INCHES_PER_BAR * 4, ax.get_position().height * root_figure(ax).get_figheight())),
         borderaxespad=0,
         borderpad=0,
         handletextpad=0.3,
@@ -202,5 +218,5 @@ def _sources(ax: "Axes", there: set[str]) -> None:
     )
 
 
-def _percent(share: float) -> str:
-    return "–" if pd.isna(share) else f"{share:.0%}"
+def _format_percent(fraction: float) -> str:
+    return "–" if pd.isna(fraction) else f"{fraction:.0%}"

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import axes_for, colour_bar, finish, ink_on, kept_apart, ramp, wrapped
+from okrcell.pl.canvas import add_colorbar, colormap, draw_grid_lines, get_axes, save_and_show, text_color_on, wrap_text
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
-UNLABELLED = "unknown"
-ROOM_FOR_COUNTS = 14
+UNLABELED = "unknown"
+MAX_COLUMNS_WITH_COUNTS = 14
 """Maximum number of columns with counts; up to twice as many show percentages only, more show no text."""
 
 
@@ -92,36 +92,43 @@ def confusion(
     >>> [label.get_text() for label in ax.get_xticklabels()][:3]
     ['B cell', 'monocyte', 'dendritic cell']
     """
-    table = counts(adata, truth, answer, expected)
-    share = table.to_numpy(dtype=np.float64) / np.maximum(table.to_numpy().sum(axis=1, keepdims=True), 1)
+    table = confusion_matrix(adata, truth, answer, expected)
+    fractions = table.to_numpy(dtype=np.float64) / np.maximum(table.to_numpy().sum(axis=1, keepdims=True), 1)
     rows, columns = table.shape
-    new, ax = ax is None, axes_for(ax, 3.2 + 0.78 * columns, 2.4 + 0.52 * rows)
+    is_new, ax = ax is None, get_axes(ax, 3.2 + 0.78 * columns, 2.4 + 0.52 * rows)
     image = ax.imshow(
-        share, cmap=ramp(ax, "share") if color_map is None else color_map, vmin=0, vmax=1, aspect="auto", zorder=0
+        fractions,
+        cmap=colormap(ax, "share") if color_map is None else color_map,
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+        zorder=0,
     )
-    _write(ax, table, share)
-    _frame_expected(ax, table, expected)
-    names = [wrapped(str(name), 26, lines=2) for name in table.columns]
+    _draw_numbers(ax, table, fractions)
+    _draw_expected_frames(ax, table, expected)
+    names = [wrap_text(str(name), 26, lines=2) for name in table.columns]
     ax.set_xticks(range(columns), names, rotation=40, ha="right", rotation_mode="anchor", fontsize="small")
     ax.set_yticks(
         range(rows),
-        [f"{wrapped(str(name), 30, lines=2)}  ({total:,})" for name, total in table.sum(axis=1).items()],
+        [f"{wrap_text(str(name), 30, lines=2)}  ({total:,})" for name, total in table.sum(axis=1).items()],
         fontsize="small",
     )
-    kept_apart(ax, rows, columns)
+    draw_grid_lines(ax, rows, columns)
     ax.set_xlabel("predicted cell type", loc="left", fontsize="small")
     ax.set_ylabel(f"label ({truth})", loc="top", fontsize="small")
     ax.set_title(
-        wrapped(f"Predictions by {truth}" if title is None else title, 60),
+        wrap_text(f"Predictions by {truth}" if title is None else title, 60),
         loc="left",
         fontsize="medium",
         fontweight="bold",
     )
-    colour_bar(ax, image, "fraction of the row").set_ticks([0, 0.5, 1], labels=["0%", "50%", "100%"])
-    return finish(ax, new=new, show=show, save=save)
+    add_colorbar(ax, image, "fraction of the row").set_ticks([0, 0.5, 1], labels=["0%", "50%", "100%"])
+    return save_and_show(ax, is_new=is_new, show=show, save=save)
 
 
-def counts(adata: "AnnData", truth: str, answer: str, expected: Mapping[str, str] | None = None) -> pd.DataFrame:
+def confusion_matrix(
+    adata: "AnnData", truth: str, answer: str, expected: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Count cells by label (rows) and prediction (columns), ordered so that expected predictions lie on the diagonal.
 
     Raises
@@ -132,56 +139,58 @@ def counts(adata: "AnnData", truth: str, answer: str, expected: Mapping[str, str
     for key in (truth, answer):
         if key not in adata.obs:
             raise InputError(f"There is no column '{key}' in obs, which has: {', '.join(map(str, adata.obs.columns))}.")
-    labels, given = (adata.obs[key].astype("object").fillna(UNLABELLED).astype(str) for key in (truth, answer))
-    table = pd.crosstab(labels, given)
+    labels, predictions = (adata.obs[key].astype("object").fillna(UNLABELED).astype(str) for key in (truth, answer))
+    table = pd.crosstab(labels, predictions)
     table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     rows = [str(row) for row in table.index]
     if expected is not None:
         rows = [row for row in expected if row in rows] + [row for row in rows if row not in expected]
-        wanted = [expected[row] for row in rows if row in expected]
-        first = list(dict.fromkeys([*wanted, *(column for column in expected.values() if column in table.columns)]))
+        targets = [expected[row] for row in rows if row in expected]
+        leading = list(dict.fromkeys([*targets, *(column for column in expected.values() if column in table.columns)]))
         table = table.reindex(
-            columns=[*first, *(column for column in table.columns if column not in first)], fill_value=0
+            columns=[*leading, *(column for column in table.columns if column not in leading)], fill_value=0
         )
-        order = [*first, *_by_home(table.loc[rows].drop(columns=first))]
+        order = [*leading, *_order_columns(table.loc[rows].drop(columns=leading))]
     else:
-        order = _by_home(table.loc[rows])
-    order = [*(name for name in order if name != UNLABELLED), *(name for name in order if name == UNLABELLED)]
+        order = _order_columns(table.loc[rows])
+    order = [*(name for name in order if name != UNLABELED), *(name for name in order if name == UNLABELED)]
     return table.loc[rows, order]
 
 
-def _by_home(table: pd.DataFrame) -> list[str]:
+def _order_columns(table: pd.DataFrame) -> list[str]:
     """Order columns by the row of the same name, else by the row in which they have the largest fraction."""
-    share = table.to_numpy(dtype=np.float64) / np.maximum(table.to_numpy().sum(axis=1, keepdims=True), 1)
-    rows = {str(name): place for place, name in enumerate(table.index)}
-    home = {str(name): rows.get(str(name), int(share[:, place].argmax())) for place, name in enumerate(table.columns)}
-    return sorted(home, key=lambda name: (home[name], name not in rows))
+    fractions = table.to_numpy(dtype=np.float64) / np.maximum(table.to_numpy().sum(axis=1, keepdims=True), 1)
+    row_index = {str(name): i for i, name in enumerate(table.index)}
+    home_row = {
+        str(name): row_index.get(str(name), int(fractions[:, i].argmax())) for i, name in enumerate(table.columns)
+    }
+    return sorted(home_row, key=lambda name: (home_row[name], name not in row_index))
 
 
-def _write(ax: "Axes", table: pd.DataFrame, share: np.ndarray) -> None:
+def _draw_numbers(ax: "Axes", table: pd.DataFrame, fractions: np.ndarray) -> None:
     columns = table.shape[1]
-    if columns > 2 * ROOM_FOR_COUNTS:
+    if columns > 2 * MAX_COLUMNS_WITH_COUNTS:
         return
-    colour_of = ax.images[0].to_rgba(share)
-    for (row, column), number in np.ndenumerate(table.to_numpy()):
-        if number == 0:
+    colors = ax.images[0].to_rgba(fractions)
+    for (row, column), count in np.ndenumerate(table.to_numpy()):
+        if count == 0:
             continue
-        part = share[row, column]
-        percent = f"{part:.0%}" if part >= 0.005 else "<1%"
-        ink = ink_on(tuple(colour_of[row, column]))
-        text = percent if columns > ROOM_FOR_COUNTS else f"{percent}\n{number:,}"
-        ax.text(column, row, text, ha="center", va="center", fontsize=7.5, color=ink, linespacing=1.15)
+        fraction = fractions[row, column]
+        percent = f"{fraction:.0%}" if fraction >= 0.005 else "<1%"
+        text_color = text_color_on(tuple(colors[row, column]))
+        text = percent if columns > MAX_COLUMNS_WITH_COUNTS else f"{percent}\n{count:,}"
+        ax.text(column, row, text, ha="center", va="center", fontsize=7.5, color=text_color, linespacing=1.15)
 
 
-def _frame_expected(ax: "Axes", table: pd.DataFrame, expected: Mapping[str, str] | None) -> None:
+def _draw_expected_frames(ax: "Axes", table: pd.DataFrame, expected: Mapping[str, str] | None) -> None:
     from matplotlib import rcParams
     from matplotlib.patches import Rectangle
 
     columns: Sequence[str] = [str(name) for name in table.columns]
     for row, label in enumerate(table.index):
-        right = str(label) if expected is None else expected.get(str(label))
-        if right in columns and right != UNLABELLED:
-            corner = (columns.index(right) - 0.47, row - 0.46)
+        target = str(label) if expected is None else expected.get(str(label))
+        if target in columns and target != UNLABELED:
+            corner = (columns.index(target) - 0.47, row - 0.46)
             ax.add_patch(
                 Rectangle(corner, 0.94, 0.92, fill=False, edgecolor=rcParams["text.color"], linewidth=1.1, zorder=3)
             )

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import finish
-from okrcell.pl.clusters import laid_out
+from okrcell.pl.canvas import save_and_show
+from okrcell.pl.clusters import umap_layout
 from okrcell.pl.maps import answers
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-LABELS = ("cell_type", "okrcell_cell_type", "okrcell_cluster")
+LABEL_KEYS = ("cell_type", "okrcell_cell_type", "okrcell_cluster")
 """Columns of ``obs`` with cell types or clusters; the first that exists is plotted."""
 
 
@@ -75,25 +75,25 @@ def integration(
     """
     from matplotlib import pyplot as plt
 
-    receipt: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("integrate", {})
-    if not receipt or str(receipt["key_added"]) not in adata.obsm:
+    provenance: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("integrate", {})
+    if not provenance or str(provenance["key_added"]) not in adata.obsm:
         raise InputError(
             "There is no integrated embedding to plot. Run okr.tl.integrate(adata, batch_key='...') first."
         )
-    label_key = next((name for name in LABELS if name in adata.obs), None) if label_key is None else label_key
-    batch_key, after = str(receipt["batch_key"]), str(receipt["key_added"])
+    label_key = next((name for name in LABEL_KEYS if name in adata.obs), None) if label_key is None else label_key
+    batch_key, after = str(provenance["batch_key"]), str(provenance["key_added"])
     rows = [key for key in dict.fromkeys((batch_key, label_key)) if key is not None]
     for key in rows:
         if key not in adata.obs:
             raise InputError(f"There is no column '{key}' in obs. Pass the name of an existing column.")
-    cells = laid_out(adata, {"before": before, "after": after}, rows)
+    layout = umap_layout(adata, {"before": before, "after": after}, rows)
     figure = plt.figure(figsize=(13.5, 4.4 * len(rows)), layout="constrained")
     grid: Any = figure.subplots(len(rows), 2, squeeze=False)
-    for place, key in enumerate(rows):
-        for ax, basis in zip(grid[place], ("before", "after"), strict=True):
-            answers(cells, key=key, basis=basis, title=f"{key}, {basis} integration", size=size, ax=ax, show=False)
+    for row, key in enumerate(rows):
+        for ax, basis in zip(grid[row], ("before", "after"), strict=True):
+            answers(layout, key=key, basis=basis, title=f"{key}, {basis} integration", size=size, ax=ax, show=False)
             ax.set(xlabel="", ylabel="")
     for ax in grid[:, 0]:
         ax.get_legend().remove()
-    finish(grid[0, 0], new=True, show=show, save=save)
+    save_and_show(grid[0, 0], is_new=True, show=show, save=save)
     return tuple(grid.ravel())

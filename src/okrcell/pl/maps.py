@@ -6,15 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from okrcell.pl.canvas import CATEGORIES, UNKNOWN, axes_for, finish
-from okrcell.pl.ground import column, dots, frame, grey, legend, places
-from okrcell.pl.numbers import numbered_places
+from okrcell.pl.canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show
+from okrcell.pl.ground import (
+    add_legend,
+    draw_unlabeled,
+    embedding_coords,
+    obs_column,
+    scatter_kwargs,
+    style_embedding_axes,
+)
+from okrcell.pl.numbers import place_labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-NAMELESS = ("", "unknown", "nan")
+UNLABELED = ("", "unknown", "nan")
 """Values that count as no label; "nan" is the text of a missing value."""
 
 
@@ -78,40 +85,42 @@ def answers(
     >>> ax.get_xlabel(), ax.get_title(loc="left")
     ('UMAP 1', 'okrcell_cell_type')
     """
-    points = places(adata, basis)
-    names: Any = column(adata, key).astype("object").fillna("unknown").astype(str)
-    known = ~names.isin(NAMELESS).to_numpy()
-    counted = {str(name): int(number) for name, number in names[known].value_counts().items()}
+    coords = embedding_coords(adata, basis)
+    names: Any = obs_column(adata, key).astype("object").fillna("unknown").astype(str)
+    has_label = ~names.isin(UNLABELED).to_numpy()
+    counts = {str(name): int(number) for name, number in names[has_label].value_counts().items()}
     if palette is None:
-        palette = {name: CATEGORIES[place % len(CATEGORIES)] for place, name in enumerate(counted)}
-    present = [name for name in palette if name in counted] + [name for name in counted if name not in palette]
+        palette = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(counts)}
+    labels = [name for name in palette if name in counts] + [name for name in counts if name not in palette]
 
-    new, ax = ax is None, axes_for(ax, 7.2, 4.6)
-    colours = names.map({name: palette.get(name, UNKNOWN) for name in present}).fillna(UNKNOWN).to_numpy(dtype=str)
-    grey(ax, points[~known], size, len(points))
+    is_new, ax = ax is None, get_axes(ax, 7.2, 4.6)
+    colors = (
+        names.map({name: palette.get(name, UNKNOWN_COLOR) for name in labels}).fillna(UNKNOWN_COLOR).to_numpy(dtype=str)
+    )
+    draw_unlabeled(ax, coords[~has_label], size, len(coords))
     # Random drawing order: in file order the last type would cover the others.
-    order = np.random.default_rng(0).permutation(np.flatnonzero(known))
-    ax.scatter(*points[order].T, c=colours[order].tolist(), **dots(size, len(points)))
-    frame(ax, basis, key if title is None else title)
-    numbered = numbered_places({name: points[(names == name).to_numpy()] for name in present})
-    for number, name in enumerate(present, start=1):
-        if name in numbered:
-            _badge(ax, numbered[name], number, palette.get(name, UNKNOWN))
-    entries = [(f"{number}   {name}", counted[name]) for number, name in enumerate(present, start=1)]
-    if not known.all():
-        entries.append(("–   unknown", int((~known).sum())))
-    legend(ax, entries, [*(palette.get(name, UNKNOWN) for name in present), UNKNOWN])
-    return finish(ax, new=new, show=show, save=save)
+    order = np.random.default_rng(0).permutation(np.flatnonzero(has_label))
+    ax.scatter(*coords[order].T, c=colors[order].tolist(), **scatter_kwargs(size, len(coords)))
+    style_embedding_axes(ax, basis, key if title is None else title)
+    label_coords = place_labels({name: coords[(names == name).to_numpy()] for name in labels})
+    for number, name in enumerate(labels, start=1):
+        if name in label_coords:
+            _draw_label_number(ax, label_coords[name], number, palette.get(name, UNKNOWN_COLOR))
+    entries = [(f"{number}   {name}", counts[name]) for number, name in enumerate(labels, start=1)]
+    if not has_label.all():
+        entries.append(("–   unknown", int((~has_label).sum())))
+    add_legend(ax, entries, [*(palette.get(name, UNKNOWN_COLOR) for name in labels), UNKNOWN_COLOR])
+    return save_and_show(ax, is_new=is_new, show=show, save=save)
 
 
-def _badge(ax: "Axes", place: tuple[float, float], number: int, colour: str) -> None:
+def _draw_label_number(ax: "Axes", coords: tuple[float, float], number: int, color: str) -> None:
     """Draw a number on a disc in the background color, legible over any points."""
     ax.text(
-        *place,
+        *coords,
         str(number),
         ha="center",
         va="center_baseline",
         fontsize=8,
         fontweight="bold",
-        bbox={"boxstyle": "circle,pad=0.25", "facecolor": ax.get_facecolor(), "edgecolor": colour, "linewidth": 1.8},
+        bbox={"boxstyle": "circle,pad=0.25", "facecolor": ax.get_facecolor(), "edgecolor": color, "linewidth": 1.8},
     )

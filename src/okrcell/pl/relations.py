@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import CATEGORIES
+from okrcell.pl.canvas import PALETTE
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,23 +20,23 @@ RELATIONS = {
     "wrong": "other type",
 }
 """Legend text by relation of a text to the label of the cells."""
-COLOURS = {
-    "right": CATEGORIES[7],
-    "broader": CATEGORIES[1],
-    "narrower": CATEGORIES[9],
-    "sibling": CATEGORIES[6],
-    "wrong": CATEGORIES[2],
+RELATION_COLORS = {
+    "right": PALETTE[7],
+    "broader": PALETTE[1],
+    "narrower": PALETTE[9],
+    "sibling": PALETTE[6],
+    "wrong": PALETTE[2],
 }
 
 
-def commonest_types(adata: "AnnData", column: str, truth: str) -> dict[str, tuple[str, str]]:
+def majority_types(adata: "AnnData", group_key: str, label_key: str) -> dict[str, tuple[str, str]]:
     """Return the Cell Ontology id and name of the most frequent label of each group.
 
     Parameters
     ----------
-    column
+    group_key
         Column of ``obs`` with the groups.
-    truth
+    label_key
         Column of ``obs`` with names or ids of the Cell Ontology.
 
     Returns
@@ -50,45 +50,49 @@ def commonest_types(adata: "AnnData", column: str, truth: str) -> dict[str, tupl
     """
     from okrcell.knowledge.ontology import ontology, prefix_of
 
-    for name in (column, truth):
+    for name in (group_key, label_key):
         if name not in adata.obs:
             raise InputError(
                 f"There is no column '{name}' in obs, which has: {', '.join(map(str, adata.obs.columns))}."
             )
-    home = ontology("CL")
-    of: dict[str, tuple[str, str]] = {}
-    labels = pd.Series(adata.obs[truth]).astype(object)
-    for name, rows in labels.groupby(pd.Series(adata.obs[column]).astype(object), observed=True):
-        counted = rows.dropna().astype(str).value_counts()
-        if len(counted):
-            label = str(counted.index[0])
-            current = home.current(label) if prefix_of(label) == "CL" else None
-            term = home.term(current) if current else home.find(label)
-            of[str(name)] = (term.id if term else "", term.name if current and term else label)
-    return of
+    cell_ontology = ontology("CL")
+    types: dict[str, tuple[str, str]] = {}
+    labels = pd.Series(adata.obs[label_key]).astype(object)
+    for name, rows in labels.groupby(pd.Series(adata.obs[group_key]).astype(object), observed=True):
+        counts = rows.dropna().astype(str).value_counts()
+        if len(counts):
+            label = str(counts.index[0])
+            current = cell_ontology.current_id(label) if prefix_of(label) == "CL" else None
+            term = cell_ontology.term(current) if current else cell_ontology.find(label)
+            types[str(name)] = (term.id if term else "", term.name if current and term else label)
+    return types
 
 
-def relation_of(truth: str, given: str) -> str:
+def ontology_relation(label_id: str, text_id: str) -> str:
     """Ontology relation of a text to the label of the cells, a key of `RELATIONS`; "unknown" if either id is ""."""
-    from okrcell.benchmarking.metrics.ontology_distance import kind_of
+    from okrcell.benchmarking.metrics.ontology_distance import ontology_relation
 
-    return kind_of(truth, given) if truth and given else "unknown"
+    return ontology_relation(label_id, text_id) if label_id and text_id else "unknown"
 
 
-def legend(ax: "Axes", used: Mapping[str, str], below: float) -> None:
-    """Add a legend of the colors below the axes, ``below`` as a fraction of their height."""
+def add_relation_legend(ax: "Axes", used_colors: Mapping[str, str], offset: float) -> None:
+    """Add a legend of the colors below the axes, ``offset`` as a fraction of their height."""
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=COLOURS[kind], label=words) for kind, words in RELATIONS.items() if kind in used]
-    if "unknown" in used:
-        handles.append(Patch(color=used["unknown"], label="unknown: label or text without ontology term"))
+    handles = [
+        Patch(color=RELATION_COLORS[relation], label=label)
+        for relation, label in RELATIONS.items()
+        if relation in used_colors
+    ]
+    if "unknown" in used_colors:
+        handles.append(Patch(color=used_colors["unknown"], label="unknown: label or text without ontology term"))
     ax.legend(
         handles=handles,
         frameon=False,
         fontsize="small",
         ncols=3,
         loc="upper left",
-        bbox_to_anchor=(0, -below),
+        bbox_to_anchor=(0, -offset),
         borderaxespad=0,
         borderpad=0,
         handlelength=1,

@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import CATEGORIES, UNKNOWN, axes_for, finish, wrapped
-from okrcell.pl.relations import COLOURS, commonest_types, legend, relation_of
+from okrcell.pl.canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show, wrap_text
+from okrcell.pl.relations import RELATION_COLORS, add_relation_legend, majority_types, ontology_relation
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-PLAIN = CATEGORIES[0]
-MOST_GROUPS = 12
-HEADING, GAP = 1.15, 0.25
+BAR_COLOR = PALETTE[0]
+MAX_GROUPS = 12
+HEADING_HEIGHT, GROUP_GAP = 1.15, 0.25
 """Height of a group's heading and of the gap between groups, in bars."""
-LETTERS = 54
-INCHES_A_BAR = 0.235
+MAX_TEXT_CHARS = 54
+INCHES_PER_BAR = 0.235
 
 
 def retrieval(
@@ -89,44 +89,46 @@ def retrieval(
     """
     if top < 1:
         raise InputError(f"top must be at least 1, but it is {top}.")
-    table = _ranked(adata, key)
-    receipt: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("find_texts", {})
-    column = str(receipt.get("groupby", ""))
-    sizes = _sizes(adata, column)
-    chosen = _chosen(table, groups, sizes)
-    meant = commonest_types(adata, column, truth) if truth is not None else {}
+    table = _read_ranking(adata, key)
+    provenance: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("find_texts", {})
+    group_key = str(provenance.get("groupby", ""))
+    sizes = _group_sizes(adata, group_key)
+    group_names = _select_groups(table, groups, sizes)
+    types = majority_types(adata, group_key, truth) if truth is not None else {}
 
     blocks = [
-        (name, table.loc[(table["group"] == name) & (table["rank"] <= top)].sort_values("rank")) for name in chosen
+        (name, table.loc[(table["group"] == name) & (table["rank"] <= top)].sort_values("rank")) for name in group_names
     ]
-    height = sum(HEADING + len(rows) + GAP for _, rows in blocks)
-    new, ax = ax is None, axes_for(ax, 7.6, 0.9 + INCHES_A_BAR * height)
-    used: dict[str, str] = {}
+    height = sum(HEADING_HEIGHT + len(rows) + GROUP_GAP for _, rows in blocks)
+    is_new, ax = ax is None, get_axes(ax, 7.6, 0.9 + INCHES_PER_BAR * height)
+    used_colors: dict[str, str] = {}
     y = 0.0
-    longest = max(float(rows["match"].max()) for _, rows in blocks)
+    max_match = max(float(rows["match"].max()) for _, rows in blocks)
     for name, rows in blocks:
-        y += HEADING
+        y += HEADING_HEIGHT
         size = f"  ({sizes[name]:,})" if name in sizes else ""
-        says = f" – labelled {meant[name][1]}" if name in meant and meant[name][1] != name else ""
+        label_text = f" – labelled {types[name][1]}" if name in types and types[name][1] != name else ""
         ax.text(
-            0, y - 0.72, wrapped(f"{name}{size}{says}", 84, lines=1), fontsize="small", fontweight="bold", va="center"
+            0, y - 0.72, wrap_text(f"{name}{size}{label_text}", 84, lines=1), fontsize="small", fontweight="bold", va="center"
         )  # fmt: skip
         for row in rows.to_dict("records"):
-            relation = relation_of(meant.get(name, ("", ""))[0], str(row["cell_type_ontology_term_id"]))
-            used.setdefault(relation, COLOURS.get(relation, PLAIN if truth is None else UNKNOWN))
-            ax.barh(y, row["match"], height=0.72, color=used[relation], linewidth=0)
-            _written(ax, y, float(row["match"]), str(row["text"]), longest)
+            relation = ontology_relation(types.get(name, ("", ""))[0], str(row["cell_type_ontology_term_id"]))
+            used_colors.setdefault(
+                relation, RELATION_COLORS.get(relation, BAR_COLOR if truth is None else UNKNOWN_COLOR)
+            )
+            ax.barh(y, row["match"], height=0.72, color=used_colors[relation], linewidth=0)
+            _draw_text(ax, y, float(row["match"]), str(row["text"]), max_match)
             y += 1
-        y += GAP
-    _dress(ax, y, longest, min(float(rows["match"].min()) for _, rows in blocks))
-    heading = title or (f"Best matching texts by {column}" if column else "Best matching texts")
-    ax.set_title(wrapped(heading, 70), loc="left", fontsize="medium", fontweight="bold")
+        y += GROUP_GAP
+    _style_axes(ax, y, max_match, min(float(rows["match"].min()) for _, rows in blocks))
+    heading = title or (f"Best matching texts by {group_key}" if group_key else "Best matching texts")
+    ax.set_title(wrap_text(heading, 70), loc="left", fontsize="medium", fontweight="bold")
     if truth is not None:
-        legend(ax, used, 0.5 / (INCHES_A_BAR * height))
-    return finish(ax, new=new, show=show, save=save)
+        add_relation_legend(ax, used_colors, 0.5 / (INCHES_PER_BAR * height))
+    return save_and_show(ax, is_new=is_new, show=show, save=save)
 
 
-def _ranked(adata: "AnnData", key: str) -> pd.DataFrame:
+def _read_ranking(adata: "AnnData", key: str) -> pd.DataFrame:
     if key not in adata.uns:
         raise InputError(
             f"There is no uns['{key}']. Rank texts by group first: "
@@ -138,39 +140,41 @@ def _ranked(adata: "AnnData", key: str) -> pd.DataFrame:
     return table.assign(group=table["group"].astype(str))
 
 
-def _sizes(adata: "AnnData", column: str) -> dict[str, int]:
-    if column not in adata.obs:
+def _group_sizes(adata: "AnnData", group_key: str) -> dict[str, int]:
+    if group_key not in adata.obs:
         return {}
-    return {str(name): int(number) for name, number in pd.Series(adata.obs[column]).value_counts().items()}
+    return {str(name): int(count) for name, count in pd.Series(adata.obs[group_key]).value_counts().items()}
 
 
-def _chosen(table: pd.DataFrame, groups: Sequence[str] | None, sizes: Mapping[str, int]) -> list[str]:
-    there = list(dict.fromkeys(table["group"]))
+def _select_groups(table: pd.DataFrame, groups: Sequence[str] | None, sizes: Mapping[str, int]) -> list[str]:
+    available = list(dict.fromkeys(table["group"]))
     if groups is None:
-        return sorted(there, key=lambda name: -sizes.get(name, 0))[:MOST_GROUPS]
-    lacking = [str(name) for name in groups if str(name) not in there]
-    if lacking or not groups:
-        raise InputError(f"There are no texts of the group {', '.join(lacking)}. Available groups: {', '.join(there)}.")
+        return sorted(available, key=lambda name: -sizes.get(name, 0))[:MAX_GROUPS]
+    missing = [str(name) for name in groups if str(name) not in available]
+    if missing or not groups:
+        raise InputError(
+            f"There are no texts of the group {', '.join(missing)}. Available groups: {', '.join(available)}."
+        )
     return [str(name) for name in groups]
 
 
-def _written(ax: "Axes", y: float, match: float, text: str, longest: float) -> None:
+def _draw_text(ax: "Axes", y: float, match: float, text: str, max_match: float) -> None:
     """Write similarity and text to the right of the bar."""
     ax.text(
-        max(match, 0) + 0.015 * longest,
+        max(match, 0) + 0.015 * max_match,
         y,
-        f"{match:.2f}  {wrapped(text, LETTERS, lines=1)}",
+        f"{match:.2f}  {wrap_text(text, MAX_TEXT_CHARS, lines=1)}",
         va="center_baseline",
         fontsize=8,
     )
 
 
-def _dress(ax: "Axes", bottom: float, longest: float, shortest: float) -> None:
-    ax.set_ylim(bottom - GAP, 0)
+def _style_axes(ax: "Axes", bottom: float, max_match: float, min_match: float) -> None:
+    ax.set_ylim(bottom - GROUP_GAP, 0)
     # The texts need a little more width than the longest bar.
-    ax.set_xlim(min(0.0, shortest * 1.1), max(longest, 1e-6) * 2.2)
+    ax.set_xlim(min(0.0, min_match * 1.1), max(max_match, 1e-6) * 2.2)
     ax.set_yticks([])
-    ticks = [tick for tick in np.linspace(0, 1, 6) if tick <= longest]
+    ticks = [tick for tick in np.linspace(0, 1, 6) if tick <= max_match]
     ax.set_xticks(ticks, [f"{tick:.1f}" for tick in ticks], fontsize="small")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

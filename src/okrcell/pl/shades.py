@@ -9,8 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import UNKNOWN, axes_for, colour_bar, finish, ramp
-from okrcell.pl.ground import column, dots, frame, grey, legend, places
+from okrcell.pl.canvas import UNKNOWN_COLOR, add_colorbar, colormap, get_axes, save_and_show
+from okrcell.pl.ground import (
+    add_legend,
+    draw_unlabeled,
+    embedding_coords,
+    obs_column,
+    scatter_kwargs,
+    style_embedding_axes,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -77,13 +84,13 @@ def confidence(
     >>> ax.collections[0].get_clim()
     (0.0, 1.0)
     """
-    new, ax = ax is None, axes_for(ax, 5.8, 4.6)
+    is_new, ax = ax is None, get_axes(ax, 5.8, 4.6)
     heading = "Confidence" if title is None else title
     label = "probability that the prediction is correct"
-    _shade(
+    _draw_values(
         ax, adata, key=key, basis=basis, title=heading, label=label, limits=(0.0, 1.0), color_map=color_map, size=size
     )
-    return finish(ax, new=new, show=show, save=save)
+    return save_and_show(ax, is_new=is_new, show=show, save=save)
 
 
 def match(
@@ -147,19 +154,21 @@ def match(
     >>> ax.get_title(loc="left")
     '“a cell that presents antigen to T cells”'
     """
-    values = _numbers(adata, key)
+    values = _numeric_column(adata, key)
     finite = values[np.isfinite(values)]
     if limits is None:
         low, high = np.percentile(finite, [1, 99]) if len(finite) else (0.0, 1.0)
         limits = (float(low), float(high) if high > low else float(low) + 1e-6)
-    new, ax = ax is None, axes_for(ax, 5.8, 4.6)
-    heading = _sentence(adata, key) if title is None else title
+    is_new, ax = ax is None, get_axes(ax, 5.8, 4.6)
+    heading = _search_text(adata, key) if title is None else title
     label = "match (cosine similarity)"
-    _shade(ax, adata, key=key, basis=basis, title=heading, label=label, limits=limits, color_map=color_map, size=size)
-    return finish(ax, new=new, show=show, save=save)
+    _draw_values(
+        ax, adata, key=key, basis=basis, title=heading, label=label, limits=limits, color_map=color_map, size=size
+    )
+    return save_and_show(ax, is_new=is_new, show=show, save=save)
 
 
-def _shade(
+def _draw_values(
     ax: "Axes",
     adata: "AnnData",
     *,
@@ -171,34 +180,34 @@ def _shade(
     color_map: "str | Colormap | None",
     size: float | None,
 ) -> None:
-    points, values = places(adata, basis), _numbers(adata, key)
-    known = np.isfinite(values)
-    grey(ax, points[~known], size, len(points))
+    coords, values = embedding_coords(adata, basis), _numeric_column(adata, key)
+    is_finite = np.isfinite(values)
+    draw_unlabeled(ax, coords[~is_finite], size, len(coords))
     # Cells with the highest values are drawn last, on top.
-    order = np.flatnonzero(known)[np.argsort(values[known], kind="stable")]
-    drawn = ax.scatter(
-        *points[order].T,
+    order = np.flatnonzero(is_finite)[np.argsort(values[is_finite], kind="stable")]
+    scatter = ax.scatter(
+        *coords[order].T,
         c=values[order],
-        cmap=ramp(ax, "value") if color_map is None else color_map,
+        cmap=colormap(ax, "value") if color_map is None else color_map,
         vmin=limits[0],
         vmax=limits[1],
-        **dots(size, len(points)),
+        **scatter_kwargs(size, len(coords)),
     )
-    colour_bar(ax, drawn, label)
-    frame(ax, basis, title)
-    if not known.all():
-        legend(ax, [("unknown", int((~known).sum()))], [UNKNOWN], inside=True)
+    add_colorbar(ax, scatter, label)
+    style_embedding_axes(ax, basis, title)
+    if not is_finite.all():
+        add_legend(ax, [("unknown", int((~is_finite).sum()))], [UNKNOWN_COLOR], inside=True)
 
 
-def _numbers(adata: "AnnData", key: str) -> NDArray[np.float64]:
-    numbers = column(adata, key)
-    if not pd.api.types.is_numeric_dtype(numbers):
+def _numeric_column(adata: "AnnData", key: str) -> NDArray[np.float64]:
+    series = obs_column(adata, key)
+    if not pd.api.types.is_numeric_dtype(series):
         raise InputError(
-            f"obs['{key}'] must hold numbers, but its dtype is {numbers.dtype}, with values such as {numbers.iloc[0]!r}."
+            f"obs['{key}'] must hold numbers, but its dtype is {series.dtype}, with values such as {series.iloc[0]!r}."
         )
-    return numbers.to_numpy(dtype=np.float64)
+    return series.to_numpy(dtype=np.float64)
 
 
-def _sentence(adata: "AnnData", key: str) -> str:
-    found: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("find", {})
-    return f"“{found['text']}”" if found.get("key_added") == key and "text" in found else key
+def _search_text(adata: "AnnData", key: str) -> str:
+    provenance: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("find", {})
+    return f"“{provenance['text']}”" if provenance.get("key_added") == key and "text" in provenance else key

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from okrcell.settings import Settings
-from okrcell.tasks.auditing.agreement import agreement
-from okrcell.tasks.auditing.other_cells import LEAST, folds, foretold
-from okrcell.tasks.auditing.slips import Slips, slips
+from okrcell.tasks.auditing.agreement import match_probability
+from okrcell.tasks.auditing.other_cells import MIN_PROBABILITY, assign_folds, cross_val_predict_proba
+from okrcell.tasks.auditing.slips import NoiseTransition, fit_noise_transition
 
-EVEN = 0.5
+TRUST_THRESHOLD = 0.5
 """A label with a lower trust is more likely wrong than right."""
-OWN_DIRECTIONS = 1.5
+PCA_SCALE = 1.5
 """Scale of the study's principal components relative to the model's vectors, in a logistic regression on both."""
 
 
@@ -36,40 +36,40 @@ class AuditSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Audit:
+class LabelAudit:
     """Result of label error detection for one study; arrays over cells."""
 
     trust: Float[np.ndarray, "cell"]
     """Probability that the label, or a broader or narrower term of it, is right, in [0, 1]; NaN for a cell without label or
     expression."""
-    likely: NDArray[np.intp]
+    most_likely: NDArray[np.intp]
     """Index of the most likely label; -1 for a cell without expression."""
-    share: Float[np.ndarray, "cell"]
-    """Probability of ``likely``, computed without the cell's own label; NaN for a cell without expression."""
+    likely_probability: Float[np.ndarray, "cell"]
+    """Probability of ``most_likely``, computed without the cell's own label; NaN for a cell without expression."""
     doubtful: NDArray[np.bool_]
-    """True where trust is below 0.5 and ``likely`` is neither the label nor a broader or narrower term of it."""
-    agreed: Float[np.ndarray, "cell"]
+    """True where trust is below 0.5 and ``most_likely`` is neither the label nor a broader or narrower term of it."""
+    match_probability: Float[np.ndarray, "cell"]
     """Match probability r of the cell and the texts of its label, in [0, 1] (E9); NaN for a cell without label."""
-    weight_of_words: float
+    text_weight: float
     """Chosen weight of the text similarity; the classifier has weight 1."""
-    slips: Slips | None
+    noise: NoiseTransition | None
     """Estimated confusion of true and written labels; None if no cell has a label."""
 
     @property
-    def expected_wrong(self) -> float:
+    def expected_errors(self) -> float:
         """Expected number of wrong labels: the sum of 1 - trust."""
         return float(np.nansum(1 - self.trust))
 
 
-def audit(
-    cells: Float[np.ndarray, "cell dim"],
-    own: Float[np.ndarray, "cell component"],
-    labels: Float[np.ndarray, "label dim"],
-    given: NDArray[np.integer],
-    related: Bool[np.ndarray, "label label"],
+def audit_labels(
+    cell_vectors: Float[np.ndarray, "cell dim"],
+    components: Float[np.ndarray, "cell component"],
+    label_vectors: Float[np.ndarray, "label dim"],
+    label_idx: NDArray[np.integer],
+    is_related: Bool[np.ndarray, "label label"],
     groups: NDArray[np.str_] | None = None,
     settings: AuditSettings | None = None,
-) -> Audit:
+) -> LabelAudit:
     """Estimate for each cell of one study the probability that its label is right.
 
     Two scores that do not use the cell's own label are combined: cross-validated predictions of a classifier
@@ -79,101 +79,128 @@ def audit(
 
     Parameters
     ----------
-    cells
+    cell_vectors
         Unit vectors of the cells from the model, NaN for a cell without expression.
-    own
+    components
         Principal components of the study (`okrcell.tasks.auditing.directions`).
-    labels
+    label_vectors
         Unit vector of the texts of each label.
-    given
-        Index of each cell's label in ``labels``, -1 for a cell without label.
-    related
+    label_idx
+        Index of each cell's label in ``label_vectors``, -1 for a cell without label.
+    is_related
         True where one label is the same as, broader or narrower than the other; true on the diagonal.
     groups
         Donor or batch of each cell. If passed, a cell is never scored by a classifier that was fitted on its own group.
     """
     settings = AuditSettings() if settings is None else settings
-    given = np.asarray(given, dtype=np.int64)
-    here = np.asarray(~np.isnan(cells).any(axis=1))
-    labelled = here & (given >= 0)
+    label_idx = np.asarray(label_idx, dtype=np.int64)
+    has_expression = np.asarray(~np.isnan(cell_vectors).any(axis=1))
+    labeled = has_expression & (label_idx >= 0)
     rng = np.random.default_rng(settings.seed)
-    cells_of = np.bincount(given[labelled], minlength=len(labels))
-    agreed = agreement(cells[here], labels, cells_of, settings.sharpness)
-    some = given[here]
-    known = np.flatnonzero(some >= 0)
-    rare = (some >= 0) & (cells_of[some] < settings.fewest)
-    fold = np.zeros(len(some), dtype=np.int64)
-    fold[known] = folds(some[known], None if groups is None else groups[here][known], rng)
+    label_counts = np.bincount(label_idx[labeled], minlength=len(label_vectors))
+    match_prob = match_probability(cell_vectors[has_expression], label_vectors, label_counts, settings.sharpness)
+    measured_label_idx = label_idx[has_expression]
+    labeled_rows = np.flatnonzero(measured_label_idx >= 0)
+    is_rare = (measured_label_idx >= 0) & (label_counts[measured_label_idx] < settings.fewest)
+    fold = np.zeros(len(measured_label_idx), dtype=np.int64)
+    fold[labeled_rows] = assign_folds(
+        measured_label_idx[labeled_rows], None if groups is None else groups[has_expression][labeled_rows], rng
+    )
     # Cells without a label are never training examples; they are spread over the folds to be scored.
-    fold[some < 0] = np.arange((some < 0).sum()) % (fold.max(initial=0) + 1)
+    fold[measured_label_idx < 0] = np.arange((measured_label_idx < 0).sum()) % (fold.max(initial=0) + 1)
 
-    features = _features(cells[here], own[here])
-    words = np.log(agreed + LEAST)
-    say, trust = np.ones((2, len(some)), dtype=np.float32)
-    evidence, weight, found = np.full(words.shape, 1 / len(labels), dtype=np.float32), 0.0, None
+    features = _features(cell_vectors[has_expression], components[has_expression])
+    text_log_prob = np.log(match_prob + MIN_PROBABILITY)
+    sample_weight, trust = np.ones((2, len(measured_label_idx)), dtype=np.float32)
+    label_prob, text_weight, noise = np.full(text_log_prob.shape, 1 / len(label_vectors), dtype=np.float32), 0.0, None
     for _ in range(settings.rounds + 1):
-        if not len(known):
+        if not len(labeled_rows):
             break
-        others = np.log(foretold(features, np.where(rare, -1, some), say, fold, len(labels), rng))
-        others[rare] = 0.0
-        weight, found = _weighed(others[known], words[known], some[known], settings.words)
-        evidence = _chances(others, words, np.where(rare, max(weight, settings.words[-1]), weight))
-        found = slips(evidence[known], some[known])
-        trust[known] = np.clip((found.true * related[some[known]]).sum(axis=1), 0, 1)
+        classifier_log_prob = np.log(
+            cross_val_predict_proba(
+                features, np.where(is_rare, -1, measured_label_idx), sample_weight, fold, len(label_vectors), rng
+            )
+        )
+        classifier_log_prob[is_rare] = 0.0
+        text_weight, noise = _select_text_weight(
+            classifier_log_prob[labeled_rows],
+            text_log_prob[labeled_rows],
+            measured_label_idx[labeled_rows],
+            settings.words,
+        )
+        label_prob = _combine_log_probs(
+            classifier_log_prob, text_log_prob, np.where(is_rare, max(text_weight, settings.words[-1]), text_weight)
+        )
+        noise = fit_noise_transition(label_prob[labeled_rows], measured_label_idx[labeled_rows])
+        trust[labeled_rows] = np.clip(
+            (noise.posterior * is_related[measured_label_idx[labeled_rows]]).sum(axis=1), 0, 1
+        )
         # Trust is not used as weight: if many labels are wrong, the first fit is blurred and trust would keep it so.
-        own_label = (evidence[known] * related[some[known]]).max(axis=1)
-        say[known] = np.maximum(own_label / evidence[known].max(axis=1), LEAST)
-    return _answers(here, labelled, given, trust, evidence, agreed, related, weight, found)
+        own_label_prob = (label_prob[labeled_rows] * is_related[measured_label_idx[labeled_rows]]).max(axis=1)
+        sample_weight[labeled_rows] = np.maximum(own_label_prob / label_prob[labeled_rows].max(axis=1), MIN_PROBABILITY)
+    return _to_all_cells(
+        has_expression, labeled, label_idx, trust, label_prob, match_prob, is_related, text_weight, noise
+    )
 
 
 def _features(
-    cells: Float[np.ndarray, "cell dim"], own: Float[np.ndarray, "cell component"]
+    cell_vectors: Float[np.ndarray, "cell dim"], components: Float[np.ndarray, "cell component"]
 ) -> Float[np.ndarray, "cell feature"]:
-    middled = cells - cells.mean(axis=0) if len(cells) else cells
-    size = max(float(np.sqrt((middled**2).sum(axis=1).mean())), 1e-6) if len(cells) else 1.0
-    return np.hstack([OWN_DIRECTIONS * own, middled / size]).astype(np.float32)
+    centered = cell_vectors - cell_vectors.mean(axis=0) if len(cell_vectors) else cell_vectors
+    scale = max(float(np.sqrt((centered**2).sum(axis=1).mean())), 1e-6) if len(cell_vectors) else 1.0
+    return np.hstack([PCA_SCALE * components, centered / scale]).astype(np.float32)
 
 
-def _weighed(
-    others: Float[np.ndarray, "cell label"],
-    words: Float[np.ndarray, "cell label"],
-    given: NDArray[np.int64],
-    weights: tuple[float, ...],
-) -> tuple[float, Slips]:
+def _select_text_weight(
+    classifier_log_prob: Float[np.ndarray, "cell label"],
+    text_log_prob: Float[np.ndarray, "cell label"],
+    label_idx: NDArray[np.int64],
+    text_weights: tuple[float, ...],
+) -> tuple[float, NoiseTransition]:
     """Choose the text weight that maximizes the likelihood of the written labels."""
-    tried = [(weight, slips(_chances(others, words, weight), given, rounds=10)) for weight in weights]
-    return max(tried, key=lambda one: one[1].likelihood)
+    fits = [
+        (
+            text_weight,
+            fit_noise_transition(
+                _combine_log_probs(classifier_log_prob, text_log_prob, text_weight), label_idx, n_iter=10
+            ),
+        )
+        for text_weight in text_weights
+    ]
+    return max(fits, key=lambda fit: fit[1].log_likelihood)
 
 
-def _chances(
-    others: Float[np.ndarray, "cell label"],
-    words: Float[np.ndarray, "cell label"],
-    weight: float | Float[np.ndarray, "cell"],
+def _combine_log_probs(
+    classifier_log_prob: Float[np.ndarray, "cell label"],
+    text_log_prob: Float[np.ndarray, "cell label"],
+    text_weight: float | Float[np.ndarray, "cell"],
 ) -> Float[np.ndarray, "cell label"]:
-    logits = others + words * np.reshape(np.asarray(weight, dtype=np.float32), (-1, 1))
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
+    logits = classifier_log_prob + text_log_prob * np.reshape(np.asarray(text_weight, dtype=np.float32), (-1, 1))
+    exp_logits = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exp_logits / exp_logits.sum(axis=1, keepdims=True)
 
 
-def _answers(
-    here: NDArray[np.bool_],
-    labelled: NDArray[np.bool_],
-    given: NDArray[np.int64],
+def _to_all_cells(
+    has_expression: NDArray[np.bool_],
+    labeled: NDArray[np.bool_],
+    label_idx: NDArray[np.int64],
     trust: Float[np.ndarray, "measured"],
-    evidence: Float[np.ndarray, "measured label"],
-    agreed: Float[np.ndarray, "measured label"],
-    related: Bool[np.ndarray, "label label"],
-    weight: float,
-    found: Slips | None,
-) -> Audit:
+    label_prob: Float[np.ndarray, "measured label"],
+    match_prob: Float[np.ndarray, "measured label"],
+    is_related: Bool[np.ndarray, "label label"],
+    text_weight: float,
+    noise: NoiseTransition | None,
+) -> LabelAudit:
     """Scatter the results of the cells with expression to the rows of all cells."""
-    likely = np.full(len(here), -1, dtype=np.intp)
-    trusted, share, agreeing = (np.full(len(here), np.nan, dtype=np.float32) for _ in range(3))
-    likely[here] = evidence.argmax(axis=1)
-    share[here] = evidence.max(axis=1)
-    among = labelled[here]
-    trusted[labelled] = trust[among]
-    agreeing[labelled] = agreed[among, given[labelled]]
-    doubtful = np.zeros(len(here), dtype=bool)
-    doubtful[labelled] = (trust[among] < EVEN) & ~related[given[labelled], likely[labelled]]
-    return Audit(trusted, likely, share, doubtful, agreeing, weight, found)
+    most_likely = np.full(len(has_expression), -1, dtype=np.intp)
+    all_trust, likely_prob, all_match_prob = (np.full(len(has_expression), np.nan, dtype=np.float32) for _ in range(3))
+    most_likely[has_expression] = label_prob.argmax(axis=1)
+    likely_prob[has_expression] = label_prob.max(axis=1)
+    measured_labeled = labeled[has_expression]
+    all_trust[labeled] = trust[measured_labeled]
+    all_match_prob[labeled] = match_prob[measured_labeled, label_idx[labeled]]
+    doubtful = np.zeros(len(has_expression), dtype=bool)
+    doubtful[labeled] = (trust[measured_labeled] < TRUST_THRESHOLD) & ~is_related[
+        label_idx[labeled], most_likely[labeled]
+    ]
+    return LabelAudit(all_trust, most_likely, likely_prob, doubtful, all_match_prob, text_weight, noise)

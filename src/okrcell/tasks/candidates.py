@@ -14,7 +14,7 @@ from okrcell.model.embedder import Embedder
 from okrcell.texts.describe import label_texts
 
 CELL_ONTOLOGY = "CL"
-LONGEST_FILE = 10_000_000
+MAX_FILE_SIZE = 10_000_000
 """Maximum size of a candidates file, in bytes."""
 
 
@@ -29,7 +29,7 @@ class Candidate:
     texts: tuple[str, ...]
 
 
-def candidates(words: Sequence[str]) -> list[Candidate]:
+def parse_candidates(entries: Sequence[str]) -> list[Candidate]:
     """Parse candidates: names, Cell Ontology ids or free text. Duplicate terms are removed; the order is kept.
 
     Raises
@@ -37,19 +37,19 @@ def candidates(words: Sequence[str]) -> list[Candidate]:
     InputError
         If the list is empty, an entry is empty, or an id does not exist.
     """
-    if isinstance(words, str):
-        raise InputError(f"candidates must be a list of names, but is the string '{words}'. Write ['{words}'].")
-    read: dict[str, Candidate] = {}
-    for word in words:
-        candidate = _read(str(word))
+    if isinstance(entries, str):
+        raise InputError(f"candidates must be a list of names, but is the string '{entries}'. Write ['{entries}'].")
+    parsed: dict[str, Candidate] = {}
+    for entry in entries:
+        candidate = _parse_candidate(str(entry))
         # Two names of one type would split its probability, and both would have a low confidence.
-        read.setdefault(candidate.term_id or candidate.name, candidate)
-    if not read:
+        parsed.setdefault(candidate.term_id or candidate.name, candidate)
+    if not parsed:
         raise InputError("There are no candidates. Pass at least one name, Cell Ontology id or sentence.")
-    return list(read.values())
+    return list(parsed.values())
 
 
-def candidates_in(source: str) -> list[str]:
+def read_candidates(source: str) -> list[str]:
     """Parse the option ``--candidates``: a text file with one candidate per line, or names separated by commas.
 
     Raises
@@ -59,9 +59,9 @@ def candidates_in(source: str) -> list[str]:
     """
     path = Path(source)
     if _is_file(path):
-        if path.stat().st_size > LONGEST_FILE:
+        if path.stat().st_size > MAX_FILE_SIZE:
             raise InputError(
-                f"{source} has {path.stat().st_size:,} bytes; a list of candidates has at most {LONGEST_FILE:,}."
+                f"{source} has {path.stat().st_size:,} bytes; a list of candidates has at most {MAX_FILE_SIZE:,}."
             )
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -69,13 +69,13 @@ def candidates_in(source: str) -> list[str]:
             raise InputError(f"{source} is not a UTF-8 text file. Write one candidate per line.") from None
         except OSError as error:
             raise InputError(f"{source} cannot be read: {error.strerror}.") from None
-        words = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        if not words:
+        entries = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        if not entries:
             raise InputError(f"{source} contains no candidate. Write one name, Cell Ontology id or sentence per line.")
-        return words
+        return entries
     if path.suffix in {".txt", ".tsv", ".csv", ".list"} and "," not in source:
         raise InputError(f"The candidates file {source} does not exist.")
-    return _rejoined([word.strip() for word in source.split(",") if word.strip()])
+    return _rejoin_commas([entry.strip() for entry in source.split(",") if entry.strip()])
 
 
 def _is_file(path: Path) -> bool:
@@ -86,18 +86,18 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _rejoined(words: list[str]) -> list[str]:
+def _rejoin_commas(entries: list[str]) -> list[str]:
     """Rejoin names that contain a comma, such as "CD4-positive, alpha-beta T cell"."""
-    known = ontology(CELL_ONTOLOGY).find
+    find_term = ontology(CELL_ONTOLOGY).find
     joined: list[str] = []
-    while words:
-        size = next((size for size in (4, 3, 2) if size <= len(words) and known(", ".join(words[:size]))), 1)
-        joined.append(", ".join(words[:size]))
-        words = words[size:]
+    while entries:
+        size = next((size for size in (4, 3, 2) if size <= len(entries) and find_term(", ".join(entries[:size]))), 1)
+        joined.append(", ".join(entries[:size]))
+        entries = entries[size:]
     return joined
 
 
-def known_candidates(embedder: Embedder) -> list[Candidate]:
+def default_candidates(embedder: Embedder) -> list[Candidate]:
     """Return the Cell Ontology types of the model's training data, as default candidates.
 
     Raises
@@ -105,27 +105,31 @@ def known_candidates(embedder: Embedder) -> list[Candidate]:
     InputError
         If the model does not list its training cell types.
     """
-    seen = [word for word in embedder.facts.get("seen", {}).get("cell_types", []) if prefix_of(word) == CELL_ONTOLOGY]
-    current = ontology(CELL_ONTOLOGY).current
-    words = list(dict.fromkeys(term for term in map(current, seen) if term))
-    if not words:
+    training_types = [
+        type_id
+        for type_id in embedder.facts.get("seen", {}).get("cell_types", [])
+        if prefix_of(type_id) == CELL_ONTOLOGY
+    ]
+    current_id = ontology(CELL_ONTOLOGY).current_id
+    term_ids = list(dict.fromkeys(term for term in map(current_id, training_types) if term))
+    if not term_ids:
         raise InputError(f"The model {embedder.name} does not list the cell types it was trained on. Pass candidates.")
-    return candidates(words)
+    return parse_candidates(term_ids)
 
 
-def candidate_vectors(some: Sequence[Candidate], embedder: TextEmbedder) -> Float[np.ndarray, "candidate dim"]:
+def candidate_vectors(candidates: Sequence[Candidate], embedder: TextEmbedder) -> Float[np.ndarray, "candidate dim"]:
     """Return a unit vector for each candidate: the normalised mean of the vectors of its texts."""
-    vectors = embedder.embed_texts([text for candidate in some for text in candidate.texts])
-    starts = np.cumsum([0, *(len(candidate.texts) for candidate in some[:-1])])
+    vectors = embedder.embed_texts([text for candidate in candidates for text in candidate.texts])
+    starts = np.cumsum([0, *(len(candidate.texts) for candidate in candidates[:-1])])
     mean = np.add.reduceat(vectors, starts, axis=0)
     return mean / np.linalg.norm(mean, axis=1, keepdims=True)
 
 
-def _read(word: str) -> Candidate:
-    texts = label_texts(word)
-    words = " ".join(word.split())
-    if prefix_of(words) == CELL_ONTOLOGY:
-        term = ontology(CELL_ONTOLOGY).term(words)
+def _parse_candidate(entry: str) -> Candidate:
+    texts = label_texts(entry)
+    name = " ".join(entry.split())
+    if prefix_of(name) == CELL_ONTOLOGY:
+        term = ontology(CELL_ONTOLOGY).term(name)
         return Candidate(term.name, term.id, texts)
-    term = ontology(CELL_ONTOLOGY).find(words)
-    return Candidate(words, term.id if term else "", texts)
+    term = ontology(CELL_ONTOLOGY).find(name)
+    return Candidate(name, term.id if term else "", texts)

@@ -7,13 +7,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from okrcell.cells.expression import Expression
-from okrcell.cells.samples.neighbours import neighbour_graph, smoothed
-from okrcell.cells.samples.sample import COMPONENTS, sample_components
+from okrcell.cells.samples.neighbours import diffuse_over_knn, knn_graph
+from okrcell.cells.samples.sample import N_COMPONENTS, sample_pca
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.tasks.samples.stability import Stability, leiden, stability
+from okrcell.tasks.samples.stability import Stability, leiden, resolution_stability
 
-DIMENSIONS = 20
-ROUNDS = 3
+N_DIMENSIONS = 20
+SMOOTHING_ROUNDS = 3
 RESOLUTIONS = tuple(round(0.1 * step, 1) for step in range(1, 21))
 """0.1 to 2.0 in steps of 0.1, as in the paper."""
 
@@ -22,7 +22,7 @@ RESOLUTIONS = tuple(round(0.1 * step, 1) for step in range(1, 21))
 class Clustering:
     """Cluster labels with the chosen resolution."""
 
-    label: Int[np.ndarray, " cell"]
+    labels: Int[np.ndarray, " cell"]
     """Cluster of each cell, 0 is the largest; -1 for a cell without expression."""
     resolution: float
     stability: Stability
@@ -32,20 +32,22 @@ class Clustering:
 def representation(
     expression: Expression, embedder: Embedder, *, seed: int = 0, progress: Progress | None = None
 ) -> Float[np.ndarray, "cell dim"]:
-    """Embed cells and combine the vectors with the principal components of the sample (`joined`).
+    """Embed cells and combine the vectors with the principal components of the sample (`joint_representation`).
 
     Returns
     -------
     float32; NaN for a cell without expression.
     """
-    return joined(embedder.embed_cells(expression, progress), sample_components(expression, COMPONENTS), seed=seed)
+    return joint_representation(
+        embedder.embed_cells(expression, progress), sample_pca(expression, N_COMPONENTS), seed=seed
+    )
 
 
-def joined(
+def joint_representation(
     vectors: Float[np.ndarray, "cell dim"],
     components: Float[np.ndarray, "cell component"],
     *,
-    dimensions: int = DIMENSIONS,
+    n_dimensions: int = N_DIMENSIONS,
     seed: int = 0,
 ) -> Float[np.ndarray, "cell joined"]:
     """Combine model vectors and sample components with equal weight (ours).
@@ -54,23 +56,27 @@ def joined(
     averaged with those of the cell's nearest neighbours in the sample's components, which reduces the noise. Vectors and
     components are then scaled to a total variance of 1 and concatenated; the first principal components are returned.
     """
-    known = ~np.isnan(vectors[:, 0]) & ~np.isnan(components[:, 0])
-    shared = np.full((len(vectors), 1), np.nan, dtype=np.float32)
-    if not known.any():
-        return shared
-    own = of_one_variance(components[known])
-    told = smoothed(of_one_variance(vectors[known]), neighbour_graph(own, seed=seed), ROUNDS)
-    found = leading(np.hstack([of_one_variance(told), own]), dimensions)
-    shared = np.full((len(vectors), found.shape[1]), np.nan, dtype=np.float32)
-    shared[known] = found
-    return shared
+    has_expression = ~np.isnan(vectors[:, 0]) & ~np.isnan(components[:, 0])
+    joint = np.full((len(vectors), 1), np.nan, dtype=np.float32)
+    if not has_expression.any():
+        return joint
+    scaled_components = scale_total_variance(components[has_expression])
+    smoothed_vectors = diffuse_over_knn(
+        scale_total_variance(vectors[has_expression]), knn_graph(scaled_components, seed=seed), SMOOTHING_ROUNDS
+    )
+    leading_components = principal_components(
+        np.hstack([scale_total_variance(smoothed_vectors), scaled_components]), n_dimensions
+    )
+    joint = np.full((len(vectors), leading_components.shape[1]), np.nan, dtype=np.float32)
+    joint[has_expression] = leading_components
+    return joint
 
 
 def cluster(
     points: Float[np.ndarray, "cell dim"],
     *,
     resolutions: Sequence[float] = RESOLUTIONS,
-    neighbours: int = 15,
+    n_neighbors: int = 15,
     seed: int = 0,
 ) -> Clustering:
     """Cluster cells by Leiden on the kNN graph, at the resolution chosen by `resolution_stability`.
@@ -81,31 +87,33 @@ def cluster(
         Coordinates of the cells, such as `representation`; rows with NaN are left out.
     resolutions
         Resolutions to choose from, each above zero; a single resolution is used as it is.
-    neighbours
+    n_neighbors
         Number of nearest neighbours, the cell itself included.
     seed
         Random seed of the kNN search and of Leiden.
     """
-    known = np.isfinite(points).all(axis=1)
-    graph = neighbour_graph(points[known], neighbours, seed=seed)
-    judged = stability(graph, resolutions, seed=seed)
-    label = np.full(len(points), -1, dtype=np.int64)
-    label[known] = leiden(graph, judged.chosen, seed)
-    return Clustering(label, judged.chosen, judged)
+    is_finite = np.isfinite(points).all(axis=1)
+    graph = knn_graph(points[is_finite], n_neighbors, seed=seed)
+    stability_result = resolution_stability(graph, resolutions, seed=seed)
+    labels = np.full(len(points), -1, dtype=np.int64)
+    labels[is_finite] = leiden(graph, stability_result.best_resolution, seed)
+    return Clustering(labels, stability_result.best_resolution, stability_result)
 
 
-def leading(values: Float[np.ndarray, "cell value"], n: int) -> Float[np.ndarray, "cell component"]:
-    """Return the first ``n`` principal components, float32, at least one column."""
+def principal_components(
+    values: Float[np.ndarray, "cell value"], n_components: int
+) -> Float[np.ndarray, "cell component"]:
+    """Return the first ``n_components`` principal components, float32, at least one column."""
     from sklearn.decomposition import PCA
 
-    n = min(n, len(values) - 1, values.shape[1])
-    if n < 1:
+    n_components = min(n_components, len(values) - 1, values.shape[1])
+    if n_components < 1:
         return np.zeros((len(values), 1), dtype=np.float32)
-    return PCA(n, svd_solver="covariance_eigh").fit_transform(values).astype(np.float32)
+    return PCA(n_components, svd_solver="covariance_eigh").fit_transform(values).astype(np.float32)
 
 
-def of_one_variance(values: Float[np.ndarray, "cell dim"]) -> Float[np.ndarray, "cell dim"]:
+def scale_total_variance(values: Float[np.ndarray, "cell dim"]) -> Float[np.ndarray, "cell dim"]:
     """Centre, and scale all columns by one factor to a total variance of 1."""
-    centred = values - values.mean(axis=0)
-    total = np.sqrt(np.mean(np.sum(centred**2, axis=1)))
-    return centred / total if total > 0 else centred
+    centered = values - values.mean(axis=0)
+    scale = np.sqrt(np.mean(np.sum(centered**2, axis=1)))
+    return centered / scale if scale > 0 else centered

@@ -9,34 +9,34 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from okrcell.errors import CheckpointError
-from okrcell.model.rivals import SUREST, sureness
+from okrcell.model.rivals import ODDS_EPSILON, confidence_from_margin
 from okrcell.tasks.candidates import Candidate
-from okrcell.tasks.kin import shared_terms, within
+from okrcell.tasks.kin import common_ancestors, descendant_matrix
 
-MORE_LIKELY_THAN_NOT = 0.5
-ALONE = 0.9
+CONFIDENCE_THRESHOLD = 0.5
+SINGLE_CANDIDATE_PROBABILITY = 0.9
 """Probability assumed for a single candidate; about that of a correct prediction among several candidates."""
-BY_GENES = "temperature_by_genes"
-UNCALIBRATED = 0.05
+TEMPERATURE_KEY = "temperature_by_genes"
+DEFAULT_TEMPERATURE = 0.05
 """Temperature of a model without calibration: the initial temperature of training."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """Predicted candidate of each cell; arrays over cells."""
 
-    best: NDArray[np.intp]
+    best_idx: NDArray[np.intp]
     """Index of the most probable candidate; 0 for a cell without expression."""
     confidence: Float[np.ndarray, "cell"]
-    """Probability that ``best`` is right, in [0, 1]; 0 for a cell without expression."""
+    """Probability that ``best_idx`` is right, in [0, 1]; 0 for a cell without expression."""
     status: NDArray[np.str_]
-    """confident: the confidence is at least 0.5. broad: only the probability of ``broader`` is. unknown: neither is."""
-    broader: NDArray[np.object_]
+    """confident: the confidence is at least 0.5. broad: only the probability of ``broader_id`` is. unknown: neither is."""
+    broader_id: NDArray[np.object_]
     """Cell Ontology id of the deepest term with a probability of at least 0.5, "" if there is none."""
 
 
-def temperature(facts: Mapping[str, Any], genes: int, key: str = BY_GENES) -> float:
-    """Return the softmax temperature for a file in which ``genes`` of the model's genes were measured.
+def calibrated_temperature(facts: Mapping[str, Any], n_genes: int, key: str = TEMPERATURE_KEY) -> float:
+    """Return the softmax temperature for a file in which ``n_genes`` of the model's genes were measured.
 
     Temperatures were fitted on held-out cells reduced to gene panels of several sizes, so that fewer genes give lower
     confidence. Between panel sizes the temperature is interpolated on a log scale.
@@ -45,11 +45,11 @@ def temperature(facts: Mapping[str, Any], genes: int, key: str = BY_GENES) -> fl
     ----------
     facts
         Metadata of the model, with the fitted tables under ``calibration``.
-    genes
+    n_genes
         Number of the model's genes that were measured.
     key
-        Name of the fitted table: for scores of single cells or for smoothed scores. If the model lacks it, `BY_GENES` is
-        used; without any table, `UNCALIBRATED`.
+        Name of the fitted table: for scores of single cells or for smoothed scores. If the model lacks it, `TEMPERATURE_KEY` is
+        used; without any table, `DEFAULT_TEMPERATURE`.
 
     Raises
     ------
@@ -57,30 +57,32 @@ def temperature(facts: Mapping[str, Any], genes: int, key: str = BY_GENES) -> fl
         If the table is damaged.
     """
     tables = facts.get("calibration", {})
-    fitted = tables.get(key) or tables.get(BY_GENES)
-    if not fitted:
-        return UNCALIBRATED
+    table = tables.get(key) or tables.get(TEMPERATURE_KEY)
+    if not table:
+        return DEFAULT_TEMPERATURE
     try:
-        sizes, values = zip(*sorted((int(size), float(value)) for size, value in fitted.items()), strict=True)
+        sizes, values = zip(*sorted((int(size), float(value)) for size, value in table.items()), strict=True)
     except (AttributeError, TypeError, ValueError):
         raise CheckpointError("The model's calibration is damaged; fetch the model again.") from None
-    return float(np.exp(np.interp(np.log(max(genes, 1)), np.log(sizes), np.log(values))))
+    return float(np.exp(np.interp(np.log(max(n_genes, 1)), np.log(sizes), np.log(values))))
 
 
-def probabilities(scores: Float[np.ndarray, "cell candidate"], divisor: float) -> Float[np.ndarray, "cell candidate"]:
-    """Softmax of scores divided by the temperature ``divisor``; rows sum to 1, or are NaN for a cell without expression.
+def probabilities(
+    scores: Float[np.ndarray, "cell candidate"], temperature: float
+) -> Float[np.ndarray, "cell candidate"]:
+    """Softmax of scores divided by the temperature ``temperature``; rows sum to 1, or are NaN for a cell without expression.
 
     With one candidate the probability is 1.
     """
-    raised = (scores - scores.max(axis=1, keepdims=True)) / divisor
-    weight = np.exp(raised)
-    return weight / weight.sum(axis=1, keepdims=True)
+    scaled = (scores - scores.max(axis=1, keepdims=True)) / temperature
+    exp_scores = np.exp(scaled)
+    return exp_scores / exp_scores.sum(axis=1, keepdims=True)
 
 
-def certainty(
+def estimate_confidence(
     probability: Float[np.ndarray, "cell candidate"],
-    some: Sequence[Candidate],
-    lead: Float[np.ndarray, "cell"] | None,
+    candidates: Sequence[Candidate],
+    margin: Float[np.ndarray, "cell"] | None,
     facts: Mapping[str, Any],
 ) -> Float[np.ndarray, "cell"]:
     """Return the probability that the most probable candidate is right; NaN for a cell without expression.
@@ -94,33 +96,35 @@ def certainty(
     ----------
     probability
         Probabilities of the candidates; rows sum to 1, or are NaN.
-    lead
+    margin
         Margin from `okrcell.model.rivals.open_set_margin`; None if it was not computed.
     facts
         Metadata of the model, with the weights under ``calibration``.
     """
-    top = best_share(probability, some)
-    learned = facts.get("calibration", {}).get("right")
-    if not learned or lead is None:
-        return top
+    best_prob = best_probability(probability, candidates)
+    weights = facts.get("calibration", {}).get("right")
+    if not weights or margin is None:
+        return best_prob
     # The probability of a single candidate is always 1 and carries no information.
-    return sureness(np.minimum(top, ALONE) if len(some) == 1 else top, lead, learned)
+    return confidence_from_margin(
+        np.minimum(best_prob, SINGLE_CANDIDATE_PROBABILITY) if len(candidates) == 1 else best_prob, margin, weights
+    )
 
 
-def best_share(
-    probability: Float[np.ndarray, "cell candidate"], some: Sequence[Candidate]
+def best_probability(
+    probability: Float[np.ndarray, "cell candidate"], candidates: Sequence[Candidate]
 ) -> Float[np.ndarray, "cell"]:
     """Return the probability of the best candidate and its descendants, in [0, 1]; NaN for a cell without expression."""
-    best = np.where(np.isnan(probability), -np.inf, probability).argmax(axis=1)
-    share = (probability * within(some)[best]).sum(axis=1)
-    return np.minimum(share, 1.0).astype(np.float32)
+    best_idx = np.where(np.isnan(probability), -np.inf, probability).argmax(axis=1)
+    family_prob = (probability * descendant_matrix(candidates)[best_idx]).sum(axis=1)
+    return np.minimum(family_prob, 1.0).astype(np.float32)
 
 
-def answer(
+def predict(
     probability: Float[np.ndarray, "cell candidate"],
-    some: Sequence[Candidate],
+    candidates: Sequence[Candidate],
     confidence: Float[np.ndarray, "cell"] | None = None,
-) -> Answer:
+) -> Prediction:
     """Choose the most probable candidate; if its confidence is below 0.5, back off along the Cell Ontology.
 
     The probability of a term is the sum over the candidates that are descendants of it (method 11.6). Candidates of
@@ -133,37 +137,39 @@ def answer(
     probability
         Probabilities of the candidates; rows sum to 1, or are NaN.
     confidence
-        Confidence from `certainty`; by default the probability of the best candidate, as for mutually exclusive labels.
+        Confidence from `estimate_confidence`; by default the probability of the best candidate, as for mutually exclusive labels.
     """
-    empty = np.asarray(np.isnan(probability).any(axis=1))
-    shares = np.where(empty[:, None], 0.0, probability)
-    best = shares.argmax(axis=1)
-    own = shares[np.arange(len(shares)), best].astype(np.float32)
-    sure = own if confidence is None else np.where(empty, 0.0, confidence).astype(np.float32)
-    status = np.where(sure >= MORE_LIKELY_THAN_NOT, "confident", "unknown").astype("<U9")
-    terms, belongs = shared_terms(some)
-    broader = np.full(len(shares), "", dtype=object)
-    doubtful = np.flatnonzero((status == "unknown") & ~empty)
-    if len(terms) and len(doubtful):
-        mass = shares[doubtful] @ belongs.astype(shares.dtype)
+    is_empty = np.asarray(np.isnan(probability).any(axis=1))
+    candidate_prob = np.where(is_empty[:, None], 0.0, probability)
+    best_idx = candidate_prob.argmax(axis=1)
+    best_prob = candidate_prob[np.arange(len(candidate_prob)), best_idx].astype(np.float32)
+    final_confidence = best_prob if confidence is None else np.where(is_empty, 0.0, confidence).astype(np.float32)
+    status = np.where(final_confidence >= CONFIDENCE_THRESHOLD, "confident", "unknown").astype("<U9")
+    terms, membership = common_ancestors(candidates)
+    broader_ids = np.full(len(candidate_prob), "", dtype=object)
+    uncertain = np.flatnonzero((status == "unknown") & ~is_empty)
+    if len(terms) and len(uncertain):
+        term_prob = candidate_prob[uncertain] @ membership.astype(candidate_prob.dtype)
         if confidence is not None:
             # A lower confidence in the best candidate lowers that of its ancestors by the same factor.
-            share = best_share(shares[doubtful], some)
-            mass = mass * np.minimum(sure[doubtful] / np.maximum(share, SUREST), 1)[:, None]
-        enough = mass >= MORE_LIKELY_THAN_NOT
+            family_prob = best_probability(candidate_prob[uncertain], candidates)
+            term_prob = (
+                term_prob * np.minimum(final_confidence[uncertain] / np.maximum(family_prob, ODDS_EPSILON), 1)[:, None]
+            )
+        above_threshold = term_prob >= CONFIDENCE_THRESHOLD
         # Terms are ordered from broad to deep: the last one above the threshold is the most specific.
-        deepest = len(terms) - 1 - enough[:, ::-1].argmax(axis=1)
-        found = enough.any(axis=1)
-        broader[doubtful[found]] = np.array(terms, dtype=object)[deepest[found]]
-        status[doubtful[found]] = "broad"
-    return Answer(best, sure, status, broader)
+        deepest_idx = len(terms) - 1 - above_threshold[:, ::-1].argmax(axis=1)
+        has_broader = above_threshold.any(axis=1)
+        broader_ids[uncertain[has_broader]] = np.array(terms, dtype=object)[deepest_idx[has_broader]]
+        status[uncertain[has_broader]] = "broad"
+    return Prediction(best_idx, final_confidence, status, broader_ids)
 
 
-def joined(parts: Sequence[Answer]) -> Answer:
+def concat(parts: Sequence[Prediction]) -> Prediction:
     """Concatenate the predictions of blocks of cells."""
-    return Answer(
-        np.concatenate([part.best for part in parts]),
+    return Prediction(
+        np.concatenate([part.best_idx for part in parts]),
         np.concatenate([part.confidence for part in parts]),
         np.concatenate([part.status for part in parts]),
-        np.concatenate([part.broader for part in parts]),
+        np.concatenate([part.broader_id for part in parts]),
     )

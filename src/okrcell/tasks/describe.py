@@ -14,21 +14,21 @@ from okrcell.cells.expression import Expression
 from okrcell.knowledge.evidence import KnowledgeSource
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.candidates import Candidate, candidate_vectors
-from okrcell.tasks.groups.group_genes import GroupGene, GroupGenes, group_genes
-from okrcell.tasks.groups.group_sentences import NAMED_GENES, cited_anew, genes_told
-from okrcell.tasks.groups.group_votes import LikelyType, Vote, group_votes
-from okrcell.tasks.groups.rivals import Rival, group_rivals
-from okrcell.tasks.groups.verdict import Verdict, verdict
-from okrcell.tasks.ontology_texts import kept_vectors
+from okrcell.tasks.groups.group_genes import GroupGene, GroupGenes, rank_genes
+from okrcell.tasks.groups.group_sentences import MAX_NAMED_GENES, cite_vote, genes_sentence
+from okrcell.tasks.groups.group_votes import GroupVote, LikelyType, group_votes
+from okrcell.tasks.groups.rivals import CompetingType, competing_types
+from okrcell.tasks.groups.verdict import GroupLabel, label_group
+from okrcell.tasks.ontology_texts import cached_type_vectors
 from okrcell.texts.description import Sentence
-from okrcell.texts.gather import Inquiry, evidence_for
-from okrcell.texts.known import Known
-from okrcell.texts.profile import FIELDS, CellProfile, read_profile
-from okrcell.texts.template.gene_words import functions_of
+from okrcell.texts.gather import EvidenceCache, gather_evidence
+from okrcell.texts.known import EvidenceIndex
+from okrcell.texts.profile import PROFILE_COLUMNS, CellProfile, read_profile
+from okrcell.texts.template.gene_words import function_sentences
 from okrcell.texts.template.writer import TemplateWriter
 
-MOST_GENES = 20
-MOST_FUNCTIONS = 3
+MAX_GENES = 20
+MAX_FUNCTIONS = 3
 
 Progress = Callable[[int, int], None]
 """Callback with the number of finished groups and their total."""
@@ -39,7 +39,7 @@ class GroupDescription:
     """Description of one group of cells."""
 
     group: str
-    cells: int
+    n_cells: int
     without_expression: int
     """Number of cells without expression."""
     status: str
@@ -48,7 +48,7 @@ class GroupDescription:
     """Likely type or broader type; "unknown" if no type is assigned."""
     term_id: str
     """Cell Ontology id of the type, "" if it has none."""
-    vote: Vote
+    vote: GroupVote
     """Majority vote of the cells, before the marker tables are consulted."""
     genes: tuple[GroupGene, ...]
     """Marker genes of the group, strongest first."""
@@ -63,16 +63,16 @@ class GroupDescription:
 
 def describe_groups(
     expression: Expression,
-    cells: Float[np.ndarray, "cell dim"],
+    cell_vectors: Float[np.ndarray, "cell dim"],
     group: NDArray[np.intp],
     names: Sequence[str],
-    some: Sequence[Candidate],
+    candidates: Sequence[Candidate],
     embedder: Embedder,
     sources: Sequence[KnowledgeSource],
     *,
-    known: Sequence[Candidate] = (),
+    known_types: Sequence[Candidate] = (),
     obs: pd.DataFrame | None = None,
-    most_genes: int = MOST_GENES,
+    max_genes: int = MAX_GENES,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> tuple[GroupDescription, ...]:
@@ -88,102 +88,138 @@ def describe_groups(
     ----------
     expression
         Expression of all cells.
-    cells
+    cell_vectors
         Unit vectors of the cells, NaN for a cell without expression.
     group
         Index of each cell's group in ``names``, -1 for none.
     names
         Names of the groups.
-    some
+    candidates
         Candidate cell types of the groups.
     embedder
-        Model that computed ``cells``.
+        Model that computed ``cell_vectors``.
     sources
         Knowledge sources for markers and other cited facts.
-    known
+    known_types
         Types that the model knows, compared with the candidates; if empty, this check is skipped.
     obs
         Annotation of the cells: a tissue or disease shared by most cells of a group is described too.
-    most_genes
+    max_genes
         Maximum number of marker genes in a description.
     seed
         Random seed of the cells sampled for the comparison of genes.
     progress
         Called after each group.
     """
-    votes = group_votes(cells, group, len(names), some, embedder, embedder.measured(expression))
-    rivals: tuple[Rival | None, ...] = (None,) * len(names)
-    if known:
-        rivals = group_rivals(
-            cells, group, len(names), some, candidate_vectors(some, embedder), known, kept_vectors(known, embedder)
+    votes = group_votes(cell_vectors, group, len(names), candidates, embedder, embedder.n_measured_genes(expression))
+    competitors: tuple[CompetingType | None, ...] = (None,) * len(names)
+    if known_types:
+        competitors = competing_types(
+            cell_vectors,
+            group,
+            len(names),
+            candidates,
+            candidate_vectors(candidates, embedder),
+            known_types,
+            cached_type_vectors(known_types, embedder),
         )
-    genes = group_genes(expression, group, len(names), seed=seed)
+    genes = rank_genes(expression, group, len(names), seed=seed)
     method = f"Welch's t-test (scanpy {version('scanpy')}, rank_genes_groups), seed {seed}"
     model = f"{embedder.name} {embedder.fingerprint[:12]}".strip()
-    inquiry = Inquiry(sources)
-    described: list[GroupDescription] = []
-    for place, name in enumerate(names):
-        mine = group == place
-        facts = CellProfile() if obs is None else _shared_facts(obs.loc[mine])
-        heard = verdict(
-            name, int(mine.sum()), votes[place], rivals[place], genes[place], len(some), inquiry, (model, method)
+    evidence_cache = EvidenceCache(sources)
+    descriptions: list[GroupDescription] = []
+    for idx, name in enumerate(names):
+        in_group = group == idx
+        profile = CellProfile() if obs is None else _majority_profile(obs.loc[in_group])
+        group_label = label_group(
+            name,
+            int(in_group.sum()),
+            votes[idx],
+            competitors[idx],
+            genes[idx],
+            len(candidates),
+            evidence_cache,
+            (model, method),
         )
-        described.append(
-            _described(name, int(mine.sum()), votes[place], genes[place], heard, facts, inquiry, method, most_genes)
+        descriptions.append(
+            _describe_group(
+                name,
+                int(in_group.sum()),
+                votes[idx],
+                genes[idx],
+                group_label,
+                profile,
+                evidence_cache,
+                method,
+                max_genes,
+            )
         )
         if progress is not None:
-            progress(place + 1, len(names))
-    return tuple(described)
+            progress(idx + 1, len(names))
+    return tuple(descriptions)
 
 
-def _described(
+def _describe_group(
     name: str,
-    cells: int,
-    vote: Vote,
+    n_cells: int,
+    vote: GroupVote,
     genes: GroupGenes | None,
-    heard: Verdict,
-    facts: CellProfile,
-    inquiry: Inquiry,
+    group_label: GroupLabel,
+    shared_profile: CellProfile,
+    evidence_cache: EvidenceCache,
     method: str,
-    most_genes: int,
+    max_genes: int,
 ) -> GroupDescription:
-    marking = genes.marking(most_genes) if genes else ()
-    profile = replace(facts, cell_type=heard.name if heard.term_id else "", cell_type_id=heard.term_id)
+    markers = genes.top_markers(max_genes) if genes else ()
+    profile = replace(
+        shared_profile, cell_type=group_label.name if group_label.term_id else "", cell_type_id=group_label.term_id
+    )
     sentences = (
-        heard.sentence,
-        genes_told(name, marking, method, compared=genes is not None),
-        *heard.testimony,
-        *(cited_anew(each, heard.sentence) for each in _known_of(profile, inquiry)),
-        *_functions(marking, inquiry),
+        group_label.sentence,
+        genes_sentence(name, markers, method, compared=genes is not None),
+        *group_label.marker_sentences,
+        *(
+            cite_vote(cited_sentence, group_label.sentence)
+            for cited_sentence in _knowledge_sentences(profile, evidence_cache)
+        ),
+        *_function_sentences(markers, evidence_cache),
     )
-    once = tuple({sentence.text: sentence for sentence in sentences}.values())
+    unique_sentences = tuple({sentence.text: sentence for sentence in sentences}.values())
     return GroupDescription(
-        name, cells, cells - vote.measured, heard.status, heard.name, heard.term_id, vote, marking, once
+        name,
+        n_cells,
+        n_cells - vote.n_measured,
+        group_label.status,
+        group_label.name,
+        group_label.term_id,
+        vote,
+        markers,
+        unique_sentences,
     )
 
 
-def _known_of(profile: CellProfile, inquiry: Inquiry) -> Sequence[Sentence]:
-    """Sentences of the sources about the type and the sample, without gene functions (see `_functions`)."""
-    if not profile.known:
+def _knowledge_sentences(profile: CellProfile, evidence_cache: EvidenceCache) -> Sequence[Sentence]:
+    """Sentences of the sources about the type and the sample, without gene functions (see `_function_sentences`)."""
+    if not profile.has_values:
         return ()
-    evidence = [piece for piece in evidence_for(profile, inquiry) if piece.aspect not in ("gene", "function")]
+    evidence = [piece for piece in gather_evidence(profile, evidence_cache) if piece.aspect not in ("gene", "function")]
     return TemplateWriter().write(profile, evidence).sentences
 
 
-def _functions(marking: Sequence[GroupGene], inquiry: Inquiry) -> Sequence[Sentence]:
+def _function_sentences(markers: Sequence[GroupGene], evidence_cache: EvidenceCache) -> Sequence[Sentence]:
     """Sentences about the functions of the group's marker genes."""
-    symbols = [gene.symbol for gene in marking[:NAMED_GENES]]
-    told = Known(piece for symbol in symbols for piece in inquiry.about(symbol))
-    return functions_of(symbols, told, MOST_FUNCTIONS)
+    symbols = [gene.symbol for gene in markers[:MAX_NAMED_GENES]]
+    evidence = EvidenceIndex(piece for symbol in symbols for piece in evidence_cache.evidence_for(symbol))
+    return function_sentences(symbols, evidence, MAX_FUNCTIONS)
 
 
-def _shared_facts(obs: pd.DataFrame) -> CellProfile:
+def _majority_profile(obs: pd.DataFrame) -> CellProfile:
     """Profile of the facts (tissue, disease, ...) shared by more than half of the group's cells."""
     facts: dict[str, str] = {}
-    for stem in FIELDS[1:]:
-        for column in (stem, f"{stem}_ontology_term_id"):
-            counted = Counter(obs[column].dropna().astype(str)) if column in obs else Counter[str]()
-            for word, cells in counted.most_common(1):
-                if cells > len(obs) / 2:
-                    facts[column] = word
+    for field in PROFILE_COLUMNS[1:]:
+        for column in (field, f"{field}_ontology_term_id"):
+            counts = Counter(obs[column].dropna().astype(str)) if column in obs else Counter[str]()
+            for value, count in counts.most_common(1):
+                if count > len(obs) / 2:
+                    facts[column] = value
     return read_profile(facts)

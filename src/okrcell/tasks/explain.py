@@ -13,16 +13,16 @@ from okrcell.cells.expression import Expression
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence, KnowledgeSource
 from okrcell.model.embedder import Embedder
-from okrcell.model.relative_expression import Panel, Usual
+from okrcell.model.relative_expression import Background, GenePanel
 from okrcell.tasks.candidates import Candidate
-from okrcell.tasks.evidence import SampleEvidence, sample_evidence
-from okrcell.tasks.explaining.expectations import Expectation, expectations
-from okrcell.tasks.explaining.presence import presence
-from okrcell.tasks.explaining.speakers import Speaker, speakers
-from okrcell.tasks.explaining.witnesses import witnesses
-from okrcell.texts.gather import Inquiry
+from okrcell.tasks.evidence import SampleScores, score_sample
+from okrcell.tasks.explaining.expectations import ExpectedSignature, expected_signatures
+from okrcell.tasks.explaining.presence import detection_rates
+from okrcell.tasks.explaining.speakers import GeneContribution, gene_contributions
+from okrcell.tasks.explaining.witnesses import supporting_records
+from okrcell.texts.gather import EvidenceCache
 
-NEAREST_TYPES = 3
+MAX_SIGNATURE_TYPES = 3
 """Maximum number of known types of a signature mixture whose records are searched."""
 
 Progress = Callable[[int, int], None]
@@ -34,7 +34,7 @@ class ExplainingGene:
     """Contribution of a gene, with its detection rates and supporting records."""
 
     symbol: str
-    speaker: Speaker
+    contribution: GeneContribution
     inside: float
     """Fraction of the group's cells in which the gene was detected, in [0, 1]."""
     outside: float
@@ -43,9 +43,9 @@ class ExplainingGene:
     """Supporting records of marker tables; empty if there is none, or if the weight was learned from cells alone."""
 
     @property
-    def speaks_for(self) -> bool:
+    def supports_prediction(self) -> bool:
         """Whether the gene supports the predicted type rather than the runner-up."""
-        return self.speaker.contribution > 0
+        return self.contribution.value > 0
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class Explanation:
     """Explanation of the annotation of one group of cells or one cell."""
 
     group: str
-    cells: int
+    n_cells: int
     without_expression: int
-    answer: Candidate | None
+    prediction: Candidate | None
     """Prediction of most cells of the group; None if no cell has expression."""
-    share: float
+    fraction: float
     """Fraction of the cells with expression that have this prediction, in [0, 1]."""
-    rival: Candidate | None
+    runner_up: Candidate | None
     """Runner-up: the other candidate with the highest mean score; None with one candidate."""
     scores: tuple[float, float]
     """Mean scores of prediction and runner-up from `okrcell.tl.annotate`; NaN if there is none."""
@@ -71,9 +71,9 @@ def explain_groups(
     expression: Expression,
     group: NDArray[np.intp],
     names: Sequence[str],
-    some: Sequence[Candidate],
+    candidates: Sequence[Candidate],
     scores: Float[np.ndarray, "cell candidate"],
-    best: NDArray[np.intp],
+    best_idx: NDArray[np.intp],
     embedder: Embedder,
     *,
     sources: Sequence[KnowledgeSource] = (),
@@ -94,11 +94,11 @@ def explain_groups(
         Index of each cell's group in ``names``, -1 for none.
     names
         Names of the groups.
-    some
+    candidates
         Candidate cell types.
     scores
         Score of each cell for each candidate, NaN for a cell without expression.
-    best
+    best_idx
         Index of each cell's predicted candidate.
     embedder
         Model with signatures.
@@ -119,126 +119,152 @@ def explain_groups(
             f"The model {embedder.name} has no gene signatures, so its annotations cannot be explained. "
             "Use the bundled model or a model trained with signatures."
         )
-    panel = embedder.panel(expression)
-    said = sample_evidence(expression, some, embedder)
-    known = np.asarray(~np.isnan(scores).any(axis=1))
-    inquiry = Inquiry(sources)
-    standing = [
-        _standing(name, np.flatnonzero(group == place), known, some, scores, best) for place, name in enumerate(names)
+    panel = embedder.gene_panel(expression)
+    sample_scores = score_sample(expression, candidates, embedder)
+    has_expression = np.asarray(~np.isnan(scores).any(axis=1))
+    evidence_cache = EvidenceCache(sources)
+    predictions = [
+        _predict_group(name, np.flatnonzero(group == idx), has_expression, candidates, scores, best_idx)
+        for idx, name in enumerate(names)
     ]
-    relative = _relative(expression, np.where(known, group, -1), len(names), panel, said.usual)
-    heard: list[Explanation] = []
-    for each, shown in zip(standing, relative, strict=True):
-        genes = _genes(each, shown, some, said, panel.measured, top, embedder, inquiry) if each.answer else ()
-        heard.append(replace(each, genes=genes))
+    relative = _mean_relative_expression(
+        expression, np.where(has_expression, group, -1), len(names), panel, sample_scores.background
+    )
+    explanations: list[Explanation] = []
+    for explanation, group_expression in zip(predictions, relative, strict=True):
+        genes = (
+            _explain_genes(
+                explanation, group_expression, candidates, sample_scores, panel.measured, top, embedder, evidence_cache
+            )
+            if explanation.prediction
+            else ()
+        )
+        explanations.append(replace(explanation, genes=genes))
         if progress is not None:
-            progress(len(heard), len(names))
-    return _counted(heard, expression, group, embedder)
+            progress(len(explanations), len(names))
+    return _add_detection_rates(explanations, expression, group, embedder)
 
 
-def _relative(
-    expression: Expression, group: NDArray[np.intp], groups: int, panel: Panel, known: Usual
+def _mean_relative_expression(
+    expression: Expression, group: NDArray[np.intp], n_groups: int, panel: GenePanel, background: Background
 ) -> Float[np.ndarray, "group gene"]:
     """Mean relative expression of each group, in one pass over the file; NaN for a group without cells."""
-    total, cells = np.zeros((groups, len(known.level))), np.bincount(group[group >= 0], minlength=groups)
+    total, n_cells = np.zeros((n_groups, len(background.level))), np.bincount(group[group >= 0], minlength=n_groups)
     start = 0
     for block in expression.blocks():
-        logs = known.cut(panel.logs(block))
-        mine = group[start : start + len(logs.indptr) - 1]
-        start += len(mine)
-        inside = np.flatnonzero(mine >= 0)
-        member = sparse.csr_matrix((np.ones(len(inside)), (mine[inside], inside)), shape=(groups, len(mine)))
-        total += np.asarray(cast(sparse.csr_matrix, member @ logs).todense())
+        log_expr = background.clip(panel.log_normalize(block))
+        block_group = group[start : start + len(log_expr.indptr) - 1]
+        start += len(block_group)
+        grouped = np.flatnonzero(block_group >= 0)
+        membership = sparse.csr_matrix(
+            (np.ones(len(grouped)), (block_group[grouped], grouped)), shape=(n_groups, len(block_group))
+        )
+        total += np.asarray(cast(sparse.csr_matrix, membership @ log_expr).todense())
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (total / cells[:, None] - known.level) / known.spread
+        return (total / n_cells[:, None] - background.level) / background.spread
 
 
-def _standing(
+def _predict_group(
     name: str,
-    mine: NDArray[np.intp],
-    known: NDArray[np.bool_],
-    some: Sequence[Candidate],
+    rows: NDArray[np.intp],
+    has_expression: NDArray[np.bool_],
+    candidates: Sequence[Candidate],
     scores: Float[np.ndarray, "cell candidate"],
-    best: NDArray[np.intp],
+    best_idx: NDArray[np.intp],
 ) -> Explanation:
     """Prediction and runner-up of one group, without genes."""
-    cells, heard = len(mine), mine[known[mine]]
-    nothing = (float("nan"), float("nan"))
-    if not len(heard):
-        return Explanation(name, cells, cells, None, 0.0, None, nothing, ())
-    votes = np.bincount(best[heard], minlength=len(some))
-    mean = np.asarray(scores[heard], dtype=np.float64).mean(axis=0)
+    n_cells, measured_rows = len(rows), rows[has_expression[rows]]
+    no_scores = (float("nan"), float("nan"))
+    if not len(measured_rows):
+        return Explanation(name, n_cells, n_cells, None, 0.0, None, no_scores, ())
+    votes = np.bincount(best_idx[measured_rows], minlength=len(candidates))
+    mean_scores = np.asarray(scores[measured_rows], dtype=np.float64).mean(axis=0)
     # Ties are broken by the mean score.
-    answer = int(np.lexsort((-mean, -votes))[0])
-    others = np.where(np.arange(len(some)) == answer, -np.inf, mean)
-    rival = int(others.argmax()) if len(some) > 1 else None
+    predicted_idx = int(np.lexsort((-mean_scores, -votes))[0])
+    other_scores = np.where(np.arange(len(candidates)) == predicted_idx, -np.inf, mean_scores)
+    runner_up_idx = int(other_scores.argmax()) if len(candidates) > 1 else None
     return Explanation(
         name,
-        cells,
-        cells - len(heard),
-        some[answer],
-        float(votes[answer] / len(heard)),
-        None if rival is None else some[rival],
-        (float(mean[answer]), float("nan") if rival is None else float(mean[rival])),
+        n_cells,
+        n_cells - len(measured_rows),
+        candidates[predicted_idx],
+        float(votes[predicted_idx] / len(measured_rows)),
+        None if runner_up_idx is None else candidates[runner_up_idx],
+        (
+            float(mean_scores[predicted_idx]),
+            float("nan") if runner_up_idx is None else float(mean_scores[runner_up_idx]),
+        ),
         (),
     )
 
 
-def _genes(
-    each: Explanation,
+def _explain_genes(
+    explanation: Explanation,
     relative: Float[np.ndarray, " gene"],
-    some: Sequence[Candidate],
-    said: SampleEvidence,
+    candidates: Sequence[Candidate],
+    sample_scores: SampleScores,
     measured: NDArray[np.bool_],
     top: int,
     embedder: Embedder,
-    inquiry: Inquiry,
+    evidence_cache: EvidenceCache,
 ) -> tuple[ExplainingGene, ...]:
     """Contributions of the genes for one group; detection rates are added later."""
-    numbers = [list(some).index(who) for who in (each.answer, each.rival) if who is not None]
-    apart = expectations(said.signatures, measured, numbers)
-    answer = apart[numbers[0]]
-    rival = apart[numbers[1]] if len(numbers) > 1 else Expectation.nothing(len(relative))
-    terms = [_terms(some[number], said, number, embedder) for number in numbers] + [()]
-    nowhere = float("nan")
+    candidate_idx = [
+        list(candidates).index(candidate)
+        for candidate in (explanation.prediction, explanation.runner_up)
+        if candidate is not None
+    ]
+    signatures = expected_signatures(sample_scores.signatures, measured, candidate_idx)
+    predicted = signatures[candidate_idx[0]]
+    runner_up = signatures[candidate_idx[1]] if len(candidate_idx) > 1 else ExpectedSignature.zeros(len(relative))
+    term_ids = [_signature_term_ids(candidates[idx], sample_scores, idx, embedder) for idx in candidate_idx] + [()]
+    nan = float("nan")
     return tuple(
-        ExplainingGene(symbol, word, nowhere, nowhere, witnesses(symbol, word, terms[0], terms[1], inquiry))
-        for word in speakers(relative, answer, rival, top)
-        for symbol in (str(embedder.vocabulary.symbol[word.gene]),)
+        ExplainingGene(
+            symbol,
+            contribution,
+            nan,
+            nan,
+            supporting_records(symbol, contribution, term_ids[0], term_ids[1], evidence_cache),
+        )
+        for contribution in gene_contributions(relative, predicted, runner_up, top)
+        for symbol in (str(embedder.vocabulary.symbol[contribution.gene_idx]),)
     )
 
 
-def _terms(who: Candidate, said: SampleEvidence, number: int, embedder: Embedder) -> tuple[str, ...]:
+def _signature_term_ids(
+    candidate: Candidate, sample_scores: SampleScores, candidate_idx: int, embedder: Embedder
+) -> tuple[str, ...]:
     """Term ids of the candidate and of the known types in its signature mixture, largest weight first."""
-    types = () if embedder.signatures is None else embedder.signatures.types
-    share = said.signatures.known_types[number]
-    near = [int(place) for place in np.argsort(-share, kind="stable")[:NEAREST_TYPES] if share[place] > 0]
-    return tuple(dict.fromkeys(filter(None, (who.term_id, *(types[place] for place in near)))))
+    known_types = () if embedder.signatures is None else embedder.signatures.types
+    weights = sample_scores.signatures.type_weights[candidate_idx]
+    nearest = [int(idx) for idx in np.argsort(-weights, kind="stable")[:MAX_SIGNATURE_TYPES] if weights[idx] > 0]
+    return tuple(dict.fromkeys(filter(None, (candidate.term_id, *(known_types[idx] for idx in nearest)))))
 
 
-def _counted(
-    found: Sequence[Explanation], expression: Expression, group: NDArray[np.intp], embedder: Embedder
+def _add_detection_rates(
+    explanations: Sequence[Explanation], expression: Expression, group: NDArray[np.intp], embedder: Embedder
 ) -> tuple[Explanation, ...]:
     """Add the detection rates of the genes, in one pass over the file for all groups."""
-    genes = sorted({gene.speaker.gene for each in found for gene in each.genes})
+    genes = sorted({gene.contribution.gene_idx for explanation in explanations for gene in explanation.genes})
     if not genes:
-        return tuple(found)
+        return tuple(explanations)
     tokens = embedder.vocabulary.tokens(expression.table)
-    row_of = np.zeros(len(embedder.vocabulary), dtype=np.intp)
-    row_of[tokens[tokens > 0] - 1] = np.flatnonzero(tokens > 0)
-    shares = presence(expression, group, len(found), row_of[genes])
-    column = {gene: place for place, gene in enumerate(genes)}
+    gene_rows = np.zeros(len(embedder.vocabulary), dtype=np.intp)
+    gene_rows[tokens[tokens > 0] - 1] = np.flatnonzero(tokens > 0)
+    rates = detection_rates(expression, group, len(explanations), gene_rows[genes])
+    column = {gene: idx for idx, gene in enumerate(genes)}
     return tuple(
         replace(
-            each,
+            explanation,
             genes=tuple(
                 replace(
                     gene,
-                    inside=float(shares.inside[place, column[gene.speaker.gene]]),
-                    outside=float(shares.outside[place, column[gene.speaker.gene]]),
+                    inside=float(rates.inside[idx, column[gene.contribution.gene_idx]]),
+                    outside=float(rates.outside[idx, column[gene.contribution.gene_idx]]),
                 )
-                for gene in each.genes
+                for gene in explanation.genes
             ),
         )
-        for place, each in enumerate(found)
+        for idx, explanation in enumerate(explanations)
     )

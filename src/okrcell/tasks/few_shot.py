@@ -9,48 +9,50 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from okrcell.cells.expression import Expression
-from okrcell.cells.samples.neighbours import smoothed
+from okrcell.cells.samples.neighbours import diffuse_over_knn
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.tasks.candidates import Candidate, candidate_vectors
-from okrcell.tasks.confidence import Answer, answer, temperature
-from okrcell.tasks.examples.calibration import sharpness
-from okrcell.tasks.examples.company import company
+from okrcell.tasks.confidence import Prediction, calibrated_temperature, predict
+from okrcell.tasks.examples.calibration import fit_inverse_temperature
+from okrcell.tasks.examples.company import knn_affinity
 from okrcell.tasks.examples.head import fit_head
-from okrcell.tasks.examples.views import Views, even, views
-from okrcell.tasks.examples.words import read_labels, weight_of_words, word_logits
+from okrcell.tasks.examples.views import FeatureSet, compute_features, scale_mean_square
+from okrcell.tasks.examples.words import fit_text_weight, read_labels, text_logits
 
-ROUNDS = 4
+SMOOTHING_ROUNDS = 4
 """Number of smoothing rounds over the kNN affinity; each moves a cell half the way to its neighbours (method 11.5)."""
-DETAIL = 0.5
+DETAIL_WEIGHT = 0.5
 """Weight of a cell's own components relative to the smoothed features."""
 
 
 @dataclass(frozen=True)
-class Ground:
+class SampleFeatures:
     """Features of a sample that do not depend on the labels; reusable for several sets of examples."""
 
-    views: Views
+    feature_set: FeatureSet
     features: Float[np.ndarray, "measured feature"]
     """Input features of the linear head."""
-    smooth: Float[np.ndarray, "measured dim"]
+    smoothed_vectors: Float[np.ndarray, "measured dim"]
     """Model vectors, smoothed over neighbours."""
     temperature: float
     """Temperature of the similarity to label texts."""
     embedder: Embedder = field(repr=False)
     seed: int = 0
-    read: dict[tuple[Candidate, ...], Float[np.ndarray, "name dim"]] = field(default_factory=dict, repr=False)
+    text_vector_cache: dict[tuple[Candidate, ...], Float[np.ndarray, "name dim"]] = field(
+        default_factory=dict, repr=False
+    )
     """Cached text vectors of candidates."""
 
-    def words(self, some: tuple[Candidate, ...]) -> Float[np.ndarray, "name dim"]:
+    def text_vectors(self, candidates: tuple[Candidate, ...]) -> Float[np.ndarray, "name dim"]:
         """Return a unit vector for each candidate; computed once."""
-        if some not in self.read:
-            self.read[some] = candidate_vectors(some, self.embedder)
-        return self.read[some]
+        if candidates not in self.text_vector_cache:
+            self.text_vector_cache[candidates] = candidate_vectors(candidates, self.embedder)
+        return self.text_vector_cache[candidates]
 
 
 @dataclass(frozen=True)
-class FewShot:
+class FewShotPrediction:
     """Predictions for all cells, from a few labelled examples."""
 
     names: tuple[str, ...]
@@ -59,16 +61,16 @@ class FewShot:
     """The same labels with their texts and Cell Ontology ids."""
     probability: Float[np.ndarray, "cell name"]
     """Rows sum to 1; NaN for a cell without expression."""
-    answer: Answer
-    examples: NDArray[np.intp]
+    prediction: Prediction
+    n_examples: NDArray[np.intp]
     """Number of examples of each label."""
-    weight_of_words: float
+    text_weight: float
     """Fitted weight of the label texts; 1 is the weight at the model's own temperature."""
-    weight_of_model: float
+    model_weight: float
     """Weight of the model vectors relative to the sample's own components, in [0, 1]."""
 
 
-def few_shot(
+def annotate_few_shot(
     expression: Expression,
     examples: Sequence[str] | NDArray[np.str_],
     embedder: Embedder,
@@ -77,9 +79,9 @@ def few_shot(
     label_texts: Mapping[str, Sequence[str]] | None = None,
     label_ids: Mapping[str, str] | None = None,
     vectors: Float[np.ndarray, "cell dim"] | None = None,
-    ground: Ground | None = None,
+    sample_features: SampleFeatures | None = None,
     progress: Progress | None = None,
-) -> FewShot:
+) -> FewShotPrediction:
     """Predict the label of every cell by a linear head with a text prior, semi-supervised over the whole sample.
 
     Ours. Features are principal components of expression and the model vectors; the weight of the latter is the part of
@@ -103,8 +105,8 @@ def few_shot(
         Cell Ontology id of each label; by default that of the term that it names.
     vectors
         Model vectors of the cells; computed if not passed.
-    ground
-        Features from `ground_of`, to be reused for several sets of examples of one sample.
+    sample_features
+        Features from `compute_sample_features`, to be reused for several sets of examples of one sample.
     progress
         Called with the number of embedded cells and their total.
 
@@ -114,48 +116,64 @@ def few_shot(
         If there is not one label per cell, no cell has a label, or no labelled cell has expression.
     """
     labels = read_labels(examples, label_texts, label_ids)
-    if len(labels.given) != expression.n_cells:
+    if len(labels.label_idx) != expression.n_cells:
         raise InputError(
-            f"There are {len(labels.given):,} labels for {expression.n_cells:,} cells. Pass one per cell, '' for none."
+            f"There are {len(labels.label_idx):,} labels for {expression.n_cells:,} cells. Pass one per cell, '' for none."
         )
-    if ground is None:
-        ground = ground_of(expression, embedder, seed, vectors=vectors, progress=progress)
-    here = ground.views.here[0]
-    given = labels.given[here]
-    known = np.flatnonzero(given >= 0)
-    if not len(known):
+    if sample_features is None:
+        sample_features = compute_sample_features(expression, embedder, seed, vectors=vectors, progress=progress)
+    has_expression = sample_features.feature_set.has_expression[0]
+    label_idx = labels.label_idx[has_expression]
+    labeled = np.flatnonzero(label_idx >= 0)
+    if not len(labeled):
         raise InputError("No labelled cell expresses a gene of the model's vocabulary. Label other cells.")
-    said = word_logits(ground.smooth, ground.words(labels.candidates), ground.temperature)
-    weight = weight_of_words(said[known], given[known])
-    start, features = weight * said, ground.features
-    head = fit_head(features[known], given[known], start[known])
-    logits = head.logits(features, start) * sharpness(features[known], given[known], start[known], ground.seed)
+    label_text_logits = text_logits(
+        sample_features.smoothed_vectors, sample_features.text_vectors(labels.candidates), sample_features.temperature
+    )
+    text_weight = fit_text_weight(label_text_logits[labeled], label_idx[labeled])
+    prior_logits, features = text_weight * label_text_logits, sample_features.features
+    head = fit_head(features[labeled], label_idx[labeled], prior_logits[labeled])
+    logits = head.logits(features, prior_logits) * fit_inverse_temperature(
+        features[labeled], label_idx[labeled], prior_logits[labeled], sample_features.seed
+    )
     probability = np.full((expression.n_cells, len(labels.names)), np.nan, dtype=np.float32)
-    probability[here] = softmax(logits, axis=1)
-    return FewShot(
+    probability[has_expression] = softmax(logits, axis=1)
+    return FewShotPrediction(
         labels.names,
         labels.candidates,
         probability,
-        answer(probability, labels.candidates),
-        np.bincount(given[known], minlength=len(labels.names)),
-        weight,
-        ground.views.model_weight,
+        predict(probability, labels.candidates),
+        np.bincount(label_idx[labeled], minlength=len(labels.names)),
+        text_weight,
+        sample_features.feature_set.model_weight,
     )
 
 
-def ground_of(
+def compute_sample_features(
     expression: Expression,
     embedder: Embedder,
     seed: int = 0,
     *,
     vectors: Float[np.ndarray, "cell dim"] | None = None,
     progress: Progress | None = None,
-) -> Ground:
+) -> SampleFeatures:
     """Compute the features of a sample that do not depend on labels."""
     if vectors is None:
         vectors = embedder.embed_cells(expression, progress)
-    seen = views([expression], [vectors], seed)
-    near = company(seen.together, seed)
-    features = np.hstack([even(smoothed(seen.together, near, ROUNDS)), DETAIL * even(seen.logs)])
-    divisor = temperature(embedder.facts, embedder.measured(expression))
-    return Ground(seen, features, smoothed(seen.vectors, near, ROUNDS), divisor, embedder, seed)
+    feature_set = compute_features([expression], [vectors], seed)
+    affinity = knn_affinity(feature_set.features, seed)
+    features = np.hstack(
+        [
+            scale_mean_square(diffuse_over_knn(feature_set.features, affinity, SMOOTHING_ROUNDS)),
+            DETAIL_WEIGHT * scale_mean_square(feature_set.log_components),
+        ]
+    )
+    softmax_temperature = calibrated_temperature(embedder.facts, embedder.n_measured_genes(expression))
+    return SampleFeatures(
+        feature_set,
+        features,
+        diffuse_over_knn(feature_set.vectors, affinity, SMOOTHING_ROUNDS),
+        softmax_temperature,
+        embedder,
+        seed,
+    )

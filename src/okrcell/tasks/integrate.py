@@ -6,26 +6,31 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from okrcell.cells.expression import Expression
-from okrcell.cells.samples.sample import sample_components
+from okrcell.cells.samples.sample import sample_pca
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.tasks.cluster import COMPONENTS, joined, leading, of_one_variance
-from okrcell.tasks.samples.correction import corrected
-from okrcell.tasks.samples.integrate_sample import LEAST_SHARED, batch_components, large_enough, shared_kinds
+from okrcell.tasks.cluster import N_COMPONENTS, joint_representation, principal_components, scale_total_variance
+from okrcell.tasks.samples.correction import harmony
+from okrcell.tasks.samples.integrate_sample import (
+    MIN_SHARED_FRACTION,
+    batch_components,
+    has_enough_cells,
+    shared_cluster_weights,
+)
 
-DIMENSIONS = 15
+N_DIMENSIONS = 15
 
 
 @dataclass(frozen=True)
-class Integrated:
+class Integration:
     """Batch-corrected vectors of cells."""
 
     vectors: Float[np.ndarray, "cell dim"]
     """float32, for Euclidean distance; NaN for a cell without expression."""
     batches: tuple[str, ...]
-    shared: Float[np.ndarray, " batch"]
+    shared_fraction: Float[np.ndarray, " batch"]
     """Fraction of each batch's cells whose cluster is shared with other batches, in [0, 1]."""
-    apart: tuple[str, ...]
+    uncorrected: tuple[str, ...]
     """Batches that share hardly any cluster with the others; they were not corrected."""
 
 
@@ -36,8 +41,8 @@ def integrate(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Integrated:
-    """Embed cells and integrate their batches (`together`).
+) -> Integration:
+    """Embed cells and integrate their batches (`integrate_vectors`).
 
     Parameters
     ----------
@@ -57,16 +62,16 @@ def integrate(
     InputError
         If there is not one batch name per cell.
     """
-    return together(expression, embedder.embed_cells(expression, progress), batch, seed=seed)
+    return integrate_vectors(expression, embedder.embed_cells(expression, progress), batch, seed=seed)
 
 
-def together(
+def integrate_vectors(
     expression: Expression,
     vectors: Float[np.ndarray, "cell dim"],
     batch: Shaped[np.ndarray, " cell"],
     *,
     seed: int = 0,
-) -> Integrated:
+) -> Integration:
     """Integrate batches with precomputed model vectors (ours).
 
     Each gene is standardised within its batch, weighted by the clusters that batches share. The components of the sample
@@ -93,25 +98,41 @@ def together(
         raise InputError(
             f"There are {expression.n_cells:,} cells, but {len(batch):,} batches. Pass one batch per cell."
         )
-    names, number = np.unique(batch.astype(str), return_inverse=True)
-    known = ~np.isnan(vectors[:, 0])
-    if len(np.unique(number[known])) < 2:
-        return Integrated(
-            joined(vectors, sample_components(expression, COMPONENTS), seed=seed),
-            tuple(names),
-            np.zeros(len(names)),
+    batch_names, batch_idx = np.unique(batch.astype(str), return_inverse=True)
+    has_expression = ~np.isnan(vectors[:, 0])
+    if len(np.unique(batch_idx[has_expression])) < 2:
+        return Integration(
+            joint_representation(vectors, sample_pca(expression, N_COMPONENTS), seed=seed),
+            tuple(batch_names),
+            np.zeros(len(batch_names)),
             (),
         )
-    weight, shared = shared_kinds(vectors, number, seed=seed)
-    meets = shared >= LEAST_SHARED
-    own = batch_components(expression, number, weight, meets & large_enough(number, known), COMPONENTS)
-    known &= ~np.isnan(own[:, 0])
-    told = np.full((len(vectors), min(COMPONENTS, vectors.shape[1], max(int(known.sum()) - 1, 1))), np.nan, np.float32)
-    told[known] = leading(vectors[known], COMPONENTS)
-    moved = known & meets[number]
-    both = np.hstack([of_one_variance(told[known]), of_one_variance(own[known])])
-    _, of_moved = np.unique(number[moved], return_inverse=True)
-    both[moved[known]] = corrected(both[moved[known]], of_moved, seed=seed)
-    told[known], own[known] = both[:, : told.shape[1]], both[:, told.shape[1] :]
-    apart = tuple(name for name, meeting in zip(names, meets, strict=True) if not meeting)
-    return Integrated(joined(told, own, dimensions=DIMENSIONS, seed=seed), tuple(names), shared, apart)
+    weight, shared_fraction = shared_cluster_weights(vectors, batch_idx, seed=seed)
+    is_shared = shared_fraction >= MIN_SHARED_FRACTION
+    components = batch_components(
+        expression, batch_idx, weight, is_shared & has_enough_cells(batch_idx, has_expression), N_COMPONENTS
+    )
+    has_expression &= ~np.isnan(components[:, 0])
+    vector_components = np.full(
+        (len(vectors), min(N_COMPONENTS, vectors.shape[1], max(int(has_expression.sum()) - 1, 1))), np.nan, np.float32
+    )
+    vector_components[has_expression] = principal_components(vectors[has_expression], N_COMPONENTS)
+    is_corrected = has_expression & is_shared[batch_idx]
+    combined = np.hstack(
+        [scale_total_variance(vector_components[has_expression]), scale_total_variance(components[has_expression])]
+    )
+    _, corrected_batch = np.unique(batch_idx[is_corrected], return_inverse=True)
+    combined[is_corrected[has_expression]] = harmony(combined[is_corrected[has_expression]], corrected_batch, seed=seed)
+    vector_components[has_expression], components[has_expression] = (
+        combined[:, : vector_components.shape[1]],
+        combined[:, vector_components.shape[1] :],
+    )
+    uncorrected = tuple(
+        name for name, batch_is_shared in zip(batch_names, is_shared, strict=True) if not batch_is_shared
+    )
+    return Integration(
+        joint_representation(vector_components, components, n_dimensions=N_DIMENSIONS, seed=seed),
+        tuple(batch_names),
+        shared_fraction,
+        uncorrected,
+    )

@@ -5,30 +5,30 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.knowledge.lineage import kinds, lineage_of
+from okrcell.knowledge.lineage import ancestors_or_self, is_descendant
 from okrcell.knowledge.ontology import ontology
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate
 
-ROOT = "CL:0000000"
+ROOT_TERM = "CL:0000000"
 
 
-def within(some: Sequence[Candidate]) -> NDArray[np.bool_]:
+def descendant_matrix(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
     """Return bool (candidate, candidate), True where the second is the first or a descendant of it.
 
     A CD4-positive T cell is a T cell, so the prediction "T cell" is right for it.
     """
-    ids = [each.term_id for each in some]
-    return kinds(ids, ids).T | np.eye(len(ids), dtype=bool)
+    ids = [candidate.term_id for candidate in candidates]
+    return is_descendant(ids, ids).T | np.eye(len(ids), dtype=bool)
 
 
-def shared_terms(some: Sequence[Candidate]) -> tuple[list[str], NDArray[np.bool_]]:
+def common_ancestors(candidates: Sequence[Candidate]) -> tuple[list[str], NDArray[np.bool_]]:
     """Return the terms with at least two candidates as descendants, broadest first, and bool (candidate, term)."""
-    depth = ontology(CELL_ONTOLOGY).ancestors
-    lineage = [lineage_of(each.term_id) for each in some]
-    shared = {term for line in lineage for term in line if term != ROOT}
-    counted = {term: sum(term in line for line in lineage) for term in shared}
+    ancestors = ontology(CELL_ONTOLOGY).ancestors
+    lineages = [ancestors_or_self(candidate.term_id) for candidate in candidates]
+    shared_ids = {term for ancestor_ids in lineages for term in ancestor_ids if term != ROOT_TERM}
+    counts = {term: sum(term in ancestor_ids for ancestor_ids in lineages) for term in shared_ids}
     # A common ancestor of all candidates carries no information about the cell.
-    terms = [term for term in shared if 2 <= counted[term] < len(some)]
-    terms.sort(key=lambda term: (-counted[term], len(depth(term)), term))
-    told = [[term in line for term in terms] for line in lineage]
-    return terms, np.array(told, dtype=bool).reshape(len(some), len(terms))
+    terms = [term for term in shared_ids if 2 <= counts[term] < len(candidates)]
+    terms.sort(key=lambda term: (-counts[term], len(ancestors(term)), term))
+    membership = [[term in ancestor_ids for term in terms] for ancestor_ids in lineages]
+    return terms, np.array(membership, dtype=bool).reshape(len(candidates), len(terms))

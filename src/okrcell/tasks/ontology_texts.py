@@ -9,30 +9,32 @@ import numpy as np
 from jaxtyping import Float
 
 from okrcell.errors import InputError
-from okrcell.files import whole_file
+from okrcell.files import atomic_file
 from okrcell.knowledge.ontology import ontology
 from okrcell.knowledge.snapshots import cache_folder
 from okrcell.model.embedder import Embedder
-from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, candidate_vectors, known_candidates
+from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, candidate_vectors, default_candidates
 from okrcell.texts.describe import label_texts
-from okrcell.texts.sentences import readable
+from okrcell.texts.sentences import is_prose
 
-AT_ONCE = 128
+EMBED_BATCH_SIZE = 128
 
 
 @cache
 def ontology_types() -> tuple[Candidate, ...]:
     """Every current cell type with a readable definition, ordered by id; types of mouse only are left out."""
-    home = ontology(CELL_ONTOLOGY)
-    terms = (home.term(term_id) for term_id in home.terms())
-    told = (term for term in terms if readable(term.definition) and not term.name.endswith(("(Mmus)", ", mouse")))
-    return tuple(Candidate(term.name, term.id, label_texts(term.id)) for term in told)
+    cell_ontology = ontology(CELL_ONTOLOGY)
+    terms = (cell_ontology.term(term_id) for term_id in cell_ontology.term_ids())
+    readable_terms = (
+        term for term in terms if is_prose(term.definition) and not term.name.endswith(("(Mmus)", ", mouse"))
+    )
+    return tuple(Candidate(term.name, term.id, label_texts(term.id)) for term in readable_terms)
 
 
-def seen_types(embedder: Embedder) -> tuple[Candidate, ...]:
+def known_types(embedder: Embedder) -> tuple[Candidate, ...]:
     """Cell types of the model's training data; empty if the model does not list them."""
     try:
-        return tuple(known_candidates(embedder))
+        return tuple(default_candidates(embedder))
     except InputError:
         return ()
 
@@ -41,10 +43,10 @@ def ontology_vectors(
     embedder: Embedder, progress: Callable[[int, int], None] | None = None
 ) -> Float[np.ndarray, "type dim"]:
     """Return a unit vector for each of `ontology_types`; takes about a minute if not cached."""
-    return kept_vectors(ontology_types(), embedder, progress)
+    return cached_type_vectors(ontology_types(), embedder, progress)
 
 
-def kept_vectors(
+def cached_type_vectors(
     types: Sequence[Candidate], embedder: Embedder, progress: Callable[[int, int], None] | None = None
 ) -> Float[np.ndarray, "type dim"]:
     """Return a unit vector for each type, computed once and cached on disk.
@@ -52,35 +54,37 @@ def kept_vectors(
     The file name in the user's cache is a hash of the model's weights and of all texts. If the cache is not writable, the
     vectors are computed again.
     """
-    kept = _kept_at(embedder, types)
-    if kept is not None and kept.exists():
+    cache_path = _cache_path(embedder, types)
+    if cache_path is not None and cache_path.exists():
         try:
-            vectors = np.load(kept)
+            vectors = np.load(cache_path)
             if vectors.shape == (len(types), embedder.dim):
                 return vectors
         except (OSError, ValueError):
             pass  # a damaged cache file is written again
     vectors = np.empty((len(types), embedder.dim), dtype=np.float32)
-    for start in range(0, len(types), AT_ONCE):
-        vectors[start : start + AT_ONCE] = candidate_vectors(types[start : start + AT_ONCE], embedder)
+    for start in range(0, len(types), EMBED_BATCH_SIZE):
+        vectors[start : start + EMBED_BATCH_SIZE] = candidate_vectors(types[start : start + EMBED_BATCH_SIZE], embedder)
         if progress is not None:
-            progress(min(start + AT_ONCE, len(types)), len(types))
-    if kept is not None:
-        _keep(vectors, kept)
+            progress(min(start + EMBED_BATCH_SIZE, len(types)), len(types))
+    if cache_path is not None:
+        _write_cache(vectors, cache_path)
     return vectors
 
 
-def _kept_at(embedder: Embedder, types: Sequence[Candidate]) -> Path | None:
+def _cache_path(embedder: Embedder, types: Sequence[Candidate]) -> Path | None:
     if not embedder.fingerprint:
         return None
-    words = "\n".join([embedder.fingerprint, *("\t".join((each.term_id, *each.texts)) for each in types)])
-    return cache_folder().parent / "vectors" / f"{hashlib.sha256(words.encode()).hexdigest()[:16]}.npy"
+    content = "\n".join(
+        [embedder.fingerprint, *("\t".join((candidate.term_id, *candidate.texts)) for candidate in types)]
+    )
+    return cache_folder().parent / "vectors" / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.npy"
 
 
-def _keep(vectors: Float[np.ndarray, "type dim"], kept: Path) -> None:
+def _write_cache(vectors: Float[np.ndarray, "type dim"], cache_path: Path) -> None:
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(kept) as draft, draft.open("wb") as file:
+        cache_path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(cache_path) as draft, draft.open("wb") as file:
             np.save(file, vectors)
     except (OSError, InputError):
         pass

@@ -9,19 +9,19 @@ from jaxtyping import Float
 
 from okrcell.cells.expression import Expression
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.tasks.candidates import Candidate, candidates, known_candidates
-from okrcell.tasks.confidence import Answer, answer, certainty, joined, probabilities
-from okrcell.tasks.sample_types import PRIOR_WEIGHT, SIMILARITY_WEIGHT, TEMPERATURE, Neighbours, sample_types
+from okrcell.tasks.candidates import Candidate, default_candidates, parse_candidates
+from okrcell.tasks.confidence import Prediction, concat, estimate_confidence, predict, probabilities
+from okrcell.tasks.sample_types import PRIOR_WEIGHT, SIMILARITY_WEIGHT, TEMPERATURE, KNNSmoother, select_types
 from okrcell.tasks.tissue_prior import TissuePrior
-from okrcell.tasks.zero_shot import CELLS_AT_ONCE, name_by_words
+from okrcell.tasks.zero_shot import CELL_CHUNK_SIZE, annotate_zero_shot
 
-SURENESS = {"calibration": {"right": {"top": 0.41, "lead": 0.0, "bias": 0.09}}}
+DEFAULT_CONFIDENCE_WEIGHTS = {"calibration": {"right": {"top": 0.41, "lead": 0.0, "bias": 0.09}}}
 """Weights of the confidence for a model without ``calibration.open_right``; fitted on held-out pretraining studies
 (docs/results/bundled-model.md)."""
 
 
 @dataclass(frozen=True)
-class OpenTypes:
+class OpenVocabularyPrediction:
     """Predictions without given candidates, with the types selected for the sample."""
 
     candidates: tuple[Candidate, ...]
@@ -30,13 +30,13 @@ class OpenTypes:
     """Scores from which the probabilities are computed; NaN for a cell without expression."""
     probability: Float[np.ndarray, "cell candidate"]
     """Rows sum to 1, or are NaN."""
-    answer: Answer
+    prediction: Prediction
     """Its confidence is the probability that a cell is of this type or of a descendant."""
     facts: dict[str, Any]
     """Entries of the provenance record."""
 
 
-def open_types(
+def annotate_open_vocabulary(
     expression: Expression,
     embedder: Embedder,
     tissue: str | Sequence[str] | None = None,
@@ -45,7 +45,7 @@ def open_types(
     smooth: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
-) -> OpenTypes:
+) -> OpenVocabularyPrediction:
     """Select the Cell Ontology types that fit a sample (`select_types`), and assign one to each cell.
 
     Parameters
@@ -70,53 +70,64 @@ def open_types(
     InputError
         If the model has no signatures and does not list the types it was trained on.
     """
-    cells = embedder.embed_cells(expression, progress) if vectors is None else vectors
+    cell_vectors = embedder.embed_cells(expression, progress) if vectors is None else vectors
     head = embedder.signatures
     if head is None:
-        return _seen_types(expression, embedder, cells)
-    types = candidates(head.types)
+        return _annotate_training_types(expression, embedder, cell_vectors)
+    types = parse_candidates(head.types)
     type_vectors = head.vectors.numpy()
-    prior = TissuePrior.of(embedder.facts, head.types, tissue, expression.n_cells)
-    neighbours = Neighbours(expression, seed) if smooth else None
-    panel = embedder.panel(expression)
-    sample = sample_types(expression, head, panel, cells, type_vectors, prior, neighbours)
+    prior = TissuePrior.from_facts(embedder.facts, head.types, tissue, expression.n_cells)
+    smoother = KNNSmoother(expression, seed) if smooth else None
+    panel = embedder.gene_panel(expression)
+    selected_types = select_types(expression, head, panel, cell_vectors, type_vectors, prior, smoother)
     # Without any cell with expression there are no types; one column is kept so that arrays are not empty.
-    found = sample.places if len(sample.places) else np.zeros(1, dtype=np.intp)
-    some = [types[number] for number in found]
-    scores = np.full((expression.n_cells, len(some)), np.nan, dtype=np.float32)
+    type_idx = selected_types.type_idx if len(selected_types.type_idx) else np.zeros(1, dtype=np.intp)
+    selected_candidates = [types[idx] for idx in type_idx]
+    scores = np.full((expression.n_cells, len(selected_candidates)), np.nan, dtype=np.float32)
     start = 0
-    for block in expression.blocks() if len(sample.places) else ():
-        told = sample.evidence(panel.logs(block))
-        rows = slice(start, start + len(told))
-        scores[rows] = told + SIMILARITY_WEIGHT * (cells[rows] @ type_vectors[found].T)
+    for block in expression.blocks() if len(selected_types.type_idx) else ():
+        signature_scores = selected_types.signature_scores(panel.log_normalize(block))
+        rows = slice(start, start + len(signature_scores))
+        scores[rows] = signature_scores + SIMILARITY_WEIGHT * (cell_vectors[rows] @ type_vectors[type_idx].T)
         start = rows.stop
-    if neighbours is not None:
-        scores = neighbours.drawn(scores, np.arange(len(cells)))
-    probability, given = np.empty_like(scores), list[Answer]()
-    believed = {"calibration": {"right": embedder.facts.get("calibration", {}).get("open_right")}}
+    if smoother is not None:
+        scores = smoother.smooth(scores, np.arange(len(cell_vectors)))
+    probability, predictions = np.empty_like(scores), list[Prediction]()
+    calibration = {"calibration": {"right": embedder.facts.get("calibration", {}).get("open_right")}}
     # In blocks, so that memory is bounded by the scores.
-    for start in range(0, max(len(scores), 1), CELLS_AT_ONCE):
-        block = slice(start, start + CELLS_AT_ONCE)
-        scores[block] += TEMPERATURE * PRIOR_WEIGHT * prior.at(block, found)
+    for start in range(0, max(len(scores), 1), CELL_CHUNK_SIZE):
+        block = slice(start, start + CELL_CHUNK_SIZE)
+        scores[block] += TEMPERATURE * PRIOR_WEIGHT * prior.at(block, type_idx)
         probability[block] = probabilities(scores[block], TEMPERATURE)
-        nothing = np.zeros(len(probability[block]), dtype=np.float32)
-        sure = certainty(probability[block], some, nothing, believed if believed["calibration"]["right"] else SURENESS)
-        given.append(answer(probability[block], some, sure))
+        no_margin = np.zeros(len(probability[block]), dtype=np.float32)
+        confidence = estimate_confidence(
+            probability[block],
+            selected_candidates,
+            no_margin,
+            calibration if calibration["calibration"]["right"] else DEFAULT_CONFIDENCE_WEIGHTS,
+        )
+        predictions.append(predict(probability[block], selected_candidates, confidence))
     facts = {
         "temperature": TEMPERATURE,
         "evidence_of_genes": True,
         "compared_with": "the sample, and the corpus",
-        "smoothed_over_neighbours": neighbours is not None and neighbours.asked,
+        "smoothed_over_neighbours": smoother is not None and smoother.used,
         "types_considered": len(types),
         "tissues_as_prior": [name for name in prior.tissues if name],
     }
-    return OpenTypes(tuple(some), scores, probability, joined(given), facts)
+    return OpenVocabularyPrediction(tuple(selected_candidates), scores, probability, concat(predictions), facts)
 
 
-def _seen_types(expression: Expression, embedder: Embedder, cells: Float[np.ndarray, "cell dim"]) -> OpenTypes:
+def _annotate_training_types(
+    expression: Expression, embedder: Embedder, cell_vectors: Float[np.ndarray, "cell dim"]
+) -> OpenVocabularyPrediction:
     """Annotate with the training types of a model without signatures."""
-    some = known_candidates(embedder)
-    found = name_by_words(expression, some, embedder, vectors=cells)
-    return OpenTypes(
-        found.candidates, found.scores, found.probability, found.answer, {**found.facts, "types_considered": len(some)}
+    candidates = default_candidates(embedder)
+    result = annotate_zero_shot(expression, candidates, embedder, vectors=cell_vectors)
+    return OpenVocabularyPrediction(
+        result.candidates,
+        result.scores,
+        result.probability,
+        result.prediction,
+        {**result.facts, "types_considered": len(candidates)},
     )

@@ -13,27 +13,27 @@ from okrcell.cells.expression import Expression
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.tasks.candidates import Candidate, candidate_vectors
-from okrcell.tasks.confidence import Answer, answer, temperature
-from okrcell.tasks.examples.calibration import sharpness
-from okrcell.tasks.examples.evenly import evenly
+from okrcell.tasks.confidence import Prediction, calibrated_temperature, predict
+from okrcell.tasks.examples.calibration import fit_inverse_temperature
+from okrcell.tasks.examples.evenly import balanced_subsample
 from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
 from okrcell.tasks.examples.gene_regression import gene_logits
 from okrcell.tasks.examples.head import fit_head
-from okrcell.tasks.examples.sample_shift import without_shift
-from okrcell.tasks.examples.views import views
-from okrcell.tasks.examples.words import Labels, read_labels, weight_of_words, word_logits
+from okrcell.tasks.examples.sample_shift import remove_batch_shift
+from okrcell.tasks.examples.views import compute_features
+from okrcell.tasks.examples.words import ExampleLabels, fit_text_weight, read_labels, text_logits
 
-How = Literal["head", "encoder", "lora"]
-MOST_CELLS = 10_000
+TransferMethod = Literal["head", "encoder", "lora"]
+MAX_REFERENCE_CELLS = 10_000
 """Maximum number of reference cells for the head; common types are subsampled, rare types are kept whole."""
-MOST_WORDS = 1.0
+MAX_TEXT_WEIGHT = 1.0
 """Maximum text weight: texts may predict the labels of the reference better than those of another study."""
-GENES_SAY = 0.3
+GENE_REGRESSION_WEIGHT = 0.3
 """Weight of the gene-wise regression; chosen among 0, 0.3, 0.5 and 1 on thirteen pairs of pretraining sets."""
 
 
 @dataclass(frozen=True)
-class FromReference:
+class TransferPrediction:
     """Predictions for the cells of a query."""
 
     names: tuple[str, ...]
@@ -42,14 +42,14 @@ class FromReference:
     """The same labels with their texts and Cell Ontology ids."""
     probability: Float[np.ndarray, "cell name"]
     """Rows sum to 1; NaN for a cell without expression."""
-    answer: Answer
-    method: How
-    examples: NDArray[np.intp]
+    prediction: Prediction
+    method: TransferMethod
+    n_examples: NDArray[np.intp]
     """Number of reference cells of each label."""
-    learned_from: int
+    n_train_cells: int
     """Number of reference cells used for training."""
-    weight_of_words: float
-    weight_of_model: float
+    text_weight: float
+    model_weight: float
     """Weight of the model vectors relative to the samples' own components, in [0, 1]; 1 for a fine-tuned encoder."""
 
 
@@ -61,14 +61,14 @@ def annotate_from_reference(
     *,
     label_texts: Mapping[str, Sequence[str]] | None = None,
     label_ids: Mapping[str, str] | None = None,
-    method: How = "head",
+    method: TransferMethod = "head",
     donors: NDArray[np.str_] | None = None,
     seed: int = 0,
     vectors: Float[np.ndarray, "cell dim"] | None = None,
     reference_vectors: Float[np.ndarray, "cell dim"] | None = None,
     fine_tuning: FineTuningSettings | None = None,
     progress: Progress | None = None,
-) -> FromReference:
+) -> TransferPrediction:
     """Predict the label of every cell of ``query`` from the labelled cells of ``reference``.
 
     Parameters
@@ -87,7 +87,7 @@ def annotate_from_reference(
         Cell Ontology id of each label; by default that of the term that it names.
     method
         head: a linear head on the samples' own components and the model vectors, after the query was shifted onto the
-        reference (`without_shift`), averaged with a gene-wise regression of smaller weight (ours). encoder: the whole cell
+        reference (`remove_batch_shift`), averaged with a gene-wise regression of smaller weight (ours). encoder: the whole cell
         encoder is fine-tuned with a linear head (the paper's protocol). lora: only low-rank adapters of the encoder are
         trained (arXiv 2106.09685; package peft).
     donors
@@ -109,82 +109,106 @@ def annotate_from_reference(
         If there is not one label per reference cell, no labelled reference cell has expression, or the two samples share
         too few genes.
     """
-    read = read_labels(labels, label_texts, label_ids)
-    if len(read.given) != reference.n_cells:
+    example_labels = read_labels(labels, label_texts, label_ids)
+    if len(example_labels.label_idx) != reference.n_cells:
         raise InputError(
-            f"There are {len(read.given):,} labels for the {reference.n_cells:,} cells of the reference. Pass one per cell."
+            f"There are {len(example_labels.label_idx):,} labels for the {reference.n_cells:,} cells of the reference. Pass one per cell."
         )
     if method != "head":
-        return _tuned(reference, read, query, embedder, method, donors, seed, fine_tuning, progress)
-    taught = embedder.embed_cells(reference) if reference_vectors is None else reference_vectors
-    asked = embedder.embed_cells(query, progress) if vectors is None else vectors
-    seen = views([reference, query], [taught, asked], seed)
-    rows = np.flatnonzero(seen.here[0])
-    known = np.flatnonzero(read.given[rows] >= 0)
-    if not len(known):
+        return _predict_fine_tuned(
+            reference, example_labels, query, embedder, method, donors, seed, fine_tuning, progress
+        )
+    reference_embedding = embedder.embed_cells(reference) if reference_vectors is None else reference_vectors
+    query_embedding = embedder.embed_cells(query, progress) if vectors is None else vectors
+    feature_set = compute_features([reference, query], [reference_embedding, query_embedding], seed)
+    rows = np.flatnonzero(feature_set.has_expression[0])
+    train_idx = np.flatnonzero(example_labels.label_idx[rows] >= 0)
+    if not len(train_idx):
         raise InputError("No labelled cell of the reference expresses a gene of the model's vocabulary.")
-    known = evenly(known, read.given[rows], MOST_CELLS, seed)
-    is_query = seen.sample == 1
-    kept = np.concatenate([known, np.flatnonzero(is_query)])
-    given, is_query = read.given[rows][known], is_query[kept]
-    genes = min(embedder.measured(reference), embedder.measured(query))
-    said = word_logits(
-        seen.vectors[kept], candidate_vectors(read.candidates, embedder), temperature(embedder.facts, genes)
+    train_idx = balanced_subsample(train_idx, example_labels.label_idx[rows], MAX_REFERENCE_CELLS, seed)
+    is_query = feature_set.sample_idx == 1
+    used_rows = np.concatenate([train_idx, np.flatnonzero(is_query)])
+    label_idx, is_query = example_labels.label_idx[rows][train_idx], is_query[used_rows]
+    n_genes = min(embedder.n_measured_genes(reference), embedder.n_measured_genes(query))
+    label_text_logits = text_logits(
+        feature_set.vectors[used_rows],
+        candidate_vectors(example_labels.candidates, embedder),
+        calibrated_temperature(embedder.facts, n_genes),
     )
-    weight = weight_of_words(said[~is_query], given, MOST_WORDS)
-    start = weight * said
-    features = without_shift(seen.together[kept], given, is_query, start)
-    head = fit_head(features[~is_query], given, start[~is_query])
+    text_weight = fit_text_weight(label_text_logits[~is_query], label_idx, MAX_TEXT_WEIGHT)
+    prior_logits = text_weight * label_text_logits
+    features = remove_batch_shift(feature_set.features[used_rows], label_idx, is_query, prior_logits)
+    head = fit_head(features[~is_query], label_idx, prior_logits[~is_query])
     # Another study is not easier than left-out cells of the reference: the temperature is at least 1.
-    sharp = min(
+    inverse_temperature = min(
         1.0,
-        sharpness(features[~is_query], given, start[~is_query], seed, None if donors is None else donors[rows][known]),
+        fit_inverse_temperature(
+            features[~is_query],
+            label_idx,
+            prior_logits[~is_query],
+            seed,
+            None if donors is None else donors[rows][train_idx],
+        ),
     )
-    logits = log_softmax(sharp * head.logits(features[is_query], start[is_query]), axis=1)
-    by_gene = gene_logits(reference, rows[known], given, len(read.names), query)[seen.here[1]]
-    logits = (1 - GENES_SAY) * logits + GENES_SAY * by_gene
-    return _from_logits(logits, seen.here[1], read, len(given), method, weight, seen.model_weight)
-
-
-def _from_logits(
-    logits: Float[np.ndarray, "measured name"],
-    here: NDArray[np.bool_],
-    read: Labels,
-    learned_from: int,
-    method: How,
-    weight_of_words: float,
-    weight_of_model: float,
-) -> FromReference:
-    probability = np.full((len(here), len(read.names)), np.nan, dtype=np.float32)
-    probability[here] = softmax(logits, axis=1)
-    return FromReference(
-        read.names,
-        read.candidates,
-        probability,
-        answer(probability, read.candidates),
+    logits = log_softmax(inverse_temperature * head.logits(features[is_query], prior_logits[is_query]), axis=1)
+    gene_log_prob = gene_logits(reference, rows[train_idx], label_idx, len(example_labels.names), query)[
+        feature_set.has_expression[1]
+    ]
+    logits = (1 - GENE_REGRESSION_WEIGHT) * logits + GENE_REGRESSION_WEIGHT * gene_log_prob
+    return _build_prediction(
+        logits,
+        feature_set.has_expression[1],
+        example_labels,
+        len(label_idx),
         method,
-        np.bincount(read.given[read.given >= 0], minlength=len(read.names)),
-        learned_from,
-        weight_of_words,
-        weight_of_model,
+        text_weight,
+        feature_set.model_weight,
     )
 
 
-def _tuned(
+def _build_prediction(
+    logits: Float[np.ndarray, "measured name"],
+    has_expression: NDArray[np.bool_],
+    example_labels: ExampleLabels,
+    n_train_cells: int,
+    method: TransferMethod,
+    text_weight: float,
+    model_weight: float,
+) -> TransferPrediction:
+    probability = np.full((len(has_expression), len(example_labels.names)), np.nan, dtype=np.float32)
+    probability[has_expression] = softmax(logits, axis=1)
+    return TransferPrediction(
+        example_labels.names,
+        example_labels.candidates,
+        probability,
+        predict(probability, example_labels.candidates),
+        method,
+        np.bincount(example_labels.label_idx[example_labels.label_idx >= 0], minlength=len(example_labels.names)),
+        n_train_cells,
+        text_weight,
+        model_weight,
+    )
+
+
+def _predict_fine_tuned(
     reference: Expression,
-    read: Labels,
+    example_labels: ExampleLabels,
     query: Expression,
     embedder: Embedder,
-    method: How,
+    method: TransferMethod,
     donors: NDArray[np.str_] | None,
     seed: int,
     settings: FineTuningSettings | None,
     progress: Progress | None,
-) -> FromReference:
+) -> TransferPrediction:
     from okrcell.tasks.examples.fine_tuning import fine_tune
 
-    kind = "lora" if method == "lora" else "encoder"
-    tuned = fine_tune(reference, read, embedder, method=kind, donors=donors, seed=seed, settings=settings)
-    logits = tuned.logits(query, progress)
-    here = np.asarray(~np.isnan(logits[:, 0]))
-    return _from_logits(logits[here], here, read, tuned.learned_from, method, 1.0, 1.0)
+    tuning_method = "lora" if method == "lora" else "encoder"
+    tuned_model = fine_tune(
+        reference, example_labels, embedder, method=tuning_method, donors=donors, seed=seed, settings=settings
+    )
+    logits = tuned_model.logits(query, progress)
+    has_expression = np.asarray(~np.isnan(logits[:, 0]))
+    return _build_prediction(
+        logits[has_expression], has_expression, example_labels, tuned_model.n_train_cells, method, 1.0, 1.0
+    )

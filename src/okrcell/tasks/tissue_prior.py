@@ -10,13 +10,13 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from okrcell.errors import InputError
-from okrcell.knowledge.type_places import TypePlaces
+from okrcell.knowledge.type_places import CellTypeTissues
 from okrcell.texts.profile import read_profile
 
-COLUMNS = ("tissue", "tissue_ontology_term_id")
-MOST_TISSUES = 200
+TISSUE_COLUMNS = ("tissue", "tissue_ontology_term_id")
+MAX_TISSUES = 200
 """A column with more distinct values is taken for sample names or positions, and is ignored."""
-PLACES = "type_places"
+TYPE_TISSUES_KEY = "type_places"
 """Key of the tissues of each type in the metadata of a model (`okrcell.knowledge.type_places`)."""
 
 
@@ -26,12 +26,14 @@ class TissuePrior:
 
     tissues: tuple[str, ...]
     """Uberon ids, "" for none."""
-    code: NDArray[np.intp]
+    tissue_idx: NDArray[np.intp]
     """Index of each cell's tissue."""
-    log: Float[np.ndarray, "tissue type"]
+    log_prob: Float[np.ndarray, "tissue type"]
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any], types: Sequence[str], tissue: str | Sequence[str] | None, cells: int) -> Self:
+    def from_facts(
+        cls, facts: Mapping[str, Any], types: Sequence[str], tissue: str | Sequence[str] | None, n_cells: int
+    ) -> Self:
         """Build the prior from the metadata of a model; it is uniform if the model has no tissues of types.
 
         Parameters
@@ -42,7 +44,7 @@ class TissuePrior:
             Cell Ontology ids of the types.
         tissue
             Uberon id of all cells or of each cell; "" or None if unknown.
-        cells
+        n_cells
             Number of cells.
 
         Raises
@@ -50,32 +52,36 @@ class TissuePrior:
         InputError
             If there are not as many tissues as cells.
         """
-        told = [tissue or ""] * cells if tissue is None or isinstance(tissue, str) else [str(name) for name in tissue]
-        if len(told) != cells:
+        values = (
+            [tissue or ""] * n_cells if tissue is None or isinstance(tissue, str) else [str(name) for name in tissue]
+        )
+        if len(values) != n_cells:
             raise InputError(
-                f"tissue has {len(told):,} values, but there are {cells:,} cells. Pass one per cell, or one for all."
+                f"tissue has {len(values):,} values, but there are {n_cells:,} cells. Pass one per cell, or one for all."
             )
-        tissues, code = np.unique(np.array(told, dtype=np.str_), return_inverse=True)
-        places = TypePlaces.read(facts.get(PLACES))
-        log = [np.log(places.prior(types, str(name))) for name in tissues]
-        return cls(tuple(tissues.tolist()), code.astype(np.intp), np.array(log).reshape(len(tissues), len(types)))
+        tissues, tissue_idx = np.unique(np.array(values, dtype=np.str_), return_inverse=True)
+        type_tissues = CellTypeTissues.from_dict(facts.get(TYPE_TISSUES_KEY))
+        log_prob = [np.log(type_tissues.prior(types, str(name))) for name in tissues]
+        return cls(
+            tuple(tissues.tolist()), tissue_idx.astype(np.intp), np.array(log_prob).reshape(len(tissues), len(types))
+        )
 
     def at(self, rows: NDArray[np.intp] | slice, types: NDArray[np.intp] | slice) -> Float[np.ndarray, "cell type"]:
         """Return the log prior of a subset of cells and types."""
-        return self.log[self.code[rows]][:, types]
+        return self.log_prob[self.tissue_idx[rows]][:, types]
 
 
-def tissues_of(obs: pd.DataFrame) -> NDArray[np.str_]:
+def read_tissues(obs: pd.DataFrame) -> NDArray[np.str_]:
     """Read each cell's tissue from the columns "tissue" and "tissue_ontology_term_id": Uberon id, "" if unknown.
 
     Names are mapped to their terms (`okrcell.texts.profile`); a name that is no tissue gives "".
     """
-    there = [column for column in COLUMNS if column in obs]
-    if not there or not len(obs):
+    columns = [column for column in TISSUE_COLUMNS if column in obs]
+    if not columns or not len(obs):
         return np.full(len(obs), "", dtype="<U16")
-    told = [obs[column].astype(object).fillna("").astype(str) for column in there]
-    code, distinct = pd.factorize(pd.MultiIndex.from_arrays(told))
-    if len(distinct) > MOST_TISSUES:
+    values = [obs[column].astype(object).fillna("").astype(str) for column in columns]
+    code, distinct = pd.factorize(pd.MultiIndex.from_arrays(values))
+    if len(distinct) > MAX_TISSUES:
         return np.full(len(obs), "", dtype="<U16")
-    ids = [read_profile(dict(zip(there, row, strict=True))).tissue_id for row in distinct]
+    ids = [read_profile(dict(zip(columns, row, strict=True))).tissue_id for row in distinct]
     return np.array(ids, dtype="<U16")[code]

@@ -8,22 +8,29 @@ import numpy as np
 from jaxtyping import Float
 
 from okrcell.cells.expression import Expression
-from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph, neighbours_share
-from okrcell.cells.samples.sample import COMPONENTS, sample_components
+from okrcell.cells.samples.neighbours import knn_graph, smooth_over_knn, smoothing_weight
+from okrcell.cells.samples.sample import N_COMPONENTS, sample_pca
 from okrcell.errors import CheckpointError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.model.signature_head import Signatures
 from okrcell.tasks.candidates import Candidate, candidate_vectors
-from okrcell.tasks.confidence import Answer, answer, certainty, joined, probabilities, temperature
-from okrcell.tasks.evidence import known_vectors, sample_evidence
+from okrcell.tasks.confidence import (
+    Prediction,
+    calibrated_temperature,
+    concat,
+    estimate_confidence,
+    predict,
+    probabilities,
+)
+from okrcell.tasks.evidence import score_sample, stored_candidate_vectors
 
-CELLS_AT_ONCE = 65_536
-FEWEST_NEIGHBOURS = 30
+CELL_CHUNK_SIZE = 65_536
+MIN_SMOOTHING_CELLS = 30
 """Minimum number of cells for smoothing; in a smaller sample the nearest cells are not similar."""
 
 
 @dataclass(frozen=True)
-class ZeroShot:
+class ZeroShotPrediction:
     """Zero-shot predictions of cells."""
 
     candidates: tuple[Candidate, ...]
@@ -32,14 +39,14 @@ class ZeroShot:
     without expression."""
     probability: Float[np.ndarray, "cell candidate"]
     """Rows sum to 1, or are NaN."""
-    answer: Answer
+    prediction: Prediction
     temperature: float
     """Softmax temperature of the scores."""
     similarity: Float[np.ndarray, "cell candidate"]
     """Cosine similarity of cell and candidate, in [-1, 1]."""
     evidence: Float[np.ndarray, "cell candidate"] | None = None
     """Signature scores (`okrcell.tasks.evidence`); None for a model without signatures."""
-    lead: Float[np.ndarray, " cell"] | None = None
+    margin: Float[np.ndarray, " cell"] | None = None
     """Margin of the best candidate over known types outside the candidates; None for a model without signatures."""
     signatures: Signatures | None = None
     smoothed: bool = False
@@ -56,16 +63,16 @@ class ZeroShot:
         }
 
 
-def name_by_words(
+def annotate_zero_shot(
     expression: Expression,
-    some: Sequence[Candidate],
+    candidates: Sequence[Candidate],
     embedder: Embedder,
     *,
     vectors: Float[np.ndarray, "cell dim"] | None = None,
     smooth: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
-) -> ZeroShot:
+) -> ZeroShotPrediction:
     """Assign one of the candidates to each cell by its texts alone, without labelled cells.
 
     Signature scores (method 11.3), similarity in the common space, and the scores of neighbours (method 11.5) are combined
@@ -75,7 +82,7 @@ def name_by_words(
     ----------
     expression
         Expression of the cells.
-    some
+    candidates
         Candidate cell types.
     embedder
         Model that embeds cells and texts.
@@ -88,81 +95,87 @@ def name_by_words(
     progress
         Called with the number of embedded cells and their total.
     """
-    cells = embedder.embed_cells(expression, progress) if vectors is None else vectors
-    genes = embedder.measured(expression)
+    cell_vectors = embedder.embed_cells(expression, progress) if vectors is None else vectors
+    n_genes = embedder.n_measured_genes(expression)
     if embedder.signatures is None:
-        return name_by_similarity(cells, some, embedder, genes)
-    similarity = _similarity(cells, known_vectors(some, embedder))
-    found = sample_evidence(expression, some, embedder)
-    weight = _similarity_weight(embedder)
-    scores, lead = found.score + weight * similarity, found.lead
-    filled = np.flatnonzero(~np.isnan(lead))
-    smooth = smooth and len(filled) >= FEWEST_NEIGHBOURS
+        return annotate_by_similarity(cell_vectors, candidates, embedder, n_genes)
+    similarity = _cosine_similarity(cell_vectors, stored_candidate_vectors(candidates, embedder))
+    sample_scores = score_sample(expression, candidates, embedder)
+    similarity_weight = _similarity_weight(embedder)
+    scores, margin = sample_scores.scores + similarity_weight * similarity, sample_scores.margin
+    measured_rows = np.flatnonzero(~np.isnan(margin))
+    smooth = smooth and len(measured_rows) >= MIN_SMOOTHING_CELLS
     if smooth:
-        graph = neighbour_graph(sample_components(expression, COMPONENTS)[filled], seed=seed)
-        drawn = drawn_to_neighbours(
-            np.column_stack([scores, lead])[filled].astype(np.float32), graph, share=neighbours_share(genes)
+        graph = knn_graph(sample_pca(expression, N_COMPONENTS)[measured_rows], seed=seed)
+        smoothed = smooth_over_knn(
+            np.column_stack([scores, margin])[measured_rows].astype(np.float32), graph, weight=smoothing_weight(n_genes)
         )
-        scores, lead = scores.copy(), lead.copy()
-        scores[filled], lead[filled] = drawn[:, :-1], drawn[:, -1]
-    divisor = temperature(
-        embedder.facts, genes, "smoothed_evidence_temperature_by_genes" if smooth else "evidence_temperature_by_genes"
+        scores, margin = scores.copy(), margin.copy()
+        scores[measured_rows], margin[measured_rows] = smoothed[:, :-1], smoothed[:, -1]
+    softmax_temperature = calibrated_temperature(
+        embedder.facts, n_genes, "smoothed_evidence_temperature_by_genes" if smooth else "evidence_temperature_by_genes"
     )
-    return _named(
-        some, scores, lead, embedder, divisor,
-        similarity=similarity, evidence=found.score, signatures=found.signatures, smoothed=smooth,
+    return _predict_chunks(
+        candidates, scores, margin, embedder, softmax_temperature,
+        similarity=similarity, evidence=sample_scores.scores, signatures=sample_scores.signatures, smoothed=smooth,
     )  # fmt: skip
 
 
-def name_by_similarity(
-    cells: Float[np.ndarray, "cell dim"], some: Sequence[Candidate], embedder: Embedder, genes: int
-) -> ZeroShot:
+def annotate_by_similarity(
+    cell_vectors: Float[np.ndarray, "cell dim"], candidates: Sequence[Candidate], embedder: Embedder, n_genes: int
+) -> ZeroShotPrediction:
     """Assign candidates by cosine similarity alone: for a model without signatures, or without expression.
 
     Parameters
     ----------
-    cells
+    cell_vectors
         Unit vectors of the cells, NaN for a cell without expression.
-    some
+    candidates
         Candidate cell types.
     embedder
         Model that embeds the texts.
-    genes
+    n_genes
         Number of the model's genes that were measured; fewer genes give lower confidence.
     """
-    similarity = _similarity(cells, candidate_vectors(some, embedder))
-    divisor = temperature(embedder.facts, genes)
-    return _named(some, similarity, None, embedder, divisor, similarity=similarity)
+    similarity = _cosine_similarity(cell_vectors, candidate_vectors(candidates, embedder))
+    softmax_temperature = calibrated_temperature(embedder.facts, n_genes)
+    return _predict_chunks(candidates, similarity, None, embedder, softmax_temperature, similarity=similarity)
 
 
 def _similarity_weight(embedder: Embedder) -> float:
-    told = embedder.facts.get("calibration", {}).get("similarity_weight", 0.0)
-    if not isinstance(told, int | float) or not np.isfinite(told):
+    weight = embedder.facts.get("calibration", {}).get("similarity_weight", 0.0)
+    if not isinstance(weight, int | float) or not np.isfinite(weight):
         raise CheckpointError("The model's calibration is damaged; fetch the model again.")
-    return float(told)
+    return float(weight)
 
 
-def _similarity(
-    cells: Float[np.ndarray, "cell dim"], vectors: Float[np.ndarray, "candidate dim"]
+def _cosine_similarity(
+    cell_vectors: Float[np.ndarray, "cell dim"], vectors: Float[np.ndarray, "candidate dim"]
 ) -> Float[np.ndarray, "cell candidate"]:
-    return (cells @ vectors.T).astype(np.float32)
+    return (cell_vectors @ vectors.T).astype(np.float32)
 
 
-def _named(
-    some: Sequence[Candidate],
+def _predict_chunks(
+    candidates: Sequence[Candidate],
     scores: Float[np.ndarray, "cell candidate"],
-    lead: Float[np.ndarray, " cell"] | None,
+    margin: Float[np.ndarray, " cell"] | None,
     embedder: Embedder,
-    divisor: float,
-    **told: Any,
-) -> ZeroShot:
+    temperature: float,
+    **fields: Any,
+) -> ZeroShotPrediction:
     probability = np.empty_like(scores)
-    parts: list[Answer] = []
+    parts: list[Prediction] = []
     # In blocks, so that memory is bounded by the scores.
-    for start in range(0, max(len(scores), 1), CELLS_AT_ONCE):
-        block = slice(start, start + CELLS_AT_ONCE)
-        probability[block] = probabilities(scores[block], divisor)
-        ahead = None if lead is None else lead[block]
-        sure = None if lead is None else certainty(probability[block], some, ahead, embedder.facts)
-        parts.append(answer(probability[block], some, sure))
-    return ZeroShot(tuple(some), scores, probability, joined(parts), divisor, lead=lead, **told)
+    for start in range(0, max(len(scores), 1), CELL_CHUNK_SIZE):
+        block = slice(start, start + CELL_CHUNK_SIZE)
+        probability[block] = probabilities(scores[block], temperature)
+        block_margin = None if margin is None else margin[block]
+        confidence = (
+            None
+            if margin is None
+            else estimate_confidence(probability[block], candidates, block_margin, embedder.facts)
+        )
+        parts.append(predict(probability[block], candidates, confidence))
+    return ZeroShotPrediction(
+        tuple(candidates), scores, probability, concat(parts), temperature, margin=margin, **fields
+    )

@@ -6,10 +6,10 @@ from okrcell.errors import InputError
 from okrcell.knowledge.evidence import KnowledgeSource
 from okrcell.knowledge.ontology import OntologySource, Term, ontology, prefix_of
 from okrcell.texts.description import Description, Writer
-from okrcell.texts.gather import Inquiry, evidence_for
+from okrcell.texts.gather import EvidenceCache, gather_evidence
 from okrcell.texts.profile import CellProfile
-from okrcell.texts.sentences import introduced
-from okrcell.texts.template.original import other_names, without_repetition
+from okrcell.texts.sentences import definition_sentence
+from okrcell.texts.template.original import distinct_synonyms, unique_texts
 from okrcell.texts.template.writer import TemplateWriter
 
 
@@ -34,10 +34,12 @@ def describe(
     One description per element of ``profiles``.
     """
     writer = TemplateWriter() if writer is None else writer
-    inquiry = Inquiry((OntologySource(),) if sources is None else sources)
-    order = list(profiles)
-    written = {profile: writer.write(profile, evidence_for(profile, inquiry)) for profile in dict.fromkeys(order)}
-    return [written[profile] for profile in order]
+    cache = EvidenceCache((OntologySource(),) if sources is None else sources)
+    profile_list = list(profiles)
+    descriptions = {
+        profile: writer.write(profile, gather_evidence(profile, cache)) for profile in dict.fromkeys(profile_list)
+    }
+    return [descriptions[profile] for profile in profile_list]
 
 
 def label_texts(candidate: str) -> tuple[str, ...]:
@@ -51,16 +53,16 @@ def label_texts(candidate: str) -> tuple[str, ...]:
     InputError
         If the candidate is empty, or has the form of an ontology id that does not exist.
     """
-    words = " ".join(candidate.split())
-    if not words:
+    text = " ".join(candidate.split())
+    if not text:
         raise InputError("A candidate is empty; give a cell type name, a Cell Ontology id or a sentence.")
-    prefix = prefix_of(words)
+    prefix = prefix_of(text)
     if prefix is not None:
-        return _texts_of(ontology(prefix).term(words))
-    term = ontology("CL").find(words)
-    return without_repetition((words, *(_texts_of(term) if term else ())))
+        return _term_texts(ontology(prefix).term(text))
+    term = ontology("CL").find(text)
+    return unique_texts((text, *(_term_texts(term) if term else ())))
 
 
-def _texts_of(term: Term) -> tuple[str, ...]:
-    names = (term.name, *other_names(term.name, term.synonyms, 3))
-    return without_repetition((introduced(term.name, term.definition), *names))
+def _term_texts(term: Term) -> tuple[str, ...]:
+    names = (term.name, *distinct_synonyms(term.name, term.synonyms, 3))
+    return unique_texts((definition_sentence(term.name, term.definition), *names))

@@ -10,18 +10,18 @@ from okrcell.knowledge.evidence import KnowledgeSource
 from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.settings import Settings, parse_settings, read_yaml
 from okrcell.texts.description import Description
-from okrcell.texts.endpoint.budget import Estimate
-from okrcell.texts.endpoint.ledger import Ledger
+from okrcell.texts.endpoint.budget import CostEstimate
+from okrcell.texts.endpoint.ledger import RequestCache
 from okrcell.texts.endpoint.settings import EndpointSettings
 from okrcell.texts.endpoint.writer import EndpointWriter
-from okrcell.texts.library import SEARCHED, retriever_of
+from okrcell.texts.library import TEXT_SEARCH_SOURCES, open_retriever
 from okrcell.texts.profile import CellProfile
 from okrcell.texts.retrieve import RetrievalSettings
 from okrcell.texts.screening.screen import ScreeningSettings
 from okrcell.texts.template.writer import TemplateWriter
-from okrcell.texts.writing import Request, requests_for, reviewed, written
+from okrcell.texts.writing import DescriptionRequest, build_requests, review_descriptions, write_descriptions
 
-Progress = Callable[[int, int, str], None]
+StageProgress = Callable[[int, int, str], None]
 """Progress callback: number of finished items, total number, name of the stage."""
 
 
@@ -40,7 +40,7 @@ class EnrichSettings(Settings):
     """The language model; required by the writer ``endpoint``."""
 
 
-def enrich_settings(path: Path | None, endpoint: Mapping[str, Any], **given: Any) -> EnrichSettings:
+def load_enrich_settings(path: Path | None, endpoint: Mapping[str, Any], **overrides: Any) -> EnrichSettings:
     """Read settings from a YAML file or start from the defaults, and apply overrides.
 
     Parameters
@@ -49,7 +49,7 @@ def enrich_settings(path: Path | None, endpoint: Mapping[str, Any], **given: Any
         YAML file of settings; None for the defaults.
     endpoint
         Overrides of single endpoint settings.
-    given
+    overrides
         Overrides of top-level settings; None leaves a setting unchanged.
 
     Raises
@@ -60,20 +60,20 @@ def enrich_settings(path: Path | None, endpoint: Mapping[str, Any], **given: Any
     values = read_yaml(path) if path else {}
     if not isinstance(values, dict):
         return parse_settings(EnrichSettings, values, str(path))
-    values |= {name: value for name, value in given.items() if value is not None}
+    values |= {name: value for name, value in overrides.items() if value is not None}
     if endpoint:
         values["endpoint"] = {**(values.get("endpoint") or {}), **endpoint}
     return parse_settings(EnrichSettings, values, str(path or "the command line"))
 
 
-def describe_with(
+def describe_profiles(
     profiles: Sequence[CellProfile],
     settings: EnrichSettings,
     sources: Sequence[KnowledgeSource],
-    encoder: Callable[[], TextEmbedder],
+    build_embedder: Callable[[], TextEmbedder],
     ledger: str | Path | None,
-    confirm: Callable[[Estimate], None] | None,
-    progress: Progress,
+    confirm: Callable[[CostEstimate], None] | None,
+    progress: StageProgress,
 ) -> tuple[list[Description], dict[str, Any] | None]:
     """Retrieve evidence, write the descriptions and screen them.
 
@@ -85,7 +85,7 @@ def describe_with(
         Settings of sources, writer and screening.
     sources
         Opened knowledge sources.
-    encoder
+    build_embedder
         Builds the text embedder; called only if vectors are needed: for literature search or for screening.
     ledger
         SQLite file that stores the language model's answers; required by the writer ``endpoint``.
@@ -108,23 +108,31 @@ def describe_with(
     BudgetSpent
         If the next request could exceed the budget; all answers so far are stored.
     """
-    by_template = settings.writer == "template"
-    searching = any(source.name in SEARCHED for source in sources)
-    embedder = None if by_template and not searching else encoder()
-    retriever = retriever_of(sources, settings.retrieval, embedder, lambda done, of: progress(done, of, "indexing"))
-    requests = list(requests_for(profiles, sources, retriever))
-    if by_template or embedder is None:
-        return written(requests, TemplateWriter(), progress=lambda done, of: progress(done, of, "writing")), None
-    texts = _by_endpoint(requests, settings, ledger, confirm, lambda done, of: progress(done, of, "writing"))
-    review = reviewed(texts, embedder, settings.screening, lambda done, of: progress(done, of, "screening"))
+    uses_template = settings.writer == "template"
+    needs_search = any(source.name in TEXT_SEARCH_SOURCES for source in sources)
+    embedder = None if uses_template and not needs_search else build_embedder()
+    retriever = open_retriever(
+        sources, settings.retrieval, embedder, lambda done, total: progress(done, total, "indexing")
+    )
+    requests = list(build_requests(profiles, sources, retriever))
+    if uses_template or embedder is None:
+        return write_descriptions(
+            requests, TemplateWriter(), progress=lambda done, total: progress(done, total, "writing")
+        ), None
+    descriptions = _describe_with_llm(
+        requests, settings, ledger, confirm, lambda done, total: progress(done, total, "writing")
+    )
+    review = review_descriptions(
+        descriptions, embedder, settings.screening, lambda done, total: progress(done, total, "screening")
+    )
     return review.descriptions, asdict(review.report)
 
 
-def _by_endpoint(
-    requests: Sequence[Request],
+def _describe_with_llm(
+    requests: Sequence[DescriptionRequest],
     settings: EnrichSettings,
     ledger: str | Path | None,
-    confirm: Callable[[Estimate], None] | None,
+    confirm: Callable[[CostEstimate], None] | None,
     progress: Callable[[int, int], None],
 ) -> list[Description]:
     if settings.endpoint is None:
@@ -134,9 +142,9 @@ def _by_endpoint(
         )
     if ledger is None:
         raise InputError("A language model's answers need a file to be stored in: give an output or a ledger file.")
-    with Ledger(ledger) as kept:
-        writer = EndpointWriter(settings.endpoint, kept)
-        writer.ready()
+    with RequestCache(ledger) as cache:
+        writer = EndpointWriter(settings.endpoint, cache)
+        writer.check_client()
         if confirm is not None:
             confirm(writer.estimate((request.profile, request.evidence) for request in requests))
-        return written(requests, writer, at_once=settings.endpoint.concurrency, progress=progress)
+        return write_descriptions(requests, writer, n_workers=settings.endpoint.concurrency, progress=progress)

@@ -4,61 +4,82 @@ from collections.abc import Sequence
 
 from okrcell.knowledge.evidence import Evidence, KnowledgeSource
 from okrcell.knowledge.ontology import ontology
-from okrcell.texts.known import Known
+from okrcell.texts.known import EvidenceIndex
 from okrcell.texts.profile import CellProfile
-from okrcell.texts.template.marker_choice import ENOUGH, GENES, broader, general_markers, nearby_tissues, tissue_of
+from okrcell.texts.template.marker_choice import (
+    MAX_FUNCTION_GENES,
+    MIN_MARKERS,
+    broader_types,
+    general_markers,
+    marker_tissue,
+    nearby_tissues,
+)
 
 
-class Inquiry:
+class EvidenceCache:
     """Knowledge sources with a cache: each term or gene is looked up once."""
 
     def __init__(self, sources: Sequence[KnowledgeSource]) -> None:
         self._sources = tuple(sources)
-        self._answers: dict[str, tuple[Evidence, ...]] = {}
+        self._cache: dict[str, tuple[Evidence, ...]] = {}
 
-    def about(self, term_or_gene: str) -> tuple[Evidence, ...]:
+    def evidence_for(self, term_or_gene: str) -> tuple[Evidence, ...]:
         """Return the evidence for an ontology term or a gene symbol, in the order of the sources."""
-        if term_or_gene not in self._answers:
-            told = (piece for source in self._sources for piece in source.about(term_or_gene))
-            self._answers[term_or_gene] = tuple(told)
-        return self._answers[term_or_gene]
+        if term_or_gene not in self._cache:
+            evidence = (piece for source in self._sources for piece in source.evidence_for(term_or_gene))
+            self._cache[term_or_gene] = tuple(evidence)
+        return self._cache[term_or_gene]
 
 
-def evidence_for(profile: CellProfile, sources: Sequence[KnowledgeSource] | Inquiry) -> list[Evidence]:
+def gather_evidence(profile: CellProfile, sources: Sequence[KnowledgeSource] | EvidenceCache) -> list[Evidence]:
     """Return the evidence for a profile: its terms, a broader cell type where needed, its marker genes.
 
     The order is: cell type, tissue, disease; if fewer than `ENOUGH` marker genes are known, the nearest broader type
     with at least that many, preceded by a record of the is-a relation; then gene records of the first `GENES` marker
-    genes. Markers of tissues other than the profile's are left out. For many profiles, pass one `Inquiry`: it caches
+    genes. Markers of tissues other than the profile's are left out. For many profiles, pass one `EvidenceCache`: it caches
     the lookups.
     """
-    inquiry = sources if isinstance(sources, Inquiry) else Inquiry(sources)
+    cache = sources if isinstance(sources, EvidenceCache) else EvidenceCache(sources)
     terms = dict.fromkeys(filter(None, (profile.cell_type_id, profile.tissue_id, profile.disease_id)))
-    places = frozenset(nearby_tissues(profile.tissue_id))
-    evidence = [piece for term in terms for piece in inquiry.about(term) if _fits(piece, places)]
+    tissue_ids = frozenset(nearby_tissues(profile.tissue_id))
+    evidence = [piece for term in terms for piece in cache.evidence_for(term) if _matches_tissue(piece, tissue_ids)]
     if not profile.cell_type_id:
         return evidence
-    markers = general_markers(profile.cell_type_id, Known(evidence), GENES)
-    if len(markers.genes) < ENOUGH:
-        for term in broader(profile.cell_type_id):
-            told = [piece for piece in inquiry.about(term) if piece.aspect in ("name", "marker", "absent_marker")]
-            told = [piece for piece in told if not tissue_of(piece)]
-            theirs = general_markers(term, Known(told), GENES)
-            if len(theirs.genes) >= ENOUGH:
-                evidence += [_kinship(profile.cell_type_id, term), *told]
-                markers = theirs
+    markers = general_markers(profile.cell_type_id, EvidenceIndex(evidence), MAX_FUNCTION_GENES)
+    if len(markers.genes) < MIN_MARKERS:
+        for term in broader_types(profile.cell_type_id):
+            broader_evidence = [
+                piece for piece in cache.evidence_for(term) if piece.aspect in ("name", "marker", "absent_marker")
+            ]
+            broader_evidence = [piece for piece in broader_evidence if not marker_tissue(piece)]
+            broader_markers = general_markers(term, EvidenceIndex(broader_evidence), MAX_FUNCTION_GENES)
+            if len(broader_markers.genes) >= MIN_MARKERS:
+                evidence += [_is_a_evidence(profile.cell_type_id, term), *broader_evidence]
+                markers = broader_markers
                 break
     for gene in markers.genes:
-        evidence += [piece for piece in inquiry.about(gene) if piece.aspect in ("gene", "function")]
+        evidence += [piece for piece in cache.evidence_for(gene) if piece.aspect in ("gene", "function")]
     return evidence
 
 
-def _kinship(term_id: str, broader_id: str) -> Evidence:
-    home = ontology("CL")
-    term, above = home.term(term_id), home.term(broader_id)
-    text = f"{term.name} is a kind of {above.name}."
-    return Evidence(text, home.name, term.id, home.snapshot, home.licence, "passage", (term.id, above.id))
+def _is_a_evidence(term_id: str, broader_id: str) -> Evidence:
+    cell_ontology = ontology("CL")
+    term, broader_term = cell_ontology.term(term_id), cell_ontology.term(broader_id)
+    text = f"{term.name} is a kind of {broader_term.name}."
+    return Evidence(
+        text,
+        cell_ontology.name,
+        term.id,
+        cell_ontology.snapshot,
+        cell_ontology.licence,
+        "passage",
+        (term.id, broader_term.id),
+    )
 
 
-def _fits(piece: Evidence, places: frozenset[str]) -> bool:
-    return piece.aspect not in ("marker", "absent_marker") or not tissue_of(piece) or tissue_of(piece) in places
+def _matches_tissue(piece: Evidence, tissue_ids: frozenset[str]) -> bool:
+    return (
+        piece.aspect not in ("marker", "absent_marker")
+        or not marker_tissue(piece)
+        or marker_tissue(piece) in tissue_ids
+    )

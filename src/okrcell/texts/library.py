@@ -12,24 +12,24 @@ from pathlib import Path
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import KnowledgeSource
 from okrcell.knowledge.search.index import PassageIndex
-from okrcell.knowledge.search.index_folder import must_be_replaceable
+from okrcell.knowledge.search.index_folder import check_replaceable
 from okrcell.knowledge.snapshots import cache_folder
 from okrcell.knowledge.vectors import TextEmbedder
-from okrcell.provenance import receipt
-from okrcell.texts.retrieve import Remembering, RetrievalSettings, Retriever
+from okrcell.provenance import provenance_record
+from okrcell.texts.retrieve import CachedTextEmbedder, LiteratureRetriever, RetrievalSettings
 
-SEARCHED = ("literature",)
+TEXT_SEARCH_SOURCES = ("literature",)
 """Sources that are not looked up by term id; their passages are searched by text."""
-_DECIDING = ("okrcell", "cellxgene_ontology_guide")
+_VERSIONED_PACKAGES = ("okrcell", "cellxgene_ontology_guide")
 """Packages whose version determines how texts are split and which terms a passage mentions."""
 
 
-def retriever_of(
+def open_retriever(
     sources: Sequence[KnowledgeSource],
     settings: RetrievalSettings,
     embedder: TextEmbedder | None,
     progress: Callable[[int, int], None] | None = None,
-) -> Retriever | None:
+) -> LiteratureRetriever | None:
     """Open the index of the literature among ``sources``, building it the first time; None without literature.
 
     The index is stored in the user's cache folder, under a hash of the sources' snapshots, the encoder, and the
@@ -41,22 +41,24 @@ def retriever_of(
     InputError
         If the literature cannot be read or contains no abstract.
     """
-    searched = [source for source in sources if source.name in SEARCHED]
-    if not searched or settings.top_k == 0:
+    literature = [source for source in sources if source.name in TEXT_SEARCH_SOURCES]
+    if not literature or settings.top_k == 0:
         return None
-    versions = receipt("index")["versions"]
-    facts = [*(f"{source.name} {source.snapshot}" for source in searched), embedder.name if embedder else ""]
-    facts += [f"{package} {versions[package]}" for package in _DECIDING]
+    versions = provenance_record("index")["versions"]
+    facts = [*(f"{source.name} {source.snapshot}" for source in literature), embedder.name if embedder else ""]
+    facts += [f"{package} {versions[package]}" for package in _VERSIONED_PACKAGES]
     name = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
     folder = cache_folder().parent / "indexes" / name
-    if not _takes_an_index(folder):
-        folder = _passing_folder() / name
-    with _alone_at(folder):
-        remembering = Remembering(embedder) if embedder else None
-        return Retriever(_index(folder, searched, remembering, progress), settings, remembering)
+    if not _is_writable(folder):
+        folder = _temporary_folder() / name
+    with _file_lock(folder):
+        cached_embedder = CachedTextEmbedder(embedder) if embedder else None
+        return LiteratureRetriever(
+            _open_or_build_index(folder, literature, cached_embedder, progress), settings, cached_embedder
+        )
 
 
-def _index(
+def _open_or_build_index(
     folder: Path,
     sources: Sequence[KnowledgeSource],
     embedder: TextEmbedder | None,
@@ -72,19 +74,19 @@ def _index(
     return PassageIndex.build(folder, passages, embedder, progress)
 
 
-def _takes_an_index(folder: Path) -> bool:
+def _is_writable(folder: Path) -> bool:
     """Whether an index can be stored at ``folder``; creates the parent folders."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder.parent), _alone_at(folder):
-            must_be_replaceable(folder)
+        with tempfile.TemporaryFile(dir=folder.parent), _file_lock(folder):
+            check_replaceable(folder)
     except (OSError, InputError):
         return False
     return True
 
 
 @contextmanager
-def _alone_at(folder: Path) -> Generator[None]:
+def _file_lock(folder: Path) -> Generator[None]:
     """Hold an exclusive file lock on the index at ``folder``; other processes wait.
 
     Without the lock, a process could mistake an index that is being built for the remains of a killed process.
@@ -100,7 +102,7 @@ def _alone_at(folder: Path) -> Generator[None]:
 
 
 @cache
-def _passing_folder() -> Path:
+def _temporary_folder() -> Path:
     """Create a temporary folder that is removed when the process exits."""
     folder = Path(tempfile.mkdtemp(prefix="okrcell-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -16,29 +16,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from okrcell.errors import InputError
-from okrcell.files import whole_file
+from okrcell.files import atomic_file
 from okrcell.knowledge.evidence import Evidence
 from okrcell.texts.description import Description, Dropped, Sentence
 from okrcell.texts.profile import CellProfile
 
 FORMAT = "okrcell descriptions 1"
-_FACTS = tuple(field.name for field in fields(CellProfile))
-_TEXTS = pa.list_(pa.string())
-_CITATION = pa.struct(
+_PROFILE_FIELDS = tuple(field.name for field in fields(CellProfile))
+_TEXT_LIST = pa.list_(pa.string())
+_CITATION_TYPE = pa.struct(
     [
         *((name, pa.string()) for name in ("text", "source", "record", "snapshot", "licence", "aspect", "sha256")),
-        ("terms", _TEXTS),
-        ("genes", _TEXTS),
+        ("terms", _TEXT_LIST),
+        ("genes", _TEXT_LIST),
     ]
 )
 SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in _FACTS),
+        *((name, pa.string()) for name in _PROFILE_FIELDS),
         ("text", pa.string()),
         ("sentences", pa.list_(pa.struct([("text", pa.string()), ("cites", pa.list_(pa.int32()))]))),
-        ("citations", pa.list_(_CITATION)),
-        ("phrasings", _TEXTS),
-        ("original", _TEXTS),
+        ("citations", pa.list_(_CITATION_TYPE)),
+        ("phrasings", _TEXT_LIST),
+        ("original", _TEXT_LIST),
         ("dropped", pa.list_(pa.struct([("text", pa.string()), ("reason", pa.string())]))),
         ("similarity", pa.float64()),
         *((name, pa.string()) for name in ("writer", "prompt", "outcome", "remark")),
@@ -67,13 +67,13 @@ def save_descriptions(path: str | Path, descriptions: Iterable[Description], rec
     InputError
         If the folder of ``path`` does not exist or cannot be written.
     """
-    notes = {"okrcell.format": FORMAT, "okrcell.receipt": json.dumps(receipt, ensure_ascii=False)}
-    table = pa.Table.from_pylist([_row(description) for description in descriptions], SCHEMA)
-    with whole_file(path) as draft:
-        pq.write_table(table.replace_schema_metadata(notes), draft, compression="zstd")
+    metadata = {"okrcell.format": FORMAT, "okrcell.receipt": json.dumps(receipt, ensure_ascii=False)}
+    table = pa.Table.from_pylist([_to_row(description) for description in descriptions], SCHEMA)
+    with atomic_file(path) as draft:
+        pq.write_table(table.replace_schema_metadata(metadata), draft, compression="zstd")
 
 
-def stored_at(path: Path) -> StoredDescriptions | None:
+def load_if_exists(path: Path) -> StoredDescriptions | None:
     """Read the descriptions of an existing output file; None if there is no file. Checks the path before any work.
 
     Raises
@@ -109,14 +109,14 @@ def load_descriptions(path: str | Path) -> StoredDescriptions:
     if not path.is_file():
         raise InputError(f"There is no file of descriptions at {path}. Create one with `okrcell enrich`.")
     try:
-        notes = {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
-        if notes.get("okrcell.format") != FORMAT:
-            seen = notes.get("okrcell.format", "another kind of table")
+        metadata = {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
+        if metadata.get("okrcell.format") != FORMAT:
+            actual_format = metadata.get("okrcell.format", "another kind of table")
             raise InputError(
-                f"{path} does not have the format '{FORMAT}' but {seen}. Write it again with `okrcell enrich`."
+                f"{path} does not have the format '{FORMAT}' but {actual_format}. Write it again with `okrcell enrich`."
             )
         rows = pq.read_table(path, schema=SCHEMA).to_pylist()
-        return StoredDescriptions(tuple(map(_description, rows)), json.loads(notes["okrcell.receipt"]))
+        return StoredDescriptions(tuple(map(_from_row, rows)), json.loads(metadata["okrcell.receipt"]))
     except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, IndexError) as error:
         if isinstance(error, InputError):
             raise
@@ -124,20 +124,23 @@ def load_descriptions(path: str | Path) -> StoredDescriptions:
         raise InputError(f"{path} cannot be read as descriptions: {reason}. Write it with `okrcell enrich`.") from None
 
 
-def _row(description: Description) -> dict[str, Any]:
-    place: dict[Evidence, int] = {}
+def _to_row(description: Description) -> dict[str, Any]:
+    citation_index: dict[Evidence, int] = {}
     sentences = [
-        {"text": sentence.text, "cites": [place.setdefault(piece, len(place)) for piece in sentence.evidence]}
+        {
+            "text": sentence.text,
+            "cites": [citation_index.setdefault(piece, len(citation_index)) for piece in sentence.evidence],
+        }
         for sentence in description.sentences
     ]
     return {
         **asdict(description.profile),
         "text": next(iter(description.phrasings), ""),
         "sentences": sentences,
-        "citations": [{**asdict(piece), "sha256": piece.sha256} for piece in place],
+        "citations": [{**asdict(piece), "sha256": piece.sha256} for piece in citation_index],
         "phrasings": description.phrasings,
         "original": description.original,
-        "dropped": [asdict(one) for one in description.dropped],
+        "dropped": [asdict(dropped) for dropped in description.dropped],
         "similarity": description.similarity,
         "writer": description.writer,
         "prompt": description.prompt,
@@ -146,25 +149,25 @@ def _row(description: Description) -> dict[str, Any]:
     }
 
 
-def _description(row: dict[str, Any]) -> Description:
-    citations = [_evidence(piece) for piece in row["citations"]]
+def _from_row(row: dict[str, Any]) -> Description:
+    citations = [_to_evidence(piece) for piece in row["citations"]]
     return Description(
-        profile=CellProfile(**{name: row[name] for name in _FACTS}),
+        profile=CellProfile(**{name: row[name] for name in _PROFILE_FIELDS}),
         sentences=tuple(
-            Sentence(sentence["text"], tuple(citations[place] for place in sentence["cites"]))
+            Sentence(sentence["text"], tuple(citations[index] for index in sentence["cites"]))
             for sentence in row["sentences"]
         ),
         phrasings=tuple(row["phrasings"]),
         writer=row["writer"],
         prompt=row["prompt"],
         original=tuple(row["original"]),
-        dropped=tuple(Dropped(**one) for one in row["dropped"]),
+        dropped=tuple(Dropped(**dropped) for dropped in row["dropped"]),
         similarity=row["similarity"],
         outcome=row["outcome"],
         remark=row["remark"],
     )
 
 
-def _evidence(piece: dict[str, Any]) -> Evidence:
-    words = {name: value for name, value in piece.items() if name not in {"sha256", "terms", "genes"}}
-    return Evidence(**words, terms=tuple(piece["terms"]), genes=tuple(piece["genes"]))
+def _to_evidence(piece: dict[str, Any]) -> Evidence:
+    values = {name: value for name, value in piece.items() if name not in {"sha256", "terms", "genes"}}
+    return Evidence(**values, terms=tuple(piece["terms"]), genes=tuple(piece["genes"]))

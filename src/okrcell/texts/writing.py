@@ -9,18 +9,18 @@ from okrcell.knowledge.ontology import OntologySource
 from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.texts.description import Description, Dropped, Writer
 from okrcell.texts.endpoint.answers import WritingFailed
-from okrcell.texts.gather import Inquiry, evidence_for
+from okrcell.texts.gather import EvidenceCache, gather_evidence
 from okrcell.texts.profile import CellProfile
-from okrcell.texts.retrieve import Retriever
+from okrcell.texts.retrieve import LiteratureRetriever
 from okrcell.texts.screening.screen import ScreeningReport, ScreeningSettings, screen
 from okrcell.texts.template.original import original_description
 
-Progress = Callable[[int, int], None]
+CountProgress = Callable[[int, int], None]
 """Progress callback: number of finished profiles, total number."""
 
 
 @dataclass(frozen=True)
-class Request:
+class DescriptionRequest:
     """A profile with its evidence: the input of a writer."""
 
     profile: CellProfile
@@ -29,74 +29,78 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Reviewed:
+class ReviewResult:
     """Descriptions of a language model after screening, with the report."""
 
     descriptions: list[Description]
     report: ScreeningReport
 
 
-def requests_for(
-    profiles: Sequence[CellProfile], sources: Sequence[KnowledgeSource], retriever: Retriever | None
-) -> Iterator[Request]:
+def build_requests(
+    profiles: Sequence[CellProfile], sources: Sequence[KnowledgeSource], retriever: LiteratureRetriever | None
+) -> Iterator[DescriptionRequest]:
     """Collect the evidence of each profile, in input order; each term is looked up once."""
-    inquiry = Inquiry(sources)
+    cache = EvidenceCache(sources)
     if retriever is not None:
-        retriever.prepare(profiles)
+        retriever.embed_queries(profiles)
     for profile in profiles:
         passages = retriever.passages(profile) if retriever else ()
-        yield Request(profile, tuple(dict.fromkeys((*evidence_for(profile, inquiry), *passages))))
+        yield DescriptionRequest(profile, tuple(dict.fromkeys((*gather_evidence(profile, cache), *passages))))
 
 
-def written(
-    requests: Sequence[Request], writer: Writer, *, at_once: int = 1, progress: Progress | None = None
+def write_descriptions(
+    requests: Sequence[DescriptionRequest], writer: Writer, *, n_workers: int = 1, progress: CountProgress | None = None
 ) -> list[Description]:
-    """Write a description for each request, ``at_once`` in parallel; results are in the order of the requests.
+    """Write a description for each request, ``n_workers`` in parallel; results are in the order of the requests.
 
     If a writer fails for a profile, its original text is used, with the reason in ``remark``. When the budget is
     exhausted, running requests are completed first, so that paid answers are stored; then the exception is raised.
     """
-    done: dict[int, Description] = {}
-    if at_once == 1:
-        for place, request in enumerate(requests):
-            done[place] = _one(request, writer)
-            _tell(progress, place + 1, len(requests))
-        return list(done.values())
-    with ThreadPoolExecutor(at_once) as pool:
-        waiting = iter(enumerate(requests))
-        running: dict[Future[Description], int] = {}
+    descriptions: dict[int, Description] = {}
+    if n_workers == 1:
+        for index, request in enumerate(requests):
+            descriptions[index] = _write_or_fallback(request, writer)
+            _report_progress(progress, index + 1, len(requests))
+        return list(descriptions.values())
+    with ThreadPoolExecutor(n_workers) as pool:
+        pending = iter(enumerate(requests))
+        futures: dict[Future[Description], int] = {}
         try:
-            while running or len(done) < len(requests):
-                for place, request in waiting:
-                    running[pool.submit(_one, request, writer)] = place
-                    if len(running) == at_once:
+            while futures or len(descriptions) < len(requests):
+                for index, request in pending:
+                    futures[pool.submit(_write_or_fallback, request, writer)] = index
+                    if len(futures) == n_workers:
                         break
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                finished, _ = wait(futures, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    done[running.pop(future)] = future.result()
-                _tell(progress, len(done), len(requests))
+                    descriptions[futures.pop(future)] = future.result()
+                _report_progress(progress, len(descriptions), len(requests))
         finally:
-            wait(running)
-    return [done[place] for place in range(len(requests))]
+            wait(futures)
+    return [descriptions[index] for index in range(len(requests))]
 
 
-def reviewed(
-    texts: Sequence[Description],
+def review_descriptions(
+    descriptions: Sequence[Description],
     embedder: TextEmbedder,
     settings: ScreeningSettings,
-    progress: Progress | None = None,
-) -> Reviewed:
+    progress: CountProgress | None = None,
+) -> ReviewResult:
     """Screen the texts of a language model, and add the original phrasings to those that passed."""
-    originals = [original_of(text.profile) for text in texts]
-    screened = screen(texts, originals, embedder, settings, progress)
-    kept = [
-        replace(after, original=original.phrasings) if after else _nothing_in_place_of(before, original)
-        for before, after, original in zip(texts, screened.descriptions, originals, strict=True)
+    originals = [build_original(text.profile) for text in descriptions]
+    screening = screen(descriptions, originals, embedder, settings, progress)
+    results = [
+        replace(screened_description, original=original.phrasings)
+        if screened_description
+        else _dropped_description(description, original)
+        for description, screened_description, original in zip(
+            descriptions, screening.descriptions, originals, strict=True
+        )
     ]
-    return Reviewed(kept, screened.report)
+    return ReviewResult(results, screening.report)
 
 
-def _nothing_in_place_of(text: Description, original: Description) -> Description:
+def _dropped_description(text: Description, original: Description) -> Description:
     reason = "the whole text was rejected"
     dropped = (*text.dropped, *(Dropped(sentence.text, reason) for sentence in text.sentences))
     return replace(
@@ -104,20 +108,20 @@ def _nothing_in_place_of(text: Description, original: Description) -> Descriptio
     )
 
 
-def original_of(profile: CellProfile) -> Description:
+def build_original(profile: CellProfile) -> Description:
     """Return the original description of a profile: metadata and ontology only."""
-    return original_description(profile, evidence_for(profile, Inquiry((OntologySource(),))))
+    return original_description(profile, gather_evidence(profile, EvidenceCache((OntologySource(),))))
 
 
-def _one(request: Request, writer: Writer) -> Description:
+def _write_or_fallback(request: DescriptionRequest, writer: Writer) -> Description:
     try:
         return writer.write(request.profile, request.evidence)
     except WritingFailed as error:
-        plain = original_of(request.profile)
-        outcome = "original" if error.lasting else "failed"
-        return replace(plain, writer=writer.name, outcome=outcome, remark=error.reason)
+        original = build_original(request.profile)
+        outcome = "original" if error.permanent else "failed"
+        return replace(original, writer=writer.name, outcome=outcome, remark=error.reason)
 
 
-def _tell(progress: Progress | None, done: int, of: int) -> None:
+def _report_progress(progress: CountProgress | None, done: int, total: int) -> None:
     if progress is not None:
-        progress(done, of)
+        progress(done, total)

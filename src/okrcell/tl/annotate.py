@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from okrcell.errors import InputError
 from okrcell.tl._docs import doc_params
 from okrcell.tl.seeds import check_seed
-from okrcell.tl.vectors import chosen_model
+from okrcell.tl.vectors import get_model
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -159,10 +159,10 @@ def annotate(
     >>> adata.obs.loc[b_cells, "okrcell_cell_type"].value_counts().idxmax()
     'CD19+ B'
     """
-    given = {"candidates": candidates, "reference": reference, "examples": examples}
-    named = [name for name, value in given.items() if value is not None]
-    if len(named) > 1:
-        raise InputError(f"{' and '.join(named)} are given, but only one of them can be used. Leave the others out.")
+    options = {"candidates": candidates, "reference": reference, "examples": examples}
+    used = [name for name, value in options.items() if value is not None]
+    if len(used) > 1:
+        raise InputError(f"{' and '.join(used)} are given, but only one of them can be used. Leave the others out.")
     if method != "head" and reference is None:
         raise InputError(
             f"method='{method}' needs a reference, but reference is None. Pass reference=..., or leave method out."
@@ -170,11 +170,11 @@ def annotate(
     if method not in ("head", "encoder", "lora"):
         raise InputError(f"method must be 'head', 'encoder' or 'lora', but it is '{method}'.")
     check_seed(seed)
-    model = chosen_model(model)
+    model = get_model(model)
     if reference is not None:
-        from okrcell.tl.annotate_from_reference import from_reference
+        from okrcell.tl.annotate_from_reference import run_label_transfer
 
-        from_reference(
+        run_label_transfer(
             adata,
             model,
             reference,
@@ -187,10 +187,10 @@ def annotate(
             progress=progress,
         )
     elif examples is not None:
-        from okrcell.tl.annotate_from_examples import from_examples
+        from okrcell.tl.annotate_from_examples import run_few_shot
 
-        from_examples(adata, model, examples, seed=seed, layer=layer, orthologs=orthologs, progress=progress)
+        run_few_shot(adata, model, examples, seed=seed, layer=layer, orthologs=orthologs, progress=progress)
     else:
-        from okrcell.tl.annotate_from_words import from_words
+        from okrcell.tl.annotate_from_words import run_zero_shot
 
-        from_words(adata, model, candidates, seed=seed, layer=layer, orthologs=orthologs, progress=progress)
+        run_zero_shot(adata, model, candidates, seed=seed, layer=layer, orthologs=orthologs, progress=progress)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from okrcell.tl.annotation_slots import write_names
-from okrcell.tl.vectors import expression_of, leave_receipt, vectors_of
+from okrcell.tl.annotation_slots import write_annotation
+from okrcell.tl.vectors import get_embeddings, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from okrcell.model.embedder import Embedder, Progress
 
 
-def from_examples(
+def run_few_shot(
     adata: "AnnData",
     model: "Embedder",
     key: str,
@@ -25,34 +25,36 @@ def from_examples(
     progress: "Progress | None",
 ) -> None:
     """Annotate from the labelled cells in ``obs[key]`` and write the slots of `okrcell.tl.annotate`."""
-    from okrcell.tasks.examples.column_labels import column_labels
-    from okrcell.tasks.few_shot import few_shot
+    from okrcell.tasks.examples.column_labels import read_column_labels
+    from okrcell.tasks.few_shot import annotate_few_shot
 
-    labels = column_labels(pd.DataFrame(adata.obs), key, "--examples-key (examples=...)")
-    expression = expression_of(adata, layer, orthologs=orthologs)
-    vectors = vectors_of(adata, model, expression, layer, progress)
-    found = few_shot(
+    labels = read_column_labels(pd.DataFrame(adata.obs), key, "--examples-key (examples=...)")
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    result = annotate_few_shot(
         expression,
-        labels.label,
+        labels.labels,
         model,
         seed,
         label_texts=labels.texts,
-        label_ids=labels.term_id,
-        vectors=vectors,
+        label_ids=labels.term_ids,
+        vectors=embeddings,
     )
-    write_names(adata, found.candidates, found.probability, found.answer)
-    leave_receipt(
+    write_annotation(adata, result.candidates, result.probability, result.prediction)
+    write_provenance(
         adata,
         "annotate",
         model,
         expression,
         method="few-shot",
         examples_key=key,
-        candidates=list(found.names),
-        examples=[int(number) for number in found.examples],
-        candidate_texts=json.dumps({each.name: each.texts for each in found.candidates}, ensure_ascii=False),
-        weight_of_words=found.weight_of_words,
-        weight_of_model=found.weight_of_model,
+        candidates=list(result.names),
+        examples=[int(count) for count in result.n_examples],
+        candidate_texts=json.dumps(
+            {candidate.name: candidate.texts for candidate in result.candidates}, ensure_ascii=False
+        ),
+        weight_of_words=result.text_weight,
+        weight_of_model=result.model_weight,
         seed=seed,
         layer=layer or "",
         orthologs=orthologs,

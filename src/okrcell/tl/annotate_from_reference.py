@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from okrcell.tl.annotation_slots import write_names
-from okrcell.tl.vectors import VECTORS, expression_of, has_vectors_of, leave_receipt, vectors_of
+from okrcell.tl.annotation_slots import write_annotation
+from okrcell.tl.vectors import EMBEDDING_KEY, get_embeddings, has_embeddings, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from okrcell.model.embedder import Embedder, Progress
 
 
-def from_reference(
+def run_label_transfer(
     adata: "AnnData",
     model: "Embedder",
     reference: "AnnData",
@@ -32,48 +32,50 @@ def from_reference(
 
     ``reference`` is not changed; its stored embeddings are used if this model computed them.
     """
-    from okrcell.tasks.auditing.study_labels import as_written
-    from okrcell.tasks.examples.column_labels import column_labels, known_column
+    from okrcell.tasks.auditing.study_labels import column_as_text
+    from okrcell.tasks.examples.column_labels import check_column, read_column_labels
     from okrcell.tasks.reference import annotate_from_reference
 
     obs = pd.DataFrame(reference.obs)
-    labels = column_labels(obs, label_key, "--label-key (label_key=...)")
+    labels = read_column_labels(obs, label_key, "--label-key (label_key=...)")
     donors = None
     if donor_key is not None:
-        known_column(obs, donor_key, "--donor-key (donor_key=...)")
-        donors = as_written(obs, donor_key).astype(str)
-    taught = expression_of(reference, None, orthologs=orthologs)
-    expression = expression_of(adata, layer, orthologs=orthologs)
-    vectors = vectors_of(adata, model, expression, layer, progress)
-    found = annotate_from_reference(
-        taught,
-        labels.label,
+        check_column(obs, donor_key, "--donor-key (donor_key=...)")
+        donors = column_as_text(obs, donor_key).astype(str)
+    reference_expression = read_counts(reference, None, orthologs=orthologs)
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    result = annotate_from_reference(
+        reference_expression,
+        labels.labels,
         expression,
         model,
         label_texts=labels.texts,
-        label_ids=labels.term_id,
+        label_ids=labels.term_ids,
         method=method,
         donors=donors,
         seed=seed,
-        vectors=vectors,
-        reference_vectors=np.asarray(reference.obsm[VECTORS]) if has_vectors_of(reference, model) else None,
+        vectors=embeddings,
+        reference_vectors=np.asarray(reference.obsm[EMBEDDING_KEY]) if has_embeddings(reference, model) else None,
     )
-    write_names(adata, found.candidates, found.probability, found.answer)
-    leave_receipt(
+    write_annotation(adata, result.candidates, result.probability, result.prediction)
+    write_provenance(
         adata,
         "annotate",
         model,
         expression,
         method=f"reference, {method}",
-        reference={"cells": reference.n_obs, "matrix": taught.source, "kind": taught.kind},
+        reference={"cells": reference.n_obs, "matrix": reference_expression.source, "kind": reference_expression.kind},
         label_key=label_key,
         donor_key=donor_key or "",
-        candidates=list(found.names),
-        examples=[int(number) for number in found.examples],
-        learned_from=found.learned_from,
-        candidate_texts=json.dumps({each.name: each.texts for each in found.candidates}, ensure_ascii=False),
-        weight_of_words=found.weight_of_words,
-        weight_of_model=found.weight_of_model,
+        candidates=list(result.names),
+        examples=[int(count) for count in result.n_examples],
+        learned_from=result.n_train_cells,
+        candidate_texts=json.dumps(
+            {candidate.name: candidate.texts for candidate in result.candidates}, ensure_ascii=False
+        ),
+        weight_of_words=result.text_weight,
+        weight_of_model=result.model_weight,
         seed=seed,
         layer=layer or "",
         orthologs=orthologs,

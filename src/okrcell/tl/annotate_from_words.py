@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from okrcell.tl.annotation_slots import write_names
-from okrcell.tl.vectors import VECTORS, embedded, expression_of, leave_receipt
+from okrcell.tl.annotation_slots import write_annotation
+from okrcell.tl.vectors import EMBEDDING_KEY, embed_and_store, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from okrcell.model.embedder import Embedder, Progress
 
 
-def from_words(
+def run_zero_shot(
     adata: "AnnData",
     model: "Embedder",
     candidates: Sequence[str] | None,
@@ -26,33 +26,35 @@ def from_words(
     progress: "Progress | None",
 ) -> None:
     """Annotate among ``candidates``, or among all types the model knows, and write the slots of `okrcell.tl.annotate`."""
-    from okrcell.tasks.candidates import candidates as read_candidates
-    from okrcell.tasks.open_types import open_types
-    from okrcell.tasks.tissue_prior import tissues_of
-    from okrcell.tasks.zero_shot import name_by_words
+    from okrcell.tasks.candidates import parse_candidates as read_candidates
+    from okrcell.tasks.open_types import annotate_open_vocabulary
+    from okrcell.tasks.tissue_prior import read_tissues
+    from okrcell.tasks.zero_shot import annotate_zero_shot
 
     # Parse the candidates first, so that a typing error is reported before any cell is embedded.
-    some = None if candidates is None else read_candidates(candidates)
-    expression = expression_of(adata, layer, orthologs=orthologs)
-    cells = embedded(adata, model, expression, VECTORS, progress)
-    if some is None:
-        tissue = tissues_of(pd.DataFrame(adata.obs))
-        found = open_types(expression, model, tissue.tolist(), vectors=cells, seed=seed)
+    parsed_candidates = None if candidates is None else read_candidates(candidates)
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    embeddings = embed_and_store(adata, model, expression, EMBEDDING_KEY, progress)
+    if parsed_candidates is None:
+        tissue = read_tissues(pd.DataFrame(adata.obs))
+        result = annotate_open_vocabulary(expression, model, tissue.tolist(), vectors=embeddings, seed=seed)
     else:
-        found = name_by_words(expression, some, model, vectors=cells, seed=seed)
-    some = found.candidates
-    write_names(adata, some, found.scores, found.answer)
-    leave_receipt(
+        result = annotate_zero_shot(expression, parsed_candidates, model, vectors=embeddings, seed=seed)
+    parsed_candidates = result.candidates
+    write_annotation(adata, parsed_candidates, result.scores, result.prediction)
+    write_provenance(
         adata,
         "annotate",
         model,
         expression,
         method="zero-shot",
-        candidates=[each.name for each in some],
-        candidate_ids=[each.term_id for each in some],
+        candidates=[candidate.name for candidate in parsed_candidates],
+        candidate_ids=[candidate.term_id for candidate in parsed_candidates],
         candidates_named_by="user" if candidates is not None else "the model, out of the types that it knows",
-        candidate_texts=json.dumps({each.name: each.texts for each in some}, ensure_ascii=False),
-        **found.facts,
+        candidate_texts=json.dumps(
+            {candidate.name: candidate.texts for candidate in parsed_candidates}, ensure_ascii=False
+        ),
+        **result.facts,
         seed=seed,
         layer=layer or "",
         orthologs=orthologs,

@@ -11,39 +11,50 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from okrcell.tasks.candidates import Candidate
-    from okrcell.tasks.confidence import Answer
+    from okrcell.tasks.confidence import Prediction
 
 
-def write_names(adata: "AnnData", some: "Sequence[Candidate]", scores: NDArray[np.float32], answer: "Answer") -> None:
+def write_annotation(
+    adata: "AnnData", candidates: "Sequence[Candidate]", scores: NDArray[np.float32], prediction: "Prediction"
+) -> None:
     """Write the slots that `okrcell.tl.annotate` documents; a cell whose scores are NaN gets the label "unknown".
 
     Parameters
     ----------
     scores
         Scores or probabilities, float32, shape (cell, candidate); NaN for a cell without expression.
-    answer
+    prediction
         Index of the best candidate, confidence, status and broader term id of each cell.
     """
     empty = np.isnan(scores[:, 0])
     # An h5ad file reads "/" as a group separator; the provenance record keeps the original names.
-    names = pd.Index(np.array([each.name.replace("/", "|") for each in some], dtype=object))
-    adata.obsm["okrcell_scores"] = pd.DataFrame(scores, index=adata.obs_names, columns=names)
-    _column(adata, "cell_type", [each.name for each in some], answer.best, empty, absent="unknown")
-    _column(adata, "cell_type_ontology_term_id", [each.term_id for each in some], answer.best, empty, absent="")
-    adata.obs["okrcell_confidence"] = answer.confidence
-    adata.obs["okrcell_status"] = pd.Categorical(answer.status, categories=["confident", "broad", "unknown"])
-    adata.obs["okrcell_broader_cell_type_ontology_term_id"] = pd.Categorical(answer.broader)
+    columns = pd.Index(np.array([candidate.name.replace("/", "|") for candidate in candidates], dtype=object))
+    adata.obsm["okrcell_scores"] = pd.DataFrame(scores, index=adata.obs_names, columns=columns)
+    _write_label_column(
+        adata, "cell_type", [candidate.name for candidate in candidates], prediction.best_idx, empty, missing="unknown"
+    )
+    _write_label_column(
+        adata,
+        "cell_type_ontology_term_id",
+        [candidate.term_id for candidate in candidates],
+        prediction.best_idx,
+        empty,
+        missing="",
+    )
+    adata.obs["okrcell_confidence"] = prediction.confidence
+    adata.obs["okrcell_status"] = pd.Categorical(prediction.status, categories=["confident", "broad", "unknown"])
+    adata.obs["okrcell_broader_cell_type_ontology_term_id"] = pd.Categorical(prediction.broader_id)
 
 
-def _column(
+def _write_label_column(
     adata: "AnnData",
     name: str,
     values: Sequence[str],
     best: NDArray[np.intp],
     empty: NDArray[np.bool_],
     *,
-    absent: str,
+    missing: str,
 ) -> None:
-    written = np.array(values, dtype=object)[best]
-    written[empty] = absent
-    adata.obs[f"okrcell_{name}"] = pd.Categorical(written)
+    labels = np.array(values, dtype=object)[best]
+    labels[empty] = missing
+    adata.obs[f"okrcell_{name}"] = pd.Categorical(labels)

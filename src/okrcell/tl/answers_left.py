@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from okrcell.model.embedder import Embedder, Progress
     from okrcell.tasks.candidates import Candidate
 
-ANSWERS = "okrcell_cell_type"
+CELL_TYPE_KEY = "okrcell_cell_type"
 
 
-def answers_from_words(
+def get_or_annotate(
     adata: "AnnData",
     model: "Embedder",
     candidates: Sequence[str] | None,
@@ -34,15 +34,17 @@ def answers_from_words(
     from okrcell.tasks.candidates import Candidate
     from okrcell.tl.annotate import annotate
 
-    if not _has_answers(adata, model, candidates, layer):
+    if not _has_matching_annotation(adata, model, candidates, layer):
         annotate(adata, model, candidates=candidates, layer=layer, orthologs=orthologs, progress=progress)
-    receipt: dict[str, Any] = adata.uns["okrcell"]["annotate"]
-    texts: dict[str, list[str]] = json.loads(receipt["candidate_texts"])
-    ids = [str(term) for term in receipt["candidate_ids"]]
-    return [Candidate(name, term, tuple(texts[name])) for name, term in zip(texts, ids, strict=True)]
+    record: dict[str, Any] = adata.uns["okrcell"]["annotate"]
+    texts: dict[str, list[str]] = json.loads(record["candidate_texts"])
+    ids = [str(term_id) for term_id in record["candidate_ids"]]
+    return [Candidate(name, term_id, tuple(texts[name])) for name, term_id in zip(texts, ids, strict=True)]
 
 
-def _has_answers(adata: "AnnData", model: "Embedder", candidates: Sequence[str] | None, layer: str | None) -> bool:
+def _has_matching_annotation(
+    adata: "AnnData", model: "Embedder", candidates: Sequence[str] | None, layer: str | None
+) -> bool:
     """Whether the stored annotation is zero-shot, with these candidates, this layer and the weights of this model.
 
     A record of an older release, without ``candidate_ids``, does not match.
@@ -52,26 +54,28 @@ def _has_answers(adata: "AnnData", model: "Embedder", candidates: Sequence[str] 
     InputError
         If the cells were annotated from labelled cells and ``candidates`` is None.
     """
-    from okrcell.tasks.candidates import candidates as read_candidates
+    from okrcell.tasks.candidates import parse_candidates as read_candidates
 
-    receipt: dict[str, Any] = dict(adata.uns.get("okrcell", {})).get("annotate", {})
-    if ANSWERS not in adata.obs or "okrcell_scores" not in adata.obsm or not receipt:
+    record: dict[str, Any] = dict(adata.uns.get("okrcell", {})).get("annotate", {})
+    if CELL_TYPE_KEY not in adata.obs or "okrcell_scores" not in adata.obsm or not record:
         return False
-    from_words = str(receipt.get("method", "")).startswith("zero-shot")
-    if not from_words and candidates is None:
+    zero_shot = str(record.get("method", "")).startswith("zero-shot")
+    if not zero_shot and candidates is None:
         raise InputError(
-            f"The cells were annotated by method '{receipt.get('method')}', from labelled cells, but only a zero-shot "
+            f"The cells were annotated by method '{record.get('method')}', from labelled cells, but only a zero-shot "
             "annotation can be explained. Pass candidates=[...], or run okrcell.tl.annotate with candidates first."
         )
-    if not from_words or "candidate_ids" not in receipt:
+    if not zero_shot or "candidate_ids" not in record:
         return False
-    same = receipt.get("weights_sha256") == model.fingerprint and str(receipt.get("layer", "")) == (layer or "")
+    matches = record.get("weights_sha256") == model.fingerprint and str(record.get("layer", "")) == (layer or "")
     if candidates is not None:
-        same = same and [each.name for each in read_candidates(candidates)] == list(receipt["candidates"])
-    return same and adata.obsm["okrcell_scores"].shape[1] == len(receipt["candidates"])
+        matches = matches and [candidate.name for candidate in read_candidates(candidates)] == list(
+            record["candidates"]
+        )
+    return matches and adata.obsm["okrcell_scores"].shape[1] == len(record["candidates"])
 
 
-def best_of(adata: "AnnData", some: "Sequence[Candidate]") -> "NDArray[np.intp]":
+def best_candidate_indices(adata: "AnnData", candidates: "Sequence[Candidate]") -> "NDArray[np.intp]":
     """Return the index of each cell's candidate; 0 for a cell without expression, whose scores are NaN."""
-    number = {each.name: place for place, each in enumerate(some)}
-    return np.array([number.get(str(name), 0) for name in adata.obs[ANSWERS]], dtype=np.intp)
+    index_of = {candidate.name: i for i, candidate in enumerate(candidates)}
+    return np.array([index_of.get(str(name), 0) for name in adata.obs[CELL_TYPE_KEY]], dtype=np.intp)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.tl._docs import doc_params
-from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt, vectors_of
+from okrcell.tl.vectors import get_embeddings, get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -111,34 +111,34 @@ def audit(
     from okrcell.tasks.audit import AuditSettings
     from okrcell.tasks.auditing.audit_study import audit_study, check_labels
 
-    model = chosen_model(model)
+    model = get_model(model)
     settings = AuditSettings() if settings is None else settings
     obs = pd.DataFrame(adata.obs)
     check_labels(obs, label_key, batch_key)
-    expression = expression_of(adata, layer, orthologs=orthologs)
-    vectors = vectors_of(adata, model, expression, layer, progress)
-    study = audit_study(
-        obs, expression, model, label_key=label_key, batch_key=batch_key, settings=settings, vectors=vectors
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    result = audit_study(
+        obs, expression, model, label_key=label_key, batch_key=batch_key, settings=settings, vectors=embeddings
     )
-    table = study.table().set_axis(adata.obs_names)
-    nothing = np.isnan(study.audit.share)
+    table = result.table().set_axis(adata.obs_names)
+    empty = np.isnan(result.audit.likely_probability)
     adata.obs["okrcell_label_trust"] = table["trust"]
-    adata.obs["okrcell_likely_cell_type"] = pd.Categorical(table["likely_cell_type"].where(~nothing, "unknown"))
+    adata.obs["okrcell_likely_cell_type"] = pd.Categorical(table["likely_cell_type"].where(~empty, "unknown"))
     adata.obs["okrcell_likely_cell_type_ontology_term_id"] = pd.Categorical(table["likely_cell_type_ontology_term_id"])
     adata.obs["okrcell_likely_share"] = table["likely_share"]
     adata.obs["okrcell_label_doubtful"] = table["doubtful"]
-    leave_receipt(
+    write_provenance(
         adata,
         "audit",
         model,
         expression,
         label_key=label_key,
         batch_key=batch_key or "",
-        labels=list(study.labels.words),
-        labelled=int((study.labels.given >= 0).sum()),
+        labels=list(result.labels.author_names),
+        labelled=int((result.labels.label_idx >= 0).sum()),
         doubtful=int(table["doubtful"].sum()),
-        expected_wrong=study.audit.expected_wrong,
-        weight_of_words=study.audit.weight_of_words,
+        expected_wrong=result.audit.expected_errors,
+        weight_of_words=result.audit.text_weight,
         settings=settings.model_dump_json(),
         layer=layer or "",
         orthologs=orthologs,

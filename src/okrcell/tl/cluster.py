@@ -9,14 +9,14 @@ import pandas as pd
 from okrcell.errors import InputError
 from okrcell.tl._docs import doc_params
 from okrcell.tl.seeds import check_seed
-from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt, vectors_of
+from okrcell.tl.vectors import get_embeddings, get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from okrcell.model.embedder import Embedder, Progress
 
-JOINED = "X_okrcell_joined"
+JOINT_KEY = "X_okrcell_joined"
 
 
 @doc_params
@@ -116,43 +116,43 @@ def cluster(
     >>> adata.uns["okrcell"]["cluster"]["resolution"]
     0.5
     """
-    from okrcell.cells.samples.sample import sample_components
-    from okrcell.tasks.cluster import COMPONENTS, RESOLUTIONS, joined
+    from okrcell.cells.samples.sample import sample_pca
+    from okrcell.tasks.cluster import N_COMPONENTS, RESOLUTIONS, joint_representation
     from okrcell.tasks.cluster import cluster as grouped
-    from okrcell.tasks.samples.stability import checked_resolutions
+    from okrcell.tasks.samples.stability import check_resolutions
 
     if neighbours < 2:
         raise InputError(f"neighbours must be at least 2 (the cell itself is counted), but it is {neighbours}.")
     check_seed(seed)
-    some = RESOLUTIONS if resolution is None else resolution
-    one = not isinstance(some, Sequence | np.ndarray)
-    some = checked_resolutions([some] if one else some).tolist()
+    resolutions = RESOLUTIONS if resolution is None else resolution
+    single = not isinstance(resolutions, Sequence | np.ndarray)
+    resolutions = check_resolutions([resolutions] if single else resolutions).tolist()
     expression = None
-    model = chosen_model(model)
+    model = get_model(model)
     if use_rep is None:
-        expression = expression_of(adata, layer, orthologs=orthologs)
-        vectors = vectors_of(adata, model, expression, layer, progress)
-        points = joined(vectors, sample_components(expression, COMPONENTS), seed=seed)
-        adata.obsm[JOINED] = points
+        expression = read_counts(adata, layer, orthologs=orthologs)
+        embeddings = get_embeddings(adata, model, expression, layer, progress)
+        representation = joint_representation(embeddings, sample_pca(expression, N_COMPONENTS), seed=seed)
+        adata.obsm[JOINT_KEY] = representation
     else:
-        points = _slot(adata, use_rep)
-    found = grouped(points, resolutions=some, neighbours=neighbours, seed=seed)
-    names = [str(number) for number in range(int(found.label.max(initial=-1)) + 1)]
-    label = np.array([*names, "unknown"], dtype=object)[found.label]
-    absent = ["unknown"] if (found.label < 0).any() else []
-    adata.obs[key_added] = pd.Categorical(label, categories=[*names, *absent])
-    leave_receipt(
+        representation = _read_obsm(adata, use_rep)
+    clustering = grouped(representation, resolutions=resolutions, n_neighbors=neighbours, seed=seed)
+    names = [str(i) for i in range(int(clustering.labels.max(initial=-1)) + 1)]
+    labels = np.array([*names, "unknown"], dtype=object)[clustering.labels]
+    missing = ["unknown"] if (clustering.labels < 0).any() else []
+    adata.obs[key_added] = pd.Categorical(labels, categories=[*names, *missing])
+    write_provenance(
         adata,
         "cluster",
         model,
         expression,
         key_added=key_added,
-        use_rep=use_rep or JOINED,
-        resolution=found.resolution,
-        resolution_named_by="user" if one else "stability",
-        resolutions=found.stability.resolution,
-        agreement=found.stability.agreement,
-        groups=found.stability.groups,
+        use_rep=use_rep or JOINT_KEY,
+        resolution=clustering.resolution,
+        resolution_named_by="user" if single else "stability",
+        resolutions=clustering.stability.resolutions,
+        agreement=clustering.stability.agreement,
+        groups=clustering.stability.n_clusters,
         neighbours=neighbours,
         seed=seed,
         layer=layer or "",
@@ -160,12 +160,10 @@ def cluster(
     )
 
 
-def _slot(adata: "AnnData", name: str) -> np.ndarray:
-    if name not in adata.obsm:
-        raise InputError(
-            f"There is no {name} in obsm, which has: {', '.join(adata.obsm) or 'nothing'}. Change use_rep."
-        )
-    points = np.asarray(adata.obsm[name], dtype=np.float32)
-    if points.ndim != 2 or points.shape[1] == 0:
-        raise InputError(f"obsm['{name}'] must be a matrix with at least one column, but its shape is {points.shape}.")
-    return points
+def _read_obsm(adata: "AnnData", key: str) -> np.ndarray:
+    if key not in adata.obsm:
+        raise InputError(f"There is no {key} in obsm, which has: {', '.join(adata.obsm) or 'nothing'}. Change use_rep.")
+    values = np.asarray(adata.obsm[key], dtype=np.float32)
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise InputError(f"obsm['{key}'] must be a matrix with at least one column, but its shape is {values.shape}.")
+    return values

@@ -8,10 +8,10 @@ import pandas as pd
 
 from okrcell.errors import InputError
 from okrcell.tl._docs import doc_params
-from okrcell.tl.groups import groups_of
+from okrcell.tl.groups import read_groups
 from okrcell.tl.seeds import check_seed
-from okrcell.tl.tables import slot_name, table, table_of_records
-from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt, vectors_of
+from okrcell.tl.tables import evidence_table, make_table, slot_name
+from okrcell.tl.vectors import get_embeddings, get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from okrcell.model.embedder import Embedder, Progress
     from okrcell.tasks.describe import GroupDescription
 
-DESCRIPTIONS = "okrcell_descriptions"
+DESCRIPTIONS_KEY = "okrcell_descriptions"
 
 
 @doc_params
@@ -118,38 +118,38 @@ def describe(
     ['number', 'sentence', 'evidence']
     """
     from okrcell.knowledge.snapshots import KnowledgeFiles
-    from okrcell.knowledge.sources.registry import absent_sources, open_sources
-    from okrcell.tasks.candidates import candidates as read_candidates
-    from okrcell.tasks.candidates import known_candidates
+    from okrcell.knowledge.sources.registry import open_sources, unavailable_sources
+    from okrcell.tasks.candidates import default_candidates
+    from okrcell.tasks.candidates import parse_candidates as read_candidates
     from okrcell.tasks.describe import describe_groups
-    from okrcell.tasks.ontology_texts import seen_types
+    from okrcell.tasks.ontology_texts import known_types
 
     if genes < 1:
         raise InputError(f"genes must be at least 1, but it is {genes}.")
     check_seed(seed)
-    model = chosen_model(model)
+    model = get_model(model)
     # Check the arguments first, so that a typing error is reported before any cell is embedded.
-    group, names = groups_of(adata, groupby)
-    some = known_candidates(model) if candidates is None else read_candidates(candidates)
+    group, names = read_groups(adata, groupby)
+    parsed_candidates = default_candidates(model) if candidates is None else read_candidates(candidates)
     files = KnowledgeFiles(knowledge)
-    sources, absent = open_sources(None, files), absent_sources(files)
-    expression = expression_of(adata, layer, orthologs=orthologs)
-    cells = vectors_of(adata, model, expression, layer, progress)
-    described = describe_groups(
+    sources, missing_sources = open_sources(None, files), unavailable_sources(files)
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    descriptions = describe_groups(
         expression,
-        cells,
+        embeddings,
         group,
         names,
-        some,
+        parsed_candidates,
         model,
         sources,
-        known=() if candidates is None else seen_types(model),
+        known_types=() if candidates is None else known_types(model),
         obs=pd.DataFrame(adata.obs),
-        most_genes=genes,
+        max_genes=genes,
         seed=seed,
     )
-    adata.uns[DESCRIPTIONS] = {slot_name(each.group): _slot(each) for each in described}
-    leave_receipt(
+    adata.uns[DESCRIPTIONS_KEY] = {slot_name(item.group): _to_slot(item) for item in descriptions}
+    write_provenance(
         adata,
         "describe",
         model,
@@ -157,47 +157,50 @@ def describe(
         groupby=groupby,
         groups=names,
         cells_without_group=int((group < 0).sum()),
-        candidates=[each.name for each in some],
+        candidates=[item.name for item in parsed_candidates],
         candidates_named_by="user" if candidates is not None else "the model's own cell types",
         sources=[f"{source.name}: {source.snapshot}" for source in sources],
-        absent_sources=sorted(absent),
+        absent_sources=sorted(missing_sources),
         seed=seed,
         layer=layer or "",
         orthologs=orthologs,
     )
 
 
-def _slot(of: "GroupDescription") -> dict[str, Any]:
+def _to_slot(description: "GroupDescription") -> dict[str, Any]:
     """Convert a description to strings, numbers and DataFrames that an h5ad file can store."""
-    evidence = list(dict.fromkeys(piece for said in of.sentences for piece in said.evidence))
-    number = {piece: place for place, piece in enumerate(evidence, start=1)}
-    rests_on = [[number[piece] for piece in said.evidence] for said in of.sentences]
-    marked = [
-        f"{said.text} [{', '.join(map(str, numbers))}]" if numbers else said.text
-        for said, numbers in zip(of.sentences, rests_on, strict=True)
+    evidence = list(dict.fromkeys(record for sentence in description.sentences for record in sentence.evidence))
+    number_of = {record: i for i, record in enumerate(evidence, start=1)}
+    cited_numbers = [[number_of[record] for record in sentence.evidence] for sentence in description.sentences]
+    cited_sentences = [
+        f"{sentence.text} [{', '.join(map(str, numbers))}]" if numbers else sentence.text
+        for sentence, numbers in zip(description.sentences, cited_numbers, strict=True)
     ]
     return {
-        "text": " ".join(marked),
-        "cell_type": of.name,
-        "cell_type_ontology_term_id": of.term_id,
-        "status": of.status,
-        "share": of.vote.share,
-        "cells": of.cells,
-        "without_expression": of.without_expression,
-        "types": table(
+        "text": " ".join(cited_sentences),
+        "cell_type": description.name,
+        "cell_type_ontology_term_id": description.term_id,
+        "status": description.status,
+        "share": description.vote.fraction,
+        "cells": description.n_cells,
+        "without_expression": description.without_expression,
+        "types": make_table(
             ("cell_type", "cell_type_ontology_term_id", "share", "probability", "match"),
-            [(each.name, each.term_id, each.share, each.probability, each.match) for each in of.types],
-        ),
-        "genes": table(
-            ("gene", "log2_fold", "inside", "outside", "p"),
-            [(gene.symbol, gene.log2_fold, gene.inside, gene.outside, gene.p) for gene in of.genes],
-        ),
-        "sentences": table(
-            ("number", "sentence", "evidence"),
             [
-                (place, said.text, ", ".join(map(str, numbers)))
-                for place, (said, numbers) in enumerate(zip(of.sentences, rests_on, strict=True), start=1)
+                (cell_type.name, cell_type.term_id, cell_type.fraction, cell_type.probability, cell_type.similarity)
+                for cell_type in description.types
             ],
         ),
-        "evidence": table_of_records(evidence),
+        "genes": make_table(
+            ("gene", "log2_fold", "inside", "outside", "p"),
+            [(gene.symbol, gene.log2_fold, gene.inside, gene.outside, gene.p_adjusted) for gene in description.genes],
+        ),
+        "sentences": make_table(
+            ("number", "sentence", "evidence"),
+            [
+                (i, sentence.text, ", ".join(map(str, numbers)))
+                for i, (sentence, numbers) in enumerate(zip(description.sentences, cited_numbers, strict=True), start=1)
+            ],
+        ),
+        "evidence": evidence_table(evidence),
     }

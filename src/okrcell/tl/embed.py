@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from okrcell.tl._docs import doc_params
-from okrcell.tl.vectors import VECTORS, chosen_model, embedded, expression_of, leave_receipt
+from okrcell.tl.vectors import EMBEDDING_KEY, embed_and_store, get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -18,7 +18,7 @@ def embed(
     *,
     layer: str | None = None,
     orthologs: bool = False,
-    key_added: str = VECTORS,
+    key_added: str = EMBEDDING_KEY,
     progress: "Progress | None" = None,
 ) -> None:
     """Embed cells in the joint space of cells and texts.
@@ -85,7 +85,7 @@ def embed(
     >>> adata.obs["bulk_labels"].iloc[similarity.argmax()]
     'CD19+ B'
     """
-    model = chosen_model(model)
-    expression = expression_of(adata, layer, orthologs=orthologs)
-    embedded(adata, model, expression, key_added, progress)
-    leave_receipt(adata, "embed", model, expression, key_added=key_added, layer=layer or "", orthologs=orthologs)
+    model = get_model(model)
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    embed_and_store(adata, model, expression, key_added, progress)
+    write_provenance(adata, "embed", model, expression, key_added=key_added, layer=layer or "", orthologs=orthologs)

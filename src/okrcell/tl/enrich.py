@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from okrcell.errors import InputError
-from okrcell.provenance import receipt
+from okrcell.provenance import provenance_record
 from okrcell.texts.description import Description
 from okrcell.tl._docs import doc_params
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from okrcell.knowledge.evidence import KnowledgeSource
     from okrcell.knowledge.vectors import TextEmbedder
-    from okrcell.texts.endpoint.budget import Estimate
+    from okrcell.texts.endpoint.budget import CostEstimate
     from okrcell.texts.enrich import EnrichSettings
     from okrcell.texts.profile import CellProfile
 
@@ -35,7 +35,7 @@ class Enriched:
     """The Parquet file written; None if nothing was written to disk."""
     descriptions: tuple[Description, ...]
     """One description per distinct profile, in the order in which the profiles first occur among the cells."""
-    kept: int
+    reused: int
     """Number of descriptions reused from the output because sources and settings are the same."""
     sources: tuple[str, ...]
     """Names of the knowledge sources that were searched."""
@@ -47,27 +47,27 @@ class Enriched:
     @property
     def failed(self) -> tuple[int, str] | None:
         """Number of texts that could not be obtained in this run and the most frequent reason; None if there are none."""
-        remarks = Counter(each.remark for each in self.descriptions if each.outcome == "failed")
+        remarks = Counter(description.remark for description in self.descriptions if description.outcome == "failed")
         return (remarks.total(), remarks.most_common(1)[0][0].rstrip(".")) if remarks else None
 
-    def told(self) -> tuple[str, ...]:
+    def summary(self) -> tuple[str, ...]:
         """Summarize in one or two lines what was written and screened."""
-        facts = figures(self.descriptions)
-        outcomes = ", ".join(f"{number:,} {name}" for name, number in facts["outcomes"].items())
-        cited = ", ".join(f"{source} {number:,}" for source, number in facts["citations"].items())
+        facts = count_outcomes(self.descriptions)
+        outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in facts["outcomes"].items())
+        cited = ", ".join(f"{source} {count:,}" for source, count in facts["citations"].items())
         lines = (
             f"{facts['sentences']:,} sentences in {facts['profiles']:,} descriptions ({outcomes}). They cite {cited}.",
         )
         if self.screening is None:
             return lines
-        shares = self.screening
-        if shares["threshold"] is None:
-            said = f"{shares['dropped']:,} of {shares['sentences']:,} written sentences dropped"
-            return (*lines, f"Screening: {said}; too few cell types to compare whole texts.")
+        screening = self.screening
+        if screening["threshold"] is None:
+            dropped = f"{screening['dropped']:,} of {screening['sentences']:,} written sentences dropped"
+            return (*lines, f"Screening: {dropped}; too few cell types to compare whole texts.")
         return (
             *lines,
-            f"Screening: {shares['dropped']:,} of {shares['sentences']:,} written sentences dropped, {shares['rejected']:.0%} "
-            f"of texts rejected under cosine {shares['threshold']:.3f}, {shares['swapped_rejected']:.0%} of swapped ones.",
+            f"Screening: {screening['dropped']:,} of {screening['sentences']:,} written sentences dropped, {screening['rejected']:.0%} "
+            f"of texts rejected under cosine {screening['threshold']:.3f}, {screening['swapped_rejected']:.0%} of swapped ones.",
         )
 
 
@@ -80,7 +80,7 @@ def enrich(
     knowledge: str | Path | None = None,
     literature: str | Path | None = None,
     ledger: str | Path | None = None,
-    confirm: "Callable[[Estimate], None] | None" = None,
+    confirm: "Callable[[CostEstimate], None] | None" = None,
     progress: Progress | None = None,
 ) -> Enriched:
     """Describe the cells of a study in cited sentences, one description per distinct profile.
@@ -118,12 +118,12 @@ def enrich(
 
         - ``output`` (Path or None): the file
         - ``descriptions`` (tuple of `okrcell.Description`): one per distinct profile, in the order of their first cell
-        - `Enriched.kept` (int): number of descriptions reused from the file
+        - `Enriched.reused` (int): number of descriptions reused from the file
         - ``sources`` (tuple of str): knowledge sources that were searched
         - ``absent`` (mapping of str to str): sources skipped because a file is missing, with the reason
         - ``screening`` (mapping or None): report on texts of a language model
         - ``failed`` (tuple of int and str, or None): number of failed texts and the most frequent reason
-        - `Enriched.told` (method): a summary in one or two lines
+        - `Enriched.summary` (method): a summary in one or two lines
 
     Raises
     ------
@@ -165,83 +165,103 @@ def enrich(
     True
     """
     from okrcell.knowledge.snapshots import KnowledgeFiles
-    from okrcell.knowledge.sources.registry import absent_sources, open_sources
-    from okrcell.texts.enrich import EnrichSettings, describe_with
-    from okrcell.texts.store import save_descriptions, stored_at
+    from okrcell.knowledge.sources.registry import open_sources, unavailable_sources
+    from okrcell.texts.enrich import EnrichSettings, describe_profiles
+    from okrcell.texts.store import load_if_exists, save_descriptions
 
     settings = EnrichSettings() if settings is None else settings
-    target = None if output is None else Path(output)
-    stored = None if target is None else stored_at(target)
+    output_path = None if output is None else Path(output)
+    stored = None if output_path is None else load_if_exists(output_path)
     files = KnowledgeFiles(knowledge)
     sources = open_sources(settings.sources, files, leaks=settings.leaks, literature=literature)
-    absent = absent_sources(files) if settings.sources is None else {}
-    obs, told = _obs(cells)
-    key = _key(settings, sources)
-    known: dict[CellProfile, Description] = {}
+    missing_sources = unavailable_sources(files) if settings.sources is None else {}
+    read_obs, cell_facts = _obs_reader(cells)
+    key = _settings_hash(settings, sources)
+    by_profile: dict[CellProfile, Description] = {}
     report: dict[str, Any] | None = None
-    names = tuple(source.name for source in sources)
+    source_names = tuple(source.name for source in sources)
     if stored is not None and stored.receipt.get("key") == key:
-        of_these = stored.descriptions[: stored.receipt.get("profiles", 0)]
+        stored_descriptions = stored.descriptions[: stored.receipt.get("profiles", 0)]
         if (
-            "fingerprint" in told
-            and stored.receipt.get("cells") == told
-            and not any(each.outcome == "failed" for each in of_these)
+            "fingerprint" in cell_facts
+            and stored.receipt.get("cells") == cell_facts
+            and not any(description.outcome == "failed" for description in stored_descriptions)
         ):
             # The same cells: their profiles need not be read.
-            return Enriched(target, of_these, len(of_these), names, absent, stored.receipt.get("screening"))
+            return Enriched(
+                output_path,
+                stored_descriptions,
+                len(stored_descriptions),
+                source_names,
+                missing_sources,
+                stored.receipt.get("screening"),
+            )
         report = stored.receipt.get("screening")
         # Descriptions that failed in an earlier run are requested again.
-        known = {profile: each for profile, each in stored.by_profile().items() if each.outcome != "failed"}
-    wanted = _profiles(obs())
-    lacking = [profile for profile in wanted if profile not in known]
-    if lacking:
-        ledger_file = ledger or (target.with_suffix(".ledger") if target else None)
+        by_profile = {
+            profile: description
+            for profile, description in stored.by_profile().items()
+            if description.outcome != "failed"
+        }
+    profiles = _read_profiles(read_obs())
+    missing = [profile for profile in profiles if profile not in by_profile]
+    if missing:
+        ledger_file = ledger or (output_path.with_suffix(".ledger") if output_path else None)
         # Screening compares the texts of a language model with each other, so all are needed; the ledger returns paid answers.
-        some = lacking if settings.writer == "template" else wanted
-        written, report = describe_with(some, settings, sources, _encoder, ledger_file, confirm, progress or _silent)
-        known |= dict(zip(some, written, strict=True))
-    descriptions = tuple(known[profile] for profile in wanted)
-    if target is not None and lacking:
-        made = receipt(
+        to_write = missing if settings.writer == "template" else profiles
+        new_descriptions, report = describe_profiles(
+            to_write, settings, sources, _load_sentence_encoder, ledger_file, confirm, progress or _ignore_progress
+        )
+        by_profile |= dict(zip(to_write, new_descriptions, strict=True))
+    descriptions = tuple(by_profile[profile] for profile in profiles)
+    if output_path is not None and missing:
+        record = provenance_record(
             "enrich",
             key=key,
-            sources=names,
-            cells=told,
+            sources=source_names,
+            cells=cell_facts,
             settings=settings.model_dump(mode="json"),
             screening=report,
-            **figures(descriptions),
+            **count_outcomes(descriptions),
         )
         # Keep the other profiles of the file, for example those of another study.
-        others = [each for profile, each in known.items() if profile not in set(wanted)]
-        save_descriptions(target, [*descriptions, *others], made)
-    return Enriched(target, descriptions, len(wanted) - len(lacking), names, absent, report)
+        other_descriptions = [
+            description for profile, description in by_profile.items() if profile not in set(profiles)
+        ]
+        save_descriptions(output_path, [*descriptions, *other_descriptions], record)
+    return Enriched(output_path, descriptions, len(profiles) - len(missing), source_names, missing_sources, report)
 
 
-def figures(descriptions: Sequence[Description]) -> dict[str, Any]:
+def count_outcomes(descriptions: Sequence[Description]) -> dict[str, Any]:
     """Count profiles by outcome, sentences kept and dropped, and citations by source."""
-    cited = Counter(piece.source for each in descriptions for said in each.sentences for piece in said.evidence)
+    cited = Counter(
+        record.source
+        for description in descriptions
+        for sentence in description.sentences
+        for record in sentence.evidence
+    )
     return {
         "profiles": len(descriptions),
-        "outcomes": dict(sorted(Counter(each.outcome for each in descriptions).items())),
-        "sentences": sum(len(each.sentences) for each in descriptions),
-        "dropped_sentences": sum(len(each.dropped) for each in descriptions),
+        "outcomes": dict(sorted(Counter(description.outcome for description in descriptions).items())),
+        "sentences": sum(len(description.sentences) for description in descriptions),
+        "dropped_sentences": sum(len(description.dropped) for description in descriptions),
         "citations": dict(cited.most_common()),
     }
 
 
-def _profiles(obs: "pd.DataFrame") -> "Sequence[CellProfile]":
-    from okrcell.texts.profile import profiles
+def _read_profiles(obs: "pd.DataFrame") -> "Sequence[CellProfile]":
+    from okrcell.texts.profile import read_profiles
 
-    found = profiles(obs)
-    if not any(profile.known for profile in found.distinct):
+    result = read_profiles(obs)
+    if not any(profile.has_values for profile in result.distinct):
         raise InputError(
             "There is nothing to describe: obs has no column cell_type, tissue, disease, development_stage, sex or "
             "assay with a value. Add one, or annotate the cells first with `okrcell annotate`."
         )
-    return found.distinct
+    return result.distinct
 
 
-def _obs(cells: "AnnData | str | Path") -> "tuple[Callable[[], pd.DataFrame], dict[str, Any]]":
+def _obs_reader(cells: "AnnData | str | Path") -> "tuple[Callable[[], pd.DataFrame], dict[str, Any]]":
     """Return a function that reads obs, and the facts that identify the cells (number, fingerprint of the file)."""
     import pandas as pd
 
@@ -260,9 +280,9 @@ def _obs(cells: "AnnData | str | Path") -> "tuple[Callable[[], pd.DataFrame], di
     return lambda: pd.DataFrame(adata.obs), {"cells": adata.n_obs, "fingerprint": fingerprint(path)}
 
 
-def _key(settings: "EnrichSettings", sources: "Sequence[KnowledgeSource]") -> str:
+def _settings_hash(settings: "EnrichSettings", sources: "Sequence[KnowledgeSource]") -> str:
     """Hash everything except the profile that determines a description: settings, sources and versions."""
-    versions = receipt("enrich")["versions"]
+    versions = provenance_record("enrich")["versions"]
     facts = {
         "settings": settings.model_dump(mode="json"),
         "sources": [(source.name, source.snapshot) for source in sources],
@@ -271,11 +291,11 @@ def _key(settings: "EnrichSettings", sources: "Sequence[KnowledgeSource]") -> st
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _encoder() -> "TextEmbedder":
+def _load_sentence_encoder() -> "TextEmbedder":
     from okrcell.model.sentence_encoder import SentenceEncoder
 
     return SentenceEncoder()
 
 
-def _silent(done: int, of: int, what: str) -> None:
+def _ignore_progress(done: int, total: int, step: str) -> None:
     pass

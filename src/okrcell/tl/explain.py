@@ -8,11 +8,11 @@ import numpy as np
 
 from okrcell.errors import InputError
 from okrcell.tl._docs import doc_params
-from okrcell.tl.answers_left import ANSWERS, answers_from_words, best_of
-from okrcell.tl.explanation_slots import slot
-from okrcell.tl.groups import groups_of
+from okrcell.tl.answers_left import CELL_TYPE_KEY, best_candidate_indices, get_or_annotate
+from okrcell.tl.explanation_slots import explanation_to_slot
+from okrcell.tl.groups import read_groups
 from okrcell.tl.tables import slot_name
-from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt
+from okrcell.tl.vectors import get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from okrcell.model.embedder import Embedder, Progress
 
-EXPLANATIONS = "okrcell_explanations"
-MOST_CELLS = 1000
+EXPLANATIONS_KEY = "okrcell_explanations"
+MAX_CELLS = 1000
 """Maximum number of single cells in one call of `explain`."""
 
 
@@ -125,7 +125,7 @@ def explain(
     True
     """
     from okrcell.knowledge.snapshots import KnowledgeFiles
-    from okrcell.knowledge.sources.registry import absent_sources, open_sources
+    from okrcell.knowledge.sources.registry import open_sources, unavailable_sources
     from okrcell.tasks.explain import explain_groups
 
     if top < 1:
@@ -134,69 +134,69 @@ def explain(
         raise InputError(
             "groupby and cells are both given, but either groups or single cells are explained, not both. Leave one out."
         )
-    model = chosen_model(model)
-    places = None if cells is None else _places(adata, cells)
-    by = ANSWERS if groupby is None else groupby
+    model = get_model(model)
+    cell_indices = None if cells is None else _index_cells(adata, cells)
+    column = CELL_TYPE_KEY if groupby is None else groupby
     # Check the arguments before the cells are annotated; the default column may not exist until then.
-    grouped = groups_of(adata, by) if places is None and by != ANSWERS else None
+    grouped = read_groups(adata, column) if cell_indices is None and column != CELL_TYPE_KEY else None
     files = KnowledgeFiles(knowledge)
-    sources, absent = open_sources(None, files), absent_sources(files)
-    some = answers_from_words(adata, model, candidates, layer=layer, orthologs=orthologs, progress=progress)
+    sources, missing_sources = open_sources(None, files), unavailable_sources(files)
+    parsed_candidates = get_or_annotate(adata, model, candidates, layer=layer, orthologs=orthologs, progress=progress)
     scores = np.asarray(adata.obsm["okrcell_scores"], dtype=np.float32)
-    best = best_of(adata, some)
-    if places is not None:
-        group, names = places, [str(name) for name in cells or ()]
+    best = best_candidate_indices(adata, parsed_candidates)
+    if cell_indices is not None:
+        group, names = cell_indices, [str(name) for name in cells or ()]
     else:
-        group, names = groups_of(adata, by) if grouped is None else grouped
-    expression = expression_of(adata, layer, orthologs=orthologs)
-    explained = explain_groups(
-        expression, group, names, some, scores, best, model, sources=sources, top=top, progress=progress
+        group, names = read_groups(adata, column) if grouped is None else grouped
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    explanations = explain_groups(
+        expression, group, names, parsed_candidates, scores, best, model, sources=sources, top=top, progress=progress
     )
     confidence = np.asarray(adata.obs["okrcell_confidence"], dtype=np.float64)
-    adata.uns[EXPLANATIONS] = {
-        slot_name(each.group): slot(each, confidence[group == place]) for place, each in enumerate(explained)
+    adata.uns[EXPLANATIONS_KEY] = {
+        slot_name(item.group): explanation_to_slot(item, confidence[group == i]) for i, item in enumerate(explanations)
     }
-    leave_receipt(
+    write_provenance(
         adata,
         "explain",
         model,
         expression,
-        groupby=by if places is None else "",
+        groupby=column if cell_indices is None else "",
         explained=names,
         cells_left_out=int((group < 0).sum()),
-        candidates=[each.name for each in some],
+        candidates=[item.name for item in parsed_candidates],
         top=top,
         sources=[f"{source.name}: {source.snapshot}" for source in sources],
-        absent_sources=sorted(absent),
+        absent_sources=sorted(missing_sources),
         layer=layer or "",
         orthologs=orthologs,
     )
 
 
-def _places(adata: "AnnData", cells: Sequence[str]) -> "NDArray[np.intp]":
+def _index_cells(adata: "AnnData", cells: Sequence[str]) -> "NDArray[np.intp]":
     """Return for each cell its index in ``cells``, -1 for a cell that is not in it."""
     if isinstance(cells, str):
         raise InputError(f"cells must be a list of names, but it is the string '{cells}'. Pass ['{cells}'].")
-    asked = [str(name) for name in cells]
-    if not asked:
+    requested = [str(name) for name in cells]
+    if not requested:
         raise InputError("cells is an empty list. Pass at least one name, or leave it out.")
-    if len(asked) > MOST_CELLS:
+    if len(requested) > MAX_CELLS:
         raise InputError(
-            f"cells has {len(asked):,} names, but at most {MOST_CELLS:,} single cells can be explained. Use groupby."
+            f"cells has {len(requested):,} names, but at most {MAX_CELLS:,} single cells can be explained. Use groupby."
         )
-    if len(set(asked)) < len(asked):
-        twice = next(name for name in asked if asked.count(name) > 1)
-        raise InputError(f"The cell '{twice}' is named twice in cells. Pass each name once.")
-    number = {name: place for place, name in enumerate(asked)}
-    group = np.array([number.get(str(name), -1) for name in adata.obs_names], dtype=np.intp)
-    found = np.bincount(group[group >= 0], minlength=len(asked))
-    if (found == 0).any():
+    if len(set(requested)) < len(requested):
+        duplicate = next(name for name in requested if requested.count(name) > 1)
+        raise InputError(f"The cell '{duplicate}' is named twice in cells. Pass each name once.")
+    index_of = {name: i for i, name in enumerate(requested)}
+    group = np.array([index_of.get(str(name), -1) for name in adata.obs_names], dtype=np.intp)
+    counts = np.bincount(group[group >= 0], minlength=len(requested))
+    if (counts == 0).any():
         raise InputError(
-            f"There is no cell '{asked[int((found == 0).argmax())]}' in obs_names, which has names such as "
+            f"There is no cell '{requested[int((counts == 0).argmax())]}' in obs_names, which has names such as "
             f"'{adata.obs_names[0] if adata.n_obs else ''}'."
         )
-    if (found > 1).any():
+    if (counts > 1).any():
         raise InputError(
-            f"The name '{asked[int((found > 1).argmax())]}' belongs to several cells. Run adata.obs_names_make_unique() first."
+            f"The name '{requested[int((counts > 1).argmax())]}' belongs to several cells. Run adata.obs_names_make_unique() first."
         )
     return group

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.tl.explain import EXPLANATIONS
-from okrcell.tl.tables import plain, quoted, slot_name
+from okrcell.tl.explain import EXPLANATIONS_KEY
+from okrcell.tl.tables import render_citations, slot_name, to_json
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-HEADINGS = (
+TABLE_HEADINGS = (
     "gene", "for or against", "contribution", "relative expression", "expected", "expected by the runner-up", "cells inside",
     "cells outside", "source", "records",
 )  # fmt: skip
@@ -56,17 +56,17 @@ def explanations_page(adata: "AnnData") -> str:
     >>> "## B cell: B cell (CL:0000236)" in page
     True
     """
-    receipt, explained = _left(adata)
-    what = f"groups of {receipt['groupby']}" if receipt["groupby"] else "single cells"
+    record, explanations = _read_explanations(adata)
+    subject = f"groups of {record['groupby']}" if record["groupby"] else "single cells"
     lines = [
-        f"# Explanations of {what}",
+        f"# Explanations of {subject}",
         "",
-        f"{receipt['input']['cells']:,} cells; model {receipt['model']}; {len(receipt['candidates'])} candidates. "
+        f"{record['input']['cells']:,} cells; model {record['model']}; {len(record['candidates'])} candidates. "
         "The contribution of a gene is its relative expression times the difference of its weights in the signatures of the "
         "answer and the runner-up: above zero it supports the answer, below zero the runner-up.",
     ]
-    for name, each in explained.items():
-        lines += ["", *_group(name, each)]
+    for name, explanation in explanations.items():
+        lines += ["", *_render_explanation(name, explanation)]
     return "\n".join(lines)
 
 
@@ -110,47 +110,53 @@ def explanations_json(adata: "AnnData") -> str:
     >>> len(result["explanations"]["B cell"]["genes"])
     5
     """
-    receipt, explained = _left(adata)
+    record, explanations = _read_explanations(adata)
     # NaN is not valid JSON and becomes null.
-    whole = plain({"receipt": receipt, "explanations": explained})
-    return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
+    content = to_json({"receipt": record, "explanations": explanations})
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _left(adata: "AnnData") -> tuple[Mapping[str, Any], dict[str, Mapping[str, Any]]]:
-    if EXPLANATIONS not in adata.uns:
-        raise InputError(f"There is no uns['{EXPLANATIONS}']. Run okrcell.tl.explain first.")
-    receipt = adata.uns["okrcell"]["explain"]
-    return receipt, {str(name): adata.uns[EXPLANATIONS][slot_name(str(name))] for name in receipt["explained"]}
+def _read_explanations(adata: "AnnData") -> tuple[Mapping[str, Any], dict[str, Mapping[str, Any]]]:
+    if EXPLANATIONS_KEY not in adata.uns:
+        raise InputError(f"There is no uns['{EXPLANATIONS_KEY}']. Run okrcell.tl.explain first.")
+    record = adata.uns["okrcell"]["explain"]
+    return record, {str(name): adata.uns[EXPLANATIONS_KEY][slot_name(str(name))] for name in record["explained"]}
 
 
-def _group(name: str, each: Mapping[str, Any]) -> Iterator[str]:
-    term = f" ({each['cell_type_ontology_term_id']})" if each["cell_type_ontology_term_id"] else ""
-    yield f"## {name}: {each['cell_type']}{term}"
+def _render_explanation(name: str, explanation: Mapping[str, Any]) -> Iterator[str]:
+    term = f" ({explanation['cell_type_ontology_term_id']})" if explanation["cell_type_ontology_term_id"] else ""
+    yield f"## {name}: {explanation['cell_type']}{term}"
     yield ""
-    if each["cell_type"] == "unknown":
+    if explanation["cell_type"] == "unknown":
         yield "No cell has expression, so there is no explanation."
         return
-    who = f"{each['share']:.0%} of {each['cells']:,} cells have this label" if each["cells"] > 1 else "1 cell"
-    against = f"The runner-up is {each['runner_up']}." if each["runner_up"] else "There was no other candidate."
-    yield f"{who}, with a mean confidence of {each['confidence']:.2f}. {against}"
-    genes = pd.DataFrame(each["genes"])
+    fraction = (
+        f"{explanation['share']:.0%} of {explanation['cells']:,} cells have this label"
+        if explanation["cells"] > 1
+        else "1 cell"
+    )
+    runner_up = (
+        f"The runner-up is {explanation['runner_up']}." if explanation["runner_up"] else "There was no other candidate."
+    )
+    yield f"{fraction}, with a mean confidence of {explanation['confidence']:.2f}. {runner_up}"
+    genes = pd.DataFrame(explanation["genes"])
     if not len(genes):
         yield ""
         yield "No measured gene distinguishes the two."
         return
     yield ""
-    yield "| " + " | ".join(HEADINGS) + " |"
+    yield "| " + " | ".join(TABLE_HEADINGS) + " |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|---|---|"
     for row in genes.to_dict("records"):
         numbers = f"{row['contribution']:+.3f} | {row['relative']:+.2f} | {row['expected']:+.3f}"
         numbers += f" | {row['runner_up_expected']:+.3f}"
-        cells = f"{_percent(row['inside'])} | {_percent(row['outside'])}"
+        cells = f"{_format_percent(row['inside'])} | {_format_percent(row['outside'])}"
         yield f"| {row['gene']} | {row['speaks']} | {numbers} | {cells} | {row['source']} | {row['evidence']} |"
-    records = pd.DataFrame(each["evidence"])
+    records = pd.DataFrame(explanation["evidence"])
     if len(records):
         yield ""
-    yield from quoted(records)
+    yield from render_citations(records)
 
 
-def _percent(share: float) -> str:
-    return "" if pd.isna(share) else f"{share:.0%}"
+def _format_percent(fraction: float) -> str:
+    return "" if pd.isna(fraction) else f"{fraction:.0%}"

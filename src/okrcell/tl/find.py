@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from okrcell.errors import InputError
 from okrcell.tl._docs import doc_params
-from okrcell.tl.vectors import chosen_model, expression_of, has_vectors_of, leave_receipt, vectors_of
+from okrcell.tl.vectors import get_embeddings, get_model, has_embeddings, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -81,13 +81,13 @@ def find_cells(
     >>> adata.obs.groupby("bulk_labels", observed=True)["okrcell_match"].mean().idxmax()
     'CD19+ B'
     """
-    from okrcell.tasks.retrieve import match
+    from okrcell.tasks.retrieve import text_similarity
 
-    model = chosen_model(model)
+    model = get_model(model)
     if not text.strip():
         raise InputError("The text to search for is empty. Pass a description of the cells, such as 'B cell'.")
-    expression = None if has_vectors_of(adata, model, layer) else expression_of(adata, layer, orthologs=orthologs)
-    adata.obs[key_added] = match(vectors_of(adata, model, expression, layer, progress), text, model)
-    leave_receipt(
+    expression = None if has_embeddings(adata, model, layer) else read_counts(adata, layer, orthologs=orthologs)
+    adata.obs[key_added] = text_similarity(get_embeddings(adata, model, expression, layer, progress), text, model)
+    write_provenance(
         adata, "find", model, expression, text=text, key_added=key_added, layer=layer or "", orthologs=orthologs
     )

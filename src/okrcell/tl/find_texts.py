@@ -8,15 +8,15 @@ import pandas as pd
 
 from okrcell.errors import InputError
 from okrcell.tl._docs import doc_params
-from okrcell.tl.groups import groups_of
-from okrcell.tl.vectors import chosen_model, expression_of, has_vectors_of, leave_receipt, vectors_of
+from okrcell.tl.groups import read_groups
+from okrcell.tl.vectors import get_embeddings, get_model, has_embeddings, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from okrcell.model.embedder import Embedder, Progress
     from okrcell.tasks.candidates import Candidate
-    from okrcell.tasks.retrieve import Ranking
+    from okrcell.tasks.retrieve import TextRanking
 
 
 @doc_params
@@ -109,37 +109,39 @@ def find_texts(
     [1, 'B cell']
     """
     from okrcell.tasks.candidates import candidate_vectors
-    from okrcell.tasks.candidates import candidates as read_texts
+    from okrcell.tasks.candidates import parse_candidates as read_texts
     from okrcell.tasks.ontology_texts import ontology_types, ontology_vectors
     from okrcell.tasks.retrieve import group_vectors, rank_texts
 
     if top < 1:
         raise InputError(f"top must be at least 1, but it is {top}.")
-    model = chosen_model(model)
-    some = ontology_types() if texts is None else tuple(read_texts(texts))
-    group, names = (None, []) if groupby is None else groups_of(adata, groupby)
-    expression = None if has_vectors_of(adata, model, layer) else expression_of(adata, layer, orthologs=orthologs)
-    cells = vectors_of(adata, model, expression, layer, progress)
-    vectors = ontology_vectors(model, progress) if texts is None else candidate_vectors(some, model)
+    model = get_model(model)
+    parsed_texts = ontology_types() if texts is None else tuple(read_texts(texts))
+    group, group_names = (None, []) if groupby is None else read_groups(adata, groupby)
+    expression = None if has_embeddings(adata, model, layer) else read_counts(adata, layer, orthologs=orthologs)
+    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    text_embeddings = ontology_vectors(model, progress) if texts is None else candidate_vectors(parsed_texts, model)
 
-    found = rank_texts(cells, vectors, top)
-    words = np.array([*(each.name for each in some), "unknown"], dtype=object)
-    adata.obs[key_added] = pd.Categorical(words[found.place[:, 0]])
-    ranks = pd.Index([str(rank) for rank in range(1, found.place.shape[1] + 1)])
-    adata.obsm[key_added] = pd.DataFrame(found.match, index=adata.obs_names, columns=ranks)
-    adata.obsm[f"{key_added}_place"] = found.place
+    ranking = rank_texts(embeddings, text_embeddings, top)
+    names_or_unknown = np.array([*(item.name for item in parsed_texts), "unknown"], dtype=object)
+    adata.obs[key_added] = pd.Categorical(names_or_unknown[ranking.indices[:, 0]])
+    ranks = pd.Index([str(rank) for rank in range(1, ranking.indices.shape[1] + 1)])
+    adata.obsm[key_added] = pd.DataFrame(ranking.similarity, index=adata.obs_names, columns=ranks)
+    adata.obsm[f"{key_added}_place"] = ranking.indices
     if group is not None:
-        means = group_vectors(cells, group, len(names))
-        adata.uns[key_added] = _table(names, rank_texts(means, vectors, top), some)
+        group_embeddings = group_vectors(embeddings, group, len(group_names))
+        adata.uns[key_added] = _group_table(
+            group_names, rank_texts(group_embeddings, text_embeddings, top), parsed_texts
+        )
     elif key_added in adata.uns:
         # Remove the group ranking of an earlier call, whose texts may differ.
         del adata.uns[key_added]
-    leave_receipt(
+    write_provenance(
         adata,
         "find_texts",
         model,
         expression,
-        texts=[each.name for each in some],
+        texts=[item.name for item in parsed_texts],
         texts_named_by="user" if texts is not None else "the Cell Ontology",
         groupby=groupby or "",
         top=top,
@@ -149,14 +151,14 @@ def find_texts(
     )
 
 
-def _table(names: Sequence[str], found: "Ranking", some: "Sequence[Candidate]") -> pd.DataFrame:
+def _group_table(group_names: Sequence[str], ranking: "TextRanking", texts: "Sequence[Candidate]") -> pd.DataFrame:
     rows = [
-        (names[group], rank + 1, some[place].name, some[place].term_id, float(found.match[group, rank]))
-        for group in range(len(names))
-        for rank, place in enumerate(found.place[group].tolist())
-        if place >= 0
+        (group_names[group], rank + 1, texts[index].name, texts[index].term_id, float(ranking.similarity[group, rank]))
+        for group in range(len(group_names))
+        for rank, index in enumerate(ranking.indices[group].tolist())
+        if index >= 0
     ]
     columns = pd.Index(["group", "rank", "text", "cell_type_ontology_term_id", "match"])
     table = pd.DataFrame(rows, columns=columns)
-    table.index = pd.Index([str(number) for number in range(1, len(table) + 1)], dtype=object)
+    table.index = pd.Index([str(i) for i in range(1, len(table) + 1)], dtype=object)
     return table

@@ -7,7 +7,7 @@ import pandas as pd
 
 from okrcell.tl._docs import doc_params
 from okrcell.tl.seeds import check_seed
-from okrcell.tl.vectors import chosen_model, expression_of, leave_receipt, vectors_of
+from okrcell.tl.vectors import get_embeddings, get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -99,20 +99,20 @@ def integrate(
     ['a', 'b']
     >>> okr.tl.cluster(adata, model, use_rep="X_okrcell_integrated")
     """
-    from okrcell.tasks.examples.column_labels import known_column
-    from okrcell.tasks.integrate import together
+    from okrcell.tasks.examples.column_labels import check_column
+    from okrcell.tasks.integrate import integrate_vectors
 
     check_seed(seed)
     obs = pd.DataFrame(adata.obs)
-    known_column(obs, batch_key, "batch_key='...'")
-    batch = _batches(obs, batch_key)
-    model = chosen_model(model)
-    expression = expression_of(adata, layer, orthologs=orthologs)
-    vectors = vectors_of(adata, model, expression, layer, progress)
-    found = together(expression, vectors, batch, seed=seed)
-    adata.obsm[key_added] = found.vectors
-    names, counts = np.unique(batch, return_counts=True)
-    leave_receipt(
+    check_column(obs, batch_key, "batch_key='...'")
+    batches = _read_batches(obs, batch_key)
+    model = get_model(model)
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    result = integrate_vectors(expression, embeddings, batches, seed=seed)
+    adata.obsm[key_added] = result.vectors
+    names, counts = np.unique(batches, return_counts=True)
+    write_provenance(
         adata,
         "integrate",
         model,
@@ -121,14 +121,14 @@ def integrate(
         key_added=key_added,
         batches=names.tolist(),
         cells=counts.tolist(),
-        shared=found.shared,
-        apart=list(found.apart),
+        shared=result.shared_fraction,
+        apart=list(result.uncorrected),
         seed=seed,
         layer=layer or "",
         orthologs=orthologs,
     )
 
 
-def _batches(obs: pd.DataFrame, key: str) -> "NDArray[np.str_]":
-    given = obs[key].astype("object")
-    return np.asarray(given.where(given.notna(), NO_BATCH).astype(str), dtype=str)
+def _read_batches(obs: pd.DataFrame, key: str) -> "NDArray[np.str_]":
+    values = obs[key].astype("object")
+    return np.asarray(values.where(values.notna(), NO_BATCH).astype(str), dtype=str)

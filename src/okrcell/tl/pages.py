@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from okrcell.errors import InputError
-from okrcell.tl.describe import DESCRIPTIONS
-from okrcell.tl.tables import plain, quoted, slot_name
+from okrcell.tl.describe import DESCRIPTIONS_KEY
+from okrcell.tl.tables import render_citations, slot_name, to_json
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-GENES_ON_PAGE = 10
+MAX_GENES_ON_PAGE = 10
 
 
 def descriptions_page(adata: "AnnData") -> str:
@@ -53,17 +53,17 @@ def descriptions_page(adata: "AnnData") -> str:
     >>> "## CD19+ B: B cell (CL:0000236)" in page
     True
     """
-    receipt, described = _left(adata)
+    record, descriptions = _read_descriptions(adata)
     lines = [
-        f"# Groups of {receipt['groupby']}",
+        f"# Groups of {record['groupby']}",
         "",
-        f"{receipt['input']['cells']:,} cells; model {receipt['model']}; "
-        f"{len(receipt['candidates'])} candidate types (source: {receipt['candidates_named_by']}). "
+        f"{record['input']['cells']:,} cells; model {record['model']}; "
+        f"{len(record['candidates'])} candidate types (source: {record['candidates_named_by']}). "
         "The share of cells is the fraction of a group whose nearest candidate is the type; the mean probability "
         "is the average over its cells of the probability of the type.",
     ]
-    for name, each in described.items():
-        lines += ["", *_group(name, each)]
+    for name, description in descriptions.items():
+        lines += ["", *_render_description(name, description)]
     return "\n".join(lines)
 
 
@@ -107,33 +107,35 @@ def descriptions_json(adata: "AnnData") -> str:
     >>> result["groups"]["CD19+ B"]["cell_type"]
     'B cell'
     """
-    receipt, described = _left(adata)
-    return json.dumps(plain({"receipt": receipt, "groups": described}), indent=2, ensure_ascii=False, allow_nan=False)
+    record, descriptions = _read_descriptions(adata)
+    return json.dumps(
+        to_json({"receipt": record, "groups": descriptions}), indent=2, ensure_ascii=False, allow_nan=False
+    )
 
 
-def _left(adata: "AnnData") -> tuple[Mapping[str, Any], dict[str, Mapping[str, Any]]]:
-    if DESCRIPTIONS not in adata.uns:
-        raise InputError(f"There is no uns['{DESCRIPTIONS}']. Run okrcell.tl.describe first.")
-    receipt = adata.uns["okrcell"]["describe"]
+def _read_descriptions(adata: "AnnData") -> tuple[Mapping[str, Any], dict[str, Mapping[str, Any]]]:
+    if DESCRIPTIONS_KEY not in adata.uns:
+        raise InputError(f"There is no uns['{DESCRIPTIONS_KEY}']. Run okrcell.tl.describe first.")
+    record = adata.uns["okrcell"]["describe"]
     # An h5ad file stores uns in alphabetical order; the provenance record keeps the order of the groups.
-    return receipt, {str(name): adata.uns[DESCRIPTIONS][slot_name(str(name))] for name in receipt["groups"]}
+    return record, {str(name): adata.uns[DESCRIPTIONS_KEY][slot_name(str(name))] for name in record["groups"]}
 
 
-def _group(name: str, each: Mapping[str, Any]) -> Iterator[str]:
-    term = f" ({each['cell_type_ontology_term_id']})" if each["cell_type_ontology_term_id"] else ""
-    headline = {"confident": "", "broad": "some kind of "}.get(str(each["status"]), "")
-    yield f"## {name}: {headline}{each['cell_type']}{term}"
+def _render_description(name: str, description: Mapping[str, Any]) -> Iterator[str]:
+    term = f" ({description['cell_type_ontology_term_id']})" if description["cell_type_ontology_term_id"] else ""
+    prefix = {"confident": "", "broad": "some kind of "}.get(str(description["status"]), "")
+    yield f"## {name}: {prefix}{description['cell_type']}{term}"
     yield ""
-    yield str(each["text"])
-    types = each["types"]
+    yield str(description["text"])
+    types = description["types"]
     if len(types):
         yield ""
         yield "| likely type | id | share of cells | mean probability |"
         yield "|---|---|---:|---:|"
         for row in types.to_dict("records"):
-            who = f"{row['cell_type']} | {row['cell_type_ontology_term_id']}"
-            yield f"| {who} | {row['share']:.0%} | {row['probability']:.2f} |"
-    genes = each["genes"].head(GENES_ON_PAGE)
+            label = f"{row['cell_type']} | {row['cell_type_ontology_term_id']}"
+            yield f"| {label} | {row['share']:.0%} | {row['probability']:.2f} |"
+    genes = description["genes"].head(MAX_GENES_ON_PAGE)
     if len(genes):
         yield ""
         yield "| gene | log2 fold change | cells in the group | cells outside |"
@@ -141,4 +143,4 @@ def _group(name: str, each: Mapping[str, Any]) -> Iterator[str]:
         for row in genes.to_dict("records"):
             yield f"| {row['gene']} | {row['log2_fold']:.1f} | {row['inside']:.0%} | {row['outside']:.0%} |"
     yield ""
-    yield from quoted(each["evidence"])
+    yield from render_citations(description["evidence"])

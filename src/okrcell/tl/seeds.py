@@ -2,7 +2,7 @@
 
 from okrcell.errors import InputError
 
-MOST = 2**32
+SEED_LIMIT = 2**32
 """Exclusive upper limit of a seed; scikit-learn and pynndescent accept no larger one."""
 
 
@@ -16,5 +16,5 @@ def check_seed(seed: int) -> None:
     """
     if seed < 0:
         raise InputError(f"seed must not be negative, but it is {seed}. Pass 0 or a positive integer.")
-    if seed >= MOST:
-        raise InputError(f"seed must be below {MOST}, but it is {seed}. Pass a smaller integer.")
+    if seed >= SEED_LIMIT:
+        raise InputError(f"seed must be below {SEED_LIMIT}, but it is {seed}. Pass a smaller integer.")

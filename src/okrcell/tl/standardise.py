@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.provenance import receipt
+from okrcell.provenance import provenance_record
 from okrcell.texts.decisions import (
+    DecisionProgress,
     Decisions,
-    Progress,
-    checked_overrides,
-    decide,
+    check_overrides,
+    count_by_method,
+    count_undecided,
+    decide_terms,
+    ontology_releases,
     read_overrides,
-    snapshots,
-    told_apart,
-    unsure,
 )
-from okrcell.texts.standardise import ONTOLOGY_OF
+from okrcell.texts.standardise import COLUMN_ONTOLOGIES
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from okrcell.knowledge.vectors import TextEmbedder
 
-MOST_TOLD = 5
+MAX_ROWS_IN_FINDING = 5
 """Maximum number of rows of the overrides that a finding lists."""
 
 
@@ -33,7 +33,7 @@ def standardise(
     *,
     overrides: "str | Path | pd.DataFrame | None" = None,
     embedder: "TextEmbedder | None" = None,
-    progress: Progress | None = None,
+    progress: DecisionProgress | None = None,
 ) -> None:
     """Map labels in ``obs`` to ontology terms, in the columns of the CELLxGENE schema.
 
@@ -105,42 +105,46 @@ def standardise(
     1
     """
     obs = pd.DataFrame(adata.obs)
-    if not any(name in obs or f"{name}_ontology_term_id" in obs for name in ONTOLOGY_OF):
+    if not any(name in obs or f"{name}_ontology_term_id" in obs for name in COLUMN_ONTOLOGIES):
         raise InputError(
-            f"obs has none of the columns {', '.join(ONTOLOGY_OF)}; it has {', '.join(map(str, obs)) or 'none'}. Copy "
+            f"obs has none of the columns {', '.join(COLUMN_ONTOLOGIES)}; it has {', '.join(map(str, obs)) or 'none'}. Copy "
             "the column with the labels: adata.obs['cell_type'] = adata.obs['...']."
         )
     if isinstance(overrides, pd.DataFrame):
-        chosen = checked_overrides(overrides)
+        override_table = check_overrides(overrides)
     else:
-        chosen = None if overrides is None else read_overrides(overrides)
-    decided = decide(obs, overrides=chosen, embedder=embedder, progress=progress)
-    for column, ids in decided.ids.items():
+        override_table = None if overrides is None else read_overrides(overrides)
+    result = decide_terms(obs, overrides=override_table, embedder=embedder, progress=progress)
+    for column, ids in result.ids.items():
         adata.obs[f"{column}_ontology_term_id"] = ids
-    written = receipt(
+    record = provenance_record(
         "standardise",
-        labels=len(decided.table),
-        how=told_apart(decided.table),
-        ontologies=snapshots(list(decided.ids)),
+        labels=len(result.table),
+        how=count_by_method(result.table),
+        ontologies=ontology_releases(list(result.ids)),
         embedder="" if embedder is None else embedder.name,
-        overrides=decided.overridden,
-        findings=_findings(decided),
+        overrides=result.overridden,
+        findings=_findings(result),
     )
-    decisions = decided.table.set_axis([str(number) for number in range(len(decided.table))])
+    decisions = result.table.set_axis([str(i) for i in range(len(result.table))])
     adata.uns["okrcell"] = {
         **adata.uns.get("okrcell", {}),
-        "standardise": {**written, "decisions": decisions},
+        "standardise": {**record, "decisions": decisions},
     }
 
 
-def _findings(decided: Decisions) -> list[str]:
+def _findings(result: Decisions) -> list[str]:
     findings = []
-    if left := unsure(decided.table):
-        findings.append(f"{left} of {len(decided.table)} labels were left empty, because no term matched well enough.")
-    if decided.unused:
-        told = "; ".join(decided.unused[:MOST_TOLD]) + ("; ..." if len(decided.unused) > MOST_TOLD else "")
+    if n_empty := count_undecided(result.table):
         findings.append(
-            f"{len(decided.unused)} rows of the overrides decided nothing, because no cells have their label or because other "
-            f"rows contradict them: {told}."
+            f"{n_empty} of {len(result.table)} labels were left empty, because no term matched well enough."
+        )
+    if result.unused:
+        rows = "; ".join(result.unused[:MAX_ROWS_IN_FINDING]) + (
+            "; ..." if len(result.unused) > MAX_ROWS_IN_FINDING else ""
+        )
+        findings.append(
+            f"{len(result.unused)} rows of the overrides decided nothing, because no cells have their label or because other "
+            f"rows contradict them: {rows}."
         )
     return findings

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from okrcell.provenance import receipt
+from okrcell.provenance import provenance_record
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -14,44 +14,44 @@ if TYPE_CHECKING:
     from okrcell.cells.expression import Expression
     from okrcell.model.embedder import Embedder, Progress
 
-VECTORS = "X_okrcell"
+EMBEDDING_KEY = "X_okrcell"
 """Slot of ``obsm`` with the cell embeddings."""
 
 
-def chosen_model(model: "Embedder | None") -> "Embedder":
+def get_model(model: "Embedder | None") -> "Embedder":
     """Return ``model``, or the bundled model if it is None."""
     from okrcell.model.embedder import load
 
     return load() if model is None else model
 
 
-def expression_of(adata: "AnnData", layer: str | None, *, orthologs: bool) -> "Expression":
+def read_counts(adata: "AnnData", layer: str | None, *, orthologs: bool) -> "Expression":
     """Locate counts and genes; by default in the matrix that is nearest to raw counts."""
     from okrcell.cells.expression import read_expression
 
     return read_expression(adata, layer=layer, orthologs=orthologs)
 
 
-def embedded(
+def embed_and_store(
     adata: "AnnData", model: "Embedder", expression: "Expression", slot: str, progress: "Progress | None"
 ) -> "NDArray[np.float32]":
     """Embed the cells, write the vectors to ``obsm[slot]`` and the sha256 of the weights to ``uns["okrcell"]["vectors"]``."""
-    vectors = model.embed_cells(expression, progress)
-    adata.obsm[slot] = vectors
-    receipts = dict(adata.uns.get("okrcell", {}))
-    receipts["vectors"] = {**dict(receipts.get("vectors", {})), slot: model.fingerprint}
-    adata.uns["okrcell"] = receipts
-    return vectors
+    embeddings = model.embed_cells(expression, progress)
+    adata.obsm[slot] = embeddings
+    records = dict(adata.uns.get("okrcell", {}))
+    records["vectors"] = {**dict(records.get("vectors", {})), slot: model.fingerprint}
+    adata.uns["okrcell"] = records
+    return embeddings
 
 
-def vectors_of(
+def get_embeddings(
     adata: "AnnData",
     model: "Embedder",
     expression: "Expression | None",
     layer: str | None,
     progress: "Progress | None",
 ) -> "NDArray[np.float32]":
-    """Return the stored embeddings of this model (`has_vectors_of`), or compute and store them.
+    """Return the stored embeddings of this model (`has_embeddings`), or compute and store them.
 
     Parameters
     ----------
@@ -62,20 +62,20 @@ def vectors_of(
     -------
     float32, shape (cell, dim), rows of unit length; NaN for a cell without expression.
     """
-    if expression is None or has_vectors_of(adata, model, layer):
-        return np.asarray(adata.obsm[VECTORS])
-    return embedded(adata, model, expression, VECTORS, progress)
+    if expression is None or has_embeddings(adata, model, layer):
+        return np.asarray(adata.obsm[EMBEDDING_KEY])
+    return embed_and_store(adata, model, expression, EMBEDDING_KEY, progress)
 
 
-def has_vectors_of(adata: "AnnData", model: "Embedder", layer: str | None = None) -> bool:
+def has_embeddings(adata: "AnnData", model: "Embedder", layer: str | None = None) -> bool:
     """Whether ``obsm`` holds embeddings of a model with the same weights; always False if ``layer`` is given."""
     if layer is not None:
         return False
-    whose = dict(adata.uns.get("okrcell", {})).get("vectors", {}).get(VECTORS, "")
-    return VECTORS in adata.obsm and bool(model.fingerprint) and whose == model.fingerprint
+    fingerprint = dict(adata.uns.get("okrcell", {})).get("vectors", {}).get(EMBEDDING_KEY, "")
+    return EMBEDDING_KEY in adata.obsm and bool(model.fingerprint) and fingerprint == model.fingerprint
 
 
-def leave_receipt(
+def write_provenance(
     adata: "AnnData", verb: str, model: "Embedder", expression: "Expression | None", **facts: Any
 ) -> None:
     """Write the provenance record to ``uns["okrcell"][verb]``.
@@ -90,10 +90,10 @@ def leave_receipt(
             "kind": expression.kind,
             "findings": list(expression.findings),
             "gene_coverage": float(expression.resolution.coverage),
-            "model_genes_measured": model.measured(expression),
+            "model_genes_measured": model.n_measured_genes(expression),
             "model_genes": len(model.vocabulary),
         }
-    rows = hashlib.sha256("\n".join([*adata.obs_names, "", *adata.var_names]).encode()).hexdigest()
-    table = {"cells": adata.n_obs, "genes": adata.n_vars, "names_sha256": rows}
-    written = receipt(verb, model=model.name, weights_sha256=model.fingerprint, input=table, **facts)
-    adata.uns["okrcell"] = {**adata.uns.get("okrcell", {}), verb: written}
+    names_sha256 = hashlib.sha256("\n".join([*adata.obs_names, "", *adata.var_names]).encode()).hexdigest()
+    input_facts = {"cells": adata.n_obs, "genes": adata.n_vars, "names_sha256": names_sha256}
+    record = provenance_record(verb, model=model.name, weights_sha256=model.fingerprint, input=input_facts, **facts)
+    adata.uns["okrcell"] = {**adata.uns.get("okrcell", {}), verb: record}

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from okrcell.alignment.objective import ObjectiveSettings
-from okrcell.pairs.stream import PairStream
+from okrcell.pairs.stream import PairDataLoader
 from okrcell.training.schedule import Schedule
 
 
-class Moment(NamedTuple):
+class StepInfo(NamedTuple):
     """Stage, progress and epoch of a step."""
 
     stage: int
@@ -21,25 +21,27 @@ class Moment(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Calendar:
+class EpochSchedule:
     """Steps counted in epochs of the reliability table; an epoch is a fixed number of visits per pair (method 5.3)."""
 
     schedule: Schedule
     steps_per_epoch: int
 
     @classmethod
-    def of(cls, objective: ObjectiveSettings, schedule: Schedule, stream: PairStream, devices: int) -> Self:
-        """Count the steps in which ``devices`` devices together draw the pairs of one epoch."""
+    def from_settings(
+        cls, objective: ObjectiveSettings, schedule: Schedule, loader: PairDataLoader, n_devices: int
+    ) -> Self:
+        """Count the steps in which ``n_devices`` devices together draw the pairs of one epoch."""
         visits = objective.reliability.visits_per_epoch
         return cls(
-            schedule, max(1, math.ceil(visits * stream.pairs_per_epoch / (stream.settings.batch_size * devices)))
+            schedule, max(1, math.ceil(visits * loader.pairs_per_epoch / (loader.settings.batch_size * n_devices)))
         )
 
     @property
-    def epochs(self) -> int:
+    def n_epochs(self) -> int:
         """Number of epochs begun in the whole run."""
-        return -(-self.schedule.total // self.steps_per_epoch)
+        return -(-self.schedule.total_steps // self.steps_per_epoch)
 
-    def moment(self, step: int) -> Moment:
+    def step_info(self, step: int) -> StepInfo:
         """Return stage, progress and epoch of ``step`` (from 0)."""
-        return Moment(self.schedule.stage(step), step / self.schedule.total, 1 + step // self.steps_per_epoch)
+        return StepInfo(self.schedule.stage(step), step / self.schedule.total_steps, 1 + step // self.steps_per_epoch)

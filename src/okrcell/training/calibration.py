@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import minimize_scalar
 
-from okrcell.cells.tokenise import CellTokeniser
+from okrcell.cells.tokenise import CellTokenizer
 from okrcell.errors import InputError
 from okrcell.model.cell_text_model import CellTextModel
-from okrcell.pairs.pair import Pairs
+from okrcell.pairs.pair import PairDataset
 from okrcell.texts.describe import label_texts
 
-PANELS = (50, 200, 500, 2000, 8000)
+SIMILARITY_PANEL_SIZES = (50, 200, 500, 2000, 8000)
 """Numbers of genes of smaller assays."""
-CELLS_OF_A_STUDY = 400
+MAX_CELLS_PER_STUDY = 400
 """Maximum number of cells per study, so that no study dominates."""
-FEWEST_CELLS = 30
+MIN_CELLS_PER_STUDY = 30
 """A study with fewer cells is skipped."""
-RANGE = (0.005, 1.0)
+SIMILARITY_TEMPERATURE_RANGE = (0.005, 1.0)
 """Range in which the temperature is searched."""
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class CalibrationStudy:
     """Cells of one study that were not trained on, with their candidate names."""
 
     name: str
@@ -38,8 +38,8 @@ class HeldOut:
     names: tuple[str, ...]
 
 
-def calibrate(
-    model: CellTextModel, pairs: Pairs, rows: NDArray[np.int64], tokeniser: CellTokeniser, seed: int
+def calibrate_similarity(
+    model: CellTextModel, pairs: PairDataset, rows: NDArray[np.int64], tokenizer: CellTokenizer, seed: int
 ) -> dict[str, Any]:
     """Fit the temperature at which a softmax over similarities is the probability of being right.
 
@@ -52,69 +52,76 @@ def calibrate(
     ``temperature_by_genes`` (panel size to temperature), ``cells``, ``studies``; empty if no held-out study has two types
     and enough cells.
     """
-    studies = _held_out(pairs, rows, seed)
+    studies = _calibration_studies(pairs, rows, seed)
     if not studies:
         return {}
-    vocabulary = len(tokeniser.vocabulary)
-    chance = pairs.corpus.gene_count().astype(float)
-    fitted: dict[str, float] = {}
-    for size in (*(size for size in PANELS if size < vocabulary), vocabulary):
-        panel = _panel(chance, size, vocabulary, seed)
-        scored = [(_similarities(model, study, tokeniser, panel), study.truth) for study in studies]
-        fitted[str(size)] = _best_temperature(scored)
-    ordered = sorted(fitted, key=int, reverse=True)
+    n_genes = len(tokenizer.vocabulary)
+    cells_per_gene = pairs.corpus.gene_count().astype(float)
+    temperatures: dict[str, float] = {}
+    for size in (*(size for size in SIMILARITY_PANEL_SIZES if size < n_genes), n_genes):
+        panel = _random_panel(cells_per_gene, size, n_genes, seed)
+        scored_studies = [(_similarities(model, study, tokenizer, panel), study.truth) for study in studies]
+        temperatures[str(size)] = _fit_similarity_temperature(scored_studies)
+    ordered = sorted(temperatures, key=int, reverse=True)
     # Fewer genes must not give more confidence, which noise on few cells could suggest.
     for larger, smaller in pairwise(ordered):
-        fitted[smaller] = max(fitted[smaller], fitted[larger])
+        temperatures[smaller] = max(temperatures[smaller], temperatures[larger])
     return {
-        "temperature_by_genes": fitted,
+        "temperature_by_genes": temperatures,
         "cells": sum(len(study.truth) for study in studies),
         "studies": [study.name for study in studies],
     }
 
 
-def _held_out(pairs: Pairs, rows: NDArray[np.int64], seed: int) -> list[HeldOut]:
+def _calibration_studies(pairs: PairDataset, rows: NDArray[np.int64], seed: int) -> list[CalibrationStudy]:
     rng = np.random.default_rng([seed, 5])
-    kind = pairs.cell_type[pairs.description]
-    study = pairs.corpus.obs["study"].to_numpy().astype(str)
-    found: list[HeldOut] = []
-    for name in sorted(set(study[rows].tolist())):
-        mine = rows[(study[rows] == name) & (kind[rows] >= 0)]
-        possible = np.unique(kind[(study == name) & (kind >= 0)])
-        if len(mine) < FEWEST_CELLS or len(possible) < 2:
+    cell_type = pairs.cell_type[pairs.description]
+    study_of_cell = pairs.corpus.obs["study"].to_numpy().astype(str)
+    studies: list[CalibrationStudy] = []
+    for name in sorted(set(study_of_cell[rows].tolist())):
+        study_rows = rows[(study_of_cell[rows] == name) & (cell_type[rows] >= 0)]
+        candidate_types = np.unique(cell_type[(study_of_cell == name) & (cell_type >= 0)])
+        if len(study_rows) < MIN_CELLS_PER_STUDY or len(candidate_types) < 2:
             continue
-        mine = np.sort(rng.permutation(mine)[:CELLS_OF_A_STUDY])
-        names = tuple(pairs.cell_type_names[number] for number in possible)
-        found.append(HeldOut(name, pairs.corpus.rows(mine), np.searchsorted(possible, kind[mine]), names))
-    return found
+        study_rows = np.sort(rng.permutation(study_rows)[:MAX_CELLS_PER_STUDY])
+        names = tuple(pairs.cell_type_names[i] for i in candidate_types)
+        studies.append(
+            CalibrationStudy(
+                name, pairs.corpus.rows(study_rows), np.searchsorted(candidate_types, cell_type[study_rows]), names
+            )
+        )
+    return studies
 
 
-def _panel(chance: Float[np.ndarray, "gene"], size: int, vocabulary: int, seed: int) -> NDArray[np.bool_] | None:
+def _random_panel(
+    cells_per_gene: Float[np.ndarray, "gene"], size: int, n_genes: int, seed: int
+) -> NDArray[np.bool_] | None:
     """Mask of the measured genes of the gene table; None means all."""
-    if size >= vocabulary:
+    if size >= n_genes:
         return None
     rng = np.random.default_rng([seed, size])
-    panel = np.zeros(len(chance), dtype=bool)
-    panel[rng.choice(len(chance), size=size, replace=False, p=chance / chance.sum())] = True
+    panel = np.zeros(len(cells_per_gene), dtype=bool)
+    panel[rng.choice(len(cells_per_gene), size=size, replace=False, p=cells_per_gene / cells_per_gene.sum())] = True
     return panel
 
 
 @torch.inference_mode()
 def _similarities(
-    model: CellTextModel, study: HeldOut, tokeniser: CellTokeniser, panel: NDArray[np.bool_] | None
+    model: CellTextModel, study: CalibrationStudy, tokenizer: CellTokenizer, panel: NDArray[np.bool_] | None
 ) -> Float[np.ndarray, "cell candidate"]:
     rows = study.rows if panel is None else sparse.csr_matrix(study.rows @ sparse.diags(panel.astype(np.float32)))
     rows.eliminate_zeros()
-    tokens = tokeniser.tokenise(rows)
+    tokens = tokenizer.tokenize(rows)
     cells = model.embed_cells(tokens)
     texts = [
-        model.embed_texts(model.text_encoder.tokeniser.tokenise(_texts_of(name))).mean(dim=0) for name in study.names
+        model.embed_texts(model.text_encoder.tokenizer.tokenize(_prompt_texts(name))).mean(dim=0)
+        for name in study.names
     ]
     candidates = torch.nn.functional.normalize(torch.stack(texts), dim=-1)
     return (cells @ candidates.T).numpy()
 
 
-def _texts_of(name: str) -> tuple[str, ...]:
+def _prompt_texts(name: str) -> tuple[str, ...]:
     try:
         return label_texts(name)
     except InputError:
@@ -122,13 +129,19 @@ def _texts_of(name: str) -> tuple[str, ...]:
         return (name,)
 
 
-def _best_temperature(scored: list[tuple[Float[np.ndarray, "cell candidate"], NDArray[np.intp]]]) -> float:
-    def surprise(log_heat: float) -> float:
+def _fit_similarity_temperature(
+    scored_studies: list[tuple[Float[np.ndarray, "cell candidate"], NDArray[np.intp]]],
+) -> float:
+    def nll(log_temperature: float) -> float:
         total = 0.0
-        for scores, truth in scored:
-            logits = torch.from_numpy(scores).double() / float(np.exp(log_heat))
+        for scores, truth in scored_studies:
+            logits = torch.from_numpy(scores).double() / float(np.exp(log_temperature))
             total += float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(truth)))
         return total
 
-    found: Any = minimize_scalar(surprise, bounds=(float(np.log(RANGE[0])), float(np.log(RANGE[1]))), method="bounded")
-    return float(np.exp(found.x))
+    result: Any = minimize_scalar(
+        nll,
+        bounds=(float(np.log(SIMILARITY_TEMPERATURE_RANGE[0])), float(np.log(SIMILARITY_TEMPERATURE_RANGE[1]))),
+        method="bounded",
+    )
+    return float(np.exp(result.x))

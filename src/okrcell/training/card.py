@@ -5,7 +5,7 @@ from typing import Any
 from okrcell.model.signature_head import SignatureHead
 from okrcell.training.settings import PretrainSettings
 
-CARD = """# {title}
+CARD_TEMPLATE = """# {title}
 
 A dual encoder of single-cell transcriptomes and text: cells and sentences become unit vectors of length {dim} in one space,
 and matching cells and texts have a high cosine similarity. An open implementation of the method described in OKR-CELL
@@ -33,7 +33,7 @@ confidence is calibrated on {calibrated} of studies held out in turn, which may 
 are. It is not for diagnosis.
 """
 
-SIGNATURES = """
+SIGNATURES_TEMPLATE = """
 ## Gene signatures of texts
 
 The model stores signatures of {types:,} cell types, with genes that count for and against each type: {from_tables:,} from
@@ -47,34 +47,34 @@ folder contains weights only, no marker table.
 
 def model_card(settings: PretrainSettings, facts: dict[str, Any], signatures: SignatureHead | None = None) -> str:
     """Return the model card of a run, Markdown, from its settings, `run_facts` and signatures."""
-    seen, told = facts["seen"], facts["receipt"]["descriptions"]
+    training_data, descriptions = facts["seen"], facts["receipt"]["descriptions"]
     encoder = settings.model.cell_encoder
     calibration = facts.get("calibration", {})
     second_stage = (settings.schedule.steps or settings.schedule.epochs)[1] > 0
-    figures = "\n".join(
+    metrics = "\n".join(
         f"- {name.replace('_', ' ')}: {value:.4f}"
         for name, value in facts["validation"].items()
         if isinstance(value, float)
     )
-    return CARD.format(
+    return CARD_TEMPLATE.format(
         title=settings.title,
         dim=settings.model.dim or "the text encoder's width",
         preset=settings.objective.preset,
         deviations="".join(f", {name} {value}" for name, value in settings.objective.deviations.items()),
-        cells=seen["cells"],
-        studies=len(seen["studies"]),
-        texts=seen["cells_with_text"],
-        writers=" and ".join(told["writers"]),
-        sources=", ".join(told["sources"]) or "metadata alone",
-        mix=f", {told['enriched']:,} of {told['profiles']:,} enriched, mix `{settings.texts.mix}`"
-        if told["enriched"]
+        cells=training_data["cells"],
+        studies=len(training_data["studies"]),
+        texts=training_data["cells_with_text"],
+        writers=" and ".join(descriptions["writers"]),
+        sources=", ".join(descriptions["sources"]) or "metadata alone",
+        mix=f", {descriptions['enriched']:,} of {descriptions['profiles']:,} enriched, mix `{settings.texts.mix}`"
+        if descriptions["enriched"]
         else "",
-        types=len(seen["cell_types"]),
+        types=len(training_data["cell_types"]),
         steps=facts["receipt"]["steps"],
         batch=settings.stream.batch_size,
         seed=settings.seed,
         alignment=settings.objective.alignment,
-        partners=settings.objective.partners.alike,
+        partners=settings.objective.partners.same_type,
         noise=f" ({facts['receipt']['noise']})" if settings.noise.rate else "",
         gene=settings.objective.gene_weight,
         cell=settings.objective.cell_weight,
@@ -82,8 +82,8 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any], signatures: Si
         text=settings.model.text_encoder.name,
         adapted=f"its layer `{settings.model.text_encoder.adapt}` trained" if second_stage else "frozen",
         note=facts["validation"]["note"],
-        metrics=figures,
-        signatures="" if signatures is None else _of_signatures(facts, signatures),
+        metrics=metrics,
+        signatures="" if signatures is None else _signatures_section(facts, signatures),
         unseen="a type without training cells is matched by its text alone"
         if signatures is None
         else "a type without training cells is matched by its marker genes, or by its text alone",
@@ -91,9 +91,9 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any], signatures: Si
     )
 
 
-def _of_signatures(facts: dict[str, Any], signatures: SignatureHead) -> str:
+def _signatures_section(facts: dict[str, Any], signatures: SignatureHead) -> str:
     calibration = facts.get("calibration", {})
-    return SIGNATURES.format(
+    return SIGNATURES_TEMPLATE.format(
         types=len(signatures.types),
         from_tables=int((signatures.knowledge.getnnz(axis=1) > 0).sum()),
         tables=", ".join(table.split(", sha256")[0] for table in facts["receipt"]["knowledge"]) or "none",

@@ -6,37 +6,39 @@ from torch import nn
 
 from okrcell.alignment.objective import Loss
 from okrcell.cells.tokenise import CellTokens
-from okrcell.pairs.stream import PairBatch, PairStream
-from okrcell.training.calendar import Moment
+from okrcell.pairs.stream import PairBatch, PairDataLoader
+from okrcell.training.calendar import StepInfo
 
-MOST_BATCHES = 20
+MAX_VALIDATION_BATCHES = 20
 """Enough to show a trend; all validation cells of a large corpus would cost more than the steps between two checks."""
 
 
-def figures(loss: Loss) -> dict[str, float]:
+def loss_dict(loss: Loss) -> dict[str, float]:
     """Return the parts of a loss as floats, by name."""
     return {name: float(value.detach()) for name, value in loss._asdict().items()}
 
 
 @torch.no_grad()
-def validated(learner: nn.Module, check: PairStream, fabric: Fabric, moment: Moment) -> dict[str, float]:
+def validate(module: nn.Module, loader: PairDataLoader, fabric: Fabric, step_info: StepInfo) -> dict[str, float]:
     """Mean losses over the validation cells, or an even subsample of them; batches are weighted by their cells.
 
     Every pair has weight 1 and is compared with its batch alone, whatever the objective.
     """
-    learner.eval()
+    module.eval()
     sums: dict[str, float] = {}
-    cells = 0
-    for batch in check.in_order(MOST_BATCHES):
-        for name, value in figures(learner(moved(fabric, batch), moment, None).loss).items():
+    n_cells = 0
+    for batch in loader.validation_batches(MAX_VALIDATION_BATCHES):
+        for name, value in loss_dict(module(to_device(fabric, batch), step_info, None).loss).items():
             sums[name] = sums.get(name, 0.0) + value * len(batch.row)
-        cells += len(batch.row)
-    learner.train()
-    return {f"validation_{name}": value / max(cells, 1) for name, value in sums.items()}
+        n_cells += len(batch.row)
+    module.train()
+    return {f"validation_{name}": value / max(n_cells, 1) for name, value in sums.items()}
 
 
-def moved(fabric: Fabric, batch: PairBatch) -> PairBatch:
+def to_device(fabric: Fabric, batch: PairBatch) -> PairBatch:
     """Move a batch to the device of the model."""
-    to = fabric.to_device
-    cells = CellTokens(to(batch.cells.gene), to(batch.cells.value))
-    return PairBatch(cells, to(batch.masked), to(batch.text), to(batch.cell_type), to(batch.trust), to(batch.row))
+    move = fabric.to_device
+    cells = CellTokens(move(batch.cells.gene), move(batch.cells.value))
+    return PairBatch(
+        cells, move(batch.masked), move(batch.text), move(batch.cell_type), move(batch.weight), move(batch.row)
+    )

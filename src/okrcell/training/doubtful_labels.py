@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from okrcell.training.signatures import KnownTypes
 
-MOST_DOUBTFUL = 0.34
+MAX_CONTRADICTORY_FRACTION = 0.34
 """Maximum fraction of contradictory profiles of a study; above it, all labels of the study are considered confused."""
 
 
-def without_doubtful(known: KnownTypes) -> tuple[KnownTypes, tuple[str, ...]]:
+def drop_contradictory_studies(known_types: KnownTypes) -> tuple[KnownTypes, tuple[str, ...]]:
     """Drop profiles that do not resemble their type (ours; the reliability of pairs, for whole clusters).
 
     A profile is compared with the signature of its type from marker tables and the other studies, on the genes that its
@@ -23,35 +23,40 @@ def without_doubtful(known: KnownTypes) -> tuple[KnownTypes, tuple[str, ...]]:
     The known types without these profiles and without types that have no other source, and the groups of studies that
     were dropped as a whole.
     """
-    found = known.profiles
-    doubtful = np.zeros(len(found.type), dtype=bool)
-    told = np.zeros(len(found.type), dtype=bool)
-    for group in np.unique(found.group).tolist():
-        knowledge, cells = known.parts(group)
-        for number in np.flatnonzero(found.group == group).tolist():
-            expected = (knowledge[known.owner[number]] + cells[known.owner[number]]) * found.measured[number]
-            told[number] = bool(expected.any())
-            doubtful[number] = told[number] and float(expected @ known.standard(number)) <= 0
-    confused = tuple(
+    all_profiles = known_types.profiles
+    contradictory = np.zeros(len(all_profiles.type), dtype=bool)
+    has_reference = np.zeros(len(all_profiles.type), dtype=bool)
+    for group in np.unique(all_profiles.group).tolist():
+        knowledge, cells = known_types.parts(group)
+        for i in np.flatnonzero(all_profiles.group == group).tolist():
+            expected = (
+                knowledge[known_types.profile_type[i]] + cells[known_types.profile_type[i]]
+            ) * all_profiles.measured[i]
+            has_reference[i] = bool(expected.any())
+            contradictory[i] = has_reference[i] and float(expected @ known_types.z_scores(i)) <= 0
+    dropped_studies = tuple(
         group
-        for group in np.unique(found.group).tolist()
-        if _share(doubtful[found.group == group], told[found.group == group]) > MOST_DOUBTFUL
+        for group in np.unique(all_profiles.group).tolist()
+        if _contradictory_fraction(
+            contradictory[all_profiles.group == group], has_reference[all_profiles.group == group]
+        )
+        > MAX_CONTRADICTORY_FRACTION
     )
-    kept = np.flatnonzero(~doubtful & ~np.isin(found.group, confused))
-    still, place = np.unique(found.type[kept], return_inverse=True)
+    retained = np.flatnonzero(~contradictory & ~np.isin(all_profiles.group, dropped_studies))
+    type_ids, type_index = np.unique(all_profiles.type[retained], return_inverse=True)
     profiles = replace(
-        found,
-        types=tuple(found.types[number] for number in still.tolist()),
-        group=found.group[kept],
-        type=place,
-        difference=found.difference[kept],
-        measured=found.measured[kept],
+        all_profiles,
+        types=tuple(all_profiles.types[i] for i in type_ids.tolist()),
+        group=all_profiles.group[retained],
+        type=type_index,
+        difference=all_profiles.difference[retained],
+        measured=all_profiles.measured[retained],
     )
     # A type without genes would be matched by its stored text, and predict nothing.
-    told = known.knowledge.any(axis=1) | np.isin(known.types, profiles.types)
-    types = tuple(name for name, any_gene in zip(known.types, told.tolist(), strict=True) if any_gene)
-    return KnownTypes(types, known.knowledge[told], profiles), confused
+    has_reference = known_types.knowledge.any(axis=1) | np.isin(known_types.types, profiles.types)
+    types = tuple(name for name, any_gene in zip(known_types.types, has_reference.tolist(), strict=True) if any_gene)
+    return KnownTypes(types, known_types.knowledge[has_reference], profiles), dropped_studies
 
 
-def _share(doubtful: NDArray[np.bool_], told: NDArray[np.bool_]) -> float:
-    return float(doubtful.sum() / max(int(told.sum()), 1))
+def _contradictory_fraction(contradictory: NDArray[np.bool_], has_reference: NDArray[np.bool_]) -> float:
+    return float(contradictory.sum() / max(int(has_reference.sum()), 1))

@@ -4,17 +4,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from okrcell.pairs.noise import Noisy
+from okrcell.pairs.noise import NoisyDataset
 from okrcell.pairs.split import Split
-from okrcell.provenance import receipt
+from okrcell.provenance import provenance_record
 from okrcell.texts.description import Description
 from okrcell.training.settings import PretrainSettings
 
 
 def run_facts(
     settings: PretrainSettings,
-    harmed: Noisy,
-    sides: Split,
+    noisy_pairs: NoisyDataset,
+    partition: Split,
     steps: int,
     validation: dict[str, float],
     tables: Sequence[str] = (),
@@ -24,26 +24,26 @@ def run_facts(
     Studies and donors are listed so that evaluation data can be checked for overlap; cell types, so that "never seen" can
     be checked. ``tables`` are the marker tables that were read.
     """
-    pairs = harmed.pairs
-    obs = pairs.corpus.obs.iloc[sides.train]
+    pairs = noisy_pairs.dataset
+    obs = pairs.corpus.obs.iloc[partition.train]
     donors = (obs["study"].astype(str) + " | " + obs["donor"].astype(str)).where(obs["donor"].astype(str) != "")
-    with_text = sides.train[pairs.described[sides.train]]
-    kinds = pairs.cell_type[pairs.description[with_text]]
-    seen = sorted({pairs.cell_type_names[number] for number in set(kinds.tolist()) if number >= 0})
+    with_text = partition.train[pairs.has_text[partition.train]]
+    cell_types = pairs.cell_type[pairs.description[with_text]]
+    seen_types = sorted({pairs.cell_type_names[i] for i in set(cell_types.tolist()) if i >= 0})
     return {
         "title": settings.title,
         "preset": settings.objective.preset,
         "deviations": settings.objective.deviations,
         "seen": {
-            "cells": len(sides.train),
+            "cells": len(partition.train),
             "cells_with_text": len(with_text),
             "studies": sorted(obs["study"].astype(str).unique().tolist()),
             "donors": sorted(donors.dropna().unique().tolist()),
-            "cell_types": seen,
-            "left_out_types": list(sides.left_out_types),
+            "cell_types": seen_types,
+            "left_out_types": list(partition.left_out_types),
         },
-        "validation": {**validation, "note": sides.note, "groups": list(sides.groups)},
-        "receipt": receipt(
+        "validation": {**validation, "note": partition.note, "groups": list(partition.groups)},
+        "receipt": provenance_record(
             "pretrain",
             seed=settings.seed,
             steps=steps,
@@ -53,20 +53,27 @@ def run_facts(
                 exclude={"corpus": True, "output": True, "texts": {"descriptions"}, "knowledge": {"folder"}},
             ),
             corpus={"fingerprint": pairs.corpus.fingerprint, "cells": len(pairs.corpus)},
-            noise=harmed.note,
+            noise=noisy_pairs.note,
             knowledge=list(tables),
-            descriptions=told_of(pairs.descriptions),
+            descriptions=describe_sources(pairs.descriptions),
         ),
     }
 
 
-def told_of(descriptions: Sequence[Description]) -> dict[str, Any]:
+def describe_sources(descriptions: Sequence[Description]) -> dict[str, Any]:
     """Count the descriptions by writer, and list the sources that their sentences cite."""
-    cited = {piece.source for each in descriptions for sentence in each.sentences for piece in sentence.evidence}
+    cited = {
+        record.source
+        for description in descriptions
+        for sentence in description.sentences
+        for record in sentence.evidence
+    }
     return {
         "profiles": len(descriptions),
-        "enriched": sum(bool(each.original) and each.outcome == "written" for each in descriptions),
-        "writers": dict(sorted(Counter(each.writer for each in descriptions).items())),
-        "prompts": sorted({each.prompt for each in descriptions} - {""}),
+        "enriched": sum(
+            bool(description.original) and description.outcome == "written" for description in descriptions
+        ),
+        "writers": dict(sorted(Counter(description.writer for description in descriptions).items())),
+        "prompts": sorted({description.prompt for description in descriptions} - {""}),
         "sources": sorted(cited - {"metadata"}),
     }

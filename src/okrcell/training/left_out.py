@@ -11,25 +11,25 @@ from scipy import sparse
 from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneResolution, GeneTable
 from okrcell.cells.rows import MatrixRows
-from okrcell.cells.samples.neighbours import drawn_to_neighbours, neighbour_graph, neighbours_share
-from okrcell.cells.samples.sample import COMPONENTS, sample_components
+from okrcell.cells.samples.neighbours import knn_graph, smooth_over_knn, smoothing_weight
+from okrcell.cells.samples.sample import N_COMPONENTS, sample_pca
 from okrcell.knowledge.ontology import prefix_of
-from okrcell.model.evidence import Contrast, balanced_usual, measured_part
-from okrcell.model.relative_expression import Panel
-from okrcell.model.rivals import lead_over_rivals, rivals
+from okrcell.model.evidence import SignatureContrast, balanced_background, restrict_to_panel
+from okrcell.model.relative_expression import GenePanel
+from okrcell.model.rivals import open_set_margin, out_of_candidate_types
 from okrcell.model.signature_head import SignatureHead
-from okrcell.pairs.pair import Pairs
+from okrcell.pairs.pair import PairDataset
 from okrcell.training.signatures import KnownTypes
-from okrcell.training.study_profiles import holds_averages
+from okrcell.training.study_profiles import contains_averages
 
-CELLS_OF_A_STUDY = 800
+MAX_CELLS_PER_STUDY = 800
 """Maximum number of cells per study, so that no study dominates."""
-FEWEST_CELLS = 100
+MIN_CELLS_PER_STUDY = 100
 """A study with fewer cells, or of averages, is skipped: it is not a sample of cells."""
 
 
 @dataclass(frozen=True)
-class LeftOutStudy:
+class HeldOutStudy:
     """Cells of one study, and their candidate types."""
 
     name: str
@@ -37,7 +37,7 @@ class LeftOutStudy:
     """Group whose profiles are held out: the study and those that share its donors."""
     rows: sparse.csr_matrix
     """(cell, gene of the table), linear."""
-    corpus_row: NDArray[np.int64]
+    corpus_rows: NDArray[np.int64]
     truth: NDArray[np.intp]
     """Index of each cell's type in ``types``; -1 if its type is unknown."""
     types: tuple[str, ...]
@@ -45,57 +45,66 @@ class LeftOutStudy:
 
 
 @dataclass(frozen=True)
-class Scored:
+class StudyScores:
     """Signature scores of a study's cells."""
 
     scores: Float[np.ndarray, "cell candidate"]
     """NaN for a cell that expresses no gene of the panel, also in the other fields."""
-    drawn: Float[np.ndarray, "cell candidate"]
+    smoothed: Float[np.ndarray, "cell candidate"]
     """Scores smoothed over the nearest neighbors."""
-    lead: Float[np.ndarray, " cell"]
+    margin: Float[np.ndarray, " cell"]
     """Margin over known types outside the candidates, smoothed likewise."""
     graph: sparse.csr_matrix
     """kNN graph of the cells that have expression."""
 
 
-def left_out_studies(
-    pairs: Pairs, rows: NDArray[np.int64], known: tuple[str, ...], overlapping: Mapping[str, str], seed: int
-) -> Iterator[LeftOutStudy]:
+def held_out_studies(
+    pairs: PairDataset, rows: NDArray[np.int64], known_types: tuple[str, ...], overlapping: Mapping[str, str], seed: int
+) -> Iterator[HeldOutStudy]:
     """Iterate over the studies with at least two known types and enough cells, each subsampled."""
     rng = np.random.default_rng([seed, 7])
-    kind = pairs.cell_type[pairs.description]
-    study = pairs.corpus.obs["study"].to_numpy().astype(str)
+    cell_type = pairs.cell_type[pairs.description]
+    study_of_cell = pairs.corpus.obs["study"].to_numpy().astype(str)
     batch = pairs.corpus.obs["batch"].to_numpy().astype(str)
     names = np.array(pairs.cell_type_names, dtype=object)
-    for name in np.unique(study[rows]).tolist():
-        mine = rows[study[rows] == name]
-        counts = np.bincount(kind[mine][kind[mine] >= 0], minlength=len(names))
+    for name in np.unique(study_of_cell[rows]).tolist():
+        study_rows = rows[study_of_cell[rows] == name]
+        counts = np.bincount(cell_type[study_rows][cell_type[study_rows] >= 0], minlength=len(names))
         types = tuple(
             sorted(
-                str(names[number])
-                for number in np.flatnonzero(counts).tolist()
-                if prefix_of(str(names[number])) == "CL" and names[number] in known
+                str(names[i])
+                for i in np.flatnonzero(counts).tolist()
+                if prefix_of(str(names[i])) == "CL" and names[i] in known_types
             )
         )
-        if len(mine) < FEWEST_CELLS or len(types) < 2 or holds_averages(batch[mine], kind[mine]):
+        if (
+            len(study_rows) < MIN_CELLS_PER_STUDY
+            or len(types) < 2
+            or contains_averages(batch[study_rows], cell_type[study_rows])
+        ):
             continue
-        some = np.sort(rng.permutation(mine)[:CELLS_OF_A_STUDY])
-        place = {term: number for number, term in enumerate(types)}
-        truth = np.array([place.get(str(names[number]), -1) if number >= 0 else -1 for number in kind[some].tolist()])
-        yield LeftOutStudy(
-            name, overlapping.get(name, name), sparse.csr_matrix(pairs.corpus.rows(some)), some, truth, types
+        sampled_rows = np.sort(rng.permutation(study_rows)[:MAX_CELLS_PER_STUDY])
+        index = {term: i for i, term in enumerate(types)}
+        truth = np.array([index.get(str(names[i]), -1) if i >= 0 else -1 for i in cell_type[sampled_rows].tolist()])
+        yield HeldOutStudy(
+            name,
+            overlapping.get(name, name),
+            sparse.csr_matrix(pairs.corpus.rows(sampled_rows)),
+            sampled_rows,
+            truth,
+            types,
         )
 
 
-def scored(
-    study: LeftOutStudy,
-    known: KnownTypes,
+def score_study(
+    study: HeldOutStudy,
+    known_types: KnownTypes,
     head: SignatureHead,
     genes: NDArray[np.intp],
     panel: Bool[np.ndarray, " row"] | None = None,
     types: tuple[str, ...] | None = None,
     graph: sparse.csr_matrix | None = None,
-) -> Scored:
+) -> StudyScores:
     """Score the study's cells for its types, with signatures fitted without its group, on a gene panel.
 
     Parameters
@@ -111,27 +120,31 @@ def scored(
     """
     types = study.types if types is None else types
     measured = np.asarray(study.rows.getnnz(axis=0) > 0) if panel is None else panel & (study.rows.getnnz(axis=0) > 0)
-    expression = _as_file(sparse.csr_matrix(study.rows.multiply(measured[None, :].astype(np.float32))))
-    signatures = known.signatures(study.group)
-    frame = Panel.of(head, genes, measured[genes])
-    logs = sparse.csr_matrix(sparse.vstack([frame.logs(block) for block in expression.blocks()]))
-    contrast = Contrast.of(sparse.csr_matrix(signatures[head.known(types)]), frame.measured)
-    usual = balanced_usual(head, logs, contrast)
-    scores = contrast.scores(logs, usual)
-    others = measured_part(sparse.csr_matrix(signatures[rivals(head.types, types)]), frame.measured)
-    lead = lead_over_rivals(scores.max(axis=1), contrast.scores(logs, usual, others))
-    filled = np.flatnonzero(np.diff(logs.indptr) > 0)
-    both = np.full((len(scores), len(types) + 1), np.nan)
-    if graph is None:
-        graph = neighbour_graph(sample_components(expression, COMPONENTS)[filled])
-    both[filled] = drawn_to_neighbours(
-        np.column_stack([scores, lead])[filled], graph, share=neighbours_share(int(frame.measured.sum()))
+    expression = _as_expression(sparse.csr_matrix(study.rows.multiply(measured[None, :].astype(np.float32))))
+    signatures = known_types.signatures(study.group)
+    gene_panel = GenePanel.from_measured(head, genes, measured[genes])
+    log_expr = sparse.csr_matrix(sparse.vstack([gene_panel.log_normalize(block) for block in expression.blocks()]))
+    contrast = SignatureContrast.from_signatures(
+        sparse.csr_matrix(signatures[head.index_of(types)]), gene_panel.measured
     )
-    scores[np.isnan(both[:, -1])] = np.nan
-    return Scored(scores, both[:, :-1], both[:, -1], graph)
+    background = balanced_background(head, log_expr, contrast)
+    scores = contrast.scores(log_expr, background)
+    competitors = restrict_to_panel(
+        sparse.csr_matrix(signatures[out_of_candidate_types(head.types, types)]), gene_panel.measured
+    )
+    margin = open_set_margin(scores.max(axis=1), contrast.scores(log_expr, background, competitors))
+    nonempty = np.flatnonzero(np.diff(log_expr.indptr) > 0)
+    stacked = np.full((len(scores), len(types) + 1), np.nan)
+    if graph is None:
+        graph = knn_graph(sample_pca(expression, N_COMPONENTS)[nonempty])
+    stacked[nonempty] = smooth_over_knn(
+        np.column_stack([scores, margin])[nonempty], graph, weight=smoothing_weight(int(gene_panel.measured.sum()))
+    )
+    scores[np.isnan(stacked[:, -1])] = np.nan
+    return StudyScores(scores, stacked[:, :-1], stacked[:, -1], graph)
 
 
-def _as_file(rows: sparse.csr_matrix) -> Expression:
+def _as_expression(rows: sparse.csr_matrix) -> Expression:
     table = GeneTable.bundled()
     resolution = GeneResolution(np.arange(len(table), dtype=np.int32), {}, (), "human", 1.0, 0)
     return Expression(

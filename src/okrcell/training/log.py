@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from okrcell.files import whole_file
+from okrcell.files import atomic_file
 
 
 class Log:
@@ -13,14 +13,14 @@ class Log:
     When a killed run is resumed, lines of steps that will be repeated are removed, so that each step is logged once.
     """
 
-    def __init__(self, path: Path, *, from_step: int, mute: bool = False) -> None:
+    def __init__(self, path: Path, *, from_step: int, disabled: bool = False) -> None:
         # Only one of several processes writes.
         self._file = None
-        if mute:
+        if disabled:
             return
-        kept = [line for line in read_log(path) if line["step"] < from_step]
-        with whole_file(path) as draft:
-            draft.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        retained = [line for line in read_log(path) if line["step"] < from_step]
+        with atomic_file(path) as draft:
+            draft.write_text("".join(json.dumps(line) + "\n" for line in retained), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, step: int, **values: Any) -> None:

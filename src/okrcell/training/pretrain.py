@@ -7,17 +7,25 @@ from pathlib import Path
 import torch
 
 from okrcell.alignment.objective import Loss
-from okrcell.pairs.noise import noisy
-from okrcell.training.calendar import Calendar
-from okrcell.training.check import figures, moved, validated
-from okrcell.training.finish import finish
-from okrcell.training.ground import Ground
+from okrcell.pairs.noise import add_noise
+from okrcell.training.calendar import EpochSchedule
+from okrcell.training.check import loss_dict, to_device, validate
+from okrcell.training.finish import export_run
+from okrcell.training.ground import RunInputs
 from okrcell.training.log import Log
-from okrcell.training.memory import Memory
-from okrcell.training.resume import Position, restore_position, save_position
+from okrcell.training.memory import TrainState
+from okrcell.training.resume import ResumePoint, restore_resume_point, save_resume_point
 from okrcell.training.schedule import Schedule
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.start import LATEST, LOG, MODEL, RELIABILITY, first_step, launched, optimiser_of
+from okrcell.training.start import (
+    LATEST_DIR,
+    LOG_FILE,
+    MODEL_DIR,
+    RELIABILITY_FILE,
+    build_optimizer,
+    launch_fabric,
+    prepare_run_dir,
+)
 from okrcell.training.step import TrainingStep
 
 Progress = Callable[[int, int, Loss], None]
@@ -25,7 +33,7 @@ Progress = Callable[[int, int, Loss], None]
 
 
 @dataclass(frozen=True)
-class Trained:
+class PretrainResult:
     """Outputs of a run."""
 
     model: Path
@@ -45,8 +53,8 @@ def pretrain(
     *,
     resume: bool = False,
     progress: Progress | None = None,
-    ground: Ground | None = None,
-) -> Trained:
+    ground: RunInputs | None = None,
+) -> PretrainResult:
     """Train a model on a corpus, in two stages.
 
     Parameters
@@ -64,7 +72,7 @@ def pretrain(
 
     Returns
     -------
-    `Trained`
+    `PretrainResult`
         Paths of the model folder, the log and, with reliability weights, the reliability table; the number of steps; and
         the validation losses.
 
@@ -112,60 +120,66 @@ def pretrain(
     >>> model.dim
     384
     """
-    fabric = launched(settings)
+    fabric = launch_fabric(settings)
     torch.manual_seed(settings.seed)
     if ground is None:
-        ground = Ground.of(settings)
-    ground.serves(settings)
-    harmed = noisy(ground.pairs, ground.sides.train, settings.noise)
-    stream, check = ground.streams(harmed.pairs, settings.stream)
-    schedule = Schedule(settings.schedule, -(-stream.steps_per_epoch // fabric.world_size))
-    calendar = Calendar.of(settings.objective, schedule, stream, fabric.world_size)
+        ground = RunInputs.from_settings(settings)
+    ground.check_compatible(settings)
+    noisy_pairs = add_noise(ground.pairs, ground.partition.train, settings.noise)
+    train_loader, validation_loader = ground.loaders(noisy_pairs.dataset, settings.stream)
+    schedule = Schedule(settings.schedule, -(-train_loader.steps_per_epoch // fabric.world_size))
+    epoch_schedule = EpochSchedule.from_settings(settings.objective, schedule, train_loader, fabric.world_size)
 
     model = ground.new_model(settings.model)
-    step_of = TrainingStep(model, harmed.pairs, settings, fabric, ground.texts, ground.knowledge)
-    optimiser = optimiser_of(step_of, settings)
-    start = first_step(settings, ground.fingerprint, resume=resume)
-    learner, optimiser = fabric.setup(step_of, optimiser)
-    memory = Memory(model, settings.objective, len(harmed.pairs.corpus), calendar.epochs, fabric.device)
+    training_step = TrainingStep(
+        model, noisy_pairs.dataset, settings, fabric, ground.text_cache, ground.knowledge_pairs
+    )
+    optimizer = build_optimizer(training_step, settings)
+    start_step = prepare_run_dir(settings, ground.fingerprint, resume=resume)
+    wrapped_step, optimizer = fabric.setup(training_step, optimizer)
+    state = TrainState(
+        model, settings.objective, len(noisy_pairs.dataset.corpus), epoch_schedule.n_epochs, fabric.device
+    )
     if resume:
-        restore_position(settings.output / LATEST, step_of, optimiser, memory)
-    log = Log(settings.output / LOG, from_step=start, mute=not fabric.is_global_zero)
+        restore_resume_point(settings.output / LATEST_DIR, training_step, optimizer, state)
+    log = Log(settings.output / LOG_FILE, from_step=start_step, disabled=not fabric.is_global_zero)
 
     def save(step: int) -> None:
         if fabric.is_global_zero:
-            position = Position(step, settings.model_dump(mode="json"), ground.fingerprint)
-            save_position(settings.output / LATEST, position, step_of, optimiser, memory)
+            resume_point = ResumePoint(step, settings.model_dump(mode="json"), ground.fingerprint)
+            save_resume_point(settings.output / LATEST_DIR, resume_point, training_step, optimizer, state)
 
     if not resume:
         save(0)
-    learner.train()
-    for step in range(start, schedule.total):
-        moment = calendar.moment(step)
-        if step == schedule.switch:
-            memory.new_stage()
-        batch = moved(fabric, stream.batch(step, fabric.global_rank, fabric.world_size))
-        schedule.set_rate(optimiser, step)
+    wrapped_step.train()
+    for step in range(start_step, schedule.total_steps):
+        step_info = epoch_schedule.step_info(step)
+        if step == schedule.stage2_start:
+            state.new_stage()
+        batch = to_device(fabric, train_loader.batch(step, fabric.global_rank, fabric.world_size))
+        schedule.set_lr(optimizer, step)
 
-        loss, visit = learner(batch, moment, memory)
+        loss, record = wrapped_step(batch, step_info, state)
         fabric.backward(loss.total)
-        fabric.clip_gradients(learner, optimiser, max_norm=settings.schedule.clip)
-        optimiser.step()
-        optimiser.zero_grad()
-        memory.keep(visit, model, moment.epoch)
+        fabric.clip_gradients(wrapped_step, optimizer, max_norm=settings.schedule.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        state.update(record, model, step_info.epoch)
 
-        log.write(step, stage=moment.stage, **figures(loss), temperature=model.temperature.item())
+        log.write(step, stage=step_info.stage, **loss_dict(loss), temperature=model.temperature.item())
         if progress is not None and fabric.is_global_zero:
-            progress(step + 1, schedule.total, loss)
-        if (step + 1) % settings.check_every == 0 and step + 1 < schedule.total:
-            log.write(step, **validated(learner, check, fabric, moment))
-        if (step + 1) % settings.save_every == 0 or step + 1 == schedule.total:
+            progress(step + 1, schedule.total_steps, loss)
+        if (step + 1) % settings.check_every == 0 and step + 1 < schedule.total_steps:
+            log.write(step, **validate(wrapped_step, validation_loader, fabric, step_info))
+        if (step + 1) % settings.save_every == 0 or step + 1 == schedule.total_steps:
             save(step + 1)
 
-    validation = validated(learner, check, fabric, calendar.moment(schedule.total - 1))
-    log.write(schedule.total, **validation)
+    validation = validate(wrapped_step, validation_loader, fabric, epoch_schedule.step_info(schedule.total_steps - 1))
+    log.write(schedule.total_steps, **validation)
     log.close()
     if fabric.is_global_zero:
-        finish(settings, ground, harmed, model, memory, schedule.total, validation)
-    trust = settings.output / RELIABILITY if settings.objective.judges else None
-    return Trained(settings.output / MODEL, settings.output / LOG, schedule.total, validation, trust)
+        export_run(settings, ground, noisy_pairs, model, state, schedule.total_steps, validation)
+    reliability_path = settings.output / RELIABILITY_FILE if settings.objective.uses_reliability else None
+    return PretrainResult(
+        settings.output / MODEL_DIR, settings.output / LOG_FILE, schedule.total_steps, validation, reliability_path
+    )

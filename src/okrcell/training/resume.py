@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from okrcell.errors import CheckpointError
-from okrcell.files import recover_folder, whole_folder
-from okrcell.training.memory import Memory
+from okrcell.files import atomic_dir, recover_dir
+from okrcell.training.memory import TrainState
 
-STATE, TENSORS = "state.json", "state.safetensors"
+STATE_FILE, TENSORS_FILE = "state.json", "state.safetensors"
 
 
 @dataclass(frozen=True)
-class Position:
+class ResumePoint:
     """Progress of a run, and what it was started with."""
 
     step: int
@@ -30,7 +30,9 @@ class Position:
     """Fingerprint of the training inputs."""
 
 
-def save_position(path: Path, position: Position, model: nn.Module, optimiser: Optimizer, memory: Memory) -> None:
+def save_resume_point(
+    path: Path, resume_point: ResumePoint, model: nn.Module, optimizer: Optimizer, state: TrainState
+) -> None:
     """Write weights, optimizer, training state and random state atomically; a killed process leaves the old folder."""
     tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
     if torch.cuda.is_available():
@@ -38,18 +40,18 @@ def save_position(path: Path, position: Position, model: nn.Module, optimiser: O
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             tensors[f"model.{name}"] = parameter.detach()
-    tensors |= {f"memory.{name}": tensor for name, tensor in memory.state().items()}
-    for number, group in enumerate(optimiser.param_groups):
-        for place, parameter in enumerate(group["params"]):
-            for key, value in optimiser.state.get(parameter, {}).items():
-                tensors[f"optimiser.{number}.{place}.{key}"] = torch.as_tensor(value)
-    with whole_folder(path) as draft:
-        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, draft / TENSORS)
-        facts = {"step": position.step, "settings": position.settings, "corpus": position.corpus}
-        (draft / STATE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    tensors |= {f"memory.{name}": tensor for name, tensor in state.state_dict().items()}
+    for group_index, group in enumerate(optimizer.param_groups):
+        for i, parameter in enumerate(group["params"]):
+            for key, value in optimizer.state.get(parameter, {}).items():
+                tensors[f"optimiser.{group_index}.{i}.{key}"] = torch.as_tensor(value)
+    with atomic_dir(path) as draft:
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, draft / TENSORS_FILE)
+        facts = {"step": resume_point.step, "settings": resume_point.settings, "corpus": resume_point.corpus}
+        (draft / STATE_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
-def load_position(path: Path) -> Position:
+def read_resume_point(path: Path) -> ResumePoint:
     """Read the progress of a run.
 
     Raises
@@ -57,18 +59,20 @@ def load_position(path: Path) -> Position:
     CheckpointError
         If there is nothing to resume, or it is damaged.
     """
-    recover_folder(path)
+    recover_dir(path)
     try:
-        facts = json.loads((path / STATE).read_text(encoding="utf-8"))
-        return Position(facts["step"], facts["settings"], facts["corpus"])
+        facts = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
+        return ResumePoint(facts["step"], facts["settings"], facts["corpus"])
     except FileNotFoundError:
-        raise CheckpointError(f"There is no run to resume at {path.parent}: it has no {path.name}/{STATE}.") from None
+        raise CheckpointError(
+            f"There is no run to resume at {path.parent}: it has no {path.name}/{STATE_FILE}."
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path / STATE} is damaged: {error}. Start a new run.") from None
+        raise CheckpointError(f"{path / STATE_FILE} is damaged: {error}. Start a new run.") from None
 
 
-def restore_position(path: Path, model: nn.Module, optimiser: Optimizer, memory: Memory) -> None:
-    """Restore weights, optimizer, training state and random state written by `save_position`.
+def restore_resume_point(path: Path, model: nn.Module, optimizer: Optimizer, state: TrainState) -> None:
+    """Restore weights, optimizer, training state and random state written by `save_resume_point`.
 
     Raises
     ------
@@ -76,27 +80,31 @@ def restore_position(path: Path, model: nn.Module, optimiser: Optimizer, memory:
         If the tensors are damaged or belong to another model.
     """
     try:
-        tensors = load_file(path / TENSORS)
+        tensors = load_file(path / TENSORS_FILE)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if parameter.requires_grad:
                     parameter.copy_(tensors[f"model.{name}"])
-        remembered = {
-            name.removeprefix("memory."): each for name, each in tensors.items() if name.startswith("memory.")
+        state_dict = {
+            name.removeprefix("memory."): state_tensor
+            for name, state_tensor in tensors.items()
+            if name.startswith("memory.")
         }
-        memory.restore(remembered)
-        random = tensors["random"]
+        state.load_state_dict(state_dict)
+        rng_state = tensors["random"]
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path / TENSORS} is damaged ({reason}). Start a new run.") from None
-    for number, group in enumerate(optimiser.param_groups):
-        for place, parameter in enumerate(group["params"]):
-            prefix = f"optimiser.{number}.{place}."
-            found = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-            if found:
+        raise CheckpointError(f"{path / TENSORS_FILE} is damaged ({reason}). Start a new run.") from None
+    for group_index, group in enumerate(optimizer.param_groups):
+        for i, parameter in enumerate(group["params"]):
+            prefix = f"optimiser.{group_index}.{i}."
+            saved = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+            if saved:
                 # The optimizer keeps its step count on the CPU, and everything else on the parameter's device.
-                moved = {key: value if key == "step" else value.to(parameter.device) for key, value in found.items()}
-                optimiser.state[parameter] = moved
-    torch.set_rng_state(random)
+                on_device = {
+                    key: value if key == "step" else value.to(parameter.device) for key, value in saved.items()
+                }
+                optimizer.state[parameter] = on_device
+    torch.set_rng_state(rng_state)
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"])

@@ -16,36 +16,36 @@ class Schedule:
     steps_per_epoch: int
 
     @property
-    def switch(self) -> int:
+    def stage2_start(self) -> int:
         """First step of stage 2."""
-        return self._lengths[0]
+        return self._stage_steps[0]
 
     @property
-    def total(self) -> int:
+    def total_steps(self) -> int:
         """Number of steps in both stages, at least one."""
-        return max(1, sum(self._lengths))
+        return max(1, sum(self._stage_steps))
 
     def stage(self, step: int) -> int:
         """Return 1 while the text encoder is frozen, then 2."""
-        return 1 if step < self.switch else 2
+        return 1 if step < self.stage2_start else 2
 
-    def rate(self, step: int) -> float:
+    def lr_factor(self, step: int) -> float:
         """Return the factor of the learning rate, in (0, 1]."""
-        rise = self.settings.warmup * self.total
-        if step < rise:
-            return (step + 1) / (rise + 1)
+        warmup_steps = self.settings.warmup * self.total_steps
+        if step < warmup_steps:
+            return (step + 1) / (warmup_steps + 1)
         if self.settings.decay == "epoch":
             return 0.9 ** (step // self.steps_per_epoch)
-        progress = (step - rise) / max(1, self.total - rise)
+        progress = (step - warmup_steps) / max(1, self.total_steps - warmup_steps)
         return 0.01 + 0.99 * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
 
-    def set_rate(self, optimiser: Optimizer, step: int) -> None:
+    def set_lr(self, optimizer: Optimizer, step: int) -> None:
         """Set the learning rate of each parameter group for ``step``."""
-        for group in optimiser.param_groups:
-            group["lr"] = group["full_rate"] * self.rate(step)
+        for group in optimizer.param_groups:
+            group["lr"] = group["full_rate"] * self.lr_factor(step)
 
     @property
-    def _lengths(self) -> tuple[int, int]:
+    def _stage_steps(self) -> tuple[int, int]:
         if self.settings.steps is not None:
             return self.settings.steps
         first, second = self.settings.epochs

@@ -6,24 +6,24 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from okrcell.alignment.objective import Guess, Loss, align, objective
-from okrcell.alignment.partners import Vectors
-from okrcell.model.cell_text_model import CellTextModel, CellView
-from okrcell.pairs.kinship import kinship
-from okrcell.pairs.knowledge_pairs import KnowledgePairs
-from okrcell.pairs.pair import Pairs
+from okrcell.alignment.objective import Loss, MaskedPredictions, contrastive_loss, total_loss
+from okrcell.alignment.partners import PairEmbeddings
+from okrcell.model.cell_text_model import CellTextModel, MaskedCellOutput
+from okrcell.pairs.kinship import related_types
+from okrcell.pairs.knowledge_pairs import SimulatedPairs
+from okrcell.pairs.pair import PairDataset
 from okrcell.pairs.stream import PairBatch
-from okrcell.training.calendar import Moment
-from okrcell.training.memory import Memory, Visit
+from okrcell.training.calendar import StepInfo
+from okrcell.training.memory import StepRecord, TrainState
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.text_bank import FrozenTexts, TextBank
+from okrcell.training.text_bank import FrozenTextCache, TextBank
 
 
-class Stepped(NamedTuple):
+class StepOutput(NamedTuple):
     """Output of a step."""
 
     loss: Loss
-    visit: Visit | None
+    record: StepRecord | None
     """None if no pair has a text, or there is no training state."""
 
 
@@ -40,11 +40,11 @@ class TrainingStep(nn.Module):
     def __init__(
         self,
         model: CellTextModel,
-        pairs: Pairs,
+        pairs: PairDataset,
         settings: PretrainSettings,
         fabric: Fabric,
-        frozen: FrozenTexts,
-        knowledge: KnowledgePairs | None = None,
+        text_cache: FrozenTextCache,
+        knowledge_pairs: SimulatedPairs | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -52,89 +52,109 @@ class TrainingStep(nn.Module):
         if settings.objective.type_weight > 0:
             self.type_head = nn.Linear(settings.model.cell_encoder.width, len(pairs.cell_type_names))
         # Texts and types of simulated pairs follow those of the cells, with a common index.
-        told = pairs if knowledge is None else knowledge
-        self.register_buffer("kin", torch.from_numpy(kinship(told.cell_type_names)), persistent=False)
-        self._texts = TextBank(model, told.texts, frozen)
-        self._trust = 1.0 if knowledge is None else knowledge.settings.trust
+        text_source = pairs if knowledge_pairs is None else knowledge_pairs
+        self.register_buffer("kin", torch.from_numpy(related_types(text_source.cell_type_names)), persistent=False)
+        self._text_bank = TextBank(model, text_source.texts, text_cache)
+        self._simulated_weight = 1.0 if knowledge_pairs is None else knowledge_pairs.settings.trust
         self._settings = settings
         self._fabric = fabric
-        self._alone = True
+        self._single_device = True
 
-    def forward(self, batch: PairBatch, moment: Moment, memory: Memory | None) -> Stepped:
-        """Return the loss of a batch; without ``memory`` all pairs have weight 1 and are compared within the device's batch."""
+    def forward(self, batch: PairBatch, step_info: StepInfo, state: TrainState | None) -> StepOutput:
+        """Return the loss of a batch; without ``state`` all pairs have weight 1 and are compared within the device's batch."""
         settings = self._settings.objective
-        self._alone = memory is None or self._fabric.world_size == 1 or not self._settings.compute.gather
-        view = self.model.view_cells(batch.cells, batch.masked)
+        self._single_device = state is None or self._fabric.world_size == 1 or not self._settings.compute.gather
+        outputs = self.model.encode_masked(batch.cells, batch.masked)
         # Simulated cells have no hidden genes, and are excluded from CLS.
         cell_type = batch.cell_type.masked_fill(batch.row < 0, -1)
-        guess = self._guess(view, cell_type)
+        predictions = self._predict_masked(outputs, cell_type)
         if settings.alignment == "none":
-            return Stepped(objective(guess, cell_type, None, batch.trust, settings), None)
-        mine = Vectors(view.vector, self._texts.vectors(batch.text, moment.stage), batch.cell_type)
+            return StepOutput(total_loss(predictions, cell_type, None, batch.weight, settings), None)
+        local = PairEmbeddings(outputs.vector, self._text_bank.vectors(batch.text, step_info.stage), batch.cell_type)
         # A cell without a text is only in the generative losses, neither query nor key.
-        paired = self._gathered(batch.trust) > 0
-        if not bool(paired.any()):
-            return Stepped(objective(guess, cell_type, None, batch.trust, settings), None)
-        pairs = self._everyone(mine, paired)
-        rows = self._gathered(batch.row)[paired]
-        slow = self._slow(batch, moment, memory, paired)
-        measured = rows >= 0
-        trust = agreed = torch.ones(len(rows), device=rows.device).masked_fill(~measured, self._trust)
-        keys, awake = pairs, False
-        if memory is not None:
-            if bool(measured.any()):
-                judged = slow if slow is not None and settings.reliability.judge == "twin" else pairs
-                heat = self.model.temperature.detach()
-                judgement = memory.judged(_only(judged, measured), rows[measured], moment.epoch, heat)
-                agreed = agreed.masked_scatter(measured, judgement.agreed)
-                trust = trust.masked_scatter(measured, judgement.trust)
-                awake = judgement.awake
-            own = slow if slow is not None and settings.bank.positive_key == "momentum" else pairs
-            if settings.reliability.keys == "trusted":
-                own, slow = own.believed(trust >= 0.5), None if slow is None else slow.believed(trust >= 0.5)
-            keys = own.followed_by(memory.bank.past)
-        aligned = align(pairs, keys, trust, self.model.temperature, moment.progress, self.kin, settings)
-        loss = objective(guess, cell_type, aligned, trust, settings)
-        if memory is None:
-            return Stepped(loss, None)
+        has_text = self._gather(batch.weight) > 0
+        if not bool(has_text.any()):
+            return StepOutput(total_loss(predictions, cell_type, None, batch.weight, settings), None)
+        pairs = self._gather_pairs(local, has_text)
+        rows = self._gather(batch.row)[has_text]
+        ema_embeddings = self._ema_embeddings(batch, step_info, state, has_text)
+        is_measured = rows >= 0
+        weights = match_prob = torch.ones(len(rows), device=rows.device).masked_fill(
+            ~is_measured, self._simulated_weight
+        )
+        keys, active = pairs, False
+        if state is not None:
+            if bool(is_measured.any()):
+                reference = (
+                    ema_embeddings
+                    if ema_embeddings is not None and settings.reliability.embeddings == "twin"
+                    else pairs
+                )
+                temperature = self.model.temperature.detach()
+                pair_weights = state.pair_weights(
+                    _select(reference, is_measured), rows[is_measured], step_info.epoch, temperature
+                )
+                match_prob = match_prob.masked_scatter(is_measured, pair_weights.match_prob)
+                weights = weights.masked_scatter(is_measured, pair_weights.weights)
+                active = pair_weights.reliability_active
+            own_keys = (
+                ema_embeddings if ema_embeddings is not None and settings.bank.positive_key == "momentum" else pairs
+            )
+            if settings.reliability.key_filter == "trusted":
+                own_keys, ema_embeddings = (
+                    own_keys.mask_untrusted(weights >= 0.5),
+                    None if ema_embeddings is None else ema_embeddings.mask_untrusted(weights >= 0.5),
+                )
+            keys = own_keys.concat(state.bank.entries)
+        contrastive = contrastive_loss(
+            pairs, keys, weights, self.model.temperature, step_info.progress, self.kin, settings
+        )
+        loss = total_loss(predictions, cell_type, contrastive, weights, settings)
+        if state is None:
+            return StepOutput(loss, None)
         # The training state is updated with measured cells only.
-        past = None if slow is None else _only(slow, measured)
-        return Stepped(loss, Visit(past, rows[measured], agreed[measured], trust[measured], awake))
-
-    def _guess(self, view: CellView, cell_type: Tensor) -> Guess:
-        logits = None if self.type_head is None else self.type_head(view.state)
-        bins = self.model.settings.tokeniser.bins
-        shares = self._share(view.hidden), self._share(cell_type >= 0)
-        return Guess(view.by_gene, view.by_cell, view.value, view.hidden, bins, logits, *shares)
-
-    def _share(self, mine: Tensor) -> Tensor:
-        """Number of true values on this device over the mean of all devices."""
-        return mine.sum() / self._gathered(mine.sum()[None].float()).mean().clamp_min(1)
-
-    @torch.no_grad()
-    def _slow(self, batch: PairBatch, moment: Moment, memory: Memory | None, paired: Tensor) -> Vectors | None:
-        """Embed the batch with the EMA model; None without one."""
-        if memory is None or memory.twin is None:
-            return None
-        twin = memory.twin.model
-        hidden = batch.masked if self._settings.objective.bank.view == "masked" else None
-        cells = twin.embed_cells(batch.cells, hidden)
-        return self._everyone(
-            Vectors(cells, self._texts.vectors(batch.text, moment.stage, twin), batch.cell_type), paired
+        bank_entries = None if ema_embeddings is None else _select(ema_embeddings, is_measured)
+        return StepOutput(
+            loss, StepRecord(bank_entries, rows[is_measured], match_prob[is_measured], weights[is_measured], active)
         )
 
-    def _everyone(self, mine: Vectors, paired: Tensor) -> Vectors:
+    def _predict_masked(self, outputs: MaskedCellOutput, cell_type: Tensor) -> MaskedPredictions:
+        logits = None if self.type_head is None else self.type_head(outputs.state)
+        n_bins = self.model.settings.tokeniser.bins
+        fractions = self._global_fraction(outputs.hidden), self._global_fraction(cell_type >= 0)
+        return MaskedPredictions(outputs.gep, outputs.gepc, outputs.value, outputs.hidden, n_bins, logits, *fractions)
+
+    def _global_fraction(self, local: Tensor) -> Tensor:
+        """Number of true values on this device over the mean of all devices."""
+        return local.sum() / self._gather(local.sum()[None].float()).mean().clamp_min(1)
+
+    @torch.no_grad()
+    def _ema_embeddings(
+        self, batch: PairBatch, step_info: StepInfo, state: TrainState | None, has_text: Tensor
+    ) -> PairEmbeddings | None:
+        """Embed the batch with the EMA model; None without one."""
+        if state is None or state.ema_model is None:
+            return None
+        ema_model = state.ema_model.model
+        hidden = batch.masked if self._settings.objective.bank.view == "masked" else None
+        cells = ema_model.embed_cells(batch.cells, hidden)
+        return self._gather_pairs(
+            PairEmbeddings(cells, self._text_bank.vectors(batch.text, step_info.stage, ema_model), batch.cell_type),
+            has_text,
+        )
+
+    def _gather_pairs(self, local: PairEmbeddings, has_text: Tensor) -> PairEmbeddings:
         """Gather the pairs of all devices that have a text."""
-        return Vectors(*(self._gathered(part)[paired] for part in mine))
+        return PairEmbeddings(*(self._gather(part)[has_text] for part in local))
 
-    def _gathered(self, mine: Tensor) -> Tensor:
+    def _gather(self, local: Tensor) -> Tensor:
         """Concatenate the devices' tensors, with gradients."""
-        if self._alone:
-            return mine
-        everyone: Any = self._fabric.all_gather(mine, sync_grads=mine.requires_grad)
-        return everyone.flatten(0, 1)
+        if self._single_device:
+            return local
+        gathered: Any = self._fabric.all_gather(local, sync_grads=local.requires_grad)
+        return gathered.flatten(0, 1)
 
 
-def _only(pairs: Vectors, where: Tensor) -> Vectors:
-    """Select the pairs where ``where`` (bool, pair) is true."""
-    return Vectors(*(part[where] for part in pairs))
+def _select(pairs: PairEmbeddings, mask: Tensor) -> PairEmbeddings:
+    """Select the pairs where ``mask`` (bool, pair) is true."""
+    return PairEmbeddings(*(part[mask] for part in pairs))

@@ -8,17 +8,17 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.cells.samples.sample import log_normalised
+from okrcell.cells.samples.sample import log_normalize
 from okrcell.knowledge.ontology import prefix_of
-from okrcell.pairs.pair import Pairs
+from okrcell.pairs.pair import PairDataset
 
-FEWEST_TYPES = 4
+MIN_TYPES = 4
 """Minimum number of types of a study: with fewer, a type's deviation from their mean is not specific."""
-FEWEST_CELLS = 100
+MIN_CELLS = 100
 """Minimum number of single cells of a study to contribute to the background."""
-ROWS_OF_AN_AVERAGE = 3
+MIN_ROWS_PER_TYPE = 3
 """A study with fewer rows per type and sample contains averages, and each of its samples is treated as a study."""
-WIDE = 0.5
+WHOLE_TRANSCRIPTOME_FRACTION = 0.5
 """A study with at least this fraction of all genes measured whole transcriptomes, so that its totals are reliable."""
 
 
@@ -46,17 +46,17 @@ class StudyCells:
     """Cells of one study, or of one sample of a study of averages."""
 
     study: str
-    logs: sparse.csr_matrix
+    log_expr: sparse.csr_matrix
     """(cell, gene of the vocabulary): log1p of counts per 10,000."""
-    kind: NDArray[np.int32]
+    cell_type: NDArray[np.int32]
     """Index of the cell type, -1 if unknown."""
-    averages: bool
+    is_averaged: bool
     measured: Bool[np.ndarray, " gene"]
     """Genes that any cell of the study expresses."""
 
 
-def study_profiles(
-    pairs: Pairs, rows: NDArray[np.int64], genes: NDArray[np.intp], overlapping: Mapping[str, str]
+def build_study_profiles(
+    pairs: PairDataset, rows: NDArray[np.int64], genes: NDArray[np.intp], overlapping: Mapping[str, str]
 ) -> StudyProfiles:
     """Compute the profiles of the corpus' studies.
 
@@ -70,82 +70,99 @@ def study_profiles(
         Study to the name of its group, for studies that share donors.
     """
     names = pairs.cell_type_names
-    ontology_type = np.array([prefix_of(name) == "CL" for name in names], dtype=bool)
-    found: list[tuple[str, str, NDArray[np.float32], NDArray[np.bool_]]] = []
-    sums = {wide: np.zeros((4, len(genes))) for wide in (True, False)}
-    for cells in studies(pairs, rows, genes):
-        kinds = np.unique(cells.kind)
-        means = np.stack([_mean(cells.logs[np.flatnonzero(cells.kind == kind)]) for kind in kinds])
-        if len(kinds) >= FEWEST_TYPES:
-            usual = means.mean(axis=0)
-            found += [
+    is_ontology_type = np.array([prefix_of(name) == "CL" for name in names], dtype=bool)
+    profiles: list[tuple[str, str, NDArray[np.float32], NDArray[np.bool_]]] = []
+    sums = {whole_transcriptome: np.zeros((4, len(genes))) for whole_transcriptome in (True, False)}
+    for cells in iter_studies(pairs, rows, genes):
+        cell_types = np.unique(cells.cell_type)
+        means = np.stack(
+            [_mean(cells.log_expr[np.flatnonzero(cells.cell_type == cell_type)]) for cell_type in cell_types]
+        )
+        if len(cell_types) >= MIN_TYPES:
+            study_mean = means.mean(axis=0)
+            profiles += [
                 (
                     overlapping.get(cells.study, cells.study),
-                    names[kind],
-                    (mean - usual).astype(np.float32),
+                    names[cell_type],
+                    (mean - study_mean).astype(np.float32),
                     cells.measured,
                 )
-                for kind, mean in zip(kinds.tolist(), means, strict=True)
-                if kind >= 0 and ontology_type[kind]
+                for cell_type, mean in zip(cell_types.tolist(), means, strict=True)
+                if cell_type >= 0 and is_ontology_type[cell_type]
             ]
-        if not cells.averages and len(cells.kind) >= FEWEST_CELLS:
-            linear = np.mean([_linear(cells.logs[np.flatnonzero(cells.kind == kind)]) for kind in kinds], axis=0)
-            within = _within(cells, kinds, means)
-            sums[bool(cells.measured.mean() >= WIDE)] += np.stack(
-                [means.mean(axis=0), within, linear, cells.measured.astype(float)]
+        if not cells.is_averaged and len(cells.cell_type) >= MIN_CELLS:
+            linear = np.mean(
+                [
+                    _linear_mean(cells.log_expr[np.flatnonzero(cells.cell_type == cell_type)])
+                    for cell_type in cell_types
+                ],
+                axis=0,
             )
-    types = tuple(sorted({name for _, name, _, _ in found}))
-    place = {name: number for number, name in enumerate(types)}
+            within_variance = _within_variance(cells, cell_types, means)
+            sums[bool(cells.measured.mean() >= WHOLE_TRANSCRIPTOME_FRACTION)] += np.stack(
+                [means.mean(axis=0), within_variance, linear, cells.measured.astype(float)]
+            )
+    types = tuple(sorted({name for _, name, _, _ in profiles}))
+    index = {name: i for i, name in enumerate(types)}
     # Without whole-transcriptome studies, the panels give the background.
-    level, squares, linear, seen = sums[bool(sums[True].any())]
-    seen = np.maximum(seen, 1)
+    level, squares, linear, n_studies = sums[bool(sums[True].any())]
+    n_studies = np.maximum(n_studies, 1)
     empty = np.zeros((0, len(genes)))
     return StudyProfiles(
         types,
-        np.array([group for group, _, _, _ in found], dtype=np.str_),
-        np.array([place[name] for _, name, _, _ in found], dtype=np.intp),
-        np.stack([difference for _, _, difference, _ in found]) if found else empty.astype(np.float32),
-        np.stack([measured for _, _, _, measured in found]) if found else empty.astype(bool),
-        level / seen,
-        np.sqrt(squares / seen),
-        linear / seen,
+        np.array([group for group, _, _, _ in profiles], dtype=np.str_),
+        np.array([index[name] for _, name, _, _ in profiles], dtype=np.intp),
+        np.stack([difference for _, _, difference, _ in profiles]) if profiles else empty.astype(np.float32),
+        np.stack([measured for _, _, _, measured in profiles]) if profiles else empty.astype(bool),
+        level / n_studies,
+        np.sqrt(squares / n_studies),
+        linear / n_studies,
     )
 
 
-def studies(pairs: Pairs, rows: NDArray[np.int64], genes: NDArray[np.intp]) -> Iterator[StudyCells]:
+def iter_studies(pairs: PairDataset, rows: NDArray[np.int64], genes: NDArray[np.intp]) -> Iterator[StudyCells]:
     """Iterate over the studies of the given rows; studies of averages are split by sample."""
     obs = pairs.corpus.obs
-    study = obs["study"].to_numpy().astype(str)
+    study_of_cell = obs["study"].to_numpy().astype(str)
     batch = obs["batch"].to_numpy().astype(str)
-    kind = pairs.cell_type[pairs.description]
-    for name in np.unique(study[rows]).tolist():
-        mine = np.sort(rows[study[rows] == name])
-        logs = sparse.csr_matrix(log_normalised(sparse.csr_matrix(pairs.corpus.rows(mine)))[:, genes])
-        measured = np.asarray(logs.getnnz(axis=0) > 0)
-        averages = holds_averages(batch[mine], kind[mine])
-        parts = [batch[mine] == one for one in np.unique(batch[mine])] if averages else [np.ones(len(mine), dtype=bool)]
-        for part in parts:
-            some = np.flatnonzero(part)
-            yield StudyCells(name, sparse.csr_matrix(logs[some]), kind[mine[some]], averages, measured)
+    cell_type = pairs.cell_type[pairs.description]
+    for name in np.unique(study_of_cell[rows]).tolist():
+        study_rows = np.sort(rows[study_of_cell[rows] == name])
+        log_expr = sparse.csr_matrix(log_normalize(sparse.csr_matrix(pairs.corpus.rows(study_rows)))[:, genes])
+        measured = np.asarray(log_expr.getnnz(axis=0) > 0)
+        is_averaged = contains_averages(batch[study_rows], cell_type[study_rows])
+        sample_masks = (
+            [batch[study_rows] == sample for sample in np.unique(batch[study_rows])]
+            if is_averaged
+            else [np.ones(len(study_rows), dtype=bool)]
+        )
+        for sample_mask in sample_masks:
+            cell_index = np.flatnonzero(sample_mask)
+            yield StudyCells(
+                name, sparse.csr_matrix(log_expr[cell_index]), cell_type[study_rows[cell_index]], is_averaged, measured
+            )
 
 
-def holds_averages(batch: NDArray[np.str_], kind: NDArray[np.int32]) -> bool:
+def contains_averages(batch: NDArray[np.str_], cell_type: NDArray[np.int32]) -> bool:
     """Whether the rows of a study are cluster averages, not cells: few types then have a second row in a sample."""
-    return len(kind) < ROWS_OF_AN_AVERAGE * np.unique(np.stack([batch, kind.astype(str)]), axis=1).shape[1]
+    return len(cell_type) < MIN_ROWS_PER_TYPE * np.unique(np.stack([batch, cell_type.astype(str)]), axis=1).shape[1]
 
 
-def _mean(logs: sparse.csr_matrix) -> NDArray[np.float64]:
-    return np.asarray(logs.mean(axis=0)).ravel()
+def _mean(log_expr: sparse.csr_matrix) -> NDArray[np.float64]:
+    return np.asarray(log_expr.mean(axis=0)).ravel()
 
 
-def _linear(logs: sparse.csr_matrix) -> NDArray[np.float64]:
-    return _mean(sparse.csr_matrix((np.expm1(logs.data), logs.indices, logs.indptr), shape=logs.shape))
+def _linear_mean(log_expr: sparse.csr_matrix) -> NDArray[np.float64]:
+    return _mean(sparse.csr_matrix((np.expm1(log_expr.data), log_expr.indices, log_expr.indptr), shape=log_expr.shape))
 
 
-def _within(
-    cells: StudyCells, kinds: NDArray[np.int32], means: Float[np.ndarray, "type gene"]
+def _within_variance(
+    cells: StudyCells, cell_types: NDArray[np.int32], means: Float[np.ndarray, "type gene"]
 ) -> Float[np.ndarray, " gene"]:
     """Variance within types, averaged over types."""
-    logs = cells.logs
-    square = [_mean(sparse.csr_matrix(logs[np.flatnonzero(cells.kind == kind)].power(2))) for kind in kinds]
-    return np.maximum(np.stack(square) - means**2, 0).mean(axis=0)
+    log_expr = cells.log_expr
+    mean_squares = [
+        _mean(sparse.csr_matrix(log_expr[np.flatnonzero(cells.cell_type == cell_type)].power(2)))
+        for cell_type in cell_types
+    ]
+    return np.maximum(np.stack(mean_squares) - means**2, 0).mean(axis=0)

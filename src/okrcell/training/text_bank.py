@@ -10,12 +10,12 @@ from torch import Tensor
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.texts.tokenise import TextTokens
 
-TEXTS_AT_ONCE = 16
+TEXT_BATCH_SIZE = 16
 """Number of texts of similar length that go through the frozen layers together; the groups are fixed."""
 
 
 @dataclass
-class FrozenTexts:
+class FrozenTextCache:
     """Outputs of the frozen layers, by text index; several runs on the same texts may share it."""
 
     pooled: dict[int, Tensor] = field(default_factory=dict)
@@ -35,12 +35,12 @@ class TextBank:
     similar length, not in the batch that needs them first: a resumed run gives the same numbers.
     """
 
-    def __init__(self, model: CellTextModel, texts: Sequence[str], frozen: FrozenTexts | None = None) -> None:
+    def __init__(self, model: CellTextModel, texts: Sequence[str], cache: FrozenTextCache | None = None) -> None:
         self._model = model
         self._texts = texts
-        self._frozen = FrozenTexts() if frozen is None else frozen
-        self._companies = _by_length(texts)
-        self._company = {place: number for number, some in enumerate(self._companies) for place in some}
+        self._cache = FrozenTextCache() if cache is None else cache
+        self._length_buckets = _bucket_by_length(texts)
+        self._bucket_of = {i: bucket_id for bucket_id, bucket in enumerate(self._length_buckets) for i in bucket}
 
     def vectors(
         self, text: Int[Tensor, "pair"], stage: int, model: CellTextModel | None = None
@@ -50,45 +50,52 @@ class TextBank:
         ``model`` may be an EMA copy, which shares the frozen layers.
         """
         model = self._model if model is None else model
-        places, back = text.cpu().unique(return_inverse=True)
-        pooled = self._pooled(places.tolist()) if stage == 1 else self._trained(places.tolist(), model)
-        return model.project_texts(pooled.to(self._device))[back.to(self._device)]
+        indices, inverse = text.cpu().unique(return_inverse=True)
+        pooled = (
+            self._frozen_vectors(indices.tolist()) if stage == 1 else self._adapted_vectors(indices.tolist(), model)
+        )
+        return model.project_texts(pooled.to(self._device))[inverse.to(self._device)]
 
     @torch.no_grad()
-    def _pooled(self, places: list[int]) -> Tensor:
-        known = self._frozen.pooled
-        for some in self._lacking(places, known):
-            pooled = self._model.text_encoder(self._tokens(some))
-            known.update(zip(some, pooled.cpu(), strict=True))
-        return torch.stack([known[place] for place in places])
+    def _frozen_vectors(self, indices: list[int]) -> Tensor:
+        cached = self._cache.pooled
+        for bucket in self._missing_buckets(indices, cached):
+            pooled = self._model.text_encoder(self._tokens(bucket))
+            cached.update(zip(bucket, pooled.cpu(), strict=True))
+        return torch.stack([cached[i] for i in indices])
 
-    def _trained(self, places: list[int], model: CellTextModel) -> Tensor:
-        encoder, known = model.text_encoder, self._frozen.states
-        if not encoder.keeps_states:
-            return encoder(self._tokens(places))
-        for some in self._lacking(places, known):
-            tokens = self._tokens(some)
-            for place, states, length in zip(some, encoder.states(tokens), tokens.attention.sum(1), strict=True):
-                known[place] = states[:length].cpu().clone()
-        states = [known[place] for place in places]
+    def _adapted_vectors(self, indices: list[int], model: CellTextModel) -> Tensor:
+        encoder, cached = model.text_encoder, self._cache.states
+        if not encoder.supports_state_cache:
+            return encoder(self._tokens(indices))
+        for bucket in self._missing_buckets(indices, cached):
+            tokens = self._tokens(bucket)
+            for i, states, length in zip(
+                bucket, encoder.penultimate_states(tokens), tokens.attention_mask.sum(1), strict=True
+            ):
+                cached[i] = states[:length].cpu().clone()
+        states = [cached[i] for i in indices]
         length = torch.tensor([len(state) for state in states])
         attention = (torch.arange(int(length.max())) < length[:, None]).long()
         padded = torch.nn.utils.rnn.pad_sequence(states, batch_first=True)
-        return encoder.last(padded.to(self._device), attention.to(self._device))
+        return encoder.forward_last_layer(padded.to(self._device), attention.to(self._device))
 
-    def _lacking(self, places: Sequence[int], kept: Mapping[int, Tensor]) -> list[list[int]]:
-        """Return the groups of those ``places`` that are not cached yet."""
-        return [self._companies[one] for one in sorted({self._company[place] for place in places if place not in kept})]
+    def _missing_buckets(self, indices: Sequence[int], cached: Mapping[int, Tensor]) -> list[list[int]]:
+        """Return the groups of those ``indices`` that are not cached yet."""
+        return [
+            self._length_buckets[bucket_id]
+            for bucket_id in sorted({self._bucket_of[i] for i in indices if i not in cached})
+        ]
 
     @property
     def _device(self) -> torch.device:
         return self._model.log_sharpness.device
 
-    def _tokens(self, places: Sequence[int]) -> TextTokens:
-        tokens = self._model.text_encoder.tokeniser.tokenise([self._texts[place] for place in places])
-        return TextTokens(tokens.piece.to(self._device), tokens.attention.to(self._device))
+    def _tokens(self, indices: Sequence[int]) -> TextTokens:
+        tokens = self._model.text_encoder.tokenizer.tokenize([self._texts[i] for i in indices])
+        return TextTokens(tokens.input_ids.to(self._device), tokens.attention_mask.to(self._device))
 
 
-def _by_length(texts: Sequence[str]) -> list[list[int]]:
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    return [order[start : start + TEXTS_AT_ONCE] for start in range(0, len(order), TEXTS_AT_ONCE)]
+def _bucket_by_length(texts: Sequence[str]) -> list[list[int]]:
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    return [order[start : start + TEXT_BATCH_SIZE] for start in range(0, len(order), TEXT_BATCH_SIZE)]

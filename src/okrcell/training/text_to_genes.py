@@ -9,93 +9,99 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from okrcell.cells.genes import GeneTable
-from okrcell.knowledge.type_places import gathered_places, type_places
+from okrcell.knowledge.type_places import count_cell_type_tissues, load_cell_type_tissues
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.embedder import Embedder
 from okrcell.model.signature_head import SignatureHead
-from okrcell.texts.profile import profiles
-from okrcell.training.doubtful_labels import without_doubtful
-from okrcell.training.evidence_calibration import calibrate_evidence
-from okrcell.training.ground import Ground
-from okrcell.training.left_out import left_out_studies, scored
+from okrcell.texts.profile import read_profiles
+from okrcell.training.doubtful_labels import drop_contradictory_studies
+from okrcell.training.evidence_calibration import calibrate_signatures
+from okrcell.training.ground import RunInputs
+from okrcell.training.left_out import held_out_studies, score_study
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.signatures import known_types, signature_head
-from okrcell.training.study_profiles import study_profiles
+from okrcell.training.signatures import build_known_types, build_signature_head
+from okrcell.training.study_profiles import build_study_profiles
 
-WEIGHTS = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
+SIMILARITY_WEIGHTS = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 """Candidates for the weight of the cosine similarity, in standard scores of the signatures."""
 
 
-def text_to_genes(
-    settings: PretrainSettings, ground: Ground, model: CellTextModel
+def fit_signatures(
+    settings: PretrainSettings, inputs: RunInputs, model: CellTextModel
 ) -> tuple[SignatureHead, dict[str, Any]]:
     """Fit signatures to marker knowledge and the training cells, and calibrate them on studies held out in turn.
 
     Returns
     -------
-    The head, and further facts of the model: ``calibration``, and ``type_places`` (`okrcell.knowledge.type_places`).
+    The head, and further facts of the model: ``calibration``, and ``load_cell_type_tissues`` (`okrcell.knowledge.type_places`).
     """
     table = GeneTable.bundled()
-    tokens = ground.vocabulary.tokens(table)
-    genes = np.argsort(np.where(tokens > 0, tokens, np.iinfo(np.int32).max), kind="stable")[: len(ground.vocabulary)]
+    tokens = inputs.vocabulary.tokens(table)
+    genes = np.argsort(np.where(tokens > 0, tokens, np.iinfo(np.int32).max), kind="stable")[: len(inputs.vocabulary)]
     overlapping = settings.split.overlapping
-    by_study = study_profiles(ground.pairs, ground.sides.train, genes, overlapping)
-    told = ground.known
+    by_study = build_study_profiles(inputs.pairs, inputs.partition.train, genes, overlapping)
+    markers = inputs.markers
     strength = None
-    if told is not None:
-        row = table.resolve(told.genes).row
-        strength = told.on(np.where(row >= 0, tokens[row] - 1, -1), len(genes))
-    known, confused = without_doubtful(known_types(by_study, () if told is None else told.types, strength))
-    reader = Embedder(Checkpoint(model, ground.vocabulary, {}))
+    if markers is not None:
+        row = table.resolve(markers.genes).row
+        strength = markers.on_gene_axis(np.where(row >= 0, tokens[row] - 1, -1), len(genes))
+    type_signatures, dropped_studies = drop_contradictory_studies(
+        build_known_types(by_study, () if markers is None else markers.types, strength)
+    )
+    embedder = Embedder(Checkpoint(model, inputs.vocabulary, {}))
     with torch.inference_mode():
-        head = signature_head(known, lambda texts: torch.from_numpy(reader.pool_texts(texts)), model.project_texts)
-    everyone = np.sort(np.concatenate([ground.sides.train, ground.sides.validation]))
+        head = build_signature_head(
+            type_signatures, lambda texts: torch.from_numpy(embedder.pool_texts(texts)), model.project_texts
+        )
+    all_rows = np.sort(np.concatenate([inputs.partition.train, inputs.partition.validation]))
     studies = [
         study
-        for study in left_out_studies(ground.pairs, everyone, head.types, overlapping, settings.seed)
-        if study.group not in confused
+        for study in held_out_studies(inputs.pairs, all_rows, head.types, overlapping, settings.seed)
+        if study.group not in dropped_studies
     ]
-    calibration = calibrate_evidence(studies, known, head, genes, settings.seed)
-    unseen = set(ground.sides.validation.tolist())
-    apart = [study for study in studies if set(study.corpus_row.tolist()) <= unseen]
+    calibration = calibrate_signatures(studies, type_signatures, head, genes, settings.seed)
+    validation_rows = set(inputs.partition.validation.tolist())
+    unseen_studies = [study for study in studies if set(study.corpus_rows.tolist()) <= validation_rows]
     trials: list[tuple[Float[np.ndarray, "cell candidate"], Float[np.ndarray, "cell candidate"], NDArray[np.intp]]] = []
-    for study in apart:
+    for study in unseen_studies:
         rows = np.flatnonzero(study.truth >= 0)
-        tokens_of = ground.tokeniser.tokenise(study.rows[rows])
+        cell_tokens = inputs.tokenizer.tokenize(study.rows[rows])
         with torch.inference_mode():
-            cells = model.embed_cells(tokens_of).numpy()
-        vectors = head.vectors[torch.from_numpy(head.known(study.types))].numpy()
-        trials.append((scored(study, known, head, genes).scores[rows], cells @ vectors.T, study.truth[rows]))
+            cells = model.embed_cells(cell_tokens).numpy()
+        vectors = head.vectors[torch.from_numpy(head.index_of(study.types))].numpy()
+        trials.append(
+            (score_study(study, type_signatures, head, genes).scores[rows], cells @ vectors.T, study.truth[rows])
+        )
     if calibration:
-        heat = calibration["evidence_temperature_by_genes"][str(len(genes))]
-        calibration["similarity_weight"] = min(WEIGHTS, key=lambda weight: _surprise(trials, weight, heat))
-        calibration["labels_in_doubt"] = list(confused)
-        calibration["similarity_learned_on"] = [study.name for study in apart]
-    return head, {"calibration": calibration, "type_places": _places(settings, ground)}
+        temperature = calibration["evidence_temperature_by_genes"][str(len(genes))]
+        calibration["similarity_weight"] = min(SIMILARITY_WEIGHTS, key=lambda weight: _nll(trials, weight, temperature))
+        calibration["labels_in_doubt"] = list(dropped_studies)
+        calibration["similarity_learned_on"] = [study.name for study in unseen_studies]
+    return head, {"calibration": calibration, "type_places": _type_tissues(settings, inputs)}
 
 
-def _places(settings: PretrainSettings, ground: Ground) -> dict[str, dict[str, int]]:
+def _type_tissues(settings: PretrainSettings, inputs: RunInputs) -> dict[str, dict[str, int]]:
     """Count the sources of each type in each tissue: marker tables, if there are any, and the studies trained on."""
-    obs = ground.pairs.corpus.obs.iloc[ground.sides.train]
-    found = profiles(obs)
-    tissue = np.array([one.tissue_id for one in found.distinct], dtype=object)[found.code]
-    kind = np.array([one.cell_type_id for one in found.distinct], dtype=object)[found.code]
-    seen = set(zip(kind.tolist(), tissue.tolist(), obs["study"].astype(str), strict=True))
-    told = {one for one in seen if one[0]}
+    obs = inputs.pairs.corpus.obs.iloc[inputs.partition.train]
+    obs_profiles = read_profiles(obs)
+    tissue = np.array([item.tissue_id for item in obs_profiles.distinct], dtype=object)[obs_profiles.codes]
+    cell_type = np.array([item.cell_type_id for item in obs_profiles.distinct], dtype=object)[obs_profiles.codes]
+    observed = set(zip(cell_type.tolist(), tissue.tolist(), obs["study"].astype(str), strict=True))
+    typed = {item for item in observed if item[0]}
     if settings.knowledge is None:
-        return gathered_places((), told).facts()
-    return type_places(settings.knowledge.folder, seen=told).facts()
+        return count_cell_type_tissues((), typed).to_dict()
+    return load_cell_type_tissues(settings.knowledge.folder, training_cells=typed).to_dict()
 
 
-def _surprise(
+def _nll(
     trials: list[tuple[Float[np.ndarray, "cell candidate"], Float[np.ndarray, "cell candidate"], NDArray[np.intp]]],
     weight: float,
-    heat: float,
+    temperature: float,
 ) -> float:
     total = 0.0
     for evidence, similarity, truth in trials:
-        filled = np.isfinite(similarity).all(axis=1)
-        logs = log_softmax((evidence + weight * similarity)[filled] / heat, axis=1)
-        total -= float(logs[np.arange(int(filled.sum())), truth[filled]].mean())
+        finite = np.isfinite(similarity).all(axis=1)
+        log_probs = log_softmax((evidence + weight * similarity)[finite] / temperature, axis=1)
+        total -= float(log_probs[np.arange(int(finite.sum())), truth[finite]].mean())
     return total

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from okrcell.benchmarking.cells import bare
+from okrcell.benchmarking.cells import unlabeled_cells
 
 
 @pytest.fixture(scope="session")
 def cells(blood):
     """700 blood cells without any label; read, do not change."""
-    return bare(blood)
+    return unlabeled_cells(blood)
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ def test_a_cell_without_expression_has_none_and_spoils_nobody_else(embed, with_a
 
 
 def test_one_batch_needs_no_correction(embed, cells):
-    np.testing.assert_array_equal(embed(cells, None, 0), hvg_pca.embed(cells, None, 0))
+    np.testing.assert_array_equal(embed(cells, None, 0), hvg_pca.embed_hvg_pca(cells, None, 0))
 
 
 def test_an_unknown_batch_is_one_of_its_own(embed, two_batches):
@@ -55,7 +55,7 @@ def test_an_unknown_batch_is_one_of_its_own(embed, two_batches):
 def test_a_shifted_copy_comes_closer_to_what_it_is_a_copy_of(name, two_batches):
     pytest.importorskip(MODULES[name], reason="not installed (extra: baselines)")
     corrected = importlib.import_module(f"okrcell.benchmarking.baselines.{name}").embed(two_batches, "batch", 0)
-    assert _apart(corrected) < 0.9 * _apart(hvg_pca.embed(two_batches, "batch", 0))
+    assert _apart(corrected) < 0.9 * _apart(hvg_pca.embed_hvg_pca(two_batches, "batch", 0))
 
 
 def test_components_are_those_that_scanpy_gives_by_hand(cells):
@@ -67,21 +67,21 @@ def test_components_are_those_that_scanpy_gives_by_hand(cells):
     by_hand.X = by_hand.X.toarray()
     sc.pp.scale(by_hand, max_value=10)
     sc.pp.pca(by_hand, n_comps=50, random_state=0)
-    np.testing.assert_allclose(hvg_pca.embed(cells, None, 0), by_hand.obsm["X_pca"], atol=1e-3)
+    np.testing.assert_allclose(hvg_pca.embed_hvg_pca(cells, None, 0), by_hand.obsm["X_pca"], atol=1e-3)
 
 
 def test_harmony_is_what_the_package_gives_by_hand(two_batches):
     harmonypy = pytest.importorskip("harmonypy", reason="harmonypy is not installed (extra: baselines)")
     from okrcell.benchmarking.baselines import harmony
 
-    before = hvg_pca.embed(two_batches, "batch", 0)
+    before = hvg_pca.embed_hvg_pca(two_batches, "batch", 0)
     by_hand = harmonypy.run_harmony(before, two_batches.obs, "batch", random_state=0, verbose=False).Z_corr
     by_hand = by_hand if by_hand.shape == before.shape else by_hand.T
-    np.testing.assert_allclose(harmony.embed(two_batches, "batch", 0), by_hand, atol=1e-3)
+    np.testing.assert_allclose(harmony.embed_harmony(two_batches, "batch", 0), by_hand, atol=1e-3)
 
 
 def test_a_single_cell_has_a_vector(cells):
-    assert np.isfinite(hvg_pca.embed(cells[:1].copy(), None, 0)).all()
+    assert np.isfinite(hvg_pca.embed_hvg_pca(cells[:1].copy(), None, 0)).all()
 
 
 def _apart(vectors) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from okrcell.benchmarking.baselines import okrcell_tools, okrcell_vectors
-from okrcell.benchmarking.method import Surroundings
+from okrcell.benchmarking.method import MethodContext
 from okrcell.benchmarking.methods import METHODS
 from okrcell.model.checkpoint import save_checkpoint
 
@@ -17,7 +17,7 @@ PACKAGES_APART = {"harmonypy", "scanorama", "scvi", "celltypist", "singler", "sc
 
 @pytest.mark.parametrize("name", METHODS)
 def test_what_a_method_answers_with_is_there_without_its_package(name):
-    for task, answer in METHODS[name].answers.items():
+    for task, answer in METHODS[name].implementations.items():
         assert task in TASKS
         module, _, attribute = answer.partition(":")
         assert callable(getattr(import_module(module), attribute))
@@ -26,14 +26,14 @@ def test_what_a_method_answers_with_is_there_without_its_package(name):
 
 def test_every_task_has_us_and_a_baseline_or_a_control():
     for task in TASKS - {"retrieval"}:
-        assert {METHODS[name].kind for name in METHODS if task in METHODS[name].answers} >= {"ours", "baseline"}
-    assert METHODS["okrcell"].answers.keys() == TASKS
+        assert {METHODS[name].kind for name in METHODS if task in METHODS[name].implementations} >= {"ours", "baseline"}
+    assert METHODS["okrcell"].implementations.keys() == TASKS
 
 
 @pytest.fixture
 def tiny(checkpoint, tmp_path):
     save_checkpoint(checkpoint, tmp_path / "model", card="# Tiny")
-    return Surroundings(model=str(tmp_path / "model"))
+    return MethodContext(model=str(tmp_path / "model"))
 
 
 @pytest.mark.parametrize("module", [okrcell_tools, okrcell_vectors])
@@ -57,7 +57,7 @@ def test_our_own_answers_have_the_form_of_all_others(module, tiny, with_an_empty
 
 def test_our_zero_shot_answers_in_the_order_of_the_candidates(tiny, with_an_empty_cell):
     candidates = ["CL:0000236", "CL:0000084", "CL:0000623"]
-    named = okrcell_tools.FromWords(tiny)(with_an_empty_cell, candidates, 0)
+    named = okrcell_tools.OkrcellZeroShotAnnotator(tiny)(with_an_empty_cell, candidates, 0)
     assert named.names == tuple(candidates)
     assert named.label[3] == ""
     assert named.probabilities
@@ -71,14 +71,16 @@ def test_our_zero_shot_answers_in_the_order_of_the_candidates(tiny, with_an_empt
 def test_without_candidates_we_name_types_of_the_ontology(checkpoint, tmp_path, with_an_empty_cell):
     seen = ["CL:0000236", "CL:0000084", "CL:0000623"]
     save_checkpoint(replace(checkpoint, facts={"seen": {"cell_types": seen}}), tmp_path / "model", card="# Tiny")
-    named = okrcell_tools.Openly(Surroundings(model=str(tmp_path / "model")))(with_an_empty_cell, "blood", 0)
+    named = okrcell_tools.OkrcellOpenAnnotator(MethodContext(model=str(tmp_path / "model")))(
+        with_an_empty_cell, "blood", 0
+    )
     assert named.label[3] == ""
     assert set(np.delete(named.label, 3)) <= set(named.names) >= set(seen)
     assert np.isnan(named.confidence[3])
 
 
 def test_cells_and_texts_are_compared_by_cosine(tiny, with_an_empty_cell):
-    found = okrcell_tools.WithTexts(tiny)(with_an_empty_cell, ["B cell", "T cell of blood"], 0)
+    found = okrcell_tools.OkrcellTextMatcher(tiny)(with_an_empty_cell, ["B cell", "T cell of blood"], 0)
     assert found.shape == (700, 2)
     assert np.isnan(found[3]).all()
     assert np.nanmax(np.abs(found)) <= 1 + 1e-5

@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from okrcell.benchmarking.cells import log_normalised
+from okrcell.benchmarking.cells import log_normalize
 from okrcell.errors import InputError
 
 REFERENCE = {
@@ -118,13 +118,13 @@ def test_an_only_label_is_everyones(few_shot, cells, types):
 
 
 def test_logistic_regression_is_that_of_scikit_learn(halves):
-    from okrcell.benchmarking.baselines.logistic_regression import annotate
+    from okrcell.benchmarking.baselines.logistic_regression import annotate_logistic_regression
 
     reference, labels, query, _ = halves
-    known, asked = log_normalised(reference), log_normalised(query)
+    known, asked = log_normalize(reference), log_normalize(query)
     some = labels != ""
     by_hand = LogisticRegression(max_iter=1000).fit(known.X[some], labels[some])
-    named = annotate(reference, labels, query, 0)
+    named = annotate_logistic_regression(reference, labels, query, 0)
     np.testing.assert_array_equal(named.label, by_hand.predict(asked.X))
     np.testing.assert_allclose(named.scores, by_hand.predict_proba(asked.X), atol=1e-4)
 
@@ -134,11 +134,11 @@ def test_the_learner_lent_to_celltypist_is_one_against_rest(halves):
     found("celltypist:annotate", "celltypist")
     from sklearn.multiclass import OneVsRestClassifier
 
-    from okrcell.benchmarking.baselines.celltypist import OneAgainstRest
+    from okrcell.benchmarking.baselines.celltypist import OneVsRestLogisticRegression
 
     reference, labels, query, _ = halves
-    known, asked = log_normalised(reference).X.toarray(), log_normalised(query).X.toarray()
-    ours = OneAgainstRest(C=1.0, max_iter=1000, multi_class="ovr").fit(known, labels)
+    known, asked = log_normalize(reference).X.toarray(), log_normalize(query).X.toarray()
+    ours = OneVsRestLogisticRegression(C=1.0, max_iter=1000, multi_class="ovr").fit(known, labels)
     theirs = OneVsRestClassifier(LogisticRegression(max_iter=1000)).fit(known, labels)
     np.testing.assert_allclose(ours.decision_function(asked), theirs.decision_function(asked), atol=1e-5)
 

@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 
 from okrcell.benchmarking.baselines import markers_openly
-from okrcell.benchmarking.baselines.label_transfer import FromPretraining
-from okrcell.benchmarking.baselines.markers import Plain, Smoothed, marker_scores, markers_of
-from okrcell.benchmarking.cells import log_normalised
-from okrcell.benchmarking.method import Surroundings
+from okrcell.benchmarking.baselines.label_transfer import PretrainingLabelTransfer
+from okrcell.benchmarking.baselines.markers import (
+    MarkerAnnotator,
+    SmoothedMarkerAnnotator,
+    marker_scores,
+    read_marker_table,
+)
+from okrcell.benchmarking.cells import log_normalize
+from okrcell.benchmarking.method import MethodContext
 from okrcell.errors import InputError
 
 B, T, NK, MONOCYTE, ACINAR = "CL:0000236", "CL:0000084", "CL:0000623", "CL:0000576", "CL:0002064"
@@ -38,7 +43,7 @@ def knowledge(tmp_path):
 
 
 def test_resources_made_from_benchmarked_atlases_have_no_say(knowledge):
-    markers = markers_of(knowledge / TABLE)
+    markers = read_marker_table(knowledge / TABLE)
     assert markers[B] == {"CD79A": 2, "MS4A1": 2, "CD79B": 2, "CD3D": -1}
 
 
@@ -54,10 +59,10 @@ def test_a_score_is_the_weighted_sum_of_z_scores():
     assert np.isnan(scores[:, 1]).all()
 
 
-@pytest.mark.parametrize("how", [Plain, Smoothed])
+@pytest.mark.parametrize("how", [MarkerAnnotator, SmoothedMarkerAnnotator])
 def test_markers_name_most_cells_and_never_by_what_nothing_is_known_of(how, knowledge, with_an_empty_cell, types):
     candidates = [B, NK, MONOCYTE, T, "CL:0000115", ACINAR]
-    named = how(Surroundings(knowledge=knowledge))(with_an_empty_cell, candidates, 0)
+    named = how(MethodContext(knowledge=knowledge))(with_an_empty_cell, candidates, 0)
     assert named.names == tuple(candidates)
     assert named.label[3] == ""
     assert np.isnan(named.scores[3]).all()
@@ -68,20 +73,20 @@ def test_markers_name_most_cells_and_never_by_what_nothing_is_known_of(how, know
 
 
 def test_without_any_marker_there_is_no_answer(knowledge, cells):
-    named = Plain(Surroundings(knowledge=knowledge))(cells, ["CL:0000115", "CL:0000057"], 0)
+    named = MarkerAnnotator(MethodContext(knowledge=knowledge))(cells, ["CL:0000115", "CL:0000057"], 0)
     assert set(named.label) == {""}
 
 
-@pytest.mark.parametrize("how", [markers_openly.Plain, markers_openly.Smoothed])
+@pytest.mark.parametrize("how", [markers_openly.OpenMarkerAnnotator, markers_openly.SmoothedOpenMarkerAnnotator])
 def test_openly_every_type_of_enough_markers_is_a_candidate(how, knowledge, with_an_empty_cell, types, monkeypatch):
-    monkeypatch.setattr(markers_openly, "FEWEST_MARKERS", 2)
-    monkeypatch.setattr(markers_openly, "MOST_OF_A_PANEL", 1)
-    named = how(Surroundings(knowledge=knowledge))(with_an_empty_cell, "blood", 0)
+    monkeypatch.setattr(markers_openly, "MIN_MARKERS", 2)
+    monkeypatch.setattr(markers_openly, "MIN_CANDIDATES", 1)
+    named = how(MethodContext(knowledge=knowledge))(with_an_empty_cell, "blood", 0)
     # Of acinar cells one marker is known, which would stand for every cell that happens to have it.
     assert set(named.names) == {B, T, NK, MONOCYTE}
-    monkeypatch.setattr(markers_openly, "FEWEST_MARKERS", 30)
-    monkeypatch.setattr(markers_openly, "MOST_OF_A_PANEL", 4)
-    assert set(how(Surroundings(knowledge=knowledge))(with_an_empty_cell, "blood", 0).names) == {B, T, NK, MONOCYTE}
+    monkeypatch.setattr(markers_openly, "MIN_MARKERS", 30)
+    monkeypatch.setattr(markers_openly, "MIN_CANDIDATES", 4)
+    assert set(how(MethodContext(knowledge=knowledge))(with_an_empty_cell, "blood", 0).names) == {B, T, NK, MONOCYTE}
     assert named.label[3] == ""
     some = (types == "B cell") & (np.arange(len(types)) != 3)
     assert np.mean(named.label[some] == B) > 0.7
@@ -102,7 +107,7 @@ def public(tmp_path, blood):
 
 def test_labels_are_transferred_to_the_candidate_that_they_are_a_kind_of(public, cells, types):
     candidates = [T, B, MONOCYTE, ACINAR, NK]
-    named = FromPretraining(Surroundings(data=public))(cells[1::2].copy(), candidates, 0)
+    named = PretrainingLabelTransfer(MethodContext(data=public))(cells[1::2].copy(), candidates, 0)
     truth = types[1::2]
     assert named.names == tuple(candidates)
     for word, term in (("B cell", B), ("natural killer cell", NK), ("CD14-positive monocyte", MONOCYTE)):
@@ -113,5 +118,5 @@ def test_labels_are_transferred_to_the_candidate_that_they_are_a_kind_of(public,
 
 def test_nothing_to_learn_from_is_one_line(tmp_path, cells):
     with pytest.raises(InputError, match="give the data folder"):
-        FromPretraining(Surroundings(data=tmp_path))
-    assert log_normalised(cells).shape == cells.shape
+        PretrainingLabelTransfer(MethodContext(data=tmp_path))
+    assert log_normalize(cells).shape == cells.shape

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from okrcell.benchmarking.metrics.clustering import (
-    GROUPS_OF_NOBODY,
-    agreement,
+    UNASSIGNED,
     average_bio,
     average_silhouette,
-    best_by_nmi,
-    leiden_groups,
+    best_resolution_by_nmi,
+    clustering_agreement,
+    leiden_clusterings,
 )
 
 TRUTH = np.array(["a", "a", "a", "b", "b", "b"])
@@ -17,7 +17,7 @@ TRUTH = np.array(["a", "a", "a", "b", "b", "b"])
 
 def test_agreement_of_a_table_one_can_write_down():
     # a: two cells in group 0, one in 1; b: three in group 1. Entropies in nats.
-    found = agreement(TRUTH, np.array([0, 0, 1, 1, 1, 1]))
+    found = clustering_agreement(TRUTH, np.array([0, 0, 1, 1, 1, 1]))
     type_entropy = np.log(2)
     group_entropy = -(2 / 6) * np.log(2 / 6) - (4 / 6) * np.log(4 / 6)
     mutual = (2 / 6) * np.log((2 / 6) / (3 / 6 * 2 / 6)) + (1 / 6) * np.log((1 / 6) / (3 / 6 * 4 / 6))
@@ -30,8 +30,8 @@ def test_agreement_of_a_table_one_can_write_down():
 
 
 def test_a_cell_of_no_type_has_no_say():
-    with_stranger = agreement(np.append(TRUTH, ""), np.array([0, 0, 1, 1, 1, 1, 5]))
-    assert with_stranger == agreement(TRUTH, np.array([0, 0, 1, 1, 1, 1]))
+    with_stranger = clustering_agreement(np.append(TRUTH, ""), np.array([0, 0, 1, 1, 1, 1, 5]))
+    assert with_stranger == clustering_agreement(TRUTH, np.array([0, 0, 1, 1, 1, 1]))
 
 
 def test_silhouette_of_points_on_a_line():
@@ -51,15 +51,15 @@ def test_average_bio_is_the_mean_of_three():
 def test_two_clouds_are_two_groups_and_a_cell_without_vector_is_in_neither():
     rng = np.random.default_rng(0)
     clouds = np.vstack([rng.normal(0, 1, (40, 5)), rng.normal(30, 1, (40, 5)), np.full((1, 5), np.nan)])
-    found = leiden_groups(clouds.astype(np.float32), resolutions=(0.1, 2.0))
+    found = leiden_clusterings(clouds.astype(np.float32), resolutions=(0.1, 2.0))
     coarse = found.by_resolution[0.1]
-    assert coarse[-1] == GROUPS_OF_NOBODY
+    assert coarse[-1] == UNASSIGNED
     assert set(coarse[:40]).isdisjoint(coarse[40:80])
     assert len(set(coarse[:80].tolist())) == 2
     truth = np.array(["a"] * 40 + ["b"] * 40 + [""])
-    assert best_by_nmi(truth, found.by_resolution) == 0.1
-    assert found.stable in (0.1, 2.0)
+    assert best_resolution_by_nmi(truth, found.by_resolution) == 0.1
+    assert found.stable_resolution in (0.1, 2.0)
 
 
 def test_no_cell_to_group_is_no_error():
-    assert leiden_groups(np.full((4, 2), np.nan, dtype=np.float32)).by_resolution[1.0].tolist() == [-1] * 4
+    assert leiden_clusterings(np.full((4, 2), np.nan, dtype=np.float32)).by_resolution[1.0].tolist() == [-1] * 4

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from okrcell.benchmarking.metrics.naming import mean_auroc, naming_scores
+from okrcell.benchmarking.metrics.naming import annotation_scores, mean_auroc
 
 
 def test_accuracy_and_macro_f1_of_six_cells():
     truth = np.array(["T", "T", "T", "B", "B", "NK"])
     label = np.array(["T", "T", "B", "B", "", "T"])
-    found = naming_scores(truth, label)
+    found = annotation_scores(truth, label)
     assert found.accuracy == pytest.approx(3 / 6)
     # T: 2 right of 3, given 3 times; B: 1 of 2, given 2 times; NK: none. No answer is no name.
     assert found.macro_f1 == pytest.approx((2 * 2 / 6 + 2 * 1 / 4 + 0) / 3)
@@ -19,7 +19,7 @@ def test_accuracy_and_macro_f1_of_six_cells():
 
 def test_a_name_of_no_cell_costs():
     truth, label = np.array(["T", "T"]), np.array(["T", "B"])
-    assert naming_scores(truth, label).macro_f1 == pytest.approx((2 / 3 + 0) / 2)
+    assert annotation_scores(truth, label).macro_f1 == pytest.approx((2 / 3 + 0) / 2)
 
 
 def test_auroc_is_the_mean_over_types():

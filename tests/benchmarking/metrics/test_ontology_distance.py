@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.metrics.ontology_distance import KINDS, kind_of, ontology_shares
+from okrcell.benchmarking.metrics.ontology_distance import RELATIONS, ontology_relation, relation_fractions
 from okrcell.knowledge.ontology import ontology
 
 T, CD4, NAIVE_CD4, NAIVE_CD8, B = "CL:0000084", "CL:0000624", "CL:0000895", "CL:0000900", "CL:0000236"
@@ -24,19 +24,19 @@ ALPHA, BETA = "CL:0000171", "CL:0000169"
     ],
 )
 def test_each_kind_of_answer(truth, given, kind):
-    assert kind_of(truth, given) == kind
+    assert ontology_relation(truth, given) == kind
 
 
 def test_shares_of_five_cells_sum_to_one():
     truth = np.array([CD4, NAIVE_CD4, NAIVE_CD4, B, B])
     label = np.array([CD4, CD4, T, ALPHA, ""])
-    shares = ontology_shares(truth, label)
-    assert [shares[kind] for kind in KINDS] == pytest.approx([0.2, 0.4, 0, 0, 0.2, 0.2])
-    assert sum(shares[kind] for kind in KINDS) == pytest.approx(1)
+    shares = relation_fractions(truth, label)
+    assert [shares[kind] for kind in RELATIONS] == pytest.approx([0.2, 0.4, 0, 0, 0.2, 0.2])
+    assert sum(shares[kind] for kind in RELATIONS) == pytest.approx(1)
     steps = [ontology("CL").distance(NAIVE_CD4, one) for one in (CD4, T)]
     assert shares["within_one_step"] == pytest.approx(0.2 + 0.2 * sum(step == 1 for step in steps))
     assert steps[1] > 1
 
 
 def test_no_cells_have_no_shares():
-    assert all(np.isnan(one) for one in ontology_shares(np.array([], dtype=str), np.array([], dtype=str)).values())
+    assert all(np.isnan(one) for one in relation_fractions(np.array([], dtype=str), np.array([], dtype=str)).values())

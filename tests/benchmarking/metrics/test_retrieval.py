@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import ndcg_score
 
-from okrcell.benchmarking.metrics.retrieval import discounted_gain, hit, ontology_gain, rank, recall, reciprocal_rank
+from okrcell.benchmarking.metrics.retrieval import hit_rate, ndcg, ontology_gain, rank, recall, reciprocal_rank
 
 # Three questions, four items. The own item of the first comes first, of the second third, of the third last.
 SIMILARITY = np.array([[0.9, 0.1, 0.2, 0.3], [0.8, 0.5, 0.7, 0.1], [0.4, 0.3, 0.1, 0.2]])
@@ -40,9 +40,9 @@ def test_reciprocal_rank_is_one_over_the_rank():
 
 def test_any_text_of_the_type_is_a_hit():
     # The second question's third item is of its type and comes second; the third question's fourth comes third.
-    assert hit(SIMILARITY, RELEVANT, 1).tolist() == [1, 0, 0]
-    assert hit(SIMILARITY, RELEVANT, 2).tolist() == [1, 1, 0]
-    assert hit(SIMILARITY, RELEVANT, 3).tolist() == [1, 1, 1]
+    assert hit_rate(SIMILARITY, RELEVANT, 1).tolist() == [1, 0, 0]
+    assert hit_rate(SIMILARITY, RELEVANT, 2).tolist() == [1, 1, 0]
+    assert hit_rate(SIMILARITY, RELEVANT, 3).tolist() == [1, 1, 1]
 
 
 def test_discounted_gain_of_a_worked_case():
@@ -50,7 +50,7 @@ def test_discounted_gain_of_a_worked_case():
     # The best order is 1, 0.5, 0.25: 1 + 0.5 / log2(3) + 0.25 / 2.
     gain = np.array([[0.5, 0.25, 1.0, 0.0]])
     ideal = 1 + 0.5 / log2(3) + 0.25 / 2
-    assert discounted_gain(SIMILARITY[:1], gain, 3)[0] == pytest.approx(1 / ideal)
+    assert ndcg(SIMILARITY[:1], gain, 3)[0] == pytest.approx(1 / ideal)
 
 
 def test_equal_scores_give_what_chance_gives():
@@ -60,7 +60,7 @@ def test_equal_scores_give_what_chance_gives():
     relevant = np.zeros((5, 10), dtype=bool)
     relevant[:, :2] = True
     # Of ten, two are right: neither is among three with the chance 8/10 * 7/9 * 6/8.
-    np.testing.assert_allclose(hit(flat, relevant, 3), 1 - (8 * 7 * 6) / (10 * 9 * 8))
+    np.testing.assert_allclose(hit_rate(flat, relevant, 3), 1 - (8 * 7 * 6) / (10 * 9 * 8))
 
 
 @given(SOME)
@@ -77,9 +77,9 @@ def test_ties_give_the_mean_over_all_orders(some):
     assert rank(scores, np.array([own]))[0] == pytest.approx(np.mean(places))
     if relevant.any():
         found = [relevant[0, list(order[:k])].any() for order in orders]
-        assert hit(scores, relevant, k)[0] == pytest.approx(np.mean(found))
+        assert hit_rate(scores, relevant, k)[0] == pytest.approx(np.mean(found))
     if gain.any() and scores.shape[1] > 1:
-        assert discounted_gain(scores, gain, k)[0] == pytest.approx(ndcg_score(gain, scores, k=k))
+        assert ndcg(scores, gain, k)[0] == pytest.approx(ndcg_score(gain, scores, k=k))
 
 
 def test_what_has_no_score_is_found_last_and_finds_nothing():
@@ -89,14 +89,14 @@ def test_what_has_no_score_is_found_last_and_finds_nothing():
     assert recall(scores, own, 3).tolist() == [1, 0, 1]
     assert reciprocal_rank(scores, own).tolist() == [0.5, 0, 1]
     assert rank(scores, own).tolist() == [2, 3, 1]
-    assert hit(scores, np.eye(3, dtype=bool)[own], 3).tolist() == [1, 0, 1]
-    assert discounted_gain(scores, np.eye(3)[own], 3)[1] == 0
+    assert hit_rate(scores, np.eye(3, dtype=bool)[own], 3).tolist() == [1, 0, 1]
+    assert ndcg(scores, np.eye(3)[own], 3)[1] == 0
 
 
 def test_a_question_without_an_answer_is_not_scored():
     nothing = np.zeros((1, 4))
-    assert np.isnan(hit(SIMILARITY[:1], nothing.astype(bool), 1)).all()
-    assert np.isnan(discounted_gain(SIMILARITY[:1], nothing, 1)).all()
+    assert np.isnan(hit_rate(SIMILARITY[:1], nothing.astype(bool), 1)).all()
+    assert np.isnan(ndcg(SIMILARITY[:1], nothing, 1)).all()
 
 
 def test_a_step_in_the_ontology_halves_the_worth():

@@ -5,12 +5,12 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 import okrcell as okr
-from okrcell.benchmarking.labelled import TRUTH, held_out_studies, labelled_file
-from okrcell.benchmarking.noise.examination import Examination
+from okrcell.benchmarking.labelled import TRUE_TYPE_KEY, read_held_out_studies, read_labeled_file
+from okrcell.benchmarking.noise.examination import ZeroShotEvaluator
 from okrcell.errors import InputError
 from okrcell.knowledge.ontology import ontology
 from okrcell.model.embedder import Embedder
-from okrcell.pairs.pair import Pairs
+from okrcell.pairs.pair import PairDataset
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def labelled(blood, tmp_path):
     """A file of which every tenth cell has no id."""
     adata = blood[::3].copy()
     ids = {name: ontology("CL").find(name).id for name in set(adata.obs["cell_type"])}
-    adata.obs[TRUTH] = [
+    adata.obs[TRUE_TYPE_KEY] = [
         "unknown" if place % 10 == 0 else ids[name] for place, name in enumerate(adata.obs["cell_type"])
     ]
     adata.write_h5ad(tmp_path / "labelled.h5ad")
@@ -28,8 +28,8 @@ def labelled(blood, tmp_path):
 def test_scores_are_those_of_annotate(labelled, checkpoint):
     adata, file = labelled
     embedder = Embedder(checkpoint)
-    (found,) = Examination([labelled_file(file)]).scores(embedder)
-    truth = adata.obs[TRUTH]
+    (found,) = ZeroShotEvaluator([read_labeled_file(file)]).evaluate(embedder)
+    truth = adata.obs[TRUE_TYPE_KEY]
     known = (truth != "unknown").to_numpy()
     okr.tl.annotate(adata, embedder, candidates=sorted(set(truth[known])))
     answer = adata.obs["okrcell_cell_type_ontology_term_id"].astype(str)[known]
@@ -45,18 +45,20 @@ def test_a_model_is_scored_the_same_after_another(labelled, checkpoint, tiny_mod
     from okrcell.model.checkpoint import Checkpoint
 
     _, file = labelled
-    other = CellTextModel(checkpoint.model.settings, genes=len(vocabulary) // 2).eval()
+    other = CellTextModel(checkpoint.model.settings, n_genes=len(vocabulary) // 2).eval()
     with torch.no_grad():
-        for _, parameter in other.text_encoder.adapted_by_name():
+        for _, parameter in other.text_encoder.named_adapted_parameters():
             parameter.add_(0.5)  # a text encoder that was trained says other things
     genes = type(vocabulary)(
         *(part[: len(vocabulary) // 2] for part in (vocabulary.ensembl_id, vocabulary.symbol, vocabulary.scale))
     )
-    examination = Examination([labelled_file(file)])
-    first = examination.scores(Embedder(checkpoint))
-    between = examination.scores(Embedder(Checkpoint(other, genes, {}, "other")))
-    assert examination.scores(Embedder(checkpoint)) == first
-    assert between == Examination([labelled_file(file)]).scores(Embedder(Checkpoint(other, genes, {}, "other")))
+    examination = ZeroShotEvaluator([read_labeled_file(file)])
+    first = examination.evaluate(Embedder(checkpoint))
+    between = examination.evaluate(Embedder(Checkpoint(other, genes, {}, "other")))
+    assert examination.evaluate(Embedder(checkpoint)) == first
+    assert between == ZeroShotEvaluator([read_labeled_file(file)]).evaluate(
+        Embedder(Checkpoint(other, genes, {}, "other"))
+    )
 
 
 def test_a_cell_without_expression_has_no_answer(labelled, checkpoint):
@@ -68,13 +70,13 @@ def test_a_cell_without_expression_has_no_answer(labelled, checkpoint):
     matrix[0] = adata.X[0].toarray()  # a file of nothing but zeros would be refused
     empty.X = matrix.tocsr()
     empty.write_h5ad(file)
-    (found,) = Examination([labelled_file(file)]).scores(Embedder(checkpoint))
+    (found,) = ZeroShotEvaluator([read_labeled_file(file)]).evaluate(Embedder(checkpoint))
     assert found["accuracy"] == 0
 
 
 def test_held_out_studies_have_their_own_types_as_candidates(corpus):
-    pairs = Pairs.of(corpus)
-    (study,) = held_out_studies(pairs, ("second",))
+    pairs = PairDataset.from_corpus(corpus)
+    (study,) = read_held_out_studies(pairs, ("second",))
     assert study.name == "second"
     assert len(study.truth) == int((corpus.obs["study"] == "second").sum()) - 10
     names = [candidate.name for candidate in study.candidates]
@@ -85,5 +87,5 @@ def test_held_out_studies_have_their_own_types_as_candidates(corpus):
 
 def test_a_file_that_does_not_say_what_its_cells_are_is_refused(blood, tmp_path):
     blood[:5].copy().write_h5ad(tmp_path / "bare.h5ad")
-    with pytest.raises(InputError, match=TRUTH):
-        labelled_file(tmp_path / "bare.h5ad")
+    with pytest.raises(InputError, match=TRUE_TYPE_KEY):
+        read_labeled_file(tmp_path / "bare.h5ad")

@@ -4,7 +4,7 @@ import pytest
 
 import okrcell.cli
 import okrcell.cli.measuring
-from okrcell.benchmarking.result import Benchmark
+from okrcell.benchmarking.result import BenchmarkResult
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def asked(monkeypatch, tmp_path):
 
     def pretended(output, **given):
         seen.update(given, output=output)
-        return Benchmark(output, output / "report.md", output / "runs.jsonl", 3, 2)
+        return BenchmarkResult(output, output / "report.md", output / "runs.jsonl", 3, 2)
 
     monkeypatch.setattr("okrcell.benchmarking.run.benchmark", pretended)
     return seen

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from okrcell.benchmarking.noise.crew import share_out
-from okrcell.errors import InputError, WorkLeftError
+from okrcell.benchmarking.noise.crew import run_trials
+from okrcell.errors import IncompleteError, InputError
 
 MISTAKE = {"mistake": "no cells"}
 
@@ -25,8 +25,8 @@ def shared_out(tmp_path, monkeypatch):
         records: list = []
         work = [{"settings": {"title": f"run-{number}"}} for number in range(4)]
         try:
-            share_out(work, workers, tmp_path, records.append)
-        except (InputError, WorkLeftError) as error:
+            run_trials(work, workers, tmp_path, records.append)
+        except (InputError, IncompleteError) as error:
             return records, error
         return records, None
 
@@ -47,7 +47,7 @@ def test_the_others_are_made_when_one_cannot_be(shared_out):
 def test_several_failures_are_counted(shared_out):
     records, error = shared_out({"record": 0}, MISTAKE, {"failure": "ValueError: odd"}, {"record": 3})
     assert records == [0, 3]
-    assert isinstance(error, WorkLeftError) and str(error).startswith("2 runs failed")
+    assert isinstance(error, IncompleteError) and str(error).startswith("2 runs failed")
 
 
 def test_if_the_first_cannot_be_made_no_more_is_tried(shared_out):
@@ -58,4 +58,4 @@ def test_if_the_first_cannot_be_made_no_more_is_tried(shared_out):
 def test_a_process_that_ends_stops_the_work(shared_out):
     records, error = shared_out({"record": 0})
     assert records == [0]
-    assert isinstance(error, WorkLeftError) and "run-1 ended with status 0" in str(error)
+    assert isinstance(error, IncompleteError) and "run-1 ended with status 0" in str(error)

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.noise.ladder import noise_of_ladder
+from okrcell.benchmarking.noise.ladder import ladder_noise
 from okrcell.benchmarking.noise.publish import publish
 from okrcell.benchmarking.noise.reliability import EDGES, STRATA
-from okrcell.benchmarking.noise.summary import summarised
-from okrcell.provenance import receipt
+from okrcell.benchmarking.noise.summary import summarize
+from okrcell.provenance import provenance_record
 
-MADE = receipt(
+MADE = provenance_record(
     "benchmark", task="noise", inputs={"corpus": "c" * 64, "descriptions": "", "files": {"a.h5ad": "a" * 64}}
 )
 
@@ -70,7 +70,7 @@ def records():
 
 
 def test_differences_are_taken_seed_by_seed(records):
-    found = summarised(records)
+    found = summarize(records)
     gain = found.score("improved", "shuffled", 0.4).over_control["macro_f1"]
     assert (gain.mean, gain.sd, gain.n) == (pytest.approx(0.101), pytest.approx(0.001), 3)
     assert gain.excludes_zero
@@ -79,14 +79,14 @@ def test_differences_are_taken_seed_by_seed(records):
 
 
 def test_without_noise_all_kinds_are_one(records):
-    found = summarised(records)
+    found = summarize(records)
     assert found.score("improved", "shuffled", 0.0) is found.score("improved", "sibling", 0.0)
     assert found.score("improved", "dropout", 0.4) is None
     assert (found.kinds, found.rates) == (["shuffled", "sibling"], [0.0, 0.4])
 
 
 def test_what_low_reliability_finds_is_averaged_over_seeds(records):
-    (one, _) = summarised(records).findings
+    (one, _) = summarize(records).findings
     assert (one.kind, one.rate, one.wrong) == ("shuffled", 0.4, 0.4)
     assert one.symmetry[0] is None
     assert one.symmetry[1].mean == one.trust.mean == pytest.approx(0.91)
@@ -94,7 +94,7 @@ def test_what_low_reliability_finds_is_averaged_over_seeds(records):
 
 
 def test_costs_are_beside_the_control(records):
-    costs = {one.objective: one for one in summarised(records).costs}
+    costs = {one.objective: one for one in summarize(records).costs}
     assert costs["improved"].over_control == pytest.approx(1.25)
     assert costs["siglip"].runs == 1
 
@@ -122,33 +122,33 @@ def test_a_benchmark_that_has_only_begun_is_reported_too(records, tmp_path, few)
 
 
 def test_many_objectives_are_told_apart(tmp_path):
-    from okrcell.alignment.presets import LADDER
-    from okrcell.benchmarking.noise.looks import looks
+    from okrcell.alignment.presets import ABLATIONS
+    from okrcell.benchmarking.noise.looks import objective_styles
 
-    styles = looks(list(LADDER))
-    assert len({tuple(style.values()) for style in styles.values()}) == len(LADDER)
-    records = [record(name, "dropout", rate, 0, 0.3) for name in LADDER for rate in (0.2, 0.6)]
+    styles = objective_styles(list(ABLATIONS))
+    assert len({tuple(style.values()) for style in styles.values()}) == len(ABLATIONS)
+    records = [record(name, "dropout", rate, 0, 0.3) for name in ABLATIONS for rate in (0.2, 0.6)]
     assert (publish(records, MADE, tmp_path).parent / "noise.png").stat().st_size > 10_000
 
 
 def test_a_curve_needs_three_rates_where_there_are_so_many():
-    from okrcell.benchmarking.noise.curves import _drawn
+    from okrcell.benchmarking.noise.curves import _curve_scores
 
     rates = {"info_nce": (0.0, 0.2, 0.4), "improved": (0.0, 0.2, 0.3, 0.4), "cca": (0.0, 0.4)}
     records = [
         record(name, "shuffled" if rate else "none", rate, 0, 0.3) for name, some in rates.items() for rate in some
     ]
-    assert list(_drawn(summarised(records), "shuffled")) == ["info_nce", "improved"]
+    assert list(_curve_scores(summarize(records), "shuffled")) == ["info_nce", "improved"]
     few = [one for one in records if one["rate"] in {0, 0.4}]
-    assert list(_drawn(summarised(few), "shuffled")) == ["info_nce", "improved", "cca"]
+    assert list(_curve_scores(summarize(few), "shuffled")) == ["info_nce", "improved", "cca"]
 
 
 def test_the_ladder_shows_the_noise_that_most_objectives_bore(records):
-    assert noise_of_ladder(summarised(records)) == ("shuffled", 0.4)
-    assert noise_of_ladder(summarised(records[:1])) == ("shuffled", 0.0)
+    assert ladder_noise(summarize(records)) == ("shuffled", 0.4)
+    assert ladder_noise(summarize(records[:1])) == ("shuffled", 0.0)
     more = [
         record("cca", "sibling", 0.6, 0, 0.2),
         record("siglip", "sibling", 0.6, 0, 0.2),
         record("info_nce", "sibling", 0.6, 0, 0.2),
     ]
-    assert noise_of_ladder(summarised([*records, *more])) == ("sibling", 0.6)
+    assert ladder_noise(summarize([*records, *more])) == ("sibling", 0.6)

@@ -4,22 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from okrcell.alignment.presets import LADDER
-from okrcell.benchmarking.noise.plan import CLEAN, CONTROL, KINDS, NoisePlan, Run, planned, settings_of
+from okrcell.alignment.presets import ABLATIONS
+from okrcell.benchmarking.noise.plan import CONTROL, KINDS, NO_NOISE, NoisePlan, NoiseRun, plan_runs, run_settings
 from okrcell.errors import SettingsError
 
 CONFIG = {"corpus": "c", "output": "o", "objective": {"gene_weight": 0.5}, "stream": {"batch_size": 9}}
 
 
 def test_without_noise_all_kinds_are_one_run():
-    runs = planned(NoisePlan(objectives=("info_nce", "improved"), kinds=("shuffled", "dropout"), rates=(0, 0.4)))
+    runs = plan_runs(NoisePlan(objectives=("info_nce", "improved"), kinds=("shuffled", "dropout"), rates=(0, 0.4)))
     assert len(runs) == len(set(runs)) == 3 * 2 * (1 + 2)
-    assert {run.kind for run in runs if run.rate == 0} == {CLEAN}
+    assert {run.kind for run in runs if run.rate == 0} == {NO_NOISE}
     assert {run.seed for run in runs[: len(runs) // 3]} == {0}
 
 
 def test_the_default_objectives_are_rungs_of_the_ladder_and_the_control_is_one_of_them():
-    assert {*NoisePlan().objectives, CONTROL} <= set(LADDER)
+    assert {*NoisePlan().objectives, CONTROL} <= set(ABLATIONS)
     assert set(NoisePlan().kinds) <= set(KINDS)
 
 
@@ -33,12 +33,12 @@ def test_the_default_objectives_are_rungs_of_the_ladder_and_the_control_is_one_o
 )
 def test_an_unknown_word_is_answered_with_the_nearest_known(plan, said):
     with pytest.raises(SettingsError, match=said):
-        planned(NoisePlan(**plan))
+        plan_runs(NoisePlan(**plan))
 
 
-@pytest.mark.parametrize("objective", list(LADDER))
+@pytest.mark.parametrize("objective", list(ABLATIONS))
 def test_every_rung_makes_settings(objective):
-    made = settings_of(Run(objective, "shuffled", 0.4, 2), CONFIG, Path("out"), "test")
+    made = run_settings(NoiseRun(objective, "shuffled", 0.4, 2), CONFIG, Path("out"), "test")
     assert (made.seed, made.stream.seed, made.noise.seed) == (2, 2, 2)
     assert (made.noise.kind, made.noise.rate) == ("shuffled", 0.4)
     assert (made.objective.gene_weight, made.stream.batch_size, made.compute.threads) == (0.5, 9, 1)
@@ -47,6 +47,6 @@ def test_every_rung_makes_settings(objective):
 
 def test_a_mistake_in_the_file_is_named():
     with pytest.raises(SettingsError, match="schedule"):
-        settings_of(Run("info_nce", CLEAN, 0, 0), {**CONFIG, "schedule": "long"}, Path("out"), "test")
+        run_settings(NoiseRun("info_nce", NO_NOISE, 0, 0), {**CONFIG, "schedule": "long"}, Path("out"), "test")
     with pytest.raises(SettingsError, match="batch_siz'; did you mean 'batch_size'"):
-        settings_of(Run("info_nce", CLEAN, 0, 0), {**CONFIG, "stream": {"batch_siz": 1}}, Path("out"), "test")
+        run_settings(NoiseRun("info_nce", NO_NOISE, 0, 0), {**CONFIG, "stream": {"batch_siz": 1}}, Path("out"), "test")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from okrcell.benchmarking.noise.reliability import EDGES, reliability_of, strata_of
+from okrcell.benchmarking.noise.reliability import EDGES, abundance_strata, score_reliability
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def table():
 
 def scored(frame, tmp_path):
     frame.to_parquet(tmp_path / "reliability.parquet")
-    return reliability_of(tmp_path / "reliability.parquet")
+    return score_reliability(tmp_path / "reliability.parquet")
 
 
 def test_each_auroc_equals_the_reference(table, tmp_path):
@@ -65,7 +65,7 @@ def test_without_wrong_pairs_or_visits_there_is_nothing_to_score(table, tmp_path
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=60))
 def test_labels_stay_together_and_commoner_ones_are_never_in_a_rarer_third(labels):
     label = np.array(labels)
-    third = strata_of(label)
+    third = abundance_strata(label)
     size = {name: int((label == name).sum()) for name in set(labels)}
     of = {name: set(third[label == name].tolist()) for name in size}
     assert all(len(some) == 1 for some in of.values())

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from okrcell.benchmarking.folder import RECORDS
+from okrcell.benchmarking.folder import RECORDS_FILE
 from okrcell.benchmarking.noise import run as running
-from okrcell.benchmarking.noise.folder import UNDER_WAY
+from okrcell.benchmarking.noise.folder import RUNNING_DIR
 from okrcell.benchmarking.noise.plan import NoisePlan
 from okrcell.benchmarking.noise.records import run_of
 from okrcell.benchmarking.records import read_records
 from okrcell.benchmarking.run import benchmark
-from okrcell.errors import InputError, SettingsError, WorkLeftError
+from okrcell.errors import IncompleteError, InputError, SettingsError
 
 PLAN = {"objectives": ["info_nce", "improved"], "kinds": ["shuffled"], "rates": [0, 0.5], "seeds": [0]}
 STEPS = 24
@@ -82,17 +82,17 @@ def killed_once(tmp_path_factory, corpus_folder, tiny_model):
     )
     workers: list[Path] = []
     deadline = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < deadline and not read_records(output / RECORDS):
+    while process.poll() is None and time.monotonic() < deadline and not read_records(output / RECORDS_FILE):
         workers = children(process) or workers
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors
-    before = read_records(output / RECORDS)
+    before = read_records(output / RECORDS_FILE)
     while not all(map(gone, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert all(map(gone, workers)), "a worker went on alone"
-    with (output / RECORDS).open("a") as file:
+    with (output / RECORDS_FILE).open("a") as file:
         file.write('{"objective": "impro')  # as if it had been killed in the middle of a line
     told: list[str] = []
     done = benchmark(output, config=config, plan=NoisePlan(**PLAN), say=told.append)
@@ -101,18 +101,18 @@ def killed_once(tmp_path_factory, corpus_folder, tiny_model):
 
 def test_a_killed_benchmark_goes_on_and_makes_each_run_once(killed_once):
     _, output, before, done, told = killed_once
-    records = read_records(output / RECORDS)
+    records = read_records(output / RECORDS_FILE)
     assert 1 <= len(before) < 4
     assert records[: len(before)] == before
     assert len({run_of(record) for record in records}) == len(records) == 4
     assert (done.runs, done.made) == (4, 4 - len(before))
     assert told[0].startswith(f"{4 - len(before)} runs") and "minutes left" in told[1]
-    assert not (output / UNDER_WAY).exists()
+    assert not (output / RUNNING_DIR).exists()
 
 
 def test_each_record_carries_what_the_report_needs(killed_once):
     _, output, *_ = killed_once
-    for record in read_records(output / RECORDS):
+    for record in read_records(output / RECORDS_FILE):
         assert record["steps"] == STEPS and record["seconds_per_step"] > 0
         assert record["sets"][0]["set"] == "second"
         assert 0 <= record["macro_f1"] <= 1
@@ -154,10 +154,10 @@ def test_runs_with_other_settings_or_data_are_refused_by_name(killed_once, tmp_p
 
 
 def test_a_second_process_is_kept_out(killed_once):
-    from okrcell.cells.corpus_folder import only_writer
+    from okrcell.cells.corpus_folder import writer_lock
 
     config, output, *_ = killed_once
-    with only_writer(output), pytest.raises(InputError, match="Another process"):
+    with writer_lock(output), pytest.raises(InputError, match="Another process"):
         benchmark(output, config=config, plan=NoisePlan(**PLAN))
 
 
@@ -184,11 +184,11 @@ def test_a_mistake_is_told_before_any_process_is_started(config, tmp_path, monke
 
 
 ANSWERS = {
-    "nothing": ("", WorkLeftError, r"ended with status 0; .*worker-1\.log"),
+    "nothing": ("", IncompleteError, r"ended with status 0; .*worker-1\.log"),
     "a mistake": ({"mistake": "no cells"}, InputError, "clean.seed-0 cannot be trained: no cells"),
     "a failure": (
         {"failure": "Traceback:\n  in it\nValueError: odd"},
-        WorkLeftError,
+        IncompleteError,
         "failed: ValueError: odd; .*is kept",
     ),
 }
@@ -203,7 +203,7 @@ def test_what_a_process_answers_instead_of_a_record_is_told(config, tmp_path, mo
     monkeypatch.setattr("okrcell.benchmarking.process.sys.executable", str(pretended))
     with pytest.raises(kind, match=said):
         benchmark(tmp_path / "out", config=config, plan=NoisePlan(objectives=("info_nce",), rates=(0,), seeds=(0,)))
-    assert read_records(tmp_path / "out" / RECORDS) == []
+    assert read_records(tmp_path / "out" / RECORDS_FILE) == []
 
 
 def test_nothing_to_score_on_says_what_to_do(run_settings, tmp_path):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.cells import bare
-from okrcell.benchmarking.sets.known_cells import KnownCells
+from okrcell.benchmarking.cells import unlabeled_cells
+from okrcell.benchmarking.sets.known_cells import LabeledDataset
 
 TERMS = {
     "dendritic cell": "CL:0000451",
@@ -21,7 +21,7 @@ def known(blood):
     """700 blood cells; those of four types of ten have no id."""
     words = blood.obs["cell_type"].to_numpy().astype(str)
     term = np.array([TERMS.get(word, "") for word in words])
-    return KnownCells("blood", bare(blood), words, term, {}, blood.obs)
+    return LabeledDataset("blood", unlabeled_cells(blood), words, term, {}, blood.obs)
 
 
 @pytest.fixture
@@ -29,6 +29,6 @@ def in_place(known, monkeypatch):
     """Let a question find these cells, whatever set it is asked about."""
 
     def put(question):
-        monkeypatch.setattr(question, "known_cells", lambda _name, _data: known)
+        monkeypatch.setattr(question, "load_dataset", lambda _name, _data: known)
 
     return put

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okrcell.benchmarking.method import Named
+from okrcell.benchmarking.method import Annotation
 from okrcell.benchmarking.questions import open_types
-from okrcell.benchmarking.questions.outcome import Asking
+from okrcell.benchmarking.questions.outcome import Item
 
 MONOCYTE, CD14 = "CL:0000576", "CL:0001054"
 
@@ -19,11 +19,11 @@ def test_parent_and_child_are_within_one_step_and_no_answer_is_wrong(known, in_p
         told.append(tissue)
         assert query.obs.empty
         label = np.where(known.term == CD14, MONOCYTE, known.term)
-        return Named(np.where(known.term == "CL:0000236", "", label), (MONOCYTE,))
+        return Annotation(np.where(known.term == "CL:0000236", "", label), (MONOCYTE,))
 
-    askings = open_types.askings("pbmc3k", (0, 1))
-    outcomes = list(open_types.ask(method, "pbmc3k", None, askings))
-    assert [one.asking for one in outcomes] == askings
+    askings = open_types.items("pbmc3k", (0, 1))
+    outcomes = list(open_types.evaluate(method, "pbmc3k", None, askings))
+    assert [one.item for one in outcomes] == askings
     assert told == ["blood", None]
     scores = outcomes[0].scores
     assert scores["ontology_broader"] > 0.1
@@ -40,15 +40,15 @@ def test_what_is_left_alone_is_asked(known, in_place):
 
     def method(query, tissue, seed):
         asked.append(tissue)
-        return Named(known.term, tuple(set(known.term)))
+        return Annotation(known.term, tuple(set(known.term)))
 
-    (one,) = open_types.ask(method, "pbmc3k", None, [Asking(open_types.UNTOLD, 4)])
-    assert (asked, one.asking.seed, one.scores["ontology_right"]) == ([None], 4, pytest.approx(1))
+    (one,) = open_types.evaluate(method, "pbmc3k", None, [Item(open_types.WITHOUT_TISSUE, 4)])
+    assert (asked, one.item.seed, one.scores["ontology_right"]) == ([None], 4, pytest.approx(1))
 
 
 @pytest.mark.parametrize(
     ("column", "said"), [(["blood", "blood", "skin"], "blood"), (["", "unknown"], None), ([None, "skin"], "skin")]
 )
 def test_the_tissue_is_that_of_most_cells(column, said):
-    assert open_types.tissue_of(pd.DataFrame({"tissue": column})) == said
-    assert open_types.tissue_of(pd.DataFrame({"organ": column})) is None
+    assert open_types.most_common_tissue(pd.DataFrame({"tissue": column})) == said
+    assert open_types.most_common_tissue(pd.DataFrame({"organ": column})) is None

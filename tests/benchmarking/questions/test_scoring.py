@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.method import Named
-from okrcell.benchmarking.questions.scoring import by_type, confidence_of, scored_names
+from okrcell.benchmarking.method import Annotation
+from okrcell.benchmarking.questions.scoring import by_type, confidence_of, score_annotation
 
 B, NK = "CL:0000236", "CL:0000623"
 TRUTH = np.array([B, NK, NK, B])
@@ -13,19 +13,21 @@ SHARES = np.array([[0.6, 0.4], [0.3, 0.7], [0.9, 0.1], [np.nan, np.nan]])
 
 
 def test_what_a_method_says_of_its_own_sureness_outranks_its_scores():
-    plain = Named(LABEL, (B, NK), SHARES, probabilities=True)
+    plain = Annotation(LABEL, (B, NK), SHARES, probabilities=True)
     np.testing.assert_allclose(confidence_of(plain), [0.6, 0.7, 0.9, np.nan])
-    said = Named(LABEL, (B, NK), SHARES, probabilities=True, confidence=np.array([0.5, 0.5, 0.0, 0.9]))
+    said = Annotation(LABEL, (B, NK), SHARES, probabilities=True, confidence=np.array([0.5, 0.5, 0.0, 0.9]))
     np.testing.assert_allclose(confidence_of(said), [0.5, 0.5, 0.0, np.nan])
-    assert confidence_of(Named(LABEL, (B, NK), SHARES)) is None
+    assert confidence_of(Annotation(LABEL, (B, NK), SHARES)) is None
 
 
 def test_calibration_is_judged_by_confidence_also_without_probabilities():
-    scores, detail = scored_names(TRUTH, Named(LABEL, (B, NK), None, confidence=np.array([1.0, 1.0, 0.0, 0.0])))
+    scores, detail = score_annotation(
+        TRUTH, Annotation(LABEL, (B, NK), None, confidence=np.array([1.0, 1.0, 0.0, 0.0]))
+    )
     assert scores["ece"] == 0
     assert scores["accuracy_surest_half"] == 1
     assert detail["accuracy_by_coverage"]["1"] == pytest.approx(0.5)
-    assert "ece" not in scored_names(TRUTH, Named(LABEL, (B, NK), SHARES))[0]
+    assert "ece" not in score_annotation(TRUTH, Annotation(LABEL, (B, NK), SHARES))[0]
 
 
 def test_shares_are_told_type_by_type():

@@ -3,56 +3,56 @@
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.method import Named
+from okrcell.benchmarking.method import Annotation
 from okrcell.benchmarking.questions import unknown
-from okrcell.benchmarking.questions.outcome import Asking
+from okrcell.benchmarking.questions.outcome import Item
 
 CD4, NAIVE, MEMORY, B, NK = "CL:0000624", "CL:0000895", "CL:0000897", "CL:0000236", "CL:0000623"
 
 
 def test_kinds_and_broader_types_leave_with_a_type_and_siblings_stay():
     term = np.repeat([CD4, NAIVE, MEMORY, B, NK, ""], 20)
-    out = unknown.taken_out(term)
+    out = unknown.remaining_candidates(term)
     assert out[CD4] == [B, NK]
     assert out[NAIVE] == [B, NK, MEMORY]
     assert out[B] == [NK, CD4, NAIVE, MEMORY]
 
 
 def test_a_rare_type_is_never_taken_out_and_two_names_stay():
-    term = np.repeat([CD4, B, NK], [20, unknown.FEWEST_CELLS - 1, 20])
-    assert unknown.taken_out(term).keys() == {CD4, NK}
-    assert unknown.taken_out(np.repeat([CD4, B], 20)) == {}
-    assert unknown.taken_out(np.array(["", ""])) == {}
+    term = np.repeat([CD4, B, NK], [20, unknown.MIN_CELLS - 1, 20])
+    assert unknown.remaining_candidates(term).keys() == {CD4, NK}
+    assert unknown.remaining_candidates(np.repeat([CD4, B], 20)) == {}
+    assert unknown.remaining_candidates(np.array(["", ""])) == {}
 
 
 class Knowing:
     """Is sure where the right name is offered, and says so in one of three ways."""
 
     def __init__(self, known, how):
-        self.known, self.how, self.asked = known, how, []
+        self.known, self.how, self.requests = known, how, []
 
     def __call__(self, query, candidates, seed):
-        self.asked.append(list(candidates))
+        self.requests.append(list(candidates))
         there = np.isin(self.known.term, candidates)
         scores = np.tile([0.6, 0.5, *[0.0] * (len(candidates) - 2)], (len(there), 1))
         scores[there, 0] = 0.9
         label = np.full(len(there), candidates[0])
         if self.how == "confidence":
-            return Named(label, tuple(candidates), scores, confidence=np.where(there, 0.2, 0.8))
+            return Annotation(label, tuple(candidates), scores, confidence=np.where(there, 0.2, 0.8))
         if self.how == "best":
             scores[:, 1] = scores[:, 0]
         if self.how == "margin":
             scores[~there] += 1
-        return Named(label, tuple(candidates), scores if self.how != "names" else None)
+        return Annotation(label, tuple(candidates), scores if self.how != "names" else None)
 
 
 @pytest.mark.parametrize(("how", "judged"), [("best", 1), ("margin", 1), ("confidence", 0), ("names", np.nan)])
 def test_a_method_is_judged_by_its_word_else_by_what_serves_it_best(known, in_place, how, judged):
     in_place(unknown)
     method = Knowing(known, how)
-    outcomes = list(unknown.ask(method, "pbmc3k", None, [Asking("", 0), Asking("", 1)]))
-    assert len(method.asked) == len(set(known.term.tolist()) - {""})
-    assert [one.asking.seed for one in outcomes] == [0, 1]
+    outcomes = list(unknown.evaluate(method, "pbmc3k", None, [Item("", 0), Item("", 1)]))
+    assert len(method.requests) == len(set(known.term.tolist()) - {""})
+    assert [one.item.seed for one in outcomes] == [0, 1]
     for one in outcomes:
         np.testing.assert_equal(one.scores["auroc_unknown"], judged)
     if how == "confidence":
@@ -61,9 +61,9 @@ def test_a_method_is_judged_by_its_word_else_by_what_serves_it_best(known, in_pl
 
 def test_cells_of_kin_have_no_say():
     term = np.repeat([CD4, NAIVE, B, NK], 20)
-    offered = unknown.taken_out(term)[CD4]
+    offered = unknown.remaining_candidates(term)[CD4]
     # Naive CD4 T cells are kin of the missing type: however unsure of them, the answer stays perfect.
     sure = np.repeat([0.5, 0.0, 0.9, 0.9], 20)
-    scores, detail = unknown._scored(term, np.ones(80, dtype=bool), {CD4: (offered, {"best": sure})})
+    scores, detail = unknown._score(term, np.ones(80, dtype=bool), {CD4: (offered, {"best": sure})})
     assert scores["auroc_unknown"] == 1
     assert detail["by_type"] == {CD4: 1}

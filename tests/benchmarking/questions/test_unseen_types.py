@@ -8,27 +8,27 @@ import pytest
 import yaml
 
 from okrcell.benchmarking import roster
-from okrcell.benchmarking.method import Method, Named
+from okrcell.benchmarking.method import Annotation, Method
 from okrcell.benchmarking.methods import METHODS
 from okrcell.benchmarking.questions import unseen_types
-from okrcell.benchmarking.questions.outcome import Asking
+from okrcell.benchmarking.questions.outcome import Item
 from okrcell.benchmarking.sets import left_out_types as listed
-from okrcell.benchmarking.sets.known_cells import known_cells
+from okrcell.benchmarking.sets.known_cells import load_dataset
 from okrcell.knowledge.ontology import ontology
 
 MONOCYTE, MEMORY, NK, B, PDC = "CL:0001054", "CL:0000897", "CL:0000623", "CL:0000236", "CL:0000784"
 
 
 def test_the_list_is_what_the_rule_gives(shared_data: Path):
-    scored = [known_cells(name, shared_data).term for name in unseen_types.SETS]
-    current, learned = ontology("CL").current, []
+    scored = [load_dataset(name, shared_data).term_ids for name in unseen_types.SETS]
+    current, learned = ontology("CL").current_id, []
     for file in sorted((shared_data / "pretrain").glob("*.h5ad")):
         obs = anndata.read_h5ad(file, backed="r").obs
         words = obs.get("cell_type_ontology_term_id")
         learned.append(
             np.array([current(word) or "" for word in words.astype(str).unique()] if words is not None else [])
         )
-    assert listed.every_second(scored, learned) == listed.left_out_types()
+    assert listed.choose_left_out_types(scored, learned) == listed.left_out_types()
     assert len(listed.left_out_types()) == 10
 
 
@@ -41,21 +41,21 @@ def test_the_settings_of_the_model_that_is_asked_leave_out_this_very_list():
 
 def test_every_second_type_that_is_common_and_can_be_learned_is_left_out():
     scored = [np.repeat(["d", "a", "b", ""], 5), np.repeat(["c", "rare"], [9, 4])]
-    assert listed.every_second(scored, [np.array(["a", "b", "c"]), np.array(["d", "rare", ""])]) == ("a", "c")
-    assert listed.every_second(scored, []) == ()
+    assert listed.choose_left_out_types(scored, [np.array(["a", "b", "c"]), np.array(["d", "rare", ""])]) == ("a", "c")
+    assert listed.choose_left_out_types(scored, []) == ()
 
 
 def test_kinds_are_left_out_with_their_type_and_broader_ones_are_not():
     terms = np.array([MONOCYTE, PDC, MEMORY, "CL:0000738", ""])  # the fourth is the leukocyte
-    assert listed.of_left_out_type(terms).tolist() == [True, True, False, False, False]
+    assert listed.is_left_out(terms).tolist() == [True, True, False, False, False]
 
 
 def test_only_the_types_in_question_are_scored_and_their_names_are_not_free(known, in_place):
     in_place(unseen_types)
 
     def answering(label):
-        method = lambda query, candidates, seed: Named(label, tuple(candidates))  # noqa: E731
-        return next(iter(unseen_types.ask(method, "pbmc3k", None, [Asking("", 0)]))).scores
+        method = lambda query, candidates, seed: Annotation(label, tuple(candidates))  # noqa: E731
+        return next(iter(unseen_types.evaluate(method, "pbmc3k", None, [Item("", 0)]))).scores
 
     right = answering(known.term)
     assert (right["macro_f1"], right["accuracy"], right["accuracy_of_seen"]) == (1, 1, 1)
@@ -85,12 +85,12 @@ class Checkpoint:
 )
 def test_a_model_is_asked_only_if_it_was_kept_from_them(monkeypatch, left_out, said):
     monkeypatch.setattr(listed, "load_checkpoint", lambda _: Checkpoint(left_out))
-    why = roster.kept_out(Method("mine", {}, kind="control", model="folder"), "unseen_types")
+    why = roster.exclusion_reason(Method("mine", {}, kind="control", model="folder"), "unseen_types")
     assert said in why
     assert bool(said) == bool(why)
-    assert roster.kept_out(Method("mine", {}, kind="control", model="folder"), "zero_shot") == ""
+    assert roster.exclusion_reason(Method("mine", {}, kind="control", model="folder"), "zero_shot") == ""
 
 
 def test_markers_are_asked_and_what_learned_from_labels_is_not():
-    assert unseen_types.kept_out(METHODS["markers"]) == ""
-    assert "labelled cells" in unseen_types.kept_out(METHODS["label_transfer"])
+    assert unseen_types.exclusion_reason(METHODS["markers"]) == ""
+    assert "labelled cells" in unseen_types.exclusion_reason(METHODS["label_transfer"])

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from okrcell.benchmarking.questions.asked import TASKS, question
-from okrcell.benchmarking.sets.card import cards, cards_of, joined, title_of
-from okrcell.benchmarking.sets.known_cells import known_cells
+from okrcell.benchmarking.questions.asked import TASKS, get_task
+from okrcell.benchmarking.sets.card import cards, cards_of, joined_datasets, title_of
+from okrcell.benchmarking.sets.known_cells import load_dataset
 from okrcell.benchmarking.sets.resolve import find_file
-from okrcell.benchmarking.sets.transfers import shared_types, side_of, transfers
+from okrcell.benchmarking.sets.transfers import load_side, shared_types, transfers
 from okrcell.errors import InputError
 
 CD4, NAIVE, MEMORY, B = "CL:0000624", "CL:0000895", "CL:0000897", "CL:0000236"
@@ -16,18 +16,18 @@ CD4, NAIVE, MEMORY, B = "CL:0000624", "CL:0000895", "CL:0000897", "CL:0000236"
 
 def test_every_set_of_every_task_has_cards():
     for task in TASKS:
-        for name in question(task).SETS:
-            for one in question(task).sets_of(name):
+        for name in get_task(task).SETS:
+            for one in get_task(task).datasets_of(name):
                 assert cards_of(one)
                 assert title_of(one)
-            assert question(task).askings(name, (0, 1))
+            assert get_task(task).items(name, (0, 1))
 
 
 def test_cards_are_complete_and_joined_ones_exist():
     assert all(
         card.file.startswith("evaluate/") and card.source and card.licence and card.studies for card in cards().values()
     )
-    assert all(name in cards() for one in joined().values() for name in one.of)
+    assert all(name in cards() for one in joined_datasets().values() for name in one.of)
 
 
 def test_a_type_one_side_alone_names_becomes_the_broader_one_of_the_other():
@@ -39,9 +39,12 @@ def test_a_type_one_side_alone_names_becomes_the_broader_one_of_the_other():
 
 def test_frozen_types_are_what_the_rule_gives(shared_data: Path):
     for transfer in transfers().values():
-        one, other = (sorted({*side_of(side, {}, shared_data).term}) for side in (transfer.reference, transfer.query))
+        one, other = (
+            sorted({*load_side(side, {}, shared_data).term_ids}) for side in (transfer.reference, transfer.query)
+        )
         whole = [
-            sorted({*known_cells(side.set, shared_data).term} - {""}) for side in (transfer.reference, transfer.query)
+            sorted({*load_dataset(side.set, shared_data).term_ids} - {""})
+            for side in (transfer.reference, transfer.query)
         ]
         assert transfer.types == shared_types(*whole), transfer.name
         assert set(one) <= set(whole[0])
@@ -49,21 +52,21 @@ def test_frozen_types_are_what_the_rule_gives(shared_data: Path):
 
 
 def test_a_set_is_read_without_its_labels_in_sight(shared_data: Path):
-    known = known_cells("wang", shared_data)
+    known = load_dataset("wang", shared_data)
     assert list(known.cells.obs.columns) == []
     assert known.cells.uns["kind"] == "linear"
-    assert (known.label == known.term).all()
-    assert known.words[0] == "alpha" or set(known.words) >= {"alpha", "beta"}
+    assert (known.labels == known.term_ids).all()
+    assert known.author_labels[0] == "alpha" or set(known.author_labels) >= {"alpha", "beta"}
 
 
 def test_joined_sets_share_genes_and_tell_their_files_apart(shared_data: Path):
-    known = known_cells("islets", shared_data)
-    parts = [known_cells(name, shared_data) for name in ("segerstolpe", "xin", "wang")]
+    known = load_dataset("islets", shared_data)
+    parts = [load_dataset(name, shared_data) for name in ("segerstolpe", "xin", "wang")]
     assert len(known) == sum(map(len, parts))
     assert set(known.cells.var_names) == set.intersection(*(set(part.cells.var_names) for part in parts))
     assert known.batch["study"].tolist() == [part.name for part in parts for _ in range(len(part))]
-    lines = known_cells("cellmix", shared_data)
-    assert set(lines.words) == {"A549", "H838", "H2228", "H1975", "HCC827"}
+    lines = load_dataset("cellmix", shared_data)
+    assert set(lines.author_labels) == {"A549", "H838", "H2228", "H1975", "HCC827"}
 
 
 def test_a_file_that_is_missing_or_another_is_refused(tmp_path):

@@ -9,31 +9,31 @@ from hypothesis import strategies as st
 
 from okrcell.benchmarking.questions import few_shot
 from okrcell.benchmarking.sets import splits
-from okrcell.benchmarking.sets.draws import at_most, examples, four_fifths, shuffled
-from okrcell.benchmarking.sets.known_cells import known_cells
+from okrcell.benchmarking.sets.draws import draw_at_most, draw_examples, draw_four_fifths, hash_order
+from okrcell.benchmarking.sets.known_cells import load_dataset
 from okrcell.errors import InputError
 
 NAMES = [f"cell{number}" for number in range(50)]
 
 
 def test_the_order_is_that_of_the_hashes_for_ever():
-    assert shuffled(["a", "b", "c", "d"], "wang|0").tolist() == [3, 1, 0, 2]
+    assert hash_order(["a", "b", "c", "d"], "wang|0").tolist() == [3, 1, 0, 2]
 
 
 def test_a_seed_draws_four_fifths_and_no_more_than_asked():
-    rows = four_fifths(NAMES, "a set", 0)
+    rows = draw_four_fifths(NAMES, "a set", 0)
     assert len(rows) == len(set(rows.tolist())) == 40
     assert (np.diff(rows) > 0).all()
-    assert len(four_fifths(NAMES, "a set", 0, most=7)) == len(at_most(NAMES, "a set", 7)) == 7
-    assert four_fifths(NAMES, "a set", 1).tolist() != rows.tolist()
-    assert at_most(NAMES, "a set").tolist() == list(range(50))
+    assert len(draw_four_fifths(NAMES, "a set", 0, max_cells=7)) == len(draw_at_most(NAMES, "a set", 7)) == 7
+    assert draw_four_fifths(NAMES, "a set", 1).tolist() != rows.tolist()
+    assert draw_at_most(NAMES, "a set").tolist() == list(range(50))
 
 
 @given(st.lists(st.sampled_from(["", "T", "B", "NK"]), min_size=1, max_size=40), st.integers(0, 5))
 def test_examples_are_few_of_each_label_and_grow_with_k(label, draw):
     labels = np.array(label)
     names = [f"cell{number}" for number in range(len(label))]
-    found = {k: examples(names, labels, "a set", draw, k) for k in (1, 5, 9)}
+    found = {k: draw_examples(names, labels, "a set", draw, k) for k in (1, 5, 9)}
     for k, rows in found.items():
         for word in {*label} - {""}:
             many = int((labels == word).sum())
@@ -44,20 +44,20 @@ def test_examples_are_few_of_each_label_and_grow_with_k(label, draw):
 
 @pytest.mark.parametrize("name", ["wang", "xin"])
 def test_draws_are_those_that_were_frozen(shared_data: Path, name):
-    known = known_cells(name, shared_data)
+    known = load_dataset(name, shared_data)
     for seed in range(5):
         assert (
-            splits.digest(known, four_fifths(known.cells.obs_names, name, seed))
-            == splits.frozen()[name][f"seed {seed}"]
+            splits.digest(known, draw_four_fifths(known.cells.obs_names, name, seed))
+            == splits.frozen_digests()[name][f"seed {seed}"]
         )
-        assert len(splits.drawn(known, seed)) == int(0.8 * len(known))
-    assert len(splits.all_cells(known)) == len(known)
-    for k in few_shot.EXAMPLES:
+        assert len(splits.seed_subset(known, seed)) == int(0.8 * len(known))
+    assert len(splits.full_subset(known)) == len(known)
+    for k in few_shot.N_EXAMPLES:
         for draw in range(10):
-            splits.examples_of(known, draw, k)
+            splits.example_rows(known, draw, k)
 
 
 def test_another_draw_than_the_frozen_one_is_refused(shared_data: Path, monkeypatch):
-    monkeypatch.setattr(splits, "frozen", lambda: {"wang": {"seed 0": "400 0123456789abcdef"}})
+    monkeypatch.setattr(splits, "frozen_digests", lambda: {"wang": {"seed 0": "400 0123456789abcdef"}})
     with pytest.raises(InputError, match="'seed 0' of the set wang is not the one that was frozen"):
-        splits.drawn(known_cells("wang", shared_data), 0)
+        splits.seed_subset(load_dataset("wang", shared_data), 0)

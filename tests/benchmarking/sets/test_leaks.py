@@ -7,8 +7,8 @@ import pytest
 
 from okrcell.benchmarking.sets import leaks
 from okrcell.benchmarking.sets.card import cards
-from okrcell.benchmarking.sets.known_cells import known_cells
-from okrcell.benchmarking.sets.leaks import known_to, refuse_leaks, same_cells
+from okrcell.benchmarking.sets.known_cells import load_dataset
+from okrcell.benchmarking.sets.leaks import check_leakage, count_shared_cells, seen_in_training
 from okrcell.cells.corpus import Corpus
 from okrcell.errors import InputError
 from okrcell.pairs.prepare import prepare
@@ -28,11 +28,11 @@ SOME = [cards()["segerstolpe"], cards()["kang_ifnb"]]
     ],
 )
 def test_studies_and_donors_are_known_by_any_of_their_names(seen, said):
-    assert known_to(seen, SOME) == said
+    assert seen_in_training(seen, SOME) == said
 
 
 def test_the_bundled_model_has_seen_none_of_the_sets():
-    refuse_leaks({"okrcell": None}, list(cards().values()), None, None)
+    check_leakage({"okrcell": None}, list(cards().values()), None, None)
 
 
 def test_a_model_that_has_seen_a_study_is_refused_with_the_list(monkeypatch):
@@ -43,18 +43,18 @@ def test_a_model_that_has_seen_a_study_is_refused_with_the_list(monkeypatch):
     with pytest.raises(
         InputError, match=r"was trained on the study pbmc3k .*; mine was trained on the study xin_pancreas"
     ):
-        refuse_leaks({"mine": "folder"}, list(cards().values()), None, None)
+        check_leakage({"mine": "folder"}, list(cards().values()), None, None)
 
 
 def test_the_very_same_cells_are_found_in_a_corpus(shared_data: Path, tmp_path):
-    known = known_cells("wang", shared_data)
+    known = load_dataset("wang", shared_data)
     copied = known.cells[:40].copy()
     copied.obs_names = [f"renamed{number}" for number in range(40)]
     copied.obs["cell_type"] = "T cell"
     copied.write_h5ad(tmp_path / "harmless.h5ad")
     prepare([tmp_path / "harmless.h5ad"], tmp_path / "corpus")
     assert json.loads((tmp_path / "corpus" / "corpus.json").read_text())
-    found = same_cells(Corpus.open(tmp_path / "corpus"), [cards()["wang"], cards()["xin"]], shared_data)
+    found = count_shared_cells(Corpus.open(tmp_path / "corpus"), [cards()["wang"], cards()["xin"]], shared_data)
     assert found == ["40 cells of wang"]
     with pytest.raises(InputError, match="the corpus holds 40 cells of wang"):
-        refuse_leaks({}, [cards()["wang"]], shared_data, tmp_path / "corpus")
+        check_leakage({}, [cards()["wang"]], shared_data, tmp_path / "corpus")

@@ -7,36 +7,34 @@ from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.cells import log_normalised, values_of
-from okrcell.benchmarking.method import Named
+from okrcell.benchmarking.cells import get_matrix, log_normalize
+from okrcell.benchmarking.method import Annotation
 from okrcell.errors import InputError
 
-FEWEST_SHARED = 10
+MIN_SHARED_GENES = 10
 """Minimum number of genes that reference and query share."""
 
 
-def expressed(cells: AnnData) -> NDArray[np.intp]:
+def expressed_rows(cells: AnnData) -> NDArray[np.intp]:
     """Return the indices of the cells with any expression."""
-    return np.flatnonzero(np.asarray(values_of(cells).sum(axis=1)).ravel() > 0)
+    return np.flatnonzero(np.asarray(get_matrix(cells).sum(axis=1)).ravel() > 0)
 
 
-def logs_of(cells: AnnData, rows: NDArray[np.intp]) -> AnnData:
+def log_expression(cells: AnnData, rows: NDArray[np.intp]) -> AnnData:
     """Return the cells ``rows`` as log1p of counts per 10,000, without genes that none of them expresses."""
-    shown = log_normalised(cells[rows].copy())
-    found = np.asarray(values_of(shown).sum(axis=0)).ravel() > 0
-    return shown[:, found].copy()
+    log_expr = log_normalize(cells[rows].copy())
+    is_expressed = np.asarray(get_matrix(log_expr).sum(axis=0)).ravel() > 0
+    return log_expr[:, is_expressed].copy()
 
 
-def vectors_in_place(
-    vectors: NDArray[np.floating], rows: NDArray[np.intp], cells: int
-) -> Float[np.ndarray, "cell dim"]:
+def scatter_rows(vectors: NDArray[np.floating], rows: NDArray[np.intp], cells: int) -> Float[np.ndarray, "cell dim"]:
     """Return an array over all ``cells`` with the vectors of ``rows``; other cells have NaN."""
-    placed = np.full((cells, vectors.shape[1]), np.nan, dtype=np.float32)
-    placed[rows] = vectors
-    return placed
+    scattered = np.full((cells, vectors.shape[1]), np.nan, dtype=np.float32)
+    scattered[rows] = vectors
+    return scattered
 
 
-def shared(reference: AnnData, query: AnnData) -> tuple[AnnData, AnnData]:
+def shared_log_expression(reference: AnnData, query: AnnData) -> tuple[AnnData, AnnData]:
     """Return both sides as log1p of counts per 10,000 on their shared genes, in the order of the reference.
 
     Totals are over the shared genes, because the total of a gene panel is not comparable with that of a whole
@@ -48,29 +46,29 @@ def shared(reference: AnnData, query: AnnData) -> tuple[AnnData, AnnData]:
         If the two share fewer than 10 gene names.
     """
     genes = reference.var_names[reference.var_names.isin(query.var_names)]
-    if len(genes) < FEWEST_SHARED:
-        seen = f"such as {', '.join(reference.var_names[:3])} and {', '.join(query.var_names[:3])}"
+    if len(genes) < MIN_SHARED_GENES:
+        examples = f"such as {', '.join(reference.var_names[:3])} and {', '.join(query.var_names[:3])}"
         raise InputError(
-            f"Reference and query share only {len(genes)} gene names ({seen}); they must name genes alike."
+            f"Reference and query share only {len(genes)} gene names ({examples}); they must name genes alike."
         )
-    return log_normalised(reference[:, genes].copy()), log_normalised(query[:, genes].copy())
+    return log_normalize(reference[:, genes].copy()), log_normalize(query[:, genes].copy())
 
 
-def named_in_place(
+def annotation_from_scores(
     probability: NDArray[np.floating],
     names: Sequence[str],
     rows: NDArray[np.intp],
     cells: int,
     *,
     sums_to_one: bool = True,
-) -> Named:
+) -> Annotation:
     """Label the cells ``rows`` by their highest score (cell, name); other cells have no prediction."""
-    scores = vectors_in_place(probability, rows, cells)
+    scores = scatter_rows(probability, rows, cells)
     label = np.full(cells, "", dtype=object)
     label[rows] = np.array(names, dtype=object)[np.asarray(probability).argmax(axis=1)]
-    return Named(label.astype(np.str_), tuple(names), scores, probabilities=sums_to_one)
+    return Annotation(label.astype(np.str_), tuple(names), scores, probabilities=sums_to_one)
 
 
-def labelled(label: NDArray[np.str_]) -> NDArray[np.intp]:
+def labeled_rows(label: NDArray[np.str_]) -> NDArray[np.intp]:
     """Return the indices of the labelled cells."""
     return np.flatnonzero(label != "")

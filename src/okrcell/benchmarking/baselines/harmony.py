@@ -7,21 +7,21 @@ import pandas as pd
 from anndata import AnnData
 from jaxtyping import Float
 
-from okrcell.benchmarking.baselines.ground import vectors_in_place
-from okrcell.benchmarking.baselines.hvg_pca import batch_of, components
+from okrcell.benchmarking.baselines.ground import scatter_rows
+from okrcell.benchmarking.baselines.hvg_pca import batch_labels, variable_gene_pca
 
 
-def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell component"]:
+def embed_harmony(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell component"]:
     """Correct the components for the batch with Harmony (Korsunsky et al. 2019), default settings of harmonypy."""
     import harmonypy  # pyright: ignore[reportMissingImports]
 
-    found, rows = components(cells, batch_key, seed)
-    batch = batch_of(cells, batch_key, rows)
+    pcs, rows = variable_gene_pca(cells, batch_key, seed)
+    batch = batch_labels(cells, batch_key, rows)
     if batch is None or len(set(batch)) < 2:
-        return vectors_in_place(found, rows, cells.n_obs)
+        return scatter_rows(pcs, rows, cells.n_obs)
     logging.getLogger("harmonypy").setLevel(logging.WARNING)
     table = pd.DataFrame({"batch": batch})
-    corrected = harmonypy.run_harmony(found, table, "batch", random_state=seed, verbose=False, ncores=1).Z_corr
+    corrected = harmonypy.run_harmony(pcs, table, "batch", random_state=seed, verbose=False, ncores=1).Z_corr
     # Some versions return (component, cell), as the R package of Harmony does.
-    turned = np.asarray(corrected)
-    return vectors_in_place(turned if turned.shape == found.shape else turned.T, rows, cells.n_obs)
+    corrected_pcs = np.asarray(corrected)
+    return scatter_rows(corrected_pcs if corrected_pcs.shape == pcs.shape else corrected_pcs.T, rows, cells.n_obs)

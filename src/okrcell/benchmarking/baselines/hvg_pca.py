@@ -7,67 +7,67 @@ from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.baselines.ground import expressed, logs_of, vectors_in_place
-from okrcell.benchmarking.cells import values_of
+from okrcell.benchmarking.baselines.ground import expressed_rows, log_expression, scatter_rows
+from okrcell.benchmarking.cells import get_matrix
 
-GENES = 2000
-COMPONENTS = 50
-HIGHEST_Z = 10.0
-CELLS_FOR_BINS = 3
+N_TOP_GENES = 2000
+N_COMPONENTS = 50
+MAX_Z_SCORE = 10.0
+MIN_BATCH_CELLS = 3
 """Minimum number of cells per batch for selecting genes by batch."""
 
 
-def variable_genes(logs: AnnData, batch: Sequence[str] | None = None, genes: int = GENES) -> AnnData:
+def select_variable_genes(log_expr: AnnData, batch: Sequence[str] | None = None, genes: int = N_TOP_GENES) -> AnnData:
     """Keep the highly variable genes of log-normalised cells (scanpy's flavor "seurat"), selected by batch if given.
 
     All genes are kept if there are no more than ``genes``.
     """
     import scanpy as sc
 
-    if logs.n_vars <= genes or logs.n_obs < CELLS_FOR_BINS:
-        return logs
+    if log_expr.n_vars <= genes or log_expr.n_obs < MIN_BATCH_CELLS:
+        return log_expr
     column = None
-    if batch is not None and _every_batch_counts(batch):
+    if batch is not None and _batches_large_enough(batch):
         column = "batch"
-        logs.obs[column] = np.asarray(batch, dtype=object)
-    sc.pp.highly_variable_genes(logs, n_top_genes=genes, batch_key=column)
-    return logs[:, logs.var["highly_variable"].to_numpy()].copy()
+        log_expr.obs[column] = np.asarray(batch, dtype=object)
+    sc.pp.highly_variable_genes(log_expr, n_top_genes=genes, batch_key=column)
+    return log_expr[:, log_expr.var["highly_variable"].to_numpy()].copy()
 
 
-def components_of(logs: AnnData, seed: int, n: int = COMPONENTS) -> Float[np.ndarray, "cell component"]:
+def pca_components(log_expr: AnnData, seed: int, n: int = N_COMPONENTS) -> Float[np.ndarray, "cell component"]:
     """Return ``n`` principal components of z-scored genes, fewer if there are too few cells or genes."""
     import scanpy as sc
 
-    n = min(n, logs.n_obs - 1, logs.n_vars - 1)
+    n = min(n, log_expr.n_obs - 1, log_expr.n_vars - 1)
     if n < 1:
-        return np.zeros((logs.n_obs, 1), dtype=np.float32)
-    scaled = AnnData(values_of(logs).toarray())
-    sc.pp.scale(scaled, max_value=HIGHEST_Z)
+        return np.zeros((log_expr.n_obs, 1), dtype=np.float32)
+    scaled = AnnData(get_matrix(log_expr).toarray())
+    sc.pp.scale(scaled, max_value=MAX_Z_SCORE)
     sc.pp.pca(scaled, n_comps=n, random_state=seed)
     return np.asarray(scaled.obsm["X_pca"], dtype=np.float32)
 
 
-def batch_of(cells: AnnData, batch_key: str | None, rows: NDArray[np.intp]) -> list[str] | None:
+def batch_labels(cells: AnnData, batch_key: str | None, rows: NDArray[np.intp]) -> list[str] | None:
     """Return the batch of each of ``rows``, None without ``batch_key``; missing values are the batch "unknown"."""
     if batch_key is None:
         return None
     return cells.obs[batch_key].astype(object).fillna("unknown").astype(str).iloc[rows].tolist()
 
 
-def components(
-    cells: AnnData, batch_key: str | None, seed: int, n: int = COMPONENTS
+def variable_gene_pca(
+    cells: AnnData, batch_key: str | None, seed: int, n: int = N_COMPONENTS
 ) -> tuple[Float[np.ndarray, "cell component"], NDArray[np.intp]]:
     """Return principal components of the cells with expression, and the indices of these cells."""
-    rows = expressed(cells)
-    logs = variable_genes(logs_of(cells, rows), batch_of(cells, batch_key, rows))
-    return components_of(logs, seed, n), rows
+    rows = expressed_rows(cells)
+    log_expr = select_variable_genes(log_expression(cells, rows), batch_labels(cells, batch_key, rows))
+    return pca_components(log_expr, seed, n), rows
 
 
-def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell component"]:
+def embed_hvg_pca(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell component"]:
     """Return 50 principal components of 2,000 highly variable genes; NaN for a cell without expression."""
-    found, rows = components(cells, batch_key, seed)
-    return vectors_in_place(found, rows, cells.n_obs)
+    pcs, rows = variable_gene_pca(cells, batch_key, seed)
+    return scatter_rows(pcs, rows, cells.n_obs)
 
 
-def _every_batch_counts(batch: Sequence[str]) -> bool:
-    return int(np.unique(np.asarray(batch, dtype=np.str_), return_counts=True)[1].min()) >= CELLS_FOR_BINS
+def _batches_large_enough(batch: Sequence[str]) -> bool:
+    return int(np.unique(np.asarray(batch, dtype=np.str_), return_counts=True)[1].min()) >= MIN_BATCH_CELLS

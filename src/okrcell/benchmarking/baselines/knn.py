@@ -7,40 +7,40 @@ from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.baselines.ground import labelled, named_in_place
-from okrcell.benchmarking.baselines.hvg_pca import components
-from okrcell.benchmarking.baselines.projected import projected
-from okrcell.benchmarking.method import Named
+from okrcell.benchmarking.baselines.ground import annotation_from_scores, labeled_rows
+from okrcell.benchmarking.baselines.hvg_pca import variable_gene_pca
+from okrcell.benchmarking.baselines.projected import project_onto_reference
+from okrcell.benchmarking.method import Annotation
 
-NEIGHBOURS = 5
+N_NEIGHBORS = 5
 
 
-def annotate(reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Named:
+def annotate_knn(reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Annotation:
     """Label by majority vote of the 5 nearest reference cells, on 50 components of the reference."""
-    known, asked, rows = projected(reference, query, seed)
-    some = labelled(labels)
-    return voted(known[some], labels[some], asked[rows], rows, query.n_obs, NEIGHBOURS)
+    reference_pcs, query_pcs, rows = project_onto_reference(reference, query, seed)
+    train_rows = labeled_rows(labels)
+    return predict_knn(reference_pcs[train_rows], labels[train_rows], query_pcs[rows], rows, query.n_obs, N_NEIGHBORS)
 
 
-def few_shot(cells: AnnData, draws: Sequence[NDArray[np.str_]], seed: int) -> Iterator[Named]:
+def few_shot_knn(cells: AnnData, draws: Sequence[NDArray[np.str_]], seed: int) -> Iterator[Annotation]:
     """Label by majority vote of the nearest examples: k is the number of examples of the rarest label, at most 5."""
-    vectors, rows = components(cells, None, seed)
+    vectors, rows = variable_gene_pca(cells, None, seed)
     for labels in draws:
-        some = labelled(labels[rows])
-        rarest = int(np.unique(labels[rows][some], return_counts=True)[1].min(initial=NEIGHBOURS))
-        yield voted(vectors[some], labels[rows][some], vectors, rows, cells.n_obs, rarest)
+        train_rows = labeled_rows(labels[rows])
+        n_rarest = int(np.unique(labels[rows][train_rows], return_counts=True)[1].min(initial=N_NEIGHBORS))
+        yield predict_knn(vectors[train_rows], labels[rows][train_rows], vectors, rows, cells.n_obs, n_rarest)
 
 
-def voted(
-    known: Float[np.ndarray, "known component"],
+def predict_knn(
+    train_vectors: Float[np.ndarray, "known component"],
     labels: NDArray[np.str_],
-    asked: Float[np.ndarray, "asked component"],
+    query_vectors: Float[np.ndarray, "asked component"],
     rows: NDArray[np.intp],
     cells: int,
-    neighbours: int,
-) -> Named:
-    """Label the cells ``asked`` by majority vote of their nearest labelled cells ``known``."""
+    n_neighbors: int,
+) -> Annotation:
+    """Label the cells ``query_vectors`` by majority vote of their nearest labelled cells ``train_vectors``."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    model = KNeighborsClassifier(min(neighbours, len(labels))).fit(known, labels)
-    return named_in_place(model.predict_proba(asked), model.classes_.tolist(), rows, cells)
+    model = KNeighborsClassifier(min(n_neighbors, len(labels))).fit(train_vectors, labels)
+    return annotation_from_scores(model.predict_proba(query_vectors), model.classes_.tolist(), rows, cells)

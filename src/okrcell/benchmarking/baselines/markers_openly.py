@@ -5,45 +5,45 @@ from collections.abc import Callable
 from anndata import AnnData
 
 from okrcell.benchmarking.baselines import markers
-from okrcell.benchmarking.method import Named, Surroundings
+from okrcell.benchmarking.method import Annotation, MethodContext
 from okrcell.knowledge.snapshots import KnowledgeFiles
 
-FEWEST_MARKERS = 40
+MIN_MARKERS = 40
 """Minimum number of markers among the measured genes: types with few markers are predicted everywhere. Chosen on the
 pretraining sets among 1 to 100."""
-MOST_OF_A_PANEL = 50
+MIN_CANDIDATES = 50
 """Minimum number of candidates, for gene panels: the types with the most measured markers."""
 
 
-class _OutOfAll:
+class _AllTypesMarkerAnnotator:
     """Base class: selects the candidate types."""
 
-    scorer: Callable[[Surroundings], Callable[..., Named]]
+    scorer: Callable[[MethodContext], Callable[..., Annotation]]
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self._file = KnowledgeFiles(surroundings.knowledge).file(markers.TABLE).path
-        self._score = self.scorer(surroundings)
+    def __init__(self, context: MethodContext) -> None:
+        self._file = KnowledgeFiles(context.knowledge).local_file(markers.MARKER_TABLE_FILE).path
+        self._score = self.scorer(context)
 
-    def __call__(self, query: AnnData, tissue: str | None, seed: int) -> Named:
+    def __call__(self, query: AnnData, tissue: str | None, seed: int) -> Annotation:
         """Label each cell by the type with the highest marker score; ``tissue`` is not used."""
         measured = set(query.var_names)
-        number = {
-            term: sum(by > 0 and gene in measured for gene, by in genes.items())
-            for term, genes in markers.markers_of(self._file).items()
+        n_markers = {
+            term: sum(support > 0 and gene in measured for gene, support in genes.items())
+            for term, genes in markers.read_marker_table(self._file).items()
         }
-        order = sorted(number, key=lambda term: (-number[term], term))
-        enough = sum(many >= FEWEST_MARKERS for many in number.values())
-        candidates = [term for term in order[: max(enough, MOST_OF_A_PANEL)] if number[term]]
+        order = sorted(n_markers, key=lambda term: (-n_markers[term], term))
+        n_sufficient = sum(count >= MIN_MARKERS for count in n_markers.values())
+        candidates = [term for term in order[: max(n_sufficient, MIN_CANDIDATES)] if n_markers[term]]
         return self._score(query, candidates, seed)
 
 
-class Plain(_OutOfAll):
+class OpenMarkerAnnotator(_AllTypesMarkerAnnotator):
     """Marker scores of single cells, all types as candidates."""
 
-    scorer = markers.Plain
+    scorer = markers.MarkerAnnotator
 
 
-class Smoothed(_OutOfAll):
+class SmoothedOpenMarkerAnnotator(_AllTypesMarkerAnnotator):
     """Marker scores averaged over the nearest neighbours, all types as candidates."""
 
-    scorer = markers.Smoothed
+    scorer = markers.SmoothedMarkerAnnotator

@@ -5,12 +5,12 @@ from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.baselines.ground import expressed, shared
-from okrcell.benchmarking.baselines.hvg_pca import COMPONENTS, HIGHEST_Z, variable_genes
-from okrcell.benchmarking.cells import values_of
+from okrcell.benchmarking.baselines.ground import expressed_rows, shared_log_expression
+from okrcell.benchmarking.baselines.hvg_pca import MAX_Z_SCORE, N_COMPONENTS, select_variable_genes
+from okrcell.benchmarking.cells import get_matrix
 
 
-def projected(
+def project_onto_reference(
     reference: AnnData, query: AnnData, seed: int
 ) -> tuple[Float[np.ndarray, "known component"], Float[np.ndarray, "asked component"], NDArray[np.intp]]:
     """Return components of reference and query, and the indices of query cells with expression.
@@ -19,20 +19,20 @@ def projected(
     """
     from sklearn.decomposition import PCA
 
-    known, asked = shared(reference, query)
-    rows = expressed(asked)
-    variable = variable_genes(known)
-    given = values_of(variable).toarray()
-    mean, deviation = given.mean(axis=0), given.std(axis=0)
-    deviation[deviation == 0] = 1
+    reference_log, query_log = shared_log_expression(reference, query)
+    rows = expressed_rows(query_log)
+    variable = select_variable_genes(reference_log)
+    reference_values = get_matrix(variable).toarray()
+    mean, std = reference_values.mean(axis=0), reference_values.std(axis=0)
+    std[std == 0] = 1
 
     def scaled(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.minimum((values - mean) / deviation, HIGHEST_Z)
+        return np.minimum((values - mean) / std, MAX_Z_SCORE)
 
-    n = min(COMPONENTS, *given.shape)
-    turned = PCA(n, random_state=seed).fit(scaled(given))
+    n = min(N_COMPONENTS, *reference_values.shape)
+    pca = PCA(n, random_state=seed).fit(scaled(reference_values))
     return (
-        turned.transform(scaled(given)).astype(np.float32),
-        turned.transform(scaled(values_of(asked[:, variable.var_names].copy()).toarray())).astype(np.float32),
+        pca.transform(scaled(reference_values)).astype(np.float32),
+        pca.transform(scaled(get_matrix(query_log[:, variable.var_names].copy()).toarray())).astype(np.float32),
         rows,
     )

@@ -7,36 +7,36 @@ import numpy as np
 from anndata import AnnData
 from jaxtyping import Float
 
-from okrcell.benchmarking.baselines.ground import expressed, logs_of, vectors_in_place
-from okrcell.benchmarking.baselines.hvg_pca import batch_of, components_of, variable_genes
-from okrcell.benchmarking.cells import values_of
+from okrcell.benchmarking.baselines.ground import expressed_rows, log_expression, scatter_rows
+from okrcell.benchmarking.baselines.hvg_pca import batch_labels, pca_components, select_variable_genes
+from okrcell.benchmarking.cells import get_matrix
 
 
-def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell component"]:
+def embed_scanorama(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell component"]:
     """Integrate the batches with Scanorama (Hie et al. 2019), default settings."""
     import scanorama  # pyright: ignore[reportMissingImports]
 
-    rows = expressed(cells)
-    batch = batch_of(cells, batch_key, rows)
-    logs = variable_genes(logs_of(cells, rows), batch)
+    rows = expressed_rows(cells)
+    batch = batch_labels(cells, batch_key, rows)
+    log_expr = select_variable_genes(log_expression(cells, rows), batch)
     if batch is None or len(set(batch)) < 2:
-        return vectors_in_place(components_of(logs, seed), rows, cells.n_obs)
-    words = np.array(batch)
-    places = [np.flatnonzero(words == word) for word in dict.fromkeys(batch)]
+        return scatter_rows(pca_components(log_expr, seed), rows, cells.n_obs)
+    batch_names = np.array(batch)
+    batch_rows = [np.flatnonzero(batch_names == name) for name in dict.fromkeys(batch)]
     with contextlib.redirect_stdout(io.StringIO()):
         # Scanorama also uses numpy's global random generator, besides its seed.
-        before = np.random.get_state()
+        random_state = np.random.get_state()
         np.random.seed(seed)
         try:
-            joined, _ = scanorama.integrate(
-                [values_of(logs)[place] for place in places],
-                [logs.var_names.to_numpy()] * len(places),
+            integrated, _ = scanorama.integrate(
+                [get_matrix(log_expr)[part_rows] for part_rows in batch_rows],
+                [log_expr.var_names.to_numpy()] * len(batch_rows),
                 seed=seed,
                 verbose=0,
             )
         finally:
-            np.random.set_state(before)
-    vectors = np.empty((len(rows), joined[0].shape[1]), dtype=np.float32)
-    for place, part in zip(places, joined, strict=True):
-        vectors[place] = part
-    return vectors_in_place(vectors, rows, cells.n_obs)
+            np.random.set_state(random_state)
+    vectors = np.empty((len(rows), integrated[0].shape[1]), dtype=np.float32)
+    for part_rows, part_vectors in zip(batch_rows, integrated, strict=True):
+        vectors[part_rows] = part_vectors
+    return scatter_rows(vectors, rows, cells.n_obs)

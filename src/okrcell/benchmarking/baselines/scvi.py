@@ -12,48 +12,48 @@ from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.baselines.ground import expressed, logs_of, vectors_in_place
-from okrcell.benchmarking.baselines.hvg_pca import batch_of, variable_genes
+from okrcell.benchmarking.baselines.ground import expressed_rows, log_expression, scatter_rows
+from okrcell.benchmarking.baselines.hvg_pca import batch_labels, select_variable_genes
 
 BATCH_SIZE = 128
-MOST_EPOCHS = 400
-MOST_STEPS = 1600
+MAX_EPOCHS = 400
+MAX_STEPS = 1600
 """Limit for two cores: 3,000 cells train for 66 epochs instead of the default 400, 500 cells for 400. On 1,303 islet cells (a
 pretraining set) types were better separated after 1,100 steps than after 2,400."""
-BATCH = "batch"
+BATCH_KEY = "batch"
 
 
-def embed(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell latent"]:
+def embed_scvi(cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell latent"]:
     """Return the ten latent variables of scVI (Lopez et al. 2018), default settings; NaN for a cell without expression.
 
     If the file has no counts, its linear values are used as counts, without rounding.
     """
-    rows = expressed(cells)
-    shown = counts_of_variable_genes(cells, rows, batch_of(cells, batch_key, rows))
-    with calm(seed) as scvi:
-        model = learned(scvi, shown)
+    rows = expressed_rows(cells)
+    training_cells = variable_gene_counts(cells, rows, batch_labels(cells, batch_key, rows))
+    with import_scvi(seed) as scvi:
+        model = train_scvi(scvi, training_cells)
         vectors = model.get_latent_representation()
-    return vectors_in_place(vectors, rows, cells.n_obs)
+    return scatter_rows(vectors, rows, cells.n_obs)
 
 
-def counts_of_variable_genes(cells: AnnData, rows: NDArray[np.intp], batch: list[str] | None) -> AnnData:
+def variable_gene_counts(cells: AnnData, rows: NDArray[np.intp], batch: list[str] | None) -> AnnData:
     """Return counts of the highly variable genes, with the batch of each cell in obs."""
-    variable = variable_genes(logs_of(cells, rows), batch).var_names
-    shown = cells[rows, variable].copy()
-    shown.obs[BATCH] = np.array(batch if batch is not None else ["all"] * len(rows), dtype=object)
-    return shown
+    variable = select_variable_genes(log_expression(cells, rows), batch).var_names
+    training_cells = cells[rows, variable].copy()
+    training_cells.obs[BATCH_KEY] = np.array(batch if batch is not None else ["all"] * len(rows), dtype=object)
+    return training_cells
 
 
-def learned(scvi: Any, shown: AnnData) -> Any:
+def train_scvi(scvi: Any, training_cells: AnnData) -> Any:
     """Train an scVI model."""
-    scvi.model.SCVI.setup_anndata(shown, batch_key=BATCH)
-    model = scvi.model.SCVI(shown)
-    steps = -(-shown.n_obs // BATCH_SIZE)
-    model.train(max_epochs=max(min(MOST_EPOCHS, MOST_STEPS // steps), 1), batch_size=BATCH_SIZE, **QUIET)
+    scvi.model.SCVI.setup_anndata(training_cells, batch_key=BATCH_KEY)
+    model = scvi.model.SCVI(training_cells)
+    steps = -(-training_cells.n_obs // BATCH_SIZE)
+    model.train(max_epochs=max(min(MAX_EPOCHS, MAX_STEPS // steps), 1), batch_size=BATCH_SIZE, **QUIET_TRAINING)
     return model
 
 
-QUIET = {
+QUIET_TRAINING = {
     "train_size": 1.0,
     "accelerator": "cpu",
     "enable_progress_bar": False,
@@ -64,7 +64,7 @@ QUIET = {
 
 
 @contextmanager
-def calm(seed: int) -> Generator[Any]:
+def import_scvi(seed: int) -> Generator[Any]:
     """Import scvi-tools with a seed, without logs and warnings, and with a temporary logging folder."""
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")

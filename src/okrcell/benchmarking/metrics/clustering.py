@@ -7,18 +7,18 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.tasks.samples.stability import leiden, stability
+from okrcell.tasks.samples.stability import leiden, resolution_stability
 
 RESOLUTIONS = tuple(round(0.1 * step, 1) for step in range(1, 21))
 """Leiden resolutions of the paper's protocol."""
-FIXED = 1.0
+DEFAULT_RESOLUTION = 1.0
 """Scanpy's default resolution."""
-NEIGHBOURS = 15
-GROUPS_OF_NOBODY = -1
+N_NEIGHBORS = 15
+UNASSIGNED = -1
 
 
 @dataclass(frozen=True)
-class Agreement:
+class ClusteringAgreement:
     """Agreement of two groupings of the same cells; 1 is complete agreement."""
 
     nmi: float
@@ -29,16 +29,16 @@ class Agreement:
     """Adjusted mutual information; 0 is chance."""
 
 
-def agreement(truth: NDArray[np.str_], group: NDArray[np.intp]) -> Agreement:
+def clustering_agreement(truth: NDArray[np.str_], cluster: NDArray[np.intp]) -> ClusteringAgreement:
     """Compare clusters with types; cells without a type ("") are left out."""
     from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, normalized_mutual_info_score
 
-    known = truth != ""
-    some, other = truth[known], group[known]
-    return Agreement(
-        float(normalized_mutual_info_score(some, other)),
-        float(adjusted_rand_score(some, other)),
-        float(adjusted_mutual_info_score(some, other)),
+    mask = truth != ""
+    true_labels, clusters = truth[mask], cluster[mask]
+    return ClusteringAgreement(
+        float(normalized_mutual_info_score(true_labels, clusters)),
+        float(adjusted_rand_score(true_labels, clusters)),
+        float(adjusted_mutual_info_score(true_labels, clusters)),
     )
 
 
@@ -49,45 +49,45 @@ def average_silhouette(vectors: Float[np.ndarray, "cell dim"], truth: NDArray[np
     """
     from sklearn.metrics import silhouette_score
 
-    known = (truth != "") & ~np.isnan(vectors).any(axis=1)
-    types = len(set(truth[known].tolist()))
-    if not 2 <= types < known.sum():
+    mask = (truth != "") & ~np.isnan(vectors).any(axis=1)
+    n_types = len(set(truth[mask].tolist()))
+    if not 2 <= n_types < mask.sum():
         return float("nan")
-    return (float(silhouette_score(vectors[known], truth[known])) + 1) / 2
+    return (float(silhouette_score(vectors[mask], truth[mask])) + 1) / 2
 
 
 @dataclass(frozen=True)
-class Groups:
+class LeidenClusterings:
     """Leiden clusterings of one graph of 15 neighbours, coarse to fine."""
 
     by_resolution: dict[float, NDArray[np.intp]]
-    """Resolution to the cluster of each cell; a cell without a vector has `GROUPS_OF_NOBODY`."""
-    stable: float
+    """Resolution to the cluster of each cell; a cell without a vector has `UNASSIGNED`."""
+    stable_resolution: float
     """Resolution chosen by stability, without labels (`okrcell.tasks.samples.stability`)."""
 
 
-def leiden_groups(
+def leiden_clusterings(
     vectors: Float[np.ndarray, "cell dim"], resolutions: tuple[float, ...] = RESOLUTIONS, seed: int = 0
-) -> Groups:
+) -> LeidenClusterings:
     """Cluster cells by their vectors at every resolution, with scanpy's neighbour graph and the same Leiden for all methods."""
     import scanpy as sc
     from anndata import AnnData
 
-    seen = ~np.isnan(vectors).any(axis=1)
-    groups = {each: np.full(len(vectors), GROUPS_OF_NOBODY, dtype=np.intp) for each in resolutions}
-    if seen.sum() < 3:
-        return Groups(groups, resolutions[0])
-    cells = AnnData(vectors[seen])
-    sc.pp.neighbors(cells, n_neighbors=min(NEIGHBOURS, int(seen.sum()) - 1), use_rep="X", random_state=seed)
+    mask = ~np.isnan(vectors).any(axis=1)
+    groups = {resolution: np.full(len(vectors), UNASSIGNED, dtype=np.intp) for resolution in resolutions}
+    if mask.sum() < 3:
+        return LeidenClusterings(groups, resolutions[0])
+    cells = AnnData(vectors[mask])
+    sc.pp.neighbors(cells, n_neighbors=min(N_NEIGHBORS, int(mask.sum()) - 1), use_rep="X", random_state=seed)
     graph = sparse.csr_matrix(cells.obsp["connectivities"], dtype=np.float64)
-    for each in resolutions:
-        groups[each][seen] = leiden(graph, each, seed)
-    return Groups(groups, stability(graph, resolutions, seed=seed).chosen)
+    for resolution in resolutions:
+        groups[resolution][mask] = leiden(graph, resolution, seed)
+    return LeidenClusterings(groups, resolution_stability(graph, resolutions, seed=seed).best_resolution)
 
 
-def best_by_nmi(truth: NDArray[np.str_], groups: dict[float, NDArray[np.intp]]) -> float:
+def best_resolution_by_nmi(truth: NDArray[np.str_], groups: dict[float, NDArray[np.intp]]) -> float:
     """Return the resolution with the highest NMI (paper's protocol); it is chosen with the true types."""
-    return max(groups, key=lambda each: agreement(truth, groups[each]).nmi)
+    return max(groups, key=lambda resolution: clustering_agreement(truth, groups[resolution]).nmi)
 
 
 def average_bio(nmi: float, ari: float, silhouette: float) -> float:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from okrcell.errors import MissingExtraError
 
-NEIGHBOURS = 90
-"""Neighbours of each cell for cLISI; `NEAREST` of them for graph connectivity. Values of scib-metrics' pipeline."""
-NEAREST = 15
+N_NEIGHBORS_LISI = 90
+"""Neighbours of each cell for cLISI; `N_NEIGHBORS_CONNECTIVITY` of them for graph connectivity. Values of scib-metrics' pipeline."""
+N_NEIGHBORS_CONNECTIVITY = 15
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class IntegrationScores:
 
 def integration_scores(
     vectors: Float[np.ndarray, "cell dim"],
-    before: Float[np.ndarray, "cell component"],
+    unintegrated: Float[np.ndarray, "cell component"],
     truth: NDArray[np.str_],
     batch: NDArray[np.str_],
 ) -> IntegrationScores:
@@ -53,7 +53,7 @@ def integration_scores(
     ----------
     vectors
         Integrated embedding. Cells without a vector (NaN) or without a type are left out.
-    before
+    unintegrated
         Principal components of the same cells before integration, the reference of the PCR comparison.
     truth
         Type of each cell, "" where there is none.
@@ -73,28 +73,34 @@ def integration_scores(
     from sklearn.neighbors import NearestNeighbors
 
     scib: Any = scib_metrics
-    kept = (truth != "") & ~np.isnan(vectors).any(axis=1)
+    mask = (truth != "") & ~np.isnan(vectors).any(axis=1)
     # The same dtype and layout for all embeddings, so that JAX reuses compiled functions.
-    space = np.ascontiguousarray(vectors[kept], dtype=np.float32)
-    label = np.unique(truth[kept], return_inverse=True)[1]
-    of_batch = np.unique(batch[kept], return_inverse=True)[1]
-    distance, place = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(space))).fit(space).kneighbors(space)
-    near = NeighborsResults(indices=place, distances=distance)
-    kmeans = scib.nmi_ari_cluster_labels_kmeans(space, label)
+    embedding = np.ascontiguousarray(vectors[mask], dtype=np.float32)
+    type_codes = np.unique(truth[mask], return_inverse=True)[1]
+    batch_codes = np.unique(batch[mask], return_inverse=True)[1]
+    distances, indices = (
+        NearestNeighbors(n_neighbors=min(N_NEIGHBORS_LISI, len(embedding))).fit(embedding).kneighbors(embedding)
+    )
+    neighbors = NeighborsResults(indices=indices, distances=distances)
+    kmeans = scib.nmi_ari_cluster_labels_kmeans(embedding, type_codes)
     return IntegrationScores(
-        isolated_labels=float(scib.isolated_labels(space, label, of_batch)),
+        isolated_labels=float(scib.isolated_labels(embedding, type_codes, batch_codes)),
         kmeans_nmi=float(kmeans["nmi"]),
         kmeans_ari=float(kmeans["ari"]),
-        silhouette_label=float(scib.silhouette_label(space, label)),
-        clisi=float(scib.clisi_knn(near, label)),
-        silhouette_batch=silhouette_batch(space, label, of_batch),
-        graph_connectivity=float(scib.graph_connectivity(near.subset_neighbors(min(NEAREST, len(space))), label)),
-        pcr_comparison=pcr_comparison(before[kept], space, of_batch),
+        silhouette_label=float(scib.silhouette_label(embedding, type_codes)),
+        clisi=float(scib.clisi_knn(neighbors, type_codes)),
+        silhouette_batch=silhouette_batch(embedding, type_codes, batch_codes),
+        graph_connectivity=float(
+            scib.graph_connectivity(
+                neighbors.subset_neighbors(min(N_NEIGHBORS_CONNECTIVITY, len(embedding))), type_codes
+            )
+        ),
+        pcr_comparison=pcr_comparison(unintegrated[mask], embedding, batch_codes),
     )
 
 
 def pcr_comparison(
-    before: Float[np.ndarray, "cell component"], vectors: Float[np.ndarray, "cell dim"], batch: NDArray[np.intp]
+    unintegrated: Float[np.ndarray, "cell component"], vectors: Float[np.ndarray, "cell dim"], batch: NDArray[np.intp]
 ) -> float:
     """Return the relative decrease of the variance that the batch explains (principal component regression), in [0, 1].
 
@@ -106,7 +112,7 @@ def pcr_comparison(
 
     scib: Any = scib_metrics
     # Both sides in the same dtype and layout: rounded differently, an unchanged embedding would not score 0.
-    components = np.ascontiguousarray(before, dtype=np.float32)
+    components = np.ascontiguousarray(unintegrated, dtype=np.float32)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="PCR comparison score is negative")
         return float(scib.pcr_comparison(components, vectors, batch, categorical=True))
@@ -120,10 +126,10 @@ def silhouette_batch(vectors: Float[np.ndarray, "cell dim"], label: NDArray[np.i
     """
     from sklearn.metrics import silhouette_samples
 
-    of_type: list[float] = []
-    for each in np.unique(label):
-        mine = label == each
-        if 1 < len(np.unique(batch[mine])) < mine.sum():
-            width: Any = silhouette_samples(vectors[mine], batch[mine])
-            of_type.append(float(np.mean(1 - np.abs(width))))
-    return float(np.mean(of_type)) if of_type else float("nan")
+    by_type: list[float] = []
+    for type_code in np.unique(label):
+        mask = label == type_code
+        if 1 < len(np.unique(batch[mask])) < mask.sum():
+            silhouettes: Any = silhouette_samples(vectors[mask], batch[mask])
+            by_type.append(float(np.mean(1 - np.abs(silhouettes))))
+    return float(np.mean(by_type)) if by_type else float("nan")

@@ -11,7 +11,7 @@ from okrcell.benchmarking.scores import accuracy, auroc, macro_f1
 
 
 @dataclass(frozen=True)
-class NamingScores:
+class AnnotationScores:
     """Annotation scores, each in [0, 1], higher is better."""
 
     accuracy: float
@@ -20,13 +20,13 @@ class NamingScores:
     """Unweighted mean of F1 over the labels that occur in the truth or the predictions."""
 
 
-def naming_scores(truth: NDArray[np.str_], label: NDArray[np.str_]) -> NamingScores:
+def annotation_scores(truth: NDArray[np.str_], label: NDArray[np.str_]) -> AnnotationScores:
     """Compare predicted labels with the truth; "" is no prediction. Every cell must have a true label."""
-    names = [word for word in np.unique(np.concatenate([truth, label])).tolist() if word != ""]
-    places = {word: place for place, word in enumerate(names)}
-    right = np.array([places[word] for word in truth.tolist()], dtype=np.intp)
-    given = np.array([places.get(word, -1) for word in label.tolist()], dtype=np.intp)
-    return NamingScores(accuracy(right, given), macro_f1(right, given, len(places)))
+    names = [name for name in np.unique(np.concatenate([truth, label])).tolist() if name != ""]
+    index = {name: i for i, name in enumerate(names)}
+    true_index = np.array([index[name] for name in truth.tolist()], dtype=np.intp)
+    predicted_index = np.array([index.get(name, -1) for name in label.tolist()], dtype=np.intp)
+    return AnnotationScores(accuracy(true_index, predicted_index), macro_f1(true_index, predicted_index, len(index)))
 
 
 def mean_auroc(truth: NDArray[np.str_], names: Sequence[str], scores: Float[np.ndarray, "cell name"]) -> float:
@@ -34,16 +34,16 @@ def mean_auroc(truth: NDArray[np.str_], names: Sequence[str], scores: Float[np.n
 
     Cells without scores are left out; NaN if no type has both positives and negatives.
     """
-    areas = [auroc(truth == name, scores[:, place].astype(np.float64)) for place, name in enumerate(names)]
-    known = [area for area in areas if not np.isnan(area)]
-    return float(np.mean(known)) if known else float("nan")
+    aurocs = [auroc(truth == name, scores[:, column].astype(np.float64)) for column, name in enumerate(names)]
+    defined = [value for value in aurocs if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else float("nan")
 
 
-def f1_of_types(truth: NDArray[np.str_], label: NDArray[np.str_], types: Sequence[str]) -> dict[str, float]:
+def f1_by_type(truth: NDArray[np.str_], label: NDArray[np.str_], types: Sequence[str]) -> dict[str, float]:
     """Return the F1 of each of ``types``, in [0, 1], over all cells; other cells predicted as the type are false positives."""
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     for name in types:
-        there, given = truth == name, label == name
-        both = int(there.sum() + given.sum())
-        found[name] = 2 * int((there & given).sum()) / both if both else float("nan")
-    return found
+        is_type, is_predicted = truth == name, label == name
+        total = int(is_type.sum() + is_predicted.sum())
+        scores[name] = 2 * int((is_type & is_predicted).sum()) / total if total else float("nan")
+    return scores

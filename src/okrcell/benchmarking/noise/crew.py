@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.process import Process
-from okrcell.errors import InputError, OkrcellError, WorkLeftError
+from okrcell.benchmarking.process import WorkerProcess
+from okrcell.errors import IncompleteError, InputError, OkrcellError
 
-WORKER = "okrcell.benchmarking.noise.worker"
+TRIAL_WORKER = "okrcell.benchmarking.noise.worker"
 
 
-def share_out(
-    work: Iterable[dict[str, Any]], workers: int, logs: Path, finished: Callable[[dict[str, Any]], None]
+def run_trials(
+    work: Iterable[dict[str, Any]], n_workers: int, log_dir: Path, on_record: Callable[[dict[str, Any]], None]
 ) -> None:
     """Train and score runs in worker processes, and pass on each record as soon as it arrives.
 
@@ -24,11 +24,11 @@ def share_out(
     ----------
     work
         Requests to `okrcell.benchmarking.noise.worker`, processed in this order.
-    workers
+    n_workers
         Number of parallel processes.
-    logs
+    log_dir
         Folder for the stderr of the processes: ``worker-1.log`` and so on.
-    finished
+    on_record
         Callback, called with one record, never in parallel.
 
     Raises
@@ -38,38 +38,40 @@ def share_out(
     WorkLeftError
         If runs failed, or a process ended.
     """
-    left = deque(work)
-    crew = [Process(WORKER, logs / f"worker-{number + 1}.log") for number in range(min(workers, len(left)))]
-    turn = threading.Lock()
-    failed: list[OkrcellError] = []
-    stopped: list[BaseException] = []
-    made = 0
+    pending = deque(work)
+    processes = [
+        WorkerProcess(TRIAL_WORKER, log_dir / f"worker-{i + 1}.log") for i in range(min(n_workers, len(pending)))
+    ]
+    lock = threading.Lock()
+    failures: list[OkrcellError] = []
+    errors: list[BaseException] = []
+    n_finished = 0
 
-    def labour(worker: Process) -> None:
-        nonlocal made
+    def worker_loop(worker: WorkerProcess) -> None:
+        nonlocal n_finished
         while True:
-            with turn:
-                if not left or stopped:
+            with lock:
+                if not pending or errors:
                     return
-                asked = left.popleft()
+                request = pending.popleft()
             try:
-                record = _record(worker, asked)
-                with turn:
-                    if not stopped:
-                        finished(record)
-                        made += 1
+                record = _request_record(worker, request)
+                with lock:
+                    if not errors:
+                        on_record(record)
+                        n_finished += 1
             except BaseException as error:  # noqa: BLE001 - raised again below, in the thread of the caller
-                with turn:
-                    if isinstance(error, OkrcellError) and made and worker.alive:
-                        failed.append(error)
+                with lock:
+                    if isinstance(error, OkrcellError) and n_finished and worker.is_alive:
+                        failures.append(error)
                         continue
-                    stopped.append(error)
+                    errors.append(error)
                 # Results of the other workers would not be read any more.
-                for each in crew:
-                    each.stop()
+                for process in processes:
+                    process.stop()
                 return
 
-    threads = [threading.Thread(target=labour, args=(worker,), daemon=True) for worker in crew]
+    threads = [threading.Thread(target=worker_loop, args=(worker,), daemon=True) for worker in processes]
     try:
         for thread in threads:
             thread.start()
@@ -77,31 +79,31 @@ def share_out(
             while thread.is_alive():
                 thread.join(timeout=0.2)  # short timeouts, so that Ctrl-C interrupts
     finally:
-        for worker in crew:
+        for worker in processes:
             worker.stop()
-    if stopped:
-        raise stopped[0]
-    if len(failed) == 1:
-        raise failed[0]
-    if failed:
-        raise WorkLeftError(f"{len(failed)} runs failed, the others are done. First failure: {failed[0]}")
+    if errors:
+        raise errors[0]
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise IncompleteError(f"{len(failures)} runs failed, the others are done. First failure: {failures[0]}")
 
 
-def _record(process: Process, asked: dict[str, Any]) -> dict[str, Any]:
+def _request_record(process: WorkerProcess, request: dict[str, Any]) -> dict[str, Any]:
     """Send a run to a process, and return its record."""
-    name = asked["settings"]["title"]
-    process.send(asked)
-    answer = process.receive()
-    if answer is None:
-        raise WorkLeftError(
-            f"The process of the run {name} ended with status {process.ended()}; see {process.log} "
+    name = request["settings"]["title"]
+    process.send(request)
+    response = process.receive()
+    if response is None:
+        raise IncompleteError(
+            f"The process of the run {name} ended with status {process.wait()}; see {process.log} "
             "(status -9: probably out of memory, use fewer workers). Run again to resume."
         )
-    if "mistake" in answer:
-        raise InputError(f"The run {name} cannot be trained: {answer['mistake']}")
-    if "failure" in answer:
+    if "mistake" in response:
+        raise InputError(f"The run {name} cannot be trained: {response['mistake']}")
+    if "failure" in response:
         with process.log.open("a", encoding="utf-8") as log:
-            log.write(answer["failure"])
-        reason = answer["failure"].strip().splitlines()[-1]
-        raise WorkLeftError(f"The run {name} failed: {reason}; see {process.log}. Finished work is kept.")
-    return answer["record"]
+            log.write(response["failure"])
+        reason = response["failure"].strip().splitlines()[-1]
+        raise IncompleteError(f"The run {name} failed: {reason}; see {process.log}. Finished work is kept.")
+    return response["record"]

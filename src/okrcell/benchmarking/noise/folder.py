@@ -4,20 +4,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.folder import RECEIPT, receipt_there
-from okrcell.benchmarking.noise.plan import Run
+from okrcell.benchmarking.folder import PROVENANCE_FILE, read_provenance
+from okrcell.benchmarking.noise.plan import NoiseRun
 from okrcell.benchmarking.noise.records import run_of
-from okrcell.benchmarking.records import differing
+from okrcell.benchmarking.records import differing_keys
 from okrcell.cells.corpus import Corpus
 from okrcell.errors import SettingsError
-from okrcell.provenance import fingerprint, receipt, write_json
+from okrcell.provenance import fingerprint, provenance_record, write_json
 from okrcell.training.settings import PretrainSettings
 
-MODELS, UNDER_WAY = "models", "under-way"
+MODELS_DIR, RUNNING_DIR = "models", "under-way"
 """Folders beside the report: finished models, unfinished runs."""
 
 
-def inputs_of(settings: PretrainSettings, files: Sequence[Path]) -> dict[str, Any]:
+def input_fingerprints(settings: PretrainSettings, files: Sequence[Path]) -> dict[str, Any]:
     """Return fingerprints of the training corpus, the descriptions and the evaluation files.
 
     Raises
@@ -32,7 +32,7 @@ def inputs_of(settings: PretrainSettings, files: Sequence[Path]) -> dict[str, An
     }
 
 
-def receipt_of(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def ensure_provenance(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Write the provenance, or compare with the existing one: scores on other data are not comparable.
 
     Raises
@@ -40,18 +40,18 @@ def receipt_of(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
     SettingsError
         If the existing benchmark used another corpus, other descriptions or other files.
     """
-    before = receipt_there(folder / RECEIPT)
-    if before is None:
-        before = receipt("benchmark", task="noise", inputs=inputs)
-        write_json(folder / RECEIPT, before)
-    if changed := differing(dict(inputs), before.get("inputs")):
+    existing = read_provenance(folder / PROVENANCE_FILE)
+    if existing is None:
+        existing = provenance_record("benchmark", task="noise", inputs=inputs)
+        write_json(folder / PROVENANCE_FILE, existing)
+    if changed := differing_keys(dict(inputs), existing.get("inputs")):
         raise SettingsError(
             f"{folder} holds a benchmark on other data ({', '.join(changed)}); use the same data, or another folder with -o."
         )
-    return before
+    return existing
 
 
-def must_agree(records: Sequence[dict[str, Any]], settings: Mapping[Run, PretrainSettings]) -> None:
+def check_settings(records: Sequence[dict[str, Any]], settings: Mapping[NoiseRun, PretrainSettings]) -> None:
     """Check that finished runs have the settings that they would be trained with now.
 
     Raises
@@ -63,8 +63,8 @@ def must_agree(records: Sequence[dict[str, Any]], settings: Mapping[Run, Pretrai
         run = run_of(record)
         if run not in settings:
             continue
-        now = settings[run].model_dump(mode="json", exclude={"corpus": True, "output": True})
-        if changed := differing(now, record["settings"]):
+        current = settings[run].model_dump(mode="json", exclude={"corpus": True, "output": True})
+        if changed := differing_keys(current, record["settings"]):
             raise SettingsError(
                 f"The run {run.name} was trained with other settings ({', '.join(changed)}); use the same, or another folder "
                 "with -o."

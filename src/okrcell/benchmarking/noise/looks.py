@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from okrcell.benchmarking.canvas import COLOURS, FAINT, MARKS
+from okrcell.benchmarking.canvas import COLORS, MARKERS, MUTED_COLOR
 from okrcell.benchmarking.noise.plan import CONTROL
 
 
-def looks(objectives: Sequence[str]) -> dict[str, dict[str, Any]]:
+def objective_styles(objectives: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Line style of each objective: a colour and a marker; the control is grey and dashed."""
     others = [name for name in objectives if name != CONTROL]
-    given: dict[str, dict[str, Any]] = {CONTROL: {"color": FAINT, "marker": "o", "linestyle": "--"}}
-    for place, name in enumerate(others):
-        given[name] = {
-            "color": COLOURS[place % len(COLOURS)],
-            "marker": MARKS[(place + 1) % len(MARKS)],
+    styles: dict[str, dict[str, Any]] = {CONTROL: {"color": MUTED_COLOR, "marker": "o", "linestyle": "--"}}
+    for i, name in enumerate(others):
+        styles[name] = {
+            "color": COLORS[i % len(COLORS)],
+            "marker": MARKERS[(i + 1) % len(MARKERS)],
             # With more objectives than colours, repeated colours are dotted.
-            "linestyle": "-" if place < len(COLOURS) else ":",
+            "linestyle": "-" if i < len(COLORS) else ":",
         }
-    return given
+    return styles

@@ -8,19 +8,19 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
-from okrcell.alignment.presets import LADDER
+from okrcell.alignment.presets import ABLATIONS
 from okrcell.errors import SettingsError
 from okrcell.pairs.noise import NoiseSettings
-from okrcell.settings import Settings, laid_over, parse_settings
+from okrcell.settings import Settings, deep_merge, parse_settings
 from okrcell.training.settings import PretrainSettings
 
-CLEAN = "none"
+NO_NOISE = "none"
 """Kind of noise of a run without noise."""
-KINDS = tuple(kind for kind in get_args(NoiseSettings.model_fields["kind"].annotation) if kind != CLEAN)
+KINDS = tuple(kind for kind in get_args(NoiseSettings.model_fields["kind"].annotation) if kind != NO_NOISE)
 """Kinds of noise."""
 CONTROL = "info_nce"
 """Objective that the others are compared with."""
-NEVER = 1_000_000_000
+NO_CHECKPOINTS = 1_000_000_000
 """Steps between checkpoints: none are written, because interrupted runs start again."""
 
 
@@ -38,23 +38,23 @@ class NoisePlan(Settings):
 
 
 @dataclass(frozen=True)
-class Run:
+class NoiseRun:
     """One training run."""
 
     objective: str
     kind: str
-    """`CLEAN` where ``rate`` is 0."""
+    """`NO_NOISE` where ``rate`` is 0."""
     rate: float
     seed: int
 
     @property
     def name(self) -> str:
         """Name of the run's folder, such as ``improved.shuffled-0.4.seed-1``."""
-        noise = "clean" if self.kind == CLEAN else f"{self.kind}-{self.rate:g}"
+        noise = "clean" if self.kind == NO_NOISE else f"{self.kind}-{self.rate:g}"
         return f"{self.objective}.{noise}.seed-{self.seed}"
 
 
-def planned(plan: NoisePlan) -> list[Run]:
+def plan_runs(plan: NoisePlan) -> list[NoiseRun]:
     """List the runs without duplicates: at rate 0 all kinds of noise are the same run.
 
     The seed varies slowest, so an interrupted benchmark has complete tables of fewer seeds.
@@ -64,20 +64,20 @@ def planned(plan: NoisePlan) -> list[Run]:
     SettingsError
         If an objective or a kind of noise is unknown.
     """
-    _must_be_known(plan.objectives, LADDER, "objective")
-    _must_be_known(plan.kinds, KINDS, "kind of noise")
-    return list(dict.fromkeys(_all(plan)))
+    _check_known(plan.objectives, ABLATIONS, "objective")
+    _check_known(plan.kinds, KINDS, "kind of noise")
+    return list(dict.fromkeys(_combinations(plan)))
 
 
-def _all(plan: NoisePlan) -> Iterator[Run]:
+def _combinations(plan: NoisePlan) -> Iterator[NoiseRun]:
     for seed in plan.seeds:
         for rate in plan.rates:
             for kind in plan.kinds:
                 for objective in plan.objectives:
-                    yield Run(objective, kind if rate > 0 else CLEAN, rate, seed)
+                    yield NoiseRun(objective, kind if rate > 0 else NO_NOISE, rate, seed)
 
 
-def settings_of(run: Run, config: Mapping[str, Any], output: Path, origin: str) -> PretrainSettings:
+def run_settings(run: NoiseRun, config: Mapping[str, Any], output: Path, origin: str) -> PretrainSettings:
     """Return the settings of a run: those of the ``config`` file, with the run's objective, noise and seed.
 
     Each run has one thread, so its results do not depend on the number of parallel workers.
@@ -93,16 +93,16 @@ def settings_of(run: Run, config: Mapping[str, Any], output: Path, origin: str) 
         "seed": run.seed,
         "stream": {"seed": run.seed},
         "noise": {"kind": run.kind, "rate": run.rate, "seed": run.seed},
-        "objective": LADDER[run.objective],
+        "objective": ABLATIONS[run.objective],
         "compute": {"threads": 1, "devices": 1, "nodes": 1},
-        "save_every": NEVER,
+        "save_every": NO_CHECKPOINTS,
     }
-    return parse_settings(PretrainSettings, laid_over(config, changes), origin)
+    return parse_settings(PretrainSettings, deep_merge(config, changes), origin)
 
 
-def _must_be_known(words: Sequence[str], known: Mapping[str, Any] | Sequence[str], what: str) -> None:
-    for word in words:
-        if word not in known:
-            near = get_close_matches(word, list(known), n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}."
-            raise SettingsError(f"There is no {what} '{word}'; {hint}")
+def _check_known(names: Sequence[str], choices: Mapping[str, Any] | Sequence[str], category: str) -> None:
+    for name in names:
+        if name not in choices:
+            matches = get_close_matches(name, list(choices), n=1)
+            hint = f"did you mean '{matches[0]}'?" if matches else f"known are: {', '.join(choices)}."
+            raise SettingsError(f"There is no {category} '{name}'; {hint}")

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from okrcell.benchmarking.noise.plan import Run
+from okrcell.benchmarking.noise.plan import NoiseRun
 
 
-def run_of(record: dict[str, Any]) -> Run:
+def run_of(record: dict[str, Any]) -> NoiseRun:
     """Return the run that a record belongs to."""
-    return Run(record["objective"], record["kind"], record["rate"], record["seed"])
+    return NoiseRun(record["objective"], record["kind"], record["rate"], record["seed"])

@@ -16,8 +16,8 @@ STRATA = ("rare", "middling", "common")
 """Thirds of the pairs by abundance of their label; pairs with the same label are in the same third."""
 
 
-def reliability_of(path: Path) -> dict[str, Any] | None:
-    """Read the reliability table of a run (`Trained.reliability`), and score how well low reliability detects wrong pairs.
+def score_reliability(path: Path) -> dict[str, Any] | None:
+    """Read the reliability table of a run (`PretrainResult.reliability`), and score how well low reliability detects wrong pairs.
 
     Wrong pairs are the positives of the AUROC, with 1 minus the reliability as score. Pairs that were never visited are left
     out.
@@ -38,19 +38,19 @@ def reliability_of(path: Path) -> dict[str, Any] | None:
     epochs = sorted((name for name in table if name.startswith("epoch_")), key=lambda name: int(name[6:]))
     symmetry: NDArray[np.float64] = table[epochs].to_numpy(dtype=np.float64)
     wrong: NDArray[np.bool_] = table["wrong"].to_numpy(dtype=bool)
-    so_far = _mean_so_far(symmetry)
+    cumulative_mean = _cumulative_mean(symmetry)
     trust: NDArray[np.float64] = table["trust"].to_numpy(dtype=np.float64)
-    last = so_far[:, -1]
-    stratum = strata_of(table["cell_type"].astype(str).to_numpy())
+    last_mean = cumulative_mean[:, -1]
+    stratum = abundance_strata(table["cell_type"].astype(str).to_numpy())
     return {
         "pairs": len(table),
         "wrong": int(wrong.sum()),
         "auroc": {
-            "symmetry": [_found(wrong, column) for column in symmetry.T],
-            "mean_symmetry": [_found(wrong, column) for column in so_far.T],
-            "trust": _found(wrong, trust),
+            "symmetry": [_detection_auroc(wrong, column) for column in symmetry.T],
+            "mean_symmetry": [_detection_auroc(wrong, column) for column in cumulative_mean.T],
+            "trust": _detection_auroc(wrong, trust),
             "strata": {
-                name: _found(wrong[stratum == number], last[stratum == number]) for number, name in enumerate(STRATA)
+                name: _detection_auroc(wrong[stratum == i], last_mean[stratum == i]) for i, name in enumerate(STRATA)
             },
         },
         "clean": [_histogram(column[~wrong]) for column in symmetry.T],
@@ -58,7 +58,7 @@ def reliability_of(path: Path) -> dict[str, Any] | None:
     }
 
 
-def strata_of(label: NDArray[Any]) -> NDArray[np.intp]:
+def abundance_strata(label: NDArray[Any]) -> NDArray[np.intp]:
     """Return the third of each pair by abundance of its label: 0 rare, 1 middling, 2 common.
 
     A label belongs to the third that holds the median of its pairs when pairs are sorted by abundance of their labels.
@@ -71,14 +71,14 @@ def strata_of(label: NDArray[Any]) -> NDArray[np.intp]:
     return third[code]
 
 
-def _mean_so_far(symmetry: Float[np.ndarray, "pair epoch"]) -> Float[np.ndarray, "pair epoch"]:
+def _cumulative_mean(symmetry: Float[np.ndarray, "pair epoch"]) -> Float[np.ndarray, "pair epoch"]:
     """Cumulative mean over epochs, ignoring NaN; NaN before the first value."""
-    seen = ~np.isnan(symmetry)
-    total, number = np.cumsum(np.where(seen, symmetry, 0), axis=1), np.cumsum(seen, axis=1)
-    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+    mask = ~np.isnan(symmetry)
+    total, count = np.cumsum(np.where(mask, symmetry, 0), axis=1), np.cumsum(mask, axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _found(wrong: NDArray[np.bool_], reliability: NDArray[np.float64]) -> float | None:
+def _detection_auroc(wrong: NDArray[np.bool_], reliability: NDArray[np.float64]) -> float | None:
     area = auroc(wrong, -reliability)
     return None if np.isnan(area) else area
 

@@ -7,22 +7,28 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.folder import LOGS, RECORDS, made_folder
-from okrcell.benchmarking.labelled import truth_of
-from okrcell.benchmarking.noise.crew import share_out
-from okrcell.benchmarking.noise.folder import MODELS, UNDER_WAY, inputs_of, must_agree, receipt_of
-from okrcell.benchmarking.noise.plan import NoisePlan, Run, planned, settings_of
-from okrcell.benchmarking.noise.publish import REPORT, publish
+from okrcell.benchmarking.folder import LOG_DIR, RECORDS_FILE, ensure_benchmark_dir
+from okrcell.benchmarking.labelled import true_types
+from okrcell.benchmarking.noise.crew import run_trials
+from okrcell.benchmarking.noise.folder import (
+    MODELS_DIR,
+    RUNNING_DIR,
+    check_settings,
+    ensure_provenance,
+    input_fingerprints,
+)
+from okrcell.benchmarking.noise.plan import NoisePlan, NoiseRun, plan_runs, run_settings
+from okrcell.benchmarking.noise.publish import REPORT_FILE, publish
 from okrcell.benchmarking.noise.records import run_of
-from okrcell.benchmarking.records import append_record, mend_records, read_records
-from okrcell.benchmarking.result import Benchmark
-from okrcell.cells.corpus_folder import only_writer
+from okrcell.benchmarking.records import append_record, read_records, repair_records
+from okrcell.benchmarking.result import BenchmarkResult
+from okrcell.cells.corpus_folder import writer_lock
 from okrcell.cells.open import open_cells
 from okrcell.errors import InputError, SettingsError
 from okrcell.settings import read_yaml
 from okrcell.training.settings import PretrainSettings
 
-Say = Callable[[str], object]
+MessageCallback = Callable[[str], object]
 
 
 def noise_benchmark(
@@ -34,8 +40,8 @@ def noise_benchmark(
     plan: NoisePlan | None = None,
     workers: int = 1,
     keep_models: bool = False,
-    say: Say = lambda _: None,
-) -> Benchmark:
+    say: MessageCallback = lambda _: None,
+) -> BenchmarkResult:
     """Train every objective with every kind and rate of noise and every seed, and score the zero-shot annotation.
 
     The run is resumable: runs that ``output`` already holds are not repeated, and more objectives, kinds, rates or seeds can
@@ -73,61 +79,70 @@ def noise_benchmark(
     if workers < 1:
         raise InputError(f"workers must be at least one worker process; seen: {workers}.")
     plan = plan or NoisePlan()
-    runs = planned(plan)
-    values = _configured(config, corpus)
+    runs = plan_runs(plan)
+    values = _read_config(config, corpus)
     folder = Path(output)
-    settings = {run: settings_of(run, values, folder / UNDER_WAY / run.name, str(config)) for run in runs}
-    scored_on, passed_over = _scored_on(files)
-    for file in passed_over:
+    settings = {run: run_settings(run, values, folder / RUNNING_DIR / run.name, str(config)) for run in runs}
+    usable_files, skipped_files = _split_files(files)
+    for file in skipped_files:
         say(f"{file} is skipped: its cells have fewer than two Cell Ontology ids.")
     if not files and not settings[runs[0]].split.studies:
         raise InputError(
             f"There is nothing to score the models on: give labelled files with --files, or in {config} studies of the "
             "corpus that are held out (split.studies)."
         )
-    inputs = inputs_of(settings[runs[0]], scored_on)
-    made_folder(folder)
-    with only_writer(folder):
-        made = receipt_of(folder, inputs)
-        records = mend_records(folder / RECORDS)
-        must_agree(records, settings)
-        done = {run_of(record) for record in records}
-        left = [run for run in runs if run not in done]
+    inputs = input_fingerprints(settings[runs[0]], usable_files)
+    ensure_benchmark_dir(folder)
+    with writer_lock(folder):
+        provenance = ensure_provenance(folder, inputs)
+        records = repair_records(folder / RECORDS_FILE)
+        check_settings(records, settings)
+        finished = {run_of(record) for record in records}
+        pending = [run for run in runs if run not in finished]
         try:
-            if left:
-                _make(left, settings, scored_on, folder, workers, keep_models=keep_models, origin=str(config), say=say)
+            if pending:
+                _train_runs(
+                    pending,
+                    settings,
+                    usable_files,
+                    folder,
+                    workers,
+                    keep_models=keep_models,
+                    origin=str(config),
+                    log=say,
+                )
         finally:
             # Also if some runs failed: the report covers what is done.
-            everything = read_records(folder / RECORDS)
-            page = publish(everything, made, folder) if everything else folder / REPORT
-        return Benchmark(folder, page, folder / RECORDS, len(everything), len(left))
+            all_records = read_records(folder / RECORDS_FILE)
+            page = publish(all_records, provenance, folder) if all_records else folder / REPORT_FILE
+        return BenchmarkResult(folder, page, folder / RECORDS_FILE, len(all_records), len(pending))
 
 
-def _make(
-    left: Sequence[Run],
-    settings: Mapping[Run, PretrainSettings],
+def _train_runs(
+    pending: Sequence[NoiseRun],
+    settings: Mapping[NoiseRun, PretrainSettings],
     files: Sequence[Path],
     folder: Path,
     workers: int,
     *,
     keep_models: bool,
     origin: str,
-    say: Say,
+    log: MessageCallback,
 ) -> None:
     # Unfinished runs of an interrupted benchmark.
-    shutil.rmtree(folder / UNDER_WAY, ignore_errors=True)
-    for name in (UNDER_WAY, LOGS, *((MODELS,) if keep_models else ())):
+    shutil.rmtree(folder / RUNNING_DIR, ignore_errors=True)
+    for name in (RUNNING_DIR, LOG_DIR, *((MODELS_DIR,) if keep_models else ())):
         (folder / name).mkdir(exist_ok=True)
-    paces: list[float] = []
+    run_seconds: list[float] = []
 
-    def finished(record: dict[str, Any]) -> None:
-        append_record(folder / RECORDS, record)
-        paces.append(record["seconds"])
+    def on_record(record: dict[str, Any]) -> None:
+        append_record(folder / RECORDS_FILE, record)
+        run_seconds.append(record["seconds"])
         # The first run of each process also prepares shared inputs, so its time is left out of the estimate.
-        pace = statistics.median(paces[workers:] or paces)
-        minutes = pace * (len(left) - len(paces)) / min(workers, len(left)) / 60
+        median_seconds = statistics.median(run_seconds[workers:] or run_seconds)
+        minutes = median_seconds * (len(pending) - len(run_seconds)) / min(workers, len(pending)) / 60
         figures = f"macro-F1 {record['macro_f1']:.3f}, accuracy {record['accuracy']:.3f}"
-        say(f"{len(paces)}/{len(left)} {run_of(record).name}: {figures}; about {minutes:.0f} minutes left")
+        log(f"{len(run_seconds)}/{len(pending)} {run_of(record).name}: {figures}; about {minutes:.0f} minutes left")
 
     work = [
         {
@@ -135,33 +150,33 @@ def _make(
             "settings": settings[run].model_dump(mode="json"),
             "origin": origin,
             "files": [str(file) for file in files],
-            "keep": str(folder / MODELS / run.name) if keep_models else None,
+            "keep": str(folder / MODELS_DIR / run.name) if keep_models else None,
         }
-        for run in left
+        for run in pending
     ]
-    say(f"{len(left)} runs, {workers} worker processes.")
+    log(f"{len(pending)} runs, {workers} worker processes.")
     try:
-        share_out(work, workers, folder / LOGS, finished)
+        run_trials(work, workers, folder / LOG_DIR, on_record)
     finally:
-        shutil.rmtree(folder / UNDER_WAY, ignore_errors=True)
+        shutil.rmtree(folder / RUNNING_DIR, ignore_errors=True)
 
 
-def _configured(config: str | Path, corpus: str | Path | None) -> dict[str, Any]:
+def _read_config(config: str | Path, corpus: str | Path | None) -> dict[str, Any]:
     values = read_yaml(config)
     if not isinstance(values, dict):
         raise SettingsError(f"{config} must hold a mapping of settings; seen: {type(values).__name__}.")
     return values | ({} if corpus is None else {"corpus": str(corpus)})
 
 
-def _scored_on(files: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
+def _split_files(files: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
     """Split files into those with two or more types and others; unreadable files raise before any training."""
-    good: list[Path] = []
-    poor: list[Path] = []
+    usable: list[Path] = []
+    unusable: list[Path] = []
     for file in map(Path, files):
-        types = set(truth_of(open_cells(file), file).tolist()) - {""}
-        (good if len(types) > 1 else poor).append(file)
-    if len({file.stem for file in good}) < len(good):
+        types = set(true_types(open_cells(file), file).tolist()) - {""}
+        (usable if len(types) > 1 else unusable).append(file)
+    if len({file.stem for file in usable}) < len(usable):
         raise InputError("Two of the files have the same name, which identifies their scores; rename one.")
-    if files and not good:
+    if files and not usable:
         raise InputError(f"No file has cells of two Cell Ontology types; seen: {files[0]}, ...; give other files.")
-    return good, poor
+    return usable, unusable

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from okrcell.benchmarking.intervals import Estimate, estimate
-from okrcell.benchmarking.noise.plan import CLEAN, CONTROL, KINDS
+from okrcell.benchmarking.noise.plan import CONTROL, KINDS, NO_NOISE
 from okrcell.benchmarking.noise.reliability import STRATA
 
-MEASURES = ("macro_f1", "accuracy")
+METRICS = ("macro_f1", "accuracy")
 Record = Mapping[str, Any]
 """One line of the records."""
 
 
 @dataclass(frozen=True)
-class Scores:
+class NoiseScores:
     """Zero-shot scores of the runs of one objective and noise, over seeds."""
 
     objective: str
@@ -32,7 +32,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Finding:
+class PairDetection:
     """Detection of wrong pairs by low reliability: AUROC over the runs of one objective and noise."""
 
     objective: str
@@ -54,7 +54,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Cost:
+class ObjectiveCost:
     """Time and memory of an objective; parallel runs share the machine, so times are approximate."""
 
     objective: str
@@ -68,120 +68,143 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Summary:
+class NoiseSummary:
     """All scores, detections and costs of the benchmark."""
 
-    scores: tuple[Scores, ...]
-    findings: tuple[Finding, ...]
-    costs: tuple[Cost, ...]
+    scores: tuple[NoiseScores, ...]
+    findings: tuple[PairDetection, ...]
+    costs: tuple[ObjectiveCost, ...]
 
-    def score(self, objective: str, kind: str, rate: float) -> Scores | None:
+    def score(self, objective: str, kind: str, rate: float) -> NoiseScores | None:
         """Return the scores of an objective and noise, None without runs; at rate 0 the kind is ignored."""
-        kind = kind if rate > 0 else CLEAN
+        kind = kind if rate > 0 else NO_NOISE
         return next(
-            (one for one in self.scores if (one.objective, one.kind, one.rate) == (objective, kind, rate)), None
+            (
+                scores
+                for scores in self.scores
+                if (scores.objective, scores.kind, scores.rate) == (objective, kind, rate)
+            ),
+            None,
         )
 
     @property
     def objectives(self) -> list[str]:
         """All objectives, in the order of their first runs."""
-        return list(dict.fromkeys(one.objective for one in self.scores))
+        return list(dict.fromkeys(scores.objective for scores in self.scores))
 
     @property
     def kinds(self) -> list[str]:
         """All kinds of noise, in the order of `KINDS`."""
-        there = {one.kind for one in self.scores}
-        return [kind for kind in KINDS if kind in there]
+        available = {scores.kind for scores in self.scores}
+        return [kind for kind in KINDS if kind in available]
 
     @property
     def rates(self) -> list[float]:
         """All rates, ascending."""
-        return sorted({one.rate for one in self.scores})
+        return sorted({scores.rate for scores in self.scores})
 
 
-def summarised(records: Sequence[Record]) -> Summary:
+def summarize(records: Sequence[Record]) -> NoiseSummary:
     """Aggregate the records."""
-    kinds = (CLEAN, *KINDS)
+    kinds = (NO_NOISE, *KINDS)
     ordered = sorted(records, key=lambda record: (kinds.index(record["kind"]), record["rate"], record["seed"]))
-    groups = _grouped(ordered, lambda record: (record["objective"], record["kind"], record["rate"]))
+    groups = _group_by(ordered, lambda record: (record["objective"], record["kind"], record["rate"]))
     control = {
         (record["kind"], record["rate"], record["seed"]): record for record in ordered if record["objective"] == CONTROL
     }
     order = list(dict.fromkeys(record["objective"] for record in records))
-    scores = [_scores(key, some, control) for key, some in groups.items()]
+    scores = [_aggregate_scores(key, group, control) for key, group in groups.items()]
     findings = [
-        _finding(key, known) for key, some in groups.items() if (known := [one for one in some if one["reliability"]])
+        _aggregate_detection(key, with_reliability)
+        for key, group in groups.items()
+        if (with_reliability := [entry for entry in group if entry["reliability"]])
     ]
-    return Summary(
-        tuple(sorted(scores, key=lambda one: order.index(one.objective))),
-        tuple(sorted(findings, key=lambda one: order.index(one.objective))),
-        tuple(_costs(records, order)),
+    return NoiseSummary(
+        tuple(sorted(scores, key=lambda entry: order.index(entry.objective))),
+        tuple(sorted(findings, key=lambda entry: order.index(entry.objective))),
+        tuple(_aggregate_costs(records, order)),
     )
 
 
-def _scores(key: tuple[str, str, float], some: Sequence[Record], control: Mapping[Any, Record]) -> Scores:
+def _aggregate_scores(
+    key: tuple[str, str, float], records: Sequence[Record], control: Mapping[Any, Record]
+) -> NoiseScores:
     sets: dict[str, dict[str, Estimate | None]] = {
         name: {
-            measure: estimate([one[measure] for record in some for one in record["sets"] if one["set"] == name])
-            for measure in MEASURES
+            measure: estimate(
+                [entry[measure] for record in records for entry in record["sets"] if entry["set"] == name]
+            )
+            for measure in METRICS
         }
-        for name in dict.fromkeys(one["set"] for record in some for one in record["sets"])
+        for name in dict.fromkeys(entry["set"] for record in records for entry in record["sets"])
     }
     pairs = [
-        (record, control[place])
-        for record in some
-        if (place := (record["kind"], record["rate"], record["seed"])) in control and record["objective"] != CONTROL
+        (record, control[run_key])
+        for record in records
+        if (run_key := (record["kind"], record["rate"], record["seed"])) in control and record["objective"] != CONTROL
     ]
-    return Scores(
+    return NoiseScores(
         *key,
-        seeds=tuple(record["seed"] for record in some),
-        mean={measure: estimate([record[measure] for record in some]) for measure in MEASURES},
+        seeds=tuple(record["seed"] for record in records),
+        mean={measure: estimate([record[measure] for record in records]) for measure in METRICS},
         by_set=sets,
         over_control={
-            measure: estimate([one[measure] - other[measure] for one, other in pairs]) for measure in MEASURES
+            measure: estimate([entry[measure] - control_record[measure] for entry, control_record in pairs])
+            for measure in METRICS
         },
     )
 
 
-def _finding(key: tuple[str, str, float], some: Sequence[Record]) -> Finding:
-    told = [record["reliability"] for record in some]
-    epochs = min(len(one["clean"]) for one in told)
-    wrong, pairs = sum(one["wrong"] for one in told), sum(one["pairs"] for one in told)
-    return Finding(
+def _aggregate_detection(key: tuple[str, str, float], records: Sequence[Record]) -> PairDetection:
+    reliabilities = [record["reliability"] for record in records]
+    epochs = min(len(reliability["clean"]) for reliability in reliabilities)
+    wrong, pairs = (
+        sum(reliability["wrong"] for reliability in reliabilities),
+        sum(reliability["pairs"] for reliability in reliabilities),
+    )
+    return PairDetection(
         *key,
-        symmetry=tuple(estimate([one["auroc"]["symmetry"][epoch] for one in told]) for epoch in range(epochs)),
-        mean_symmetry=tuple(
-            estimate([one["auroc"]["mean_symmetry"][epoch] for one in told]) for epoch in range(epochs)
+        symmetry=tuple(
+            estimate([reliability["auroc"]["symmetry"][epoch] for reliability in reliabilities])
+            for epoch in range(epochs)
         ),
-        trust=estimate([one["auroc"]["trust"] for one in told]),
-        strata={name: estimate([one["auroc"]["strata"][name] for one in told]) for name in STRATA},
+        mean_symmetry=tuple(
+            estimate([reliability["auroc"]["mean_symmetry"][epoch] for reliability in reliabilities])
+            for epoch in range(epochs)
+        ),
+        trust=estimate([reliability["auroc"]["trust"] for reliability in reliabilities]),
+        strata={
+            name: estimate([reliability["auroc"]["strata"][name] for reliability in reliabilities]) for name in STRATA
+        },
         wrong=wrong / max(pairs, 1),
-        clean_counts=_added([one["clean"][:epochs] for one in told]),
-        wrong_counts=_added([one["wrong_pairs"][:epochs] for one in told]),
+        clean_counts=_sum_counts([reliability["clean"][:epochs] for reliability in reliabilities]),
+        wrong_counts=_sum_counts([reliability["wrong_pairs"][:epochs] for reliability in reliabilities]),
     )
 
 
-def _added(counts: Sequence[Sequence[Sequence[int]]]) -> tuple[tuple[int, ...], ...]:
+def _sum_counts(counts: Sequence[Sequence[Sequence[int]]]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(row) for row in np.sum(np.array(counts), axis=0).tolist())
 
 
-def _costs(records: Sequence[Record], order: Sequence[str]) -> list[Cost]:
-    pace: dict[str, float | None] = {}
+def _aggregate_costs(records: Sequence[Record], order: Sequence[str]) -> list[ObjectiveCost]:
+    step_seconds: dict[str, float | None] = {}
     for name in order:
-        paces = [one["seconds_per_step"] for one in records if one["objective"] == name and one["seconds_per_step"]]
-        pace[name] = float(np.median(paces)) if paces else None
-    usual = pace.get(CONTROL)
-    costs: list[Cost] = []
+        seconds = [
+            entry["seconds_per_step"] for entry in records if entry["objective"] == name and entry["seconds_per_step"]
+        ]
+        step_seconds[name] = float(np.median(seconds)) if seconds else None
+    control_seconds = step_seconds.get(CONTROL)
+    costs: list[ObjectiveCost] = []
     for name in order:
-        mine = [record for record in records if record["objective"] == name]
-        own = pace[name]
-        ratio = own / usual if own and usual else None
-        peaks = [record["peak_memory"] for record in mine if record["peak_memory"]]
-        costs.append(Cost(name, len(mine), own, ratio, max(peaks, default=None)))
+        objective_records = [record for record in records if record["objective"] == name]
+        objective_seconds = step_seconds[name]
+        ratio = objective_seconds / control_seconds if objective_seconds and control_seconds else None
+        peaks = [record["peak_memory"] for record in objective_records if record["peak_memory"]]
+        costs.append(ObjectiveCost(name, len(objective_records), objective_seconds, ratio, max(peaks, default=None)))
     return costs
 
 
-def _grouped(records: Iterable[Record], key: Callable[[Record], Any]) -> dict[Any, list[Record]]:
+def _group_by(records: Iterable[Record], key: Callable[[Record], Any]) -> dict[Any, list[Record]]:
     groups: dict[Any, list[Record]] = {}
     for record in records:
         groups.setdefault(key(record), []).append(record)

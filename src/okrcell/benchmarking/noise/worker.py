@@ -11,38 +11,40 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.voice import voice
+from okrcell.benchmarking.voice import open_json_stdout
 from okrcell.errors import OkrcellError
 
 
 def main() -> None:
     """Train and score runs until stdin ends."""
-    say = voice()
+    write_line = open_json_stdout()
     parent = os.getppid()
 
-    def alive() -> None:
+    def check_parent() -> None:
         # Otherwise a training would continue for minutes after the parent process has ended.
         if os.getppid() != parent:
             os._exit(1)
 
-    trials: Any = None
+    runner: Any = None
     for line in sys.stdin:
-        asked = json.loads(line)
+        request = json.loads(line)
         try:
-            from okrcell.benchmarking.noise.plan import Run
-            from okrcell.benchmarking.noise.trial import Trials
+            from okrcell.benchmarking.noise.plan import NoiseRun
+            from okrcell.benchmarking.noise.trial import TrialRunner
             from okrcell.settings import parse_settings
             from okrcell.training.settings import PretrainSettings
 
-            trials = trials or Trials([Path(file) for file in asked["files"]])
-            settings = parse_settings(PretrainSettings, asked["settings"], asked["origin"])
-            keep = Path(asked["keep"]) if asked["keep"] else None
-            answer = {"record": trials.trial(Run(**asked["run"]), settings, keep=keep, alive=alive)}
+            runner = runner or TrialRunner([Path(file) for file in request["files"]])
+            settings = parse_settings(PretrainSettings, request["settings"], request["origin"])
+            model_dir = Path(request["keep"]) if request["keep"] else None
+            response = {
+                "record": runner.run_trial(NoiseRun(**request["run"]), settings, keep=model_dir, alive=check_parent)
+            }
         except OkrcellError as error:
-            answer = {"mistake": str(error)}
+            response = {"mistake": str(error)}
         except Exception:  # noqa: BLE001 - every failure is reported to the parent process
-            answer = {"failure": traceback.format_exc()}
-        say(answer)
+            response = {"failure": traceback.format_exc()}
+        write_line(response)
 
 
 if __name__ == "__main__":

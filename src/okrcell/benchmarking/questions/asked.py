@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from okrcell.benchmarking.questions.outcome import Asking, Outcome
+from okrcell.benchmarking.questions.outcome import Item, ItemResult
 
 TASKS = (
     "clustering",
@@ -20,11 +20,11 @@ TASKS = (
     "robustness",
 )
 """Names of the task modules in this folder, in the order of the report."""
-ANSWERED_BY = {"robustness": "zero_shot", "unknown": "zero_shot", "unseen_types": "zero_shot"}
+IMPLEMENTED_BY = {"robustness": "zero_shot", "unknown": "zero_shot", "unseen_types": "zero_shot"}
 """Tasks that use a method's implementation of another task."""
 
 
-HEADLINE = {
+MAIN_METRICS = {
     "clustering": "avg_bio",
     "integration": "avg_bio",
     "annotation": "macro_f1",
@@ -39,13 +39,13 @@ HEADLINE = {
 """Main metric of each task, shown where there is room for one."""
 
 
-class Question(Protocol):
+class Task(Protocol):
     """Protocol of a task: implemented by the modules of this folder."""
 
     SETS: tuple[str, ...]
-    """Names of the data sets of the task; see `sets_of`."""
+    """Names of the data sets of the task; see `datasets_of`."""
 
-    def askings(self, name: str, seeds: Sequence[int]) -> list[Asking]:
+    def items(self, name: str, seeds: Sequence[int]) -> list[Item]:
         """List the items of a data set.
 
         Parameters
@@ -61,24 +61,24 @@ class Question(Protocol):
         """
         ...
 
-    def ask(self, answer: Any, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
+    def evaluate(self, method: Any, name: str, data: Path | None, pending: Sequence[Item]) -> Iterator[ItemResult]:
         """Run a method on a data set and score its predictions.
 
         Parameters
         ----------
-        answer
+        method
             Implementation of the method: a callable with the signature of the task's protocol (see
             `okrcell.benchmarking.method`).
         name
             Entry of ``SETS``.
         data
             Folder of the data sets; None downloads files whose cards have a URL.
-        left
-            Items of `askings` that have no score yet.
+        pending
+            Items of `items` that have no score yet.
 
         Yields
         ------
-        One `Outcome` for each item, as soon as it is scored.
+        One `ItemResult` for each item, as soon as it is scored.
 
         Raises
         ------
@@ -87,11 +87,11 @@ class Question(Protocol):
 
         Notes
         -----
-        Only the call of ``answer`` is timed. It sees cells without labels, apart from those that the task provides.
+        Only the call of ``method`` is timed. It sees cells without labels, apart from those that the task provides.
         """
         ...
 
-    def sets_of(self, name: str) -> tuple[str, ...]:
+    def datasets_of(self, name: str) -> tuple[str, ...]:
         """List the cards or joined cards that an entry of ``SETS`` consists of.
 
         Parameters
@@ -106,6 +106,6 @@ class Question(Protocol):
         ...
 
 
-def question(task: str) -> Question:
+def get_task(task: str) -> Task:
     """Return the module of a task."""
-    return cast(Question, import_module(f"okrcell.benchmarking.questions.{task}"))
+    return cast(Task, import_module(f"okrcell.benchmarking.questions.{task}"))

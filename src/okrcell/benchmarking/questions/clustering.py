@@ -6,47 +6,50 @@ from pathlib import Path
 
 import numpy as np
 
-from okrcell.benchmarking.cells import part
-from okrcell.benchmarking.clock import measured
-from okrcell.benchmarking.method import Embeds
+from okrcell.benchmarking.cells import select_cells
+from okrcell.benchmarking.clock import measure_resources
+from okrcell.benchmarking.method import EmbeddingMethod
 from okrcell.benchmarking.metrics.clustering import (
-    FIXED,
-    agreement,
+    DEFAULT_RESOLUTION,
     average_bio,
     average_silhouette,
-    best_by_nmi,
-    leiden_groups,
+    best_resolution_by_nmi,
+    clustering_agreement,
+    leiden_clusterings,
 )
-from okrcell.benchmarking.questions.outcome import Asking, Outcome
-from okrcell.benchmarking.sets.known_cells import known_cells
-from okrcell.benchmarking.sets.splits import drawn
+from okrcell.benchmarking.questions.outcome import Item, ItemResult
+from okrcell.benchmarking.sets.known_cells import load_dataset
+from okrcell.benchmarking.sets.splits import seed_subset
 
 SETS = ("pbmc3k", "kang_ifnb", "segerstolpe", "xin", "wang")
 
 
-def sets_of(name: str) -> tuple[str, ...]:
+def datasets_of(name: str) -> tuple[str, ...]:
     """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
-def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
+def items(_name: str, seeds: Sequence[int]) -> list[Item]:
     """List the items: one for each seed."""
-    return [Asking("", seed) for seed in seeds]
+    return [Item("", seed) for seed in seeds]
 
 
-def ask(answer: Embeds, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
+def evaluate(method: EmbeddingMethod, name: str, data: Path | None, pending: Sequence[Item]) -> Iterator[ItemResult]:
     """Embed the cells of each seed, cluster the embedding, and compare the clusters with the author labels."""
-    known = known_cells(name, data)
-    for asking in left:
-        some = drawn(known, asking.seed)
-        cells = part(some.cells, np.arange(len(some)))
-        with measured() as took:
-            vectors = answer(cells, None, asking.seed)
-        found = leiden_groups(vectors, seed=asking.seed)
-        groups = found.by_resolution
-        best = best_by_nmi(some.words, groups)
-        at_best, at_fixed, at_stable = (agreement(some.words, groups[each]) for each in (best, FIXED, found.stable))
-        silhouette = average_silhouette(vectors, some.words)
+    dataset = load_dataset(name, data)
+    for item in pending:
+        subset = seed_subset(dataset, item.seed)
+        cells = select_cells(subset.cells, np.arange(len(subset)))
+        with measure_resources() as usage:
+            vectors = method(cells, None, item.seed)
+        clusterings = leiden_clusterings(vectors, seed=item.seed)
+        groups = clusterings.by_resolution
+        best_resolution = best_resolution_by_nmi(subset.author_labels, groups)
+        at_best, at_fixed, at_stable = (
+            clustering_agreement(subset.author_labels, groups[resolution])
+            for resolution in (best_resolution, DEFAULT_RESOLUTION, clusterings.stable_resolution)
+        )
+        silhouette = average_silhouette(vectors, subset.author_labels)
         scores = {
             "avg_bio": average_bio(at_best.nmi, at_best.ari, silhouette),
             **asdict(at_best),
@@ -57,8 +60,11 @@ def ask(answer: Embeds, name: str, data: Path | None, left: Sequence[Asking]) ->
             "ari_stable": at_stable.ari,
         }
         detail = {
-            "best_resolution": best,
-            "stable_resolution": found.stable,
-            "nmi": {f"{each:g}": agreement(some.words, group).nmi for each, group in groups.items()},
+            "best_resolution": best_resolution,
+            "stable_resolution": clusterings.stable_resolution,
+            "nmi": {
+                f"{resolution:g}": clustering_agreement(subset.author_labels, group).nmi
+                for resolution, group in groups.items()
+            },
         }
-        yield Outcome(asking, scores, took, int((some.words != "").sum()), detail)
+        yield ItemResult(item, scores, usage, int((subset.author_labels != "").sum()), detail)

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.cells import part
-from okrcell.benchmarking.clock import Took, measured
-from okrcell.benchmarking.method import Named, NamesFromExamples
-from okrcell.benchmarking.questions.outcome import Asking, Outcome
-from okrcell.benchmarking.questions.scoring import scored_names
-from okrcell.benchmarking.sets.known_cells import known_cells
-from okrcell.benchmarking.sets.splits import all_cells, examples_of
+from okrcell.benchmarking.cells import select_cells
+from okrcell.benchmarking.clock import ResourceUsage, measure_resources
+from okrcell.benchmarking.method import Annotation, FewShotAnnotator
+from okrcell.benchmarking.questions.outcome import Item, ItemResult
+from okrcell.benchmarking.questions.scoring import score_annotation
+from okrcell.benchmarking.sets.known_cells import load_dataset
+from okrcell.benchmarking.sets.splits import example_rows, full_subset
 
 SETS = (
     "pbmc3k",
@@ -27,50 +27,56 @@ SETS = (
     "cellmix_celseq2_p3",
     "cellmix_dropseq",
 )
-EXAMPLES = (1, 5, 9)
+N_EXAMPLES = (1, 5, 9)
 """Examples per type: K of the paper."""
-DRAWS_OF_A_SEED = 2
+DRAWS_PER_SEED = 2
 """Draws of examples per seed: ten draws with five seeds."""
 
 
-def sets_of(name: str) -> tuple[str, ...]:
+def datasets_of(name: str) -> tuple[str, ...]:
     """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
-def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
+def items(_name: str, seeds: Sequence[int]) -> list[Item]:
     """List the items: for every K, two draws of examples for each seed."""
-    draws = [DRAWS_OF_A_SEED * seed + more for seed in seeds for more in range(DRAWS_OF_A_SEED)]
-    return [Asking(f"K = {k}", draw) for k in EXAMPLES for draw in draws]
+    draws = [DRAWS_PER_SEED * seed + offset for seed in seeds for offset in range(DRAWS_PER_SEED)]
+    return [Item(f"K = {k}", draw) for k in N_EXAMPLES for draw in draws]
 
 
-def ask(answer: NamesFromExamples, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
+def evaluate(method: FewShotAnnotator, name: str, data: Path | None, pending: Sequence[Item]) -> Iterator[ItemResult]:
     """Annotate the sample from K labelled cells of each type, and score all other cells."""
-    known = all_cells(known_cells(name, data))
-    cells = part(known.cells, np.arange(len(known)))
-    in_ontology = bool((known.term != "").any())
-    for k in EXAMPLES:
-        mine = [asking for asking in left if asking.case == f"K = {k}"]
-        if not mine:
+    dataset = full_subset(load_dataset(name, data))
+    cells = select_cells(dataset.cells, np.arange(len(dataset)))
+    in_ontology = bool((dataset.term_ids != "").any())
+    for k in N_EXAMPLES:
+        items_of_k = [item for item in pending if item.case == f"K = {k}"]
+        if not items_of_k:
             continue
         draws: list[NDArray[np.str_]] = []
-        for asking in mine:
-            labels = np.full(len(known), "", dtype=known.label.dtype)
-            shown = examples_of(known, asking.seed, k)
-            labels[shown] = known.label[shown]
+        for item in items_of_k:
+            labels = np.full(len(dataset), "", dtype=dataset.labels.dtype)
+            shown_rows = example_rows(dataset, item.seed, k)
+            labels[shown_rows] = dataset.labels[shown_rows]
             draws.append(labels)
-        with measured() as took:
-            answers = list(answer(cells, draws, mine[0].seed))
+        with measure_resources() as usage:
+            annotations = list(method(cells, draws, items_of_k[0].seed))
         # Time spent once for all draws is divided equally among them.
-        each = Took(took.seconds / len(mine), took.peak_memory)
-        for asking, labels, named in zip(mine, draws, answers, strict=True):
-            yield _scored(asking, known.label, labels, named, each, in_ontology=in_ontology)
+        draw_usage = ResourceUsage(usage.seconds / len(items_of_k), usage.peak_memory)
+        for item, labels, annotation in zip(items_of_k, draws, annotations, strict=True):
+            yield _score(item, dataset.labels, labels, annotation, draw_usage, in_ontology=in_ontology)
 
 
-def _scored(
-    asking: Asking, truth: NDArray[np.str_], shown: NDArray[np.str_], named: Named, took: Took, *, in_ontology: bool
-) -> Outcome:
+def _score(
+    item: Item,
+    truth: NDArray[np.str_],
+    example_labels: NDArray[np.str_],
+    annotation: Annotation,
+    usage: ResourceUsage,
+    *,
+    in_ontology: bool,
+) -> ItemResult:
     # A label with a single cell has no example, so it is not scored.
-    asked = np.where((shown == "") & np.isin(truth, shown[shown != ""]), truth, "")
-    scores, detail = scored_names(asked, named, in_ontology=in_ontology)
-    return Outcome(asking, scores, took, int((asked != "").sum()), detail)
+    scored_truth = np.where((example_labels == "") & np.isin(truth, example_labels[example_labels != ""]), truth, "")
+    scores, detail = score_annotation(scored_truth, annotation, in_ontology=in_ontology)
+    return ItemResult(item, scores, usage, int((scored_truth != "").sum()), detail)

@@ -8,64 +8,66 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.cells import part
-from okrcell.benchmarking.clock import measured
-from okrcell.benchmarking.method import NamesOpenly
-from okrcell.benchmarking.metrics.ontology_distance import ontology_shares
+from okrcell.benchmarking.cells import select_cells
+from okrcell.benchmarking.clock import measure_resources
+from okrcell.benchmarking.method import OpenAnnotator
+from okrcell.benchmarking.metrics.ontology_distance import relation_fractions
 from okrcell.benchmarking.questions import zero_shot
-from okrcell.benchmarking.questions.outcome import Asking, Outcome
+from okrcell.benchmarking.questions.outcome import Item, ItemResult
 from okrcell.benchmarking.questions.scoring import by_type
-from okrcell.benchmarking.sets.draws import four_fifths
-from okrcell.benchmarking.sets.known_cells import known_cells
-from okrcell.benchmarking.sets.splits import all_cells
+from okrcell.benchmarking.sets.draws import draw_four_fifths
+from okrcell.benchmarking.sets.known_cells import load_dataset
+from okrcell.benchmarking.sets.splits import full_subset
 
 SETS = zero_shot.SETS
-TOLD, UNTOLD = "tissue told", "tissue untold"
+WITH_TISSUE, WITHOUT_TISSUE = "tissue told", "tissue untold"
 """Cases: with and without the tissue of the cells. Most files have a tissue, some do not."""
-TISSUE = "tissue"
+TISSUE_KEY = "tissue"
 """Column of obs."""
 
 
-def sets_of(name: str) -> tuple[str, ...]:
+def datasets_of(name: str) -> tuple[str, ...]:
     """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
-def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
+def items(_name: str, seeds: Sequence[int]) -> list[Item]:
     """List the items: a prediction with and one without the tissue, each scored on the cells of every seed."""
-    return [Asking(case, seed) for case in (TOLD, UNTOLD) for seed in seeds]
+    return [Item(case, seed) for case in (WITH_TISSUE, WITHOUT_TISSUE) for seed in seeds]
 
 
-def ask(answer: NamesOpenly, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
+def evaluate(method: OpenAnnotator, name: str, data: Path | None, pending: Sequence[Item]) -> Iterator[ItemResult]:
     """Annotate all cells with any Cell Ontology id, and score the relation to the true type in the ontology."""
-    known = all_cells(known_cells(name, data))
-    cells = part(known.cells, np.arange(len(known)))
-    for case in (TOLD, UNTOLD):
-        mine = [asking for asking in left if asking.case == case]
-        if not mine:
+    dataset = full_subset(load_dataset(name, data))
+    cells = select_cells(dataset.cells, np.arange(len(dataset)))
+    for case in (WITH_TISSUE, WITHOUT_TISSUE):
+        items_of_case = [item for item in pending if item.case == case]
+        if not items_of_case:
             continue
-        tissue = tissue_of(known.facts) if case == TOLD else None
-        with measured() as took:
-            named = answer(cells, tissue, 0)
-        label = named.label.astype(np.str_)
-        for asking in mine:
-            rows = four_fifths(known.cells.obs_names, name, asking.seed)
-            rows = rows[known.term[rows] != ""]
-            scores, detail = _scored(known.term[rows], label[rows])
-            yield Outcome(asking, scores, took, len(rows), {**detail, "names": len(named.names)})
+        tissue = most_common_tissue(dataset.facts) if case == WITH_TISSUE else None
+        with measure_resources() as usage:
+            annotation = method(cells, tissue, 0)
+        label = annotation.label.astype(np.str_)
+        for item in items_of_case:
+            rows = draw_four_fifths(dataset.cells.obs_names, name, item.seed)
+            rows = rows[dataset.term_ids[rows] != ""]
+            scores, detail = _score(dataset.term_ids[rows], label[rows])
+            yield ItemResult(item, scores, usage, len(rows), {**detail, "names": len(annotation.names)})
 
 
-def tissue_of(facts: pd.DataFrame) -> str | None:
+def most_common_tissue(facts: pd.DataFrame) -> str | None:
     """Return the most frequent tissue of the cells; None if the file has none."""
-    if TISSUE not in facts:
+    if TISSUE_KEY not in facts:
         return None
-    counted = Counter(facts[TISSUE].astype(object).fillna("").astype(str).tolist())
-    said = [(number, word) for word, number in counted.items() if word not in ("", "unknown")]
-    return max(said)[1] if said else None
+    counts = Counter(facts[TISSUE_KEY].astype(object).fillna("").astype(str).tolist())
+    ranked = [(count, tissue) for tissue, count in counts.items() if tissue not in ("", "unknown")]
+    return max(ranked)[1] if ranked else None
 
 
-def _scored(truth: NDArray[np.str_], label: NDArray[np.str_]) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    scores = {f"ontology_{kind}": share for kind, share in ontology_shares(truth, label).items()}
-    of_types = by_type(truth, label, lambda true, given: ontology_shares(true, given)["within_one_step"])
-    scores["within_one_step_of_types"] = float(np.mean(list(of_types.values()))) if of_types else float("nan")
-    return scores, {"by_type": of_types}
+def _score(truth: NDArray[np.str_], label: NDArray[np.str_]) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    scores = {f"ontology_{kind}": fraction for kind, fraction in relation_fractions(truth, label).items()}
+    type_scores = by_type(
+        truth, label, lambda true_ids, predicted_ids: relation_fractions(true_ids, predicted_ids)["within_one_step"]
+    )
+    scores["within_one_step_of_types"] = float(np.mean(list(type_scores.values()))) if type_scores else float("nan")
+    return scores, {"by_type": type_scores}

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from okrcell.benchmarking.clock import Took
+from okrcell.benchmarking.clock import ResourceUsage
 
 
 @dataclass(frozen=True)
-class Asking:
+class Item:
     """One item of a task: one line of the records before it is scored."""
 
     case: str
@@ -17,13 +17,13 @@ class Asking:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ItemResult:
     """Scores of one item."""
 
-    asking: Asking
+    item: Item
     scores: Mapping[str, float]
     """Metric to its value; NaN if it is not defined."""
-    took: Took
+    usage: ResourceUsage
     cells: int
     """Number of scored cells."""
     detail: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -8,105 +8,105 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.cells import part
-from okrcell.benchmarking.clock import Took, measured
-from okrcell.benchmarking.method import Matches
-from okrcell.benchmarking.metrics.retrieval import discounted_gain, hit, ontology_gain, recall, reciprocal_rank
+from okrcell.benchmarking.cells import select_cells
+from okrcell.benchmarking.clock import ResourceUsage, measure_resources
+from okrcell.benchmarking.method import TextMatcher
+from okrcell.benchmarking.metrics.retrieval import hit_rate, ndcg, ontology_gain, recall, reciprocal_rank
 from okrcell.benchmarking.questions import zero_shot
-from okrcell.benchmarking.questions.outcome import Asking, Outcome
-from okrcell.benchmarking.sets.draws import shuffled
-from okrcell.benchmarking.sets.known_cells import KnownCells, known_cells
+from okrcell.benchmarking.questions.outcome import Item, ItemResult
+from okrcell.benchmarking.sets.draws import hash_order
+from okrcell.benchmarking.sets.known_cells import LabeledDataset, load_dataset
 from okrcell.texts.describe import describe
-from okrcell.texts.profile import profiles
+from okrcell.texts.profile import read_profiles
 
 SETS = ("pool",)
 """A pool of all data sets with Cell Ontology ids."""
-FOLD = 1000
+FOLD_SIZE = 1000
 """Cells per fold, as in the paper; each data set contributes an equal part, or all its cells if it has fewer."""
-PLACES = (1, 5, 10)
+RECALL_RANKS = (1, 5, 10)
 
 
-def sets_of(_name: str) -> tuple[str, ...]:
+def datasets_of(_name: str) -> tuple[str, ...]:
     """Return the data sets of the pool."""
     return zero_shot.SETS
 
 
-def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
+def items(_name: str, seeds: Sequence[int]) -> list[Item]:
     """List the items: a fold of cells for each seed."""
-    return [Asking("", seed) for seed in seeds]
+    return [Item("", seed) for seed in seeds]
 
 
-def ask(answer: Matches, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
+def evaluate(method: TextMatcher, name: str, data: Path | None, pending: Sequence[Item]) -> Iterator[ItemResult]:
     """Score the cells of a fold against their distinct texts, in both directions."""
-    for asking in left:
-        fold = [_drawn(known_cells(one, data), asking.seed) for one in sets_of(name)]
-        facts = pd.concat([known.facts for known in fold], ignore_index=True)
-        found = profiles(facts)
+    for item in pending:
+        fold = [_draw_fold(load_dataset(entry, data), item.seed) for entry in datasets_of(name)]
+        facts = pd.concat([dataset.facts for dataset in fold], ignore_index=True)
+        cell_profiles = read_profiles(facts)
         # Equal profiles share one text, so equal texts do not compete.
-        words = [one.phrasings[0] for one in describe(found.distinct)]
-        texts = list(dict.fromkeys(words))
-        own = np.array([texts.index(words[code]) for code in found.code.tolist()], dtype=np.intp)
-        of_text = np.empty(len(texts), dtype=object)
-        term = np.concatenate([known.term for known in fold])
-        of_text[own] = term
-        parts: list[Float[np.ndarray, "cell text"]] = []
-        with measured() as took:
-            for known in fold:
-                parts.append(answer(part(known.cells, np.arange(len(known))), texts, asking.seed))
-        similarity = np.concatenate(parts)
-        yield _scored(asking, similarity, own, term, of_text.astype(np.str_), took)
+        profile_texts = [entry.phrasings[0] for entry in describe(cell_profiles.distinct)]
+        texts = list(dict.fromkeys(profile_texts))
+        own_text = np.array([texts.index(profile_texts[code]) for code in cell_profiles.codes.tolist()], dtype=np.intp)
+        text_terms = np.empty(len(texts), dtype=object)
+        term = np.concatenate([dataset.term_ids for dataset in fold])
+        text_terms[own_text] = term
+        similarities: list[Float[np.ndarray, "cell text"]] = []
+        with measure_resources() as usage:
+            for dataset in fold:
+                similarities.append(method(select_cells(dataset.cells, np.arange(len(dataset))), texts, item.seed))
+        similarity = np.concatenate(similarities)
+        yield _score(item, similarity, own_text, term, text_terms.astype(np.str_), usage)
 
 
-def _drawn(known: KnownCells, seed: int) -> KnownCells:
-    typed = known.some(np.flatnonzero(known.term != ""))
-    order = shuffled(typed.cells.obs_names, f"{known.name}|fold {seed}")
-    return typed.some(np.sort(order[: FOLD // len(zero_shot.SETS)]))
+def _draw_fold(dataset: LabeledDataset, seed: int) -> LabeledDataset:
+    labeled = dataset.subset(np.flatnonzero(dataset.term_ids != ""))
+    order = hash_order(labeled.cells.obs_names, f"{dataset.name}|fold {seed}")
+    return labeled.subset(np.sort(order[: FOLD_SIZE // len(zero_shot.SETS)]))
 
 
-def _scored(
-    asking: Asking,
+def _score(
+    item: Item,
     similarity: Float[np.ndarray, "cell text"],
-    own: NDArray[np.intp],
+    own_text: NDArray[np.intp],
     term: NDArray[np.str_],
-    of_text: NDArray[np.str_],
-    took: Took,
-) -> Outcome:
-    scores = retrieval_scores(similarity, own, term, of_text)
+    text_terms: NDArray[np.str_],
+    usage: ResourceUsage,
+) -> ItemResult:
+    scores = retrieval_scores(similarity, own_text, term, text_terms)
     # Constant scores give the chance level.
-    chance = retrieval_scores(np.zeros_like(similarity), own, term, of_text)
-    detail = {"texts": len(of_text), "chance": chance}
-    return Outcome(asking, scores, took, len(term), detail)
+    chance = retrieval_scores(np.zeros_like(similarity), own_text, term, text_terms)
+    detail = {"texts": len(text_terms), "chance": chance}
+    return ItemResult(item, scores, usage, len(term), detail)
 
 
 def retrieval_scores(
     similarity: Float[np.ndarray, "cell text"],
-    own: NDArray[np.intp],
+    own_text: NDArray[np.intp],
     term: NDArray[np.str_],
-    of_text: NDArray[np.str_],
+    text_terms: NDArray[np.str_],
 ) -> dict[str, float]:
     """Return strict and type-level metrics of both directions; keys from text to cell begin with ``text_``.
 
     Parameters
     ----------
-    own
+    own_text
         Index of each cell's own text.
-    term, of_text
+    term, text_terms
         Cell Ontology ids of the cells and of the texts.
     """
-    same = term[:, None] == of_text[None, :]
-    gain = ontology_gain(term.tolist(), of_text.tolist())
-    most = max(PLACES)
+    same_type = term[:, None] == text_terms[None, :]
+    gain = ontology_gain(term.tolist(), text_terms.tolist())
+    max_rank = max(RECALL_RANKS)
     scores: dict[str, float] = {}
-    for k in PLACES:
-        scores[f"recall_{k}"] = _mean(recall(similarity, own, k))
-        scores[f"type_recall_{k}"] = _mean(hit(similarity, same, k))
+    for k in RECALL_RANKS:
+        scores[f"recall_{k}"] = _mean(recall(similarity, own_text, k))
+        scores[f"type_recall_{k}"] = _mean(hit_rate(similarity, same_type, k))
         # Several cells may share a text: each of them counts as its own.
-        mine = own[None, :] == np.arange(len(of_text))[:, None]
-        scores[f"text_recall_{k}"] = _mean(hit(similarity.T, mine, k))
-        scores[f"text_type_recall_{k}"] = _mean(hit(similarity.T, same.T, k))
-    scores["mrr"] = _mean(reciprocal_rank(similarity, own))
-    scores["ndcg"] = _mean(discounted_gain(similarity, gain, most))
-    scores["text_ndcg"] = _mean(discounted_gain(similarity.T, gain.T, most))
+        is_own = own_text[None, :] == np.arange(len(text_terms))[:, None]
+        scores[f"text_recall_{k}"] = _mean(hit_rate(similarity.T, is_own, k))
+        scores[f"text_type_recall_{k}"] = _mean(hit_rate(similarity.T, same_type.T, k))
+    scores["mrr"] = _mean(reciprocal_rank(similarity, own_text))
+    scores["ndcg"] = _mean(ndcg(similarity, gain, max_rank))
+    scores["text_ndcg"] = _mean(ndcg(similarity.T, gain.T, max_rank))
     return scores
 
 

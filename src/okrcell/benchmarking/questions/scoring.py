@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.method import Named
+from okrcell.benchmarking.method import Annotation
 from okrcell.benchmarking.metrics.calibration import accuracy_by_coverage, expected_calibration_error
-from okrcell.benchmarking.metrics.naming import mean_auroc, naming_scores
-from okrcell.benchmarking.metrics.ontology_distance import ontology_shares
+from okrcell.benchmarking.metrics.naming import annotation_scores, mean_auroc
+from okrcell.benchmarking.metrics.ontology_distance import relation_fractions
 
 
-def scored_names(
-    truth: NDArray[np.str_], named: Named, rows: NDArray[np.intp] | None = None, *, in_ontology: bool = True
+def score_annotation(
+    truth: NDArray[np.str_], annotation: Annotation, rows: NDArray[np.intp] | None = None, *, in_ontology: bool = True
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Return the scores of a prediction, and further values for figures and tables.
 
@@ -23,50 +23,50 @@ def scored_names(
     ----------
     truth
         True type of each cell; cells with "" are not scored.
-    named
+    annotation
         Predictions of the same cells.
     rows
         Indices of the cells to score; all by default.
     in_ontology
         Whether labels are Cell Ontology ids; adds the relation of predicted to true types.
     """
-    asked = np.arange(len(truth)) if rows is None else rows
-    asked = asked[truth[asked] != ""]
-    true, label = truth[asked], named.label[asked].astype(np.str_)
-    scores: dict[str, float] = asdict(naming_scores(true, label))
-    detail: dict[str, Any] = {"by_type": by_type(true, label)}
+    scored_rows = np.arange(len(truth)) if rows is None else rows
+    scored_rows = scored_rows[truth[scored_rows] != ""]
+    true_labels, label = truth[scored_rows], annotation.label[scored_rows].astype(np.str_)
+    scores: dict[str, float] = asdict(annotation_scores(true_labels, label))
+    detail: dict[str, Any] = {"by_type": by_type(true_labels, label)}
     if in_ontology:
-        scores |= {f"ontology_{kind}": share for kind, share in ontology_shares(true, label).items()}
-    if named.scores is not None:
-        held = named.scores[asked]
-        scores["auroc"] = mean_auroc(true, named.names, held)
-    sure = confidence_of(named)
-    if sure is not None:
-        confidence = sure[asked]
-        coverage = accuracy_by_coverage(confidence, true == label)
-        scores["ece"] = expected_calibration_error(confidence, true == label)
+        scores |= {f"ontology_{kind}": fraction for kind, fraction in relation_fractions(true_labels, label).items()}
+    if annotation.scores is not None:
+        row_scores = annotation.scores[scored_rows]
+        scores["auroc"] = mean_auroc(true_labels, annotation.names, row_scores)
+    cell_confidence = confidence_of(annotation)
+    if cell_confidence is not None:
+        confidence = cell_confidence[scored_rows]
+        coverage = accuracy_by_coverage(confidence, true_labels == label)
+        scores["ece"] = expected_calibration_error(confidence, true_labels == label)
         scores["accuracy_surest_half"] = coverage[0.5]
-        detail["accuracy_by_coverage"] = {f"{share:g}": value for share, value in coverage.items()}
+        detail["accuracy_by_coverage"] = {f"{fraction:g}": value for fraction, value in coverage.items()}
     return scores, detail
 
 
-def confidence_of(named: Named) -> Float[np.ndarray, "cell"] | None:
+def confidence_of(annotation: Annotation) -> Float[np.ndarray, "cell"] | None:
     """Return the confidence of each prediction, NaN without prediction; None if the method reports no probabilities."""
-    if named.confidence is not None:
-        sure = named.confidence
-    elif named.probabilities and named.scores is not None:
-        sure = named.scores.max(axis=1, initial=0.0)
+    if annotation.confidence is not None:
+        confidence = annotation.confidence
+    elif annotation.probabilities and annotation.scores is not None:
+        confidence = annotation.scores.max(axis=1, initial=0.0)
     else:
         return None
-    return np.where(named.label != "", sure, np.nan)
+    return np.where(annotation.label != "", confidence, np.nan)
 
 
 def by_type(
     truth: NDArray[np.str_],
     label: NDArray[np.str_],
-    share: Callable[[NDArray[np.str_], NDArray[np.str_]], float] = lambda labels, predicted: float(
+    metric: Callable[[NDArray[np.str_], NDArray[np.str_]], float] = lambda labels, predicted: float(
         np.mean(labels == predicted)
     ),
 ) -> dict[str, float]:
-    """Return ``share`` of the cells of each type; by default the fraction with the right label."""
-    return {str(name): share(truth[truth == name], label[truth == name]) for name in np.unique(truth)}
+    """Return ``metric`` of the cells of each type; by default the fraction with the right label."""
+    return {str(name): metric(truth[truth == name], label[truth == name]) for name in np.unique(truth)}

@@ -6,70 +6,70 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.cells import part
-from okrcell.benchmarking.clock import measured
-from okrcell.benchmarking.method import Method, NamesFromWords
-from okrcell.benchmarking.metrics.naming import f1_of_types
+from okrcell.benchmarking.cells import select_cells
+from okrcell.benchmarking.clock import measure_resources
+from okrcell.benchmarking.method import Method, ZeroShotAnnotator
+from okrcell.benchmarking.metrics.naming import f1_by_type
 from okrcell.benchmarking.questions import zero_shot
-from okrcell.benchmarking.questions.outcome import Asking, Outcome
-from okrcell.benchmarking.sets.draws import four_fifths
-from okrcell.benchmarking.sets.known_cells import known_cells
-from okrcell.benchmarking.sets.left_out_types import has_seen, of_left_out_type
-from okrcell.benchmarking.sets.splits import all_cells
+from okrcell.benchmarking.questions.outcome import Item, ItemResult
+from okrcell.benchmarking.sets.draws import draw_four_fifths
+from okrcell.benchmarking.sets.known_cells import load_dataset
+from okrcell.benchmarking.sets.left_out_types import is_left_out, trained_types
+from okrcell.benchmarking.sets.splits import full_subset
 
 SETS = zero_shot.SETS
 
 
-def sets_of(name: str) -> tuple[str, ...]:
+def datasets_of(name: str) -> tuple[str, ...]:
     """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
-def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
+def items(_name: str, seeds: Sequence[int]) -> list[Item]:
     """List the items: one prediction, scored on the cells of every seed."""
-    return [Asking("", seed) for seed in seeds]
+    return [Item("", seed) for seed in seeds]
 
 
-def kept_out(method: Method) -> str:
+def exclusion_reason(method: Method) -> str:
     """Reason why a method is excluded, "" if it is not: it was trained on cells of the left-out types."""
-    if "data" in method.needs:
+    if "data" in method.requires:
         return "it is trained on labelled cells of these types"
     if method.kind == "baseline":
         return ""
-    seen = has_seen(method.model)
-    if not seen:
+    trained = trained_types(method.model)
+    if not trained:
         return ""
-    more = f" and {len(seen) - 3} more" if len(seen) > 3 else ""
+    suffix = f" and {len(trained) - 3} more" if len(trained) > 3 else ""
     return (
-        f"its model.json does not list {', '.join(seen[:3])}{more} under seen.left_out_types (types left out of training); "
+        f"its model.json does not list {', '.join(trained[:3])}{suffix} under seen.left_out_types (types left out of training); "
         "train a model with split.leave_types and give it with --models"
     )
 
 
-def ask(answer: NamesFromWords, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
+def evaluate(method: ZeroShotAnnotator, name: str, data: Path | None, pending: Sequence[Item]) -> Iterator[ItemResult]:
     """Annotate all cells with the types of their data set as candidates, and score the types left out of training.
 
     Cells of other types that are predicted as one of these count as false positives.
     """
-    known = all_cells(known_cells(name, data))
-    candidates = sorted(set(known.term.tolist()) - {""})
-    with measured() as took:
-        named = answer(part(known.cells, np.arange(len(known))), candidates, 0)
-    for asking in left:
-        rows = four_fifths(known.cells.obs_names, name, asking.seed)
-        rows = rows[known.term[rows] != ""]
-        scores, detail = _scored(known.term[rows], named.label[rows].astype(np.str_))
-        yield Outcome(asking, scores, took, int(of_left_out_type(known.term[rows]).sum()), detail)
+    dataset = full_subset(load_dataset(name, data))
+    candidates = sorted(set(dataset.term_ids.tolist()) - {""})
+    with measure_resources() as usage:
+        annotation = method(select_cells(dataset.cells, np.arange(len(dataset))), candidates, 0)
+    for item in pending:
+        rows = draw_four_fifths(dataset.cells.obs_names, name, item.seed)
+        rows = rows[dataset.term_ids[rows] != ""]
+        scores, detail = _score(dataset.term_ids[rows], annotation.label[rows].astype(np.str_))
+        yield ItemResult(item, scores, usage, int(is_left_out(dataset.term_ids[rows]).sum()), detail)
 
 
-def _scored(truth: NDArray[np.str_], label: NDArray[np.str_]) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    unseen = of_left_out_type(truth)
+def _score(truth: NDArray[np.str_], label: NDArray[np.str_]) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    unseen = is_left_out(truth)
     types = np.unique(truth[unseen]).tolist()
-    f1 = f1_of_types(truth, label, types)
-    there = label[unseen] == truth[unseen]
+    f1 = f1_by_type(truth, label, types)
+    correct = label[unseen] == truth[unseen]
     scores = {
         "macro_f1": float(np.mean(list(f1.values()))) if f1 else float("nan"),
-        "accuracy": float(there.mean()) if unseen.any() else float("nan"),
+        "accuracy": float(correct.mean()) if unseen.any() else float("nan"),
         "accuracy_of_seen": float(np.mean(label[~unseen] == truth[~unseen])) if (~unseen).any() else float("nan"),
     }
     return scores, {"by_type": f1}

@@ -5,35 +5,35 @@ from pathlib import Path
 
 import numpy as np
 
-from okrcell.benchmarking.cells import part
-from okrcell.benchmarking.clock import measured
-from okrcell.benchmarking.method import NamesFromWords
-from okrcell.benchmarking.questions.outcome import Asking, Outcome
-from okrcell.benchmarking.questions.scoring import scored_names
-from okrcell.benchmarking.sets.draws import four_fifths
-from okrcell.benchmarking.sets.known_cells import known_cells
-from okrcell.benchmarking.sets.splits import all_cells
+from okrcell.benchmarking.cells import select_cells
+from okrcell.benchmarking.clock import measure_resources
+from okrcell.benchmarking.method import ZeroShotAnnotator
+from okrcell.benchmarking.questions.outcome import Item, ItemResult
+from okrcell.benchmarking.questions.scoring import score_annotation
+from okrcell.benchmarking.sets.draws import draw_four_fifths
+from okrcell.benchmarking.sets.known_cells import load_dataset
+from okrcell.benchmarking.sets.splits import full_subset
 
 SETS = ("pbmc3k", "kang_ifnb", "kang_8donors", "segerstolpe", "xin", "wang")
 
 
-def sets_of(name: str) -> tuple[str, ...]:
+def datasets_of(name: str) -> tuple[str, ...]:
     """Return the data sets of an entry of `SETS`: itself."""
     return (name,)
 
 
-def askings(_name: str, seeds: Sequence[int]) -> list[Asking]:
+def items(_name: str, seeds: Sequence[int]) -> list[Item]:
     """List the items: one prediction, scored on the cells of every seed."""
-    return [Asking("", seed) for seed in seeds]
+    return [Item("", seed) for seed in seeds]
 
 
-def ask(answer: NamesFromWords, name: str, data: Path | None, left: Sequence[Asking]) -> Iterator[Outcome]:
+def evaluate(method: ZeroShotAnnotator, name: str, data: Path | None, pending: Sequence[Item]) -> Iterator[ItemResult]:
     """Annotate all cells with the types of their data set as candidates; seeds select the scored cells."""
-    known = all_cells(known_cells(name, data))
-    candidates = sorted(set(known.term.tolist()) - {""})
-    with measured() as took:
-        named = answer(part(known.cells, np.arange(len(known))), candidates, 0)
-    for asking in left:
-        rows = four_fifths(known.cells.obs_names, name, asking.seed)
-        scores, detail = scored_names(known.term, named, rows)
-        yield Outcome(asking, scores, took, int((known.term[rows] != "").sum()), detail)
+    dataset = full_subset(load_dataset(name, data))
+    candidates = sorted(set(dataset.term_ids.tolist()) - {""})
+    with measure_resources() as usage:
+        annotation = method(select_cells(dataset.cells, np.arange(len(dataset))), candidates, 0)
+    for item in pending:
+        rows = draw_four_fifths(dataset.cells.obs_names, name, item.seed)
+        scores, detail = score_annotation(dataset.term_ids, annotation, rows)
+        yield ItemResult(item, scores, usage, int((dataset.term_ids[rows] != "").sum()), detail)

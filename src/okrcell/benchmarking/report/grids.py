@@ -4,15 +4,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from okrcell.benchmarking.intervals import Estimate
-from okrcell.benchmarking.report.summary import WHOLE, Line, Summary, Table
-from okrcell.benchmarking.report.words import LESS_IS_BETTER, MEASURES, NOT_JUDGED, TASKS, points, set_title, written
+from okrcell.benchmarking.report.summary import UNMODIFIED_CASE, BenchmarkSummary, MethodScores, TaskScores
+from okrcell.benchmarking.report.words import (
+    LOWER_IS_BETTER,
+    METRIC_TITLES,
+    NOT_HIGHLIGHTED,
+    TASK_INFO,
+    dataset_title,
+    format_case,
+    format_points,
+)
 
 GIGABYTE = 1_000_000_000
-NOTHING = "–"
+MISSING = "–"
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One value of a table."""
 
     text: str
@@ -20,161 +28,184 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One method: a row of a table."""
 
     title: str
     kind: str
     """ours, control, baseline, or chance."""
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
 
 
 @dataclass(frozen=True)
-class Grid:
+class ResultTable:
     """One table of the report."""
 
     title: str
     head: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     note: str = ""
 
 
-def grids_of(summary: Summary, task: str) -> list[Grid]:
+def result_tables(summary: BenchmarkSummary, task: str) -> list[ResultTable]:
     """Return the tables of a task: the main table first, then tables by data set."""
     tables = summary.of_task(task)
     if task == "few_shot":
         tables = tuple(sorted(tables, key=lambda table: int(table.case.removeprefix("K = "))))
-        return [_by_case(summary, tables, name) for name in TASKS[task].measures] + [
-            _by_set(summary, table, "macro_f1") for table in tables
+        return [_table_by_case(summary, tables, name) for name in TASK_INFO[task].metrics] + [
+            _table_by_set(summary, table, "macro_f1") for table in tables
         ]
     if task == "robustness":
-        return [_losses(summary, tables)] if len(tables) > 1 else []
+        return [_robustness_table(summary, tables)] if len(tables) > 1 else []
     return [
-        *(_whole(summary, table) for table in tables),
-        *(_by_set(summary, table, name) for table in tables for name in TASKS[task].goals if len(table.sets) > 1),
+        *(_main_table(summary, table) for table in tables),
+        *(
+            _table_by_set(summary, table, name)
+            for table in tables
+            for name in TASK_INFO[task].main_metrics
+            if len(table.sets) > 1
+        ),
     ]
 
 
-def _whole(summary: Summary, table: Table) -> Grid:
+def _main_table(summary: BenchmarkSummary, table: TaskScores) -> ResultTable:
     """Table of all metrics, mean over data sets, with time and memory."""
-    measures = [name for name in TASKS[table.task].measures if any(line.mean.get(name) for line in table.lines)]
+    measures = [name for name in TASK_INFO[table.task].metrics if any(line.mean.get(name) for line in table.lines)]
     rows = [
-        Row(
-            _title(summary, line),
+        TableRow(
+            _method_title(summary, line),
             summary.kinds.get(line.method, "baseline"),
             (
-                *(_figure(table, line, name, name in TASKS[table.task].goals) for name in measures),
-                *_costs(summary, table.task, line.method),
+                *(_metric_cell(table, line, name, name in TASK_INFO[table.task].main_metrics) for name in measures),
+                *_cost_cells(summary, table.task, line.method),
             ),
         )
         for line in table.lines
     ]
     if table.chance:
-        cells = [Cell(f"{table.chance[name]:.3f}" if name in table.chance else NOTHING) for name in measures]
-        rows.append(Row("chance", "chance", (*cells, Cell(NOTHING), Cell(NOTHING))))
-    head = (*(MEASURES[name] for name in measures), "seconds", "GB")
-    where = f", mean over {len(table.sets)} sets" if len(table.sets) > 1 else ""
-    return Grid(f"{TASKS[table.task].title}{written(table.case)}{where}", head, tuple(rows), _note(summary, table))
+        cells = [TableCell(f"{table.chance[name]:.3f}" if name in table.chance else MISSING) for name in measures]
+        rows.append(TableRow("chance", "chance", (*cells, TableCell(MISSING), TableCell(MISSING))))
+    head = (*(METRIC_TITLES[name] for name in measures), "seconds", "GB")
+    suffix = f", mean over {len(table.sets)} sets" if len(table.sets) > 1 else ""
+    return ResultTable(
+        f"{TASK_INFO[table.task].title}{format_case(table.case)}{suffix}", head, tuple(rows), _note(summary, table)
+    )
 
 
-def _by_set(summary: Summary, table: Table, measure: str) -> Grid:
-    def figure(line: Line, name: str) -> Estimate | None:
+def _table_by_set(summary: BenchmarkSummary, table: TaskScores, measure: str) -> ResultTable:
+    def value_of(line: MethodScores, name: str) -> Estimate | None:
         return line.by_set.get(name, {}).get(measure)
 
     rows = tuple(
-        Row(
-            _title(summary, line),
+        TableRow(
+            _method_title(summary, line),
             summary.kinds.get(line.method, "baseline"),
             tuple(
-                _cell(figure(line, name), [figure(one, name) for one in table.lines], measure) for name in table.sets
+                _format_cell(value_of(line, name), [value_of(scores, name) for scores in table.lines], measure)
+                for name in table.sets
             ),
         )
         for line in table.lines
     )
-    return Grid(f"{MEASURES[measure]}{written(table.case)}, by data set", tuple(map(set_title, table.sets)), rows)
+    return ResultTable(
+        f"{METRIC_TITLES[measure]}{format_case(table.case)}, by data set", tuple(map(dataset_title, table.sets)), rows
+    )
 
 
-def _by_case(summary: Summary, tables: Sequence[Table], measure: str) -> Grid:
+def _table_by_case(summary: BenchmarkSummary, tables: Sequence[TaskScores], measure: str) -> ResultTable:
     methods = list(dict.fromkeys(line.method for table in tables for line in table.lines))
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for method in methods:
         lines = [table.line(method) for table in tables]
         cells = [
-            _figure(table, line, measure, True) if line else Cell(NOTHING)
+            _metric_cell(table, line, measure, True) if line else TableCell(MISSING)
             for table, line in zip(tables, lines, strict=True)
         ]
-        there = next(line for line in lines if line)
+        first_scores = next(line for line in lines if line)
         kind = summary.kinds.get(method, "baseline")
-        rows.append(Row(_title(summary, there), kind, (*cells, *_costs(summary, tables[0].task, method))))
-    title = f"{MEASURES[measure]}, mean over {len(tables[0].sets)} sets"
-    return Grid(title, (*(table.case for table in tables), "seconds", "GB"), tuple(rows), _note(summary, tables[0]))
+        rows.append(
+            TableRow(
+                _method_title(summary, first_scores), kind, (*cells, *_cost_cells(summary, tables[0].task, method))
+            )
+        )
+    title = f"{METRIC_TITLES[measure]}, mean over {len(tables[0].sets)} sets"
+    return ResultTable(
+        title, (*(table.case for table in tables), "seconds", "GB"), tuple(rows), _note(summary, tables[0])
+    )
 
 
-def _losses(summary: Summary, tables: Sequence[Table]) -> Grid:
-    whole = next((table for table in tables if table.case == WHOLE), None)
-    spoilt = [table for table in tables if table.case != WHOLE]
-    rows: list[Row] = []
-    for line in (whole or tables[0]).lines:
-        before = line.mean.get("accuracy") if whole else None
-        lost = [one.mean.get("lost") if (one := table.line(line.method)) else None for table in spoilt]
-        cells = (Cell(f"{before.mean:.3f}" if before else NOTHING), *(Cell(_points(one)) for one in lost))
-        rows.append(Row(_title(summary, line), summary.kinds.get(line.method, "baseline"), cells))
-    head = ("accuracy as measured", *(table.case.replace("%", " %") for table in spoilt))
-    counts = {len(table.sets) for table in spoilt}
+def _robustness_table(summary: BenchmarkSummary, tables: Sequence[TaskScores]) -> ResultTable:
+    unmodified = next((table for table in tables if table.case == UNMODIFIED_CASE), None)
+    downsampled = [table for table in tables if table.case != UNMODIFIED_CASE]
+    rows: list[TableRow] = []
+    for line in (unmodified or tables[0]).lines:
+        accuracy = line.mean.get("accuracy") if unmodified else None
+        changes = [entry.mean.get("lost") if (entry := table.line(line.method)) else None for table in downsampled]
+        cells = (
+            TableCell(f"{accuracy.mean:.3f}" if accuracy else MISSING),
+            *(TableCell(_format_change(entry)) for entry in changes),
+        )
+        rows.append(TableRow(_method_title(summary, line), summary.kinds.get(line.method, "baseline"), cells))
+    head = ("accuracy as measured", *(table.case.replace("%", " %") for table in downsampled))
+    counts = {len(table.sets) for table in downsampled}
     note = (
         ""
         if len(counts) < 2
         else (
             "Number of data sets that have more genes than the panel: "
-            + ", ".join(f"{table.case}: {len(table.sets)}" for table in spoilt if table.case.endswith("genes"))
+            + ", ".join(f"{table.case}: {len(table.sets)}" for table in downsampled if table.case.endswith("genes"))
             + "."
         )
     )
-    return Grid("Change of accuracy in points, mean over sets", head, tuple(rows), note)
+    return ResultTable("Change of accuracy in points, mean over sets", head, tuple(rows), note)
 
 
-def _figure(table: Table, line: Line, measure: str, with_interval: bool) -> Cell:
-    one = line.mean.get(measure)
-    rivals = [other.mean.get(measure) for other in table.lines if not other.lacks]
-    return _cell(one, rivals if not line.lacks else [], measure, with_interval=with_interval)
+def _metric_cell(table: TaskScores, line: MethodScores, measure: str, with_interval: bool) -> TableCell:
+    value = line.mean.get(measure)
+    values = [scores.mean.get(measure) for scores in table.lines if not scores.lacks]
+    return _format_cell(value, values if not line.lacks else [], measure, with_interval=with_interval)
 
 
-def _cell(one: Estimate | None, rivals: Sequence[Estimate | None], measure: str, *, with_interval: bool = True) -> Cell:
-    if one is None:
-        return Cell(NOTHING)
-    better: Callable[..., float] = min if measure in LESS_IS_BETTER else max
-    means = [round(each.mean, 3) for each in rivals if each is not None]
-    best = len(means) > 1 and measure not in NOT_JUDGED and round(one.mean, 3) == better(means)
-    half = (
-        f" ± {(one.high - one.low) / 2:.3f}" if with_interval and one.high is not None and one.low is not None else ""
+def _format_cell(
+    value: Estimate | None, values: Sequence[Estimate | None], measure: str, *, with_interval: bool = True
+) -> TableCell:
+    if value is None:
+        return TableCell(MISSING)
+    better: Callable[..., float] = min if measure in LOWER_IS_BETTER else max
+    means = [round(candidate.mean, 3) for candidate in values if candidate is not None]
+    best = len(means) > 1 and measure not in NOT_HIGHLIGHTED and round(value.mean, 3) == better(means)
+    half_width = (
+        f" ± {(value.high - value.low) / 2:.3f}"
+        if with_interval and value.high is not None and value.low is not None
+        else ""
     )
-    return Cell(f"{one.mean:.3f}{half}", best)
+    return TableCell(f"{value.mean:.3f}{half_width}", best)
 
 
-def _points(one: Estimate | None) -> str:
-    return NOTHING if one is None else points(one.mean)
+def _format_change(value: Estimate | None) -> str:
+    return MISSING if value is None else format_points(value.mean)
 
 
-def _costs(summary: Summary, task: str, method: str) -> tuple[Cell, Cell]:
+def _cost_cells(summary: BenchmarkSummary, task: str, method: str) -> tuple[TableCell, TableCell]:
     cost = summary.cost(task, method)
     if cost is None:
-        return Cell(NOTHING), Cell(NOTHING)
+        return TableCell(MISSING), TableCell(MISSING)
     seconds = f"{cost.seconds:.1f}" if cost.seconds < 100 else f"{cost.seconds:.0f}"
-    return Cell(seconds), Cell(f"{cost.peak_memory / GIGABYTE:.1f}" if cost.peak_memory else NOTHING)
+    return TableCell(seconds), TableCell(f"{cost.peak_memory / GIGABYTE:.1f}" if cost.peak_memory else MISSING)
 
 
-def _title(summary: Summary, line: Line) -> str:
+def _method_title(summary: BenchmarkSummary, line: MethodScores) -> str:
     return summary.titles.get(line.method, line.method) + (" †" if line.lacks else "")
 
 
-def _note(summary: Summary, table: Table) -> str:
+def _note(summary: BenchmarkSummary, table: TaskScores) -> str:
     lacking = [
-        f"{summary.titles.get(line.method, line.method)} has no scores on {', '.join(map(set_title, line.lacks))}"
+        f"{summary.titles.get(line.method, line.method)} has no scores on {', '.join(map(dataset_title, line.lacks))}"
         for line in table.lines
         if line.lacks
     ]
-    told = f"† Not comparable, mean over fewer data sets: {'; '.join(lacking)}." if lacking else ""
+    note = f"† Not comparable, mean over fewer data sets: {'; '.join(lacking)}." if lacking else ""
     if table.not_scored:
-        cells = ", ".join(f"{set_title(name)} {number:,}" for name, number in table.not_scored.items())
-        told += f" Not scored, because the reference lacks their type (cells of the first draw): {cells}."
-    return told.strip()
+        cells = ", ".join(f"{dataset_title(name)} {n_cells:,}" for name, n_cells in table.not_scored.items())
+        note += f" Not scored, because the reference lacks their type (cells of the first draw): {cells}."
+    return note.strip()

@@ -3,39 +3,41 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from okrcell.benchmarking.report.grids import Grid, grids_of
-from okrcell.benchmarking.report.pictures import Pictures
-from okrcell.benchmarking.report.story import Story, story
-from okrcell.benchmarking.report.summary import Summary
-from okrcell.benchmarking.report.words import TASKS
+from okrcell.benchmarking.report.grids import ResultTable, result_tables
+from okrcell.benchmarking.report.pictures import FigureFiles
+from okrcell.benchmarking.report.story import ReportText, report_text
+from okrcell.benchmarking.report.summary import BenchmarkSummary
+from okrcell.benchmarking.report.words import TASK_INFO
 
 
-def markdown(summary: Summary, made: Mapping[str, Any], pictures: Pictures, absent: Mapping[str, str]) -> str:
+def render_markdown(
+    summary: BenchmarkSummary, provenance: Mapping[str, Any], pictures: FigureFiles, absent: Mapping[str, str]
+) -> str:
     """Write the report."""
-    told = story(summary, made, absent)
-    parts = [f"# {told.title}", told.opening, *_verdicts(told, "")]
-    parts += [f"![{title}]({file})" for title, file in pictures.get("", ())]
+    text = report_text(summary, provenance, absent)
+    sections = [f"# {text.title}", text.opening, *_comparison_list(text, "")]
+    sections += [f"![{title}]({file})" for title, file in pictures.get("", ())]
     for task in summary.tasks:
-        parts += [f"## {TASKS[task].title}", TASKS[task].protocol, *_verdicts(told, task)]
-        parts += [f"![{title}]({file})" for title, file in pictures.get(task, ())]
-        for grid in grids_of(summary, task):
-            parts += [f"**{grid.title}**", _table(grid), *([grid.note] if grid.note else [])]
-    if told.failures:
-        parts += ["## Failures", "\n".join(f"- {line}" for line in told.failures)]
-    parts += ["## Data sets", *_rows(("data set", "cells scored", "source", "licence of the source"), told.sets)]
-    parts += ["## Reproducibility", told.making]
-    return "\n\n".join(parts) + "\n"
+        sections += [f"## {TASK_INFO[task].title}", TASK_INFO[task].protocol, *_comparison_list(text, task)]
+        sections += [f"![{title}]({file})" for title, file in pictures.get(task, ())]
+        for grid in result_tables(summary, task):
+            sections += [f"**{grid.title}**", _table(grid), *([grid.note] if grid.note else [])]
+    if text.failures:
+        sections += ["## Failures", "\n".join(f"- {line}" for line in text.failures)]
+    sections += ["## Data sets", *_rows(("data set", "cells scored", "source", "licence of the source"), text.sets)]
+    sections += ["## Reproducibility", text.provenance]
+    return "\n\n".join(sections) + "\n"
 
 
-def _verdicts(told: Story, task: str) -> list[str]:
-    lines = told.verdicts if not task else [one for one in told.verdicts if one.task == task]
+def _comparison_list(text: ReportText, task: str) -> list[str]:
+    lines = text.comparisons if not task else [comparison for comparison in text.comparisons if comparison.task == task]
     if not lines:
         return []
-    heads = {one.task: f"**{TASKS[one.task].title}.** " for one in lines} if not task else {}
-    return ["\n".join(f"- {heads.get(one.task, '')}{one.sentence}" for one in lines)]
+    heads = {comparison.task: f"**{TASK_INFO[comparison.task].title}.** " for comparison in lines} if not task else {}
+    return ["\n".join(f"- {heads.get(comparison.task, '')}{comparison.sentence}" for comparison in lines)]
 
 
-def _table(grid: Grid) -> str:
+def _table(grid: ResultTable) -> str:
     lines = [("method", *grid.head), ("---", *("---:" for _ in grid.head))]
     for row in grid.rows:
         cells = [f"**{cell.text}**" if cell.best else cell.text for cell in row.cells]

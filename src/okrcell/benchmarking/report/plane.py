@@ -3,46 +3,51 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from okrcell.benchmarking.canvas import heading, kept, legend, panels
+from okrcell.benchmarking.canvas import create_panels, save_figure, set_heading, shared_legend
 from okrcell.benchmarking.intervals import Estimate
-from okrcell.benchmarking.report.looks import styles_of
-from okrcell.benchmarking.report.summary import Summary, Table
-from okrcell.benchmarking.report.words import set_title
+from okrcell.benchmarking.report.looks import method_styles
+from okrcell.benchmarking.report.summary import BenchmarkSummary, TaskScores
+from okrcell.benchmarking.report.words import dataset_title
 
 
-def draw_plane(summary: Summary, table: Table, path: Path) -> None:
+def draw_integration(summary: BenchmarkSummary, table: TaskScores, path: Path) -> None:
     """Scatter plot of AvgBIO against AvgBatch: the mean first, then each data set. The upper right is best."""
-    shown: list[tuple[str, Mapping[str, Mapping[str, Estimate | None]]]] = [
+    panel_scores: list[tuple[str, Mapping[str, Mapping[str, Estimate | None]]]] = [
         (f"mean over {len(table.sets)} sets", {line.method: line.mean for line in table.lines if not line.lacks})
     ]
-    shown += [
-        (set_title(name), {line.method: line.by_set[name] for line in table.lines if name in line.by_set})
+    panel_scores += [
+        (dataset_title(name), {line.method: line.by_set[name] for line in table.lines if name in line.by_set})
         for name in table.sets
     ]
-    columns = min(3, len(shown))
-    figure, axes = panels(-(-len(shown) // columns), columns, 3.9, 3.6)
-    styles = styles_of(summary, [line.method for line in table.lines])
-    for ax, (title, figures) in zip(axes.flat, shown, strict=False):
+    columns = min(3, len(panel_scores))
+    figure, axes = create_panels(-(-len(panel_scores) // columns), columns, 3.9, 3.6)
+    styles = method_styles(summary, [line.method for line in table.lines])
+    for ax, (title, figures) in zip(axes.flat, panel_scores, strict=False):
         for method, measures in figures.items():
-            across, up = measures.get("avg_batch"), measures.get("avg_bio")
-            if across is None or up is None:
+            batch_score, bio_score = measures.get("avg_batch"), measures.get("avg_bio")
+            if batch_score is None or bio_score is None:
                 continue
             style = styles[method]
-            for one, drawn in ((across, "h"), (up, "v")):
-                if one.low is None or one.high is None:
+            for value, direction in ((batch_score, "h"), (bio_score, "v")):
+                if value.low is None or value.high is None:
                     continue
-                ends = [one.low, one.high]
-                other = [up.mean, up.mean] if drawn == "h" else [across.mean, across.mean]
-                where = (ends, other) if drawn == "h" else (other, ends)
-                ax.plot(*where, color=style["color"], alpha=0.4, linewidth=1.6)
-            ax.plot(across.mean, up.mean, label=summary.titles.get(method, method), **{**style, "linestyle": "none"})
-        heading(ax, title)
+                bounds = [value.low, value.high]
+                fixed = [bio_score.mean, bio_score.mean] if direction == "h" else [batch_score.mean, batch_score.mean]
+                coordinates = (bounds, fixed) if direction == "h" else (fixed, bounds)
+                ax.plot(*coordinates, color=style["color"], alpha=0.4, linewidth=1.6)
+            ax.plot(
+                batch_score.mean,
+                bio_score.mean,
+                label=summary.titles.get(method, method),
+                **{**style, "linestyle": "none"},
+            )
+        set_heading(ax, title)
         ax.margins(0.12)
     for ax in axes[:, 0]:
         ax.set_ylabel("AvgBIO: type separation", fontsize=9)
     for ax in axes[-1]:
         ax.set_xlabel("AvgBatch: batch mixing", fontsize=9)
-    for ax in axes.flat[len(shown) :]:
+    for ax in axes.flat[len(panel_scores) :]:
         ax.set_visible(False)
-    legend(figure, *axes.flat)
-    kept(figure, path)
+    shared_legend(figure, *axes.flat)
+    save_figure(figure, path)

@@ -5,19 +5,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.report.markdown import markdown
-from okrcell.benchmarking.report.page import page
-from okrcell.benchmarking.report.pictures import draw_all
-from okrcell.benchmarking.report.summarise import summarised
-from okrcell.benchmarking.report.verdicts import verdicts
-from okrcell.files import whole_file
+from okrcell.benchmarking.report.markdown import render_markdown
+from okrcell.benchmarking.report.page import render_page
+from okrcell.benchmarking.report.pictures import draw_figures
+from okrcell.benchmarking.report.summarise import summarize
+from okrcell.benchmarking.report.verdicts import comparisons
+from okrcell.files import atomic_file
 from okrcell.provenance import write_json
 
-REPORT, PAGE, FIGURES = "report.md", "report.html", "summary.json"
+REPORT_FILE, PAGE_FILE, SUMMARY_FILE = "report.md", "report.html", "summary.json"
 
 
 def publish(
-    records: Sequence[Mapping[str, Any]], made: Mapping[str, Any], absent: Mapping[str, str], folder: Path
+    records: Sequence[Mapping[str, Any]], provenance: Mapping[str, Any], absent: Mapping[str, str], folder: Path
 ) -> Path:
     """Write the report as Markdown and HTML, its figures, and all numbers as JSON; return the path of the HTML page.
 
@@ -25,19 +25,21 @@ def publish(
     ----------
     records
         Lines of the records.
-    made
+    provenance
         Provenance of the benchmark.
     absent
         Method that was selected but not run, to the reason.
     folder
         Folder of the benchmark.
     """
-    summary = summarised(records, made["methods"])
-    pictures = draw_all(summary, folder)
-    judged = [asdict(one) | {"outcome": one.outcome} for one in verdicts(summary)]
-    write_json(folder / FIGURES, {**made, "absent": dict(absent), "verdicts": judged, **asdict(summary)})
-    with whole_file(folder / REPORT) as draft:
-        draft.write_text(markdown(summary, made, pictures, absent), encoding="utf-8")
-    with whole_file(folder / PAGE) as draft:
-        draft.write_text(page(summary, made, pictures, absent, folder), encoding="utf-8")
-    return folder / PAGE
+    summary = summarize(records, provenance["methods"])
+    pictures = draw_figures(summary, folder)
+    comparison_dicts = [asdict(comparison) | {"outcome": comparison.outcome} for comparison in comparisons(summary)]
+    write_json(
+        folder / SUMMARY_FILE, {**provenance, "absent": dict(absent), "verdicts": comparison_dicts, **asdict(summary)}
+    )
+    with atomic_file(folder / REPORT_FILE) as draft:
+        draft.write_text(render_markdown(summary, provenance, pictures, absent), encoding="utf-8")
+    with atomic_file(folder / PAGE_FILE) as draft:
+        draft.write_text(render_page(summary, provenance, pictures, absent, folder), encoding="utf-8")
+    return folder / PAGE_FILE

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from okrcell.benchmarking.intervals import Estimate, estimate
-from okrcell.benchmarking.report.words import LESS_IS_BETTER, TASKS
+from okrcell.benchmarking.report.words import LOWER_IS_BETTER, TASK_INFO
 
-WHOLE = "as measured"
+UNMODIFIED_CASE = "as measured"
 """Case of the task robustness without downsampling, which the others are compared with."""
 
 
 @dataclass(frozen=True)
-class Line:
+class MethodScores:
     """Scores of one method in one task and case."""
 
     method: str
@@ -28,13 +28,13 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class TaskScores:
     """Scores of all methods in one task and case."""
 
     task: str
     case: str
     sets: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[MethodScores, ...]
     chance: Mapping[str, float]
     """Metric to its chance level; empty if unknown."""
     cells: Mapping[str, int]
@@ -42,24 +42,24 @@ class Table:
     not_scored: Mapping[str, int]
     """Data set to number of cells that are not scored, because the reference lacks their type."""
 
-    def line(self, method: str) -> Line | None:
+    def line(self, method: str) -> MethodScores | None:
         """Return the scores of a method, None if it has none."""
         return next((line for line in self.lines if line.method == method), None)
 
-    def best(self, measure: str, among: Iterable[str] | None = None) -> Line | None:
+    def best(self, measure: str, among: Iterable[str] | None = None) -> MethodScores | None:
         """Return the scores of the method with the best mean over all data sets; None if there is none."""
         names = None if among is None else set(among)
-        able = [
-            (one.mean, line)
+        candidates = [
+            (value.mean, line)
             for line in self.lines
-            if not line.lacks and (names is None or line.method in names) and (one := line.mean.get(measure))
+            if not line.lacks and (names is None or line.method in names) and (value := line.mean.get(measure))
         ]
-        sign = -1 if measure in LESS_IS_BETTER else 1
-        return max(able, key=lambda pair: sign * pair[0], default=(0, None))[1]
+        sign = -1 if measure in LOWER_IS_BETTER else 1
+        return max(candidates, key=lambda pair: sign * pair[0], default=(0, None))[1]
 
 
 @dataclass(frozen=True)
-class Cost:
+class MethodCost:
     """Time and memory of one prediction of a method in a task."""
 
     task: str
@@ -71,7 +71,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Failure:
+class MethodFailure:
     """Failure of a method on a task and data set."""
 
     task: str
@@ -81,12 +81,12 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Summary:
+class BenchmarkSummary:
     """All scores, costs and failures of a benchmark."""
 
-    tables: tuple[Table, ...]
-    costs: tuple[Cost, ...]
-    failures: tuple[Failure, ...]
+    tables: tuple[TaskScores, ...]
+    costs: tuple[MethodCost, ...]
+    failures: tuple[MethodFailure, ...]
     kinds: Mapping[str, str]
     """Method to ours, control or baseline."""
     titles: Mapping[str, str]
@@ -94,23 +94,23 @@ class Summary:
     @property
     def tasks(self) -> tuple[str, ...]:
         """Tasks with scores, in the order of the report."""
-        there = {table.task for table in self.tables}
-        return tuple(task for task in TASKS if task in there)
+        available = {table.task for table in self.tables}
+        return tuple(task for task in TASK_INFO if task in available)
 
-    def of_task(self, task: str) -> tuple[Table, ...]:
+    def of_task(self, task: str) -> tuple[TaskScores, ...]:
         """Return the tables of a task, one for each case."""
         return tuple(table for table in self.tables if table.task == task)
 
-    def cost(self, task: str, method: str) -> Cost | None:
+    def cost(self, task: str, method: str) -> MethodCost | None:
         """Return the cost of a method in a task, None if it is unknown."""
-        return next((one for one in self.costs if (one.task, one.method) == (task, method)), None)
+        return next((cost for cost in self.costs if (cost.task, cost.method) == (task, method)), None)
 
     def of_kind(self, kind: str) -> list[str]:
         """Return the names of the methods of a kind."""
-        return [method for method, one in self.kinds.items() if one == kind]
+        return [method for method, method_kind in self.kinds.items() if method_kind == kind]
 
 
-def difference(one: Line, other: Line, measure: str) -> Estimate | None:
+def paired_difference(scores: MethodScores, reference: MethodScores, measure: str) -> Estimate | None:
     """Return the difference of two methods on a metric, paired by seed."""
-    mine, theirs = one.by_seed.get(measure, {}), other.by_seed.get(measure, {})
-    return estimate([mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())])
+    values, reference_values = scores.by_seed.get(measure, {}), reference.by_seed.get(measure, {})
+    return estimate([values[seed] - reference_values[seed] for seed in sorted(values.keys() & reference_values.keys())])

@@ -4,14 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from okrcell.benchmarking.intervals import Estimate
-from okrcell.benchmarking.report.summary import Line, Summary, Table, difference
-from okrcell.benchmarking.report.words import LESS_IS_BETTER, MEASURES, TASKS, points, set_title, written
+from okrcell.benchmarking.report.summary import BenchmarkSummary, MethodScores, TaskScores, paired_difference
+from okrcell.benchmarking.report.words import (
+    LOWER_IS_BETTER,
+    METRIC_TITLES,
+    TASK_INFO,
+    dataset_title,
+    format_case,
+    format_points,
+)
 
-OURS = "ours"
+OURS_KIND = "ours"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class BaselineComparison:
     """Comparison of our method with the best baseline on one metric."""
 
     task: str
@@ -33,67 +40,79 @@ class Verdict:
             return "open"
         if not self.difference.excludes_zero:
             return "level"
-        better = (self.difference.mean > 0) != (self.measure in LESS_IS_BETTER)
+        better = (self.difference.mean > 0) != (self.measure in LOWER_IS_BETTER)
         return "ahead" if better else "behind"
 
 
-def verdicts(summary: Summary) -> list[Verdict]:
+def comparisons(summary: BenchmarkSummary) -> list[BaselineComparison]:
     """Compare on the main metrics of every task, if our method and a baseline have scores on all data sets."""
-    found: list[Verdict] = []
+    results: list[BaselineComparison] = []
     for table in summary.tables:
-        for measure in TASKS[table.task].goals:
+        for measure in TASK_INFO[table.task].main_metrics:
             best = table.best(measure, summary.of_kind("baseline"))
             # One comparison per method: selecting the best of several would be biased.
-            for name in summary.of_kind(TASKS[table.task].stood_for) if best is not None else ():
+            for name in summary.of_kind(TASK_INFO[table.task].compared_kind) if best is not None else ():
                 ours = table.best(measure, [name])
-                if ours is not None and best is not None and (one := _verdict(summary, table, measure, ours, best)):
-                    found.append(one)
-    return found
+                if (
+                    ours is not None
+                    and best is not None
+                    and (comparison := _compare(summary, table, measure, ours, best))
+                ):
+                    results.append(comparison)
+    return results
 
 
-def _verdict(summary: Summary, table: Table, measure: str, ours: Line, best: Line) -> Verdict | None:
-    gap = difference(ours, best, measure)
-    mine, theirs = ours.mean[measure], best.mean[measure]
-    if gap is None or mine is None or theirs is None:
+def _compare(
+    summary: BenchmarkSummary, table: TaskScores, measure: str, ours: MethodScores, best: MethodScores
+) -> BaselineComparison | None:
+    delta = paired_difference(ours, best, measure)
+    our_value, best_value = ours.mean[measure], best.mean[measure]
+    if delta is None or our_value is None or best_value is None:
         return None
-    behind = _behind(summary, table, measure, ours)
-    verdict = Verdict(table.task, table.case, measure, ours.method, best.method, gap, behind, "")
-    outcome = verdict.outcome
-    name, other = summary.titles[ours.method], summary.titles[best.method]
-    where = "" if len(table.sets) == 1 else f", mean over {len(table.sets)} sets"
-    of_case = written(table.case)
-    told = f"{MEASURES[measure]}{of_case}{where}: {name} {mine.mean:.3f}, {other} {theirs.mean:.3f}"
-    ends = "" if gap.low is None or gap.high is None else f", {points(gap.low)} to {points(gap.high)}"
-    told += f" ({points(gap.mean)} points{ends}). "
-    told += {
-        "ahead": f"{name} is ahead of every baseline.",
+    behind = _sets_behind(summary, table, measure, ours)
+    comparison = BaselineComparison(table.task, table.case, measure, ours.method, best.method, delta, behind, "")
+    outcome = comparison.outcome
+    our_title, best_title = summary.titles[ours.method], summary.titles[best.method]
+    scope = "" if len(table.sets) == 1 else f", mean over {len(table.sets)} sets"
+    case_text = format_case(table.case)
+    text = f"{METRIC_TITLES[measure]}{case_text}{scope}: {our_title} {our_value.mean:.3f}, {best_title} {best_value.mean:.3f}"
+    interval = (
+        ""
+        if delta.low is None or delta.high is None
+        else f", {format_points(delta.low)} to {format_points(delta.high)}"
+    )
+    text += f" ({format_points(delta.mean)} points{interval}). "
+    text += {
+        "ahead": f"{our_title} is ahead of every baseline.",
         "behind": "The baseline wins.",
         "level": "The interval contains 0.",
-        "open": f"With one seed there is no interval; {name if gap.mean > 0 else other} has the higher figure.",
+        "open": f"With one seed there is no interval; {our_title if delta.mean > 0 else best_title} has the higher figure.",
     }[outcome]
     if behind and len(table.sets) > 1:
         # A baseline is named if it is not the one of the sentence before.
-        each = [
-            f"{set_title(one)} ({'' if who == best.method else f'{summary.titles[who]}, '}{points(-much)})"
-            for one, (who, much) in behind.items()
+        details = [
+            f"{dataset_title(set_name)} ({'' if baseline == best.method else f'{summary.titles[baseline]}, '}{format_points(-margin)})"
+            for set_name, (baseline, margin) in behind.items()
         ]
-        told += f" By data set, a baseline is ahead on {len(behind)} of {len(table.sets)}: {'; '.join(each)}."
-    return Verdict(table.task, table.case, measure, ours.method, best.method, gap, behind, told)
+        text += f" By data set, a baseline is ahead on {len(behind)} of {len(table.sets)}: {'; '.join(details)}."
+    return BaselineComparison(table.task, table.case, measure, ours.method, best.method, delta, behind, text)
 
 
-def _behind(summary: Summary, table: Table, measure: str, ours: Line) -> dict[str, tuple[str, float]]:
-    found: dict[str, tuple[str, float]] = {}
-    sign = -1 if measure in LESS_IS_BETTER else 1
+def _sets_behind(
+    summary: BenchmarkSummary, table: TaskScores, measure: str, ours: MethodScores
+) -> dict[str, tuple[str, float]]:
+    behind: dict[str, tuple[str, float]] = {}
+    sign = -1 if measure in LOWER_IS_BETTER else 1
     for name in table.sets:
-        mine = ours.by_set[name].get(measure) if name in ours.by_set else None
-        rivals = [
-            (sign * one.mean, line.method)
+        our_value = ours.by_set[name].get(measure) if name in ours.by_set else None
+        baselines = [
+            (sign * value.mean, line.method)
             for line in table.lines
-            if summary.kinds.get(line.method) == "baseline" and (one := line.by_set.get(name, {}).get(measure))
+            if summary.kinds.get(line.method) == "baseline" and (value := line.by_set.get(name, {}).get(measure))
         ]
-        if mine is None or not rivals:
+        if our_value is None or not baselines:
             continue
-        most, who = max(rivals)
-        if most > sign * mine.mean:
-            found[name] = (who, most - sign * mine.mean)
-    return found
+        best_value, baseline = max(baselines)
+        if best_value > sign * our_value.mean:
+            behind[name] = (baseline, best_value - sign * our_value.mean)
+    return behind

@@ -4,26 +4,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from okrcell.benchmarking.questions.annotation import title_of as transfer_title
-from okrcell.benchmarking.sets.card import cards, joined, title_of
+from okrcell.benchmarking.sets.card import cards, joined_datasets, title_of
 from okrcell.benchmarking.sets.transfers import transfers
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskInfo:
     """Presentation of a task in the report."""
 
     title: str
     protocol: str
     """Protocol of the task, in a few sentences."""
-    goals: tuple[str, ...]
+    main_metrics: tuple[str, ...]
     """Metrics that methods are compared on."""
-    measures: tuple[str, ...]
-    """Metrics in the columns of the table, including ``goals``."""
-    stood_for: str = "ours"
+    metrics: tuple[str, ...]
+    """Metrics in the columns of the table, including ``main_metrics``."""
+    compared_kind: str = "ours"
     """Kind of the methods that are compared with the best baseline."""
 
 
-MEASURES: Mapping[str, str] = {
+METRIC_TITLES: Mapping[str, str] = {
     "avg_bio": "AvgBIO",
     "avg_batch": "AvgBatch",
     "nmi": "NMI",
@@ -72,15 +72,15 @@ MEASURES: Mapping[str, str] = {
     "auroc_by_best": "by best score",
     "auroc_by_margin": "by margin",
 }
-LESS_IS_BETTER = frozenset({"ece", "ontology_wrong", "ontology_sibling", "ontology_broader", "ontology_narrower"})
+LOWER_IS_BETTER = frozenset({"ece", "ontology_wrong", "ontology_sibling", "ontology_broader", "ontology_narrower"})
 """Metrics of which lower values are better."""
-NOT_JUDGED = frozenset(
+NOT_HIGHLIGHTED = frozenset(
     {"ontology_broader", "ontology_narrower", "ontology_sibling", "ontology_wrong", "ontology_none", "accuracy_of_seen"}
 )
 """Metrics whose best value is not printed bold."""
 
-TASKS: Mapping[str, Task] = {
-    "clustering": Task(
+TASK_INFO: Mapping[str, TaskInfo] = {
+    "clustering": TaskInfo(
         "Clustering",
         "Leiden on the graph of 15 neighbours of each method's embedding. AvgBIO is the mean of NMI and ARI at the resolution "
         "(0.1 to 2.0) with the best NMI, as in the paper, and of the silhouette of the types. That resolution is chosen with "
@@ -89,7 +89,7 @@ TASKS: Mapping[str, Task] = {
         ("avg_bio",),
         ("avg_bio", "nmi", "ari", "ami", "asw", "nmi_fixed", "nmi_stable"),
     ),
-    "integration": Task(
+    "integration": TaskInfo(
         "Integration",
         "An embedding that is corrected for the batch. AvgBIO is the mean of isolated labels, k-means NMI and ARI, silhouette "
         "label and cLISI (separation of types); AvgBatch is the mean of silhouette batch, graph connectivity and PCR "
@@ -108,7 +108,7 @@ TASKS: Mapping[str, Task] = {
             "pcr_comparison",
         ),
     ),
-    "annotation": Task(
+    "annotation": TaskInfo(
         "Annotation with a reference",
         "Cells of one study, or of some donors, are annotated from the labelled cells of others. Labels are Cell Ontology ids, "
         "mapped to types that both sides resolve; cells of types that the reference lacks are not scored. Within one step: the "
@@ -116,14 +116,14 @@ TASKS: Mapping[str, Task] = {
         ("macro_f1",),
         ("macro_f1", "accuracy", "ontology_within_one_step", "ece", "accuracy_surest_half"),
     ),
-    "few_shot": Task(
+    "few_shot": TaskInfo(
         "Few-shot annotation",
         "K cells of each type of a sample are labelled (at most half of its cells), and all other cells are scored. All "
         "methods have the same draws.",
         ("macro_f1",),
         ("macro_f1", "accuracy"),
     ),
-    "zero_shot": Task(
+    "zero_shot": TaskInfo(
         "Zero-shot annotation",
         "No labelled cells: candidates are the Cell Ontology ids of the data set. Seeds differ in which cells are scored.",
         ("macro_f1", "accuracy"),
@@ -140,7 +140,7 @@ TASKS: Mapping[str, Task] = {
             "accuracy_surest_half",
         ),
     ),
-    "unseen_types": Task(
+    "unseen_types": TaskInfo(
         "Unseen cell types",
         "Zero-shot annotation with a model that was trained on no cells of ten types (frozen in sets/left_out_types.yaml) "
         "or of their descendants; candidates are the Cell Ontology ids of the data set. Macro-F1 is the mean over these "
@@ -148,9 +148,9 @@ TASKS: Mapping[str, Task] = {
         "that were trained on cells of these types are excluded.",
         ("macro_f1", "accuracy"),
         ("macro_f1", "accuracy", "accuracy_of_seen"),
-        stood_for="control",
+        compared_kind="control",
     ),
-    "open_types": Task(
+    "open_types": TaskInfo(
         "Annotation without candidates",
         "Each cell is annotated with any type of the Cell Ontology, once with its tissue given and once without. Within one "
         "step: the right type, its parent or its child. Marker genes do not use the tissue; their candidates are all types "
@@ -166,7 +166,7 @@ TASKS: Mapping[str, Task] = {
             "ontology_wrong",
         ),
     ),
-    "unknown": Task(
+    "unknown": TaskInfo(
         "Unknown cell types",
         "Zero-shot annotation, once for every type of a data set (of ten cells or more), with this type, its ancestors and its "
         "descendants left out of the candidates. AUROC: the probability that a cell whose type is a candidate has a higher "
@@ -175,7 +175,7 @@ TASKS: Mapping[str, Task] = {
         ("auroc_unknown",),
         ("auroc_unknown", "auroc_by_confidence", "auroc_by_best", "auroc_by_margin"),
     ),
-    "retrieval": Task(
+    "retrieval": TaskInfo(
         "Retrieval",
         "A thousand cells of all data sets and their distinct texts. Strict: only the cell's own text counts, other texts "
         "of its type are wrong. Type: any text, or any cell, of the type counts. Chance is the result of constant scores.",
@@ -195,7 +195,7 @@ TASKS: Mapping[str, Task] = {
             "text_recall_10",
         ),
     ),
-    "robustness": Task(
+    "robustness": TaskInfo(
         "Robustness",
         "Zero-shot annotation of downsampled cells: dropout of expression, gene panels, fewer molecules. Change of accuracy "
         "against the same cells as measured, in points, mean over the data sets that have enough genes.",
@@ -206,18 +206,18 @@ TASKS: Mapping[str, Task] = {
 """Tasks by name, in the order of the report."""
 
 
-def set_title(name: str) -> str:
+def dataset_title(name: str) -> str:
     """Return the title of a data set, a transfer or the pool of all data sets."""
     if name in transfers():
         return transfer_title(name)
-    return title_of(name) if name in cards() or name in joined() else "all sets with Cell Ontology ids"
+    return title_of(name) if name in cards() or name in joined_datasets() else "all sets with Cell Ontology ids"
 
 
-def points(value: float) -> str:
+def format_points(value: float) -> str:
     """Format a difference of fractions in points, with a minus sign instead of a hyphen."""
     return f"{value * 100:+.1f}".replace("-", "−")
 
 
-def written(case: str) -> str:
+def format_case(case: str) -> str:
     """Format a case as suffix of a metric: " at K = 5", ", dropout 10%"; "" for the case ""."""
     return "" if not case else f" at {case}" if case.startswith("K = ") else f", {case}"

@@ -11,7 +11,7 @@ from pydantic import Field
 from okrcell.settings import Settings, parse_settings
 
 
-class Card(Settings):
+class DatasetCard(Settings):
     """Card of a data set: one file of cells."""
 
     name: str
@@ -40,7 +40,7 @@ class Card(Settings):
     """Distinctive names of donors, to recognise them in a training corpus."""
 
 
-class Joined(Settings):
+class JoinedDataset(Settings):
     """Several files as one data set, on the genes that all of them measured."""
 
     name: str
@@ -52,11 +52,11 @@ class Joined(Settings):
 
 
 @cache
-def cards() -> dict[str, Card]:
+def cards() -> dict[str, DatasetCard]:
     """Read all cards, by name."""
     folder = files("okrcell.benchmarking.sets") / "cards"
     read = [
-        parse_settings(Card, yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
+        parse_settings(DatasetCard, yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
         for path in sorted(folder.iterdir(), key=lambda path: path.name)
         if path.name.endswith(".yaml") and path.name != "joined.yaml"
     ]
@@ -64,17 +64,19 @@ def cards() -> dict[str, Card]:
 
 
 @cache
-def joined() -> dict[str, Joined]:
+def joined_datasets() -> dict[str, JoinedDataset]:
     """Read the joined data sets, by name."""
     text = (files("okrcell.benchmarking.sets") / "cards" / "joined.yaml").read_text(encoding="utf-8")
-    return {one["name"]: parse_settings(Joined, one, "joined.yaml") for one in yaml.safe_load(text)}
+    return {entry["name"]: parse_settings(JoinedDataset, entry, "joined.yaml") for entry in yaml.safe_load(text)}
 
 
-def cards_of(name: str) -> tuple[Card, ...]:
+def cards_of(name: str) -> tuple[DatasetCard, ...]:
     """Return the cards of the files of a data set."""
-    return tuple(cards()[one] for one in (joined()[name].of if name in joined() else (name,)))
+    return tuple(
+        cards()[card_name] for card_name in (joined_datasets()[name].of if name in joined_datasets() else (name,))
+    )
 
 
 def title_of(name: str) -> str:
     """Return the title of a data set in the report."""
-    return joined()[name].title if name in joined() else cards()[name].title
+    return joined_datasets()[name].title if name in joined_datasets() else cards()[name].title

@@ -5,22 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from okrcell.benchmarking.remembering import row_keys
-from okrcell.benchmarking.sets.card import Card
-from okrcell.benchmarking.sets.known_cells import known_cells
+from okrcell.benchmarking.sets.card import DatasetCard
+from okrcell.benchmarking.sets.known_cells import load_dataset
 from okrcell.cells.corpus import Corpus
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.model.checkpoint import load_checkpoint
 from okrcell.model.embedder import bundled_model
 
-FEWEST_GENES = 20
+MIN_GENES = 20
 """Minimum number of expressed genes; cells with fewer may be equal by chance."""
-ROWS_AT_ONCE = 4096
-MOST_TOLD = 10
+CHUNK_SIZE = 4096
+MAX_LISTED = 10
 
 
-def refuse_leaks(
-    models: Mapping[str, str | None], cards: Sequence[Card], data: Path | None, corpus: Path | None
+def check_leakage(
+    models: Mapping[str, str | None], cards: Sequence[DatasetCard], data: Path | None, corpus: Path | None
 ) -> None:
     """Check that no study, donor or cell of the data sets was in a model's training corpus.
 
@@ -41,63 +41,63 @@ def refuse_leaks(
     InputError
         If there is leakage; the message lists it.
     """
-    found: list[str] = []
+    leaks: list[str] = []
     for name, folder in models.items():
-        seen = load_checkpoint(folder or bundled_model()).facts.get("seen", {})
-        found += [f"{name} was trained on {what}" for what in known_to(seen, cards)]
+        training_facts = load_checkpoint(folder or bundled_model()).facts.get("seen", {})
+        leaks += [f"{name} was trained on {leak}" for leak in seen_in_training(training_facts, cards)]
     if corpus is not None:
-        found += [f"the corpus holds {what}" for what in same_cells(Corpus.open(corpus), cards, data)]
-    if found:
-        more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+        leaks += [f"the corpus holds {leak}" for leak in count_shared_cells(Corpus.open(corpus), cards, data)]
+    if leaks:
+        suffix = f"; and {len(leaks) - MAX_LISTED} more" if len(leaks) > MAX_LISTED else ""
         raise InputError(
             "Models cannot be evaluated on data that they were trained on: "
-            + "; ".join(found[:MOST_TOLD])
-            + more
+            + "; ".join(leaks[:MAX_LISTED])
+            + suffix
             + ". Leave the model out, or train it without them."
         )
 
 
-def known_to(seen: Mapping[str, Any], cards: Sequence[Card]) -> list[str]:
-    """List the studies and donors of the cards that occur in ``seen`` ("studies", "donors": "study | donor")."""
-    studies = {_plain(study): study for study in seen.get("studies", ())}
-    donors = [tuple(_plain(part) for part in donor.split("|")) for donor in seen.get("donors", ())]
-    found: list[str] = []
+def seen_in_training(training_facts: Mapping[str, Any], cards: Sequence[DatasetCard]) -> list[str]:
+    """List the studies and donors of the cards that occur in ``training_facts`` ("studies", "donors": "study | donor")."""
+    studies = {_normalize(study): study for study in training_facts.get("studies", ())}
+    donors = [tuple(_normalize(field) for field in donor.split("|")) for donor in training_facts.get("donors", ())]
+    leaks: list[str] = []
     for card in cards:
-        own = {_plain(study) for study in (card.name, Path(card.file).stem, *card.studies)}
-        telling = {_plain(donor) for donor in card.donors}
-        found += [f"the study {studies[study]} (set {card.name})" for study in sorted(own & studies.keys())]
-        found += [
+        study_names = {_normalize(study) for study in (card.name, Path(card.file).stem, *card.studies)}
+        donor_names = {_normalize(donor) for donor in card.donors}
+        leaks += [f"the study {studies[study]} (set {card.name})" for study in sorted(study_names & studies.keys())]
+        leaks += [
             f"the donor {' | '.join(donor)} (set {card.name})"
             for donor in donors
-            if donor[0] in own or donor[-1] in telling
+            if donor[0] in study_names or donor[-1] in donor_names
         ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(leaks))
 
 
-def same_cells(corpus: Corpus, cards: Sequence[Card], data: Path | None) -> list[str]:
+def count_shared_cells(corpus: Corpus, cards: Sequence[DatasetCard], data: Path | None) -> list[str]:
     """Count the cells of each card whose expression equals that of a cell of the corpus.
 
     Cell names cannot be compared: a corpus stores none, and the same barcode occurs in many studies.
     """
-    own = {card.name: _cells_of(card, data) for card in cards}
-    sets = {name: set(keys) for name, keys in own.items()}
-    met: dict[str, set[bytes]] = {name: set() for name in own}
-    for start in range(0, len(corpus), ROWS_AT_ONCE):
-        keys = set(_telling(corpus.rows(range(start, min(start + ROWS_AT_ONCE, len(corpus))))))
-        for name, some in sets.items():
-            met[name] |= keys & some
-    return [f"{len(keys):,} cells of {name}" for name, keys in met.items() if keys]
+    key_iterators = {card.name: _cell_keys(card, data) for card in cards}
+    keys_by_set = {name: set(keys) for name, keys in key_iterators.items()}
+    shared: dict[str, set[bytes]] = {name: set() for name in key_iterators}
+    for start in range(0, len(corpus), CHUNK_SIZE):
+        keys = set(_distinctive_keys(corpus.rows(range(start, min(start + CHUNK_SIZE, len(corpus))))))
+        for name, set_keys in keys_by_set.items():
+            shared[name] |= keys & set_keys
+    return [f"{len(keys):,} cells of {name}" for name, keys in shared.items() if keys]
 
 
-def _cells_of(card: Card, data: Path | None) -> Iterable[bytes]:
-    for block in read_expression(known_cells(card.name, data).cells).blocks():
-        yield from _telling(block)
+def _cell_keys(card: DatasetCard, data: Path | None) -> Iterable[bytes]:
+    for block in read_expression(load_dataset(card.name, data).cells).blocks():
+        yield from _distinctive_keys(block)
 
 
-def _telling(block: Any) -> list[bytes]:
+def _distinctive_keys(block: Any) -> list[bytes]:
     genes = block.indptr[1:] - block.indptr[:-1]
-    return [key for key, number in zip(row_keys(block), genes.tolist(), strict=True) if number >= FEWEST_GENES]
+    return [key for key, n_genes in zip(row_keys(block), genes.tolist(), strict=True) if n_genes >= MIN_GENES]
 
 
-def _plain(word: str) -> str:
-    return word.strip().casefold().replace("-", "_").replace(" ", "_")
+def _normalize(name: str) -> str:
+    return name.strip().casefold().replace("-", "_").replace(" ", "_")

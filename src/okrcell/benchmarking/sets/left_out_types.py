@@ -13,7 +13,7 @@ from okrcell.knowledge.ontology import ontology
 from okrcell.model.checkpoint import load_checkpoint
 from okrcell.model.embedder import bundled_model
 
-FEWEST_CELLS = 5
+MIN_CELLS = 5
 """Minimum number of cells of a type in at least one data set; metrics of fewer are unreliable."""
 
 
@@ -24,24 +24,30 @@ def left_out_types() -> tuple[str, ...]:
     return tuple(yaml.safe_load(text)["types"])
 
 
-def of_left_out_type(term: NDArray[np.str_]) -> NDArray[np.bool_]:
+def is_left_out(term: NDArray[np.str_]) -> NDArray[np.bool_]:
     """Return which cells are of a type of the list or of a descendant of one; descendants are left out of training too."""
-    listed, cells = set(left_out_types()), ontology("CL")
-    unseen = [word for word in np.unique(term).tolist() if word and ({word} | cells.ancestors(word)) & listed]
+    listed_ids, cells = set(left_out_types()), ontology("CL")
+    unseen = [
+        term_id
+        for term_id in np.unique(term).tolist()
+        if term_id and ({term_id} | cells.ancestors(term_id)) & listed_ids
+    ]
     return np.isin(term, unseen)
 
 
-def has_seen(model: str | None) -> list[str]:
+def trained_types(model: str | None) -> list[str]:
     """List the types of the list that were not left out when a model (None: the bundled one) was trained.
 
     The types that were left out are in ``model.json``, under ``seen.left_out_types``.
     """
     facts: Mapping[str, Any] = load_checkpoint(model or bundled_model()).facts
-    kept_from = set(facts.get("seen", {}).get("left_out_types", ()))
-    return [word for word in left_out_types() if word not in kept_from]
+    left_out = set(facts.get("seen", {}).get("left_out_types", ()))
+    return [term_id for term_id in left_out_types() if term_id not in left_out]
 
 
-def every_second(scored: Sequence[NDArray[np.str_]], learned: Sequence[NDArray[np.str_]]) -> tuple[str, ...]:
+def choose_left_out_types(
+    evaluated: Sequence[NDArray[np.str_]], training: Sequence[NDArray[np.str_]]
+) -> tuple[str, ...]:
     """Choose the types to leave out, by a rule that does not depend on any metric; ours.
 
     Of the types that have at least five cells in an evaluated data set and occur in a training data set, every second one in
@@ -50,12 +56,12 @@ def every_second(scored: Sequence[NDArray[np.str_]], learned: Sequence[NDArray[n
 
     Parameters
     ----------
-    scored
+    evaluated
         For each evaluated data set, the Cell Ontology id of each cell ("" where there is none).
-    learned
+    training
         The same for each training data set.
     """
-    counted = [np.unique(term[term != ""], return_counts=True) for term in scored]
-    enough = {word for words, number in counted for word in words[number >= FEWEST_CELLS].tolist()}
-    there = {word for term in learned for word in np.unique(term).tolist()}
-    return tuple(sorted(enough & there)[::2])
+    counts = [np.unique(term[term != ""], return_counts=True) for term in evaluated]
+    frequent = {term_id for term_ids, n_cells in counts for term_id in term_ids[n_cells >= MIN_CELLS].tolist()}
+    trainable = {term_id for term in training for term_id in np.unique(term).tolist()}
+    return tuple(sorted(frequent & trainable)[::2])

@@ -4,12 +4,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.sets.card import Card
+from okrcell.benchmarking.sets.card import DatasetCard
 from okrcell.errors import InputError
 from okrcell.provenance import fingerprint
 
 
-def find_file(card: Card, data: Path | None) -> Path:
+def find_file(card: DatasetCard, data: Path | None) -> Path:
     """Return the path of the file of a card.
 
     Parameters
@@ -26,21 +26,21 @@ def find_file(card: Card, data: Path | None) -> Path:
         If the file is missing, cannot be downloaded, or does not match the sha256 of the card.
     """
     if data is None:
-        return _fetched(card)
-    places = (data / card.file, data / Path(card.file).name)
-    there = next((place for place in places if place.is_file()), None)
-    if there is None:
+        return _download(card)
+    paths = (data / card.file, data / Path(card.file).name)
+    file = next((path for path in paths if path.is_file()), None)
+    if file is None:
         raise InputError(f"There is no {card.file} in {data}, the file of the set {card.name} (source: {card.source}).")
-    seen = _sha256(there, there.stat().st_mtime_ns)
-    if seen != card.sha256:
+    digest = _sha256(file, file.stat().st_mtime_ns)
+    if digest != card.sha256:
         raise InputError(
-            f"{there} is not the file of the set {card.name}: its sha256 is {seen[:12]}…, expected {card.sha256[:12]}…. "
+            f"{file} is not the file of the set {card.name}: its sha256 is {digest[:12]}…, expected {card.sha256[:12]}…. "
             "Scores on another file are not comparable; download it again."
         )
-    return there
+    return file
 
 
-def _fetched(card: Card) -> Path:
+def _download(card: DatasetCard) -> Path:
     import pooch
 
     if card.url is None:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.sets.draws import at_most, examples, four_fifths
-from okrcell.benchmarking.sets.known_cells import KnownCells
+from okrcell.benchmarking.sets.draws import draw_at_most, draw_examples, draw_four_fifths
+from okrcell.benchmarking.sets.known_cells import LabeledDataset
 from okrcell.errors import InputError
 
 
-def drawn(known: KnownCells, seed: int) -> KnownCells:
+def seed_subset(dataset: LabeledDataset, seed: int) -> LabeledDataset:
     """Return the four fifths of the cells that a seed draws.
 
     Raises
@@ -22,12 +22,12 @@ def drawn(known: KnownCells, seed: int) -> KnownCells:
     InputError
         If they differ from the frozen draw of this data set and seed.
     """
-    rows = four_fifths(known.cells.obs_names, known.name, seed)
-    _must_be_frozen(known, f"seed {seed}", rows)
-    return known.some(rows)
+    rows = draw_four_fifths(dataset.cells.obs_names, dataset.name, seed)
+    _check_frozen(dataset, f"seed {seed}", rows)
+    return dataset.subset(rows)
 
 
-def all_cells(known: KnownCells) -> KnownCells:
+def full_subset(dataset: LabeledDataset) -> LabeledDataset:
     """Return all cells, or a fixed draw if there are more than a draw may have.
 
     Raises
@@ -35,12 +35,12 @@ def all_cells(known: KnownCells) -> KnownCells:
     InputError
         If they differ from the frozen draw of this data set.
     """
-    rows = at_most(known.cells.obs_names, known.name)
-    _must_be_frozen(known, "all", rows)
-    return known.some(rows)
+    rows = draw_at_most(dataset.cells.obs_names, dataset.name)
+    _check_frozen(dataset, "all", rows)
+    return dataset.subset(rows)
 
 
-def examples_of(known: KnownCells, draw: int, k: int) -> NDArray[np.intp]:
+def example_rows(dataset: LabeledDataset, draw: int, k: int) -> NDArray[np.intp]:
     """Draw ``k`` few-shot examples of each label among these cells.
 
     Raises
@@ -48,28 +48,28 @@ def examples_of(known: KnownCells, draw: int, k: int) -> NDArray[np.intp]:
     InputError
         If they differ from the frozen draw of this data set.
     """
-    rows = examples(known.cells.obs_names, known.label, known.name, draw, k)
-    _must_be_frozen(known, f"K {k} draw {draw}", rows)
+    rows = draw_examples(dataset.cells.obs_names, dataset.labels, dataset.name, draw, k)
+    _check_frozen(dataset, f"K {k} draw {draw}", rows)
     return rows
 
 
-def digest(known: KnownCells, rows: NDArray[np.intp]) -> str:
+def digest(dataset: LabeledDataset, rows: NDArray[np.intp]) -> str:
     """Return a short digest of a draw: the number of cells, and the start of the sha256 of their names."""
-    names = "\n".join(known.cells.obs_names[rows].tolist())
+    names = "\n".join(dataset.cells.obs_names[rows].tolist())
     return f"{len(rows)} {hashlib.sha256(names.encode()).hexdigest()[:16]}"
 
 
 @cache
-def frozen() -> dict[str, dict[str, str]]:
+def frozen_digests() -> dict[str, dict[str, str]]:
     """Read the frozen list: data set to draw to its `digest`."""
-    found: Any = json.loads((files("okrcell.benchmarking.sets") / "splits.json").read_text(encoding="utf-8"))
-    return found
+    digests: Any = json.loads((files("okrcell.benchmarking.sets") / "splits.json").read_text(encoding="utf-8"))
+    return digests
 
 
-def _must_be_frozen(known: KnownCells, draw: str, rows: NDArray[np.intp]) -> None:
-    expected = frozen().get(known.name, {}).get(draw)
-    if expected is not None and expected != (seen := digest(known, rows)):
+def _check_frozen(dataset: LabeledDataset, draw: str, rows: NDArray[np.intp]) -> None:
+    expected = frozen_digests().get(dataset.name, {}).get(draw)
+    if expected is not None and expected != (actual := digest(dataset, rows)):
         raise InputError(
-            f"The draw '{draw}' of the set {known.name} is not the one that was frozen ({seen} instead of {expected}): the "
+            f"The draw '{draw}' of the set {dataset.name} is not the one that was frozen ({actual} instead of {expected}): the "
             "cell names or their order differ from the file of the card; use that file."
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from okrcell.benchmarking.sets.known_cells import KnownCells, known_cells
+from okrcell.benchmarking.sets.known_cells import LabeledDataset, load_dataset
 from okrcell.knowledge.ontology import ontology
 from okrcell.settings import Settings, parse_settings
 
@@ -37,34 +37,34 @@ class Transfer(Settings):
 def transfers() -> dict[str, Transfer]:
     """Read all transfers, by name."""
     text = (files("okrcell.benchmarking.sets") / "transfers.yaml").read_text(encoding="utf-8")
-    return {one["name"]: parse_settings(Transfer, one, "transfers.yaml") for one in yaml.safe_load(text)}
+    return {entry["name"]: parse_settings(Transfer, entry, "transfers.yaml") for entry in yaml.safe_load(text)}
 
 
-def side_of(side: Side, types: Mapping[str, str], data: Path | None) -> KnownCells:
+def load_side(side: Side, types: Mapping[str, str], data: Path | None) -> LabeledDataset:
     """Return the cells of a side that have a type, with types mapped to those that both sides resolve."""
-    known = known_cells(side.set, data)
-    term = np.array([types.get(word, word) for word in known.term.tolist()], dtype=np.str_)
-    kept = term != ""
+    dataset = load_dataset(side.set, data)
+    term = np.array([types.get(term_id, term_id) for term_id in dataset.term_ids.tolist()], dtype=np.str_)
+    mask = term != ""
     name = side.set
     if side.column is not None:
-        kept &= np.isin(known.batch[side.column], side.batches)
+        mask &= np.isin(dataset.batch[side.column], side.batches)
         name += f" {side.column} {' '.join(side.batches)}"
-    rows = np.flatnonzero(kept)
-    some = known.some(rows)
-    return KnownCells(name, some.cells, some.words, term[rows], some.batch, some.facts)
+    rows = np.flatnonzero(mask)
+    subset = dataset.subset(rows)
+    return LabeledDataset(name, subset.cells, subset.author_labels, term[rows], subset.batch, subset.facts)
 
 
-def shared_types(one: Sequence[str], other: Sequence[str]) -> dict[str, str]:
+def shared_types(reference_types: Sequence[str], query_types: Sequence[str]) -> dict[str, str]:
     """Map each type that only one side has to its nearest ancestor that the other side has.
 
     For example, "naive CD4 T cell" becomes "CD4 T cell" if the other study has no finer type. Types that both sides have are
     not merged, even if one is an ancestor of the other.
     """
     cells = ontology("CL")
-    led: dict[str, str] = {}
-    for mine, theirs in ((set(one), set(other)), (set(other), set(one))):
-        for word in sorted(mine - theirs):
-            above = cells.ancestors(word) & theirs
-            if above:
-                led[word] = min(above, key=lambda term: (cells.distance(word, term) or 0, term))
-    return dict(sorted(led.items()))
+    mapping: dict[str, str] = {}
+    for source, target in ((set(reference_types), set(query_types)), (set(query_types), set(reference_types))):
+        for term_id in sorted(source - target):
+            ancestors = cells.ancestors(term_id) & target
+            if ancestors:
+                mapping[term_id] = min(ancestors, key=lambda term: (cells.distance(term_id, term) or 0, term))
+    return dict(sorted(mapping.items()))

@@ -9,7 +9,7 @@ from scipy import sparse
 from okrcell.cells.expression import Expression
 
 
-def some_cells(expression: Expression, rows: NDArray[np.intp]) -> Iterator[sparse.csr_matrix]:
+def iter_rows(expression: Expression, rows: NDArray[np.intp]) -> Iterator[sparse.csr_matrix]:
     """Iterate over the cells ``rows`` (ascending), one block of the file at a time; linear (cell, gene of the table).
 
     A block of the file without selected cells gives a block with zero rows, so that stacking the blocks always has the

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from okrcell.knowledge.matching.meaning import SAME
+from okrcell.knowledge.matching.meaning import CANONICAL_WORDS
 
-SHORT = {
+CELL_TYPE_ABBREVIATIONS = {
     # lymphoid
     "nk": "natural killer", "nkt": "natural killer t", "mait": "mucosal associated invariant t",
     "treg": "regulatory t", "tconv": "conventional t", "teff": "effector t", "tn": "naive t", "tem": "effector memory t",
@@ -40,7 +40,7 @@ SHORT = {
 }  # fmt: skip
 """Common cell type abbreviations and their words, normalised as by `meaning`."""
 
-POPULATIONS = {
+SINGLE_MARKER_TYPES = {
     "cd3+": "t", "cd4+": "cd4+ t", "cd8+": "cd8+ t", "cd14+": "cd14+ monocyte", "cd15+": "granulocyte", "cd19+": "b",
     "cd20+": "b", "cd34+": "hematopoietic precursor", "cd56+": "natural killer", "cd138+": "plasma",
     "gammadelta": "gammadelta t", "cd31+": "endothelial", "cd41+": "megakaryocyte", "cd45+": "leukocyte",
@@ -48,7 +48,7 @@ POPULATIONS = {
 }  # fmt: skip
 """Cell type of a label that consists of one marker only."""
 
-DISEASES = {
+DISEASE_ABBREVIATIONS = {
     "ad": "alzheimer disease", "pd": "parkinson disease", "ms": "multiple sclerosis", "sle": "systemic lupus erythematosus",
     "ra": "rheumatoid arthritis", "t1d": "type 1 diabetes mellitus", "t2d": "type 2 diabetes mellitus",
     "uc": "ulcerative colitis", "ibd": "inflammatory bowel disease", "ipf": "idiopathic pulmonary fibrosis",
@@ -60,25 +60,27 @@ DISEASES = {
 """Common disease abbreviations."""
 
 
-TOP = 3
+MAX_EXPANSIONS = 3
 """Maximum number of expansions of one word."""
 
-ADJECTIVE_OF = {noun: word for word, noun in SAME.items() if noun in ("liver", "lung", "heart", "kidney", "stomach")}
+ORGAN_ADJECTIVES = {
+    noun: word for word, noun in CANONICAL_WORDS.items() if noun in ("liver", "lung", "heart", "kidney", "stomach")
+}
 """Adjectives of organs that begin with another letter than the noun: "HSC" may be a hepatic stellate cell."""
 
-UNIQUE = 5
+MIN_UNIQUE_PREFIX = 5
 """Minimum length of a prefix that is certain if one word holds most of the names with this prefix."""
 
-_MARKED = re.compile(r"(cd\d)([a-z]{2,})")
+_GLUED_MARKER = re.compile(r"(cd\d)([a-z]{2,})")
 
 
-TISSUES = {
+TISSUE_ABBREVIATIONS = {
     "pbmc": "blood", "pbl": "blood", "bm": "bone marrow", "bmmc": "bone marrow", "csf": "cerebrospinal fluid",
     "ln": "lymph node", "cns": "central nervous system", "pfc": "prefrontal cortex", "dlpfc": "prefrontal cortex",
 }  # fmt: skip
 """Common abbreviations of tissues and of samples taken from them."""
 
-ASSAYS = {"chromium": "10x", "genomic": "", "prime": "", "5p": "5", "3p": "3"}
+ASSAY_ABBREVIATIONS = {"chromium": "10x", "genomic": "", "prime": "", "5p": "5", "3p": "3"}
 """Vendor terms of assays in the words of the ontology; a word mapped to "" is dropped."""
 
 
@@ -87,9 +89,9 @@ class Expansion:
     """One expansion of an abbreviation."""
 
     words: tuple[str, ...]
-    credit: float
+    confidence: float
     """Confidence of the expansion, in [0, 1]."""
-    doubtful: bool = False
+    is_guess: bool = False
     """Whether it is derived from letters alone and needs other support."""
 
 
@@ -104,89 +106,99 @@ class Abbreviations:
         Whether abbreviations are expanded; otherwise only misspelt words are corrected.
     """
 
-    def __init__(self, names: Iterable[tuple[tuple[str, ...], float]], *, short: bool) -> None:
-        self._explains_short = short
-        self._explained: dict[tuple[str, bool], tuple[Expansion, ...]] = {}
-        self._initials: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
-        self._names_with: dict[str, int] = defaultdict(int)
-        self._alone: set[str] = set()
+    def __init__(self, names: Iterable[tuple[tuple[str, ...], float]], *, expand_short: bool) -> None:
+        self._expands_short = expand_short
+        self._expansion_cache: dict[tuple[str, bool], tuple[Expansion, ...]] = {}
+        self._words_by_initials: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
+        self._name_counts: dict[str, int] = defaultdict(int)
+        self._single_word_names: set[str] = set()
         for words, prominence in names:
-            telling = tuple(word for word in words if word != "cell")
-            for word in telling:
-                self._names_with[word] += 1
-            if len(telling) == 1 and telling[0].isalpha():
-                self._alone.add(telling[0])
-            if not short:
+            content_words = tuple(word for word in words if word != "cell")
+            for word in content_words:
+                self._name_counts[word] += 1
+            if len(content_words) == 1 and content_words[0].isalpha():
+                self._single_word_names.add(content_words[0])
+            if not expand_short:
                 continue
-            adjectives = tuple(ADJECTIVE_OF.get(word, word) for word in words)
-            for letters in {_initials(words), _initials(telling), _initials(adjectives)}:
-                if 2 <= len(letters) <= 6 and len(telling) > 1:
-                    before = self._initials[letters].get(telling, 0.0)
-                    self._initials[letters][telling] = max(before, prominence)
+            adjectives = tuple(ORGAN_ADJECTIVES.get(word, word) for word in words)
+            for initials in {_initials(words), _initials(content_words), _initials(adjectives)}:
+                if 2 <= len(initials) <= 6 and len(content_words) > 1:
+                    previous = self._words_by_initials[initials].get(content_words, 0.0)
+                    self._words_by_initials[initials][content_words] = max(previous, prominence)
 
-    def knows(self, word: str) -> bool:
+    def is_word(self, word: str) -> bool:
         """Tell whether any name contains the word."""
-        return word in self._names_with
+        return word in self._name_counts
 
-    def common(self, word: str) -> bool:
+    def is_common(self, word: str) -> bool:
         """Tell whether the word is a complete name or occurs in at least ten names."""
-        return word in self._alone or self._names_with.get(word, 0) >= 10
+        return word in self._single_word_names or self._name_counts.get(word, 0) >= 10
 
-    def explain(self, word: str, *, capitals: bool = False) -> tuple[Expansion, ...]:
+    def expand(self, word: str, *, is_capitals: bool = False) -> tuple[Expansion, ...]:
         """Return the expansions of a word, most likely first.
 
-        A word in ``capitals`` is expanded by initials only, because it may be a gene symbol.
+        A word in ``is_capitals`` is expanded by initials only, because it may be a gene symbol.
         """
-        key = (word, capitals)
-        if key not in self._explained:
-            self._explained[key] = self._explain(word, capitals=capitals)
-        return self._explained[key]
+        key = (word, is_capitals)
+        if key not in self._expansion_cache:
+            self._expansion_cache[key] = self._expand(word, is_capitals=is_capitals)
+        return self._expansion_cache[key]
 
-    def _explain(self, word: str, *, capitals: bool) -> tuple[Expansion, ...]:
-        if not self._explains_short:
-            return self._misspelt(word)
-        if glued := self._parted(word):
-            return (Expansion(glued, 0.95),)
-        return self._short_for(word, capitals=capitals) or self._misspelt(word)
+    def _expand(self, word: str, *, is_capitals: bool) -> tuple[Expansion, ...]:
+        if not self._expands_short:
+            return self._correct_spelling(word)
+        if parts := self._split_glued(word):
+            return (Expansion(parts, 0.95),)
+        return self._expand_short(word, is_capitals=is_capitals) or self._correct_spelling(word)
 
-    def _short_for(self, word: str, *, capitals: bool) -> tuple[Expansion, ...]:
-        initials = self._initials.get(word, {})
-        weight = max(initials.values(), default=1.0)
+    def _expand_short(self, word: str, *, is_capitals: bool) -> tuple[Expansion, ...]:
+        candidates = self._words_by_initials.get(word, {})
+        max_prominence = max(candidates.values(), default=1.0)
         # Initials of three letters, or of a term with many descendants, are more reliable.
-        least = (0.35 if len(word) > 2 else 0.2) + 0.3 * min(1.0, math.log(weight + 1) / math.log(20))
-        found = _shared(initials, least, 0.1)
-        if not capitals and word.isalpha() and not found:
+        base_confidence = (0.35 if len(word) > 2 else 0.2) + 0.3 * min(1.0, math.log(max_prominence + 1) / math.log(20))
+        expansions = _rank_expansions(candidates, base_confidence, 0.1)
+        if not is_capitals and word.isalpha() and not expansions:
             if len(word) >= 3:
-                begun = {
-                    (other,): float(number)
-                    for other, number in self._names_with.items()
-                    if other.startswith(word) and other != word
+                prefixed = {
+                    (candidate,): float(count)
+                    for candidate, count in self._name_counts.items()
+                    if candidate.startswith(word) and candidate != word
                 }
-                found = _shared(begun, 0.55, 0.4, unique=len(word) >= UNIQUE)
-            if not found and 2 <= len(word) <= 5:
-                kept = {(other,): float(self._names_with[other]) for other in self._alone if _skeleton(word, other)}
-                found = _shared(kept, 0.4, 0.35)
-        return found
+                expansions = _rank_expansions(prefixed, 0.55, 0.4, allow_certain=len(word) >= MIN_UNIQUE_PREFIX)
+            if not expansions and 2 <= len(word) <= 5:
+                by_skeleton = {
+                    (candidate,): float(self._name_counts[candidate])
+                    for candidate in self._single_word_names
+                    if _is_skeleton(word, candidate)
+                }
+                expansions = _rank_expansions(by_skeleton, 0.4, 0.35)
+        return expansions
 
-    def _misspelt(self, word: str) -> tuple[Expansion, ...]:
+    def _correct_spelling(self, word: str) -> tuple[Expansion, ...]:
         if len(word) < 6 or not word.isalpha():
             return ()
-        near = get_close_matches(word, [other for other in self._names_with if other[0] == word[0]], TOP, 0.87)
-        return tuple(Expansion((other,), 0.9, not _slip(word, other)) for other in near)
+        close_words = get_close_matches(
+            word, [candidate for candidate in self._name_counts if candidate[0] == word[0]], MAX_EXPANSIONS, 0.87
+        )
+        return tuple(Expansion((candidate,), 0.9, not _is_typo(word, candidate)) for candidate in close_words)
 
-    def _parted(self, word: str) -> tuple[str, ...]:
+    def _split_glued(self, word: str) -> tuple[str, ...]:
         # Words written together: "memoryt", "thelper", "naivecytotoxic".
-        ends = ((word[:-1], word[-1:]), (word[:1], word[1:]))
-        for first, last in ends:
+        splits = ((word[:-1], word[-1:]), (word[:1], word[1:]))
+        for first, last in splits:
             letter, rest = (last, first) if len(last) == 1 else (first, last)
-            if letter in ("t", "b") and len(rest) > 2 and (rest in SHORT or (len(rest) > 3 and self.knows(rest))):
-                whole = tuple(SHORT.get(rest, rest).split())
-                return (*whole, letter)
-        if (marked := _MARKED.fullmatch(word)) and (marked[2] in SHORT or self.knows(marked[2])):
-            return (f"{marked[1]}+", *SHORT.get(marked[2], marked[2]).split())
-        for place in range(4, len(word) - 3):
-            if self.knows(word[:place]) and self.knows(word[place:]):
-                return (word[:place], word[place:])
+            if (
+                letter in ("t", "b")
+                and len(rest) > 2
+                and (rest in CELL_TYPE_ABBREVIATIONS or (len(rest) > 3 and self.is_word(rest)))
+            ):
+                full_words = tuple(CELL_TYPE_ABBREVIATIONS.get(rest, rest).split())
+                return (*full_words, letter)
+        if (match := _GLUED_MARKER.fullmatch(word)) and (match[2] in CELL_TYPE_ABBREVIATIONS or self.is_word(match[2])):
+            return (f"{match[1]}+", *CELL_TYPE_ABBREVIATIONS.get(match[2], match[2]).split())
+        for i in range(4, len(word) - 3):
+            if self.is_word(word[:i]) and self.is_word(word[i:]):
+                return (word[:i], word[i:])
         return ()
 
 
@@ -194,34 +206,38 @@ def _initials(words: tuple[str, ...]) -> str:
     return "".join(word if word.isdigit() else word[0] for word in words if word not in ("of", "the", "in", "and"))
 
 
-def _skeleton(short: str, word: str) -> bool:
-    if word[0] != short[0] or len(word) < 2 * len(short):
+def _is_skeleton(abbreviation: str, word: str) -> bool:
+    if word[0] != abbreviation[0] or len(word) < 2 * len(abbreviation):
         return False
     letters = iter(word)
-    return all(letter in letters for letter in short)
+    return all(letter in letters for letter in abbreviation)
 
 
-def _slip(written: str, word: str) -> bool:
+def _is_typo(typed: str, word: str) -> bool:
     """Tell whether a word differs by one doubled, dropped or transposed letter; other edits may give another word."""
-    doubled = any(written[:at] + written[at + 1 :] == word and written[at] == written[at - 1]
-                  for at in range(1, len(written)))  # fmt: skip
-    dropped = any(word[:at] + word[at + 1 :] == written for at in range(len(word)))
-    swapped = len(word) == len(written) and any(
-        written[:at] + written[at + 1] + written[at] + written[at + 2 :] == word for at in range(len(written) - 1)
+    doubled = any(typed[:i] + typed[i + 1 :] == word and typed[i] == typed[i - 1]
+                  for i in range(1, len(typed)))  # fmt: skip
+    dropped = any(word[:i] + word[i + 1 :] == typed for i in range(len(word)))
+    swapped = len(word) == len(typed) and any(
+        typed[:i] + typed[i + 1] + typed[i] + typed[i + 2 :] == word for i in range(len(typed) - 1)
     )
     return doubled or dropped or swapped
 
 
-def _shared(
-    weights: Mapping[tuple[str, ...], float], least: float, more: float, *, unique: bool = False
+def _rank_expansions(
+    weights: Mapping[tuple[str, ...], float],
+    base_confidence: float,
+    share_confidence: float,
+    *,
+    allow_certain: bool = False,
 ) -> tuple[Expansion, ...]:
-    whole = sum(weights.values())
-    best = sorted(weights, key=lambda words: (-weights[words], words))[:TOP]
+    total = sum(weights.values())
+    ranked = sorted(weights, key=lambda words: (-weights[words], words))[:MAX_EXPANSIONS]
     return tuple(
         Expansion(
             words,
-            least * (weights[words] / weights[best[0]]) ** 0.25 + more * weights[words] / whole,
-            not (unique and weights[words] > 0.6 * whole),
+            base_confidence * (weights[words] / weights[ranked[0]]) ** 0.25 + share_confidence * weights[words] / total,
+            not (allow_certain and weights[words] > 0.6 * total),
         )
-        for words in best
+        for words in ranked
     )

@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Iterator
 
-from okrcell.knowledge.naming import normal_name
+from okrcell.knowledge.naming import normalize_name
 
 _PLACEHOLDER = re.compile(
     r"(na|n a|nan|none|null|nil|tbd|missing|other|misc|miscellaneous|ambiguous|contamination|debris|hybrid|mixed"
@@ -15,18 +15,18 @@ _PLACEHOLDER = re.compile(
     r"\d+[a-wyz]?"
     r"( specific| cluster| cell)*"
 )
-_SEVERAL = re.compile(
+_MIXTURE = re.compile(
     r"(mix|mixed|hybrid|unknown|ambiguous|low quality|(doub|trip|multip)let|debris|unassigned)( cell| cluster)+"
 )
 _STAGE = re.compile(r"\b(adult|fetal|foetal|embryonic|newborn|neonatal|postnatal|developing)\b", re.IGNORECASE)
-_PLACE = re.compile(r"\b(peripheral|venous|whole|left|right|upper|lower|anterior|posterior)\b", re.IGNORECASE)
-_TUMOUR = re.compile(
+_POSITION = re.compile(r"\b(peripheral|venous|whole|left|right|upper|lower|anterior|posterior)\b", re.IGNORECASE)
+_TUMOR = re.compile(
     r"(?<!non-)(?<!non )(tumou?r|cancer|malignan|neoplas|carcinoma|(?<!str)oma\b|leuk[a]?emi)", re.IGNORECASE
 )
-_NUMBER = re.compile(r"[\s_-]+(type[\s_-]*)?\d{1,2}[a-z]?$", re.IGNORECASE)
+_TRAILING_NUMBER = re.compile(r"[\s_-]+(type[\s_-]*)?\d{1,2}[a-z]?$", re.IGNORECASE)
 
 
-def tidy(value: object) -> str:
+def clean_label(value: object) -> str:
     """Clean a label: underscores and repeated white space become single spaces; a placeholder becomes "".
 
     Placeholders are "NA", "unknown", "Unassigned", "Node1", "Patient1-specific", bare numbers and labels that end in a
@@ -34,86 +34,86 @@ def tidy(value: object) -> str:
     """
     if value is None or isinstance(value, float):
         return ""
-    written = html.unescape(str(value))
-    if _SEVERAL.fullmatch(normal_name(written.split("_")[0])):
+    raw_label = html.unescape(str(value))
+    if _MIXTURE.fullmatch(normalize_name(raw_label.split("_")[0])):
         return ""
-    words = " ".join(written.replace("_", " ").split())
-    if words.endswith("?") or _PLACEHOLDER.fullmatch(normal_name(words)) or not re.search(r"[^\W\d]", words):
+    words = " ".join(raw_label.replace("_", " ").split())
+    if words.endswith("?") or _PLACEHOLDER.fullmatch(normalize_name(words)) or not re.search(r"[^\W\d]", words):
         return ""
     return words
 
 
-def readings(label: str) -> Iterator[str]:
+def label_variants(label: str) -> Iterator[str]:
     """Yield simplified forms of a label, from the full label to broader ones.
 
     Removed are a remark in brackets, a qualifier after an underscore ("Fibroblast_APOD high"), a running number
     ("B cell 2") and a developmental stage ("fetal pericyte"). These narrow a name, so the rest remains valid.
     """
     label = " ".join(html.unescape(label).split())
-    shorter = without_remark(label)
-    head = shorter.split("_")[0].strip() if re.match(r"[^_]*[A-Za-z]{3}[^_]*_", shorter) else shorter
-    seen: set[str] = set()
-    for reading in (label, shorter, head, _NUMBER.sub("", shorter), _NUMBER.sub("", head)):
-        for words in (reading, unstaged(reading), _PLACE.sub(" ", unstaged(reading))):
-            tidied = tidy(words)
-            if tidied and tidied not in seen:
-                seen.add(tidied)
-                yield tidied
+    bare_label = remove_remarks(label)
+    head = bare_label.split("_")[0].strip() if re.match(r"[^_]*[A-Za-z]{3}[^_]*_", bare_label) else bare_label
+    yielded: set[str] = set()
+    for variant in (label, bare_label, head, _TRAILING_NUMBER.sub("", bare_label), _TRAILING_NUMBER.sub("", head)):
+        for words in (variant, remove_stage(variant), _POSITION.sub(" ", remove_stage(variant))):
+            cleaned = clean_label(words)
+            if cleaned and cleaned not in yielded:
+                yielded.add(cleaned)
+                yield cleaned
 
 
 def qualifier(label: str) -> str:
     """Return the qualifier after an underscore: "APOD high" of "Fibroblast_APOD high"; "" if there is none."""
-    label = without_remark(label)
+    label = remove_remarks(label)
     head, _, rest = label.partition("_")
-    apart = " " in label or re.search(r"[A-Z][a-z]+[A-Z]", rest)
-    return rest if apart and re.search(r"[A-Za-z]{3}", head) else ""
+    has_separate_words = " " in label or re.search(r"[A-Z][a-z]+[A-Z]", rest)
+    return rest if has_separate_words and re.search(r"[A-Za-z]{3}", head) else ""
 
 
 def alternatives(label: str) -> tuple[str, ...]:
     """Split a label that names several types ("Microglia/Macrophage", "T or NK cell"); empty for a single type."""
-    parts = re.split(r"\s*/\s*|\s+(?:or|and|&)\s+", without_remark(label))
-    kinds = all(re.search(r"[A-Za-z]", part) and not re.fullmatch(r"CD\d+\w*[+-]?", part) for part in parts)
-    return tuple(parts) if kinds and len(parts) > 1 else ()
+    parts = re.split(r"\s*/\s*|\s+(?:or|and|&)\s+", remove_remarks(label))
+    all_types = all(re.search(r"[A-Za-z]", part) and not re.fullmatch(r"CD\d+\w*[+-]?", part) for part in parts)
+    return tuple(parts) if all_types and len(parts) > 1 else ()
 
 
 def running_number(label: str) -> str:
     """Return the running number: "1" of "B cell 1"; "" for "B1 cell", "B-1" and "alveolar type 2"."""
-    found = re.search(r"(?<!type)[\s_]+(\d{1,2})$", without_remark(label).strip(), re.IGNORECASE)
-    return found[1] if found else ""
+    match = re.search(r"(?<!type)[\s_]+(\d{1,2})$", remove_remarks(label).strip(), re.IGNORECASE)
+    return match[1] if match else ""
 
 
-def in_capitals(label: str) -> frozenset[str]:
+def capitalized_words(label: str) -> frozenset[str]:
     """Return the words in capitals or ending in capitals ("MuSC"), lower-cased: gene symbols or initials."""
     return frozenset(word.lower() for word in re.findall(r"\b[A-Z][A-Z0-9]{2,}\b|\b[A-Za-z]?[a-z]+[A-Z]+s?\b", label))
 
 
-def of_tumour(label: str) -> bool:
+def is_tumor(label: str) -> bool:
     """Tell whether a label names a tumour; a tumour cell is not a subtype of its normal counterpart."""
-    return _TUMOUR.search(label) is not None
+    return _TUMOR.search(label) is not None
 
 
-def spaced(label: str) -> str:
+def split_camel_case(label: str) -> str:
     """Split words written together: "AdultBoneMarrow" becomes "Adult Bone Marrow"."""
     return re.sub(r"(?<=[a-z]{2})(?=[A-Z])", " ", re.sub(r"(?<=[a-z])[\d-]+$", "", label.strip()))
 
 
-def without_remark(label: str) -> str:
+def remove_remarks(label: str) -> str:
     """Remove remarks in brackets: "mixed (brain, skin)" becomes "mixed"."""
     return re.sub(r"\s*\([^()]*\)", "", label)
 
 
-def unstaged(label: str) -> str:
+def remove_stage(label: str) -> str:
     """Remove the developmental stage: "Lung (fetal)" becomes "Lung"."""
     return " ".join(_STAGE.sub(" ", label).replace("( )", " ").split())
 
 
-def stage_named(label: str) -> str:
+def find_stage(label: str) -> str:
     """Return the developmental stage in a label: "fetal" of "Lung (fetal)"; "" if there is none."""
-    found = _STAGE.search(label.replace("_", " "))
-    stage = found[0].lower().replace("foetal", "fetal") if found else ""
+    match = _STAGE.search(label.replace("_", " "))
+    stage = match[0].lower().replace("foetal", "fetal") if match else ""
     return "" if stage == "developing" else stage
 
 
-def uncapitalised(label: str) -> str:
+def lowercase_words(label: str) -> str:
     """Lower-case words except abbreviations: "Bone Marrow CD34P" becomes "bone marrow CD34P"."""
     return " ".join(word.lower() if word[1:].islower() else word for word in label.split())

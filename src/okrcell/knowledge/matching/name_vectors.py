@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.files import whole_file
+from okrcell.files import atomic_file
 from okrcell.knowledge.ontology import Ontology, ontology
 from okrcell.knowledge.snapshots import cache_folder
 from okrcell.knowledge.vectors import TextEmbedder
 
-ALL_SYNONYMS = 20_000
+MAX_NAMES_WITH_SYNONYMS = 20_000
 """Maximum number of names with synonyms; above it only the names of the terms are embedded (a tenth of the time)."""
 
 
@@ -28,27 +28,27 @@ class NameVectors:
     def nearest(self, texts: Sequence[str], top: int) -> list[tuple[str, float]]:
         """Return (term id, cosine) of the ``top`` terms whose names are nearest to any of ``texts``, nearest first."""
         cosines = (self._embedder.embed_texts(list(texts)) @ self._vectors.T).max(axis=0)
-        best: dict[str, float] = {}
-        for place in np.argsort(-cosines, kind="stable"):
-            best.setdefault(self._term_ids[int(place)], float(cosines[place]))
-            if len(best) == top:
+        cosine_by_term: dict[str, float] = {}
+        for i in np.argsort(-cosines, kind="stable"):
+            cosine_by_term.setdefault(self._term_ids[int(i)], float(cosines[i]))
+            if len(cosine_by_term) == top:
                 break
-        return list(best.items())
+        return list(cosine_by_term.items())
 
 
-def name_vectors(home: Ontology, embedder: TextEmbedder, folder: Path | None = None) -> NameVectors:
+def load_name_vectors(source_ontology: Ontology, embedder: TextEmbedder, folder: Path | None = None) -> NameVectors:
     """Load the vectors of an ontology's names, or compute and store them in ``folder`` (default: the user's cache).
 
     The file name depends on encoder and names, so another encoder or release has its own file.
     """
     folder = cache_folder().parent if folder is None else folder
-    term_ids, names = _names(home.prefix)
+    term_ids, names = _ontology_names(source_ontology.prefix)
     key = hashlib.sha256("\n".join((embedder.name, *names)).encode()).hexdigest()[:16]
-    path = folder / f"names-{home.prefix}-{key}.npy"
-    return NameVectors(term_ids, _read(path, names, embedder), embedder)
+    path = folder / f"names-{source_ontology.prefix}-{key}.npy"
+    return NameVectors(term_ids, _load_or_embed(path, names, embedder), embedder)
 
 
-def _read(path: Path, names: tuple[str, ...], embedder: TextEmbedder) -> NDArray[np.float32]:
+def _load_or_embed(path: Path, names: tuple[str, ...], embedder: TextEmbedder) -> NDArray[np.float32]:
     try:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
         if len(vectors) == len(names):
@@ -58,7 +58,7 @@ def _read(path: Path, names: tuple[str, ...], embedder: TextEmbedder) -> NDArray
     vectors = embedder.embed_texts(names).astype(np.float32)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as draft, draft.open("wb") as file:
+        with atomic_file(path) as draft, draft.open("wb") as file:
             np.save(file, vectors, allow_pickle=False)
     except OSError:
         pass  # without a writable cache the vectors are computed each time
@@ -66,10 +66,10 @@ def _read(path: Path, names: tuple[str, ...], embedder: TextEmbedder) -> NDArray
 
 
 @cache
-def _names(prefix: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    home = ontology(prefix)
-    terms = [home.term(term_id) for term_id in home.terms()]
-    named = [(term.id, name) for term in terms for name in dict.fromkeys((term.name, *term.synonyms))]
-    if len(named) > ALL_SYNONYMS:
-        named = [(term.id, term.name) for term in terms]
-    return tuple(term_id for term_id, _ in named), tuple(name for _, name in named)
+def _ontology_names(prefix: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    source_ontology = ontology(prefix)
+    terms = [source_ontology.term(term_id) for term_id in source_ontology.term_ids()]
+    names = [(term.id, name) for term in terms for name in dict.fromkeys((term.name, *term.synonyms))]
+    if len(names) > MAX_NAMES_WITH_SYNONYMS:
+        names = [(term.id, term.name) for term in terms]
+    return tuple(term_id for term_id, _ in names), tuple(name for _, name in names)

@@ -5,96 +5,102 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache, lru_cache
 
-from okrcell.knowledge.matching.meaning import SILENT
+from okrcell.knowledge.matching.meaning import FILLER_WORDS
 from okrcell.knowledge.ontology import ontology
 
-LONGEST = 3
+MAX_NAME_WORDS = 3
 """Maximum number of words of an anatomical name."""
 
-EVERYWHERE = 2500
+MAX_STRUCTURE_DESCENDANTS = 2500
 """Maximum number of descendants of an informative structure; "organ", "head" and "tissue" have more."""
 
-NERVES = "UBERON:0001016"
+NERVOUS_SYSTEM = "UBERON:0001016"
 """Nervous system: informative in spite of its many descendants."""
 
 VESSEL = "UBERON:0000055"
 """Vessel: compatible with every tissue."""
 
-_ENDING = re.compile(r"(ous|ary|ine|eal|ial|ual|al|ar|ic|um|us|ae|is|ex|ix|on|a|e|y)$")
+_ADJECTIVE_ENDING = re.compile(r"(ous|ary|ine|eal|ial|ual|al|ar|ic|um|us|ae|is|ex|ix|on|a|e|y)$")
 
 
-def places_in(words: Sequence[str]) -> frozenset[str]:
+def find_structures(words: Sequence[str]) -> frozenset[str]:
     """Return the Uberon ids named by ``words`` (normalised as by `meaning`): "decidual" names the decidua."""
-    found: set[str] = set()
+    structure_ids: set[str] = set()
     start = 0
     while start < len(words):
-        for length in range(min(LONGEST, len(words) - start), 0, -1):
-            if here := _places(" ".join(words[start : start + length])):
-                found |= here
+        for length in range(min(MAX_NAME_WORDS, len(words) - start), 0, -1):
+            if run_ids := _structures_of_run(" ".join(words[start : start + length])):
+                structure_ids |= run_ids
                 break
         else:
             length = 1
         start += length
-    return frozenset(found)
+    return frozenset(structure_ids)
 
 
-def is_place(word: str) -> bool:
+def is_structure(word: str) -> bool:
     """Tell whether a single word names an anatomical structure."""
-    return bool(_places(word))
+    return bool(_structures_of_run(word))
 
 
-def elsewhere(name: Sequence[str], label: Sequence[str], tissue_id: str) -> bool:
+def names_unrelated_structure(name_words: Sequence[str], label_words: Sequence[str], tissue_id: str) -> bool:
     """Tell whether a name mentions structures that are not in the label, all of them unrelated to the tissue."""
-    places = places_in([word for word in name if word not in label]) - places_in(label)
-    return bool(places) and _known(tissue_id) and not places & _around(tissue_id)
+    structure_ids = find_structures([word for word in name_words if word not in label_words]) - find_structures(
+        label_words
+    )
+    return bool(structure_ids) and _is_current_tissue(tissue_id) and not structure_ids & _related_structures(tissue_id)
 
 
-def speaks_of(words: Sequence[str], tissue_id: str) -> bool:
+def mentions_tissue(words: Sequence[str], tissue_id: str) -> bool:
     """Tell whether words name the tissue, a part of it, or a structure that it is part of."""
-    return _known(tissue_id) and bool(places_in(words) & _same(tissue_id))
+    return _is_current_tissue(tissue_id) and bool(find_structures(words) & _tissue_lineage(tissue_id))
 
 
-def _known(tissue_id: str) -> bool:
-    return ontology("UBERON").current(tissue_id) is not None
-
-
-@lru_cache(512)
-def _around(tissue_id: str) -> frozenset[str]:
-    tissues = ontology("UBERON")
-    return tissues.overlapping(tissue_id) | tissues.below(VESSEL) | {VESSEL}
+def _is_current_tissue(tissue_id: str) -> bool:
+    return ontology("UBERON").current_id(tissue_id) is not None
 
 
 @lru_cache(512)
-def _same(tissue_id: str) -> frozenset[str]:
-    tissues = ontology("UBERON")
-    near = {tissue_id, *tissues.below(tissue_id), *tissues.ancestors(tissue_id)}
-    return frozenset(term for term in near if tissues.kinds_below.get(term, 0) <= EVERYWHERE or term == NERVES)
+def _related_structures(tissue_id: str) -> frozenset[str]:
+    uberon = ontology("UBERON")
+    return uberon.overlapping(tissue_id) | uberon.descendants(VESSEL) | {VESSEL}
+
+
+@lru_cache(512)
+def _tissue_lineage(tissue_id: str) -> frozenset[str]:
+    uberon = ontology("UBERON")
+    lineage = {tissue_id, *uberon.descendants(tissue_id), *uberon.ancestors(tissue_id)}
+    return frozenset(
+        term
+        for term in lineage
+        if uberon.n_descendants.get(term, 0) <= MAX_STRUCTURE_DESCENDANTS or term == NERVOUS_SYSTEM
+    )
 
 
 @lru_cache(50_000)
-def _places(run: str) -> frozenset[str]:
-    if run in SILENT:
+def _structures_of_run(run: str) -> frozenset[str]:
+    if run in FILLER_WORDS:
         return frozenset()
     term = ontology("UBERON").find(run)
     if term is not None:
         return frozenset({term.id})
-    return frozenset() if " " in run else frozenset(_by_stem().get(_stem(run), ()))
+    return frozenset() if " " in run else frozenset(_structures_by_stem().get(_stem(run), ()))
 
 
 def _stem(word: str) -> str:
     if word.endswith("ocyte"):
         return word.removesuffix("ocyte")  # "thymocyte" names the thymus
-    stem = _ENDING.sub("", word)
+    stem = _ADJECTIVE_ENDING.sub("", word)
     return stem if len(stem) >= 5 else ""
 
 
 @cache
-def _by_stem() -> dict[str, set[str]]:
-    tissues = ontology("UBERON")
+def _structures_by_stem() -> dict[str, set[str]]:
+    uberon = ontology("UBERON")
     stems: dict[str, set[str]] = defaultdict(set)
-    for term in tissues.terms():
-        name = tissues.names_of(term)[0].lower()
-        stem = _ENDING.sub("", name)
+    for term_id in uberon.term_ids():
+        name = uberon.names_of(term_id)[0].lower()
+        stem = _ADJECTIVE_ENDING.sub("", name)
         if name.isalpha() and len(stem) >= 4:
-            stems[stem].add(term)
+            stems[stem].add(term_id)
     return dict(stems)

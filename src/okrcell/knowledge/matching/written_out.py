@@ -4,59 +4,65 @@ import math
 from dataclasses import dataclass
 from itertools import islice, product
 
-from okrcell.knowledge.matching.abbreviations import POPULATIONS
-from okrcell.knowledge.matching.labels import in_capitals
-from okrcell.knowledge.matching.meaning import SILENT, meaning
-from okrcell.knowledge.matching.word_index import WordIndex
+from okrcell.knowledge.matching.abbreviations import SINGLE_MARKER_TYPES
+from okrcell.knowledge.matching.labels import capitalized_words
+from okrcell.knowledge.matching.meaning import FILLER_WORDS, normalize_words
+from okrcell.knowledge.matching.word_index import NameIndex
 
-MOST = 12
+MAX_READINGS = 12
 """Maximum number of readings of one label."""
 
 
 @dataclass(frozen=True)
-class WrittenOut:
+class LabelReading:
     """One reading of a label."""
 
     text: str
     """All words in their order."""
     words: frozenset[str]
     """Words used for matching."""
-    credit: float
+    confidence: float
     """Product of the confidences of its expansions, in [0, 1]."""
-    expanded: bool
+    is_expanded: bool
     """Whether any abbreviation was expanded."""
-    doubted: frozenset[str]
+    guessed_words: frozenset[str]
     """Words that are derived from letters alone."""
 
 
-def written_out(label: str, index: WordIndex) -> list[WrittenOut]:
+def expand_abbreviations(label: str, index: NameIndex) -> list[LabelReading]:
     """Return the readings of ``label``, with the most likely expansion of each word first."""
-    words = meaning(label)
-    capitals = in_capitals(label)
-    ways: list[WrittenOut] = []
-    for chosen in islice(product(*(_options(word, index, capitals) for word in words)), MOST):
-        told = frozenset(word for some, *_ in chosen for word in some) - SILENT
-        expanded = any(some != (word,) for (some, *_), word in zip(chosen, words, strict=True))
-        alone = next(iter(told)) if len(told) == 1 else ""
-        if index.home.prefix == "CL" and alone in POPULATIONS:
-            told, expanded = frozenset(POPULATIONS[alone].split()), True
-        text = " ".join(word for some, *_ in chosen for word in some)
-        doubted = frozenset(word for some, _, doubtful in chosen if doubtful for word in some) - SILENT
-        ways.append(WrittenOut(text, told, math.prod(credit for _, credit, _ in chosen), expanded, doubted))
-    return ways
+    words = normalize_words(label)
+    capitalized = capitalized_words(label)
+    readings: list[LabelReading] = []
+    for options in islice(product(*(_expansions(word, index, capitalized) for word in words)), MAX_READINGS):
+        content_words = frozenset(word for expansion, *_ in options for word in expansion) - FILLER_WORDS
+        is_expanded = any(expansion != (word,) for (expansion, *_), word in zip(options, words, strict=True))
+        single_word = next(iter(content_words)) if len(content_words) == 1 else ""
+        if index.ontology.prefix == "CL" and single_word in SINGLE_MARKER_TYPES:
+            content_words, is_expanded = frozenset(SINGLE_MARKER_TYPES[single_word].split()), True
+        text = " ".join(word for expansion, *_ in options for word in expansion)
+        guessed_words = (
+            frozenset(word for expansion, _, is_guess in options if is_guess for word in expansion) - FILLER_WORDS
+        )
+        readings.append(
+            LabelReading(
+                text, content_words, math.prod(confidence for _, confidence, _ in options), is_expanded, guessed_words
+            )
+        )
+    return readings
 
 
-_Option = tuple[tuple[str, ...], float, bool]
+_Expansion = tuple[tuple[str, ...], float, bool]
 
 
-def _options(word: str, index: WordIndex, capitals: frozenset[str]) -> list[_Option]:
-    if word in index.short:
-        also: list[_Option] = [((word,), 0.9, False)] if index.with_word(word) else []
-        return [(index.short[word], 0.98, False), *also]
-    if word in SILENT or len(word) < 2 or index.abbreviations.common(word):
+def _expansions(word: str, index: NameIndex, capitalized: frozenset[str]) -> list[_Expansion]:
+    if word in index.expansions:
+        alternatives: list[_Expansion] = [((word,), 0.9, False)] if index.entries_with_word(word) else []
+        return [(index.expansions[word], 0.98, False), *alternatives]
+    if word in FILLER_WORDS or len(word) < 2 or index.abbreviations.is_common(word):
         return [((word,), 1.0, False)]
-    explained = index.abbreviations.explain(word, capitals=word in capitals)
-    others = [(one.words, one.credit, one.doubtful) for one in explained]
-    if index.abbreviations.knows(word):
-        return [((word,), 1.0, False), *others]
-    return [*others, ((word,), 0.9, False)]
+    expansions = index.abbreviations.expand(word, is_capitals=word in capitalized)
+    alternatives_by_letters = [(expansion.words, expansion.confidence, expansion.is_guess) for expansion in expansions]
+    if index.abbreviations.is_word(word):
+        return [((word,), 1.0, False), *alternatives_by_letters]
+    return [*alternatives_by_letters, ((word,), 0.9, False)]

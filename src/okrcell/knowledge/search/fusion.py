@@ -28,45 +28,45 @@ class FusionSettings(Settings):
 class Ranking(NamedTuple):
     """Passage indices in the order of one search method, best first, and the weight of the method."""
 
-    places: NDArray[np.int64]
+    indices: NDArray[np.int64]
     weight: float
 
 
-class Fused(NamedTuple):
+class FusedRanking(NamedTuple):
     """Result of the fusion of several rankings."""
 
-    places: NDArray[np.int64]
+    indices: NDArray[np.int64]
     """Passage indices, best first."""
     score: NDArray[np.float64]
-    """Score of each of `places`; at most the sum of the weights divided by ``k + 1``."""
+    """Score of each of `indices`; at most the sum of the weights divided by ``k + 1``."""
     rank: NDArray[np.int64]
     """Rank of each passage in each ranking, (passage, ranking), starting at 1; 0 if it is not in the ranking."""
 
 
-def fuse(rankings: Sequence[Ranking], k: float) -> Fused:
+def fuse_rankings(rankings: Sequence[Ranking], k: float) -> FusedRanking:
     """Sum ``weight / (k + rank)`` over the rankings that contain a passage (reciprocal-rank fusion, Cormack et al. 2009).
 
     Ranks start at 1. Ties are ordered by the smaller index, so the result is deterministic.
     """
-    places = np.unique(np.concatenate([ranking.places for ranking in rankings] or [np.empty(0, dtype=np.int64)]))
-    rank = np.zeros((len(places), len(rankings)), dtype=np.int64)
-    score = np.zeros(len(places))
-    for column, (found, weight) in enumerate(rankings):
-        rows = np.searchsorted(places, found)
-        rank[rows, column] = np.arange(1, len(found) + 1)
+    indices = np.unique(np.concatenate([ranking.indices for ranking in rankings] or [np.empty(0, dtype=np.int64)]))
+    rank = np.zeros((len(indices), len(rankings)), dtype=np.int64)
+    score = np.zeros(len(indices))
+    for column, (ranked, weight) in enumerate(rankings):
+        rows = np.searchsorted(indices, ranked)
+        rank[rows, column] = np.arange(1, len(ranked) + 1)
         score[rows] += weight / (k + rank[rows, column])
-    order = np.lexsort((places, -score))
-    return Fused(places[order].astype(np.int64), score[order], rank[order])
+    order = np.lexsort((indices, -score))
+    return FusedRanking(indices[order].astype(np.int64), score[order], rank[order])
 
 
-def best(score: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+def top_indices(score: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
     """Return the indices of the ``depth`` highest scores, highest first; ties are ordered by the smaller index.
 
     If ``allowed`` is given, only indices where it is true are considered.
     """
-    places = np.arange(len(score)) if allowed is None else np.flatnonzero(allowed)
-    seen = score if allowed is None else score[places]
-    if depth < len(seen):
-        chosen = np.flatnonzero(seen >= np.partition(seen, -depth)[-depth])
-        places, seen = places[chosen], seen[chosen]
-    return places[np.lexsort((places, -seen))][:depth]
+    indices = np.arange(len(score)) if allowed is None else np.flatnonzero(allowed)
+    candidate_scores = score if allowed is None else score[indices]
+    if depth < len(candidate_scores):
+        above_cutoff = np.flatnonzero(candidate_scores >= np.partition(candidate_scores, -depth)[-depth])
+        indices, candidate_scores = indices[above_cutoff], candidate_scores[above_cutoff]
+    return indices[np.lexsort((indices, -candidate_scores))][:depth]

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.search.fusion import FusionSettings, Ranking, best, fuse
-from okrcell.knowledge.search.index_files import IndexFiles, Progress, map_index, write_index
-from okrcell.knowledge.search.index_folder import damaged, must_be_replaceable, read_manifest
-from okrcell.knowledge.search.passage_store import PassageKey, key_of
+from okrcell.knowledge.search.fusion import FusionSettings, Ranking, fuse_rankings, top_indices
+from okrcell.knowledge.search.index_files import EmbeddingProgress, MappedIndex, map_index, write_index
+from okrcell.knowledge.search.index_folder import check_replaceable, damaged_index_error, read_manifest
+from okrcell.knowledge.search.passage_store import PassageKey, passage_key
 from okrcell.knowledge.vectors import TextEmbedder
 
 
-class Found(NamedTuple):
+class PassageHit(NamedTuple):
     """Search result."""
 
     evidence: Evidence
@@ -36,7 +36,7 @@ class Found(NamedTuple):
     """Fused score (see `fuse`), comparable within one search only."""
     bm25_rank: int | None
     """Rank by words, starting at 1; None if no word is shared or the rank is below the search depth."""
-    fragment_rank: int | None
+    ngram_rank: int | None
     """Rank by character n-grams; None as above."""
     dense_rank: int | None
     """Rank by vectors; None as above."""
@@ -45,7 +45,7 @@ class Found(NamedTuple):
 class PassageIndex:
     """Passages with their search structures; created by `build`, loaded by `open`."""
 
-    def __init__(self, folder: Path, files: IndexFiles, embedder: TextEmbedder | None) -> None:
+    def __init__(self, folder: Path, files: MappedIndex, embedder: TextEmbedder | None) -> None:
         self.folder, self._files, self._embedder = folder, files, embedder
 
     @classmethod
@@ -54,7 +54,7 @@ class PassageIndex:
         folder: str | Path,
         passages: Iterable[Evidence],
         embedder: TextEmbedder | None = None,
-        progress: Progress | None = None,
+        progress: EmbeddingProgress | None = None,
     ) -> Self:
         """Build an index in ``folder``, replacing an older one; without ``embedder`` it has BM25 only.
 
@@ -64,12 +64,12 @@ class PassageIndex:
             If there are no passages, or ``folder`` exists and is not an index.
         """
         folder = Path(folder)
-        must_be_replaceable(folder)
-        new = _once(passages, set())
-        first = next(new, None)
-        if first is None:
+        check_replaceable(folder)
+        new_passages = _new_passages(passages, set())
+        first_passage = next(new_passages, None)
+        if first_passage is None:
             raise InputError("There are no passages to index. Check that the sources are not empty or filtered out.")
-        write_index(folder, None, chain([first], new), embedder, progress)
+        write_index(folder, None, chain([first_passage], new_passages), embedder, progress)
         return cls.open(folder, embedder, check=False)
 
     @classmethod
@@ -86,27 +86,27 @@ class PassageIndex:
         folder = Path(folder)
         manifest = read_manifest(folder, check=check)
         if embedder is not None and manifest.embedder != embedder.name:
-            has = f"vectors of '{manifest.embedder}'" if manifest.embedder else "no vectors"
+            contents = f"vectors of '{manifest.embedder}'" if manifest.embedder else "no vectors"
             raise InputError(
-                f"The index in {folder} has {has}, not of '{embedder.name}'. Build it again with that encoder."
+                f"The index in {folder} has {contents}, not of '{embedder.name}'. Build it again with that encoder."
             )
         try:
             files = map_index(folder, manifest)
         except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-            raise damaged(folder, next(iter(str(error).splitlines()), type(error).__name__)) from None
+            raise damaged_index_error(folder, next(iter(str(error).splitlines()), type(error).__name__)) from None
         return cls(folder, files, embedder)
 
     def __len__(self) -> int:
         return len(self._files.passages)
 
-    def __getitem__(self, place: int) -> Evidence:
-        return self._files.passages[range(len(self))[place]]
+    def __getitem__(self, index: int) -> Evidence:
+        return self._files.passages[range(len(self))[index]]
 
     def sources(self) -> tuple[str, ...]:
         """Return the names of all sources in the index, sorted."""
         return self._files.passages.sources()
 
-    def add(self, passages: Iterable[Evidence], progress: Progress | None = None) -> int:
+    def add(self, passages: Iterable[Evidence], progress: EmbeddingProgress | None = None) -> int:
         """Add new passages and return their number; existing passages keep their vectors and indices.
 
         Passages with equal source, record and text are the same. All BM25 weights are recomputed from the stored counts,
@@ -117,15 +117,15 @@ class PassageIndex:
         InputError
             If the index has vectors, but was opened without its encoder.
         """
-        new = _once(passages, self._files.passages.keys())
-        first = next(new, None)
-        if first is None:
+        new_passages = _new_passages(passages, self._files.passages.keys())
+        first_passage = next(new_passages, None)
+        if first_passage is None:
             return 0
         if self._files.vectors is not None and self._embedder is None:
             raise InputError(f"The index in {self.folder} has vectors; open it with its encoder to add passages.")
-        added = write_index(self.folder, self._files, chain([first], new), self._embedder, progress)
+        n_added = write_index(self.folder, self._files, chain([first_passage], new_passages), self._embedder, progress)
         self._files = type(self).open(self.folder, self._embedder, check=False)._files
-        return added
+        return n_added
 
     def search(
         self,
@@ -133,9 +133,9 @@ class PassageIndex:
         top: int = 5,
         *,
         sources: Iterable[str] | None = None,
-        about: frozenset[str] | None = None,
+        term_ids: frozenset[str] | None = None,
         weights: FusionSettings | None = None,
-    ) -> tuple[Found, ...]:
+    ) -> tuple[PassageHit, ...]:
         """Return the ``top`` passages for ``query``, best first.
 
         Parameters
@@ -147,22 +147,22 @@ class PassageIndex:
             Maximum number of passages.
         sources
             Restrict the search to these sources (`Evidence.source`).
-        about
+        term_ids
             Restrict the search to passages about one of these ontology terms (see `okrcell.knowledge.neighbourhood`).
             Passages without terms, such as plain abstracts, are then left out.
         weights
             Weights of the search methods; methods of weight 0 are skipped.
         """
         weights = weights or FusionSettings()
-        phrasings = [each for each in ([query] if isinstance(query, str) else query) if each.strip()]
+        phrasings = [phrasing for phrasing in ([query] if isinstance(query, str) else query) if phrasing.strip()]
         if not phrasings:
             return ()
-        rankings = self._rankings(phrasings, weights, self._allowed(sources, about))
-        fused = fuse([ranking for _, ranking in rankings], weights.k)
-        ways = [way for way, _ in rankings]
+        rankings = self._rankings(phrasings, weights, self._allowed(sources, term_ids))
+        fused = fuse_rankings([ranking for _, ranking in rankings], weights.k)
+        methods = [method for method, _ in rankings]
         return tuple(
-            Found(self._files.passages[int(place)], float(score), *_best_ranks(ways, ranks.tolist()))
-            for place, score, ranks in zip(fused.places[:top], fused.score[:top], fused.rank[:top], strict=True)
+            PassageHit(self._files.passages[int(index)], float(score), *_best_ranks(methods, ranks.tolist()))
+            for index, score, ranks in zip(fused.indices[:top], fused.score[:top], fused.rank[:top], strict=True)
         )
 
     def _rankings(
@@ -170,47 +170,50 @@ class PassageIndex:
     ) -> list[tuple[str, Ranking]]:
         """Rank by each search method and phrasing; the weight of a method is divided among the phrasings."""
         rankings: list[tuple[str, Ranking]] = []
-        for by, weight in (("words", weights.words), ("fragments", weights.fragments)):
+        for method, weight in (("words", weights.words), ("fragments", weights.fragments)):
             for phrasing in phrasings if weight > 0 else ():
-                score = self._files.searches[by].scores(phrasing)
-                shared = score > 0 if allowed is None else allowed & (score > 0)
-                rankings.append((by, Ranking(best(score, weights.depth, shared), weight / len(phrasings))))
+                score = self._files.searches[method].scores(phrasing)
+                candidates = score > 0 if allowed is None else allowed & (score > 0)
+                rankings.append(
+                    (method, Ranking(top_indices(score, weights.depth, candidates), weight / len(phrasings)))
+                )
         if weights.meaning > 0 and self._files.vectors is not None and self._embedder is not None:
             # One vector at a time: a matrix product would first copy the vectors of all passages.
             for vector in self._embedder.embed_texts(phrasings):
                 # One thread: busy-waiting threads of the encoder would slow down a multi-threaded product several times.
-                with _blas().limit(limits=1, user_api="blas"):
-                    likeness = self._files.vectors @ vector
-                places = best(likeness, weights.depth, allowed)
-                rankings.append(("meaning", Ranking(places, weights.meaning / len(phrasings))))
+                with _blas_controller().limit(limits=1, user_api="blas"):
+                    cosines = self._files.vectors @ vector
+                indices = top_indices(cosines, weights.depth, allowed)
+                rankings.append(("meaning", Ranking(indices, weights.meaning / len(phrasings))))
         return rankings
 
-    def _allowed(self, sources: Iterable[str] | None, about: frozenset[str] | None) -> NDArray[np.bool_] | None:
+    def _allowed(self, sources: Iterable[str] | None, term_ids: frozenset[str] | None) -> NDArray[np.bool_] | None:
         sources = [sources] if isinstance(sources, str) else sources
-        masks = [self._files.passages.of(sources)] if sources is not None else []
-        masks += [self._files.passages.about(about)] if about is not None else []
+        masks = [self._files.passages.source_mask(sources)] if sources is not None else []
+        masks += [self._files.passages.term_mask(term_ids)] if term_ids is not None else []
         return np.logical_and.reduce(masks) if masks else None
 
 
 @cache
-def _blas() -> Any:
+def _blas_controller() -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 
 
-def _best_ranks(ways: list[str], ranks: list[int]) -> list[int | None]:
+def _best_ranks(methods: list[str], ranks: list[int]) -> list[int | None]:
     """Return the best rank of a passage in each search method, over all phrasings."""
-    seen = [(way, rank) for way, rank in zip(ways, ranks, strict=True) if rank]
+    method_ranks = [(method, rank) for method, rank in zip(methods, ranks, strict=True) if rank]
     return [
-        min((rank for way, rank in seen if way == each), default=None) for each in ("words", "fragments", "meaning")
+        min((rank for method, rank in method_ranks if method == wanted_method), default=None)
+        for wanted_method in ("words", "fragments", "meaning")
     ]
 
 
-def _once(passages: Iterable[Evidence], known: set[PassageKey]) -> Iterator[Evidence]:
-    """Yield the passages whose keys are not in ``known``, each once, and add their keys to ``known``."""
+def _new_passages(passages: Iterable[Evidence], known_keys: set[PassageKey]) -> Iterator[Evidence]:
+    """Yield the passages whose keys are not in ``known_keys``, each once, and add their keys to ``known_keys``."""
     for passage in passages:
-        key = key_of(passage)
-        if key not in known:
-            known.add(key)
+        key = passage_key(passage)
+        if key not in known_keys:
+            known_keys.add(key)
             yield passage

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from okrcell.knowledge.evidence import Evidence
 
-ROWS = 8192
+BATCH_ROWS = 8192
 """Passages per record batch."""
 SCHEMA = pa.schema(
     [
@@ -31,7 +31,7 @@ PassageKey = tuple[str, str, str]
 """Source, record and sha256 of the text; equal keys mean the same passage."""
 
 
-def key_of(passage: Evidence) -> PassageKey:
+def passage_key(passage: Evidence) -> PassageKey:
     """Return the key of a passage."""
     return passage.source, passage.record, passage.sha256
 
@@ -60,8 +60,8 @@ class PassageStore:
     def __len__(self) -> int:
         return self._table.num_rows
 
-    def __getitem__(self, place: int) -> Evidence:
-        row = cast(dict[str, Any], self._table.slice(place, 1).drop_columns("sha256").to_pylist()[0])
+    def __getitem__(self, index: int) -> Evidence:
+        row = cast(dict[str, Any], self._table.slice(index, 1).drop_columns("sha256").to_pylist()[0])
         row |= {"terms": tuple(row["terms"]), "genes": tuple(row["genes"])}
         return Evidence(**row)
 
@@ -71,8 +71,8 @@ class PassageStore:
 
     @property
     def batches(self) -> list[pa.RecordBatch]:
-        """Stored rows as record batches of `ROWS` rows, to be written again with new passages."""
-        return self._table.combine_chunks().to_batches(max_chunksize=ROWS)
+        """Stored rows as record batches of `BATCH_ROWS` rows, to be written again with new passages."""
+        return self._table.combine_chunks().to_batches(max_chunksize=BATCH_ROWS)
 
     def keys(self) -> set[PassageKey]:
         """Return the keys of all passages."""
@@ -81,60 +81,66 @@ class PassageStore:
 
     def sources(self) -> tuple[str, ...]:
         """Return the names of all sources, sorted."""
-        return tuple(sorted(self._sources[0]))
+        return tuple(sorted(self._source_codes[0]))
 
-    def of(self, sources: Iterable[str]) -> NDArray[np.bool_]:
+    def source_mask(self, sources: Iterable[str]) -> NDArray[np.bool_]:
         """Boolean mask (passage,) of the passages of these sources."""
-        names, code = self._sources
-        wanted = set(sources)
-        return np.array([name in wanted for name in names], dtype=bool)[code] if len(self) else np.zeros(0, dtype=bool)
+        names, code = self._source_codes
+        wanted_sources = set(sources)
+        return (
+            np.array([name in wanted_sources for name in names], dtype=bool)[code]
+            if len(self)
+            else np.zeros(0, dtype=bool)
+        )
 
-    def about(self, terms: Iterable[str]) -> NDArray[np.bool_]:
+    def term_mask(self, term_ids: Iterable[str]) -> NDArray[np.bool_]:
         """Boolean mask (passage,) of the passages about any of these ontology terms."""
-        place, row = self._terms
-        marked = np.zeros(len(self), dtype=bool)
-        for term in terms:
-            if term in place:
-                marked[row[place[term]]] = True
-        return marked
+        slices, rows = self._term_rows
+        mask = np.zeros(len(self), dtype=bool)
+        for term_id in term_ids:
+            if term_id in slices:
+                mask[rows[slices[term_id]]] = True
+        return mask
 
     @cached_property
-    def _sources(self) -> tuple[list[str], NDArray[np.int64]]:
-        return _coded(self._table["source"])
+    def _source_codes(self) -> tuple[list[str], NDArray[np.int64]]:
+        return _dictionary_encode(self._table["source"])
 
     @cached_property
-    def _terms(self) -> tuple[dict[str, slice], NDArray[np.int64]]:
+    def _term_rows(self) -> tuple[dict[str, slice], NDArray[np.int64]]:
         """Slice of each term in a list of row indices that is sorted by term, and this list."""
         lists = self._table["terms"].combine_chunks()
         per_row = np.diff(lists.offsets.to_numpy())
-        names, code = _coded(lists.flatten())
-        row = np.repeat(np.arange(len(self)), per_row)[np.argsort(code, kind="stable")]
+        names, code = _dictionary_encode(lists.flatten())
+        rows = np.repeat(np.arange(len(self)), per_row)[np.argsort(code, kind="stable")]
         ends = np.cumsum(np.bincount(code, minlength=len(names))).tolist()
-        return {name: slice(*span) for name, *span in zip(names, [0, *ends], ends, strict=False)}, row
+        return {name: slice(*span) for name, *span in zip(names, [0, *ends], ends, strict=False)}, rows
 
 
-def write_passages(path: Path, former: Iterable[pa.RecordBatch], passages: Iterable[Evidence]) -> None:
+def write_passages(path: Path, existing: Iterable[pa.RecordBatch], passages: Iterable[Evidence]) -> None:
     """Write existing batches and new passages, in this order, to one Arrow file."""
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
-        for batch in former:
+        for batch in existing:
             writer.write_batch(batch)
-        for rows in _in_rows(passages):
+        for rows in _row_batches(passages):
             writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
 
 
-def _in_rows(passages: Iterable[Evidence]) -> Iterator[list[dict[str, Any]]]:
+def _row_batches(passages: Iterable[Evidence]) -> Iterator[list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
     for passage in passages:
         rows.append({**vars(passage), "sha256": passage.sha256})
-        if len(rows) == ROWS:
+        if len(rows) == BATCH_ROWS:
             yield rows
             rows = []
     if rows:
         yield rows
 
 
-def _coded(values: Any) -> tuple[list[str], NDArray[np.int64]]:
+def _dictionary_encode(values: Any) -> tuple[list[str], NDArray[np.int64]]:
     """Dictionary-encode: return the distinct values and the code of each value."""
-    coded = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    coded = coded.dictionary_encode()
-    return cast(list[str], coded.dictionary.to_pylist()), coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    encoded = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    encoded = encoded.dictionary_encode()
+    return cast(list[str], encoded.dictionary.to_pylist()), encoded.indices.to_numpy(zero_copy_only=False).astype(
+        np.int64
+    )

@@ -7,90 +7,94 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-PASSAGES_AT_ONCE = 4096
+PASSAGE_CHUNK_SIZE = 4096
 """Number of passages that are counted in one chunk."""
-PAIRS_AT_ONCE = 1 << 20
+PAIR_CHUNK_SIZE = 1 << 20
 """Number of (word, passage) pairs that are weighted in one chunk."""
 
 
 class WordCounts(NamedTuple):
     """Word counts as a sparse (passage, word) matrix in CSC format."""
 
-    start: NDArray[np.int64]
+    indptr: NDArray[np.int64]
     """Start of each word in the two arrays below, (word + 1,)."""
-    passage: NDArray[np.int32]
+    indices: NDArray[np.int32]
     """Passage indices, ascending within a word."""
-    times: NDArray[np.int32]
+    data: NDArray[np.int32]
     """Count of the word in the passage."""
-    length: NDArray[np.int32]
+    lengths: NDArray[np.int32]
     """Number of words of each passage, (passage,)."""
 
 
-def count_words(split: Iterable[list[str]], vocabulary: dict[str, int], former: WordCounts | None = None) -> WordCounts:
-    """Count the words of new passages and append them to ``former`` counts.
+def count_words(
+    tokenized: Iterable[list[str]], vocabulary: dict[str, int], existing: WordCounts | None = None
+) -> WordCounts:
+    """Count the words of new passages and append them to ``existing`` counts.
 
-    New words are added to ``vocabulary`` in place, with the next indices; passage indices continue those of ``former``.
-    Passages are processed in chunks of `PASSAGES_AT_ONCE`.
+    New words are added to ``vocabulary`` in place, with the next indices; passage indices continue those of ``existing``.
+    Passages are processed in chunks of `PASSAGE_CHUNK_SIZE`.
     """
-    portions = [former] if former is not None else []
+    chunks = [existing] if existing is not None else []
     passages = (
         np.array([vocabulary.setdefault(word, len(vocabulary)) for word in passage], dtype=np.int32)
-        for passage in split
+        for passage in tokenized
     )
-    while portion := list(islice(passages, PASSAGES_AT_ONCE)):
-        portions.append(_count(portion, len(vocabulary)))
-    return _joined(portions, len(vocabulary))
+    while chunk := list(islice(passages, PASSAGE_CHUNK_SIZE)):
+        chunks.append(_count_chunk(chunk, len(vocabulary)))
+    return _concat_counts(chunks, len(vocabulary))
 
 
-def _count(passages: list[NDArray[np.int32]], words: int) -> WordCounts:
-    length = np.array([len(passage) for passage in passages], dtype=np.int32)
-    place = np.repeat(np.arange(len(passages), dtype=np.int64), length)
+def _count_chunk(passages: list[NDArray[np.int32]], n_words: int) -> WordCounts:
+    lengths = np.array([len(passage) for passage in passages], dtype=np.int32)
+    passage_ids = np.repeat(np.arange(len(passages), dtype=np.int64), lengths)
     # Word and passage in one integer, so that sorting orders by word, then by passage.
-    pair = np.concatenate(passages).astype(np.int64) * len(passages) + place
+    pair = np.concatenate(passages).astype(np.int64) * len(passages) + passage_ids
     pair, count = np.unique(pair, return_counts=True)
     word, passage = np.divmod(pair, len(passages))
-    start = _running_sum(np.bincount(word, minlength=words))
-    return WordCounts(start, passage.astype(np.int32), count.astype(np.int32), length)
+    indptr = _indptr(np.bincount(word, minlength=n_words))
+    return WordCounts(indptr, passage.astype(np.int32), count.astype(np.int32), lengths)
 
 
-def _joined(portions: list[WordCounts], words: int) -> WordCounts:
+def _concat_counts(chunks: list[WordCounts], n_words: int) -> WordCounts:
     """Concatenate chunks; the passages of each word keep the order of the chunks."""
-    frequency = np.zeros(words, dtype=np.int64)
-    for portion in portions:
-        frequency[: len(portion.start) - 1] += np.diff(portion.start)
-    start = _running_sum(frequency)
-    passage, times = np.empty(start[-1], dtype=np.int32), np.empty(start[-1], dtype=np.int32)
-    free, before = start[:-1].copy(), 0
-    for portion in portions:
-        here = np.diff(portion.start)
-        known = len(here)
-        to = np.arange(len(portion.passage)) + np.repeat(free[:known] - portion.start[:-1], here)
-        passage[to], times[to] = portion.passage + np.int32(before), portion.times
-        free[:known] += here
-        before += len(portion.length)
-    length = np.concatenate([np.zeros(0, dtype=np.int32), *(portion.length for portion in portions)])
-    return WordCounts(start, passage, times, length)
+    frequency = np.zeros(n_words, dtype=np.int64)
+    for chunk in chunks:
+        frequency[: len(chunk.indptr) - 1] += np.diff(chunk.indptr)
+    indptr = _indptr(frequency)
+    indices, data = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1], dtype=np.int32)
+    next_free, n_passages = indptr[:-1].copy(), 0
+    for chunk in chunks:
+        chunk_frequency = np.diff(chunk.indptr)
+        n_chunk_words = len(chunk_frequency)
+        target = np.arange(len(chunk.indices)) + np.repeat(
+            next_free[:n_chunk_words] - chunk.indptr[:-1], chunk_frequency
+        )
+        indices[target], data[target] = chunk.indices + np.int32(n_passages), chunk.data
+        next_free[:n_chunk_words] += chunk_frequency
+        n_passages += len(chunk.lengths)
+    lengths = np.concatenate([np.zeros(0, dtype=np.int32), *(chunk.lengths for chunk in chunks)])
+    return WordCounts(indptr, indices, data, lengths)
 
 
-def _running_sum(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(numbers, dtype=np.int64)])
+def _indptr(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
-def weights(counts: WordCounts, saturation: float, length_weight: float) -> NDArray[np.float32]:
+def bm25_weights(counts: WordCounts, k1: float, b: float) -> NDArray[np.float32]:
     """BM25 weight (Lucene variant) of each word in each of its passages, float32, aligned with ``counts.passage``.
 
     ``idf * tf / (k1 * (1 - b + b * length / mean length) + tf)`` with ``idf = log(1 + (n - df + 0.5) / (df + 0.5))``.
     """
-    passages, frequency = len(counts.length), np.diff(counts.start)
-    rarity = np.log1p((passages - frequency + 0.5) / (frequency + 0.5))
-    mean = max(float(counts.length.mean()), 1e-9) if passages else 1.0
-    norm = saturation * (1 - length_weight + length_weight * counts.length / mean)
-    weight = np.empty(len(counts.passage), dtype=np.float32)
+    n_passages, frequency = len(counts.lengths), np.diff(counts.indptr)
+    idf = np.log1p((n_passages - frequency + 0.5) / (frequency + 0.5))
+    mean_length = max(float(counts.lengths.mean()), 1e-9) if n_passages else 1.0
+    norm = k1 * (1 - b + b * counts.lengths / mean_length)
+    weight = np.empty(len(counts.indices), dtype=np.float32)
     # In chunks of words: the double-precision intermediates take four times the memory of the weights.
-    borders = np.searchsorted(counts.start, np.arange(0, len(weight), PAIRS_AT_ONCE))
-    for first, last in pairwise([*borders.tolist(), len(frequency)]):
-        some = slice(int(counts.start[first]), int(counts.start[last]))
-        count = counts.times[some].astype(np.float64)
-        rare = np.repeat(rarity[first:last], frequency[first:last])
-        weight[some] = rare * count / (norm[counts.passage[some]] + count)
+    boundaries = np.searchsorted(counts.indptr, np.arange(0, len(weight), PAIR_CHUNK_SIZE))
+    for first, last in pairwise([*boundaries.tolist(), len(frequency)]):
+        pairs = slice(int(counts.indptr[first]), int(counts.indptr[last]))
+        counts_in_chunk = counts.data[pairs].astype(np.float64)
+        chunk_idf = np.repeat(idf[first:last], frequency[first:last])
+        weight[pairs] = chunk_idf * counts_in_chunk / (norm[counts.indices[pairs]] + counts_in_chunk)
     return weight

@@ -7,14 +7,14 @@ from typing import Any
 
 from okrcell.errors import InputError
 from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.snapshots import current_fingerprint
-from okrcell.knowledge.sources.named_types import named_types
-from okrcell.knowledge.sources.passages import PassageSettings, passages_of
-from okrcell.knowledge.sources.pubmed import Abstract, abstracts_in_xml
-from okrcell.knowledge.sources.tables import opened_bytes
+from okrcell.knowledge.snapshots import cached_fingerprint
+from okrcell.knowledge.sources.named_types import find_cell_types
+from okrcell.knowledge.sources.passages import PassageSettings, split_passages
+from okrcell.knowledge.sources.pubmed import Abstract, read_pubmed_xml
+from okrcell.knowledge.sources.tables import open_binary
 
-LICENCE = "abstract (c) its publisher"
-ENDINGS = (".xml", ".jsonl", ".json")
+DEFAULT_LICENCE = "abstract (c) its publisher"
+EXTENSIONS = (".xml", ".jsonl", ".json")
 """Supported file name extensions, each also with .gz."""
 
 
@@ -44,21 +44,25 @@ class LiteratureSource:
     name = "literature"
 
     def __init__(
-        self, place: Path, snapshot: str | None = None, licence: str = LICENCE, settings: PassageSettings | None = None
+        self,
+        path: Path,
+        snapshot: str | None = None,
+        licence: str = DEFAULT_LICENCE,
+        settings: PassageSettings | None = None,
     ) -> None:
-        self._place = place
-        self._files = _files_of(place)
-        self._stated = snapshot
+        self._path = path
+        self._files = _list_files(path)
+        self._user_snapshot = snapshot
         self._licence = licence
         self._settings = settings or PassageSettings()
 
     @property
     def snapshot(self) -> str:
         """Versions of the files, and length and overlap of the passages."""
-        cut = f"cut at {self._settings.length} tokens, {self._settings.overlap} shared"
-        return "; ".join([*(self._stated or self._version(file) for file in self._files), cut])
+        splitting = f"cut at {self._settings.length} tokens, {self._settings.overlap} shared"
+        return "; ".join([*(self._user_snapshot or self._file_version(file) for file in self._files), splitting])
 
-    def about(self, term_id: str) -> Sequence[Evidence]:
+    def evidence_for(self, term_id: str) -> Sequence[Evidence]:
         """Return nothing: abstracts are searched through an index of `passages`."""
         return ()
 
@@ -73,83 +77,93 @@ class LiteratureSource:
             If a file cannot be read, or no file contains an abstract.
         """
         empty = True
-        seen: set[str] = set()
+        seen_ids: set[str] = set()
         for file in self._files:
-            snapshot = self._stated or self._version(file)
-            for abstract in _abstracts(file):
-                if abstract.record not in seen:
-                    seen.add(abstract.record)
-                    for text in passages_of(abstract.text, self._settings):
-                        led = f"{abstract.title} {text}" if abstract.title else text
-                        address = (abstract.journal or "PubMed", abstract.record, snapshot)
+            snapshot = self._user_snapshot or self._file_version(file)
+            for abstract in _read_abstracts(file):
+                if abstract.record not in seen_ids:
+                    seen_ids.add(abstract.record)
+                    for text in split_passages(abstract.text, self._settings):
+                        titled_text = f"{abstract.title} {text}" if abstract.title else text
+                        citation = (abstract.journal or "PubMed", abstract.record, snapshot)
                         empty = False
-                        yield Evidence(led, *address, abstract.licence or self._licence, "passage", named_types(led))
+                        yield Evidence(
+                            titled_text,
+                            *citation,
+                            abstract.licence or self._licence,
+                            "passage",
+                            find_cell_types(titled_text),
+                        )
         if empty:
-            raise InputError(f"The literature at {self._place} contains no abstract with text. Check the path.")
+            raise InputError(f"The literature at {self._path} contains no abstract with text. Check the path.")
 
     @staticmethod
-    def _version(file: Path) -> str:
-        return f"{file.name}, sha256 {current_fingerprint(file)[:12]}"
+    def _file_version(file: Path) -> str:
+        return f"{file.name}, sha256 {cached_fingerprint(file)[:12]}"
 
 
-def _files_of(place: Path) -> tuple[Path, ...]:
-    if place.is_file():
-        return (place,)
-    if not place.is_dir():
-        raise InputError(f"There is no literature at {place}. Pass a file or a folder of {', '.join(ENDINGS)} files.")
-    files = tuple(sorted(file for file in place.iterdir() if _ending(file)))
+def _list_files(path: Path) -> tuple[Path, ...]:
+    if path.is_file():
+        return (path,)
+    if not path.is_dir():
+        raise InputError(f"There is no literature at {path}. Pass a file or a folder of {', '.join(EXTENSIONS)} files.")
+    files = tuple(sorted(file for file in path.iterdir() if _extension(file)))
     if not files:
         raise InputError(
-            f"The folder {place} has no literature: no file name ends in {', '.join(ENDINGS)}, plain or .gz."
+            f"The folder {path} has no literature: no file name ends in {', '.join(EXTENSIONS)}, plain or .gz."
         )
     return files
 
 
-def _ending(file: Path) -> str | None:
+def _extension(file: Path) -> str | None:
     name = file.name.removesuffix(".gz")
-    return next((ending for ending in ENDINGS if name.endswith(ending)), None) if file.is_file() else None
+    return next((extension for extension in EXTENSIONS if name.endswith(extension)), None) if file.is_file() else None
 
 
-def _abstracts(file: Path) -> Iterator[Abstract]:
-    ending = _ending(file)
-    if ending is None:
-        raise InputError(f"{file} is not literature: its name must end in {', '.join(ENDINGS)}, plain or .gz.")
-    return abstracts_in_xml(file) if ending == ".xml" else _in_json(file, lines=ending == ".jsonl")
+def _read_abstracts(file: Path) -> Iterator[Abstract]:
+    extension = _extension(file)
+    if extension is None:
+        raise InputError(f"{file} is not literature: its name must end in {', '.join(EXTENSIONS)}, plain or .gz.")
+    return read_pubmed_xml(file) if extension == ".xml" else _read_json(file, is_jsonl=extension == ".jsonl")
 
 
-def _in_json(file: Path, lines: bool) -> Iterator[Abstract]:
-    with opened_bytes(file) as opened:
-        if lines:
-            for number, line in enumerate(opened, 1):
+def _read_json(file: Path, is_jsonl: bool) -> Iterator[Abstract]:
+    with open_binary(file) as stream:
+        if is_jsonl:
+            for i, line in enumerate(stream, 1):
                 if line.strip():
-                    yield from _of_record(_parsed(line, f"Line {number} of {file}"), f"Line {number} of {file}")
+                    yield from _abstract_from_record(_parse_json(line, f"Line {i} of {file}"), f"Line {i} of {file}")
             return
-        records = _parsed(opened.read(), str(file))
+        records = _parse_json(stream.read(), str(file))
     if not isinstance(records, list):
         raise InputError(f"{file} must contain a JSON list of abstracts, but contains a {type(records).__name__}.")
-    for number, record in enumerate(records, 1):
-        yield from _of_record(record, f"Record {number} of {file}")
+    for i, record in enumerate(records, 1):
+        yield from _abstract_from_record(record, f"Record {i} of {file}")
 
 
-def _parsed(text: bytes, where: str) -> Any:
+def _parse_json(text: bytes, location: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not valid JSON: {error}.") from None
+        raise InputError(f"{location} is not valid JSON: {error}.") from None
 
 
-def _of_record(record: Any, where: str) -> Iterator[Abstract]:
+def _abstract_from_record(record: Any, location: str) -> Iterator[Abstract]:
     if not isinstance(record, dict):
-        raise InputError(f"{where} must be a JSON object with pmid, title and abstract.")
-    told = {str(key): str(value) for key, value in record.items() if isinstance(value, (str, int, float))}
-    pmid, other = told.get("pmid") or told.get("PMID"), told.get("id")
-    if not (pmid or other):
-        raise InputError(f"{where} has no pmid and no id; its keys are: {', '.join(map(str, record))[:200]}.")
-    text = told.get("abstract") or told.get("text", "")
+        raise InputError(f"{location} must be a JSON object with pmid, title and abstract.")
+    fields = {str(key): str(value) for key, value in record.items() if isinstance(value, (str, int, float))}
+    pmid, record_id = fields.get("pmid") or fields.get("PMID"), fields.get("id")
+    if not (pmid or record_id):
+        raise InputError(f"{location} has no pmid and no id; its keys are: {', '.join(map(str, record))[:200]}.")
+    text = fields.get("abstract") or fields.get("text", "")
     if text:
         # PubMedQA stores the end of an abstract as "conclusion", and a title that is a question as "question".
-        whole = " ".join(part for part in (text, told.get("conclusion", "")) if part)
-        title = told.get("title") or told.get("question", "")
+        full_text = " ".join(part for part in (text, fields.get("conclusion", "")) if part)
+        title = fields.get("title") or fields.get("question", "")
         yield Abstract(
-            f"PMID:{pmid}" if pmid else str(other), title, whole, told.get("journal", ""), told.get("licence", "")
+            f"PMID:{pmid}" if pmid else str(record_id),
+            title,
+            full_text,
+            fields.get("journal", ""),
+            fields.get("licence", ""),
         )

@@ -8,7 +8,7 @@ from functools import cached_property
 from okrcell.knowledge.evidence import Evidence
 from okrcell.knowledge.ontology import ontology, prefix_of
 
-MOST_GENES = 30
+MAX_GENES = 30
 """Maximum number of genes in one evidence text."""
 
 
@@ -20,7 +20,7 @@ class MarkerRow:
     """Current Cell Ontology id."""
     gene: str
     """Approved symbol."""
-    by: str
+    resource: str
     """Resource or paper of the statement. Support is the number of distinct ones."""
     tissue: str = ""
     """Uberon id; empty if the statement holds for the cell type in general."""
@@ -30,7 +30,7 @@ class MarkerRow:
     """Tie-breaker of genes with equal support: larger comes first."""
 
 
-_By = dict[str, set[str]]
+_ResourcesByGene = dict[str, set[str]]
 
 
 @dataclass(frozen=True)
@@ -41,47 +41,47 @@ class MarkerTable:
     """By (Cell Ontology id, Uberon id or "", present): genes, best supported first."""
 
     @cached_property
-    def places(self) -> dict[str, list[tuple[str, bool]]]:
+    def tissues(self) -> dict[str, list[tuple[str, bool]]]:
         """By Cell Ontology id: (tissue, present); without tissue first, then by tissue; markers before absent genes."""
-        places: defaultdict[str, list[tuple[str, bool]]] = defaultdict(list)
-        for cell_type, tissue, present in sorted(self.genes, key=lambda place: (place[0], place[1], not place[2])):
-            places[cell_type].append((tissue, present))
-        return dict(places)
+        tissues: defaultdict[str, list[tuple[str, bool]]] = defaultdict(list)
+        for cell_type, tissue, present in sorted(self.genes, key=lambda key: (key[0], key[1], not key[2])):
+            tissues[cell_type].append((tissue, present))
+        return dict(tissues)
 
 
 class MarkerSource:
     """Marker genes of cell types, in general and by tissue (a `KnowledgeSource`)."""
 
     def __init__(
-        self, name: str, source: str, snapshot: str, licence: str, read: Callable[[], Iterable[MarkerRow]]
+        self, name: str, source: str, snapshot: str, licence: str, read_rows: Callable[[], Iterable[MarkerRow]]
     ) -> None:
         self.name = name
         self.snapshot = snapshot
-        self._address = (source, snapshot, licence)
-        self._read = read
+        self._citation = (source, snapshot, licence)
+        self._read_rows = read_rows
 
-    def about(self, term_id: str) -> Sequence[Evidence]:
+    def evidence_for(self, term_id: str) -> Sequence[Evidence]:
         """Return the marker genes of a cell type: in general, then by tissue; empty for any other term."""
         if prefix_of(term_id) != "CL":
             return ()
-        cell_type = ontology("CL").current(term_id)
+        cell_type = ontology("CL").current_id(term_id)
         if cell_type is None:
             return ()
-        return tuple(self._quote(cell_type, *place) for place in self._table.places.get(cell_type, ()))
+        return tuple(self._evidence(cell_type, *tissue_key) for tissue_key in self._table.tissues.get(cell_type, ()))
 
     def passages(self) -> Iterator[Evidence]:
         """Iterate over the marker genes of all cell types."""
-        for cell_type, places in self._table.places.items():
-            for place in places:
-                yield self._quote(cell_type, *place)
+        for cell_type, tissue_keys in self._table.tissues.items():
+            for tissue_key in tissue_keys:
+                yield self._evidence(cell_type, *tissue_key)
 
-    def _quote(self, cell_type: str, tissue: str, present: bool) -> Evidence:
-        genes = self._table.genes[cell_type, tissue, present][:MOST_GENES]
-        place = f" in {ontology('UBERON').term(tissue).name}" if tissue else ""
-        of = f"{ontology('CL').term(cell_type).name}{place}"
-        text = f"Marker genes of {of}: " if present else f"Negative marker genes of {of} (absent or low): "
+    def _evidence(self, cell_type: str, tissue: str, present: bool) -> Evidence:
+        genes = self._table.genes[cell_type, tissue, present][:MAX_GENES]
+        in_tissue = f" in {ontology('UBERON').term(tissue).name}" if tissue else ""
+        subject = f"{ontology('CL').term(cell_type).name}{in_tissue}"
+        text = f"Marker genes of {subject}: " if present else f"Negative marker genes of {subject} (absent or low): "
         terms = (cell_type, tissue) if tissue else (cell_type,)
-        source, snapshot, licence = self._address
+        source, snapshot, licence = self._citation
         aspect = "marker" if present else "absent_marker"
         return Evidence(
             f"{text}{', '.join(genes)}.", source, " in ".join(terms), snapshot, licence, aspect, terms, genes
@@ -89,10 +89,10 @@ class MarkerSource:
 
     @cached_property
     def _table(self) -> MarkerTable:
-        return sorted_by_support(self._read())
+        return sort_by_support(self._read_rows())
 
 
-def sorted_by_support(statements: Iterable[MarkerRow]) -> MarkerTable:
+def sort_by_support(rows: Iterable[MarkerRow]) -> MarkerTable:
     """Sort the genes of each cell type, in general and by tissue.
 
     Genes are sorted by the number of resources for the tissue, then by the number of resources for any tissue, then by
@@ -103,40 +103,42 @@ def sorted_by_support(statements: Iterable[MarkerRow]) -> MarkerTable:
     A statement for one tissue may hold there only. It applies to the cell type in general if it has at least two
     resources, two tissues, or a resource that states no tissue.
     """
-    by: defaultdict[tuple[str, str, bool], defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    resources: defaultdict[tuple[str, str, bool], defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     weights: defaultdict[tuple[str, str], float] = defaultdict(float)
-    marked: defaultdict[str, set[str]] = defaultdict(set)
+    types_by_gene: defaultdict[str, set[str]] = defaultdict(set)
     tissues: defaultdict[tuple[str, str, bool], set[str]] = defaultdict(set)
-    for row in statements:
+    for row in rows:
         for tissue in {"", row.tissue}:
-            by[row.cell_type, tissue, row.present][row.gene].add(row.by)
+            resources[row.cell_type, tissue, row.present][row.gene].add(row.resource)
         tissues[row.cell_type, row.gene, row.present].add(row.tissue)
         weights[row.cell_type, row.gene] = max(weights[row.cell_type, row.gene], row.weight)
         if row.present:
-            marked[row.gene].add(row.cell_type)
+            types_by_gene[row.gene].add(row.cell_type)
     genes: dict[tuple[str, str, bool], tuple[str, ...]] = {}
-    for (cell_type, tissue, present), support in by.items():
-        anywhere = by[cell_type, "", present]
-        against = by.get((cell_type, "", not present), {})
+    for (cell_type, tissue, present), support in resources.items():
+        anywhere = resources[cell_type, "", present]
+        opposed = resources.get((cell_type, "", not present), {})
         # Tables call a gene absent if it is low relative to others, so one resource is not enough.
-        fewest = 0 if present else 1
-        believed = [gene for gene in support if len(anywhere[gene]) > max(fewest, len(against.get(gene, ())))]
+        min_opposed = 0 if present else 1
+        supported = [gene for gene in support if len(anywhere[gene]) > max(min_opposed, len(opposed.get(gene, ())))]
         if not tissue:
-            found = {gene: tissues[cell_type, gene, present] for gene in believed}
-            believed = [
-                gene for gene in believed if "" in found[gene] or len(found[gene]) > 1 or len(anywhere[gene]) > 1
+            gene_tissues = {gene: tissues[cell_type, gene, present] for gene in supported}
+            supported = [
+                gene
+                for gene in supported
+                if "" in gene_tissues[gene] or len(gene_tissues[gene]) > 1 or len(anywhere[gene]) > 1
             ]
 
         def rank(
             gene: str,
             cell_type: str = cell_type,
             present: bool = present,
-            here: _By = support,
-            anywhere: _By = anywhere,
+            in_tissue: _ResourcesByGene = support,
+            anywhere: _ResourcesByGene = anywhere,
         ) -> tuple[int, int, float, int, str]:
-            others = len(marked[gene]) if present else -len(marked[gene])
-            return (-len(here[gene]), -len(anywhere[gene]), -weights[cell_type, gene], others, gene)
+            specificity = len(types_by_gene[gene]) if present else -len(types_by_gene[gene])
+            return (-len(in_tissue[gene]), -len(anywhere[gene]), -weights[cell_type, gene], specificity, gene)
 
-        if believed:
-            genes[cell_type, tissue, present] = tuple(sorted(believed, key=rank))
+        if supported:
+            genes[cell_type, tissue, present] = tuple(sorted(supported, key=rank))
     return MarkerTable(genes)

@@ -8,7 +8,7 @@ from pydantic import Field
 from okrcell.settings import Settings
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|et al|approx|resp|Fig|Figs|Dr|No|St|spp|sp|ca|[A-Z])\.)$")
 
 
@@ -21,9 +21,9 @@ class PassageSettings(Settings):
     """Maximum number of tokens at the end of a passage that the next one repeats, in whole sentences."""
 
 
-def passages_of(text: str, settings: PassageSettings) -> tuple[str, ...]:
+def split_passages(text: str, settings: PassageSettings) -> tuple[str, ...]:
     """Split a text into overlapping passages of whole sentences."""
-    sentences = [(sentence, count_tokens(sentence)) for sentence in sentences_of(text)]
+    sentences = [(sentence, count_tokens(sentence)) for sentence in split_sentences(text)]
     passages: list[str] = []
     start = 0
     while start < len(sentences):
@@ -35,11 +35,11 @@ def passages_of(text: str, settings: PassageSettings) -> tuple[str, ...]:
         if end == len(sentences):
             break
         # The next passage repeats the last sentences, but must end after this one.
-        back, repeated = end, 0
-        while back - 1 > start and repeated + sentences[back - 1][1] <= settings.overlap:
-            back -= 1
-            repeated += sentences[back][1]
-        start = back if repeated + sentences[end][1] <= settings.length else end
+        next_start, n_repeated = end, 0
+        while next_start - 1 > start and n_repeated + sentences[next_start - 1][1] <= settings.overlap:
+            next_start -= 1
+            n_repeated += sentences[next_start][1]
+        start = next_start if n_repeated + sentences[end][1] <= settings.length else end
     return tuple(passages)
 
 
@@ -48,12 +48,12 @@ def count_tokens(text: str) -> int:
     return len(_TOKEN.findall(text))
 
 
-def sentences_of(text: str) -> tuple[str, ...]:
+def split_sentences(text: str) -> tuple[str, ...]:
     """Split a text into sentences; "e.g.", "et al." and initials do not end a sentence."""
     text = " ".join(text.split())
     sentences: list[str] = []
     start = 0
-    for end in _END.finditer(text):
+    for end in _SENTENCE_END.finditer(text):
         sentence = text[start : end.end()].strip()
         if not _ABBREVIATION.search(sentence):
             sentences.append(sentence)

@@ -6,9 +6,9 @@ from pathlib import Path
 from xml.parsers import expat
 
 from okrcell.errors import InputError
-from okrcell.knowledge.sources.tables import opened_bytes
+from okrcell.knowledge.sources.tables import open_binary
 
-_TEXTS = {
+_PARENT_ELEMENTS = {
     "PMID": "MedlineCitation",
     "ArticleTitle": "Article",
     "AbstractText": "Abstract",
@@ -19,7 +19,7 @@ _TEXTS = {
 }
 """Elements that are read, with their required parent element: references have PubMed ids too, and ``OtherAbstract``
 contains translations."""
-_PIECE = 1 << 16
+_CHUNK_SIZE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Abstract:
     """Licence stated in the record; empty if none is stated."""
 
 
-def abstracts_in_xml(file: Path) -> Iterator[Abstract]:
+def read_pubmed_xml(file: Path) -> Iterator[Abstract]:
     """Iterate over the articles with an abstract that are not retracted, in bounded memory.
 
     External entities are never opened.
@@ -46,76 +46,78 @@ def abstracts_in_xml(file: Path) -> Iterator[Abstract]:
     InputError
         If the file is not well-formed XML, or declares entities (entity expansion attack).
     """
-    reader = _Reader(file)
+    reader = _PubMedReader(file)
     parser = expat.ParserCreate()
     parser.buffer_text = True
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.say
-    parser.EntityDeclHandler = reader.refuse_entity
+    parser.StartElementHandler = reader.start_element
+    parser.EndElementHandler = reader.end_element
+    parser.CharacterDataHandler = reader.characters
+    parser.EntityDeclHandler = reader.reject_entity
     # Without a handler for external entities expat never opens one, including the DOCTYPE of PubMed.
     try:
-        with opened_bytes(file) as opened:
-            while piece := opened.read(_PIECE):
-                parser.Parse(piece, False)
-                yield from reader.taken()
+        with open_binary(file) as stream:
+            while chunk := stream.read(_CHUNK_SIZE):
+                parser.Parse(chunk, False)
+                yield from reader.pop_abstracts()
         parser.Parse(b"", True)
     except InputError:
         raise
     except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two for unknown encodings
         raise InputError(f"{file} is not well-formed XML: {error}.") from None
-    yield from reader.taken()
-    if not reader.articles:
+    yield from reader.pop_abstracts()
+    if not reader.n_articles:
         raise InputError(f"{file} has no PubmedArticle element; it is not PubMed XML.")
 
 
-class _Reader:
+class _PubMedReader:
     def __init__(self, file: Path) -> None:
-        self.articles = 0
+        self.n_articles = 0
         self._file = file
-        self._ready: list[Abstract] = []
+        self._abstracts: list[Abstract] = []
         self._path: list[str] = []
         self._parts: list[str] | None = None
         self._label = ""
-        self._told: dict[str, list[str]] = {}
+        self._texts: dict[str, list[str]] = {}
 
-    def taken(self) -> list[Abstract]:
-        ready, self._ready = self._ready, []
-        return ready
+    def pop_abstracts(self) -> list[Abstract]:
+        abstracts, self._abstracts = self._abstracts, []
+        return abstracts
 
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
+    def start_element(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "MedlineCitation":
-            self._told = {}
-            self.articles += 1
+            self._texts = {}
+            self.n_articles += 1
         self._path.append(tag)
         if self._is_text(tag):
             self._parts = []
             self._label = attributes.get("Label", "")
 
-    def say(self, text: str) -> None:
+    def characters(self, text: str) -> None:
         if self._parts is not None:
             self._parts.append(text)
 
-    def end(self, tag: str) -> None:
+    def end_element(self, tag: str) -> None:
         if self._is_text(tag):
             text = " ".join("".join(self._parts or ()).split())
             self._parts = None
             if text:
-                self._told.setdefault(tag, []).append(f"{self._label}: {text}" if self._label else text)
+                self._texts.setdefault(tag, []).append(f"{self._label}: {text}" if self._label else text)
         self._path.pop()
-        if tag == "MedlineCitation" and {"AbstractText", "PMID"} <= self._told.keys():
-            if "Retracted Publication" in self._told.get("PublicationType", ()):
+        if tag == "MedlineCitation" and {"AbstractText", "PMID"} <= self._texts.keys():
+            if "Retracted Publication" in self._texts.get("PublicationType", ()):
                 return
-            told = {name: texts[0] for name, texts in self._told.items()}
-            text = " ".join(self._told["AbstractText"])
-            journal = told.get("ISOAbbreviation") or told.get("Title", "")
-            licence = told.get("CopyrightInformation", "")
-            self._ready.append(Abstract(f"PMID:{told['PMID']}", told.get("ArticleTitle", ""), text, journal, licence))
+            fields = {name: texts[0] for name, texts in self._texts.items()}
+            text = " ".join(self._texts["AbstractText"])
+            journal = fields.get("ISOAbbreviation") or fields.get("Title", "")
+            licence = fields.get("CopyrightInformation", "")
+            self._abstracts.append(
+                Abstract(f"PMID:{fields['PMID']}", fields.get("ArticleTitle", ""), text, journal, licence)
+            )
 
-    def refuse_entity(self, name: str, *_: object) -> None:
+    def reject_entity(self, name: str, *_: object) -> None:
         raise InputError(
             f"{self._file} declares the XML entity '{name}', which PubMed files never do; the file is rejected."
         )
 
     def _is_text(self, tag: str) -> bool:
-        return len(self._path) > 1 and _TEXTS.get(tag) == self._path[-2]
+        return len(self._path) > 1 and _PARENT_ELEMENTS.get(tag) == self._path[-2]

@@ -12,11 +12,11 @@ from typing import IO
 from okrcell.errors import InputError
 
 # Definitions and abstracts may exceed the default field limit of the csv module (131,072 characters).
-_LONGEST_CELL = 10_000_000
+_MAX_FIELD_SIZE = 10_000_000
 
 
 @contextmanager
-def opened_bytes(path: Path) -> Generator[IO[bytes]]:
+def open_binary(path: Path) -> Generator[IO[bytes]]:
     """Open a binary file for reading; gzip is detected by content and decompressed.
 
     Raises
@@ -26,10 +26,10 @@ def opened_bytes(path: Path) -> Generator[IO[bytes]]:
     """
     try:
         with path.open("rb") as file:
-            packed = file.peek(2)[:2] == b"\x1f\x8b"
-            if packed:
-                with gzip.open(file) as unpacked:
-                    yield unpacked  # type: ignore[misc]  # a GzipFile is a binary file
+            is_gzip = file.peek(2)[:2] == b"\x1f\x8b"
+            if is_gzip:
+                with gzip.open(file) as decompressed:
+                    yield decompressed  # type: ignore[misc]  # a GzipFile is a binary file
             else:
                 yield file
     except FileNotFoundError:
@@ -40,7 +40,7 @@ def opened_bytes(path: Path) -> Generator[IO[bytes]]:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-def rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
+def read_rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
     """Iterate over the rows of a table with a header; separated by commas, or by tabs if .tsv; plain or gzip.
 
     Parameters
@@ -57,16 +57,16 @@ def rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
     InputError
         If the file cannot be read as a table, or a required column is missing.
     """
-    tab = ".tsv" in path.suffixes[-2:]
-    with opened_bytes(path) as file:
+    is_tsv = ".tsv" in path.suffixes[-2:]
+    with open_binary(path) as file:
         try:
             text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-            csv.field_size_limit(_LONGEST_CELL)
-            table = csv.DictReader(text, delimiter="\t" if tab else ",", restval="")
-            lacking = [column for column in columns if column not in (table.fieldnames or ())]
-            if lacking:
-                seen = ", ".join(table.fieldnames or ()) or "nothing"
-                raise InputError(f"{path} has no column {', '.join(lacking)}; its columns are: {seen[:300]}.")
+            csv.field_size_limit(_MAX_FIELD_SIZE)
+            table = csv.DictReader(text, delimiter="\t" if is_tsv else ",", restval="")
+            missing = [column for column in columns if column not in (table.fieldnames or ())]
+            if missing:
+                present = ", ".join(table.fieldnames or ()) or "nothing"
+                raise InputError(f"{path} has no column {', '.join(missing)}; its columns are: {present[:300]}.")
             yield from table
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{path} cannot be read as a table: {error}.") from None

@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 
-def agreement(
-    cells: Float[np.ndarray, "cell dim"],
+def match_probability(
+    cell_vectors: Float[np.ndarray, "cell dim"],
     labels: Float[np.ndarray, "label dim"],
-    cells_of: NDArray[np.integer],
-    sharpness: float = 0.05,
+    label_counts: NDArray[np.integer],
+    sigma: float = 0.05,
 ) -> Float[np.ndarray, "cell label"]:
     """Match probability r of every cell with every label (E9, our reconstruction).
 
@@ -21,25 +21,25 @@ def agreement(
 
     Parameters
     ----------
-    cells
+    cell_vectors
         Unit vectors of the cells; NaN for a cell without expression.
     labels
         Unit vectors of the labels.
-    cells_of
+    label_counts
         Number of cells with each label.
-    sharpness
+    sigma
         sigma of E9: temperature of the similarities.
 
     Returns
     -------
     Values in [0, 1]; NaN for a cell without expression.
     """
-    here = ~np.isnan(cells).any(axis=1)
-    found = np.full((len(cells), len(labels)), np.nan, dtype=np.float32)
-    if not here.any():
-        return found
-    likeness = (cells[here] @ labels.T) / np.float32(sharpness)
-    chosen = np.exp(likeness - logsumexp(likeness, axis=1, keepdims=True))
-    choosing = np.exp(likeness - logsumexp(likeness, axis=0, keepdims=True)) * np.maximum(cells_of, 1)
-    found[here] = np.sqrt(chosen * np.minimum(choosing, 1))
-    return found
+    has_expression = ~np.isnan(cell_vectors).any(axis=1)
+    match_prob = np.full((len(cell_vectors), len(labels)), np.nan, dtype=np.float32)
+    if not has_expression.any():
+        return match_prob
+    similarity = (cell_vectors[has_expression] @ labels.T) / np.float32(sigma)
+    label_prob = np.exp(similarity - logsumexp(similarity, axis=1, keepdims=True))
+    cell_prob = np.exp(similarity - logsumexp(similarity, axis=0, keepdims=True)) * np.maximum(label_counts, 1)
+    match_prob[has_expression] = np.sqrt(label_prob * np.minimum(cell_prob, 1))
+    return match_prob

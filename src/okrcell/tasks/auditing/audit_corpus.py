@@ -13,8 +13,8 @@ from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.audit import AuditSettings
 from okrcell.tasks.auditing.audit_study import audit_study
-from okrcell.tasks.auditing.corpus_cells import cells_of
-from okrcell.tasks.auditing.study_labels import study_labels
+from okrcell.tasks.auditing.corpus_cells import corpus_expression
+from okrcell.tasks.auditing.study_labels import read_study_labels
 
 Progress = Callable[[int, int, str], None]
 """Callback with the number of finished cells, their total, and the study."""
@@ -26,9 +26,9 @@ class CorpusAudit:
 
     table: pd.DataFrame
     """Columns of `okrcell.tasks.auditing.audit_study.StudyAudit.table`, with ``row`` of the corpus first, ascending."""
-    weight_of_words: dict[str, float]
+    text_weights: dict[str, float]
     """Chosen text weight of each study; the classifier has weight 1."""
-    left_out: dict[str, str]
+    skipped: dict[str, str]
     """Skipped studies, with the reason."""
 
 
@@ -66,34 +66,36 @@ def audit_corpus(
         If there is no corpus, or no study has two labels.
     """
     corpus = Corpus.open(path, GeneTable.bundled())
-    study = corpus.obs["study"].astype(str).to_numpy()
-    tables, weights, left_out = list[pd.DataFrame](), dict[str, float](), dict[str, str]()
-    done = 0
-    for name in dict.fromkeys(study.tolist()):
-        rows = np.flatnonzero(study == name)
+    studies = corpus.obs["study"].astype(str).to_numpy()
+    tables, text_weights, skipped = list[pd.DataFrame](), dict[str, float](), dict[str, str]()
+    n_done = 0
+    for study_name in dict.fromkeys(studies.tolist()):
+        rows = np.flatnonzero(studies == study_name)
         obs = corpus.obs.iloc[rows].set_axis([str(row) for row in rows])
-        labels = study_labels(obs, label_key)
+        labels = read_study_labels(obs, label_key)
         if len(labels.names) < 2:
-            left_out[name] = f"all are '{labels.words[0]}'" if labels.words else "no cell has a label"
+            skipped[study_name] = (
+                f"all are '{labels.author_names[0]}'" if labels.author_names else "no cell has a label"
+            )
         else:
-            found = audit_study(
+            study_audit = audit_study(
                 obs,
-                cells_of(corpus, rows),
+                corpus_expression(corpus, rows),
                 model,
                 label_key=label_key,
                 batch_key=batch_key,
                 settings=settings,
-                progress=None if progress is None else _told(progress, done, len(corpus), name),
+                progress=None if progress is None else _offset_progress(progress, n_done, len(corpus), study_name),
             )
-            weights[name] = found.audit.weight_of_words
-            table = found.table().drop(columns="cell")
+            text_weights[study_name] = study_audit.audit.text_weight
+            table = study_audit.table().drop(columns="cell")
             table.insert(0, "row", rows)
             tables.append(table)
-        done += len(rows)
+        n_done += len(rows)
     if not tables:
         raise InputError(f"No study of {path} has two labels in '{label_key}', so no label error can be detected.")
-    return CorpusAudit(pd.concat(tables).sort_values("row", ignore_index=True), weights, left_out)
+    return CorpusAudit(pd.concat(tables).sort_values("row", ignore_index=True), text_weights, skipped)
 
 
-def _told(progress: Progress, before: int, of: int, study: str) -> Callable[[int, int], None]:
-    return lambda done, _: progress(before + done, of, study)
+def _offset_progress(progress: Progress, offset: int, total: int, study: str) -> Callable[[int, int], None]:
+    return lambda done, _: progress(offset + done, total, study)

@@ -11,12 +11,12 @@ from okrcell.cells.expression import Expression
 from okrcell.errors import InputError
 from okrcell.knowledge.ontology import ontology
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.pairs.kinship import kinship
-from okrcell.tasks.audit import Audit, AuditSettings, audit
-from okrcell.tasks.auditing.directions import directions
-from okrcell.tasks.auditing.study_labels import StudyLabels, as_written, study_labels
+from okrcell.pairs.kinship import related_types
+from okrcell.tasks.audit import AuditSettings, LabelAudit, audit_labels
+from okrcell.tasks.auditing.directions import pca_features
+from okrcell.tasks.auditing.study_labels import StudyLabels, column_as_text, read_study_labels
 
-KEPT = ("study", "donor", "tissue")
+OBS_COLUMNS = ("study", "donor", "tissue")
 """Columns of obs copied to the table."""
 
 
@@ -25,7 +25,7 @@ class StudyAudit:
     """Result of label error detection for one study."""
 
     labels: StudyLabels
-    audit: Audit
+    audit: LabelAudit
     obs: pd.DataFrame = field(repr=False)
     label_key: str
 
@@ -38,20 +38,22 @@ class StudyAudit:
         the likely type to the label: same, broader, narrower or other, "" without label; ``agreement``, the match
         probability of the cell and the texts of its label, in [0, 1].
         """
-        found, given = self.audit, self.labels.given
-        words, ids = (np.array([*some, ""], dtype=object) for some in (self.labels.words, self.labels.ids))
+        audit, label_idx = self.audit, self.labels.label_idx
+        author_names, ids = (
+            np.array([*entries, ""], dtype=object) for entries in (self.labels.author_names, self.labels.ids)
+        )
         table = pd.DataFrame({"cell": self.obs.index.astype(str)})
-        for name in KEPT:
+        for name in OBS_COLUMNS:
             table[name] = self.obs[name].astype(str).to_numpy() if name in self.obs else ""
-        table["cell_type"] = as_written(self.obs, self.label_key)
-        table["cell_type_ontology_term_id"] = ids[given]
-        table["trust"] = found.trust
-        table["doubtful"] = found.doubtful
-        table["likely_cell_type"] = words[found.likely]
-        table["likely_cell_type_ontology_term_id"] = ids[found.likely]
-        table["likely_share"] = found.share
-        table["relation"] = relations(self.labels.names)[given, found.likely]
-        table["agreement"] = found.agreed
+        table["cell_type"] = column_as_text(self.obs, self.label_key)
+        table["cell_type_ontology_term_id"] = ids[label_idx]
+        table["trust"] = audit.trust
+        table["doubtful"] = audit.doubtful
+        table["likely_cell_type"] = author_names[audit.most_likely]
+        table["likely_cell_type_ontology_term_id"] = ids[audit.most_likely]
+        table["likely_share"] = audit.likely_probability
+        table["relation"] = label_relations(self.labels.names)[label_idx, audit.most_likely]
+        table["agreement"] = audit.match_probability
         return table
 
 
@@ -96,25 +98,32 @@ def audit_study(
     """
     labels = check_labels(obs, label_key, batch_key)
     groups = None if batch_key is None else obs[batch_key].astype(str).to_numpy(dtype=str)
-    cells = model.embed_cells(expression, progress) if vectors is None else vectors
-    own = directions(expression)
-    found = audit(cells, own, labels.vectors(model), labels.given, kinship(labels.names), groups, settings)
-    return StudyAudit(labels, found, obs, label_key)
+    cell_vectors = model.embed_cells(expression, progress) if vectors is None else vectors
+    components = pca_features(expression)
+    label_audit = audit_labels(
+        cell_vectors, components, labels.vectors(model), labels.label_idx, related_types(labels.names), groups, settings
+    )
+    return StudyAudit(labels, label_audit, obs, label_key)
 
 
-def relations(names: tuple[str, ...]) -> NDArray[np.object_]:
+def label_relations(names: tuple[str, ...]) -> NDArray[np.object_]:
     """Return the relation of each label (column) to each label (row): same, broader, narrower, other.
 
     Broader and narrower terms of the Cell Ontology are not errors. The last row and column stand for no label: "".
     """
-    home = ontology("CL")
-    above = [home.ancestors(name) if name.startswith("CL:") and home.current(name) else frozenset() for name in names]
-    told = np.full((len(names) + 1, len(names) + 1), "", dtype=object)
+    cell_ontology = ontology("CL")
+    ancestors = [
+        cell_ontology.ancestors(name) if name.startswith("CL:") and cell_ontology.current_id(name) else frozenset()
+        for name in names
+    ]
+    relations = np.full((len(names) + 1, len(names) + 1), "", dtype=object)
     for row, name in enumerate(names):
-        for column, other in enumerate(names):
-            word = "broader" if other in above[row] else "narrower" if name in above[column] else "other"
-            told[row, column] = "same" if row == column else word
-    return told
+        for column, other_name in enumerate(names):
+            relation = (
+                "broader" if other_name in ancestors[row] else "narrower" if name in ancestors[column] else "other"
+            )
+            relations[row, column] = "same" if row == column else relation
+    return relations
 
 
 def check_labels(obs: pd.DataFrame, label_key: str, batch_key: str | None = None) -> StudyLabels:
@@ -127,7 +136,7 @@ def check_labels(obs: pd.DataFrame, label_key: str, batch_key: str | None = None
     """
     if batch_key is not None and batch_key not in obs:
         raise InputError(f"obs has no column '{batch_key}'; it has {', '.join(map(str, obs)) or 'none'}.")
-    labels = study_labels(obs, label_key)
+    labels = read_study_labels(obs, label_key)
     if not len(labels.names):
         raise InputError(
             f"No cell has a label: '{label_key}' has only placeholders such as 'unknown', or is empty. "
@@ -135,7 +144,7 @@ def check_labels(obs: pd.DataFrame, label_key: str, batch_key: str | None = None
         )
     if len(labels.names) == 1:
         raise InputError(
-            f"All labelled cells are '{labels.words[0]}': label errors can only be detected with two or more labels. "
+            f"All labelled cells are '{labels.author_names[0]}': label errors can only be detected with two or more labels. "
             "Pass a column with several labels: --label-key (label_key=...)."
         )
     return labels

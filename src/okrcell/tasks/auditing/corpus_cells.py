@@ -12,24 +12,29 @@ from okrcell.cells.genes import GeneResolution, GeneTable
 from okrcell.cells.rows import MatrixRows
 
 
-def cells_of(corpus: Corpus, rows: NDArray[np.integer], table: GeneTable | None = None) -> Expression:
+def corpus_expression(corpus: Corpus, rows: NDArray[np.integer], table: GeneTable | None = None) -> Expression:
     """Return the expression of the cells ``rows`` of a corpus; read from disk in blocks."""
     table = GeneTable.bundled() if table is None else table
-    every = GeneResolution(
-        row=np.arange(len(table), dtype=np.int32), how={}, unknown=(), species="human", coverage=1.0, duplicated=0
+    resolution = GeneResolution(
+        row=np.arange(len(table), dtype=np.int32),
+        match_counts={},
+        unknown=(),
+        species="human",
+        coverage=1.0,
+        duplicated=0,
     )
     return Expression(
         n_cells=len(rows),
         kind="linear",
         source="corpus",
         findings=(),
-        resolution=every,
+        resolution=resolution,
         table=table,
-        rows=MatrixRows(_Lying(corpus, np.asarray(rows, dtype=np.int64)), "the corpus"),
+        rows=MatrixRows(_CorpusMatrix(corpus, np.asarray(rows, dtype=np.int64)), "the corpus"),
     )
 
 
-class _Lying:
+class _CorpusMatrix:
     """Matrix interface of on-disk rows of a corpus."""
 
     dtype = np.dtype(np.float32)
@@ -39,5 +44,5 @@ class _Lying:
         self._rows = rows
         self.shape = (len(rows), corpus.n_genes)
 
-    def __getitem__(self, some: Any) -> sparse.csr_matrix:
-        return self._corpus.rows(self._rows[some])
+    def __getitem__(self, index: Any) -> sparse.csr_matrix:
+        return self._corpus.rows(self._rows[index])

@@ -7,12 +7,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from okrcell.errors import InputError
-from okrcell.tasks.audit import EVEN
+from okrcell.tasks.audit import TRUST_THRESHOLD
 
-FILE = "reliability.parquet"
+RELIABILITY_FILE = "reliability.parquet"
 
 
-def read_reliability(run: Path) -> pd.DataFrame:
+def read_reliability(run_dir: Path) -> pd.DataFrame:
     """Mean reliability of each pair over the epochs of a run (E9); index ``row``, columns ``study``, ``trust``.
 
     ``trust`` is in [0, 1], NaN for a pair that was never used.
@@ -22,7 +22,7 @@ def read_reliability(run: Path) -> pd.DataFrame:
     InputError
         If the run has no table, or it is damaged.
     """
-    path = run / FILE
+    path = run_dir / RELIABILITY_FILE
     if not path.is_file():
         raise InputError(
             f"{path} does not exist: the run is not finished, or it was trained without reliability weights "
@@ -36,12 +36,12 @@ def read_reliability(run: Path) -> pd.DataFrame:
     if not {"row", "study"} <= set(table) or not epochs:
         raise InputError(f"{path} has no columns row, study, epoch_1, ...: it is not a reliability table. Train again.")
     values = table[epochs].to_numpy(dtype=np.float64)
-    seen = ~np.isnan(values)
-    mean = np.where(seen, values, 0).sum(axis=1) / np.where(seen.any(axis=1), seen.sum(axis=1), np.nan)
+    visited = ~np.isnan(values)
+    mean = np.where(visited, values, 0).sum(axis=1) / np.where(visited.any(axis=1), visited.sum(axis=1), np.nan)
     return pd.DataFrame({"study": table["study"].astype(str).to_numpy(), "trust": mean}, index=table["row"].to_numpy())
 
 
-def trusted_by_run(table: pd.DataFrame, reliability: pd.DataFrame, run: Path) -> pd.DataFrame:
+def use_run_reliability(table: pd.DataFrame, reliability: pd.DataFrame, run_dir: Path) -> pd.DataFrame:
     """Replace the computed trust by that of a training run; NaN for cells outside its training data.
 
     Raises
@@ -50,11 +50,13 @@ def trusted_by_run(table: pd.DataFrame, reliability: pd.DataFrame, run: Path) ->
         If the run was trained on another corpus.
     """
     rows = table["row"].to_numpy()
-    known = np.isin(rows, reliability.index.to_numpy())
-    named = reliability["study"].reindex(rows[known]).to_numpy()
-    if not known.any() or bool(np.any(named != table["study"].to_numpy()[known])):
-        raise InputError(f"{run} was trained on another corpus: its table has other rows. Pass the corpus of the run.")
-    changed = table.copy()
-    changed["trust"] = reliability["trust"].reindex(rows).to_numpy()
-    changed["doubtful"] = (changed["trust"] < EVEN) & (changed["relation"] == "other")
-    return changed
+    in_run = np.isin(rows, reliability.index.to_numpy())
+    run_studies = reliability["study"].reindex(rows[in_run]).to_numpy()
+    if not in_run.any() or bool(np.any(run_studies != table["study"].to_numpy()[in_run])):
+        raise InputError(
+            f"{run_dir} was trained on another corpus: its table has other rows. Pass the corpus of the run."
+        )
+    updated = table.copy()
+    updated["trust"] = reliability["trust"].reindex(rows).to_numpy()
+    updated["doubtful"] = (updated["trust"] < TRUST_THRESHOLD) & (updated["relation"] == "other")
+    return updated

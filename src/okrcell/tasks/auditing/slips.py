@@ -6,27 +6,29 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-ROUNDS = 30
+EM_ITERATIONS = 30
 """Number of EM iterations; the estimates converge earlier."""
-BELIEVED = 5.0
+PRIOR_CELLS = 5.0
 """Weight of the prior of each row of the noise matrix, in cells."""
-RIGHT = 0.9
+PRIOR_ACCURACY = 0.9
 """Prior probability of a correct label; the rest is spread over all labels by their frequency."""
 
 
 @dataclass(frozen=True)
-class Slips:
+class NoiseTransition:
     """Fitted confusion of true and written labels."""
 
-    written: Float[np.ndarray, "true written"]
+    matrix: Float[np.ndarray, "true written"]
     """Noise transition matrix: probability of each written label given the true label; rows sum to 1."""
-    true: Float[np.ndarray, "cell label"]
+    posterior: Float[np.ndarray, "cell label"]
     """Posterior probability of each label given the evidence and the written label; rows sum to 1."""
-    likelihood: float
+    log_likelihood: float
     """Mean log-likelihood of the written labels."""
 
 
-def slips(evidence: Float[np.ndarray, "cell label"], given: NDArray[np.integer], rounds: int = ROUNDS) -> Slips:
+def fit_noise_transition(
+    label_prob: Float[np.ndarray, "cell label"], label_idx: NDArray[np.integer], n_iter: int = EM_ITERATIONS
+) -> NoiseTransition:
     """Estimate the noise transition matrix of the labels and the posterior of each cell's true label.
 
     The joint distribution of written and true labels is that of confident learning (arXiv 1911.00068). It is fitted by
@@ -35,27 +37,29 @@ def slips(evidence: Float[np.ndarray, "cell label"], given: NDArray[np.integer],
 
     Parameters
     ----------
-    evidence
+    label_prob
         Probability of each label for each cell, computed without its written label; rows sum to 1.
-    given
+    label_idx
         Index of the written label of each cell.
-    rounds
+    n_iter
         Number of EM iterations.
     """
-    cells, labels = evidence.shape
-    common = (np.bincount(given, minlength=labels) + 1.0) / (cells + labels)
-    belief = BELIEVED * (RIGHT * np.eye(labels) + (1 - RIGHT) * common[None])
-    written = belief / belief.sum(axis=1, keepdims=True)
-    order = np.argsort(given, kind="stable")
-    starts = np.searchsorted(given[order], np.arange(labels + 1))
-    evidence = evidence[order]
-    for _ in range(rounds):
-        joint = evidence * written[:, given[order]].T
+    n_cells, n_labels = label_prob.shape
+    label_frequency = (np.bincount(label_idx, minlength=n_labels) + 1.0) / (n_cells + n_labels)
+    prior = PRIOR_CELLS * (PRIOR_ACCURACY * np.eye(n_labels) + (1 - PRIOR_ACCURACY) * label_frequency[None])
+    transition = prior / prior.sum(axis=1, keepdims=True)
+    order = np.argsort(label_idx, kind="stable")
+    starts = np.searchsorted(label_idx[order], np.arange(n_labels + 1))
+    label_prob = label_prob[order]
+    for _ in range(n_iter):
+        joint = label_prob * transition[:, label_idx[order]].T
         joint /= np.maximum(joint.sum(axis=1, keepdims=True), 1e-30)
-        counted = np.stack([joint[starts[one] : starts[one + 1]].sum(axis=0) for one in range(labels)], axis=1)
-        written = (counted + belief) / (counted + belief).sum(axis=1, keepdims=True)
-    joint = evidence * written[:, given[order]].T
+        expected_counts = np.stack(
+            [joint[starts[label] : starts[label + 1]].sum(axis=0) for label in range(n_labels)], axis=1
+        )
+        transition = (expected_counts + prior) / (expected_counts + prior).sum(axis=1, keepdims=True)
+    joint = label_prob * transition[:, label_idx[order]].T
     total = np.maximum(joint.sum(axis=1, keepdims=True), 1e-30)
-    true = np.empty_like(joint)
-    true[order] = joint / total
-    return Slips(written, true, float(np.log(total).mean()))
+    posterior = np.empty_like(joint)
+    posterior[order] = joint / total
+    return NoiseTransition(transition, posterior, float(np.log(total).mean()))

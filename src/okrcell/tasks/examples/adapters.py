@@ -8,7 +8,7 @@ from torch import nn
 from okrcell.errors import MissingExtraError
 
 
-def with_adapters(encoder: nn.Module, rank: int) -> Any:
+def add_lora(encoder: nn.Module, rank: int) -> Any:
     """Add a trainable low-rank adapter to each linear layer of the encoder and freeze all other weights.
 
     LoRA (Hu et al. 2021, arXiv 2106.09685) of the package peft: the second matrix starts at zero, so that the output is
@@ -23,14 +23,14 @@ def with_adapters(encoder: nn.Module, rank: int) -> Any:
         from peft import LoraConfig, get_peft_model
     except ImportError:
         raise MissingExtraError("peft", "fine-tuning", "Fine-tuning by low-rank adapters") from None
-    layers = [name for name, part in encoder.named_modules() if isinstance(part, nn.Linear)]
-    settings = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.1, target_modules=layers)
+    layer_names = [name for name, module in encoder.named_modules() if isinstance(module, nn.Linear)]
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.1, target_modules=layer_names)
     with warnings.catch_warnings():
         # peft expects attributes of a transformers model; the encoder is a plain module.
         warnings.simplefilter("ignore", UserWarning)
-        return get_peft_model(cast(Any, encoder), settings)
+        return get_peft_model(cast(Any, encoder), config)
 
 
-def merged(encoder: Any) -> Any:
+def merge_lora(encoder: Any) -> Any:
     """Merge the adapters into the layers of the encoder; an encoder without adapters is returned as it is."""
     return encoder.merge_and_unload() if hasattr(encoder, "merge_and_unload") else encoder

@@ -5,20 +5,20 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from okrcell.tasks.auditing.other_cells import folds
+from okrcell.tasks.auditing.other_cells import assign_folds
 from okrcell.tasks.examples.head import fit_head
 
-FEWEST = 3
+MIN_EXAMPLES = 3
 """Minimum number of examples of a label for cross-validation."""
-BLUNTEST, SHARPEST = 0.2, 2.0
-BELIEVED = 20.0
+MIN_INVERSE_TEMPERATURE, MAX_INVERSE_TEMPERATURE = 0.2, 2.0
+CALIBRATION_PRIOR_CELLS = 20.0
 """Weight of the prior that the inverse temperature is 1, in cells."""
 
 
-def sharpness(
+def fit_inverse_temperature(
     features: Float[np.ndarray, "cell feature"],
-    given: NDArray[np.intp],
-    start: Float[np.ndarray, "cell name"],
+    label_idx: NDArray[np.intp],
+    prior_logits: Float[np.ndarray, "cell name"],
     seed: int = 0,
     groups: NDArray[np.str_] | None = None,
 ) -> float:
@@ -30,23 +30,27 @@ def sharpness(
     """
     from scipy.optimize import minimize_scalar
 
-    common = np.bincount(given, minlength=start.shape[1])[given] >= FEWEST
-    if common.sum() < FEWEST or len(np.unique(given[common])) < 2:
+    is_frequent = np.bincount(label_idx, minlength=prior_logits.shape[1])[label_idx] >= MIN_EXAMPLES
+    if is_frequent.sum() < MIN_EXAMPLES or len(np.unique(label_idx[is_frequent])) < 2:
         return 1.0
-    features, given, start = features[common], given[common], start[common]
+    features, label_idx, prior_logits = features[is_frequent], label_idx[is_frequent], prior_logits[is_frequent]
     rng = np.random.default_rng(seed)
-    fold = folds(given, None if groups is None else groups[common], rng)
-    logits = np.zeros_like(start)
-    for number in np.unique(fold):
-        out = fold == number
-        if out.all():
+    fold = assign_folds(label_idx, None if groups is None else groups[is_frequent], rng)
+    logits = np.zeros_like(prior_logits)
+    for fold_id in np.unique(fold):
+        is_test = fold == fold_id
+        if is_test.all():
             return 1.0
-        logits[out] = fit_head(features[~out], given[~out], start[~out]).logits(features[out], start[out])
+        logits[is_test] = fit_head(features[~is_test], label_idx[~is_test], prior_logits[~is_test]).logits(
+            features[is_test], prior_logits[is_test]
+        )
 
     def loss(log_factor: float) -> float:
-        right = log_softmax(np.exp(log_factor) * logits, axis=1)[np.arange(len(given)), given]
+        log_prob = log_softmax(np.exp(log_factor) * logits, axis=1)[np.arange(len(label_idx)), label_idx]
         # Shrinkage to a factor of 1.
-        return float(-np.maximum(right, -10).sum() + BELIEVED * log_factor**2)
+        return float(-np.maximum(log_prob, -10).sum() + CALIBRATION_PRIOR_CELLS * log_factor**2)
 
-    found = minimize_scalar(loss, bounds=(np.log(BLUNTEST), np.log(SHARPEST)), method="bounded")
-    return float(np.exp(found.x))
+    result = minimize_scalar(
+        loss, bounds=(np.log(MIN_INVERSE_TEMPERATURE), np.log(MAX_INVERSE_TEMPERATURE)), method="bounded"
+    )
+    return float(np.exp(result.x))

@@ -10,13 +10,13 @@ from okrcell.settings import Settings
 class FineTuningSettings(Settings):
     """Settings of the fine-tuning of the cell encoder; chosen on pretraining studies."""
 
-    rounds: Annotated[int, Field(ge=0)] = 15
+    max_epochs: Annotated[int, Field(ge=0)] = 15
     """Maximum number of epochs."""
     patience: Annotated[int, Field(ge=1)] = 3
     """Epochs without improvement of the validation loss after which training stops; the best epoch is restored."""
-    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Fraction of cells used for validation; whole donors if there are at least three."""
-    batch: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[int, Field(ge=1)] = 64
     """Cells per training step."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     """Learning rate of the whole encoder (AdamW)."""
@@ -26,5 +26,5 @@ class FineTuningSettings(Settings):
     """Learning rate of the linear head."""
     rank: Annotated[int, Field(ge=1)] = 8
     """Rank r of the low-rank adapters."""
-    most_cells: Annotated[int, Field(ge=1)] = 4_000
+    max_cells: Annotated[int, Field(ge=1)] = 4_000
     """Maximum number of reference cells; common types are subsampled, rare types are kept whole."""

@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
-from okrcell.cells.samples.sample import log_normalised
-from okrcell.cells.samples.some_cells import some_cells
-from okrcell.tasks.examples.views import on_shared_genes
+from okrcell.cells.samples.sample import log_normalize
+from okrcell.cells.samples.some_cells import iter_rows
+from okrcell.tasks.examples.views import restrict_to_shared_genes
 
-ITERATIONS = 1000
-LEAST = 1e-6
+MAX_ITER = 1000
+MIN_GENE_PROBABILITY = 1e-6
 """Lower bound of a probability, so that this classifier alone excludes no type."""
 
 
 def gene_logits(
     reference: Expression,
-    known: NDArray[np.intp],
-    given: NDArray[np.intp],
-    names: int,
+    train_rows: NDArray[np.intp],
+    label_idx: NDArray[np.intp],
+    n_labels: int,
     query: Expression,
 ) -> Float[np.ndarray, "cell name"]:
     """Log-probabilities of the query by logistic regression on all shared genes, float32.
@@ -33,30 +33,30 @@ def gene_logits(
     ----------
     reference
         Expression of the reference cells.
-    known
+    train_rows
         Rows of the reference used for training, ascending.
-    given
+    label_idx
         Label index of each training row.
-    names
-        Number of labels; a label without training cells gets the probability `LEAST`.
+    n_labels
+        Number of labels; a label without training cells gets the probability `MIN_GENE_PROBABILITY`.
     query
         Expression of the cells to predict.
     """
     from sklearn.linear_model import LogisticRegression
 
-    taught, asked = on_shared_genes([reference, query])
-    logits = np.full((query.n_cells, names), np.log(LEAST), dtype=np.float32)
-    borne = np.unique(given)
-    if len(borne) < 2:
-        logits[:, borne] = 0.0
+    shared_reference, shared_query = restrict_to_shared_genes([reference, query])
+    logits = np.full((query.n_cells, n_labels), np.log(MIN_GENE_PROBABILITY), dtype=np.float32)
+    train_labels = np.unique(label_idx)
+    if len(train_labels) < 2:
+        logits[:, train_labels] = 0.0
         return logits
-    parts = [log_normalised(block) for block in some_cells(taught, known)]
-    regression: Any = LogisticRegression(max_iter=ITERATIONS)
-    regression.fit(sparse.csr_matrix(sparse.vstack(parts)), given)
-    done = 0
-    for block in asked.blocks():
-        rows = len(block.indptr) - 1
-        probability = regression.predict_proba(log_normalised(block))
-        logits[done : done + rows, regression.classes_] = np.log(probability + LEAST)
-        done += rows
+    parts = [log_normalize(block) for block in iter_rows(shared_reference, train_rows)]
+    regression: Any = LogisticRegression(max_iter=MAX_ITER)
+    regression.fit(sparse.csr_matrix(sparse.vstack(parts)), label_idx)
+    start = 0
+    for block in shared_query.blocks():
+        n_rows = len(block.indptr) - 1
+        probability = regression.predict_proba(log_normalize(block))
+        logits[start : start + n_rows, regression.classes_] = np.log(probability + MIN_GENE_PROBABILITY)
+        start += n_rows
     return logits

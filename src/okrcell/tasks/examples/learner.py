@@ -8,29 +8,29 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor, nn
 
-from okrcell.cells.tokenise import BinTokeniser
+from okrcell.cells.tokenise import BinTokenizer
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
 
 
 @dataclass
-class Learner:
+class Trainer:
     """Training loop for a model with a linear head."""
 
     model: CellTextModel
     head: nn.Linear
-    tokeniser: BinTokeniser
+    tokenizer: BinTokenizer
     rows: sparse.csr_matrix
     """Expression (cell, gene) of training and validation cells."""
-    given: Tensor
+    label_idx: Tensor
     """Label index of each row."""
 
-    def learn(
+    def fit(
         self,
-        taught: NDArray[np.intp],
-        out: NDArray[np.intp],
-        tunable: list[nn.Parameter],
-        rate: float,
+        train_idx: NDArray[np.intp],
+        val_idx: NDArray[np.intp],
+        trainable: list[nn.Parameter],
+        learning_rate: float,
         settings: FineTuningSettings,
         seed: int,
     ) -> list[float]:
@@ -38,14 +38,14 @@ class Learner:
 
         Parameters
         ----------
-        taught
+        train_idx
             Rows of the training cells.
-        out
+        val_idx
             Rows of the validation cells.
-        tunable
+        trainable
             Trainable parameters of the encoder. The head is always trained, at its own learning rate.
-        rate
-            Learning rate of ``tunable``.
+        learning_rate
+            Learning rate of ``trainable``.
         settings
             Settings of fine-tuning.
         seed
@@ -55,47 +55,47 @@ class Learner:
         -------
         Validation cross-entropy before training and after each epoch.
         """
-        weight = self._weight_of_names(taught)
-        groups = [
-            {"params": tunable, "lr": rate},
+        class_weight = self._class_weight(train_idx)
+        param_groups = [
+            {"params": trainable, "lr": learning_rate},
             {"params": list(self.head.parameters()), "lr": settings.head_learning_rate},
         ]
-        optimiser = torch.optim.AdamW(groups, weight_decay=0.01)
+        optimizer = torch.optim.AdamW(param_groups, weight_decay=0.01)
         rng = np.random.default_rng(seed)
-        losses, best, kept = [self._loss_of(out, weight)], 0, self._state(tunable)
-        for number in range(1, settings.rounds + 1):
+        losses, best_epoch, best_state = [self._loss(val_idx, class_weight)], 0, self._state(trainable)
+        for epoch in range(1, settings.max_epochs + 1):
             self.model.cell_encoder.train()
-            order = rng.permutation(taught)
-            for start in range(0, len(order), settings.batch):
-                some = order[start : start + settings.batch]
-                loss = nn.functional.cross_entropy(self._logits(some), self.given[some], weight)
-                optimiser.zero_grad()
+            order = rng.permutation(train_idx)
+            for start in range(0, len(order), settings.batch_size):
+                batch = order[start : start + settings.batch_size]
+                loss = nn.functional.cross_entropy(self._logits(batch), self.label_idx[batch], class_weight)
+                optimizer.zero_grad()
                 loss.backward()
-                nn.utils.clip_grad_norm_(tunable, 1.0)
-                optimiser.step()
-            losses.append(self._loss_of(out, weight))
-            if losses[-1] < losses[best]:
-                best, kept = number, self._state(tunable)
-            elif number - best >= settings.patience:
+                nn.utils.clip_grad_norm_(trainable, 1.0)
+                optimizer.step()
+            losses.append(self._loss(val_idx, class_weight))
+            if losses[-1] < losses[best_epoch]:
+                best_epoch, best_state = epoch, self._state(trainable)
+            elif epoch - best_epoch >= settings.patience:
                 break
         with torch.no_grad():
-            for part, value in zip([*tunable, *self.head.parameters()], kept, strict=True):
-                part.copy_(value)
+            for parameter, value in zip([*trainable, *self.head.parameters()], best_state, strict=True):
+                parameter.copy_(value)
         return losses
 
-    def _logits(self, some: NDArray[np.intp]) -> Tensor:
-        tokens = self.tokeniser.tokenise(sparse.csr_matrix(self.rows[some]))
+    def _logits(self, batch: NDArray[np.intp]) -> Tensor:
+        tokens = self.tokenizer.tokenize(sparse.csr_matrix(self.rows[batch]))
         return self.head(self.model.embed_cells(tokens))
 
     @torch.no_grad()
-    def _loss_of(self, out: NDArray[np.intp], weight: Tensor) -> float:
+    def _loss(self, val_idx: NDArray[np.intp], class_weight: Tensor) -> float:
         self.model.cell_encoder.eval()
-        logits = [self._logits(out[start : start + 128]) for start in range(0, len(out), 128)]
-        return float(nn.functional.cross_entropy(torch.cat(logits), self.given[out], weight))
+        logits = [self._logits(val_idx[start : start + 128]) for start in range(0, len(val_idx), 128)]
+        return float(nn.functional.cross_entropy(torch.cat(logits), self.label_idx[val_idx], class_weight))
 
-    def _weight_of_names(self, taught: NDArray[np.intp]) -> Tensor:
-        count = torch.bincount(self.given[taught], minlength=self.head.out_features).clamp_min(1).float()
+    def _class_weight(self, train_idx: NDArray[np.intp]) -> Tensor:
+        count = torch.bincount(self.label_idx[train_idx], minlength=self.head.out_features).clamp_min(1).float()
         return (count.mean() / count).sqrt()
 
-    def _state(self, tunable: list[nn.Parameter]) -> list[Tensor]:
-        return [part.detach().clone() for part in (*tunable, *self.head.parameters())]
+    def _state(self, trainable: list[nn.Parameter]) -> list[Tensor]:
+        return [parameter.detach().clone() for parameter in (*trainable, *self.head.parameters())]

@@ -7,19 +7,19 @@ from scipy.special import softmax
 
 from okrcell.tasks.examples.head import fit_head
 
-ROUNDS = 4
+SHIFT_ITERATIONS = 4
 """Number of iterations; the shift has converged by then."""
-FEWEST = 5
+MIN_TYPE_CELLS = 5
 """Minimum expected number of query cells of a type that is used to estimate the shift."""
-FEW_CELLS = 30
+SHIFT_PRIOR_CELLS = 30
 """Weight of the prior that the shift is zero, in query cells; a few cells would be moved onto any predicted type."""
 
 
-def without_shift(
+def remove_batch_shift(
     features: Float[np.ndarray, "cell feature"],
-    given: NDArray[np.intp],
-    query: NDArray[np.bool_],
-    start: Float[np.ndarray, "cell name"],
+    label_idx: NDArray[np.intp],
+    is_query: NDArray[np.bool_],
+    prior_logits: Float[np.ndarray, "cell name"],
 ) -> Float[np.ndarray, "cell feature"]:
     """Subtract from the query the shift to the reference that all types share.
 
@@ -32,34 +32,36 @@ def without_shift(
     ----------
     features
         Input features of reference and query.
-    given
+    label_idx
         Label index of each reference cell, in row order.
-    query
+    is_query
         True for rows of the query, False for rows of the reference.
-    start
+    prior_logits
         Prior logits of all rows.
     """
-    if not query.any() or query.all():
+    if not is_query.any() or is_query.all():
         return features
-    reference = ~query
-    mean, _ = _means(np.eye(start.shape[1], dtype=np.float32)[given], features[reference])
-    moved = features.copy()
-    for _ in range(ROUNDS):
-        head = fit_head(moved[reference], given, start[reference])
-        probability = softmax(head.logits(moved[query], start[query]), axis=1)
-        likely = np.where(probability > 0.5, probability, 0)
-        found, cells = _means(likely, features[query])
-        heard = cells >= FEWEST
-        if not heard.any():
+    is_reference = ~is_query
+    reference_mean, _ = _label_means(np.eye(prior_logits.shape[1], dtype=np.float32)[label_idx], features[is_reference])
+    shifted = features.copy()
+    for _ in range(SHIFT_ITERATIONS):
+        head = fit_head(shifted[is_reference], label_idx, prior_logits[is_reference])
+        probability = softmax(head.logits(shifted[is_query], prior_logits[is_query]), axis=1)
+        confident_prob = np.where(probability > 0.5, probability, 0)
+        query_mean, n_cells = _label_means(confident_prob, features[is_query])
+        is_frequent = n_cells >= MIN_TYPE_CELLS
+        if not is_frequent.any():
             return features
-        say = cells.sum() / (cells.sum() + FEW_CELLS)
-        moved[query] = features[query] - say * np.median((found - mean)[heard], axis=0)
-    return moved.astype(np.float32)
+        shrinkage = n_cells.sum() / (n_cells.sum() + SHIFT_PRIOR_CELLS)
+        shifted[is_query] = features[is_query] - shrinkage * np.median(
+            (query_mean - reference_mean)[is_frequent], axis=0
+        )
+    return shifted.astype(np.float32)
 
 
-def _means(
-    members: Float[np.ndarray, "cell name"], features: Float[np.ndarray, "cell feature"]
+def _label_means(
+    membership: Float[np.ndarray, "cell name"], features: Float[np.ndarray, "cell feature"]
 ) -> tuple[Float[np.ndarray, "name feature"], Float[np.ndarray, "name"]]:
     """Return the mean features and the expected number of cells of each label."""
-    cells = members.sum(axis=0)
-    return members.T @ features / np.maximum(cells, 1e-6)[:, None], cells
+    n_cells = membership.sum(axis=0)
+    return membership.T @ features / np.maximum(n_cells, 1e-6)[:, None], n_cells

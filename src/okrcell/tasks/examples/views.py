@@ -10,49 +10,53 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
-from okrcell.cells.samples.sample import LARGEST_Z, log_normalised, variable_genes
+from okrcell.cells.samples.sample import MAX_Z, highly_variable_genes, log_normalize
 from okrcell.errors import InputError
-from okrcell.tasks.examples.company import company, foretold_by_company
+from okrcell.tasks.examples.company import knn_affinity, knn_r2
 
-COMPONENTS = 50
-FEWEST_GENES = 20
+N_COMPONENTS = 50
+MIN_SHARED_GENES = 20
 """Minimum number of shared genes of two samples."""
-UNDECIDED, FEW_CELLS = 0.5, 20
+PRIOR_MODEL_WEIGHT, PRIOR_CELLS = 0.5, 20
 """Prior weight of the model vectors, and the weight of this prior in cells."""
 
 
 @dataclass(frozen=True)
-class Views:
+class FeatureSet:
     """Feature sets of the cells with expression; rows are those of the first sample, then of the next."""
 
-    logs: Float[np.ndarray, "cell component"]
+    log_components: Float[np.ndarray, "cell component"]
     """Principal components of log1p of counts per 10,000."""
-    scores: Float[np.ndarray, "cell component"]
+    z_components: Float[np.ndarray, "cell component"]
     """Principal components of the same genes, each scaled by its standard deviation within the samples."""
-    model: Float[np.ndarray, "cell component"]
+    model_components: Float[np.ndarray, "cell component"]
     """Principal components of the model vectors."""
     vectors: Float[np.ndarray, "cell dim"]
     """Unit vectors of the cells from the model."""
-    sample: NDArray[np.intp] = field(repr=False)
+    sample_idx: NDArray[np.intp] = field(repr=False)
     """Sample index of each row."""
-    here: tuple[NDArray[np.bool_], ...] = field(repr=False)
+    has_expression: tuple[NDArray[np.bool_], ...] = field(repr=False)
     """For each sample, True for cells with a row: those that express a gene of the model's vocabulary."""
     model_weight: float
     """Weight of the model vectors, in [0, 1]: the fraction of their variance explained by neighbours in the sample's own
     components."""
 
     @property
-    def own(self) -> Float[np.ndarray, "cell feature"]:
+    def sample_features(self) -> Float[np.ndarray, "cell feature"]:
         """Features without the model; each of the two parts has a mean squared norm of 1."""
-        return np.hstack([even(self.scores[:, : COMPONENTS * 2 // 5]), even(self.logs)])
+        return np.hstack(
+            [scale_mean_square(self.z_components[:, : N_COMPONENTS * 2 // 5]), scale_mean_square(self.log_components)]
+        )
 
     @property
-    def together(self) -> Float[np.ndarray, "cell feature"]:
+    def features(self) -> Float[np.ndarray, "cell feature"]:
         """Features of the samples and of the model, the latter scaled by its weight."""
-        return np.hstack([self.own, self.model_weight * even(self.model)])
+        return np.hstack([self.sample_features, self.model_weight * scale_mean_square(self.model_components)])
 
 
-def views(samples: Sequence[Expression], vectors: Sequence[Float[np.ndarray, "cell dim"]], seed: int = 0) -> Views:
+def compute_features(
+    samples: Sequence[Expression], vectors: Sequence[Float[np.ndarray, "cell dim"]], seed: int = 0
+) -> FeatureSet:
     """Compute the features of one or more samples, on the genes that all of them measured.
 
     Genes are the union of the highly variable genes of each sample. Differences between samples are not removed here,
@@ -73,59 +77,65 @@ def views(samples: Sequence[Expression], vectors: Sequence[Float[np.ndarray, "ce
     InputError
         If the samples share too few genes.
     """
-    shared = on_shared_genes(samples)
-    found = [variable_genes(sample) for sample in shared]
-    genes = np.unique(np.concatenate([each.gene for each in found]))
-    parts, here = list[sparse.csr_matrix](), list[NDArray[np.bool_]]()
-    for sample, own, known in zip(shared, found, vectors, strict=True):
+    shared_samples = restrict_to_shared_genes(samples)
+    gene_sets = [highly_variable_genes(sample) for sample in shared_samples]
+    genes = np.unique(np.concatenate([gene_set.gene for gene_set in gene_sets]))
+    parts, has_expression = list[sparse.csr_matrix](), list[NDArray[np.bool_]]()
+    for sample, sample_gene_set, sample_vectors in zip(shared_samples, gene_sets, vectors, strict=True):
         measured = np.zeros(sample.n_cells, dtype=bool)
-        measured[own.measured] = True
-        here.append(measured & ~np.isnan(known[:, 0]))
-        blocks = [log_normalised(block)[:, genes] for block in sample.blocks()]
+        measured[sample_gene_set.nonempty_cells] = True
+        has_expression.append(measured & ~np.isnan(sample_vectors[:, 0]))
+        blocks = [log_normalize(block)[:, genes] for block in sample.blocks()]
         rows = sparse.csr_matrix(sparse.vstack(blocks)) if blocks else sparse.csr_matrix((0, len(genes)))
-        parts.append(sparse.csr_matrix(rows[here[-1]]))
-    logs = sparse.csr_matrix(sparse.vstack(parts), dtype=np.float32)
-    unit = np.concatenate([known[some] for known, some in zip(vectors, here, strict=True)]).astype(np.float32)
-    logs_view = _components(logs, COMPONENTS, seed)
-    scores_view = _components(_by_deviation(logs, parts), COMPONENTS, seed)
-    seen = _components(unit, COMPONENTS * 3 // 5, seed)
-    number = np.repeat(np.arange(len(parts)), [_rows(part) for part in parts])
-    drawn = Views(logs_view, scores_view, seen, unit, number, tuple(here), 0.0)
-    weights = [_weight(drawn, number == one, seed) for one in range(len(parts))]
-    return replace(drawn, model_weight=min(weights, default=0.0))
+        parts.append(sparse.csr_matrix(rows[has_expression[-1]]))
+    log_expr = sparse.csr_matrix(sparse.vstack(parts), dtype=np.float32)
+    unit_vectors = np.concatenate(
+        [sample_vectors[mask] for sample_vectors, mask in zip(vectors, has_expression, strict=True)]
+    ).astype(np.float32)
+    log_components = _principal_components(log_expr, N_COMPONENTS, seed)
+    z_components = _principal_components(_scale_by_deviation(log_expr, parts), N_COMPONENTS, seed)
+    model_components = _principal_components(unit_vectors, N_COMPONENTS * 3 // 5, seed)
+    sample_idx = np.repeat(np.arange(len(parts)), [_n_rows(part) for part in parts])
+    feature_set = FeatureSet(
+        log_components, z_components, model_components, unit_vectors, sample_idx, tuple(has_expression), 0.0
+    )
+    weights = [_model_weight(feature_set, sample_idx == i, seed) for i in range(len(parts))]
+    return replace(feature_set, model_weight=min(weights, default=0.0))
 
 
-def even(values: Float[np.ndarray, "cell value"]) -> Float[np.ndarray, "cell value"]:
+def scale_mean_square(values: Float[np.ndarray, "cell value"]) -> Float[np.ndarray, "cell value"]:
     """Centre, and scale all columns by one factor to a mean squared norm of 1."""
     if not len(values):
         return values
-    middled = values - values.mean(axis=0)
-    return (middled / max(float(np.sqrt((middled**2).sum(axis=1).mean())), 1e-6)).astype(np.float32)
+    centered = values - values.mean(axis=0)
+    return (centered / max(float(np.sqrt((centered**2).sum(axis=1).mean())), 1e-6)).astype(np.float32)
 
 
-def _components(
-    values: sparse.csr_matrix | Float[np.ndarray, "cell value"], wanted: int, seed: int
+def _principal_components(
+    values: sparse.csr_matrix | Float[np.ndarray, "cell value"], n_components: int, seed: int
 ) -> Float[np.ndarray, "cell component"]:
     """Return the first principal components, at least one column, by a truncated decomposition."""
     from sklearn.decomposition import PCA
 
     shape: Any = values.shape
-    wanted = min(wanted, shape[0] - 1, shape[1] - 1)
-    if wanted < 1:
+    n_components = min(n_components, shape[0] - 1, shape[1] - 1)
+    if n_components < 1:
         return np.zeros((shape[0], 1), dtype=np.float32)
-    return PCA(wanted, svd_solver="arpack", random_state=seed).fit_transform(values).astype(np.float32)
+    return PCA(n_components, svd_solver="arpack", random_state=seed).fit_transform(values).astype(np.float32)
 
 
-def _weight(drawn: Views, mine: NDArray[np.bool_], seed: int) -> float:
-    """Weight of the model vectors for one sample: R2 of the neighbours' mean, shrunk to `UNDECIDED` for few cells."""
-    cells = int(mine.sum())
-    if cells < 3:
-        return UNDECIDED
-    borne_out = foretold_by_company(drawn.model[mine], company(drawn.own[mine], seed))
-    return (cells * borne_out + FEW_CELLS * UNDECIDED) / (cells + FEW_CELLS)
+def _model_weight(feature_set: FeatureSet, in_sample: NDArray[np.bool_], seed: int) -> float:
+    """Weight of the model vectors for one sample: R2 of the neighbours' mean, shrunk to `PRIOR_MODEL_WEIGHT` for few cells."""
+    n_cells = int(in_sample.sum())
+    if n_cells < 3:
+        return PRIOR_MODEL_WEIGHT
+    explained = knn_r2(
+        feature_set.model_components[in_sample], knn_affinity(feature_set.sample_features[in_sample], seed)
+    )
+    return (n_cells * explained + PRIOR_CELLS * PRIOR_MODEL_WEIGHT) / (n_cells + PRIOR_CELLS)
 
 
-def on_shared_genes(samples: Sequence[Expression]) -> list[Expression]:
+def restrict_to_shared_genes(samples: Sequence[Expression]) -> list[Expression]:
     """Restrict each sample to the shared genes, so that counts per 10,000 are comparable."""
     measured = [np.unique(sample.resolution.row[sample.resolution.row >= 0]) for sample in samples]
     common = measured[0]
@@ -133,10 +143,10 @@ def on_shared_genes(samples: Sequence[Expression]) -> list[Expression]:
         common = np.intersect1d(common, genes)
     if len(samples) == 1:
         return list(samples)
-    if len(common) < FEWEST_GENES:
+    if len(common) < MIN_SHARED_GENES:
         raise InputError(
-            f"The reference and the cells share {len(common):,} genes (of {', '.join(f'{len(one):,}' for one in measured)}), "
-            f"but at least {FEWEST_GENES} are needed. Use a reference with the same gene identifiers."
+            f"The reference and the cells share {len(common):,} genes (of {', '.join(f'{len(rows):,}' for rows in measured)}), "
+            f"but at least {MIN_SHARED_GENES} are needed. Use a reference with the same gene identifiers."
         )
     return [
         replace(
@@ -150,22 +160,22 @@ def on_shared_genes(samples: Sequence[Expression]) -> list[Expression]:
     ]
 
 
-def _by_deviation(logs: sparse.csr_matrix, parts: Sequence[sparse.csr_matrix]) -> sparse.csr_matrix:
+def _scale_by_deviation(log_expr: sparse.csr_matrix, parts: Sequence[sparse.csr_matrix]) -> sparse.csr_matrix:
     """Scale each gene by its standard deviation within samples, and clip values far above its mean."""
-    shape: Any = logs.shape
+    shape: Any = log_expr.shape
     variance = np.zeros(shape[1])
     for part in parts:
-        if _rows(part):
+        if _n_rows(part):
             mean = np.asarray(part.mean(axis=0)).ravel()
             variance += (np.asarray(part.multiply(part).mean(axis=0)).ravel() - mean**2) / len(parts)
     deviation = np.sqrt(np.maximum(variance, 0))
     inverse = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-6)
-    scaled = sparse.csr_matrix(logs.multiply(inverse[None, :]), dtype=np.float32)
-    if _rows(scaled):
-        highest = (np.asarray(scaled.mean(axis=0)).ravel() + LARGEST_Z).astype(np.float32)
-        scaled.data = np.minimum(scaled.data, highest[scaled.indices])
+    scaled = sparse.csr_matrix(log_expr.multiply(inverse[None, :]), dtype=np.float32)
+    if _n_rows(scaled):
+        upper = (np.asarray(scaled.mean(axis=0)).ravel() + MAX_Z).astype(np.float32)
+        scaled.data = np.minimum(scaled.data, upper[scaled.indices])
     return scaled
 
 
-def _rows(matrix: sparse.csr_matrix) -> int:
+def _n_rows(matrix: sparse.csr_matrix) -> int:
     return len(matrix.indptr) - 1

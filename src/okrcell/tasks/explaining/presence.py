@@ -12,7 +12,7 @@ from okrcell.cells.expression import Expression
 
 
 @dataclass(frozen=True)
-class Presence:
+class DetectionRate:
     """Fractions of cells in which a gene was detected."""
 
     inside: Float[np.ndarray, "group gene"]
@@ -21,9 +21,9 @@ class Presence:
     """Fraction of all other cells with expression, in any group or none, in [0, 1]; NaN if there are none."""
 
 
-def presence(
-    expression: Expression, group: NDArray[np.intp], groups: int, rows: Sequence[int] | NDArray[np.integer]
-) -> Presence:
+def detection_rates(
+    expression: Expression, group: NDArray[np.intp], n_groups: int, rows: Sequence[int] | NDArray[np.integer]
+) -> DetectionRate:
     """Compute the detection rates of genes, in one pass over the file.
 
     Parameters
@@ -32,25 +32,27 @@ def presence(
         Expression of all cells.
     group
         Group index of each cell, -1 for none.
-    groups
+    n_groups
         Number of groups.
     rows
         Rows of the genes in the gene table.
     """
     genes = np.asarray(rows, dtype=np.intp)
-    having = np.zeros((groups + 1, len(genes)))
-    cells = np.zeros(groups + 1)
+    n_detected = np.zeros((n_groups + 1, len(genes)))
+    n_cells = np.zeros(n_groups + 1)
     start = 0
     for block in expression.blocks():
         measured: NDArray[np.bool_] = block.getnnz(axis=1) > 0
-        number = len(measured)
+        n_rows = len(measured)
         # The last row counts the cells without group.
-        mine = np.where(group[start : start + number] < 0, groups, group[start : start + number])
-        start += number
-        cells += np.bincount(mine[measured], minlength=groups + 1)
-        member = sparse.csr_matrix((np.ones(number), (mine, np.arange(number))), shape=(groups + 1, number))
-        having += np.asarray((member @ (block[:, genes] > 0).astype(np.float64)).todense())
+        block_group = np.where(group[start : start + n_rows] < 0, n_groups, group[start : start + n_rows])
+        start += n_rows
+        n_cells += np.bincount(block_group[measured], minlength=n_groups + 1)
+        membership = sparse.csr_matrix(
+            (np.ones(n_rows), (block_group, np.arange(n_rows))), shape=(n_groups + 1, n_rows)
+        )
+        n_detected += np.asarray((membership @ (block[:, genes] > 0).astype(np.float64)).todense())
     with np.errstate(invalid="ignore", divide="ignore"):
-        inside = having[:groups] / cells[:groups, None]
-        outside = (having.sum(axis=0) - having[:groups]) / (cells.sum() - cells[:groups])[:, None]
-    return Presence(inside, outside)
+        inside = n_detected[:n_groups] / n_cells[:n_groups, None]
+        outside = (n_detected.sum(axis=0) - n_detected[:n_groups]) / (n_cells.sum() - n_cells[:n_groups])[:, None]
+    return DetectionRate(inside, outside)

@@ -8,38 +8,38 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from okrcell.tasks.candidates import Candidate
-from okrcell.tasks.zero_shot import CELLS_AT_ONCE
+from okrcell.tasks.zero_shot import CELL_CHUNK_SIZE
 
-MUCH_BETTER = 2.0
+COMPETITOR_RATIO = 2.0
 """A cell rejects the candidates if a known type has at least this multiple of the best candidate's similarity (ours)."""
 
 
 @dataclass(frozen=True)
-class Rival:
+class CompetingType:
     """Known type with the highest mean similarity to the cells of a group."""
 
     name: str
     term_id: str
-    match: float
+    similarity: float
     """Mean cosine similarity, in [-1, 1]."""
-    doubting: float
+    fraction_doubted: float
     """Fraction of the group's cells that match some known type twice as well as the best candidate, in [0, 1]."""
 
     @property
-    def wins(self) -> bool:
+    def dominates(self) -> bool:
         """Whether most cells reject the candidates."""
-        return self.doubting > 0.5
+        return self.fraction_doubted > 0.5
 
 
-def group_rivals(
-    cells: Float[np.ndarray, "cell dim"],
+def competing_types(
+    cell_vectors: Float[np.ndarray, "cell dim"],
     group: NDArray[np.intp],
-    groups: int,
+    n_groups: int,
     candidates: Sequence[Candidate],
     vectors: Float[np.ndarray, "candidate dim"],
-    known: Sequence[Candidate],
+    known_types: Sequence[Candidate],
     known_vectors: Float[np.ndarray, "type dim"],
-) -> tuple[Rival | None, ...]:
+) -> tuple[CompetingType | None, ...]:
     """Compare each cell's best candidate with the best of all known types; None for a group without expression.
 
     The nearest candidate may still be wrong (liver types offered for blood); it then has a lower similarity than the best
@@ -48,42 +48,49 @@ def group_rivals(
 
     Parameters
     ----------
-    cells
+    cell_vectors
         Unit vectors of the cells, NaN for a cell without expression.
     group
         Group index of each cell, -1 for none.
-    groups
+    n_groups
         Number of groups.
     candidates
         Candidate cell types.
     vectors
         Unit vectors of the candidates.
-    known
+    known_types
         Known types to compare with.
     known_vectors
         Unit vectors of the known types.
     """
-    rows = np.flatnonzero((group >= 0) & ~np.isnan(cells).any(axis=1))
-    named = np.array([bool(each.term_id) for each in candidates])
-    measured = np.bincount(group[rows], minlength=groups)
-    total = np.zeros((groups, len(known)))
-    doubting = np.zeros(groups)
-    for start in range(0, len(rows), CELLS_AT_ONCE):
-        mine = rows[start : start + CELLS_AT_ONCE]
-        open_answer = cells[mine] @ known_vectors.T
-        scores = cells[mine] @ vectors.T
-        np.add.at(total, group[mine], open_answer)
-        top = open_answer.max(axis=1)
-        doubts = (top > 0) & (MUCH_BETTER * scores.max(axis=1) < top) & named[scores.argmax(axis=1)]
-        np.add.at(doubting, group[mine], doubts)
-    found: list[Rival | None] = []
-    for place, number in enumerate(measured.tolist()):
-        if not number:
-            found.append(None)
-            continue
-        best_known = int(total[place].argmax())
-        each = known[best_known]
-        found.append(
-            Rival(each.name, each.term_id, float(total[place, best_known] / number), float(doubting[place] / number))
+    rows = np.flatnonzero((group >= 0) & ~np.isnan(cell_vectors).any(axis=1))
+    has_term = np.array([bool(candidate.term_id) for candidate in candidates])
+    n_measured = np.bincount(group[rows], minlength=n_groups)
+    total = np.zeros((n_groups, len(known_types)))
+    n_doubted = np.zeros(n_groups)
+    for start in range(0, len(rows), CELL_CHUNK_SIZE):
+        chunk = rows[start : start + CELL_CHUNK_SIZE]
+        known_scores = cell_vectors[chunk] @ known_vectors.T
+        scores = cell_vectors[chunk] @ vectors.T
+        np.add.at(total, group[chunk], known_scores)
+        best_score = known_scores.max(axis=1)
+        is_doubted = (
+            (best_score > 0) & (COMPETITOR_RATIO * scores.max(axis=1) < best_score) & has_term[scores.argmax(axis=1)]
         )
-    return tuple(found)
+        np.add.at(n_doubted, group[chunk], is_doubted)
+    competitors: list[CompetingType | None] = []
+    for idx, n_cells in enumerate(n_measured.tolist()):
+        if not n_cells:
+            competitors.append(None)
+            continue
+        best_idx = int(total[idx].argmax())
+        candidate = known_types[best_idx]
+        competitors.append(
+            CompetingType(
+                candidate.name,
+                candidate.term_id,
+                float(total[idx, best_idx] / n_cells),
+                float(n_doubted[idx] / n_cells),
+            )
+        )
+    return tuple(competitors)

@@ -5,16 +5,21 @@ from dataclasses import dataclass
 from okrcell.knowledge.ontology import ontology
 from okrcell.tasks.candidates import CELL_ONTOLOGY
 from okrcell.tasks.groups.group_genes import GroupGenes
-from okrcell.tasks.groups.group_sentences import refusal_told, rival_told, verdict_told, witness_told
-from okrcell.tasks.groups.group_votes import Vote
-from okrcell.tasks.groups.rivals import Rival
-from okrcell.tasks.groups.witness import supported_broader, witness
+from okrcell.tasks.groups.group_sentences import (
+    competitor_sentence,
+    contradiction_sentence,
+    marker_sentence,
+    vote_sentence,
+)
+from okrcell.tasks.groups.group_votes import GroupVote
+from okrcell.tasks.groups.rivals import CompetingType
+from okrcell.tasks.groups.witness import confirmed_ancestor, marker_support
 from okrcell.texts.description import Sentence
-from okrcell.texts.gather import Inquiry
+from okrcell.texts.gather import EvidenceCache
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GroupLabel:
     """Type assigned to a group, with the sentences that justify it."""
 
     status: str
@@ -23,55 +28,57 @@ class Verdict:
     term_id: str
     sentence: Sentence
     """Sentence that states the type."""
-    testimony: tuple[Sentence, ...] = ()
+    marker_sentences: tuple[Sentence, ...] = ()
     """Sentences about known marker genes."""
 
 
-def verdict(
+def label_group(
     group: str,
-    cells: int,
-    vote: Vote,
-    rival: Rival | None,
+    n_cells: int,
+    vote: GroupVote,
+    competitor: CompetingType | None,
     genes: GroupGenes | None,
-    candidates: int,
-    inquiry: Inquiry,
+    n_candidates: int,
+    evidence_cache: EvidenceCache,
     methods: tuple[str, str],
-) -> Verdict:
+) -> GroupLabel:
     """Return the majority vote, unless a competing type dominates or known marker genes contradict it.
 
     Parameters
     ----------
     group
         Name of the group.
-    cells
+    n_cells
         Number of cells of the group.
     vote
         Majority vote of the cells.
-    rival
+    competitor
         Competing type outside the candidates, if computed.
     genes
         Differential expression of the group, if computed.
-    candidates
+    n_candidates
         Number of candidates.
-    inquiry
+    evidence_cache
         Cached access to the knowledge sources.
     methods
         Name of the model, and of the comparison of genes, for the evidence.
     """
     model, method = methods
-    if rival is not None and rival.wins:
-        return Verdict("unknown", "unknown", "", rival_told(group, cells, vote, rival, candidates, model))
-    taken = verdict_told(group, cells, vote, candidates, model)
-    heard = witness(vote.term_id, genes, inquiry) if vote.term_id and genes else None
-    if heard is None or genes is None:
-        return Verdict(vote.status, vote.name, vote.term_id, taken)
-    testimony = witness_told(group, heard, genes, method)
-    if not heard.refuses:
-        return Verdict(vote.status, vote.name, vote.term_id, taken, (testimony,))
-    believed = supported_broader(vote.term_id, genes, inquiry)
-    refusal = refusal_told(group, cells, vote, heard, believed, model)
-    if believed is None:
-        return Verdict("unknown", "unknown", "", refusal, (testimony,))
-    name = ontology(CELL_ONTOLOGY).term(believed.term_id).name
-    also = witness_told(group, believed, genes, method)
-    return Verdict("broad", name, believed.term_id, refusal, (testimony, also))
+    if competitor is not None and competitor.dominates:
+        return GroupLabel(
+            "unknown", "unknown", "", competitor_sentence(group, n_cells, vote, competitor, n_candidates, model)
+        )
+    statement = vote_sentence(group, n_cells, vote, n_candidates, model)
+    support = marker_support(vote.term_id, genes, evidence_cache) if vote.term_id and genes else None
+    if support is None or genes is None:
+        return GroupLabel(vote.status, vote.name, vote.term_id, statement)
+    marker_statement = marker_sentence(group, support, genes, method)
+    if not support.contradicts:
+        return GroupLabel(vote.status, vote.name, vote.term_id, statement, (marker_statement,))
+    confirmed = confirmed_ancestor(vote.term_id, genes, evidence_cache)
+    rejection = contradiction_sentence(group, n_cells, vote, support, confirmed, model)
+    if confirmed is None:
+        return GroupLabel("unknown", "unknown", "", rejection, (marker_statement,))
+    name = ontology(CELL_ONTOLOGY).term(confirmed.term_id).name
+    confirmation = marker_sentence(group, confirmed, genes, method)
+    return GroupLabel("broad", name, confirmed.term_id, rejection, (marker_statement, confirmation))

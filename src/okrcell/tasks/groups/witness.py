@@ -2,56 +2,58 @@
 
 from dataclasses import dataclass
 
-from okrcell.tasks.groups.group_genes import RARE, WEAK, GroupGenes
-from okrcell.texts.gather import Inquiry
-from okrcell.texts.known import Known
-from okrcell.texts.template.marker_choice import Markers, broader, general_markers
+from okrcell.tasks.groups.group_genes import MIN_FRACTION, MIN_LOG2_FOLD, GroupGenes
+from okrcell.texts.gather import EvidenceCache
+from okrcell.texts.known import EvidenceIndex
+from okrcell.texts.template.marker_choice import RankedMarkers, broader_types, general_markers
 
-KNOWN_MARKERS = 10
+MAX_MARKERS = 10
 """Maximum number of best supported marker genes of a type that are checked."""
-ENOUGH_MEASURED = 3
+MIN_MEASURED = 3
 """Minimum number of measured marker genes for a contradiction."""
-ENOUGH_MARKING = 2
+MIN_MARKING = 2
 """Minimum number of marker genes that mark the group for a confirmation."""
 
 
 @dataclass(frozen=True)
-class Witness:
+class MarkerSupport:
     """Expression of a type's known marker genes in a group."""
 
     term_id: str
-    markers: Markers
+    markers: RankedMarkers
     """Best supported marker genes of the type, with their records."""
     measured: tuple[str, ...]
     """Marker genes that were measured."""
-    marking: tuple[str, ...]
+    group_markers: tuple[str, ...]
     """Marker genes that mark the group."""
-    present: tuple[str, ...]
+    expressed: tuple[str, ...]
     """Marker genes expressed in at least a quarter of the group's cells, and not lower than in other cells."""
 
     @property
-    def refuses(self) -> bool:
+    def contradicts(self) -> bool:
         """Whether enough marker genes were measured and none is expressed."""
-        return len(self.measured) >= ENOUGH_MEASURED and not self.present and not self.marking
+        return len(self.measured) >= MIN_MEASURED and not self.expressed and not self.group_markers
 
     @property
-    def supports(self) -> bool:
+    def confirms(self) -> bool:
         """Whether enough marker genes mark the group."""
-        return len(self.marking) >= ENOUGH_MARKING
+        return len(self.group_markers) >= MIN_MARKING
 
 
-def witness(term_id: str, genes: GroupGenes, inquiry: Inquiry) -> Witness | None:
+def marker_support(term_id: str, genes: GroupGenes, evidence_cache: EvidenceCache) -> MarkerSupport | None:
     """Check the known marker genes of a cell type in a group; None if no source has any."""
-    markers = general_markers(term_id, Known(inquiry.about(term_id)), KNOWN_MARKERS)
+    markers = general_markers(term_id, EvidenceIndex(evidence_cache.evidence_for(term_id)), MAX_MARKERS)
     if not markers.genes:
         return None
-    standing = [gene for gene in map(genes.named, markers.genes) if gene is not None]
-    marking = tuple(gene.symbol for gene in standing if gene.marks)
-    present = tuple(gene.symbol for gene in standing if gene.inside >= RARE and gene.log2_fold > -WEAK)
-    return Witness(term_id, markers, tuple(gene.symbol for gene in standing), marking, present)
+    results = [gene for gene in map(genes.get, markers.genes) if gene is not None]
+    group_markers = tuple(gene.symbol for gene in results if gene.is_marker)
+    expressed = tuple(
+        gene.symbol for gene in results if gene.inside >= MIN_FRACTION and gene.log2_fold > -MIN_LOG2_FOLD
+    )
+    return MarkerSupport(term_id, markers, tuple(gene.symbol for gene in results), group_markers, expressed)
 
 
-def supported_broader(term_id: str, genes: GroupGenes, inquiry: Inquiry) -> Witness | None:
+def confirmed_ancestor(term_id: str, genes: GroupGenes, evidence_cache: EvidenceCache) -> MarkerSupport | None:
     """Return the nearest broader type whose marker genes mark the group; None if there is none."""
-    heard = (witness(above, genes, inquiry) for above in broader(term_id))
-    return next((each for each in heard if each is not None and each.supports), None)
+    supports = (marker_support(ancestor, genes, evidence_cache) for ancestor in broader_types(term_id))
+    return next((support for support in supports if support is not None and support.confirms), None)

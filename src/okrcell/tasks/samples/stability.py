@@ -11,26 +11,26 @@ from scipy import sparse
 
 from okrcell.errors import InputError
 
-RUNS = 6
-SHARE = 0.8
+N_SUBSAMPLES = 6
+SUBSAMPLE_FRACTION = 0.8
 """Fraction of the cells in each subsample."""
-TOLERANCE = 0.05
-LEIDEN_ROUNDS = 2
+AGREEMENT_TOLERANCE = 0.05
+LEIDEN_ITERATIONS = 2
 
 
 @dataclass(frozen=True)
 class Stability:
     """Stability of clusters under subsampling of four fifths of the cells, per resolution."""
 
-    resolution: Float[np.ndarray, " resolution"]
-    agreement: Float[np.ndarray, " resolution"]
+    resolutions: Float[np.ndarray, " resolutions"]
+    agreement: Float[np.ndarray, " resolutions"]
     """Mean adjusted Rand index between subsamples, on their common cells; 1 means identical clusters."""
-    groups: Int[np.ndarray, " resolution"]
+    n_clusters: Int[np.ndarray, " resolutions"]
     """Number of clusters of all cells."""
-    chosen: float
+    best_resolution: float
 
 
-def stability(graph: sparse.csr_matrix, resolutions: Sequence[float], *, seed: int = 0) -> Stability:
+def resolution_stability(graph: sparse.csr_matrix, resolutions: Sequence[float], *, seed: int = 0) -> Stability:
     """Cluster several random subsamples of the cells at each resolution, and choose the resolution.
 
     The highest resolution is chosen whose agreement is at most 0.05 below the best agreement among resolutions with two or
@@ -50,21 +50,23 @@ def stability(graph: sparse.csr_matrix, resolutions: Sequence[float], *, seed: i
     InputError
         If there is no resolution, or one is not above zero.
     """
-    values = checked_resolutions(resolutions)
-    groups = np.array([len(np.unique(leiden(graph, value, seed))) for value in values])
-    cells = len(np.diff(graph.indptr))
-    if len(values) == 1 or cells < 10:
-        return Stability(values, np.full(len(values), np.nan), groups, float(values[np.argmin(abs(values - 1))]))
+    values = check_resolutions(resolutions)
+    n_clusters = np.array([len(np.unique(leiden(graph, value, seed))) for value in values])
+    n_cells = len(np.diff(graph.indptr))
+    if len(values) == 1 or n_cells < 10:
+        return Stability(values, np.full(len(values), np.nan), n_clusters, float(values[np.argmin(abs(values - 1))]))
     rng = np.random.default_rng(seed)
-    halves = [np.sort(rng.choice(cells, round(SHARE * cells), replace=False)) for _ in range(RUNS)]
-    parts = [sparse.csr_matrix(graph[half][:, half]) for half in halves]
-    agreement = np.array([_agreement(halves, parts, value, seed) for value in values])
-    eligible = np.flatnonzero(groups > 1) if (groups > 1).any() else np.arange(len(values))
-    good = eligible[agreement[eligible] >= agreement[eligible].max() - TOLERANCE]
-    return Stability(values, agreement, groups, float(values[good.max()]))
+    subsamples = [
+        np.sort(rng.choice(n_cells, round(SUBSAMPLE_FRACTION * n_cells), replace=False)) for _ in range(N_SUBSAMPLES)
+    ]
+    subgraphs = [sparse.csr_matrix(graph[subsample][:, subsample]) for subsample in subsamples]
+    agreement = np.array([_agreement(subsamples, subgraphs, value, seed) for value in values])
+    eligible = np.flatnonzero(n_clusters > 1) if (n_clusters > 1).any() else np.arange(len(values))
+    stable = eligible[agreement[eligible] >= agreement[eligible].max() - AGREEMENT_TOLERANCE]
+    return Stability(values, agreement, n_clusters, float(values[stable.max()]))
 
 
-def checked_resolutions(resolutions: Sequence[float]) -> Float[np.ndarray, " resolution"]:
+def check_resolutions(resolutions: Sequence[float]) -> Float[np.ndarray, " resolution"]:
     """Return the distinct resolutions in ascending order.
 
     Raises
@@ -82,29 +84,31 @@ def leiden(graph: sparse.csr_matrix, resolution: float, seed: int) -> Int[np.nda
     """Cluster a graph with symmetric weights by Leiden (Traag et al. 2019, modularity); cluster 0 is the largest."""
     import graspologic_native
 
-    find: Any = graspologic_native
-    cells = len(np.diff(graph.indptr))
-    label = np.arange(cells)
+    native: Any = graspologic_native
+    n_cells = len(np.diff(graph.indptr))
+    label = np.arange(n_cells)
     if graph.nnz > 0:
         starts, ends, weights = graph.indptr.astype(np.int64), graph.indices.astype(np.int32), graph.data
-        _, found = find.leiden_csr(starts, ends, weights, cells, resolution, iterations=LEIDEN_ROUNDS, seed=seed)
-        label = np.array([found[cell] for cell in range(cells)])
-    _, group, size = np.unique(label, return_inverse=True, return_counts=True)
-    rank = np.empty(len(size), dtype=np.int64)
-    rank[np.argsort(-size, kind="stable")] = np.arange(len(size))
+        _, partition = native.leiden_csr(
+            starts, ends, weights, n_cells, resolution, iterations=LEIDEN_ITERATIONS, seed=seed
+        )
+        label = np.array([partition[cell] for cell in range(n_cells)])
+    _, group, cluster_sizes = np.unique(label, return_inverse=True, return_counts=True)
+    rank = np.empty(len(cluster_sizes), dtype=np.int64)
+    rank[np.argsort(-cluster_sizes, kind="stable")] = np.arange(len(cluster_sizes))
     return rank[group]
 
 
 def _agreement(
-    halves: list[Int[np.ndarray, " subsample"]], parts: list[sparse.csr_matrix], value: float, seed: int
+    subsamples: list[Int[np.ndarray, " subsample"]], subgraphs: list[sparse.csr_matrix], resolution: float, seed: int
 ) -> float:
     from sklearn.metrics import adjusted_rand_score
 
-    cells = max(int(half[-1]) for half in halves) + 1
-    runs: list[Int[np.ndarray, " cell"]] = []
-    for number, (half, part) in enumerate(zip(halves, parts, strict=True)):
-        labels = np.full(cells, -1)
-        labels[half] = leiden(part, value, seed + number)
-        runs.append(labels)
-    both = [(one, other, (one >= 0) & (other >= 0)) for one, other in combinations(runs, 2)]
-    return float(np.mean([adjusted_rand_score(one[shared], other[shared]) for one, other, shared in both]))
+    n_cells = max(int(subsample[-1]) for subsample in subsamples) + 1
+    labelings: list[Int[np.ndarray, " cell"]] = []
+    for idx, (subsample, subgraph) in enumerate(zip(subsamples, subgraphs, strict=True)):
+        labels = np.full(n_cells, -1)
+        labels[subsample] = leiden(subgraph, resolution, seed + idx)
+        labelings.append(labels)
+    pairs = [(first, second, (first >= 0) & (second >= 0)) for first, second in combinations(labelings, 2)]
+    return float(np.mean([adjusted_rand_score(first[common], second[common]) for first, second, common in pairs]))

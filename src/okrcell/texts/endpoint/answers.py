@@ -11,38 +11,45 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from okrcell.errors import OkrcellError
 from okrcell.knowledge.evidence import Evidence
 from okrcell.texts.description import Sentence
-from okrcell.texts.sentences import split
+from okrcell.texts.sentences import split_sentences
 
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
-_NUMBERS = re.compile(r"\s*\[\d+(?:\s*[,;–-]\s*\d+)*\]")
+_THINKING_BLOCK = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+_CODE_FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
+_CITATION_NUMBERS = re.compile(r"\s*\[\d+(?:\s*[,;–-]\s*\d+)*\]")
 
 
-MOST_CITED = 6
+MAX_CITATIONS = 6
 """Maximum number of citations of a sentence."""
-MOST_SENTENCES = 60
+MAX_SENTENCES = 60
 """Maximum number of sentences of an answer, well above what any prompt requests."""
-LONGEST_REPLY = 4_000_000
+MAX_RESPONSE_CHARS = 4_000_000
 """Maximum number of characters of a response body, far above any usable response."""
-MOST_TOKENS = 10**9
+MAX_USAGE_TOKENS = 10**9
 """Maximum plausible token usage; larger values from a server are ignored."""
 
 
-def schema(evidence: int, sentences: int) -> dict[str, Any]:
-    """Return the JSON schema of an answer: at most ``sentences`` sentences that cite evidence 1 to ``evidence``.
+def answer_schema(n_evidence: int, max_sentences: int) -> dict[str, Any]:
+    """Return the JSON schema of an answer: at most ``max_sentences`` sentences that cite evidence 1 to ``n_evidence``.
 
     The bounds keep a weak model from enumerating without end. They take few values, because some providers spend seconds
     to compile each new schema.
     """
-    number = {"type": "integer", "minimum": 1, "maximum": evidence}
+    index_schema = {"type": "integer", "minimum": 1, "maximum": n_evidence}
     properties = {
         "text": {"type": "string"},
-        "evidence": {"type": "array", "minItems": 1, "maxItems": MOST_CITED, "items": number},
+        "evidence": {"type": "array", "minItems": 1, "maxItems": MAX_CITATIONS, "items": index_schema},
     }
-    cited = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    sentence_schema = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
     return {
         "type": "object",
-        "properties": {"sentences": {"type": "array", "minItems": 1, "maxItems": sentences, "items": cited}},
+        "properties": {
+            "sentences": {"type": "array", "minItems": 1, "maxItems": max_sentences, "items": sentence_schema}
+        },
         "required": ["sentences"],
         "additionalProperties": False,
     }
@@ -51,27 +58,27 @@ def schema(evidence: int, sentences: int) -> dict[str, Any]:
 class WritingFailed(OkrcellError):  # noqa: N818 - a state of a description, not a user error
     """A language model returned no usable description; the original text is used instead."""
 
-    def __init__(self, reason: str, lasting: bool) -> None:
+    def __init__(self, reason: str, permanent: bool) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.lasting = lasting
+        self.permanent = permanent
         """Whether the answers are stored in the ledger, so that a repetition fails too; otherwise it may succeed."""
 
 
-class WrongAnswer(Exception):  # noqa: N818 - sent to the model, not shown to the user
+class InvalidAnswer(Exception):  # noqa: N818 - sent to the model, not shown to the user
     """The answer does not have the requested form; the message is sent to the model."""
 
 
-class WrongReply(Exception):  # noqa: N818 - a transport fault, not a user error
+class InvalidCompletion(Exception):  # noqa: N818 - a transport fault, not a user error
     """The response body is not a chat completion of an OpenAI-compatible server."""
 
 
 @dataclass(frozen=True)
-class Reply:
+class ChatCompletion:
     """The relevant fields of a chat completion."""
 
     content: str
-    cut: bool
+    truncated: bool
     """Whether the answer was truncated at the token limit."""
     prompt_tokens: int | None
     """None if the server does not report it."""
@@ -93,50 +100,52 @@ class _Completion(BaseModel):
 
 
 class _Usage(BaseModel):
-    prompt_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)]
-    completion_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)]
+    prompt_tokens: Annotated[int, Field(ge=0, le=MAX_USAGE_TOKENS)]
+    completion_tokens: Annotated[int, Field(ge=0, le=MAX_USAGE_TOKENS)]
 
 
 class _CitedSentence(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
     text: Annotated[str, Field(min_length=1)]
-    evidence: Annotated[list[int], Field(min_length=1, max_length=MOST_CITED)]
+    evidence: Annotated[list[int], Field(min_length=1, max_length=MAX_CITATIONS)]
 
 
 class _Answer(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
-    sentences: Annotated[list[_CitedSentence], Field(min_length=1, max_length=MOST_SENTENCES)]
+    sentences: Annotated[list[_CitedSentence], Field(min_length=1, max_length=MAX_SENTENCES)]
 
 
-def read_reply(body: str) -> Reply:
+def parse_completion(body: str) -> ChatCompletion:
     """Parse a chat completion.
 
     Raises
     ------
-    WrongReply
-        If the body is no JSON (truncated, a proxy's page), has no choice, or is longer than `LONGEST_REPLY`.
+    InvalidCompletion
+        If the body is no JSON (truncated, a proxy's page), has no choice, or is longer than `MAX_RESPONSE_CHARS`.
     """
-    if len(body) > LONGEST_REPLY:
-        raise WrongReply(f"the response body has {len(body):,} characters; more than {LONGEST_REPLY:,} are not read")
+    if len(body) > MAX_RESPONSE_CHARS:
+        raise InvalidCompletion(
+            f"the response body has {len(body):,} characters; more than {MAX_RESPONSE_CHARS:,} are not read"
+        )
     try:
         parsed = json.loads(body)
         completion = _Completion.model_validate(parsed)
     except (ValueError, RecursionError):
-        raise WrongReply("the response body is not a chat completion") from None
+        raise InvalidCompletion("the response body is not a chat completion") from None
     try:
         usage = _Usage.model_validate(parsed.get("usage"))
     except ValidationError:
         usage = None
-    first = completion.choices[0]
-    return Reply(
-        content=first.message.content or "",
-        cut=first.finish_reason == "length",
+    choice = completion.choices[0]
+    return ChatCompletion(
+        content=choice.message.content or "",
+        truncated=choice.finish_reason == "length",
         prompt_tokens=usage.prompt_tokens if usage else None,
         completion_tokens=usage.completion_tokens if usage else None,
     )
 
 
-def read_answer(reply: Reply, evidence: Sequence[Evidence]) -> tuple[Sentence, ...]:
+def parse_answer(completion: ChatCompletion, evidence: Sequence[Evidence]) -> tuple[Sentence, ...]:
     """Parse the model's JSON into sentences with the evidence that they cite by number, from 1.
 
     A text of several sentences is split, each with the same evidence. Citation numbers in square brackets are removed,
@@ -145,36 +154,36 @@ def read_answer(reply: Reply, evidence: Sequence[Evidence]) -> tuple[Sentence, .
 
     Raises
     ------
-    WrongAnswer
+    InvalidAnswer
         If the answer is no JSON, has another schema, is too long, or a sentence cites no or unknown evidence.
     """
-    if reply.cut:
-        raise WrongAnswer("it was cut off at the limit of length; write fewer words")
-    content = _THOUGHT.sub("", reply.content)
+    if completion.truncated:
+        raise InvalidAnswer("it was cut off at the limit of length; write fewer words")
+    content = _THINKING_BLOCK.sub("", completion.content)
     if not content.strip():
-        raise WrongAnswer("it was empty")
-    fenced = _FENCED.match(content)
+        raise InvalidAnswer("it was empty")
+    fence_match = _CODE_FENCE.match(content)
     try:
-        answer = _Answer.model_validate_json(fenced[1] if fenced else content)
+        answer = _Answer.model_validate_json(fence_match[1] if fence_match else content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise WrongAnswer(f"{place}: {first['msg']}" if place else first["msg"]) from None
+        first_error = error.errors(include_url=False)[0]
+        location = ".".join(str(part) for part in first_error["loc"])
+        raise InvalidAnswer(f"{location}: {first_error['msg']}" if location else first_error["msg"]) from None
     sentences: dict[str, Sentence] = {}
-    for number, said in enumerate(answer.sentences, start=1):
-        missing = [cited for cited in said.evidence if not 1 <= cited <= len(evidence)]
+    for index, item in enumerate(answer.sentences, start=1):
+        missing = [cited for cited in item.evidence if not 1 <= cited <= len(evidence)]
         if missing:
-            raise WrongAnswer(
-                f"sentence {number} cites evidence {missing[0]}, but the evidence is numbered 1 to {len(evidence)}"
+            raise InvalidAnswer(
+                f"sentence {index} cites evidence {missing[0]}, but the evidence is numbered 1 to {len(evidence)}"
             )
-        cited = tuple(evidence[cited - 1] for cited in dict.fromkeys(said.evidence))
-        printable = "".join(letter if letter.isprintable() else " " for letter in said.text)
-        text = " ".join(_NUMBERS.sub("", printable).split())
+        cited = tuple(evidence[cited - 1] for cited in dict.fromkeys(item.evidence))
+        printable = "".join(letter if letter.isprintable() else " " for letter in item.text)
+        text = " ".join(_CITATION_NUMBERS.sub("", printable).split())
         if not re.search(r"[^\W\d_]", text):
-            raise WrongAnswer(f"sentence {number} has no words")
-        for part in split(text):
-            whole = part if part.endswith((".", "!", "?")) else f"{part}."
-            sentences.setdefault(whole, Sentence(whole, cited))
-    if len(sentences) > MOST_SENTENCES:
-        raise WrongAnswer(f"it has {len(sentences)} sentences; write at most {MOST_SENTENCES}")
+            raise InvalidAnswer(f"sentence {index} has no words")
+        for part in split_sentences(text):
+            sentence = part if part.endswith((".", "!", "?")) else f"{part}."
+            sentences.setdefault(sentence, Sentence(sentence, cited))
+    if len(sentences) > MAX_SENTENCES:
+        raise InvalidAnswer(f"it has {len(sentences)} sentences; write at most {MAX_SENTENCES}")
     return tuple(sentences.values())

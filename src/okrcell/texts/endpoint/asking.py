@@ -9,33 +9,42 @@ from secrets import SystemRandom
 from time import monotonic, sleep
 from typing import Any
 
-from okrcell.texts.endpoint.answers import WritingFailed, read_reply
-from okrcell.texts.endpoint.budget import Cost
-from okrcell.texts.endpoint.ledger import Asked, Ledger, Paid
-from okrcell.texts.endpoint.post import FORMS, EndpointError, Lost, Post, Received, Refused, TryLater, Unreadable
+from okrcell.texts.endpoint.answers import WritingFailed, parse_completion
+from okrcell.texts.endpoint.budget import RequestCost
+from okrcell.texts.endpoint.ledger import CachedResponse, LLMRequest, RequestCache
+from okrcell.texts.endpoint.post import (
+    RESPONSE_FORMATS,
+    EndpointError,
+    HTTPClient,
+    HTTPResponse,
+    RequestRejected,
+    ResponseLost,
+    RetryableError,
+    UnreadableResponse,
+)
 from okrcell.texts.endpoint.settings import EndpointSettings
 
-FAILURES_IN_A_ROW = 4
+MAX_CONSECUTIVE_FAILURES = 4
 """Consecutive failed requests, in addition to the concurrent ones, after which the endpoint counts as down."""
 
 Messages = Sequence[Mapping[str, str]]
 Schema = Mapping[str, Any]
 
 
-class Asking:
+class LLMClient:
     """Returns answers from the ledger, else from the endpoint. Thread-safe."""
 
-    def __init__(self, settings: EndpointSettings, ledger: Ledger) -> None:
+    def __init__(self, settings: EndpointSettings, cache: RequestCache) -> None:
         self._settings = settings
-        self._ledger = ledger
-        self._post: Post | None = None
+        self._cache = cache
+        self._client: HTTPClient | None = None
         self._lock = threading.Lock()
         self._not_before = 0.0
-        self._failures = 0
-        self._chance = SystemRandom()
-        self._form = ledger.dialect(settings.base_url, settings.model) or FORMS[0]
+        self._n_failures = 0
+        self._random = SystemRandom()
+        self._response_format = cache.response_format(settings.base_url, settings.model) or RESPONSE_FORMATS[0]
 
-    def key(self, messages: Messages, attempt: int) -> str:
+    def cache_key(self, messages: Messages, attempt: int) -> str:
         """Return the sha256 of everything that determines the answer.
 
         The URL is not part of it, so that the same model on another server is not paid again; nor is the response format.
@@ -51,8 +60,8 @@ class Asking:
         }
         return sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
-    def answer(self, key: str, messages: Messages, schema: Schema) -> str:
-        """Return the body of a response that `read_reply` can parse; it is stored in the ledger before.
+    def complete(self, key: str, messages: Messages, schema: Schema) -> str:
+        """Return the body of a response that `parse_completion` can parse; it is stored in the ledger before.
 
         Raises
         ------
@@ -63,118 +72,120 @@ class Asking:
         BudgetSpent
             If the request could exceed the budget.
         """
-        with self._ledger.alone(key):
-            stored = self._ledger.answer(key)
+        with self._cache.lock_key(key):
+            stored = self._cache.get(key)
             if stored is not None:
                 return stored
             try:
-                body = self._asked_patiently(key, messages, schema)
+                body = self._request_with_retries(key, messages, schema)
             except WritingFailed as error:
-                if error.lasting:
+                if error.permanent:
                     raise
                 with self._lock:
-                    self._failures += 1
-                    hopeless = self._failures >= FAILURES_IN_A_ROW + self._settings.concurrency
-                if hopeless:
+                    self._n_failures += 1
+                    is_down = self._n_failures >= MAX_CONSECUTIVE_FAILURES + self._settings.concurrency
+                if is_down:
                     raise EndpointError(
-                        f"{self._settings.base_url} answered none of the last {self._failures} requests; the last error:"
+                        f"{self._settings.base_url} answered none of the last {self._n_failures} requests; the last error:"
                         f" {error.reason}. All answers so far are stored; run again to continue."
                     ) from None
                 raise
             with self._lock:
-                self._failures = 0
+                self._n_failures = 0
             return body
 
-    def _asked_patiently(self, key: str, messages: Messages, schema: Schema) -> str:
-        reason, unreadable, repetition = "", 0, 0
-        for repetition in range(self._settings.retries + 1):
-            self._wait_for_turn()
-            if self._settings.when_lost == "leave" and self._ledger.in_doubt(key):
-                why = f" ({reason})" if reason else ""
+    def _request_with_retries(self, key: str, messages: Messages, schema: Schema) -> str:
+        reason, n_unreadable, attempt = "", 0, 0
+        for attempt in range(self._settings.retries + 1):
+            self._wait_until_allowed()
+            if self._settings.when_lost == "leave" and self._cache.is_unconfirmed(key):
+                detail = f" ({reason})" if reason else ""
                 raise WritingFailed(
-                    f"a request was sent and its answer never came{why}; it is not repeated, because when_lost is 'leave'",
-                    lasting=True,
+                    f"a request was sent and its answer never came{detail}; it is not repeated, because when_lost is 'leave'",
+                    permanent=True,
                 )
             try:
-                return self._asked_in_its_language(key, messages, schema)
-            except Refused as error:
-                raise WritingFailed(f"the server rejected the request: {error}", lasting=False) from None
-            except TryLater as error:
+                return self._request_with_format_fallback(key, messages, schema)
+            except RequestRejected as error:
+                raise WritingFailed(f"the server rejected the request: {error}", permanent=False) from None
+            except RetryableError as error:
                 reason = str(error)
-                self._put_off(repetition, error.wait)
-            except Lost as error:
+                self._back_off(attempt, error.retry_after)
+            except ResponseLost as error:
                 reason = str(error)
-                unreadable += isinstance(error, Unreadable)
-                if unreadable > 1:
+                n_unreadable += isinstance(error, UnreadableResponse)
+                if n_unreadable > 1:
                     break  # each response was complete, and possibly billed
-                self._put_off(repetition, None)
-        raise WritingFailed(f"no answer after {repetition + 1} requests; the last error: {reason}", lasting=False)
+                self._back_off(attempt, None)
+        raise WritingFailed(f"no answer after {attempt + 1} requests; the last error: {reason}", permanent=False)
 
-    def _asked_in_its_language(self, key: str, messages: Messages, schema: Schema) -> str:
+    def _request_with_format_fallback(self, key: str, messages: Messages, schema: Schema) -> str:
         """Send with the strictest response format that the server accepts; a format is stored once it gave an answer."""
-        first = self._form
-        refusal = Refused("")
-        for form in FORMS[FORMS.index(first) :]:
+        initial_format = self._response_format
+        rejection = RequestRejected("")
+        for response_format in RESPONSE_FORMATS[RESPONSE_FORMATS.index(initial_format) :]:
             try:
-                body = self._asked_once(key, messages, schema, form)
-            except Refused as error:
-                refusal = refusal if str(refusal) else error  # report the reason for the strictest format
+                body = self._request_once(key, messages, schema, response_format)
+            except RequestRejected as error:
+                rejection = rejection if str(rejection) else error  # report the reason for the strictest format
                 continue
-            if form != first:
+            if response_format != initial_format:
                 with self._lock:
-                    self._form = form
-                self._ledger.learn_dialect(self._settings.base_url, self._settings.model, form)
+                    self._response_format = response_format
+                self._cache.save_response_format(self._settings.base_url, self._settings.model, response_format)
             return body
-        raise refusal
+        raise rejection
 
-    def _asked_once(self, key: str, messages: Messages, schema: Schema, form: str) -> str:
+    def _request_once(self, key: str, messages: Messages, schema: Schema, response_format: str) -> str:
         settings = self._settings
-        request = json.dumps(list(messages), ensure_ascii=False)
-        asked = Asked(key, settings.model, settings.prompt, settings.base_url, request)
-        sender = self.ready()
-        with self._ledger.call(asked, self.worst(messages), settings.budget) as call:
-            received = sender.send(messages, schema, key, form)
-            paid = self._paid(received, request)
-            call.paid(paid)
-        return paid.answer
+        messages_json = json.dumps(list(messages), ensure_ascii=False)
+        request = LLMRequest(key, settings.model, settings.prompt, settings.base_url, messages_json)
+        client = self.get_client()
+        with self._cache.open_request(request, self.max_cost(messages), settings.budget) as pending:
+            response = client.send(messages, schema, key, response_format)
+            cached_response = self._to_cached_response(response, messages_json)
+            pending.commit(cached_response)
+        return cached_response.body
 
-    def worst(self, messages: Messages) -> Cost:
+    def max_cost(self, messages: Messages) -> RequestCost:
         """Return the maximum cost of a request; 2.5 characters per token is a lower bound even for gene names."""
         characters = sum(len(message["content"]) for message in messages)
         return self._settings.prices.cost(ceil(characters / 2.5), self._settings.max_tokens)
 
-    def _paid(self, received: Received, request: str) -> Paid:
-        reply = read_reply(received.body)
+    def _to_cached_response(self, response: HTTPResponse, messages_json: str) -> CachedResponse:
+        completion = parse_completion(response.body)
         # Without reported usage, assume 4 characters per token.
-        prompt = len(request) // 4 if reply.prompt_tokens is None else reply.prompt_tokens
-        written = len(reply.content) // 4 if reply.completion_tokens is None else reply.completion_tokens
-        money = self._settings.prices.cost(prompt, written).money
-        return Paid(received.body, prompt, written, money, received.replayed)
+        prompt_tokens = len(messages_json) // 4 if completion.prompt_tokens is None else completion.prompt_tokens
+        completion_tokens = (
+            len(completion.content) // 4 if completion.completion_tokens is None else completion.completion_tokens
+        )
+        money = self._settings.prices.cost(prompt_tokens, completion_tokens).money
+        return CachedResponse(response.body, prompt_tokens, completion_tokens, money, response.replayed)
 
-    def ready(self) -> Post:
+    def get_client(self) -> HTTPClient:
         """Create the HTTP client once; raises if it is not installed or a key would be sent unencrypted."""
         with self._lock:
-            if self._post is None:  # not needed if all answers are in the ledger
-                self._post = Post(self._settings)
-            return self._post
+            if self._client is None:  # not needed if all answers are in the ledger
+                self._client = HTTPClient(self._settings)
+            return self._client
 
-    def _wait_for_turn(self) -> None:
+    def _wait_until_allowed(self) -> None:
         """Wait until the time set by the server's Retry-After, for all threads."""
-        while (left := self._not_before - monotonic()) > 0:
+        while (remaining := self._not_before - monotonic()) > 0:
             # Jitter, so that the threads do not continue at the same moment.
-            sleep(left * self._chance.uniform(1.0, 1.2))
+            sleep(remaining * self._random.uniform(1.0, 1.2))
 
-    def _put_off(self, repetition: int, asked: float | None) -> None:
-        if repetition == self._settings.retries:
+    def _back_off(self, attempt: int, retry_after: float | None) -> None:
+        if attempt == self._settings.retries:
             return
-        if asked is not None:
-            if asked > self._settings.longest_wait:
+        if retry_after is not None:
+            if retry_after > self._settings.longest_wait:
                 raise EndpointError(
-                    f"{self._settings.base_url} requests a wait of {asked:g} s. All answers so far are stored; run again later,"
+                    f"{self._settings.base_url} requests a wait of {retry_after:g} s. All answers so far are stored; run again later,"
                     " with a smaller concurrency or a longer longest_wait."
                 )
             with self._lock:
-                self._not_before = max(self._not_before, monotonic() + asked)
+                self._not_before = max(self._not_before, monotonic() + retry_after)
         else:
-            wait = min(self._settings.first_wait * 2.0**repetition, self._settings.longest_wait)
-            sleep(wait * self._chance.uniform(0.5, 1.0))
+            wait = min(self._settings.first_wait * 2.0**attempt, self._settings.longest_wait)
+            sleep(wait * self._random.uniform(0.5, 1.0))

@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from okrcell.errors import InputError, OkrcellError
-from okrcell.texts.endpoint.budget import Budget, Cost, Spent
+from okrcell.texts.endpoint.budget import Budget, RequestCost, Spending
 
-_APPLICATION = 0x6F6B726C
+_APPLICATION_ID = 0x6F6B726C
 """SQLite application_id, so that no other database is mistaken for a ledger."""
-_LAYOUT = 1
-_TABLES = """
+_SCHEMA_VERSION = 1
+_CREATE_TABLES = """
 CREATE TABLE call (
     number INTEGER PRIMARY KEY,
     key TEXT NOT NULL,              -- sha256 of prompt, model, parameters and evidence
@@ -41,11 +41,11 @@ CREATE TABLE dialect (server TEXT, model TEXT, form TEXT NOT NULL, PRIMARY KEY (
 
 
 class NotBilled(Exception):  # noqa: N818 - a state of a request
-    """Raised inside `Ledger.call`: the request was rejected or did not reach the provider."""
+    """Raised inside `RequestCache.call`: the request was rejected or did not reach the provider."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class LLMRequest:
     """A request: key, model, prompt version, server and messages."""
 
     key: str
@@ -54,15 +54,15 @@ class Asked:
     prompt: str
     """Version of the prompt."""
     server: str
-    request: str
+    messages_json: str
     """The messages, as JSON."""
 
 
 @dataclass(frozen=True)
-class Paid:
+class CachedResponse:
     """An answer with its token usage and cost."""
 
-    answer: str
+    body: str
     prompt_tokens: int
     completion_tokens: int
     money: float = 0.0
@@ -71,32 +71,32 @@ class Paid:
 
 
 @dataclass(frozen=True)
-class Usual:
+class AverageUsage:
     """Average usage of the answers so far; None before the first."""
 
     characters_per_token: float | None
     completion_tokens: float | None
 
 
-class OpenCall:
-    """A pending request; its answer is on disk when `paid` returns."""
+class PendingRequest:
+    """A pending request; its answer is on disk when `commit` returns."""
 
-    def __init__(self, ledger: "Ledger", number: int) -> None:
-        self._ledger = ledger
-        self._number = number
-        self.done = False
+    def __init__(self, cache: "RequestCache", row_id: int) -> None:
+        self._cache = cache
+        self._row_id = row_id
+        self.committed = False
 
-    def paid(self, paid: Paid) -> None:
+    def commit(self, response: CachedResponse) -> None:
         """Commit the answer to disk."""
-        self._ledger._keep(self._number, paid)  # pyright: ignore[reportPrivateUsage] # OpenCall is part of Ledger
-        self.done = True
+        self._cache._commit_response(self._row_id, response)  # pyright: ignore[reportPrivateUsage] # OpenCall is part of Ledger
+        self.committed = True
 
 
-class Ledger:
+class RequestCache:
     """SQLite file of requests and answers, for one process at a time; thread-safe.
 
     A request is stored before it is sent, and its answer before it is parsed. After a kill at any moment, only pending
-    requests can be repeated, and `spent` counts them as possibly billed.
+    requests can be repeated, and `spending` counts them as possibly billed.
 
     Parameters
     ----------
@@ -115,230 +115,241 @@ class Ledger:
         self.path = Path(path)
         if not self.path.resolve().parent.is_dir():
             raise InputError(f"Cannot write {self.path}: there is no folder {self.path.parent}. Create it first.")
-        self._changed = threading.Condition()
-        self._on_their_way: set[str] = set()
-        self._open_cost = Cost()
-        self._spent = Spent()
+        self._condition = threading.Condition()
+        self._pending_keys: set[str] = set()
+        self._pending_cost = RequestCost()
+        self._spending = Spending()
         try:
-            self._disk = sqlite3.connect(self.path, timeout=wait, check_same_thread=False, isolation_level=None)
+            self._connection = sqlite3.connect(self.path, timeout=wait, check_same_thread=False, isolation_level=None)
         except sqlite3.Error as error:
-            raise self._trouble(error) from None
+            raise self._to_input_error(error) from None
         try:
-            self._refuse_what_is_not_ours()
-            self._take_hold()
+            self._check_application()
+            self._acquire()
         except sqlite3.Error as error:
-            self._disk.close()
-            raise self._trouble(error) from None
+            self._connection.close()
+            raise self._to_input_error(error) from None
         except InputError:
-            self._disk.close()
+            self._connection.close()
             raise
 
-    def answer(self, key: str) -> str | None:
+    def get(self, key: str) -> str | None:
         """Return the stored answer of a request, None without one."""
-        rows = self._ask("SELECT answer FROM call WHERE key = ? AND state = 'answered'", key)
+        rows = self._execute("SELECT answer FROM call WHERE key = ? AND state = 'answered'", key)
         return str(rows[0][0]) if rows else None
 
-    def in_doubt(self, key: str) -> bool:
+    def is_unconfirmed(self, key: str) -> bool:
         """Whether a request with this key was sent in any run and got no answer."""
-        return bool(self._ask("SELECT 1 FROM call WHERE key = ? AND state = 'doubtful' LIMIT 1", key))
+        return bool(self._execute("SELECT 1 FROM call WHERE key = ? AND state = 'doubtful' LIMIT 1", key))
 
     @contextmanager
-    def alone(self, key: str) -> Generator[None]:
+    def lock_key(self, key: str) -> Generator[None]:
         """Lock a key for one thread; other threads wait and then find its answer in the ledger."""
-        with self._changed:
-            self._changed.wait_for(lambda: key not in self._on_their_way)
-            self._on_their_way.add(key)
+        with self._condition:
+            self._condition.wait_for(lambda: key not in self._pending_keys)
+            self._pending_keys.add(key)
         try:
             yield
         finally:
-            with self._changed:
-                self._on_their_way.discard(key)
-                self._changed.notify_all()
+            with self._condition:
+                self._pending_keys.discard(key)
+                self._condition.notify_all()
 
     @contextmanager
-    def call(self, asked: Asked, worst: Cost, budget: Budget) -> Generator[OpenCall]:
-        """Store a request before it is sent; the block ends after `OpenCall.paid` or by an exception.
+    def open_request(self, request: LLMRequest, max_cost: RequestCost, budget: Budget) -> Generator[PendingRequest]:
+        """Store a request before it is sent; the block ends after `PendingRequest.paid` or by an exception.
 
-        After `NotBilled` the request costs nothing; after any other exception it counts as ``worst``.
+        After `NotBilled` the request costs nothing; after any other exception it counts as ``max_cost``.
 
         Raises
         ------
         BudgetSpent
-            If ``worst`` exceeds the remaining budget after all pending requests have ended.
+            If ``max_cost`` exceeds the remaining budget after all pending requests have ended.
         """
-        opened = OpenCall(self, self._begin(asked, worst, budget))
-        fate = "doubtful"
+        pending = PendingRequest(self, self._begin_request(request, max_cost, budget))
+        state = "doubtful"
         try:
-            yield opened
+            yield pending
         except NotBilled:
-            fate = "free"
+            state = "free"
             raise
         finally:
-            self._end(opened, fate, worst)
+            self._end_request(pending, state, max_cost)
 
-    def spent(self) -> Spent:
+    def spending(self) -> Spending:
         """Return the spending over all runs, without pending requests."""
-        with self._changed:
-            return self._spent
+        with self._condition:
+            return self._spending
 
-    def usual(self, model: str, prompt: str) -> Usual:
+    def average_usage(self, model: str, prompt: str) -> AverageUsage:
         """Return the average usage of a model: characters per token over all prompts, completion tokens of this one."""
-        rows = self._ask(
+        rows = self._execute(
             "SELECT sum(length(request)) * 1.0 / sum(prompt_tokens),"
             " avg(CASE WHEN prompt = ? THEN completion_tokens END)"
             " FROM call WHERE model = ? AND state = 'answered'",
             prompt,
             model,
         )
-        return Usual(*rows[0])
+        return AverageUsage(*rows[0])
 
-    def dialect(self, server: str, model: str) -> str | None:
+    def response_format(self, server: str, model: str) -> str | None:
         """Return the response format that a server accepted for a model, None if unknown."""
-        rows = self._ask("SELECT form FROM dialect WHERE server = ? AND model = ?", server, model)
+        rows = self._execute("SELECT form FROM dialect WHERE server = ? AND model = ?", server, model)
         return str(rows[0][0]) if rows else None
 
-    def learn_dialect(self, server: str, model: str, form: str) -> None:
+    def save_response_format(self, server: str, model: str, response_format: str) -> None:
         """Store the response format that a server accepts for a model."""
-        self._ask("INSERT OR REPLACE INTO dialect VALUES (?, ?, ?)", server, model, form)
+        self._execute("INSERT OR REPLACE INTO dialect VALUES (?, ?, ?)", server, model, response_format)
 
     def close(self) -> None:
         """Close the file."""
-        with self._changed:
-            self._disk.close()
+        with self._condition:
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.close()
 
-    def _refuse_what_is_not_ours(self) -> None:
+    def _check_application(self) -> None:
         """Check the file type before any pragma that writes: switching to WAL would change a foreign database."""
         try:
             with self.path.open("rb") as file:
-                head = file.read(100)
+                header = file.read(100)
         except OSError:
             return  # in memory, new, or reported by SQLite later
-        if not head.startswith(b"SQLite format 3\0"):
+        if not header.startswith(b"SQLite format 3\0"):
             return
-        if head[18:19] == b"\x01":  # rollback journal; also of a ledger that was killed early
-            application = self._disk.execute("PRAGMA application_id").fetchone()[0]
-            tables = self._disk.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if header[18:19] == b"\x01":  # rollback journal; also of a ledger that was killed early
+            application_id = self._connection.execute("PRAGMA application_id").fetchone()[0]
+            n_tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         else:  # opening a WAL database creates files; the header suffices once checkpointed
-            application, tables = int.from_bytes(head[68:72], "big"), 0
-        if application != _APPLICATION and (application or tables):
-            raise self._something_else()
+            application_id, n_tables = int.from_bytes(header[68:72], "big"), 0
+        if application_id != _APPLICATION_ID and (application_id or n_tables):
+            raise self._foreign_database_error()
 
-    def _something_else(self) -> InputError:
+    def _foreign_database_error(self) -> InputError:
         return InputError(f"{self.path} is a database of another program. Choose another file for the ledger.")
 
-    def _take_hold(self) -> None:
+    def _acquire(self) -> None:
         # An exclusive lock needs no shared memory, so it works on network disks, and ends with the process in any case.
-        self._disk.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._disk.execute("PRAGMA journal_mode = WAL")
-        self._disk.execute("PRAGMA synchronous = FULL")
-        self._disk.execute("BEGIN EXCLUSIVE")
+        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("BEGIN EXCLUSIVE")
         try:
-            application = self._disk.execute("PRAGMA application_id").fetchone()[0]
-            tables = self._disk.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if not tables and not application:
-                for statement in _TABLES.split(";\n"):
-                    self._disk.execute(statement)
-                self._disk.execute(f"PRAGMA application_id = {_APPLICATION}")
-                self._disk.execute(f"PRAGMA user_version = {_LAYOUT}")
-            elif application != _APPLICATION:
-                raise self._something_else()
-            elif (layout := self._disk.execute("PRAGMA user_version").fetchone()[0]) != _LAYOUT:
+            application_id = self._connection.execute("PRAGMA application_id").fetchone()[0]
+            n_tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if not n_tables and not application_id:
+                for statement in _CREATE_TABLES.split(";\n"):
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                self._connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            elif application_id != _APPLICATION_ID:
+                raise self._foreign_database_error()
+            elif (version := self._connection.execute("PRAGMA user_version").fetchone()[0]) != _SCHEMA_VERSION:
                 raise InputError(
-                    f"{self.path} is a ledger of layout {layout}, but this version reads layout {_LAYOUT}. Use the"
+                    f"{self.path} is a ledger of layout {version}, but this version reads layout {_SCHEMA_VERSION}. Use the"
                     " version of okrcell that wrote it, or start another ledger."
                 )
             # Requests that were pending when the previous process ended have no answer.
-            self._disk.execute("UPDATE call SET state = 'doubtful', ended = ? WHERE state = 'open'", (_now(),))
+            self._connection.execute("UPDATE call SET state = 'doubtful', ended = ? WHERE state = 'open'", (_now(),))
         except BaseException:
-            self._disk.execute("ROLLBACK")
+            self._connection.execute("ROLLBACK")
             raise
-        self._disk.execute("COMMIT")
-        self._spent = self._sum()
+        self._connection.execute("COMMIT")
+        self._spending = self._total_spending()
 
-    def _begin(self, asked: Asked, worst: Cost, budget: Budget) -> int:
-        with self._changed:
-            while not budget.allows(self._spent.most + self._open_cost, worst):
-                if not self._open_cost.tokens:
-                    raise budget.refusal(self._spent, worst)
-                self._changed.wait()
-            values = (asked.key, asked.model, asked.prompt, asked.server, asked.request, _now())
+    def _begin_request(self, request: LLMRequest, max_cost: RequestCost, budget: Budget) -> int:
+        with self._condition:
+            while not budget.allows(self._spending.max_cost + self._pending_cost, max_cost):
+                if not self._pending_cost.tokens:
+                    raise budget.exceeded_error(self._spending, max_cost)
+                self._condition.wait()
+            values = (request.key, request.model, request.prompt, request.server, request.messages_json, _now())
             # One statement is one transaction, committed when it returns.
-            number = self._ask(
+            row_id = self._execute(
                 "INSERT INTO call (key, state, model, prompt, server, request, asked, worst_tokens, worst_money)"
                 " VALUES (?, 'open', ?, ?, ?, ?, ?, ?, ?) RETURNING number",
-                *(*values, worst.tokens, worst.money),
+                *(*values, max_cost.tokens, max_cost.money),
             )[0][0]
-            self._open_cost += worst
-            return int(number)
+            self._pending_cost += max_cost
+            return int(row_id)
 
-    def _keep(self, number: int, paid: Paid) -> None:
-        paid_for = Spent(1, paid.prompt_tokens, paid.completion_tokens, paid.money)
-        with self._changed:
-            self._ask("BEGIN IMMEDIATE")
+    def _commit_response(self, row_id: int, response: CachedResponse) -> None:
+        response_cost = Spending(1, response.prompt_tokens, response.completion_tokens, response.money)
+        with self._condition:
+            self._execute("BEGIN IMMEDIATE")
             try:
-                self._ask(
+                self._execute(
                     "UPDATE call SET state = 'answered', ended = ?, answer = ?, prompt_tokens = ?,"
                     " completion_tokens = ?, money = ? WHERE number = ?",
-                    *(_now(), paid.answer, paid.prompt_tokens, paid.completion_tokens, paid.money, number),
+                    *(
+                        _now(),
+                        response.body,
+                        response.prompt_tokens,
+                        response.completion_tokens,
+                        response.money,
+                        row_id,
+                    ),
                 )
-                if paid.replayed:
+                if response.replayed:
                     # The unconfirmed request was billed with the answer that is replayed here.
-                    self._ask(
+                    self._execute(
                         "UPDATE call SET state = 'free' WHERE state = 'doubtful'"
                         " AND key = (SELECT key FROM call WHERE number = ?)",
-                        number,
+                        row_id,
                     )
-                self._ask("COMMIT")
+                self._execute("COMMIT")
             except BaseException:
-                self._disk.rollback()
+                self._connection.rollback()
                 raise
-            self._spent = self._sum() if paid.replayed else self._spent.after(paid_for)
+            self._spending = self._total_spending() if response.replayed else self._spending.plus(response_cost)
 
-    def _end(self, opened: OpenCall, fate: str, worst: Cost) -> None:
-        with self._changed:
+    def _end_request(self, pending: PendingRequest, state: str, max_cost: RequestCost) -> None:
+        with self._condition:
             try:
-                if not opened.done:
+                if not pending.committed:
                     # The row number is private to this module.
-                    number = opened._number  # pyright: ignore[reportPrivateUsage]
-                    self._ask("UPDATE call SET state = ?, ended = ? WHERE number = ?", fate, _now(), number)
-                    if fate == "doubtful":
-                        self._spent = self._spent.after(Spent(doubtful=worst))
+                    row_id = pending._row_id  # pyright: ignore[reportPrivateUsage]
+                    self._execute("UPDATE call SET state = ?, ended = ? WHERE number = ?", state, _now(), row_id)
+                    if state == "doubtful":
+                        self._spending = self._spending.plus(Spending(unconfirmed=max_cost))
             finally:
-                left = self._open_cost + Cost(-worst.tokens, -worst.money)
-                self._open_cost = left if left.tokens else Cost()  # avoids rounding residues
-                self._changed.notify_all()
+                remaining = self._pending_cost + RequestCost(-max_cost.tokens, -max_cost.money)
+                self._pending_cost = remaining if remaining.tokens else RequestCost()  # avoids rounding residues
+                self._condition.notify_all()
 
-    def _sum(self) -> Spent:
-        counted = self._ask(
+    def _total_spending(self) -> Spending:
+        totals = self._execute(
             "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0),"
             " coalesce(sum(money), 0.0) FROM call WHERE state = 'answered'"
         )[0]
-        doubtful = self._ask(
+        unconfirmed = self._execute(
             "SELECT coalesce(sum(worst_tokens), 0), coalesce(sum(worst_money), 0.0) FROM call WHERE state = 'doubtful'"
         )[0]
-        calls, prompt_tokens, completion_tokens, money = counted
-        return Spent(calls, prompt_tokens, completion_tokens, money, Cost(*doubtful))
+        calls, prompt_tokens, completion_tokens, money = totals
+        return Spending(calls, prompt_tokens, completion_tokens, money, RequestCost(*unconfirmed))
 
-    def _ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._changed:
+    def _execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._condition:
             try:
-                return self._disk.execute(statement, values).fetchall()
+                return self._connection.execute(statement, values).fetchall()
             except sqlite3.Error as error:
-                raise self._trouble(error) from None
+                raise self._to_input_error(error) from None
 
-    def _trouble(self, error: sqlite3.Error) -> OkrcellError:
-        said = str(error)
-        if "locked" in said:
+    def _to_input_error(self, error: sqlite3.Error) -> OkrcellError:
+        message = str(error)
+        if "locked" in message:
             return InputError(f"{self.path} is in use by another run. Wait for it to end, or choose another ledger.")
         if isinstance(error, sqlite3.OperationalError):
-            return InputError(f"Cannot use the ledger {self.path}: {said}. Check the disk and your permissions.")
-        return InputError(f"{self.path} is no ledger, or is damaged: {said}. Choose another file, or restore a copy.")
+            return InputError(f"Cannot use the ledger {self.path}: {message}. Check the disk and your permissions.")
+        return InputError(
+            f"{self.path} is no ledger, or is damaged: {message}. Choose another file, or restore a copy."
+        )
 
 
 def _now() -> str:

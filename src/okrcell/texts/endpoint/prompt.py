@@ -8,12 +8,12 @@ from string import Template
 from typing import Literal
 
 from okrcell.knowledge.evidence import Aspect, Evidence
-from okrcell.texts.profile import CellProfile, stated
+from okrcell.texts.profile import CellProfile, profile_evidence
 
 PromptVersion = Literal["essay-1", "short-1"]
 """Names of the prompt files. A released file is never changed: another wording is another version."""
 
-_ASPECT: dict[Aspect, str] = {
+_ASPECT_LABELS: dict[Aspect, str] = {
     "name": "name",
     "definition": "definition",
     "synonym": "other name",
@@ -28,7 +28,7 @@ _ASPECT: dict[Aspect, str] = {
 
 
 @dataclass(frozen=True)
-class Question:
+class Prompt:
     """System and user message of a request, with the evidence that can be cited."""
 
     system: str
@@ -36,13 +36,17 @@ class Question:
     evidence: tuple[Evidence, ...]
     """Evidence in the order of its numbers; number 1 is the first."""
 
-    def messages(self, trouble: str = "") -> list[dict[str, str]]:
-        """Return the chat messages; ``trouble`` is the reason why the previous answer was rejected."""
-        told = f"\n\nYour former answer was refused: {trouble}. Write the whole answer anew." if trouble else ""
-        return [{"role": "system", "content": self.system}, {"role": "user", "content": self.user + told}]
+    def messages(self, error_message: str = "") -> list[dict[str, str]]:
+        """Return the chat messages; ``error_message`` is the reason why the previous answer was rejected."""
+        correction = (
+            f"\n\nYour former answer was refused: {error_message}. Write the whole answer anew."
+            if error_message
+            else ""
+        )
+        return [{"role": "system", "content": self.system}, {"role": "user", "content": self.user + correction}]
 
 
-def ask(version: PromptVersion, profile: CellProfile, evidence: Sequence[Evidence], limit: int) -> Question:
+def build_prompt(version: PromptVersion, profile: CellProfile, evidence: Sequence[Evidence], limit: int) -> Prompt:
     """Build the prompt of a profile with its evidence.
 
     Parameters
@@ -56,20 +60,20 @@ def ask(version: PromptVersion, profile: CellProfile, evidence: Sequence[Evidenc
     limit
         Maximum number of characters of facts and evidence; a piece that would exceed it is skipped.
     """
-    system, user = _prompt(version)
-    cited: dict[tuple[str, str, str], Evidence] = {}
-    for piece in (*facts_of(profile), *evidence):
-        line = _line(piece)
-        if limit - len(line) >= 0 and (piece.source, piece.record, line) not in cited:
-            cited[piece.source, piece.record, line] = piece
+    system, user = _load_prompt(version)
+    evidence_by_key: dict[tuple[str, str, str], Evidence] = {}
+    for piece in (*profile_facts(profile), *evidence):
+        line = _evidence_line(piece)
+        if limit - len(line) >= 0 and (piece.source, piece.record, line) not in evidence_by_key:
+            evidence_by_key[piece.source, piece.record, line] = piece
             limit -= len(line)
-    lines = (f"[{number}] {line}" for number, (_, _, line) in enumerate(cited, start=1))
+    lines = (f"[{index}] {line}" for index, (_, _, line) in enumerate(evidence_by_key, start=1))
     subject = profile.cell_type or "a cell of a type that is not known"
-    filled = Template(user).substitute(subject=subject, evidence="\n".join(lines))
-    return Question(system, filled, tuple(cited.values()))
+    user_message = Template(user).substitute(subject=subject, evidence="\n".join(lines))
+    return Prompt(system, user_message, tuple(evidence_by_key.values()))
 
 
-def facts_of(profile: CellProfile) -> Iterator[Evidence]:
+def profile_facts(profile: CellProfile) -> Iterator[Evidence]:
     """Yield the facts of a profile as evidence: the cell type as the author's label, the others as term names."""
     facts = {
         "cell_type": profile.label,
@@ -80,20 +84,20 @@ def facts_of(profile: CellProfile) -> Iterator[Evidence]:
         "sex": profile.sex,
         "assay": profile.assay,
     }
-    for fact, words in facts.items():
-        if words:
-            yield stated(fact, words)
+    for fact, value in facts.items():
+        if value:
+            yield profile_evidence(fact, value)
 
 
-def _line(piece: Evidence) -> str:
-    words = " ".join(piece.text.split())
+def _evidence_line(piece: Evidence) -> str:
+    text = " ".join(piece.text.split())
     if piece.aspect == "metadata":
-        return f"{piece.record.removeprefix('profile.').replace('_', ' ')}: {words}"
-    return f"{piece.source} {piece.record}, {_ASPECT[piece.aspect]}: {words}"
+        return f"{piece.record.removeprefix('profile.').replace('_', ' ')}: {text}"
+    return f"{piece.source} {piece.record}, {_ASPECT_LABELS[piece.aspect]}: {text}"
 
 
 @cache
-def _prompt(version: PromptVersion) -> tuple[str, str]:
+def _load_prompt(version: PromptVersion) -> tuple[str, str]:
     text = files("okrcell.texts.endpoint").joinpath("prompts", f"{version}.md").read_text(encoding="utf-8")
     system, _, user = text.partition("\n---\n")
     return system.strip(), user.strip()

@@ -52,7 +52,7 @@ class EndpointSettings(Settings):
 
     @field_validator("base_url")
     @classmethod
-    def _is_an_address(cls, address: str) -> str:
+    def _validate_url(cls, address: str) -> str:
         try:
             parts = urlsplit(address)
             _ = parts.port
@@ -63,7 +63,7 @@ class EndpointSettings(Settings):
         return address.rstrip("/")
 
     @model_validator(mode="after")
-    def _money_needs_prices(self) -> Self:
+    def _check_prices(self) -> Self:
         if self.budget_money is not None and not (self.price_prompt or self.price_completion):
             raise ValueError("budget_money needs price_prompt and price_completion")
         return self
@@ -79,14 +79,14 @@ class EndpointSettings(Settings):
         return Budget(self.budget_tokens, self.budget_money)
 
     @property
-    def holds_a_secret(self) -> bool:
+    def has_credentials(self) -> bool:
         """Whether the URL contains credentials, a query or a fragment; the URL is stored with the answers."""
         # Not validated when settings are read: a validation error would print the value.
         parts = urlsplit(self.base_url)
         return bool(parts.username or parts.password or parts.query or parts.fragment)
 
     @property
-    def on_this_machine(self) -> bool:
+    def is_local(self) -> bool:
         """Whether the host is a loopback address, so that requests stay on this machine."""
         host = (urlsplit(self.base_url).hostname or "").rstrip(".")
         try:
@@ -95,6 +95,6 @@ class EndpointSettings(Settings):
             return host == "localhost" or host.endswith(".localhost")
 
     @property
-    def in_the_clear(self) -> bool:
+    def is_unencrypted(self) -> bool:
         """Whether requests are sent unencrypted over a network."""
-        return urlsplit(self.base_url).scheme == "http" and not self.on_this_machine
+        return urlsplit(self.base_url).scheme == "http" and not self.is_local

@@ -5,19 +5,19 @@ from collections.abc import Iterable, Sequence
 from okrcell.knowledge.evidence import Evidence
 from okrcell.texts.description import Description
 from okrcell.texts.endpoint.answers import (
-    MOST_SENTENCES,
+    MAX_SENTENCES,
+    InvalidAnswer,
+    InvalidCompletion,
     WritingFailed,
-    WrongAnswer,
-    WrongReply,
-    read_answer,
-    read_reply,
-    schema,
+    answer_schema,
+    parse_answer,
+    parse_completion,
 )
-from okrcell.texts.endpoint.asking import Asking
-from okrcell.texts.endpoint.budget import Estimate
-from okrcell.texts.endpoint.graded import graded
-from okrcell.texts.endpoint.ledger import Ledger
-from okrcell.texts.endpoint.prompt import PromptVersion, Question, ask
+from okrcell.texts.endpoint.asking import LLMClient
+from okrcell.texts.endpoint.budget import CostEstimate
+from okrcell.texts.endpoint.graded import shortened_texts
+from okrcell.texts.endpoint.ledger import RequestCache
+from okrcell.texts.endpoint.prompt import Prompt, PromptVersion, build_prompt
 from okrcell.texts.endpoint.settings import EndpointSettings
 from okrcell.texts.profile import CellProfile
 
@@ -29,7 +29,7 @@ CHARACTERS_PER_TOKEN = 4.0
 COMPLETION_TOKENS: dict[PromptVersion, int] = {"essay-1": 1200, "short-1": 350}
 """Expected completion tokens before the first answer: the text in JSON, with citations."""
 
-SENTENCES: dict[PromptVersion, int] = {"essay-1": MOST_SENTENCES, "short-1": 10}
+MAX_ANSWER_SENTENCES: dict[PromptVersion, int] = {"essay-1": MAX_SENTENCES, "short-1": 10}
 """Maximum number of sentences of an answer, well above what the prompt requests."""
 
 
@@ -42,10 +42,10 @@ class EndpointWriter:
 
     name = "endpoint"
 
-    def __init__(self, settings: EndpointSettings, ledger: Ledger) -> None:
+    def __init__(self, settings: EndpointSettings, cache: RequestCache) -> None:
         self.settings = settings
-        self._ledger = ledger
-        self._asking = Asking(settings, ledger)
+        self._cache = cache
+        self._client = LLMClient(settings, cache)
 
     def write(self, profile: CellProfile, evidence: Sequence[Evidence]) -> Description:
         """Describe the profile, from the ledger or with a request; an unusable answer is requested once more.
@@ -59,20 +59,20 @@ class EndpointWriter:
         BudgetSpent
             If the next request could exceed the budget.
         """
-        if not profile.known:
-            raise WritingFailed("nothing is known of this cell", lasting=True)
-        question = self._question(profile, evidence)
-        shape = schema(len(question.evidence), SENTENCES[self.settings.prompt])
-        trouble = ""
+        if not profile.has_values:
+            raise WritingFailed("nothing is known of this cell", permanent=True)
+        prompt = self._prompt(profile, evidence)
+        json_schema = answer_schema(len(prompt.evidence), MAX_ANSWER_SENTENCES[self.settings.prompt])
+        error_message = ""
         for attempt in (1, 2):
-            key = self._asking.key(question.messages(), attempt)
-            body = self._asking.answer(key, question.messages(trouble), shape)
+            key = self._client.cache_key(prompt.messages(), attempt)
+            body = self._client.complete(key, prompt.messages(error_message), json_schema)
             try:
-                sentences = read_answer(read_reply(body), question.evidence)
-            except (WrongAnswer, WrongReply) as error:  # a response stored by an earlier version may not parse
-                trouble = str(error)
+                sentences = parse_answer(parse_completion(body), prompt.evidence)
+            except (InvalidAnswer, InvalidCompletion) as error:  # a response stored by an earlier version may not parse
+                error_message = str(error)
                 continue
-            texts = graded(profile.cell_type, [sentence.text for sentence in sentences])
+            texts = shortened_texts(profile.cell_type, [sentence.text for sentence in sentences])
             return Description(
                 profile=profile,
                 sentences=sentences,
@@ -80,33 +80,33 @@ class EndpointWriter:
                 writer=self.name,
                 prompt=f"{self.settings.prompt} {self.settings.model}",
             )
-        raise WritingFailed(f"two answers of {self.settings.model} could not be used: {trouble}", lasting=True)
+        raise WritingFailed(f"two answers of {self.settings.model} could not be used: {error_message}", permanent=True)
 
-    def ready(self) -> None:
+    def check_client(self) -> None:
         """Raise if no request can be sent: no client installed, or a key that would be sent unencrypted."""
-        self._asking.ready()
+        self._client.get_client()
 
-    def estimate(self, requests: Iterable[tuple[CellProfile, Sequence[Evidence]]]) -> Estimate:
+    def estimate(self, requests: Iterable[tuple[CellProfile, Sequence[Evidence]]]) -> CostEstimate:
         """Estimate the cost of writing, without a request; duplicates count once."""
-        usual = self._ledger.usual(self.settings.model, self.settings.prompt)
-        per_token = usual.characters_per_token or CHARACTERS_PER_TOKEN
-        completion = min(
-            usual.completion_tokens or COMPLETION_TOKENS[self.settings.prompt], float(self.settings.max_tokens)
+        average = self._cache.average_usage(self.settings.model, self.settings.prompt)
+        characters_per_token = average.characters_per_token or CHARACTERS_PER_TOKEN
+        expected_tokens = min(
+            average.completion_tokens or COMPLETION_TOKENS[self.settings.prompt], float(self.settings.max_tokens)
         )
-        missing: dict[str, int] = {}
+        missing_characters: dict[str, int] = {}
         cached: set[str] = set()
         for profile, evidence in requests:
-            if profile.known:
-                messages = self._question(profile, evidence).messages()
-                key = self._asking.key(messages, 1)
-                if key not in missing and key not in cached and self._ledger.answer(key) is not None:
+            if profile.has_values:
+                messages = self._prompt(profile, evidence).messages()
+                key = self._client.cache_key(messages, 1)
+                if key not in missing_characters and key not in cached and self._cache.get(key) is not None:
                     cached.add(key)
                 elif key not in cached:
-                    missing[key] = sum(len(message["content"]) for message in messages)
-        prompt_tokens = round(sum(missing.values()) / per_token)
-        completion_tokens = round(len(missing) * completion)
+                    missing_characters[key] = sum(len(message["content"]) for message in messages)
+        prompt_tokens = round(sum(missing_characters.values()) / characters_per_token)
+        completion_tokens = round(len(missing_characters) * expected_tokens)
         money = self.settings.prices.cost(prompt_tokens, completion_tokens).money
-        return Estimate(len(missing), len(cached), prompt_tokens, completion_tokens, money)
+        return CostEstimate(len(missing_characters), len(cached), prompt_tokens, completion_tokens, money)
 
-    def _question(self, profile: CellProfile, evidence: Sequence[Evidence]) -> Question:
-        return ask(self.settings.prompt, profile, evidence, self.settings.evidence_limit)
+    def _prompt(self, profile: CellProfile, evidence: Sequence[Evidence]) -> Prompt:
+        return build_prompt(self.settings.prompt, profile, evidence, self.settings.evidence_limit)

@@ -1,6 +1,6 @@
 """Common names of tissues, cell types, proteins and small molecules; ambiguous words and acronyms."""
 
-from okrcell.texts.screening.turning_words import listed
+from okrcell.texts.screening.turning_words import word_set
 
 ADJECTIVES = {
     # places
@@ -64,7 +64,7 @@ PROTEINS = {
 }  # fmt: skip
 """Protein or hormone, as named in prose: symbols of the genes that encode it."""
 
-SIGNALS = {
+SMALL_MOLECULES = {
     "acetylcholine": "acetylcholine", "aldosterone": "aldosterone", "adrenaline": "adrenaline", "cortisol": "cortisol",
     "dopamine": "dopamine", "epinephrine": "adrenaline", "estradiol": "estrogen", "estrogen": "estrogen", "GABA": "GABA",
     "gamma aminobutyric acid": "GABA", "glutamate": "glutamate", "glycine": "glycine", "histamine": "histamine",
@@ -87,7 +87,7 @@ PROTEIN_FAMILIES = {
 }  # fmt: skip
 """Protein family: prefix of its gene symbols; "keratin 5" is KRT5."""
 
-ORDINARY = listed(
+ORDINARY_WORDS = word_set(
     """
     abnormality acquired adult all animal arm back bar basal base body capsule cell comb common
     complete condition congenital corpus cortex crest depression digit disease disorder dependence disseminated
@@ -103,7 +103,7 @@ ORDINARY = listed(
 )
 """Ontology names that are ordinary words in a sentence; alone they are no mention."""
 
-ACRONYMS = listed(
+ACRONYMS = word_set(
     """
     ADP AMP APC ATP BCR CD CNS COPD CT DAG DNA ECM EMT ER FACS FISH GC GDP GMP GO GTP HIV HLA HPA HSC II III IV IX KIR LPS
     MHC MIM MRNA MSC NA NK NKT OMIM ORF PBMC PC PCR PMID PNS RNA ROS RT SARS SMC TCR TGN TH TRIM TS UMAP USA VI VII

@@ -3,11 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from okrcell.texts.screening.mentions import Word, stem
-from okrcell.texts.screening.polarity import is_denied
-from okrcell.texts.screening.turning_words import ENDS, LOWERS, RAISES, REGULATES, SUBJECTS, listed
+from okrcell.texts.screening.mentions import WordToken, stem
+from okrcell.texts.screening.polarity import is_negated
+from okrcell.texts.screening.turning_words import (
+    CLAUSE_BOUNDARIES,
+    DECREASE_PREFIXES,
+    INCREASE_PREFIXES,
+    REGULATION_PREFIXES,
+    SUBJECT_PRONOUNS,
+    word_set,
+)
 
-BEFORE, AHEAD = 6, 12
+CONTEXT_WORDS_BEFORE, CONTEXT_WORDS_AFTER = 6, 12
 """Number of words before and after a verb that are its context."""
 
 
@@ -16,80 +23,85 @@ class Effect:
     """A statement that something increases or decreases something else."""
 
     verb: str
-    raises: bool
-    about: frozenset[str]
+    increases: bool
+    context: frozenset[str]
     """Stems of the words around the verb."""
-    upon: frozenset[str]
+    targets: frozenset[str]
     """Stems of the words directly after the verb."""
 
 
-def effects(words: Sequence[Word]) -> Iterator[Effect]:
+def find_effects(words: Sequence[WordToken]) -> Iterator[Effect]:
     """Yield statements of increase ("activates", "promotes") and decrease ("inhibits", "negative regulator of")."""
-    for place, word in enumerate(words):
-        raises = _direction(words, place)
-        if raises is None:
+    for index, word in enumerate(words):
+        increases = _direction(words, index)
+        if increases is None:
             continue
-        if is_denied(words, place, 3):
-            raises = not raises
-        around = (*_clause(words, place, -BEFORE), *_clause(words, place, AHEAD))
-        about = frozenset(stem(near.norm) for near in around if len(near.norm) > 3)
-        yield Effect(word.norm, raises, about, _named(_clause(words, place, BEFORE)))
+        if is_negated(words, index, 3):
+            increases = not increases
+        context_words = (
+            *_clause_words(words, index, -CONTEXT_WORDS_BEFORE),
+            *_clause_words(words, index, CONTEXT_WORDS_AFTER),
+        )
+        context = frozenset(stem(neighbor.norm) for neighbor in context_words if len(neighbor.norm) > 3)
+        yield Effect(word.norm, increases, context, _content_stems(_clause_words(words, index, CONTEXT_WORDS_BEFORE)))
 
 
-def regulated(words: Sequence[Word]) -> frozenset[str]:
+def regulated_stems(words: Sequence[WordToken]) -> frozenset[str]:
     """Return the stems of the objects of verbs that state regulation without a direction."""
     return frozenset(
-        found
-        for place, word in enumerate(words)
-        if word.norm.startswith(REGULATES) and _direction(words, place - 1) is None
-        for found in _named(_statement(words[place + 1 : place + 1 + AHEAD]))
+        target
+        for index, word in enumerate(words)
+        if word.norm.startswith(REGULATION_PREFIXES) and _direction(words, index - 1) is None
+        for target in _content_stems(_statement_words(words[index + 1 : index + 1 + CONTEXT_WORDS_AFTER]))
     )
 
 
-def _statement(words: Sequence[Word]) -> Sequence[Word]:
+def _statement_words(words: Sequence[WordToken]) -> Sequence[WordToken]:
     """Truncate at the end of a statement; text in brackets belongs to it: "the hormone (AMH) gene"."""
-    end = next((at for at, word in enumerate(words) if word.norm in (".", ";")), len(words))
+    end = next((index for index, word in enumerate(words) if word.norm in (".", ";")), len(words))
     return words[:end]
 
 
-def _named(words: Sequence[Word]) -> frozenset[str]:
-    return frozenset(stem(word.norm) for word in words if len(word.norm) > 2 and word.norm not in _LITTLE)
+def _content_stems(words: Sequence[WordToken]) -> frozenset[str]:
+    return frozenset(stem(word.norm) for word in words if len(word.norm) > 2 and word.norm not in _EFFECT_STOPWORDS)
 
 
-_LITTLE = listed("and the for from with that this into its are was not but out via both other")
+_EFFECT_STOPWORDS = word_set("and the for from with that this into its are was not but out via both other")
 
 
-def _clause(words: Sequence[Word], place: int, reach: int) -> tuple[Word, ...]:
-    """Return the words from a verb to the end of its clause, at most ``reach`` words ahead (backwards if negative)."""
-    step = 1 if reach > 0 else -1
-    found: list[Word] = []
-    at = place + step
-    while 0 <= at < len(words) and len(found) < abs(reach) and words[at].norm not in ENDS:
-        another = words[at].norm == "," and at + 1 < len(words) and words[at + 1].norm in SUBJECTS
-        if another or _direction(words, at) is not None:
+def _clause_words(words: Sequence[WordToken], start: int, max_distance: int) -> tuple[WordToken, ...]:
+    """Return the words from a verb to the end of its clause, at most ``max_distance`` words ahead (backwards if negative)."""
+    step = 1 if max_distance > 0 else -1
+    clause: list[WordToken] = []
+    index = start + step
+    while 0 <= index < len(words) and len(clause) < abs(max_distance) and words[index].norm not in CLAUSE_BOUNDARIES:
+        starts_new_clause = (
+            words[index].norm == "," and index + 1 < len(words) and words[index + 1].norm in SUBJECT_PRONOUNS
+        )
+        if starts_new_clause or _direction(words, index) is not None:
             break  # the words of another verb do not belong to this one
-        found.append(words[at])
-        at += step
-    return tuple(found)
+        clause.append(words[index])
+        index += step
+    return tuple(clause)
 
 
-def _direction(words: Sequence[Word], place: int) -> bool | None:
-    if place < 0:
+def _direction(words: Sequence[WordToken], index: int) -> bool | None:
+    if index < 0:
         return None
-    norm = words[place].norm
-    following = words[place + 1].norm if place + 1 < len(words) else ""
+    norm = words[index].norm
+    following = words[index + 1].norm if index + 1 < len(words) else ""
     if norm in ("positive", "negative", "positively", "negatively", "up", "down"):
-        regulated = following.startswith(("regulat", "modulat", "control"))
-        return norm.startswith(("positive", "up")) if regulated else None
+        is_regulation = following.startswith(("regulat", "modulat", "control"))
+        return norm.startswith(("positive", "up")) if is_regulation else None
     if norm in ("keep", "kept", "keeping", "hold", "held", "holding"):
-        ahead = {word.norm for word in words[place + 1 : place + 5]}
-        return None if ahead.isdisjoint(("from", "back")) else False
+        next_words = {word.norm for word in words[index + 1 : index + 5]}
+        return None if next_words.isdisjoint(("from", "back")) else False
     if norm.endswith("ing") and following in ("hormone", "factor", "protein", "peptide", "cell"):
         return None  # "thyroid stimulating hormone" is a name
     if norm.endswith(("ation", "ion", "ive", "or")) and following not in ("of", "for"):
         return None  # "T cell activation", "an inhibitory receptor": a noun or adjective, no statement
     if norm.endswith(("ory", "ment")):
         return None
-    if norm.startswith(RAISES):
+    if norm.startswith(INCREASE_PREFIXES):
         return True
-    return False if norm.startswith(LOWERS) else None
+    return False if norm.startswith(DECREASE_PREFIXES) else None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.texts.description import Description
 
-MOST = 2_000
+MAX_CALIBRATION_TEXTS = 2_000
 """Maximum number of texts for the pairwise cosines of mismatched texts; a random sample of this size is used."""
 
 
@@ -17,16 +17,16 @@ MOST = 2_000
 class Cosines:
     """Cosines between originals and written texts, in [-1, 1]."""
 
-    own: NDArray[np.float64] = field(repr=False)
+    matched: NDArray[np.float64] = field(repr=False)
     """Each written text with its own original (E1), in input order; NaN without a written text."""
-    strangers: NDArray[np.float64] = field(repr=False)
+    mismatched: NDArray[np.float64] = field(repr=False)
     """Originals with written texts of other cell types."""
-    swapped: NDArray[np.float64] = field(repr=False)
+    permuted: NDArray[np.float64] = field(repr=False)
     """Each original with one random written text of another cell type."""
 
 
 @dataclass(frozen=True)
-class Spread:
+class Percentiles:
     """Number and percentiles of a set of cosines."""
 
     count: int
@@ -34,43 +34,49 @@ class Spread:
     """1st, 5th, 25th, 50th, 75th, 95th and 99th percentile; empty without cosines."""
 
 
-def measure(
-    written: Sequence[Description], originals: Sequence[Description], embedder: TextEmbedder, seed: int
+def measure_cosines(
+    descriptions: Sequence[Description], originals: Sequence[Description], embedder: TextEmbedder, seed: int
 ) -> Cosines:
     """Compute cosines between first phrasings; only descriptions with the outcome "written" take part."""
-    places = [place for place, text in enumerate(written) if text.outcome == "written"]
-    own = np.full(len(written), np.nan)
-    if len(places) == 0:
-        return Cosines(own, np.zeros(0), np.zeros(0))
-    first = {text: row for row, text in enumerate(dict.fromkeys(_texts(written, originals, places)))}
-    vectors = embedder.embed_texts(tuple(first))
-    of_written = vectors[[first[written[place].phrasings[0]] for place in places]].astype(np.float64)
-    of_original = vectors[[first[originals[place].phrasings[0]] for place in places]].astype(np.float64)
-    own[places] = np.einsum("td,td->t", of_original, of_written)
+    indices = [index for index, text in enumerate(descriptions) if text.outcome == "written"]
+    matched = np.full(len(descriptions), np.nan)
+    if len(indices) == 0:
+        return Cosines(matched, np.zeros(0), np.zeros(0))
+    text_rows = {
+        text: row for row, text in enumerate(dict.fromkeys(_first_phrasings(descriptions, originals, indices)))
+    }
+    vectors = embedder.embed_texts(tuple(text_rows))
+    written_vectors = vectors[[text_rows[descriptions[index].phrasings[0]] for index in indices]].astype(np.float64)
+    original_vectors = vectors[[text_rows[originals[index].phrasings[0]] for index in indices]].astype(np.float64)
+    matched[indices] = np.einsum("td,td->t", original_vectors, written_vectors)
     rng = np.random.default_rng(seed)
-    some = np.sort(rng.permutation(len(places))[:MOST])
-    types = np.array([_cell_type(written[places[row]]) for row in some], dtype=np.str_)
-    apart = types[:, None] != types[None, :]
-    cosines = of_original[some] @ of_written[some].T
-    others = [np.flatnonzero(strange) for strange in apart]
-    swapped = [cosines[row, rng.choice(strange)] for row, strange in enumerate(others) if len(strange)]
-    return Cosines(own, cosines[apart], np.array(swapped))
+    sampled_rows = np.sort(rng.permutation(len(indices))[:MAX_CALIBRATION_TEXTS])
+    types = np.array([_cell_type(descriptions[indices[row]]) for row in sampled_rows], dtype=np.str_)
+    is_mismatch = types[:, None] != types[None, :]
+    cosines = original_vectors[sampled_rows] @ written_vectors[sampled_rows].T
+    candidates_per_text = [np.flatnonzero(candidates) for candidates in is_mismatch]
+    permuted = [
+        cosines[row, rng.choice(candidates)] for row, candidates in enumerate(candidates_per_text) if len(candidates)
+    ]
+    return Cosines(matched, cosines[is_mismatch], np.array(permuted))
 
 
-def _texts(written: Sequence[Description], originals: Sequence[Description], places: Sequence[int]) -> list[str]:
-    return [some[place].phrasings[0] for some in (written, originals) for place in places]
+def _first_phrasings(
+    descriptions: Sequence[Description], originals: Sequence[Description], indices: Sequence[int]
+) -> list[str]:
+    return [texts[index].phrasings[0] for texts in (descriptions, originals) for index in indices]
 
 
-def calibrated(strangers: NDArray[np.float64]) -> float:
+def calibrated_threshold(mismatched: NDArray[np.float64]) -> float:
     """Return the 95th percentile of the mismatched cosines; requires at least one."""
-    return float(np.percentile(strangers, 95))
+    return float(np.percentile(mismatched, 95))
 
 
 def _cell_type(text: Description) -> str:
     return text.profile.cell_type_id or text.profile.cell_type
 
 
-def spread(cosines: NDArray[np.float64]) -> Spread:
+def summarize_cosines(cosines: NDArray[np.float64]) -> Percentiles:
     """Return the number and the percentiles of cosines."""
     percentiles = np.percentile(cosines, (1, 5, 25, 50, 75, 95, 99)).tolist() if len(cosines) else []
-    return Spread(len(cosines), tuple(percentiles))
+    return Percentiles(len(cosines), tuple(percentiles))

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from okrcell.texts.screening.effects import Effect, effects, regulated
+from okrcell.texts.screening.effects import Effect, find_effects, regulated_stems
 from okrcell.texts.screening.gene_mentions import gene_mentions
-from okrcell.texts.screening.mentions import BREAKS, Mention, Word, numbers, stem, words
-from okrcell.texts.screening.polarity import denied_words, sign_of
-from okrcell.texts.screening.sides import Comparison, comparisons, sides
+from okrcell.texts.screening.mentions import PUNCTUATION, Mention, WordToken, find_numbers, stem, tokenize_words
+from okrcell.texts.screening.polarity import negated_indices, sign_of
+from okrcell.texts.screening.sides import Comparison, find_antonyms, find_comparisons
 from okrcell.texts.screening.term_mentions import term_mentions
-from okrcell.texts.screening.turning_words import Sign, listed
+from okrcell.texts.screening.turning_words import Sign, word_set
 
-_SMALL = listed(
+_STOPWORDS = word_set(
     """
     about above according affect allow also although amon among another appear associated based because become been being
     belong between both call called cell characterize characterized class common comprise consist contain contribute
@@ -28,153 +28,164 @@ _SMALL = listed(
     """
 )
 """Stop words: words that carry little content."""
-SPARE = 3
+MAX_GAP_WORDS = 3
 """Maximum number of words between those of a name: "epithelial cell of the kidney"."""
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParsedSentence:
     """A parsed text; each property is computed on first access."""
 
     text: str
 
     @cached_property
-    def words(self) -> tuple[Word, ...]:
+    def words(self) -> tuple[WordToken, ...]:
         """Words in order."""
-        return words(self.text)
+        return tokenize_words(self.text)
 
     @cached_property
     def terms(self) -> tuple[Mention, ...]:
         """Mentions of cell types, tissues and diseases."""
-        return tuple(mention for mention in self._phrases if mention.kind == "term" and not self._in_a_symbol(mention))
+        return tuple(
+            mention
+            for mention in self._term_mentions
+            if mention.category == "term" and not self._is_within_gene(mention)
+        )
 
     @cached_property
     def genes(self) -> tuple[Mention, ...]:
         """Mentions of genes and proteins, and codes that are no known gene."""
-        proteins = [mention for mention in self._phrases if mention.kind == "gene"]
-        within = {place for mention in proteins for place in range(mention.first, mention.last)}
-        terms = {(term.first, term.last) for term in self.terms}
+        proteins = [mention for mention in self._term_mentions if mention.category == "gene"]
+        protein_indices = {index for mention in proteins for index in range(mention.start, mention.stop)}
+        terms = {(term.start, term.stop) for term in self.terms}
         symbols = (
             mention
-            for mention in self._symbols
-            if (mention.first, mention.last) not in terms
-            and (mention.kind == "gene" or not within.issuperset(range(mention.first, mention.last)))
+            for mention in self._gene_mentions
+            if (mention.start, mention.stop) not in terms
+            and (mention.category == "gene" or not protein_indices.issuperset(range(mention.start, mention.stop)))
         )
         return (*proteins, *symbols)
 
     @cached_property
     def numbers(self) -> frozenset[str]:
         """Stated quantities."""
-        return numbers(self.text)
+        return find_numbers(self.text)
 
     @cached_property
     def stems(self) -> frozenset[str]:
         """Stems of the content words."""
-        return frozenset(stem(word.norm) for word in self.words if tells(word.norm))
+        return frozenset(stem(word.norm) for word in self.words if is_content_word(word.norm))
 
     @cached_property
     def effects(self) -> tuple[Effect, ...]:
         """Statements of increase or decrease."""
-        return tuple(effects(self.words))
+        return tuple(find_effects(self.words))
 
     @cached_property
-    def regulated(self) -> frozenset[str]:
+    def regulated_stems(self) -> frozenset[str]:
         """Stems of what is regulated without a stated direction."""
-        return regulated(self.words)
+        return regulated_stems(self.words)
 
     @cached_property
-    def sides(self) -> frozenset[tuple[int, int]]:
+    def antonyms(self) -> frozenset[tuple[int, int]]:
         """Affirmed meanings of opposites, as (pair, side)."""
-        return sides(self.words)
+        return find_antonyms(self.words)
 
     @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:
         """Comparisons with "more" or "less"."""
-        return tuple(comparisons(self.words))
+        return tuple(find_comparisons(self.words))
 
     @cached_property
-    def loose_words(self) -> frozenset[str]:
+    def words_outside_terms(self) -> frozenset[str]:
         """Words outside term mentions."""
-        named = {place for mention in self.terms for place in range(mention.first, mention.last)}
-        return frozenset(word.norm for place, word in enumerate(self.words) if place not in named)
+        term_indices = {index for mention in self.terms for index in range(mention.start, mention.stop)}
+        return frozenset(word.norm for index, word in enumerate(self.words) if index not in term_indices)
 
     @cached_property
-    def denies(self) -> bool:
+    def has_negation(self) -> bool:
         """Whether the text contains a negation."""
-        return bool(self._denied_places)
+        return bool(self._negation_scope)
 
     @cached_property
-    def denied(self) -> frozenset[str]:
+    def negated_stems(self) -> frozenset[str]:
         """Stems of the negated words."""
-        return frozenset(stem(self.words[place].norm) for place in self._denied if tells(self.words[place].norm))
+        return frozenset(
+            stem(self.words[index].norm) for index in self._negated_indices if is_content_word(self.words[index].norm)
+        )
 
     @cached_property
-    def affirmed(self) -> frozenset[str]:
+    def affirmed_stems(self) -> frozenset[str]:
         """Stems of the words that are not negated, without entity names (see `sign`)."""
-        said = (word.norm for place, word in enumerate(self.words) if place not in self._denied | self._named)
-        return frozenset(stem(norm) for norm in said if tells(norm))
+        norms = (
+            word.norm
+            for index, word in enumerate(self.words)
+            if index not in self._negated_indices | self._entity_indices
+        )
+        return frozenset(stem(norm) for norm in norms if is_content_word(norm))
 
     @cached_property
-    def plain_words(self) -> frozenset[str]:
+    def unique_words(self) -> frozenset[str]:
         """Set of all words, normalised."""
         return frozenset(word.norm for word in self.words)
 
     def sign(self, mention: Mention) -> Sign:
         """Return the stated presence of a mentioned entity."""
-        return sign_of(self.words, mention.first, mention.last)
+        return sign_of(self.words, mention.start, mention.stop)
 
-    def holds(self, name: Iterable[str]) -> bool:
+    def contains_name(self, name: Iterable[str]) -> bool:
         """Whether the text contains the words of a name close together."""
-        wanted = [word for word in name if word not in BREAKS]
-        reach = len(wanted) + SPARE
-        if not wanted or not set(wanted) <= self.plain_words:
+        name_words = [word for word in name if word not in PUNCTUATION]
+        window = len(name_words) + MAX_GAP_WORDS
+        if not name_words or not set(name_words) <= self.unique_words:
             return False
-        if len(wanted) == 1:
+        if len(name_words) == 1:
             return True
-        line = self._line
+        sequence = self._words_without_punctuation
         return any(
-            word in wanted and set(wanted) <= set(line[place : place + reach]) for place, word in enumerate(line)
+            word in name_words and set(name_words) <= set(sequence[index : index + window])
+            for index, word in enumerate(sequence)
         )
 
     @cached_property
-    def _line(self) -> tuple[str, ...]:
-        return tuple(word.norm for word in self.words if word.norm not in BREAKS)
+    def _words_without_punctuation(self) -> tuple[str, ...]:
+        return tuple(word.norm for word in self.words if word.norm not in PUNCTUATION)
 
     @cached_property
-    def _denied(self) -> frozenset[int]:
-        return self._denied_places - self._named
+    def _negated_indices(self) -> frozenset[int]:
+        return self._negation_scope - self._entity_indices
 
     @cached_property
-    def _named(self) -> frozenset[int]:
-        named = (*self.terms, *self.genes)
-        return frozenset(place for mention in named for place in range(mention.first, mention.last))
+    def _entity_indices(self) -> frozenset[int]:
+        mentions = (*self.terms, *self.genes)
+        return frozenset(index for mention in mentions for index in range(mention.start, mention.stop))
 
     @cached_property
-    def _denied_places(self) -> frozenset[int]:
-        return frozenset(denied_words(self.words))
+    def _negation_scope(self) -> frozenset[int]:
+        return frozenset(negated_indices(self.words))
 
     @cached_property
-    def _symbols(self) -> tuple[Mention, ...]:
+    def _gene_mentions(self) -> tuple[Mention, ...]:
         return tuple(gene_mentions(self.text))
 
-    def _in_a_symbol(self, term: Mention) -> bool:
+    def _is_within_gene(self, term: Mention) -> bool:
         """Whether a term mention is part of a longer gene mention, as HEP is of HEP-NOS."""
         return any(
-            gene.first <= term.first and term.last <= gene.last and gene.last - gene.first > term.last - term.first
-            for gene in self._symbols
+            gene.start <= term.start and term.stop <= gene.stop and gene.stop - gene.start > term.stop - term.start
+            for gene in self._gene_mentions
         )
 
     @cached_property
-    def _phrases(self) -> tuple[Mention, ...]:
+    def _term_mentions(self) -> tuple[Mention, ...]:
         return tuple(term_mentions(self.text))
 
 
 @lru_cache(20_000)
-def read(text: str) -> Reading:
+def parse_sentence(text: str) -> ParsedSentence:
     """Parse a text; results are cached."""
-    return Reading(text)
+    return ParsedSentence(text)
 
 
-def tells(word: str) -> bool:
+def is_content_word(word: str) -> bool:
     """Whether a word is a content word."""
-    return len(word) > 3 and word not in _SMALL
+    return len(word) > 3 and word not in _STOPWORDS

@@ -13,11 +13,11 @@ from okrcell.errors import InputError
 from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.settings import Settings
 from okrcell.texts.description import Description, Dropped, Sentence
-from okrcell.texts.endpoint.graded import graded
-from okrcell.texts.screening.faithful import Gate
-from okrcell.texts.screening.likeness import Spread, calibrated, measure, spread
+from okrcell.texts.endpoint.graded import shortened_texts
+from okrcell.texts.screening.faithful import FactChecker
+from okrcell.texts.screening.likeness import Percentiles, calibrated_threshold, measure_cosines, summarize_cosines
 
-FEWEST_TYPES = 20
+MIN_TYPES = 20
 """Minimum number of cell types for a calibrated threshold."""
 
 
@@ -26,12 +26,12 @@ class ScreeningSettings(Settings):
 
     threshold: Annotated[float, Field(ge=-1, le=1)] | Literal["calibrated"] = "calibrated"
     """Minimum cosine of a written text to its original (E1), the paper's alpha. calibrated: the 95th percentile of the
-    cosines between an original text and the written texts of other cell types; with fewer than `FEWEST_TYPES` cell
+    cosines between an original text and the written texts of other cell types; with fewer than `MIN_TYPES` cell
     types, no text is rejected."""
     on_reject: Literal["original", "drop"] = "original"
     """Replacement of a rejected text: original: the original text; drop: none."""
     sentences: bool = True
-    """Whether to check each sentence against the evidence that it cites (`Gate`)."""
+    """Whether to check each sentence against the evidence that it cites (`FactChecker`)."""
     seed: int = 0
     """Random seed of the sample of texts used for calibration and of the permuted texts in the report."""
 
@@ -42,9 +42,9 @@ class ScreeningReport:
 
     threshold: float | None
     """Threshold on the cosine; None with too few cell types for calibration (nothing is rejected then)."""
-    own: Spread
+    own: Percentiles
     """Cosines of written texts to their own originals, before rejection."""
-    strangers: Spread
+    strangers: Percentiles
     """Cosines of originals to written texts of other cell types."""
     rejected: float
     """Fraction of written texts rejected, in [0, 1]."""
@@ -59,7 +59,7 @@ class ScreeningReport:
 
 
 @dataclass(frozen=True)
-class Screened:
+class ScreeningResult:
     """Descriptions after the screening."""
 
     descriptions: tuple[Description | None, ...]
@@ -68,17 +68,17 @@ class Screened:
 
 
 def screen(
-    written: Sequence[Description],
+    descriptions: Sequence[Description],
     originals: Sequence[Description],
     embedder: TextEmbedder,
     settings: ScreeningSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Screened:
+) -> ScreeningResult:
     """Remove sentences that their evidence does not support, then reject texts that differ from their original.
 
     Parameters
     ----------
-    written
+    descriptions
         Descriptions to screen; those whose outcome is not "written" are returned unchanged.
     originals
         Original descriptions (metadata and ontology only) of the same profiles, in the same order. They replace rejected
@@ -93,112 +93,116 @@ def screen(
     Raises
     ------
     InputError
-        If ``written`` and ``originals`` differ in length.
+        If ``descriptions`` and ``originals`` differ in length.
     """
     settings = settings or ScreeningSettings()
-    if len(written) != len(originals):
+    if len(descriptions) != len(originals):
         raise InputError(
-            f"There are {len(written)} written texts for {len(originals)} originals; pass one original per text."
+            f"There are {len(descriptions)} written texts for {len(originals)} originals; pass one original per text."
         )
-    gate = Gate()
-    sifted: list[Description] = []
-    for place, (text, original) in enumerate(zip(written, originals, strict=True)):
-        sifted.append(_sifted(text, original, gate) if settings.sentences else text)
+    checker = FactChecker()
+    checked: list[Description] = []
+    for index, (text, original) in enumerate(zip(descriptions, originals, strict=True)):
+        checked.append(_check_sentences(text, original, checker) if settings.sentences else text)
         if progress is not None:
-            progress(place + 1, len(written))
-    cosines = measure(sifted, originals, embedder, settings.seed)
+            progress(index + 1, len(descriptions))
+    cosines = measure_cosines(checked, originals, embedder, settings.seed)
     threshold = settings.threshold
     if threshold == "calibrated":
-        types = {text.profile.cell_type_id or text.profile.cell_type for text in sifted if text.outcome == "written"}
+        types = {text.profile.cell_type_id or text.profile.cell_type for text in checked if text.outcome == "written"}
         # With few types, all may be closely related; their high cosines would reject good texts.
-        threshold = calibrated(cosines.strangers) if len(types) >= FEWEST_TYPES else None
-    least = -1.0 if threshold is None else threshold
-    judged = [
-        _judged(text, original, None if np.isnan(cosine) else float(cosine), least, settings.on_reject)
-        for text, original, cosine in zip(sifted, originals, cosines.own, strict=True)
+        threshold = calibrated_threshold(cosines.mismatched) if len(types) >= MIN_TYPES else None
+    min_cosine = -1.0 if threshold is None else threshold
+    results = [
+        _apply_threshold(text, original, None if np.isnan(cosine) else float(cosine), min_cosine, settings.on_reject)
+        for text, original, cosine in zip(checked, originals, cosines.matched, strict=True)
     ]
-    own = cosines.own[~np.isnan(cosines.own)]
+    matched = cosines.matched[~np.isnan(cosines.matched)]
     report = ScreeningReport(
         threshold=threshold,
-        own=spread(own),
-        strangers=spread(cosines.strangers),
-        rejected=_share(own < least),
-        swapped_rejected=_share(cosines.swapped < least),
-        sentences=sum(len(text.sentences) for text in written if text.outcome == "written"),
-        dropped=sum(len(text.dropped) for text in sifted) - sum(len(text.dropped) for text in written),
+        own=summarize_cosines(matched),
+        strangers=summarize_cosines(cosines.mismatched),
+        rejected=_fraction(matched < min_cosine),
+        swapped_rejected=_fraction(cosines.permuted < min_cosine),
+        sentences=sum(len(text.sentences) for text in descriptions if text.outcome == "written"),
+        dropped=sum(len(text.dropped) for text in checked) - sum(len(text.dropped) for text in descriptions),
         embedder=embedder.name,
     )
-    return Screened(tuple(judged), report)
+    return ScreeningResult(tuple(results), report)
 
 
-def sift(description: Description, gate: Gate) -> Description:
+def remove_unsupported(description: Description, checker: FactChecker) -> Description:
     """Move sentences that fail the fact check to ``dropped``, with the reason, and remove them from all phrasings.
 
     The phrasings of a language model are rebuilt from the remaining sentences; without any, they are empty.
     """
-    kept, dropped = list[Sentence](), list(description.dropped)
+    supported, dropped = list[Sentence](), list(description.dropped)
     for sentence in description.sentences:
-        reason = gate.objection(sentence, description.profile)
+        reason = checker.reason_to_reject(sentence, description.profile)
         if reason is None:
-            kept.append(sentence)
+            supported.append(sentence)
         else:
             dropped.append(Dropped(sentence.text, reason))
-    if len(kept) == len(description.sentences):
+    if len(supported) == len(description.sentences):
         return description
-    gone = [text.text for text in dropped[len(description.dropped) :]]
-    if not kept:
+    removed = [text.text for text in dropped[len(description.dropped) :]]
+    if not supported:
         phrasings = ()
     elif description.writer == "endpoint":
-        phrasings = graded(description.profile.cell_type, [sentence.text for sentence in kept])
+        phrasings = shortened_texts(description.profile.cell_type, [sentence.text for sentence in supported])
     else:
-        phrasings = tuple(_without(text, gone) for text in description.phrasings)
+        phrasings = tuple(_remove_sentences(text, removed) for text in description.phrasings)
     return replace(
         description,
-        sentences=tuple(kept),
+        sentences=tuple(supported),
         phrasings=tuple(dict.fromkeys(filter(None, phrasings))),
         dropped=tuple(dropped),
     )
 
 
-def _sifted(written: Description, original: Description, gate: Gate) -> Description:
-    if written.outcome != "written":
-        return written
-    sifted = sift(written, gate)
-    if sifted.phrasings:
-        return sifted
-    return _in_its_place(original, sifted, None, "no sentence is supported by its evidence")
+def _check_sentences(description: Description, original: Description, checker: FactChecker) -> Description:
+    if description.outcome != "written":
+        return description
+    checked = remove_unsupported(description, checker)
+    if checked.phrasings:
+        return checked
+    return _replace_with_original(original, checked, None, "no sentence is supported by its evidence")
 
 
-def _judged(
+def _apply_threshold(
     text: Description, original: Description, cosine: float | None, threshold: float, on_reject: str
 ) -> Description | None:
     if text.outcome == "original" or cosine is None or cosine >= threshold:
-        kept = text if cosine is None else replace(text, similarity=cosine)
-        return None if on_reject == "drop" and text.outcome == "original" and text.dropped else kept
+        result = text if cosine is None else replace(text, similarity=cosine)
+        return None if on_reject == "drop" and text.outcome == "original" and text.dropped else result
     if on_reject == "drop":
         return None
-    return _in_its_place(original, text, cosine, f"cosine {cosine:.3f} to the original is under {threshold:.3f}")
+    return _replace_with_original(
+        original, text, cosine, f"cosine {cosine:.3f} to the original is under {threshold:.3f}"
+    )
 
 
-def _in_its_place(original: Description, written: Description, cosine: float | None, remark: str) -> Description:
+def _replace_with_original(
+    original: Description, description: Description, cosine: float | None, remark: str
+) -> Description:
     return replace(
         original,
-        writer=written.writer,
-        prompt=written.prompt,
-        dropped=written.dropped,
+        writer=description.writer,
+        prompt=description.prompt,
+        dropped=description.dropped,
         similarity=cosine,
         outcome="original",
         remark=remark,
     )
 
 
-def _without(text: str, gone: Sequence[str]) -> str:
+def _remove_sentences(text: str, removed: Sequence[str]) -> str:
     """Remove whole sentences, not parts of others; "" if only a heading remains."""
-    for sentence in gone:
+    for sentence in removed:
         text = re.sub(rf"(?:\A|(?<=[.!?:] )){re.escape(sentence)}(?:\s+|\Z)", "", text)
-    left = " ".join(text.split())
-    return "" if left.endswith(":") else left
+    remaining = " ".join(text.split())
+    return "" if remaining.endswith(":") else remaining
 
 
-def _share(truths: NDArray[np.bool_]) -> float:
-    return float(truths.mean()) if len(truths) else 0.0
+def _fraction(flags: NDArray[np.bool_]) -> float:
+    return float(flags.mean()) if len(flags) else 0.0

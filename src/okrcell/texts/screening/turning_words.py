@@ -6,31 +6,31 @@ Sign = Literal["present", "high", "low", "absent"]
 """Stated presence: present, present in large amount, present in small amount, or absent."""
 
 
-def listed(words: str) -> frozenset[str]:
+def word_set(words: str) -> frozenset[str]:
     """Split a string into a set of words."""
     return frozenset(words.split())
 
 
-SUFFIX: dict[str, Sign] = {
+SUFFIX_SIGNS: dict[str, Sign] = {
     "positive": "present", "pos": "present", "high": "high", "hi": "high", "bright": "high", "rich": "high",
     "negative": "absent", "neg": "absent", "null": "absent", "deficient": "absent", "free": "absent", "less": "absent",
     "low": "low", "lo": "low", "dim": "low", "int": "low",
 }  # fmt: skip
 """Words directly after a name that state its presence: "CD19-negative"."""
-DENIAL = listed(
+NEGATIONS = word_set(
     "lack lacked lacking without no not never neither nor absence devoid fail failed cannot non unlike loss lost absent "
     "except excluding minus missing doesn don isn aren didn wasn weren couldn"
 )
 """Words that negate what follows."""
-CAUSES = listed("caus lead led result trigger induc underlie impair")
+CAUSAL_STEMS = word_set("caus lead led result trigger induc underlie impair")
 """Stems of causal verbs; a "loss" that is the subject of one is no negation."""
-PHRASES = frozenset({("rather", "than"), ("instead", "of"), ("negative", "for"), ("negative", "marker")})
+NEGATION_PHRASES = frozenset({("rather", "than"), ("instead", "of"), ("negative", "for"), ("negative", "marker")})
 """Two-word phrases that negate what follows."""
-RICHLY = listed("high highly strong strongly abundant abundantly elevated increased")
-"""Words that state a large amount before a word of `LEVELS`."""
-BARELY = listed("low little minimal weak weakly low-level hardly barely scarce scarcely")
-"""Words that state a small amount before a word of `LEVELS`."""
-AFFIRMED = listed(
+HIGH_WORDS = word_set("high highly strong strongly abundant abundantly elevated increased")
+"""Words that state a large amount before a word of `LEVEL_WORDS`."""
+LOW_WORDS = word_set("low little minimal weak weakly low-level hardly barely scarce scarcely")
+"""Words that state a small amount before a word of `LEVEL_WORDS`."""
+AFFIRMATIONS = word_set(
     """
     express expressed expressing produce produced producing secrete secreted secreting contain containing carry
     carrying display displaying bear bearing synthesize synthesise release present presents upregulate
@@ -39,21 +39,21 @@ AFFIRMED = listed(
     """
 )
 """Verbs that affirm what follows, and thereby end a negation."""
-LIMITS = listed(
+NEGATION_BOUNDARIES = word_set(
     "; : . ( ) [ ] but while whereas although though however yet which that who whose thereby because when where"
 )
 """Words and punctuation that end the scope of a negation."""
-GONE = listed("absent lost undetectable silenced missing lacking downregulated negative excluded")
+ABSENCE_PREDICATES = word_set("absent lost undetectable silenced missing lacking downregulated negative excluded")
 """Predicates that negate their subject: "is absent"."""
-AFTER_NOT = listed("expressed found detected detectable present produced secreted seen required observed")
+DETECTION_PREDICATES = word_set("expressed found detected detectable present produced secreted seen required observed")
 """Predicates that negate their subject after "not": "is not expressed"."""
-BE = listed("is are was were be been being remain remains become becomes")
+COPULAS = word_set("is are was were be been being remain remains become becomes")
 """Forms of "to be" and similar copulas."""
-NEUTRAL_NEGATIVE = listed("regulator regulation feedback selection control effect regulate charge stranded")
+NOUNS_AFTER_NEGATIVE = word_set("regulator regulation feedback selection control effect regulate charge stranded")
 """Nouns after "negative" that are not negated by it: "negative regulator"."""
 
-RAISES = tuple(
-    listed(
+INCREASE_PREFIXES = tuple(
+    word_set(
         """
         activat activator induc promot stimulat enhanc increas upregulat elevat augment potentiat boost accelerat
         agonist facilitat amplif strengthen foster favor trigger driv elicit evok initiat support sustain rise
@@ -62,8 +62,8 @@ RAISES = tuple(
     )
 )
 """Beginnings of words that state an increase."""
-LOWERS = tuple(
-    listed(
+DECREASE_PREFIXES = tuple(
+    word_set(
         """
         inhibit inhibitor suppress suppressor repress block reduc decreas downregulat prevent antagoni impair
         attenuat limit dampen diminish abrogat counteract weaken restrain hinder inactivat deactivat neutraliz
@@ -73,14 +73,14 @@ LOWERS = tuple(
 )
 """Beginnings of words that state a decrease."""
 
-REGULATES = tuple(listed("regulat modulat control"))
+REGULATION_PREFIXES = tuple(word_set("regulat modulat control"))
 """Beginnings of words that state regulation without a direction."""
-STEERS = tuple(
-    listed("silenc repress suppress inhibit block downregulat keep kept hold held activat stimulat induc upregulat")
+DIRECTION_PREFIXES = tuple(
+    word_set("silenc repress suppress inhibit block downregulat keep kept hold held activat stimulat induc upregulat")
 )
 """Beginnings of verbs that state the direction of a regulation."""
 
-PAIRS = listed(
+OPPOSITE_PAIRS = word_set(
     """
     mature/immature naive/memory proinflammatory/antiinflammatory excitatory/inhibitory anterior/posterior
     dorsal/ventral male/female adult/fetal adult/embryonic agonist/antagonist exocrine/endocrine
@@ -98,11 +98,11 @@ PAIRS = listed(
     """
 )
 """Pairs of opposites: a statement changes its meaning if one replaces the other."""
-ENDS = listed("; : . ( ) [ ] but whereas although though however yet")
+CLAUSE_BOUNDARIES = word_set("; : . ( ) [ ] but whereas although though however yet")
 """Words and punctuation that end the clause of an effect or a comparison."""
-SUBJECTS = listed("it they this these thi")
+SUBJECT_PRONOUNS = word_set("it they this these thi")
 """Pronouns that begin a new clause after a comma."""
-LEVELS = listed("level amount expression quantity abundance expressed in or to and of if")
+LEVEL_WORDS = word_set("level amount expression quantity abundance expressed in or to and of if")
 """Words that can follow "high" or "low" in a statement of amount."""
 
 
@@ -111,13 +111,13 @@ def opposites_of(word: str) -> frozenset[str]:
     return _OPPOSITES.get(word, frozenset())
 
 
-def _both_ways() -> dict[str, frozenset[str]]:
+def _build_opposites() -> dict[str, frozenset[str]]:
     opposites: dict[str, set[str]] = {}
-    for pair in PAIRS:
-        one, other = pair.split("/")
-        opposites.setdefault(one, set()).add(other)
-        opposites.setdefault(other, set()).add(one)
-    return {word: frozenset(others) for word, others in opposites.items()}
+    for pair in OPPOSITE_PAIRS:
+        left, right = pair.split("/")
+        opposites.setdefault(left, set()).add(right)
+        opposites.setdefault(right, set()).add(left)
+    return {word: frozenset(words) for word, words in opposites.items()}
 
 
-_OPPOSITES = _both_ways()
+_OPPOSITES = _build_opposites()

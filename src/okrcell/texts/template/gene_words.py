@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from itertools import islice
 
 from okrcell.texts.description import Sentence
-from okrcell.texts.known import Known
-from okrcell.texts.sentences import split
+from okrcell.texts.known import EvidenceIndex
+from okrcell.texts.sentences import split_sentences
 
-SHORT_NAME = 60
+MAX_FUNCTION_NAME_CHARS = 60
 """Maximum length, in characters, of a Gene Ontology term name that is put into a sentence."""
-LONGEST = 240
+MAX_SUMMARY_CHARS = 240
 """Maximum length of a sentence, in characters; longer sentences contain too much detail for a cell description."""
 
-_SELF = (
+_GENE_SUBJECTS = (
     (re.compile(r"This (?:intronless |protein-coding )?gene\b(?! product| family| cluster)"), "{}"),
     (re.compile(r"The product of this gene\b"), "The product of {}"),
     (re.compile(r"This gene product\b(?! family)"), "The product of {}"),
@@ -21,7 +21,7 @@ _SELF = (
     (re.compile(r"The encoded (protein|enzyme|receptor|preproprotein|cytokine|chemokine)\b"), r"The \1 encoded by {}"),
 )
 """Patterns of the sentence subject in gene summaries ("This gene"), with replacements that name the gene."""
-_OTHER_MATTERS = re.compile(
+_OFF_TOPIC = re.compile(
     r"mutation|polymorphi|variant|splic|pseudogene|chromosom|isoform|locus|located (?:at|in) (?:a|the) .*cluster"
     r"|orthologs?\b|homologs?\b|mice|\bmouse\b|Drosophila|yeast|Saccharomyces|\bstudies\b|disease|syndrome|cancer"
     r"|carcinoma|tumou?r|has been (?:identified|suggested)|thought to|duplication|related gene|similar|resembl"
@@ -29,49 +29,53 @@ _OTHER_MATTERS = re.compile(
     r"|not been determined"
 )
 """Topics that are not the function of the gene in a cell: inheritance, history, other genes."""
-_KINSHIP = re.compile(r"(?=.*\b(?:member|belongs|one of)\b)(?=.*(?:famil|group|class|subunit)).{0,130}")
+_FAMILY_STATEMENT = re.compile(r"(?=.*\b(?:member|belongs|one of)\b)(?=.*(?:famil|group|class|subunit)).{0,130}")
 
 
-def functions_of(symbols: Sequence[str], known: Known, most: int) -> tuple[Sentence, ...]:
-    """Return sentences on the functions of at most ``most`` of the genes, in input order.
+def function_sentences(symbols: Sequence[str], index: EvidenceIndex, max_sentences: int) -> tuple[Sentence, ...]:
+    """Return sentences on the functions of at most ``max_sentences`` of the genes, in input order.
 
     Summary sentences that state a function are preferred to those that only name the gene family. Without any, the
     names of the genes' Gene Ontology functions are used.
     """
-    told = [sentence for symbol in symbols if (sentence := _summary(symbol, known))]
-    telling = sorted(told, key=lambda sentence: _KINSHIP.fullmatch(sentence.text) is not None)[:most]
-    chosen = tuple(sentence for sentence in told if sentence in telling)
-    return chosen or tuple(islice(filter(None, (_annotation(symbol, known) for symbol in symbols)), most))
-
-
-def _summary(symbol: str, known: Known) -> Sentence | None:
-    """Return the first sentence of a gene's summary that states its function, else its gene family."""
-    told = [
-        Sentence(words, (piece,))
-        for piece in known.of_gene(symbol, "gene")
-        for text in split(piece.text)
-        if text.endswith(".") and (words := _with_symbol(symbol, text)) and _tells_a_role(words)
+    summaries = [sentence for symbol in symbols if (sentence := _summary_sentence(symbol, index))]
+    preferred = sorted(summaries, key=lambda sentence: _FAMILY_STATEMENT.fullmatch(sentence.text) is not None)[
+        :max_sentences
     ]
-    return min(told, key=lambda sentence: _KINSHIP.fullmatch(sentence.text) is not None, default=None)
+    selected = tuple(sentence for sentence in summaries if sentence in preferred)
+    return selected or tuple(
+        islice(filter(None, (_annotation_sentence(symbol, index) for symbol in symbols)), max_sentences)
+    )
 
 
-def _tells_a_role(words: str) -> bool:
+def _summary_sentence(symbol: str, index: EvidenceIndex) -> Sentence | None:
+    """Return the first sentence of a gene's summary that states its function, else its gene family."""
+    candidates = [
+        Sentence(statement, (piece,))
+        for piece in index.mentioning_gene(symbol, "gene")
+        for text in split_sentences(piece.text)
+        if text.endswith(".") and (statement := _replace_subject(symbol, text)) and _states_function(statement)
+    ]
+    return min(candidates, key=lambda sentence: _FAMILY_STATEMENT.fullmatch(sentence.text) is not None, default=None)
+
+
+def _states_function(sentence: str) -> bool:
     # A truncated summary has unbalanced brackets.
-    whole = words.count("(") == words.count(")")
-    return whole and len(words) <= LONGEST and _OTHER_MATTERS.search(words) is None
+    is_balanced = sentence.count("(") == sentence.count(")")
+    return is_balanced and len(sentence) <= MAX_SUMMARY_CHARS and _OFF_TOPIC.search(sentence) is None
 
 
-def _annotation(symbol: str, known: Known) -> Sentence | None:
-    for piece in known.of_gene(symbol, "function"):
+def _annotation_sentence(symbol: str, index: EvidenceIndex) -> Sentence | None:
+    for piece in index.mentioning_gene(symbol, "function"):
         function = piece.text.partition(": ")[2].rstrip(".")
-        if piece.text.startswith(f"{symbol} ") and 0 < len(function) <= SHORT_NAME:
+        if piece.text.startswith(f"{symbol} ") and 0 < len(function) <= MAX_FUNCTION_NAME_CHARS:
             return Sentence(f"The Gene Ontology annotates {symbol} with {function}.", (piece,))
     return None
 
 
-def _with_symbol(symbol: str, sentence: str) -> str:
+def _replace_subject(symbol: str, sentence: str) -> str:
     """Replace a leading "This gene" by the gene symbol; "" for a sentence with another subject."""
-    for pattern, words in _SELF:
+    for pattern, replacement in _GENE_SUBJECTS:
         if pattern.match(sentence):
-            return pattern.sub(words.replace("{}", symbol), sentence, count=1)
+            return pattern.sub(replacement.replace("{}", symbol), sentence, count=1)
     return sentence if re.match(rf"{re.escape(symbol)}(?: \([^()]*\))?,? [a-z]", sentence) else ""

@@ -8,27 +8,27 @@ from functools import lru_cache
 
 from okrcell.knowledge.evidence import Aspect, Evidence
 from okrcell.knowledge.ontology import ontology, prefix_of
-from okrcell.texts.known import Known
+from okrcell.texts.known import EvidenceIndex
 from okrcell.texts.screening.common_names import PROTEINS
-from okrcell.texts.screening.gene_mentions import symbols_of
+from okrcell.texts.screening.gene_mentions import gene_symbols
 
-GENES = 5
+MAX_FUNCTION_GENES = 5
 """Number of top marker genes whose functions are described."""
-ENOUGH = 3
+MIN_MARKERS = 3
 """Minimum number of marker genes; below it, markers of the nearest broader type that has enough are added."""
-ANCESTORS = 8
+MAX_ANCESTORS = 8
 """Number of broader types that are searched for markers, nearest first."""
 
-FEW = 6
+MAX_UNCONFIRMED_MARKERS = 6
 """Genes listed in a single record are added only until this many markers are selected."""
 
-_OWN_WORDS: tuple[Aspect, ...] = ("name", "synonym", "definition", "description")
-_OPENING = 450
+_DESCRIPTIVE_ASPECTS: tuple[Aspect, ...] = ("name", "synonym", "definition", "description")
+_MAX_OPENING_CHARS = 450
 """Number of characters at the start of a description that are read; later text often compares with other types."""
-_EVERYWHERE = re.compile(r"(RP[LS]\d+\w*|RPLP\d|MT-\w+|MTRNR\w+)")
+_UBIQUITOUS_GENES = re.compile(r"(RP[LS]\d+\w*|RPLP\d|MT-\w+|MTRNR\w+)")
 """Ribosomal and mitochondrial genes: expressed in every cell, hence neither markers nor negative markers."""
 _PROTEIN = r"[A-Za-z]+[\w/]*\d\w*"
-_NEGATIVE = re.compile(
+_NEGATIVE_STATEMENT = re.compile(
     r"([A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)?)[- ](?:negative|low|dim)\b"
     rf"|\b(?:lack|lacks|lacking|without|no|not express(?:es|ing)?) (?:the |any |expression of )*({_PROTEIN})"
     rf"|\bnegative for (?:the )?(?:lineage )?(?:markers? )?({_PROTEIN}(?:(?:, and |, or |, | and | or ){_PROTEIN})*)"
@@ -37,7 +37,7 @@ _NEGATIVE = re.compile(
 
 
 @dataclass(frozen=True)
-class Markers:
+class RankedMarkers:
     """Ranked marker genes and the records that list at least one of them."""
 
     genes: tuple[str, ...] = ()
@@ -45,85 +45,94 @@ class Markers:
     evidence: tuple[Evidence, ...] = ()
 
 
-def general_markers(term_id: str, known: Known, most: int) -> Markers:
-    """Select at most ``most`` marker genes of a cell type from records without a tissue."""
-    pieces = [piece for piece in known.telling_of(term_id, "marker") if not tissue_of(piece)]
-    return _chosen(pieces, most, _denied(term_id, known))
+def general_markers(term_id: str, index: EvidenceIndex, max_genes: int) -> RankedMarkers:
+    """Select at most ``max_genes`` marker genes of a cell type from records without a tissue."""
+    pieces = [piece for piece in index.mentioning(term_id, "marker") if not marker_tissue(piece)]
+    return _rank_markers(pieces, max_genes, _negative_genes(term_id, index))
 
 
-def tissue_markers(term_id: str, tissue_id: str, known: Known, most: int) -> tuple[str, Markers]:
-    """Select at most ``most`` marker genes of a cell type in a tissue, else in a direct parent of the tissue.
+def tissue_markers(term_id: str, tissue_id: str, index: EvidenceIndex, max_genes: int) -> tuple[str, RankedMarkers]:
+    """Select at most ``max_genes`` marker genes of a cell type in a tissue, else in a direct parent of the tissue.
 
     Returns
     -------
     The id of the tissue for which markers were found ("" without markers), and the markers.
     """
-    pieces = known.telling_of(term_id, "marker")
+    pieces = index.mentioning(term_id, "marker")
     for tissue in nearby_tissues(tissue_id):
-        found = _chosen([p for p in pieces if tissue_of(p) == tissue], most, _denied(term_id, known))
-        if found.genes:
-            return tissue, found
-    return "", Markers()
+        markers = _rank_markers(
+            [piece for piece in pieces if marker_tissue(piece) == tissue], max_genes, _negative_genes(term_id, index)
+        )
+        if markers.genes:
+            return tissue, markers
+    return "", RankedMarkers()
 
 
-def absent_markers(term_id: str, known: Known, most: int) -> Markers:
+def absent_markers(term_id: str, index: EvidenceIndex, max_genes: int) -> RankedMarkers:
     """Select negative marker genes of a cell type; genes that more tables list as positive markers are excluded."""
-    claims = [set(piece.genes) for piece in known.telling_of(term_id, "marker") if not tissue_of(piece)]
-    claimed = {gene for genes in claims for gene in genes} - _disputed(term_id, known)
-    pieces = [piece for piece in known.telling_of(term_id, "absent_marker") if not tissue_of(piece)]
-    return _chosen(pieces, most, claimed)
+    gene_sets = [set(piece.genes) for piece in index.mentioning(term_id, "marker") if not marker_tissue(piece)]
+    positive_genes = {gene for genes in gene_sets for gene in genes} - _contested_genes(term_id, index)
+    pieces = [piece for piece in index.mentioning(term_id, "absent_marker") if not marker_tissue(piece)]
+    return _rank_markers(pieces, max_genes, positive_genes)
 
 
 @lru_cache(10_000)
-def broader(term_id: str) -> tuple[str, ...]:
-    """Return the `ANCESTORS` nearest broader cell types, nearest first."""
-    cells = ontology("CL")
-    if cells.current(term_id) is None:
+def broader_types(term_id: str) -> tuple[str, ...]:
+    """Return the `MAX_ANCESTORS` nearest broader cell types, nearest first."""
+    cell_ontology = ontology("CL")
+    if cell_ontology.current_id(term_id) is None:
         return ()
-    by_steps = sorted(cells.ancestors(term_id), key=lambda above: (cells.distance(term_id, above) or 0, above))
-    return tuple(by_steps[:ANCESTORS])
+    by_distance = sorted(
+        cell_ontology.ancestors(term_id),
+        key=lambda ancestor: (cell_ontology.distance(term_id, ancestor) or 0, ancestor),
+    )
+    return tuple(by_distance[:MAX_ANCESTORS])
 
 
 def nearby_tissues(tissue_id: str) -> tuple[str, ...]:
     """Return a tissue and its direct parents."""
-    if prefix_of(tissue_id) != "UBERON" or ontology("UBERON").current(tissue_id) is None:
+    if prefix_of(tissue_id) != "UBERON" or ontology("UBERON").current_id(tissue_id) is None:
         return (tissue_id,) if tissue_id else ()
     return (tissue_id, *ontology("UBERON").parents(tissue_id))
 
 
-def tissue_of(piece: Evidence) -> str:
+def marker_tissue(piece: Evidence) -> str:
     """Return the tissue that a marker record is restricted to; "" if it is not restricted."""
     return next((term for term in piece.terms if prefix_of(term) == "UBERON"), "")
 
 
-def _chosen(pieces: Sequence[Evidence], most: int, refused: Iterable[str]) -> Markers:
+def _rank_markers(pieces: Sequence[Evidence], max_genes: int, excluded: Iterable[str]) -> RankedMarkers:
     """Rank genes by the number of records that list them, then by their mean rank in these records.
 
-    Genes listed in a single record are used only up to `FEW` genes in total: lists are long, and their ends unreliable.
+    Genes listed in a single record are used only up to `MAX_UNCONFIRMED_MARKERS` genes in total: lists are long, and their ends unreliable.
     """
-    refused = set(refused)
-    places: dict[str, list[int]] = {}
+    excluded = set(excluded)
+    ranks: dict[str, list[int]] = {}
     for piece in pieces:
-        for place, gene in enumerate(dict.fromkeys(piece.genes)):
-            if gene not in refused and not _EVERYWHERE.fullmatch(gene):
-                places.setdefault(gene, []).append(place)
-    ranked = sorted(places, key=lambda gene: (-len(places[gene]), sum(places[gene]) / len(places[gene]), gene))
-    agreed = sum(len(of) > 1 for of in places.values())
-    genes = tuple(ranked[: min(most, max(agreed, FEW))])
-    return Markers(genes, tuple(piece for piece in pieces if set(genes) & set(piece.genes)))
+        for rank, gene in enumerate(dict.fromkeys(piece.genes)):
+            if gene not in excluded and not _UBIQUITOUS_GENES.fullmatch(gene):
+                ranks.setdefault(gene, []).append(rank)
+    ranked = sorted(ranks, key=lambda gene: (-len(ranks[gene]), sum(ranks[gene]) / len(ranks[gene]), gene))
+    n_confirmed = sum(len(gene_ranks) > 1 for gene_ranks in ranks.values())
+    genes = tuple(ranked[: min(max_genes, max(n_confirmed, MAX_UNCONFIRMED_MARKERS))])
+    return RankedMarkers(genes, tuple(piece for piece in pieces if set(genes) & set(piece.genes)))
 
 
-def _denied(term_id: str, known: Known) -> frozenset[str]:
-    """Return genes that the type's own record describes as absent, and the genes of `_disputed`."""
-    own = (piece.text[:_OPENING] for aspect in _OWN_WORDS for piece in known.record(term_id, aspect))
-    found = (match for words in own for match in _NEGATIVE.finditer(words))
-    negative = {name for match in found for part in match.groups("") for name in re.findall(r"[\w-]+", part)}
-    genes = (symbols_of(name) | set(PROTEINS.get(name, "").split()) for name in negative)
-    return _disputed(term_id, known).union(*genes)
+def _negative_genes(term_id: str, index: EvidenceIndex) -> frozenset[str]:
+    """Return genes that the type's own record describes as absent, and the genes of `_contested_genes`."""
+    texts = (
+        piece.text[:_MAX_OPENING_CHARS]
+        for aspect in _DESCRIPTIVE_ASPECTS
+        for piece in index.from_record(term_id, aspect)
+    )
+    matches = (match for text in texts for match in _NEGATIVE_STATEMENT.finditer(text))
+    negative = {name for match in matches for part in match.groups("") for name in re.findall(r"[\w-]+", part)}
+    genes = (gene_symbols(name) | set(PROTEINS.get(name, "").split()) for name in negative)
+    return _contested_genes(term_id, index).union(*genes)
 
 
-def _disputed(term_id: str, known: Known) -> frozenset[str]:
+def _contested_genes(term_id: str, index: EvidenceIndex) -> frozenset[str]:
     """Return genes that at least as many records list as negative markers as list them as markers."""
-    absent = Counter(gene for piece in known.telling_of(term_id, "absent_marker") for gene in set(piece.genes))
-    claims = Counter(gene for piece in known.telling_of(term_id, "marker") for gene in set(piece.genes))
-    return frozenset(gene for gene, times in absent.items() if times >= claims[gene])
+    negative_counts = Counter(gene for piece in index.mentioning(term_id, "absent_marker") for gene in set(piece.genes))
+    positive_counts = Counter(gene for piece in index.mentioning(term_id, "marker") for gene in set(piece.genes))
+    return frozenset(gene for gene, count in negative_counts.items() if count >= positive_counts[gene])
