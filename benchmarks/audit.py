@@ -2,7 +2,7 @@
 
     python benchmarks/audit.py [--json docs/results/audit.json] [FILES...]
 
-Wrong labels are injected in files of real cells (`okrcell.pairs.noise`) and detected by the audit, by confident learning
+Wrong labels are injected in files of real cells (`okrcell.data.label_noise`) and detected by the audit, by confident learning
 (arXiv 1911.00068: logistic regression on principal components, out of fold), by nearest neighbours, and by similarity of cells
 and label texts. Labels changed to a broader or narrower type of the same cells are not scored: they are no errors.
 """
@@ -24,20 +24,20 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 import okrcell as okr
-from okrcell.cells.corpus import Corpus
+from okrcell.data.corpus import Corpus
 from okrcell.errors import OkrcellError
 from okrcell.model.embedder import Embedder
 from okrcell.pairs.kinship import related_types
-from okrcell.pairs.noise import NoiseSettings, add_noise
-from okrcell.pairs.pair import PairDataset
-from okrcell.pairs.prepare import prepare
+from okrcell.data.label_noise import NoiseSettings, add_noise
+from okrcell.data.dataset import PairDataset
+from okrcell.data.prepare import prepare
 from okrcell.provenance import provenance_record
-from okrcell.tasks.audit import AuditSettings, audit_labels
+from okrcell.tasks.label_errors import AuditSettings, audit_labels
 from okrcell.tasks.auditing.agreement import match_probability
 from okrcell.tasks.auditing.corpus_cells import corpus_expression
 from okrcell.tasks.auditing.directions import pca_features
 from okrcell.tasks.auditing.other_cells import assign_folds, cross_val_predict_proba
-from okrcell.tasks.auditing.study_labels import StudyLabels
+from okrcell.tasks.labels import StudyLabels
 
 HELD_OUT = (
     "breast_normal_scdeconr", "tirosh_melanoma_chetah", "marrow_triana_scuba", "tcells_compocyte",
@@ -256,8 +256,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw the average precision of each method: a faint dot per study, a strong dot for their mean."""
     from matplotlib.figure import Figure
 
-    from okrcell.files import atomic_file
-    from okrcell.pl.canvas import PALETTE
+    from okrcell.storage import atomic_file
+    from okrcell.pl._canvas import PALETTE
 
     parts = [part for part in ("learned from", "held out", "evaluate") if any(row["part"] == part for row in rows)]
     order = ("words only", "15 neighbours", "confident learning", "audit")

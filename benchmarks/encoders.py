@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from okrcell.cells.tokenise import CellTokens
+from okrcell.cells.tokenizer import CellTokens
 from okrcell.model.cell_encoder import CellEncoderSettings, build_cell_encoder
 
 N_GENES, N_BINS, N_CELLS = 20_000, 51, 32

@@ -19,7 +19,7 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 import okrcell as okr
 from okrcell.cells.open import open_cells
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 from okrcell.model.embedder import Embedder
 from okrcell.provenance import fingerprint, provenance_record
 from okrcell.settings import load_settings

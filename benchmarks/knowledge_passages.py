@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.ontology import OntologySource
+from okrcell.evidence import Evidence
+from okrcell.ontology.ontology import OntologySource
 
 
 def real_passages(folder: Path, limit: int = 100_000) -> list[Evidence]:

@@ -17,10 +17,10 @@ import h5py
 from anndata.io import read_elem
 from real_cells import data_folder
 
-from okrcell.knowledge.matching.matcher import MIN_MATCH_SCORE, TermMatch, match_label
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.matcher import MIN_MATCH_SCORE, TermMatch, match_label
+from okrcell.ontology.ontology import ontology
 from okrcell.provenance import provenance_record
-from okrcell.texts.standardise import term_by_id, tissue_term
+from okrcell.ontology.standardise import term_by_id, tissue_term
 
 CONFIDENT_ONLY = "of these, where sure"
 

@@ -18,16 +18,16 @@ import torch
 from okrcell.alignment.presets import ABLATIONS
 from okrcell.benchmarking.noise.plan import CONTROL, NO_NOISE, NoiseRun, run_settings
 from okrcell.model.cell_text_model import CellTextModel
-from okrcell.pairs.stream import PairBatch, PairDataLoader
+from okrcell.data.dataloader import PairBatch, PairDataLoader
 from okrcell.provenance import provenance_record, write_json
 from okrcell.settings import read_yaml
 from okrcell.training.calendar import EpochSchedule
 from okrcell.training.check import to_device
 from okrcell.training.ground import RunInputs
-from okrcell.training.memory import TrainState
+from okrcell.training.state import TrainState
 from okrcell.training.schedule import Schedule
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.start import build_optimizer, launch_fabric
+from okrcell.training.setup import build_optimizer, launch_fabric
 from okrcell.training.step import TrainingStep
 from okrcell.training.text_bank import TextBank
 

@@ -24,11 +24,11 @@ import numpy as np
 from knowledge_passages import real_passages
 from real_cells import knowledge_folder
 
-from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.neighbourhood import search_queries
-from okrcell.knowledge.ontology import ontology
+from okrcell.evidence import Evidence
+from okrcell.ontology.relations import search_queries
+from okrcell.ontology.ontology import ontology
 from okrcell.knowledge.search.fusion import FusionSettings
-from okrcell.knowledge.search.index import PassageIndex
+from okrcell.knowledge.passage_index import PassageIndex
 from okrcell.model.sentence_encoder import SentenceEncoder
 from okrcell.provenance import provenance_record, write_json
 
@@ -222,7 +222,7 @@ OPEN_SCRIPT = """
 import json, sys, time
 started = time.perf_counter()
 from okrcell.knowledge.search.fusion import FusionSettings
-from okrcell.knowledge.search.index import PassageIndex
+from okrcell.knowledge.passage_index import PassageIndex
 imported = time.perf_counter()
 index = PassageIndex.open(sys.argv[1])
 opened = time.perf_counter()

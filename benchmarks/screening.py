@@ -22,20 +22,20 @@ from anndata.io import read_elem
 from real_cells import data_folder, knowledge_folder
 
 from okrcell.cells.genes import GeneTable
-from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.ontology import Term, ontology
-from okrcell.knowledge.sources.registry import open_sources
+from okrcell.evidence import Evidence
+from okrcell.ontology.ontology import Term, ontology
+from okrcell.knowledge.registry import open_sources
 from okrcell.model.sentence_encoder import SentenceEncoder
 from okrcell.provenance import provenance_record, write_json
 from okrcell.texts.description import Description, Sentence
 from okrcell.texts.gather import EvidenceCache, gather_evidence
-from okrcell.texts.profile import CellProfile, read_profiles
-from okrcell.texts.screening.faithful import FactChecker
+from okrcell.ontology.obs_profile import CellProfile, read_profiles
+from okrcell.descriptions.fact_check import FactChecker
 from okrcell.texts.screening.ground import ancestors
-from okrcell.texts.screening.screen import screen
+from okrcell.descriptions.screening import screen
 from okrcell.texts.sentences import definition_sentence, split_sentences
-from okrcell.texts.template.original import original_description
-from okrcell.texts.template.writer import TemplateWriter
+from okrcell.descriptions.metadata_text import original_description
+from okrcell.descriptions.template_writer import TemplateWriter
 
 Case = tuple[str, bool, Sentence, CellProfile]
 """Kind of change, whether the checker should accept it, the sentence, and the profile that it describes."""

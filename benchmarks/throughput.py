@@ -113,7 +113,8 @@ def _unavailable_reason(method: str) -> str:
 
 def _run_baseline(method: str, cells: str, output: str, candidates: str) -> None:
     """Run a baseline: read, annotate, write. Includes the training of CellTypist."""
-    from okrcell.benchmarking.baselines import celltypist, markers
+    from okrcell.benchmarking.baselines import celltypist
+    from okrcell.benchmarking.baselines import marker_genes as markers
     from okrcell.benchmarking.cells import unlabeled_cells
     from okrcell.benchmarking.method import MethodContext
     from okrcell.tasks.candidates import parse_candidates as resolve_candidates

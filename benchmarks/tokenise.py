@@ -18,7 +18,7 @@ from scipy import sparse
 
 from okrcell.cells.expression import read_expression
 from okrcell.cells.open import open_cells
-from okrcell.cells.tokenise import BinTokenizer, TokenizerSettings
+from okrcell.cells.tokenizer import BinTokenizer, TokenizerSettings
 from okrcell.cells.vocabulary import GeneVocabulary
 from okrcell.model.checkpoint import GENES_FILE
 from okrcell.model.embedder import bundled_model

@@ -11,7 +11,7 @@ from jaxtyping import install_import_hook
 
 # Before anything of these rooms is imported: their annotations are then checked at every call, shapes included.
 install_import_hook(
-    ["okrcell.model", "okrcell.alignment", "okrcell.cells.tokenise", "okrcell.texts.tokenise", "okrcell.pairs.stream"],
+    ["okrcell.model", "okrcell.alignment", "okrcell.cells.tokenizer", "okrcell.texts.tokenise", "okrcell.data.dataloader"],
     "shape_checks.check",
 )
 
@@ -73,7 +73,7 @@ def blood():
 @pytest.fixture(scope="session")
 def corpus_folder(blood, tmp_path_factory) -> Path:
     """A corpus of the same cells as two studies; the last ten cells have no cell type, one has no expression."""
-    from okrcell.pairs.prepare import prepare
+    from okrcell.data.prepare import prepare
 
     folder = tmp_path_factory.mktemp("corpus")
     adata = blood.copy()
@@ -91,7 +91,7 @@ def corpus_folder(blood, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def corpus(corpus_folder):
-    from okrcell.cells.corpus import Corpus
+    from okrcell.data.corpus import Corpus
 
     return Corpus.open(corpus_folder)
 

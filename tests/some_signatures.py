@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from okrcell.model.signature_head import SignatureHead
+from okrcell.model.signatures import SignatureHead
 
 B_CELL, T_CELL, MONOCYTE, NK_CELL, HEPATOCYTE = "CL:0000236", "CL:0000084", "CL:0000576", "CL:0000623", "CL:0000182"
 TYPES = (B_CELL, T_CELL, MONOCYTE, NK_CELL, HEPATOCYTE)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.files import atomic_dir, atomic_file, backup_path, recover_dir
+from okrcell.storage import atomic_dir, atomic_file, backup_path, recover_dir
 
 
 class PowerCutError(Exception):
@@ -79,7 +79,7 @@ def test_a_killed_process_leaves_the_old_file_whole(tmp_path: Path):
     run_until_killed(
         """
 import os, signal, sys
-from okrcell.files import whole_file
+from okrcell.storage import whole_file
 with whole_file(sys.argv[1]) as draft:
     draft.write_text("ha")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -140,7 +140,7 @@ def test_a_process_killed_while_it_fills_a_folder_leaves_the_old_one_whole(tmp_p
     run_until_killed(
         """
 import os, signal, sys
-from okrcell.files import whole_folder
+from okrcell.storage import whole_folder
 with whole_folder(sys.argv[1]) as draft:
     (draft / "card.json").write_text("ha")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -154,7 +154,7 @@ with whole_folder(sys.argv[1]) as draft:
 KILLED_AT_A_RENAME = """
 import os, signal, sys
 from pathlib import Path
-from okrcell.files import whole_folder
+from okrcell.storage import whole_folder
 
 rename, renames = Path.replace, []
 

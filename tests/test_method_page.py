@@ -14,7 +14,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, TypeAdapter
 
-from okrcell.alignment.objective import ObjectiveSettings
+from okrcell.losses.objective import ObjectiveSettings
 from okrcell.alignment.presets import ABLATIONS, PRESETS
 from okrcell.settings import load_settings
 from okrcell.texts.enrich import EnrichSettings

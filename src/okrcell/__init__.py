@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from okrcell import pl, tl
     from okrcell.benchmarking.run import benchmark
     from okrcell.model.embedder import load
-    from okrcell.pairs.prepare import prepare
+    from okrcell.data.prepare import prepare
     from okrcell.texts.description import Description
     from okrcell.tl import enrich, standardise
     from okrcell.training.pretrain import pretrain
@@ -25,7 +25,7 @@ _MODULES = {
     "enrich": "okrcell.tl",
     "standardise": "okrcell.tl",
     "load": "okrcell.model.embedder",
-    "prepare": "okrcell.pairs.prepare",
+    "prepare": "okrcell.data.prepare",
     "pretrain": "okrcell.training.pretrain",
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from okrcell.errors import InputError
-from okrcell.files import atomic_file
+from okrcell.storage import atomic_file
 
 PACKAGES = ("okrcell", "torch", "transformers", "anndata", "scanpy", "numpy", "scipy", "cellxgene_ontology_guide")
 """Packages whose versions can change results."""

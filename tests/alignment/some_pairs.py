@@ -3,9 +3,9 @@
 import torch
 from torch.nn import functional
 
-from okrcell.alignment.objective import ObjectiveSettings, contrastive_loss
-from okrcell.alignment.partners import PairEmbeddings
-from okrcell.alignment.reliability import match_probability, reliability_weights
+from okrcell.losses.objective import ObjectiveSettings, contrastive_loss
+from okrcell.losses.contrastive import PairEmbeddings
+from okrcell.losses.pair_weights import match_probability, reliability_weights
 
 HEAT = torch.tensor(0.05)
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from some_pairs import judged
 
-from okrcell.alignment.objective import MaskedPredictions, ObjectiveSettings, contrastive_loss, total_loss
-from okrcell.alignment.partners import PairEmbeddings
+from okrcell.losses.objective import MaskedPredictions, ObjectiveSettings, contrastive_loss, total_loss
+from okrcell.losses.contrastive import PairEmbeddings
 from okrcell.alignment.presets import ABLATIONS
 
 COLDEST = 0.01

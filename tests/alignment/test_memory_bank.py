@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okrcell.alignment.memory_bank import MemoryBank
-from okrcell.alignment.partners import PairEmbeddings
+from okrcell.losses.momentum import MemoryBank
+from okrcell.losses.contrastive import PairEmbeddings
 
 
 def numbered(start, count):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from some_pairs import pairs_of
 
-from okrcell.alignment.partners import PairEmbeddings, TargetSettings, contrastive_targets
+from okrcell.losses.contrastive import PairEmbeddings, TargetSettings, contrastive_targets
 
 NAN = float("nan")
 

@@ -6,11 +6,11 @@ import pytest
 from pydantic import ValidationError
 
 from okrcell.alignment.curriculum import CurriculumSettings
-from okrcell.alignment.memory_bank import BankSettings
-from okrcell.alignment.objective import ObjectiveSettings
-from okrcell.alignment.partners import TargetSettings
+from okrcell.losses.momentum import BankSettings
+from okrcell.losses.objective import ObjectiveSettings
+from okrcell.losses.contrastive import TargetSettings
 from okrcell.alignment.presets import ABLATIONS, PRESETS, changed_settings, with_preset
-from okrcell.alignment.reliability import ReliabilitySettings
+from okrcell.losses.pair_weights import ReliabilitySettings
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okrcell.alignment.reliability import ReliabilitySettings
+from okrcell.losses.pair_weights import ReliabilitySettings
 from okrcell.alignment.reliability_table import ReliabilityHistory
 
 PAPER = ReliabilitySettings()

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from okrcell.alignment.generative import cell_type_loss
-from okrcell.alignment.objective import ContrastiveLosses, MaskedPredictions, ObjectiveSettings, total_loss
+from okrcell.losses.objective import ContrastiveLosses, MaskedPredictions, ObjectiveSettings, total_loss
 
 KINDS = torch.tensor([0, 2, -1, 1])
 

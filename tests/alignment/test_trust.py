@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from some_pairs import HEAT, alike, judged, pairs_of, unit
 
-from okrcell.alignment.objective import ObjectiveSettings
-from okrcell.alignment.partners import PairEmbeddings
-from okrcell.alignment.reliability import ReliabilitySettings, match_probability, n_distinct_types, reliability_weights
+from okrcell.losses.objective import ObjectiveSettings
+from okrcell.losses.contrastive import PairEmbeddings
+from okrcell.losses.pair_weights import ReliabilitySettings, match_probability, n_distinct_types, reliability_weights
 
 
 def agreed(pairs, sharpness=0.05, **chosen):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from okrcell.benchmarking.intervals import estimate
+from okrcell.metrics.intervals import estimate
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=8))

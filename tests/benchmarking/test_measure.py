@@ -12,7 +12,8 @@ from okrcell.benchmarking import measure, worker
 from okrcell.benchmarking.folder import RECORDS_FILE
 from okrcell.benchmarking.method import Annotation, Method
 from okrcell.benchmarking.metrics.clustering import leiden_clusterings
-from okrcell.benchmarking.questions import clustering, unseen_types
+from okrcell.benchmarking.tasks import clustering
+from okrcell.benchmarking.tasks import unseen_types
 from okrcell.benchmarking.roster import METHODS, select_methods
 from okrcell.errors import InputError, SettingsError
 

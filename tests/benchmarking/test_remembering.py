@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from okrcell.benchmarking.remembering import CachedEmbedder, cached_seconds
+from okrcell.benchmarking.resources import CachedEmbedder, cached_seconds
 from okrcell.cells.expression import read_expression
 from okrcell.model.embedder import Embedder
 

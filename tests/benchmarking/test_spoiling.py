@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.benchmarking.cells import unlabeled_cells
-from okrcell.benchmarking.spoiling import downsample_counts, dropout, gene_panel
+from okrcell.benchmarking.datasets.downsampling import downsample_counts, dropout, gene_panel
 from okrcell.errors import InputError
 
 

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from okrcell.cells.corpus import Corpus
-from okrcell.cells.corpus_writer import CorpusWriter
+from okrcell.data.corpus import Corpus
+from okrcell.data.corpus_writer import CorpusWriter
 from okrcell.cells.genes import GeneTable
 from okrcell.errors import InputError
 
@@ -304,7 +304,7 @@ WRITER_THAT_HANGS = """
 import sys, time
 import numpy as np, pandas as pd
 sys.path.insert(0, {here!r})
-import okrcell.cells.corpus_writer as room
+import okrcell.data.corpus_writer as room
 from test_corpus import Cells, known, some_cells, table_of
 
 def hang(*_):

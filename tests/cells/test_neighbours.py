@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from okrcell.cells.samples.neighbours import knn_graph, smooth_over_knn
+from okrcell.cells.neighbors import knn_graph, smooth_over_knn
 
 
 def some_graph(cells, seed=0):

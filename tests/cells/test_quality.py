@@ -4,7 +4,7 @@ import numpy as np
 from anndata import AnnData
 
 from okrcell.cells.expression import read_expression
-from okrcell.cells.quality import qc_metrics
+from okrcell.cells.qc import qc_metrics
 
 
 def figures(values):

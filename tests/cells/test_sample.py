@@ -9,7 +9,7 @@ import scanpy as sc
 from scipy import sparse
 
 from okrcell.cells.expression import read_expression
-from okrcell.cells.samples.sample import (
+from okrcell.cells.pca import (
     highly_variable_genes,
     log_normalize,
     pca,

@@ -7,7 +7,7 @@ from scipy import sparse
 from scipy.stats import rankdata
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import CHUNK_SIZE, TARGET_SUM, BinTokenizer, TokenizerSettings
+from okrcell.cells.tokenizer import CHUNK_SIZE, TARGET_SUM, BinTokenizer, TokenizerSettings
 from okrcell.cells.vocabulary import PADDING, GeneVocabulary
 
 GENES = 60

@@ -8,9 +8,9 @@ import anndata
 import numpy as np
 import pytest
 
-from okrcell.demo.cells import CANDIDATES, LABEL_KEY, LINEAGES, SENTENCES, blood_cells
-from okrcell.demo.journey import run_demo
-from okrcell.demo.measures import agreement_metrics
+from okrcell.demo.dataset import CANDIDATES, LABEL_KEY, LINEAGES, SENTENCES, blood_cells
+from okrcell.demo.demo import run_demo
+from okrcell.demo.metrics import agreement_metrics
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from okrcell.demo.measures import AgreementMetrics, GroupMetrics
+from okrcell.demo.metrics import AgreementMetrics, GroupMetrics
 from okrcell.demo.report import calibration_sentence, frequent_errors, percent, training_overlap
 
 FIGURES = AgreementMetrics(

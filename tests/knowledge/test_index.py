@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError
-from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.neighbourhood import neighborhood, search_queries
+from okrcell.evidence import Evidence
+from okrcell.ontology.relations import neighborhood, search_queries
 from okrcell.knowledge.search import word_counts
 from okrcell.knowledge.search.fusion import FusionSettings
-from okrcell.knowledge.search.index import PassageIndex
+from okrcell.knowledge.passage_index import PassageIndex
 from okrcell.knowledge.search.word_counts import count_words
-from okrcell.knowledge.search.word_search import char_ngrams, split_words
+from okrcell.knowledge.bm25 import char_ngrams, split_words
 
 DENSE, LEXICAL = FusionSettings(words=0, fragments=0), FusionSettings(meaning=0)
 
@@ -271,9 +271,9 @@ def test_nothing_in_the_folder_is_a_pickle(index):
 KILLED = """
 import os, signal, sys
 from okrcell.knowledge.search import index_files as module
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.knowledge.search import word_counts
-from okrcell.knowledge.search.index import PassageIndex
+from okrcell.knowledge.passage_index import PassageIndex
 from okrcell.knowledge.search.word_counts import count_words
 
 def killed(*arguments):

@@ -1,6 +1,6 @@
 import pytest
 
-from okrcell.knowledge.matching.labels import (
+from okrcell.ontology.label_parsing import (
     clean_label,
     find_stage,
     label_variants,

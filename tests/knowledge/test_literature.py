@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError
-from okrcell.knowledge import snapshots
-from okrcell.knowledge.sources.literature import LiteratureSource
+from okrcell.knowledge import downloads as snapshots
+from okrcell.knowledge.literature import LiteratureSource
 from okrcell.knowledge.sources.named_types import find_cell_types
 from okrcell.knowledge.sources.passages import PassageSettings, count_tokens, split_passages, split_sentences
 from okrcell.provenance import fingerprint

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 from okrcell.knowledge.sources.marker_tables import (
     LEAKING_PAPERS,
     LEAKING_RESOURCES,
@@ -20,8 +20,8 @@ from okrcell.knowledge.sources.marker_tables import (
     resolve_cell_type,
     resolve_in_organ,
 )
-from okrcell.knowledge.sources.markers import MarkerRow, MarkerSource, sort_by_support
-from okrcell.knowledge.sources.registry import open_sources
+from okrcell.knowledge.markers import MarkerRow, MarkerSource, sort_by_support
+from okrcell.knowledge.registry import open_sources
 
 B_CELL, T_CELL, LUNG, BLOOD = "CL:0000236", "CL:0000084", "UBERON:0002048", "UBERON:0000178"
 

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.knowledge.ontology import ONTOLOGIES, Ontology, OntologySource, ontology, prefix_of
+from okrcell.ontology.ontology import ONTOLOGIES, Ontology, OntologySource, ontology, prefix_of
 
 
 def test_every_ontology_is_there_with_its_release():

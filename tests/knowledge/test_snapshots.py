@@ -12,9 +12,9 @@ import pytest
 import okrcell.cli
 import okrcell.cli.knowledge
 from okrcell.errors import InputError
-from okrcell.knowledge import snapshots as module
-from okrcell.knowledge.snapshots import CatalogEntry, KnowledgeFiles, RemoteFile
-from okrcell.knowledge.sources.registry import SOURCES, open_sources, unavailable_sources
+from okrcell.knowledge import downloads as module
+from okrcell.knowledge.downloads import CatalogEntry, KnowledgeFiles, RemoteFile
+from okrcell.knowledge.registry import SOURCES, open_sources, unavailable_sources
 
 CONTENT = bytes(range(256)) * 1200
 FILE, UNPUBLISHED = "cl_terms.json.gz", "human_genes.csv.gz"

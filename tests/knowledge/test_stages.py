@@ -1,7 +1,7 @@
 import pytest
 
 from okrcell.knowledge.matching.stages import stage_names
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.knowledge.sources.markers import MarkerRow
-from okrcell.knowledge.type_genes import build_marker_consensus, load_marker_consensus
+from okrcell.knowledge.markers import MarkerRow
+from okrcell.knowledge.cell_type_markers import build_marker_consensus, load_marker_consensus
 
 B_CELL, T_CELL = "CL:0000236", "CL:0000084"
 

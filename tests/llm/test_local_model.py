@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from okrcell.knowledge.ontology import OntologySource
-from okrcell.texts.endpoint.answers import WritingFailed
-from okrcell.texts.endpoint.ledger import RequestCache
+from okrcell.ontology.ontology import OntologySource
+from okrcell.descriptions.llm_prompt import WritingFailed
+from okrcell.descriptions.llm_cache import RequestCache
 from okrcell.texts.endpoint.writer import EndpointSettings, EndpointWriter
-from okrcell.texts.profile import CellProfile
+from okrcell.ontology.obs_profile import CellProfile
 
 pytestmark = pytest.mark.llm
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
-from okrcell.cells.tokenise import CellTokens
+from okrcell.cells.tokenizer import CellTokens
 from okrcell.errors import SettingsError
 from okrcell.model.cell_encoder import CellEncoderSettings, build_cell_encoder
 from okrcell.model.cell_text_model import CellTextModel, ModelSettings

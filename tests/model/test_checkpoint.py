@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from okrcell.cells.tokenise import CellTokens
+from okrcell.cells.tokenizer import CellTokens
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from okrcell.model.embedder import load

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import load_checkpoint, save_checkpoint
 from okrcell.model.embedder import Embedder
-from okrcell.model.signature_head import SIGNATURES_FILE
+from okrcell.model.signatures import SIGNATURES_FILE
 from okrcell.provenance import fingerprint
 from some_signatures import TYPES, some_head
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from okrcell.model import evidence as module
-from okrcell.model.evidence import MIN_NORM, SignatureContrast, balanced_background, restrict_to_panel
+from okrcell.model import marker_scores as module
+from okrcell.model.marker_scores import MIN_NORM, SignatureContrast, balanced_background, restrict_to_panel
 from okrcell.model.relative_expression import Background, estimate_background
 from some_signatures import some_head
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from okrcell.knowledge.gene_texts import gene_texts
-from okrcell.model.gene_start import cached_embed, gene_vectors, init_gene_embeddings
+from okrcell.model.gene_init import cached_embed, gene_vectors, init_gene_embeddings
 from okrcell.model.gene_tokens import INIT_STD
 
 TEXTS = {f"GENE{number}": f"text {number}" for number in range(40)}
@@ -84,7 +84,7 @@ def test_a_model_takes_them_and_its_padding_stays_nothing(checkpoint):
 
 
 def test_a_genes_text_tells_its_name_the_types_it_marks_and_what_it_does(shared_knowledge):
-    from okrcell.knowledge.type_genes import load_marker_consensus
+    from okrcell.knowledge.cell_type_markers import load_marker_consensus
 
     texts = gene_texts(["CD19", "NO_SUCH_GENE"], shared_knowledge, load_marker_consensus(shared_knowledge))
     assert set(texts) == {"CD19"}

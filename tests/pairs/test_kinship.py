@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 from okrcell.pairs.kinship import related_types
 
 LYMPHOCYTE, T, CD4, CD8, B, NEURON = (

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokenizer, TokenizerSettings
+from okrcell.cells.tokenizer import BinTokenizer, TokenizerSettings
 from okrcell.errors import InputError
-from okrcell.knowledge.ontology import ontology
-from okrcell.knowledge.sources.markers import MarkerRow
-from okrcell.knowledge.type_genes import build_marker_consensus
-from okrcell.pairs.knowledge_pairs import KnowledgeSettings, SimulatedPairs
-from okrcell.pairs.pair import PairDataset
-from okrcell.pairs.stream import PairDataLoader, StreamSettings
+from okrcell.ontology.ontology import ontology
+from okrcell.knowledge.markers import MarkerRow
+from okrcell.knowledge.cell_type_markers import build_marker_consensus
+from okrcell.data.simulated_pairs import KnowledgeSettings, SimulatedPairs
+from okrcell.data.dataset import PairDataset
+from okrcell.data.dataloader import PairDataLoader, StreamSettings
 from okrcell.texts.describe import label_texts
 
 B_CELL, PLASMA_CELL, MAST_CELL = "CL:0000236", "CL:0000786", "CL:0000097"

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokenizer, TokenizerSettings
+from okrcell.cells.tokenizer import BinTokenizer, TokenizerSettings
 from okrcell.errors import InputError
 from okrcell.pairs.mix import TextSettings, text_probabilities
-from okrcell.pairs.pair import PairDataset
-from okrcell.pairs.stream import PairDataLoader, StreamSettings
+from okrcell.data.dataset import PairDataset
+from okrcell.data.dataloader import PairDataLoader, StreamSettings
 from okrcell.texts.describe import describe
 from okrcell.texts.description import Description
-from okrcell.texts.profile import CellProfile, read_profiles
-from okrcell.texts.store import load_descriptions, save_descriptions
+from okrcell.ontology.obs_profile import CellProfile, read_profiles
+from okrcell.descriptions.description import load_descriptions, save_descriptions
 
 words = st.text("abc", min_size=1, max_size=2)
 ENRICHED = Description(CellProfile("B cell"), (), ("long", "longer"), original=("short", "brief", "terse"))

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError, SettingsError
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 from okrcell.pairs.mislabelling import find_partners, group_identical_texts, sibling_types, swap_labels
-from okrcell.pairs.noise import NoiseSettings, add_noise
-from okrcell.pairs.pair import PairDataset
+from okrcell.data.label_noise import NoiseSettings, add_noise
+from okrcell.data.dataset import PairDataset
 from okrcell.settings import parse_settings
 
 ROWS = np.arange(20, 700)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
-from okrcell.pairs.noise import NoiseSettings, add_noise
-from okrcell.pairs.pair import PairDataset
-from okrcell.pairs.tampering import (
+from okrcell.data.label_noise import NoiseSettings, add_noise
+from okrcell.data.dataset import PairDataset
+from okrcell.data.expression_noise import (
     MAX_MOLECULES,
     AmbientNoise,
     AmbientProfile,

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokenizer, TokenizerSettings
+from okrcell.cells.tokenizer import BinTokenizer, TokenizerSettings
 from okrcell.errors import SettingsError
 from okrcell.pairs.kept_tokens import TokenCache
-from okrcell.pairs.noise import NoiseSettings, add_noise
-from okrcell.pairs.pair import PairDataset
-from okrcell.pairs.stream import PairDataLoader, StreamSettings
+from okrcell.data.label_noise import NoiseSettings, add_noise
+from okrcell.data.dataset import PairDataset
+from okrcell.data.dataloader import PairDataLoader, StreamSettings
 
 ROWS = np.arange(20, 700)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.pairs.split import SplitSettings, exclude_types, train_validation_split
+from okrcell.data.split import SplitSettings, exclude_types, train_validation_split
 
 
 def cells_of(groups):

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokenizer, TokenizerSettings
-from okrcell.pairs.pair import PairDataset
-from okrcell.pairs.stream import PairBatch, PairDataLoader, StreamSettings
+from okrcell.cells.tokenizer import BinTokenizer, TokenizerSettings
+from okrcell.data.dataset import PairDataset
+from okrcell.data.dataloader import PairBatch, PairDataLoader, StreamSettings
 
 ROWS = np.arange(20, 700)
 

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from okrcell import pl
 from okrcell.errors import InputError
-from okrcell.pl.heat_map import confusion_matrix
+from okrcell.pl.confusion import confusion_matrix
 
 
 def cells(pairs):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from okrcell import pl
 from okrcell.errors import InputError
-from okrcell.pl.canvas import COLORMAPS, DARK_COLORMAPS, PALETTE, UNKNOWN_COLOR, luminance
+from okrcell.pl._canvas import COLORMAPS, DARK_COLORMAPS, PALETTE, UNKNOWN_COLOR, luminance
 from okrcell.pl.numbers import MIN_LABEL_DISTANCE, place_labels
 
 

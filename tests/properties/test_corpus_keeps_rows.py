@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
-from okrcell.cells.corpus import Corpus
-from okrcell.cells.corpus_writer import CorpusWriter
+from okrcell.data.corpus import Corpus
+from okrcell.data.corpus_writer import CorpusWriter
 from okrcell.cells.genes import GeneTable
 
 GENES = 6

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokenizer, TokenizerSettings
+from okrcell.cells.tokenizer import BinTokenizer, TokenizerSettings
 from okrcell.cells.vocabulary import GeneVocabulary
 
 GENES = 12

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from okrcell.cells.tokenise import CellTokens
+from okrcell.cells.tokenizer import CellTokens
 from okrcell.model.attention import Attention, Block, BlockSettings, attention_mask
 from okrcell.model.cell_encoder import CellEncoderSettings, build_cell_encoder
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from okrcell.alignment.contrastive import match_log_probs, siglip_loss, soft_cross_entropy
-from okrcell.alignment.partners import TargetSettings, contrastive_targets
+from okrcell.losses.contrastive import TargetSettings, contrastive_targets
 
 KINDS = torch.tensor([0, 1, 0, 2, 1, 0, 3])
 KEY_KINDS = torch.cat([KINDS, torch.tensor([2, -1, 0])])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okrcell.knowledge.search.word_search import K1, TOKENIZERS, B, BM25Search
+from okrcell.knowledge.bm25 import K1, TOKENIZERS, B, BM25Search
 
 texts = st.lists(st.text(alphabet="ab -", max_size=12).map(lambda text: f"x {text}"), min_size=1, max_size=8)
 

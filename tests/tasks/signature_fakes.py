@@ -8,7 +8,7 @@ from okrcell.cells.expression import read_expression
 from okrcell.cells.genes import GeneTable
 from okrcell.cells.vocabulary import TARGET_SUM, GeneVocabulary
 from okrcell.model.relative_expression import GenePanel
-from okrcell.model.signature_head import SignatureHead
+from okrcell.model.signatures import SignatureHead
 
 TABLES = {
     "CL:0000236": {"CD79A": 1.0, "MS4A1": 1.0, "CD3D": -0.5},

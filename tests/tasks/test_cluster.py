@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
-from okrcell.cells.samples.neighbours import diffuse_over_knn, knn_graph
+from okrcell.cells.neighbors import diffuse_over_knn, knn_graph
 from okrcell.errors import InputError
-from okrcell.tasks.cluster import cluster, joint_representation
+from okrcell.tasks.clustering import cluster, joint_representation
 from okrcell.tasks.samples.stability import leiden, resolution_stability
 
 

@@ -6,9 +6,9 @@ from signature_fakes import SHOWN, TABLES, SignatureModel
 
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.tasks.candidates import Candidate, parse_candidates
-from okrcell.tasks.evidence import score_sample
+from okrcell.model.sample_scores import score_sample
 from okrcell.tasks.explain import explain_groups
 from okrcell.tasks.explaining.expectations import ExpectedSignature, expected_signatures
 from okrcell.tasks.explaining.presence import detection_rates

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 import okrcell as okr
 from okrcell.cells.expression import read_expression
-from okrcell.cells.samples.neighbours import diffuse_over_knn
+from okrcell.cells.neighbors import diffuse_over_knn
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.examples.calibration import fit_inverse_temperature
 from okrcell.tasks.examples.company import knn_affinity, knn_r2
 from okrcell.tasks.examples.head import fit_head
-from okrcell.tasks.examples.words import fit_text_weight, read_labels, text_logits
+from okrcell.tasks.classifier import fit_text_weight, read_labels, text_logits
 from okrcell.tasks.few_shot import annotate_few_shot, compute_sample_features
 
 

@@ -7,8 +7,8 @@ import scanpy as sc
 from scipy import sparse
 
 from okrcell.cells.expression import read_expression
-from okrcell.tasks.groups import group_genes as room
-from okrcell.tasks.groups.group_genes import rank_genes
+from okrcell.tasks import rank_genes as room
+from okrcell.tasks.rank_genes import rank_genes
 
 
 @pytest.fixture

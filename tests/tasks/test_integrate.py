@@ -6,12 +6,12 @@ import pytest
 from sklearn.metrics import pairwise_distances
 
 from okrcell.cells.expression import read_expression
-from okrcell.cells.samples.sample import sample_pca
+from okrcell.cells.pca import sample_pca
 from okrcell.errors import InputError
-from okrcell.tasks.cluster import joint_representation
+from okrcell.tasks.clustering import joint_representation
 from okrcell.tasks.integrate import integrate_vectors
 from okrcell.tasks.samples.correction import harmony, remove_batch_effect, soft_clusters
-from okrcell.tasks.samples.integrate_sample import shared_cluster_weights
+from okrcell.tasks.integration import shared_cluster_weights
 
 KINDS = ("B cell", "CD14-positive monocyte", "natural killer cell")
 

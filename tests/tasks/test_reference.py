@@ -10,7 +10,7 @@ from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.examples.evenly import balanced_subsample
 from okrcell.tasks.examples.sample_shift import remove_batch_shift
-from okrcell.tasks.reference import annotate_from_reference
+from okrcell.tasks.label_transfer import annotate_from_reference
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from okrcell.errors import MissingExtraError
 from okrcell.model.cell_encoder import CellEncoderSettings, build_cell_encoder
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.examples.adapters import add_lora, merge_lora
-from okrcell.tasks.examples.fine_tuning import fine_tune
+from okrcell.tasks.fine_tuning import fine_tune
 from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
-from okrcell.tasks.examples.words import read_labels
-from okrcell.tasks.reference import annotate_from_reference
+from okrcell.tasks.classifier import read_labels
+from okrcell.tasks.label_transfer import annotate_from_reference
 
 pytest.importorskip("peft", reason="the extra fine-tuning is not installed")
 
@@ -74,7 +74,7 @@ def test_the_words_alone_stay_where_learning_makes_nothing_better(embedder, refe
 
 @pytest.mark.parametrize("kind", ["latent", "full"])
 def test_additions_start_at_nothing_and_merge_into_the_same_encoder(kind):
-    from okrcell.cells.tokenise import CellTokens
+    from okrcell.cells.tokenizer import CellTokens
 
     torch.manual_seed(0)
     shape = CellEncoderSettings(kind=kind, width=16, heads=2, feed_forward=16, blocks=1, latents=3)

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.tasks import retrieve
-from okrcell.tasks.retrieve import group_vectors, rank_texts, text_similarity, top_indices
+from okrcell.tasks import retrieval as retrieve
+from okrcell.tasks.retrieval import group_vectors, rank_texts, text_similarity, top_indices
 
 CELLS = np.array([[1, 0], [0, 1], [-1, 0], [np.nan, np.nan]], dtype=np.float32)
 TEXTS = np.array([[0.6, 0.8], [1, 0], [1, 0], [-1, 0]], dtype=np.float32)

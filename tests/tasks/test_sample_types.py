@@ -7,7 +7,7 @@ from signature_fakes import TABLES, SignatureModel
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.tasks.open_types import annotate_open_vocabulary
-from okrcell.tasks.sample_types import ontology_utility
+from okrcell.tasks.open_vocabulary import ontology_utility
 from okrcell.tasks.tissue_prior import TissuePrior
 
 B_CELL, T_CELL, MONOCYTE, _ = TABLES

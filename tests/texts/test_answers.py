@@ -7,8 +7,8 @@ from fake_endpoint import GOOD, completion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okrcell.knowledge.evidence import Evidence
-from okrcell.texts.endpoint.answers import (
+from okrcell.evidence import Evidence
+from okrcell.descriptions.llm_prompt import (
     MAX_CITATIONS,
     MAX_RESPONSE_CHARS,
     MAX_SENTENCES,

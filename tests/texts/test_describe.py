@@ -3,11 +3,11 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.texts.describe import describe, label_texts
 from okrcell.texts.description import Description, Sentence
-from okrcell.texts.profile import CellProfile, read_profile
-from okrcell.texts.template.original import distinct_synonyms
+from okrcell.ontology.obs_profile import CellProfile, read_profile
+from okrcell.descriptions.metadata_text import distinct_synonyms
 
 FULL = read_profile(
     {

@@ -21,15 +21,15 @@ from fake_endpoint import (
 )
 
 from okrcell.errors import MissingExtraError, OkrcellError, SettingsError
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.settings import parse_settings
-from okrcell.texts.endpoint.answers import WritingFailed
-from okrcell.texts.endpoint.asking import MAX_CONSECUTIVE_FAILURES
+from okrcell.descriptions.llm_prompt import WritingFailed
+from okrcell.descriptions.llm_writer import MAX_CONSECUTIVE_FAILURES
 from okrcell.texts.endpoint.budget import BudgetExceeded, RequestCost
-from okrcell.texts.endpoint.ledger import RequestCache
-from okrcell.texts.endpoint.post import EndpointError
+from okrcell.descriptions.llm_cache import RequestCache
+from okrcell.descriptions.llm_client import EndpointError
 from okrcell.texts.endpoint.writer import EndpointSettings, EndpointWriter
-from okrcell.texts.profile import CellProfile
+from okrcell.ontology.obs_profile import CellProfile
 
 B_CELL = CellProfile(cell_type="B cell", cell_type_id="CL:0000236", tissue="blood", label="B cells")
 DEFINITION = Evidence("A lymphocyte of B lineage.", "Cell Ontology", "CL:0000236", "2025", "CC BY 4.0", "definition")

@@ -14,16 +14,16 @@ from fake_endpoint import FakeEndpoint, fails, says
 import okrcell as okr
 import okrcell.cli
 from okrcell.errors import InputError, SettingsError
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.pairs.mix import TextSettings, text_probabilities
 from okrcell.texts.description import Description
-from okrcell.texts.endpoint.answers import WritingFailed
+from okrcell.descriptions.llm_prompt import WritingFailed
 from okrcell.texts.endpoint.budget import BudgetExceeded
 from okrcell.texts.enrich import EnrichSettings, load_enrich_settings
-from okrcell.texts.profile import CellProfile
-from okrcell.texts.screening.screen import ScreeningSettings
-from okrcell.texts.store import load_descriptions
-from okrcell.texts.writing import DescriptionRequest, build_original, write_descriptions
+from okrcell.ontology.obs_profile import CellProfile
+from okrcell.descriptions.screening import ScreeningSettings
+from okrcell.descriptions.description import load_descriptions
+from okrcell.descriptions.enrich import DescriptionRequest, build_original, write_descriptions
 
 MANY = [DescriptionRequest(CellProfile(f"cell {number}", label=f"cell {number}"), ()) for number in range(40)]
 

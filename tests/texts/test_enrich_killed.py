@@ -12,7 +12,7 @@ import pytest
 from fake_endpoint import Billing, FakeEndpoint
 
 from okrcell.errors import InputError
-from okrcell.texts.store import load_descriptions
+from okrcell.descriptions.description import load_descriptions
 
 pytestmark = pytest.mark.slow
 KILLS, PROFILES, CONCURRENCY = 10, 120, 8

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from okrcell.knowledge.evidence import Aspect, Evidence
-from okrcell.knowledge.ontology import ontology
+from okrcell.evidence import Aspect, Evidence
+from okrcell.ontology.ontology import ontology
 from okrcell.texts.description import Sentence
-from okrcell.texts.profile import CellProfile
-from okrcell.texts.screening.faithful import FactChecker
+from okrcell.ontology.obs_profile import CellProfile
+from okrcell.descriptions.fact_check import FactChecker
 from okrcell.texts.sentences import definition_sentence
 
 CASES = Path(__file__).parent / "faithfulness.jsonl"

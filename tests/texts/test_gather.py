@@ -1,10 +1,10 @@
 from collections.abc import Iterator, Sequence
 
-from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.ontology import OntologySource
+from okrcell.evidence import Evidence
+from okrcell.ontology.ontology import OntologySource
 from okrcell.texts.gather import EvidenceCache, gather_evidence
 from okrcell.texts.known import EvidenceIndex, is_a_records
-from okrcell.texts.profile import CellProfile
+from okrcell.ontology.obs_profile import CellProfile
 
 MONOCYTE, CLASSICAL = "CL:0000576", "CL:0001054"
 BLOOD, LUNG = "UBERON:0000178", "UBERON:0002048"

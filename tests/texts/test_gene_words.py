@@ -1,6 +1,6 @@
 import pytest
 
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.texts.known import EvidenceIndex
 from okrcell.texts.template.gene_words import function_sentences
 

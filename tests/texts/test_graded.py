@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from okrcell.knowledge.ontology import OntologySource
+from okrcell.ontology.ontology import OntologySource
 from okrcell.texts.endpoint.graded import LENGTH_LIMITS, estimate_n_pieces, shortened_texts
 from okrcell.texts.sentences import split_sentences
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from okrcell.errors import InputError
 from okrcell.texts.endpoint.budget import Budget, BudgetExceeded, RequestCost, Spending
-from okrcell.texts.endpoint.ledger import CachedResponse, LLMRequest, NotBilled, RequestCache
+from okrcell.descriptions.llm_cache import CachedResponse, LLMRequest, NotBilled, RequestCache
 
 NO_LIMIT = Budget()
 WORST = RequestCost(1000, 0.5)

@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.knowledge.sources.literature import LiteratureSource
-from okrcell.texts import library
-from okrcell.texts.library import open_retriever
-from okrcell.texts.profile import read_profile
+from okrcell.knowledge.literature import LiteratureSource
+from okrcell.descriptions import rag as library
+from okrcell.descriptions.rag import open_retriever
+from okrcell.ontology.obs_profile import read_profile
 from okrcell.texts.retrieve import LiteratureRetriever, RetrievalSettings
 
 PROFILE = read_profile({"cell_type": "B cell"})
 ASK = """
 import sys
 from pathlib import Path
-from okrcell.knowledge.search.index import PassageIndex
-from okrcell.knowledge.sources.literature import LiteratureSource
-from okrcell.texts.library import retriever_of
-from okrcell.texts.profile import read_profile
+from okrcell.knowledge.passage_index import PassageIndex
+from okrcell.knowledge.literature import LiteratureSource
+from okrcell.descriptions.rag import retriever_of
+from okrcell.ontology.obs_profile import read_profile
 from okrcell.texts.retrieve import RetrievalSettings
 build = PassageIndex.build
 def told(*arguments):

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.knowledge.evidence import Aspect, Evidence
-from okrcell.knowledge.ontology import ontology
-from okrcell.knowledge.sources.registry import open_sources
+from okrcell.evidence import Aspect, Evidence
+from okrcell.ontology.ontology import ontology
+from okrcell.knowledge.registry import open_sources
 from okrcell.texts.known import EvidenceIndex
-from okrcell.texts.template.marker_choice import (
+from okrcell.descriptions.evidence_lookup import (
     MAX_UNCONFIRMED_MARKERS,
     absent_markers,
     broader_types,

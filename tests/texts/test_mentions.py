@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 from okrcell.texts.screening.gene_mentions import gene_mentions, gene_symbols
 from okrcell.texts.screening.mentions import find_numbers, normalize_words, stem, tokenize_words
-from okrcell.texts.screening.term_mentions import term_mentions
+from okrcell.descriptions.entities import term_mentions
 
 
 def genes(text: str) -> dict[str, frozenset[str]]:

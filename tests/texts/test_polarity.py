@@ -2,8 +2,8 @@ import pytest
 
 from okrcell.texts.screening.effects import find_effects
 from okrcell.texts.screening.mentions import tokenize_words
-from okrcell.texts.screening.polarity import sign_of
-from okrcell.texts.screening.turning_words import OPPOSITE_PAIRS, Sign, opposites_of
+from okrcell.descriptions.negation import sign_of
+from okrcell.descriptions.lexicon import OPPOSITE_PAIRS, Sign, opposites_of
 
 
 def sign(text: str, name: str = "CD19") -> Sign:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okrcell.texts.profile import CellProfile, read_profiles
+from okrcell.ontology.obs_profile import CellProfile, read_profiles
 
 
 def one(**facts: object) -> CellProfile:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.texts.endpoint.prompt import PromptVersion, build_prompt, profile_facts
-from okrcell.texts.profile import CellProfile
+from okrcell.ontology.obs_profile import CellProfile
 
 PROFILE = CellProfile(cell_type="B cell", cell_type_id="CL:0000236", tissue="blood", sex="female", label="B cells")
 VERSIONS = get_args(PromptVersion)

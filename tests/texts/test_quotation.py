@@ -1,8 +1,8 @@
 import pytest
 
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.texts.known import EvidenceIndex
-from okrcell.texts.profile import CellProfile
+from okrcell.ontology.obs_profile import CellProfile
 from okrcell.texts.template.quotation import literature_quote
 
 MAST_CELL = CellProfile(cell_type="mast cell", cell_type_id="CL:0000097")

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from okrcell.errors import InputError
-from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.ontology import ontology
+from okrcell.evidence import Evidence
+from okrcell.ontology.ontology import ontology
 from okrcell.texts.description import Description, Sentence
 from okrcell.texts.endpoint.graded import shortened_texts
-from okrcell.texts.profile import CellProfile
-from okrcell.texts.screening.faithful import FactChecker
-from okrcell.texts.screening.screen import MIN_TYPES, ScreeningSettings, remove_unsupported, screen
+from okrcell.ontology.obs_profile import CellProfile
+from okrcell.descriptions.fact_check import FactChecker
+from okrcell.descriptions.screening import MIN_TYPES, ScreeningSettings, remove_unsupported, screen
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 

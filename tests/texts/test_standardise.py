@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.texts.decisions import check_overrides, decide_terms, read_overrides, write_decisions
-from okrcell.texts.standardise import candidate_terms
+from okrcell.ontology.decisions import check_overrides, decide_terms, read_overrides, write_decisions
+from okrcell.ontology.standardise import candidate_terms
 
 OBS = pd.DataFrame(
     {

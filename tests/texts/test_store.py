@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.texts.description import Description, Dropped, Sentence
-from okrcell.texts.profile import CellProfile
-from okrcell.texts.store import load_descriptions, save_descriptions
+from okrcell.ontology.obs_profile import CellProfile
+from okrcell.descriptions.description import load_descriptions, save_descriptions
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 some = st.lists(words, max_size=3).map(tuple)

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.knowledge.evidence import Aspect, Evidence
-from okrcell.knowledge.ontology import OntologySource
+from okrcell.evidence import Aspect, Evidence
+from okrcell.ontology.ontology import OntologySource
 from okrcell.texts.describe import describe
 from okrcell.texts.description import Description
 from okrcell.texts.gather import EvidenceCache, gather_evidence
-from okrcell.texts.profile import CellProfile, read_profile
-from okrcell.texts.template.original import distinct_synonyms, original_description
-from okrcell.texts.template.writer import TemplateWriter
+from okrcell.ontology.obs_profile import CellProfile, read_profile
+from okrcell.descriptions.metadata_text import distinct_synonyms, original_description
+from okrcell.descriptions.template_writer import TemplateWriter
 
 B_CELL, PLASMABLAST, BLOOD = "CL:0000236", "CL:0000980", "UBERON:0000178"
 IN_BLOOD = read_profile(
@@ -170,7 +170,7 @@ def test_whatever_is_known_every_sentence_is_cited_and_the_text_is_its_sentences
 
 @pytest.mark.parametrize("cell_type", ["B cell", "CD14-positive monocyte", "hepatocyte", "plasmablast", "astrocyte"])
 def test_real_markers_that_are_named_stand_in_the_cited_tables(shared_knowledge: Path, cell_type: str):
-    from okrcell.knowledge.sources.registry import open_sources
+    from okrcell.knowledge.registry import open_sources
 
     inquiry = EvidenceCache(open_sources(None, shared_knowledge))
     profile = read_profile({"cell_type": cell_type, "tissue": "blood", "disease": "normal"})

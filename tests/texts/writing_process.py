@@ -6,7 +6,7 @@ CONCURRENCY = 4
 
 
 def profiles(count: int):
-    from okrcell.texts.profile import CellProfile
+    from okrcell.ontology.obs_profile import CellProfile
 
     return [
         CellProfile(label=f"B cell {number}", cell_type=f"B cell {number}", tissue="blood") for number in range(count)
@@ -14,8 +14,8 @@ def profiles(count: int):
 
 
 def write_all(url: str, ledger_path: str, count: int, when_lost: str = "ask_again") -> None:
-    from okrcell.texts.endpoint.answers import WritingFailed
-    from okrcell.texts.endpoint.ledger import RequestCache
+    from okrcell.descriptions.llm_prompt import WritingFailed
+    from okrcell.descriptions.llm_cache import RequestCache
     from okrcell.texts.endpoint.writer import EndpointSettings, EndpointWriter
 
     settings = EndpointSettings(model="m", base_url=url, concurrency=CONCURRENCY, prompt="short-1", when_lost=when_lost)

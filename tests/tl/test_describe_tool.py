@@ -10,7 +10,7 @@ import pytest
 import okrcell as okr
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.tasks.candidates import candidate_vectors, parse_candidates
 from okrcell.tl.describe import describe
 from okrcell.tl.pages import descriptions_json, descriptions_page
@@ -177,7 +177,7 @@ class Tables:
 
 def test_a_type_whose_marker_genes_are_missing_is_not_believed(blood, model, monkeypatch):
     tables = Tables(CL0000815=("CD79A", "MS4A1", "FCER1A"), CL0000084=("CD3D", "CD3E", "CD3G"))
-    monkeypatch.setattr("okrcell.knowledge.sources.registry.open_sources", lambda *_, **__: (tables,))
+    monkeypatch.setattr("okrcell.knowledge.registry.open_sources", lambda *_, **__: (tables,))
     adata = blood[:200].copy()
     adata.obs["group"] = np.where(adata.obs["cell_type"].str.contains("T cell"), "T", "others")
     describe(adata, model, "group", candidates=["regulatory T cell", "monocyte"])
@@ -190,7 +190,7 @@ def test_a_type_whose_marker_genes_are_missing_is_not_believed(blood, model, mon
 
 def test_without_any_type_that_markers_bear_out_it_is_left_open(blood, model, monkeypatch):
     tables = Tables(CL0000815=("CD79A", "MS4A1", "FCER1A"))
-    monkeypatch.setattr("okrcell.knowledge.sources.registry.open_sources", lambda *_, **__: (tables,))
+    monkeypatch.setattr("okrcell.knowledge.registry.open_sources", lambda *_, **__: (tables,))
     adata = blood[:200].copy()
     adata.obs["group"] = np.where(adata.obs["cell_type"].str.contains("T cell"), "T", "others")
     describe(adata, model, "group", candidates=["regulatory T cell", "monocyte"])

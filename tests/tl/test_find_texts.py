@@ -8,7 +8,7 @@ import okrcell as okr
 from okrcell.errors import InputError
 from okrcell.tasks.candidates import candidate_vectors, parse_candidates
 from okrcell.tasks.ontology_texts import ontology_types, ontology_vectors
-from okrcell.tl.find_texts import find_texts
+from okrcell.tl.retrieval import find_texts
 
 TEXTS = ["B cell", "a cell that presents antigen to T cells", "natural killer cell", "T cell", "monocyte"]
 

@@ -6,8 +6,8 @@ from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
 from okrcell.cells.vocabulary import TARGET_SUM
-from okrcell.model.signature_head import SignatureHead
-from okrcell.training.signatures import KnownTypes, build_known_types, build_signature_head
+from okrcell.model.signatures import SignatureHead
+from okrcell.training.cell_type_profiles import KnownTypes, build_known_types, build_signature_head
 from okrcell.training.study_profiles import StudyProfiles
 
 

@@ -6,13 +6,13 @@ import pytest
 from known_profiles import B_CELL, GENES, HEPATOCYTE, PLATELET, T_CELL, TYPES, some_profiles, truths
 from scipy import sparse
 
-from okrcell.cells.corpus import Corpus
+from okrcell.data.corpus import Corpus
 from okrcell.cells.genes import GeneTable
-from okrcell.knowledge.type_genes import load_marker_consensus
-from okrcell.pairs.pair import PairDataset
-from okrcell.pairs.prepare import prepare
+from okrcell.knowledge.cell_type_markers import load_marker_consensus
+from okrcell.data.dataset import PairDataset
+from okrcell.data.prepare import prepare
 from okrcell.training.doubtful_labels import drop_contradictory_studies
-from okrcell.training.signatures import build_known_types
+from okrcell.training.cell_type_profiles import build_known_types
 from okrcell.training.study_profiles import build_study_profiles
 
 SHIFTED = (*TYPES[1:], TYPES[0])

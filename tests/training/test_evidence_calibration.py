@@ -18,7 +18,7 @@ from okrcell.training.evidence_calibration import (
     _monotone,
     calibrate_signatures,
 )
-from okrcell.training.left_out import HeldOutStudy
+from okrcell.training.held_out_studies import HeldOutStudy
 
 
 @pytest.mark.parametrize("true", [0.4, 3.0, 20.0])

@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from okrcell.cells.corpus import Corpus
+from okrcell.data.corpus import Corpus
 from okrcell.errors import CheckpointError, InputError, SettingsError
 from okrcell.model.checkpoint import load_checkpoint
 from okrcell.model.embedder import Embedder
 from okrcell.model.text_encoder import TextEncoder
-from okrcell.pairs.prepare import prepare
+from okrcell.data.prepare import prepare
 from okrcell.training.log import read_log
 from okrcell.training.pretrain import pretrain
 

@@ -11,8 +11,8 @@ from known_profiles import B_CELL, GENES, HEPATOCYTE, MONOCYTE, NK_CELL, PLATELE
 from scipy import sparse
 
 from okrcell.texts.describe import label_texts
-from okrcell.training import signatures as module
-from okrcell.training.signatures import (
+from okrcell.training import cell_type_profiles as module
+from okrcell.training.cell_type_profiles import (
     NEGATIVE_WEIGHT,
     PRIOR_STUDIES,
     KnownTypes,

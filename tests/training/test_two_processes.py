@@ -12,7 +12,7 @@ import two_devices
 from safetensors.torch import load_file
 
 from okrcell.errors import SettingsError
-from okrcell.training import start
+from okrcell.training import setup as start
 
 OBJECTIVES = {
     "info_nce": {"preset": "control"},

@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from okrcell.cells.tokenise import CellTokens
-from okrcell.pairs.stream import PairBatch
+from okrcell.cells.tokenizer import CellTokens
+from okrcell.data.dataloader import PairBatch
 from okrcell.settings import parse_settings
 from okrcell.training.calendar import StepInfo
 from okrcell.training.ground import RunInputs
-from okrcell.training.memory import TrainState
+from okrcell.training.state import TrainState
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.start import build_optimizer, launch_fabric
+from okrcell.training.setup import build_optimizer, launch_fabric
 from okrcell.training.step import TrainingStep
 
 from okrcell.model.cell_text_model import CellTextModel  # isort: skip

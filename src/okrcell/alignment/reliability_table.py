@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from okrcell.alignment.reliability import ReliabilitySettings
+from okrcell.losses.pair_weights import ReliabilitySettings
 
 
 class ReliabilityHistory:

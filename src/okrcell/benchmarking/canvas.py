@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from okrcell.files import atomic_file
+from okrcell.storage import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from okrcell.benchmarking.memory import peak_memory, reset_peak_memory
-from okrcell.benchmarking.remembering import cached_seconds
+from okrcell.benchmarking.resources import cached_seconds
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.process import WorkerProcess
+from okrcell.benchmarking.worker_pool import WorkerProcess
 from okrcell.errors import OkrcellError
 
 Job = dict[str, Any]

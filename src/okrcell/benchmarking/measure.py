@@ -9,14 +9,14 @@ from typing import Any
 from okrcell.benchmarking.crew import Job, run_jobs
 from okrcell.benchmarking.folder import LOG_DIR, PROVENANCE_FILE, RECORDS_FILE, ensure_benchmark_dir, read_provenance
 from okrcell.benchmarking.pace import ETA
-from okrcell.benchmarking.questions.asked import MAIN_METRICS, get_task
+from okrcell.benchmarking.tasks.task import MAIN_METRICS, get_task
 from okrcell.benchmarking.records import append_record, differing_keys, read_records, replace_records
-from okrcell.benchmarking.remembering import weights_sha256
+from okrcell.benchmarking.resources import weights_sha256
 from okrcell.benchmarking.report.publish import publish
 from okrcell.benchmarking.result import BenchmarkResult
 from okrcell.benchmarking.roster import MethodSelection, exclusion_reason, implementation_of
 from okrcell.benchmarking.sets.card import DatasetCard, cards_of
-from okrcell.benchmarking.sets.leaks import check_leakage
+from okrcell.benchmarking.datasets.leakage import check_leakage
 from okrcell.benchmarking.sets.resolve import find_file
 from okrcell.cells.corpus_folder import writer_lock
 from okrcell.errors import SettingsError

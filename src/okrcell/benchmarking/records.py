@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from okrcell.errors import InputError
-from okrcell.files import atomic_file
+from okrcell.storage import atomic_file
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from okrcell.benchmarking.method import Method
 from okrcell.benchmarking.methods import METHODS
-from okrcell.benchmarking.questions import unseen_types
-from okrcell.benchmarking.questions.asked import IMPLEMENTED_BY
+from okrcell.benchmarking.tasks import unseen_types
+from okrcell.benchmarking.tasks.task import IMPLEMENTED_BY
 from okrcell.errors import SettingsError
 
 ALL_METHODS = "all"

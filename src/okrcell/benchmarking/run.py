@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.questions.asked import TASKS
+from okrcell.benchmarking.tasks.task import TASKS
 from okrcell.benchmarking.result import BenchmarkResult
 from okrcell.errors import InputError
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from okrcell.benchmarking.method import MethodContext
-from okrcell.benchmarking.questions.asked import get_task
+from okrcell.benchmarking.tasks.task import get_task
 from okrcell.benchmarking.questions.outcome import Item, ItemResult
 from okrcell.benchmarking.voice import open_json_stdout
 from okrcell.errors import OkrcellError

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 from anndata import AnnData
 
-from okrcell.cells import formats
+from okrcell.cells import io as formats
 from okrcell.errors import InputError, OkrcellError
 
 SUPPORTED_FORMATS = "h5ad, zarr, 10x .h5, 10x folder with matrix.mtx, loom, csv or tsv (also .gz)"

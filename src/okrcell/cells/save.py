@@ -10,7 +10,7 @@ from anndata import AnnData
 from anndata.io import read_elem, write_elem
 
 from okrcell.errors import InputError, OkrcellError
-from okrcell.files import atomic_file
+from okrcell.storage import atomic_file
 
 OKRCELL_KEY = "okrcell"
 """Keys of ``obsm`` and ``uns`` that contain this word are ours and are overwritten."""

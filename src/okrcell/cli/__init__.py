@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from okrcell.cli import auditing as auditing
+from okrcell.cli import labels as auditing
 from okrcell.cli import cells as cells
 from okrcell.cli import describing as describing
 from okrcell.cli import explaining as explaining
 from okrcell.cli import knowledge as knowledge
-from okrcell.cli import learning as learning
-from okrcell.cli import measuring as measuring
+from okrcell.cli import pretraining as learning
+from okrcell.cli import benchmark as measuring
 from okrcell.cli import terms as terms
 from okrcell.cli import together as together
 from okrcell.cli.app import app

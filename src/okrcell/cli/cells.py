@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import (
+from okrcell.cli._common import (
     CellFile,
     Layer,
     ModelPath,
@@ -31,7 +31,7 @@ def demo(
     model: ModelPath = None,
 ) -> None:
     """Annotate and search the 700 blood cells that are bundled with scanpy, and write an HTML report."""
-    from okrcell.demo.journey import run_demo
+    from okrcell.demo.demo import run_demo
 
     run_demo(output, load_model(model), log=print)
 
@@ -140,7 +140,7 @@ def find(
     import pandas as pd
 
     from okrcell import tl
-    from okrcell.tasks.retrieve import top_indices
+    from okrcell.tasks.retrieval import top_indices
 
     if top < 1:
         raise InputError(f"--top must be at least 1, but it is {top}.")

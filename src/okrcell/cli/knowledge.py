@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import progress_bar
+from okrcell.cli._common import progress_bar
 from okrcell.errors import InputError
 
 if TYPE_CHECKING:
-    from okrcell.knowledge.snapshots import KnowledgeFiles
+    from okrcell.knowledge.downloads import KnowledgeFiles
 
 knowledge_app = App(name="knowledge", help="List, download and inspect the knowledge files.", help_format="plaintext")
 app.command(knowledge_app)
@@ -26,8 +26,8 @@ KnowledgeLocation = Annotated[
 @knowledge_app.command(name="list")
 def list_sources(*, location: KnowledgeLocation = None) -> None:
     """List the knowledge sources, their content, and whether their files are present."""
-    from okrcell.knowledge.snapshots import KnowledgeFiles
-    from okrcell.knowledge.sources.registry import SOURCES
+    from okrcell.knowledge.downloads import KnowledgeFiles
+    from okrcell.knowledge.registry import SOURCES
 
     knowledge_files = KnowledgeFiles(location)
     for name, source in SOURCES.items():
@@ -43,7 +43,7 @@ def fetch(
     location: KnowledgeLocation = None,
 ) -> None:
     """Download knowledge files into the cache and verify their checksums; interrupted downloads resume."""
-    from okrcell.knowledge.snapshots import KnowledgeFiles, file_catalog
+    from okrcell.knowledge.downloads import KnowledgeFiles, file_catalog
 
     knowledge_files = KnowledgeFiles(location)
     if not knowledge_files.is_cache:
@@ -78,9 +78,9 @@ def info(name: str, *, location: KnowledgeLocation = None) -> None:
     name
         Name of a source or a file.
     """
-    from okrcell.knowledge.snapshots import KnowledgeFiles, file_catalog
+    from okrcell.knowledge.downloads import KnowledgeFiles, file_catalog
     from okrcell.knowledge.sources.marker_tables import LEAKING_RESOURCES
-    from okrcell.knowledge.sources.registry import SOURCES
+    from okrcell.knowledge.registry import SOURCES
 
     knowledge_files = KnowledgeFiles(location)
     if name in SOURCES:
@@ -117,8 +117,8 @@ def _file_state(knowledge_files: "KnowledgeFiles", file: str) -> str:
 
 
 def _resolve_files(names: "tuple[str, ...] | list[str]") -> list[str]:
-    from okrcell.knowledge.snapshots import file_catalog
-    from okrcell.knowledge.sources.registry import SOURCES
+    from okrcell.knowledge.downloads import file_catalog
+    from okrcell.knowledge.registry import SOURCES
 
     files: list[str] = []
     for name in names:
@@ -130,7 +130,7 @@ def _resolve_files(names: "tuple[str, ...] | list[str]") -> list[str]:
 
 
 def _print_ontologies() -> None:
-    from okrcell.knowledge.ontology import ONTOLOGIES, ontology
+    from okrcell.ontology.ontology import ONTOLOGIES, ontology
 
     for prefix, (name, licence) in ONTOLOGIES.items():
         print(f"  {prefix:<10} {name}, {ontology(prefix).snapshot}, {licence}")

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import CellFile, Output, check_output, print_findings, progress_bar, read_cells, save_output
+from okrcell.cli._common import CellFile, Output, check_output, print_findings, progress_bar, read_cells, save_output
 
 
 @app.command
@@ -24,7 +24,7 @@ def standardise(
     ] = False,
 ) -> None:
     """Add ontology ids of cell types, tissues, diseases, stages, sexes and assays, and write a table of decisions to review."""
-    from okrcell.texts.decisions import read_overrides, write_decisions
+    from okrcell.ontology.decisions import read_overrides, write_decisions
     from okrcell.tl.standardise import standardise as give_terms
 
     check_output(output, cells)

@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from okrcell.cli.app import app
-from okrcell.cli.shared import (
+from okrcell.cli._common import (
     CellFile,
     Layer,
     ModelPath,

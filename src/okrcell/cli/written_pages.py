@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from okrcell.cli.shared import check_output, save_output
+from okrcell.cli._common import check_output, save_output
 from okrcell.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def write_page(
     summary
         Description of the content, for the final message.
     """
-    from okrcell.files import atomic_file
+    from okrcell.storage import atomic_file
 
     if output is None:
         print(to_markdown(adata))

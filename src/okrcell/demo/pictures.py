@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from okrcell import pl
-from okrcell.demo.cells import CANDIDATES, LABEL_KEY, match_key
-from okrcell.demo.measures import AgreementMetrics, SearchMetrics
-from okrcell.pl.canvas import PALETTE
+from okrcell.demo.dataset import CANDIDATES, LABEL_KEY, match_key
+from okrcell.demo.metrics import AgreementMetrics, SearchMetrics
+from okrcell.pl._canvas import PALETTE
 
 if TYPE_CHECKING:
     from anndata import AnnData

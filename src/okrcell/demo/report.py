@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from okrcell.demo.measures import AgreementMetrics, SearchMetrics
+    from okrcell.demo.metrics import AgreementMetrics, SearchMetrics
     from okrcell.demo.pictures import Picture
 
 WELL_CALIBRATED = 0.05

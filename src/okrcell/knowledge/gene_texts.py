@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from okrcell.errors import InputError
-from okrcell.knowledge.evidence import KnowledgeSource
-from okrcell.knowledge.ontology import ontology
-from okrcell.knowledge.snapshots import KnowledgeFiles
-from okrcell.knowledge.sources.registry import SOURCES, open_sources
-from okrcell.knowledge.type_genes import MarkerConsensus
+from okrcell.evidence import KnowledgeSource
+from okrcell.ontology.ontology import ontology
+from okrcell.knowledge.downloads import KnowledgeFiles
+from okrcell.knowledge.registry import SOURCES, open_sources
+from okrcell.knowledge.cell_type_markers import MarkerConsensus
 
 GENE_SOURCES = ("gene_summaries", "gene_ontology")
 """Sources of gene names, summaries and functions."""

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from okrcell.cells.tokenise import CellTokens
+from okrcell.cells.tokenizer import CellTokens
 from okrcell.model.attention import Attention, Block, BlockSettings, attention_mask
 from okrcell.model.gene_tokens import INIT_STD, GeneTokens, ValueEmbedding
 

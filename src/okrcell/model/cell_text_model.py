@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from okrcell.cells.tokenise import CellTokens, TokenizerSettings
+from okrcell.cells.tokenizer import CellTokens, TokenizerSettings
 from okrcell.errors import SettingsError
 from okrcell.model.cell_encoder import CellEncoderSettings, CellStates, build_cell_encoder
 from okrcell.model.expression_decoder import ExpressionDecoder

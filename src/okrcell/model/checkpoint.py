@@ -12,9 +12,9 @@ from torch import Tensor
 
 from okrcell.cells.vocabulary import GeneVocabulary
 from okrcell.errors import CheckpointError, SettingsError
-from okrcell.files import atomic_dir, recover_dir
+from okrcell.storage import atomic_dir, recover_dir
 from okrcell.model.cell_text_model import CellTextModel, ModelSettings
-from okrcell.model.signature_head import SIGNATURES_FILE, SignatureHead
+from okrcell.model.signatures import SIGNATURES_FILE, SignatureHead
 from okrcell.model.text_encoder import find_encoder
 from okrcell.provenance import fingerprint
 from okrcell.settings import parse_settings

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokenizer, CellTokens
+from okrcell.cells.tokenizer import BinTokenizer, CellTokens
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import Checkpoint, load_checkpoint
 from okrcell.model.relative_expression import GenePanel
-from okrcell.model.signature_head import SignatureHead
+from okrcell.model.signatures import SignatureHead
 
 Progress = Callable[[int, int], None]
 """Called with the number of cells done and the total number of cells."""

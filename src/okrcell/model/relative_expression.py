@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.model.signature_head import SignatureHead
+from okrcell.model.signatures import SignatureHead
 
 MIN_SPREAD = 0.1
 """Lower bound of the spread of a gene, so that nearly constant genes do not dominate (natural logarithms)."""

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from okrcell.cells.tokenise import CellTokenizer, CellTokens
-from okrcell.pairs.pair import PairDataset
+from okrcell.cells.tokenizer import CellTokenizer, CellTokens
+from okrcell.data.dataset import PairDataset
 
 
 class TokenCache:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 
 
 def related_types(names: Sequence[str]) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 
 N_RANDOM_TRIES = 64
 """Number of random swap candidates that are tried before all are searched."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okrcell.cells.vocabulary import TARGET_SUM
-from okrcell.pairs.tampering import SparseCell, add_cells, count_unit
+from okrcell.data.expression_noise import SparseCell, add_cells, count_unit
 
 MARKER_RATE = (0.02, 0.5)
 """Probability that a marker with support of one source is expressed: sampled per cell, log-uniformly between these bounds.

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import (
+from okrcell.pl._canvas import (
     PALETTE,
     UNKNOWN_COLOR,
     add_colorbar,

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show
+from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show
 from okrcell.pl.ground import obs_column
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def reliability_curve(probs: Float[np.ndarray, "cell"], correct: Bool[np.ndarray
 
 
 def _same_cell_type(expected: str, predicted: str) -> bool:
-    from okrcell.knowledge.ontology import ontology, prefix_of
+    from okrcell.ontology.ontology import ontology, prefix_of
 
     if expected == predicted:
         return True

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import PALETTE, save_and_show, wrap_text
+from okrcell.pl._canvas import PALETTE, save_and_show, wrap_text
 from okrcell.pl.maps import answers
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def umap_layout(adata: "AnnData", slots: Mapping[str, str], columns: list[str]) 
     """
     from anndata import AnnData
 
-    from okrcell.cells.samples.neighbours import embed_2d
+    from okrcell.cells.neighbors import embed_2d
 
     obs: Any = pd.DataFrame(adata.obs)[columns]
     layout = AnnData(obs=obs.copy())

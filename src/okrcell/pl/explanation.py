@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import PALETTE, UNKNOWN_COLOR, get_axes, root_figure, save_and_show, wrap_text
+from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, root_figure, save_and_show, wrap_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

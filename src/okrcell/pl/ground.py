@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import UNKNOWN_COLOR, root_figure, wrap_text
+from okrcell.pl._canvas import UNKNOWN_COLOR, root_figure, wrap_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import save_and_show
+from okrcell.pl._canvas import save_and_show
 from okrcell.pl.clusters import umap_layout
 from okrcell.pl.maps import answers
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from okrcell.pl.canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show
+from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show
 from okrcell.pl.ground import (
     add_legend,
     draw_unlabeled,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import PALETTE
+from okrcell.pl._canvas import PALETTE
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,7 +48,7 @@ def majority_types(adata: "AnnData", group_key: str, label_key: str) -> dict[str
     InputError
         If a column is missing.
     """
-    from okrcell.knowledge.ontology import ontology, prefix_of
+    from okrcell.ontology.ontology import ontology, prefix_of
 
     for name in (group_key, label_key):
         if name not in adata.obs:
@@ -70,7 +70,7 @@ def majority_types(adata: "AnnData", group_key: str, label_key: str) -> dict[str
 
 def ontology_relation(label_id: str, text_id: str) -> str:
     """Ontology relation of a text to the label of the cells, a key of `RELATIONS`; "unknown" if either id is ""."""
-    from okrcell.benchmarking.metrics.ontology_distance import ontology_relation
+    from okrcell.metrics.annotation import ontology_relation
 
     return ontology_relation(label_id, text_id) if label_id and text_id else "unknown"
 

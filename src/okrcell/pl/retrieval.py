@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl.canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show, wrap_text
+from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show, wrap_text
 from okrcell.pl.relations import RELATION_COLORS, add_relation_legend, majority_types, ontology_relation
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def retrieval(
     Parameters
     ----------
     adata : AnnData
-        Cells whose groups were ranked by ``okrcell.tl.find_texts(..., groupby=...)``.
+        Cells whose groups were ranked by ``okrcell.tl.retrieval(..., groupby=...)``.
     key : str, default "okrcell_texts"
         Slot of ``uns`` with the ranking.
     groups : sequence of str, optional
@@ -73,7 +73,7 @@ def retrieval(
 
     Notes
     -----
-    The length of a bar is the similarity that `okrcell.tl.find_texts` stored for the group: the mean over its cells.
+    The length of a bar is the similarity that `okrcell.tl.retrieval` stored for the group: the mean over its cells.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def _read_ranking(adata: "AnnData", key: str) -> pd.DataFrame:
     if key not in adata.uns:
         raise InputError(
             f"There is no uns['{key}']. Rank texts by group first: "
-            "okrcell.tl.find_texts(adata, model, texts, groupby='leiden')."
+            "okrcell.tl.retrieval(adata, model, texts, groupby='leiden')."
         )
     table = pd.DataFrame(adata.uns[key])
     if not len(table):

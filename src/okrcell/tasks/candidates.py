@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from okrcell.errors import InputError
-from okrcell.knowledge.ontology import ontology, prefix_of
+from okrcell.ontology.ontology import ontology, prefix_of
 from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.model.embedder import Embedder
 from okrcell.texts.describe import label_texts

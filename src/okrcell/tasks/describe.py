@@ -11,21 +11,21 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from okrcell.cells.expression import Expression
-from okrcell.knowledge.evidence import KnowledgeSource
+from okrcell.evidence import KnowledgeSource
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.candidates import Candidate, candidate_vectors
-from okrcell.tasks.groups.group_genes import GroupGene, GroupGenes, rank_genes
+from okrcell.tasks.rank_genes import GroupGene, GroupGenes, rank_genes
 from okrcell.tasks.groups.group_sentences import MAX_NAMED_GENES, cite_vote, genes_sentence
-from okrcell.tasks.groups.group_votes import GroupVote, LikelyType, group_votes
+from okrcell.tasks.group_annotation import GroupVote, LikelyType, group_votes
 from okrcell.tasks.groups.rivals import CompetingType, competing_types
 from okrcell.tasks.groups.verdict import GroupLabel, label_group
 from okrcell.tasks.ontology_texts import cached_type_vectors
 from okrcell.texts.description import Sentence
 from okrcell.texts.gather import EvidenceCache, gather_evidence
 from okrcell.texts.known import EvidenceIndex
-from okrcell.texts.profile import PROFILE_COLUMNS, CellProfile, read_profile
+from okrcell.ontology.obs_profile import PROFILE_COLUMNS, CellProfile, read_profile
 from okrcell.texts.template.gene_words import function_sentences
-from okrcell.texts.template.writer import TemplateWriter
+from okrcell.descriptions.template_writer import TemplateWriter
 
 MAX_GENES = 20
 MAX_FUNCTIONS = 3

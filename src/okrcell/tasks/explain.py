@@ -11,11 +11,11 @@ from scipy import sparse
 
 from okrcell.cells.expression import Expression
 from okrcell.errors import InputError
-from okrcell.knowledge.evidence import Evidence, KnowledgeSource
+from okrcell.evidence import Evidence, KnowledgeSource
 from okrcell.model.embedder import Embedder
 from okrcell.model.relative_expression import Background, GenePanel
 from okrcell.tasks.candidates import Candidate
-from okrcell.tasks.evidence import SampleScores, score_sample
+from okrcell.model.sample_scores import SampleScores, score_sample
 from okrcell.tasks.explaining.expectations import ExpectedSignature, expected_signatures
 from okrcell.tasks.explaining.presence import detection_rates
 from okrcell.tasks.explaining.speakers import GeneContribution, gene_contributions
@@ -83,7 +83,7 @@ def explain_groups(
     """Explain the predictions of groups of cells by the genes of the model's signatures.
 
     The prediction of a group is that of most of its cells; the runner-up is the other candidate with the highest mean score.
-    Contributions (`gene_contributions`) explain the signature part of a score (`okrcell.tasks.evidence`), not
+    Contributions (`gene_contributions`) explain the signature part of a score (`okrcell.model.sample_scores`), not
     the similarity of vectors and not the smoothing over neighbours.
 
     Parameters

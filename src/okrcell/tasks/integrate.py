@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from okrcell.cells.expression import Expression
-from okrcell.cells.samples.sample import sample_pca
+from okrcell.cells.pca import sample_pca
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.tasks.cluster import N_COMPONENTS, joint_representation, principal_components, scale_total_variance
+from okrcell.tasks.clustering import N_COMPONENTS, joint_representation, principal_components, scale_total_variance
 from okrcell.tasks.samples.correction import harmony
-from okrcell.tasks.samples.integrate_sample import (
+from okrcell.tasks.integration import (
     MIN_SHARED_FRACTION,
     batch_components,
     has_enough_cells,

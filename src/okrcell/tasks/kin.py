@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okrcell.knowledge.lineage import ancestors_or_self, is_descendant
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate
 
 ROOT_TERM = "CL:0000000"

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from okrcell.errors import InputError
-from okrcell.files import atomic_file
-from okrcell.knowledge.ontology import ontology
-from okrcell.knowledge.snapshots import cache_folder
+from okrcell.storage import atomic_file
+from okrcell.ontology.ontology import ontology
+from okrcell.knowledge.downloads import cache_folder
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, candidate_vectors, default_candidates
 from okrcell.texts.describe import label_texts

@@ -11,7 +11,7 @@ from okrcell.cells.expression import Expression
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.tasks.candidates import Candidate, default_candidates, parse_candidates
 from okrcell.tasks.confidence import Prediction, concat, estimate_confidence, predict, probabilities
-from okrcell.tasks.sample_types import PRIOR_WEIGHT, SIMILARITY_WEIGHT, TEMPERATURE, KNNSmoother, select_types
+from okrcell.tasks.open_vocabulary import PRIOR_WEIGHT, SIMILARITY_WEIGHT, TEMPERATURE, KNNSmoother, select_types
 from okrcell.tasks.tissue_prior import TissuePrior
 from okrcell.tasks.zero_shot import CELL_CHUNK_SIZE, annotate_zero_shot
 

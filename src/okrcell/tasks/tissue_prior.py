@@ -10,14 +10,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from okrcell.errors import InputError
-from okrcell.knowledge.type_places import CellTypeTissues
-from okrcell.texts.profile import read_profile
+from okrcell.knowledge.cell_type_tissues import CellTypeTissues
+from okrcell.ontology.obs_profile import read_profile
 
 TISSUE_COLUMNS = ("tissue", "tissue_ontology_term_id")
 MAX_TISSUES = 200
 """A column with more distinct values is taken for sample names or positions, and is ignored."""
 TYPE_TISSUES_KEY = "type_places"
-"""Key of the tissues of each type in the metadata of a model (`okrcell.knowledge.type_places`)."""
+"""Key of the tissues of each type in the metadata of a model (`okrcell.knowledge.cell_type_tissues`)."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class TissuePrior:
 def read_tissues(obs: pd.DataFrame) -> NDArray[np.str_]:
     """Read each cell's tissue from the columns "tissue" and "tissue_ontology_term_id": Uberon id, "" if unknown.
 
-    Names are mapped to their terms (`okrcell.texts.profile`); a name that is no tissue gives "".
+    Names are mapped to their terms (`okrcell.ontology.obs_profile`); a name that is no tissue gives "".
     """
     columns = [column for column in TISSUE_COLUMNS if column in obs]
     if not columns or not len(obs):

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Float
 
 from okrcell.cells.expression import Expression
-from okrcell.cells.samples.neighbours import knn_graph, smooth_over_knn, smoothing_weight
-from okrcell.cells.samples.sample import N_COMPONENTS, sample_pca
+from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
+from okrcell.cells.pca import N_COMPONENTS, sample_pca
 from okrcell.errors import CheckpointError
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.model.signature_head import Signatures
+from okrcell.model.signatures import Signatures
 from okrcell.tasks.candidates import Candidate, candidate_vectors
 from okrcell.tasks.confidence import (
     Prediction,
@@ -22,7 +22,7 @@ from okrcell.tasks.confidence import (
     predict,
     probabilities,
 )
-from okrcell.tasks.evidence import score_sample, stored_candidate_vectors
+from okrcell.model.sample_scores import score_sample, stored_candidate_vectors
 
 CELL_CHUNK_SIZE = 65_536
 MIN_SMOOTHING_CELLS = 30
@@ -45,7 +45,7 @@ class ZeroShotPrediction:
     similarity: Float[np.ndarray, "cell candidate"]
     """Cosine similarity of cell and candidate, in [-1, 1]."""
     evidence: Float[np.ndarray, "cell candidate"] | None = None
-    """Signature scores (`okrcell.tasks.evidence`); None for a model without signatures."""
+    """Signature scores (`okrcell.model.sample_scores`); None for a model without signatures."""
     margin: Float[np.ndarray, " cell"] | None = None
     """Margin of the best candidate over known types outside the candidates; None for a model without signatures."""
     signatures: Signatures | None = None

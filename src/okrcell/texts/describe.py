@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Sequence
 
 from okrcell.errors import InputError
-from okrcell.knowledge.evidence import KnowledgeSource
-from okrcell.knowledge.ontology import OntologySource, Term, ontology, prefix_of
+from okrcell.evidence import KnowledgeSource
+from okrcell.ontology.ontology import OntologySource, Term, ontology, prefix_of
 from okrcell.texts.description import Description, Writer
 from okrcell.texts.gather import EvidenceCache, gather_evidence
-from okrcell.texts.profile import CellProfile
+from okrcell.ontology.obs_profile import CellProfile
 from okrcell.texts.sentences import definition_sentence
-from okrcell.texts.template.original import distinct_synonyms, unique_texts
-from okrcell.texts.template.writer import TemplateWriter
+from okrcell.descriptions.metadata_text import distinct_synonyms, unique_texts
+from okrcell.descriptions.template_writer import TemplateWriter
 
 
 def describe(

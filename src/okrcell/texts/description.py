@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from okrcell.knowledge.evidence import Evidence
-from okrcell.texts.profile import CellProfile
+from okrcell.evidence import Evidence
+from okrcell.ontology.obs_profile import CellProfile
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Sentence:
 
     Notes
     -----
-    Each record carries its source, record id, snapshot, licence and sha256 (`okrcell.knowledge.evidence.Evidence`).
+    Each record carries its source, record id, snapshot, licence and sha256 (`okrcell.evidence.Evidence`).
 
     Examples
     --------

@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from okrcell.errors import InputError, SettingsError
-from okrcell.knowledge.evidence import KnowledgeSource
+from okrcell.evidence import KnowledgeSource
 from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.settings import Settings, parse_settings, read_yaml
 from okrcell.texts.description import Description
 from okrcell.texts.endpoint.budget import CostEstimate
-from okrcell.texts.endpoint.ledger import RequestCache
+from okrcell.descriptions.llm_cache import RequestCache
 from okrcell.texts.endpoint.settings import EndpointSettings
 from okrcell.texts.endpoint.writer import EndpointWriter
-from okrcell.texts.library import TEXT_SEARCH_SOURCES, open_retriever
-from okrcell.texts.profile import CellProfile
+from okrcell.descriptions.rag import TEXT_SEARCH_SOURCES, open_retriever
+from okrcell.ontology.obs_profile import CellProfile
 from okrcell.texts.retrieve import RetrievalSettings
-from okrcell.texts.screening.screen import ScreeningSettings
-from okrcell.texts.template.writer import TemplateWriter
-from okrcell.texts.writing import DescriptionRequest, build_requests, review_descriptions, write_descriptions
+from okrcell.descriptions.screening import ScreeningSettings
+from okrcell.descriptions.template_writer import TemplateWriter
+from okrcell.descriptions.enrich import DescriptionRequest, build_requests, review_descriptions, write_descriptions
 
 StageProgress = Callable[[int, int, str], None]
 """Progress callback: number of finished items, total number, name of the stage."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from okrcell.knowledge.evidence import Evidence, KnowledgeSource
-from okrcell.knowledge.ontology import ontology
+from okrcell.evidence import Evidence, KnowledgeSource
+from okrcell.ontology.ontology import ontology
 from okrcell.texts.known import EvidenceIndex
-from okrcell.texts.profile import CellProfile
-from okrcell.texts.template.marker_choice import (
+from okrcell.ontology.obs_profile import CellProfile
+from okrcell.descriptions.evidence_lookup import (
     MAX_FUNCTION_GENES,
     MIN_MARKERS,
     broader_types,

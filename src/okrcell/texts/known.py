@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from okrcell.knowledge.evidence import Aspect, Evidence
+from okrcell.evidence import Aspect, Evidence
 
 
 class EvidenceIndex:

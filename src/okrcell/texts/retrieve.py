@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.neighbourhood import search_queries
-from okrcell.knowledge.search.index import PassageIndex
+from okrcell.evidence import Evidence
+from okrcell.ontology.relations import search_queries
+from okrcell.knowledge.passage_index import PassageIndex
 from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.settings import Settings
-from okrcell.texts.profile import CellProfile
-from okrcell.texts.template.original import NORMAL_ID
+from okrcell.ontology.obs_profile import CellProfile
+from okrcell.descriptions.metadata_text import NORMAL_ID
 
 
 class RetrievalSettings(Settings):

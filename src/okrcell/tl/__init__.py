@@ -9,7 +9,7 @@ from okrcell.tl.enrich import enrich
 from okrcell.tl.explain import explain
 from okrcell.tl.explanation_pages import explanations_json, explanations_page
 from okrcell.tl.find import find_cells
-from okrcell.tl.find_texts import find_texts
+from okrcell.tl.retrieval import find_texts
 from okrcell.tl.integrate import integrate
 from okrcell.tl.pages import descriptions_json, descriptions_page
 from okrcell.tl.standardise import standardise

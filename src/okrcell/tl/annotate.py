@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from okrcell.errors import InputError
 from okrcell.tl._docs import doc_params
 from okrcell.tl.seeds import check_seed
-from okrcell.tl.vectors import get_model
+from okrcell.tl._anndata import get_model
 
 if TYPE_CHECKING:
     from anndata import AnnData

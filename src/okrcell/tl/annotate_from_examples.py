@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from okrcell.tl.annotation_slots import write_annotation
-from okrcell.tl.vectors import get_embeddings, read_counts, write_provenance
+from okrcell.tl._anndata import get_embeddings, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.tl.annotation_slots import write_annotation
-from okrcell.tl.vectors import EMBEDDING_KEY, get_embeddings, has_embeddings, read_counts, write_provenance
+from okrcell.tl._anndata import EMBEDDING_KEY, get_embeddings, has_embeddings, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -32,9 +32,9 @@ def run_label_transfer(
 
     ``reference`` is not changed; its stored embeddings are used if this model computed them.
     """
-    from okrcell.tasks.auditing.study_labels import column_as_text
+    from okrcell.tasks.labels import column_as_text
     from okrcell.tasks.examples.column_labels import check_column, read_column_labels
-    from okrcell.tasks.reference import annotate_from_reference
+    from okrcell.tasks.label_transfer import annotate_from_reference
 
     obs = pd.DataFrame(reference.obs)
     labels = read_column_labels(obs, label_key, "--label-key (label_key=...)")

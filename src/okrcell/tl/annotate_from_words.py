@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from okrcell.tl.annotation_slots import write_annotation
-from okrcell.tl.vectors import EMBEDDING_KEY, embed_and_store, read_counts, write_provenance
+from okrcell.tl._anndata import EMBEDDING_KEY, embed_and_store, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from okrcell.tl._docs import doc_params
-from okrcell.tl.vectors import get_embeddings, get_model, read_counts, write_provenance
+from okrcell.tl._anndata import get_embeddings, get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from okrcell.model.embedder import Embedder, Progress
-    from okrcell.tasks.audit import AuditSettings
+    from okrcell.tasks.label_errors import AuditSettings
 
 
 @doc_params
@@ -40,7 +40,7 @@ def audit(
         Column of ``obs`` with donors or batches. With at least three of them, a cell is predicted only from cells of other
         batches. By default it is predicted from all other folds, which found more errors in our measurements.
     settings : AuditSettings, optional
-        Settings of the method (`okrcell.tasks.audit.AuditSettings`), including the random seed. The defaults were chosen on
+        Settings of the method (`okrcell.tasks.label_errors.AuditSettings`), including the random seed. The defaults were chosen on
         pretraining studies.
     {layer}
     {orthologs}
@@ -108,8 +108,8 @@ def audit(
     >>> adata.obs.loc[wrong, "okrcell_likely_cell_type"].unique().tolist()
     ['CD19+ B']
     """
-    from okrcell.tasks.audit import AuditSettings
-    from okrcell.tasks.auditing.audit_study import audit_study, check_labels
+    from okrcell.tasks.label_errors import AuditSettings
+    from okrcell.tasks.audit_study import audit_study, check_labels
 
     model = get_model(model)
     settings = AuditSettings() if settings is None else settings

@@ -9,7 +9,7 @@ import pandas as pd
 from okrcell.errors import InputError
 from okrcell.tl._docs import doc_params
 from okrcell.tl.seeds import check_seed
-from okrcell.tl.vectors import get_embeddings, get_model, read_counts, write_provenance
+from okrcell.tl._anndata import get_embeddings, get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -116,9 +116,9 @@ def cluster(
     >>> adata.uns["okrcell"]["cluster"]["resolution"]
     0.5
     """
-    from okrcell.cells.samples.sample import sample_pca
-    from okrcell.tasks.cluster import N_COMPONENTS, RESOLUTIONS, joint_representation
-    from okrcell.tasks.cluster import cluster as grouped
+    from okrcell.cells.pca import sample_pca
+    from okrcell.tasks.clustering import N_COMPONENTS, RESOLUTIONS, joint_representation
+    from okrcell.tasks.clustering import cluster as grouped
     from okrcell.tasks.samples.stability import check_resolutions
 
     if neighbours < 2:

@@ -11,7 +11,7 @@ from okrcell.tl._docs import doc_params
 from okrcell.tl.groups import read_groups
 from okrcell.tl.seeds import check_seed
 from okrcell.tl.tables import evidence_table, make_table, slot_name
-from okrcell.tl.vectors import get_embeddings, get_model, read_counts, write_provenance
+from okrcell.tl._anndata import get_embeddings, get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -117,8 +117,8 @@ def describe(
     >>> described["sentences"].columns.tolist()
     ['number', 'sentence', 'evidence']
     """
-    from okrcell.knowledge.snapshots import KnowledgeFiles
-    from okrcell.knowledge.sources.registry import open_sources, unavailable_sources
+    from okrcell.knowledge.downloads import KnowledgeFiles
+    from okrcell.knowledge.registry import open_sources, unavailable_sources
     from okrcell.tasks.candidates import default_candidates
     from okrcell.tasks.candidates import parse_candidates as read_candidates
     from okrcell.tasks.describe import describe_groups

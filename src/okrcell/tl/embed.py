@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from okrcell.tl._docs import doc_params
-from okrcell.tl.vectors import EMBEDDING_KEY, embed_and_store, get_model, read_counts, write_provenance
+from okrcell.tl._anndata import EMBEDDING_KEY, embed_and_store, get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData

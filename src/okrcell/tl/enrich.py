@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from okrcell.knowledge.evidence import KnowledgeSource
+    from okrcell.evidence import KnowledgeSource
     from okrcell.knowledge.vectors import TextEmbedder
     from okrcell.texts.endpoint.budget import CostEstimate
     from okrcell.texts.enrich import EnrichSettings
-    from okrcell.texts.profile import CellProfile
+    from okrcell.ontology.obs_profile import CellProfile
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of items done, the total and the name of the running step."""
@@ -164,10 +164,10 @@ def enrich(
     >>> all(sentence.evidence for sentence in description.sentences)
     True
     """
-    from okrcell.knowledge.snapshots import KnowledgeFiles
-    from okrcell.knowledge.sources.registry import open_sources, unavailable_sources
+    from okrcell.knowledge.downloads import KnowledgeFiles
+    from okrcell.knowledge.registry import open_sources, unavailable_sources
     from okrcell.texts.enrich import EnrichSettings, describe_profiles
-    from okrcell.texts.store import load_if_exists, save_descriptions
+    from okrcell.descriptions.description import load_if_exists, save_descriptions
 
     settings = EnrichSettings() if settings is None else settings
     output_path = None if output is None else Path(output)
@@ -250,7 +250,7 @@ def count_outcomes(descriptions: Sequence[Description]) -> dict[str, Any]:
 
 
 def _read_profiles(obs: "pd.DataFrame") -> "Sequence[CellProfile]":
-    from okrcell.texts.profile import read_profiles
+    from okrcell.ontology.obs_profile import read_profiles
 
     result = read_profiles(obs)
     if not any(profile.has_values for profile in result.distinct):
@@ -269,7 +269,7 @@ def _obs_reader(cells: "AnnData | str | Path") -> "tuple[Callable[[], pd.DataFra
         return lambda: pd.DataFrame(cells.obs), {"cells": cells.n_obs}
     path = Path(cells)
     if (path / "corpus.json").exists():
-        from okrcell.cells.corpus import Corpus
+        from okrcell.data.corpus import Corpus
 
         corpus = Corpus.open(path)
         return lambda: corpus.obs, {"cells": len(corpus), "fingerprint": corpus.fingerprint}

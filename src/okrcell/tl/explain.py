@@ -12,7 +12,7 @@ from okrcell.tl.answers_left import CELL_TYPE_KEY, best_candidate_indices, get_o
 from okrcell.tl.explanation_slots import explanation_to_slot
 from okrcell.tl.groups import read_groups
 from okrcell.tl.tables import slot_name
-from okrcell.tl.vectors import get_model, read_counts, write_provenance
+from okrcell.tl._anndata import get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -124,8 +124,8 @@ def explain(
     >>> "CD79A" in set(explanation["genes"]["gene"])
     True
     """
-    from okrcell.knowledge.snapshots import KnowledgeFiles
-    from okrcell.knowledge.sources.registry import open_sources, unavailable_sources
+    from okrcell.knowledge.downloads import KnowledgeFiles
+    from okrcell.knowledge.registry import open_sources, unavailable_sources
     from okrcell.tasks.explain import explain_groups
 
     if top < 1:

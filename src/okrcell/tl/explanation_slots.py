@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from okrcell.knowledge.evidence import Evidence
+    from okrcell.evidence import Evidence
     from okrcell.tasks.explain import ExplainingGene, Explanation
 
 GENE_COLUMNS = (

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from okrcell.errors import InputError
 from okrcell.tl._docs import doc_params
-from okrcell.tl.vectors import get_embeddings, get_model, has_embeddings, read_counts, write_provenance
+from okrcell.tl._anndata import get_embeddings, get_model, has_embeddings, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -81,7 +81,7 @@ def find_cells(
     >>> adata.obs.groupby("bulk_labels", observed=True)["okrcell_match"].mean().idxmax()
     'CD19+ B'
     """
-    from okrcell.tasks.retrieve import text_similarity
+    from okrcell.tasks.retrieval import text_similarity
 
     model = get_model(model)
     if not text.strip():

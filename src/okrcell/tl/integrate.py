@@ -7,7 +7,7 @@ import pandas as pd
 
 from okrcell.tl._docs import doc_params
 from okrcell.tl.seeds import check_seed
-from okrcell.tl.vectors import get_embeddings, get_model, read_counts, write_provenance
+from okrcell.tl._anndata import get_embeddings, get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData

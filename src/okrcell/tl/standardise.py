@@ -7,7 +7,7 @@ import pandas as pd
 
 from okrcell.errors import InputError
 from okrcell.provenance import provenance_record
-from okrcell.texts.decisions import (
+from okrcell.ontology.decisions import (
     DecisionProgress,
     Decisions,
     check_overrides,
@@ -17,7 +17,7 @@ from okrcell.texts.decisions import (
     ontology_releases,
     read_overrides,
 )
-from okrcell.texts.standardise import COLUMN_ONTOLOGIES
+from okrcell.ontology.standardise import COLUMN_ONTOLOGIES
 
 if TYPE_CHECKING:
     from anndata import AnnData

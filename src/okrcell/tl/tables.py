@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 if TYPE_CHECKING:
-    from okrcell.knowledge.evidence import Evidence
+    from okrcell.evidence import Evidence
 
 EVIDENCE_COLUMNS = ("number", "source", "record", "snapshot", "licence", "text", "sha256")
 MAX_QUOTE_LENGTH = 240

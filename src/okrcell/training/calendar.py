@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from okrcell.alignment.objective import ObjectiveSettings
-from okrcell.pairs.stream import PairDataLoader
+from okrcell.losses.objective import ObjectiveSettings
+from okrcell.data.dataloader import PairDataLoader
 from okrcell.training.schedule import Schedule
 
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import minimize_scalar
 
-from okrcell.cells.tokenise import CellTokenizer
+from okrcell.cells.tokenizer import CellTokenizer
 from okrcell.errors import InputError
 from okrcell.model.cell_text_model import CellTextModel
-from okrcell.pairs.pair import PairDataset
+from okrcell.data.dataset import PairDataset
 from okrcell.texts.describe import label_texts
 
 SIMILARITY_PANEL_SIZES = (50, 200, 500, 2000, 8000)

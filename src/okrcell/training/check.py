@@ -4,9 +4,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from okrcell.alignment.objective import Loss
-from okrcell.cells.tokenise import CellTokens
-from okrcell.pairs.stream import PairBatch, PairDataLoader
+from okrcell.losses.objective import Loss
+from okrcell.cells.tokenizer import CellTokens
+from okrcell.data.dataloader import PairBatch, PairDataLoader
 from okrcell.training.calendar import StepInfo
 
 MAX_VALIDATION_BATCHES = 20

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.training.signatures import KnownTypes
+from okrcell.training.cell_type_profiles import KnownTypes
 
 MAX_CONTRADICTORY_FRACTION = 0.34
 """Maximum fraction of contradictory profiles of a study; above it, all labels of the study are considered confused."""

@@ -12,9 +12,9 @@ from scipy.special import log_softmax, softmax
 
 from okrcell.knowledge.lineage import related
 from okrcell.model.rivals import log_odds, signed_sqrt
-from okrcell.model.signature_head import SignatureHead
-from okrcell.training.left_out import HeldOutStudy, StudyScores, score_study
-from okrcell.training.signatures import KnownTypes
+from okrcell.model.signatures import SignatureHead
+from okrcell.training.held_out_studies import HeldOutStudy, StudyScores, score_study
+from okrcell.training.cell_type_profiles import KnownTypes
 
 EVIDENCE_PANEL_SIZES = (200, 500, 2000)
 """Numbers of genes of smaller assays."""

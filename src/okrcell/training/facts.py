@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from okrcell.pairs.noise import NoisyDataset
-from okrcell.pairs.split import Split
+from okrcell.data.label_noise import NoisyDataset
+from okrcell.data.split import Split
 from okrcell.provenance import provenance_record
 from okrcell.texts.description import Description
 from okrcell.training.settings import PretrainSettings

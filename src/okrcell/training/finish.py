@@ -2,16 +2,16 @@
 
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.checkpoint import Checkpoint, save_checkpoint
-from okrcell.pairs.noise import NoisyDataset
+from okrcell.data.label_noise import NoisyDataset
 from okrcell.training.calibration import calibrate_similarity
-from okrcell.training.card import model_card
+from okrcell.training.export import model_card
 from okrcell.training.facts import run_facts
 from okrcell.training.ground import RunInputs
-from okrcell.training.memory import TrainState
+from okrcell.training.state import TrainState
 from okrcell.training.reliability_file import save_reliability
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.start import MODEL_DIR, RELIABILITY_FILE
-from okrcell.training.text_to_genes import fit_signatures
+from okrcell.training.setup import MODEL_DIR, RELIABILITY_FILE
+from okrcell.training.fit_signatures import fit_signatures
 
 
 def export_run(

@@ -8,19 +8,19 @@ import numpy as np
 from jaxtyping import Float
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenise import BinTokenizer
+from okrcell.cells.tokenizer import BinTokenizer
 from okrcell.cells.vocabulary import GeneVocabulary
 from okrcell.errors import SettingsError
-from okrcell.knowledge.type_genes import MarkerConsensus
+from okrcell.knowledge.cell_type_markers import MarkerConsensus
 from okrcell.model.cell_text_model import CellTextModel, ModelSettings
-from okrcell.model.gene_start import init_gene_embeddings
+from okrcell.model.gene_init import init_gene_embeddings
 from okrcell.pairs.kept_tokens import TokenCache
-from okrcell.pairs.knowledge_pairs import SimulatedPairs
-from okrcell.pairs.pair import PairDataset
-from okrcell.pairs.split import Split
-from okrcell.pairs.stream import PairDataLoader, StreamSettings
+from okrcell.data.simulated_pairs import SimulatedPairs
+from okrcell.data.dataset import PairDataset
+from okrcell.data.split import Split
+from okrcell.data.dataloader import PairDataLoader, StreamSettings
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.start import build_dataset, build_gene_init, build_vocabulary, read_markers
+from okrcell.training.setup import build_dataset, build_gene_init, build_vocabulary, read_markers
 from okrcell.training.text_bank import FrozenTextCache
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from okrcell.files import atomic_file
+from okrcell.storage import atomic_file
 
 
 class Log:

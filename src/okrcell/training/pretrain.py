@@ -6,18 +6,18 @@ from pathlib import Path
 
 import torch
 
-from okrcell.alignment.objective import Loss
-from okrcell.pairs.noise import add_noise
+from okrcell.losses.objective import Loss
+from okrcell.data.label_noise import add_noise
 from okrcell.training.calendar import EpochSchedule
 from okrcell.training.check import loss_dict, to_device, validate
 from okrcell.training.finish import export_run
 from okrcell.training.ground import RunInputs
 from okrcell.training.log import Log
-from okrcell.training.memory import TrainState
+from okrcell.training.state import TrainState
 from okrcell.training.resume import ResumePoint, restore_resume_point, save_resume_point
 from okrcell.training.schedule import Schedule
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.start import (
+from okrcell.training.setup import (
     LATEST_DIR,
     LOG_FILE,
     MODEL_DIR,

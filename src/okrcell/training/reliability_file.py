@@ -7,9 +7,9 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from okrcell.files import atomic_file
-from okrcell.pairs.noise import NoisyDataset
-from okrcell.training.memory import TrainState
+from okrcell.storage import atomic_file
+from okrcell.data.label_noise import NoisyDataset
+from okrcell.training.state import TrainState
 
 
 def save_reliability(path: Path, state: TrainState, noisy_pairs: NoisyDataset, rows: NDArray[np.int64]) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from okrcell.errors import CheckpointError
-from okrcell.files import atomic_dir, recover_dir
-from okrcell.training.memory import TrainState
+from okrcell.storage import atomic_dir, recover_dir
+from okrcell.training.state import TrainState
 
 STATE_FILE, TENSORS_FILE = "state.json", "state.safetensors"
 

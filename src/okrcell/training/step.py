@@ -6,15 +6,15 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from okrcell.alignment.objective import Loss, MaskedPredictions, contrastive_loss, total_loss
-from okrcell.alignment.partners import PairEmbeddings
+from okrcell.losses.objective import Loss, MaskedPredictions, contrastive_loss, total_loss
+from okrcell.losses.contrastive import PairEmbeddings
 from okrcell.model.cell_text_model import CellTextModel, MaskedCellOutput
 from okrcell.pairs.kinship import related_types
-from okrcell.pairs.knowledge_pairs import SimulatedPairs
-from okrcell.pairs.pair import PairDataset
-from okrcell.pairs.stream import PairBatch
+from okrcell.data.simulated_pairs import SimulatedPairs
+from okrcell.data.dataset import PairDataset
+from okrcell.data.dataloader import PairBatch
 from okrcell.training.calendar import StepInfo
-from okrcell.training.memory import StepRecord, TrainState
+from okrcell.training.state import StepRecord, TrainState
 from okrcell.training.settings import PretrainSettings
 from okrcell.training.text_bank import FrozenTextCache, TextBank
 

@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.cells.samples.sample import log_normalize
-from okrcell.knowledge.ontology import prefix_of
-from okrcell.pairs.pair import PairDataset
+from okrcell.cells.pca import log_normalize
+from okrcell.ontology.ontology import prefix_of
+from okrcell.data.dataset import PairDataset
 
 MIN_TYPES = 4
 """Minimum number of types of a study: with fewer, a type's deviation from their mean is not specific."""

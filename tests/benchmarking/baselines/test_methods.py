@@ -6,7 +6,8 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.baselines import okrcell_tools, okrcell_vectors
+from okrcell.benchmarking.baselines import okrcell_vectors
+from okrcell.benchmarking.baselines import okrcell as okrcell_tools
 from okrcell.benchmarking.method import MethodContext
 from okrcell.benchmarking.methods import METHODS
 from okrcell.model.checkpoint import save_checkpoint

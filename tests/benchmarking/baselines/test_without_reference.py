@@ -8,7 +8,7 @@ import pytest
 
 from okrcell.benchmarking.baselines import markers_openly
 from okrcell.benchmarking.baselines.label_transfer import PretrainingLabelTransfer
-from okrcell.benchmarking.baselines.markers import (
+from okrcell.benchmarking.baselines.marker_genes import (
     MarkerAnnotator,
     SmoothedMarkerAnnotator,
     marker_scores,

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.metrics.integration import (
+from okrcell.metrics.embedding import (
     IntegrationScores,
     integration_scores,
     pcr_comparison,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.metrics.ontology_distance import RELATIONS, ontology_relation, relation_fractions
-from okrcell.knowledge.ontology import ontology
+from okrcell.metrics.annotation import RELATIONS, ontology_relation, relation_fractions
+from okrcell.ontology.ontology import ontology
 
 T, CD4, NAIVE_CD4, NAIVE_CD8, B = "CL:0000084", "CL:0000624", "CL:0000895", "CL:0000900", "CL:0000236"
 ALPHA, BETA = "CL:0000171", "CL:0000169"

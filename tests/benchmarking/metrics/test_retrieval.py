@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import ndcg_score
 
-from okrcell.benchmarking.metrics.retrieval import hit_rate, ndcg, ontology_gain, rank, recall, reciprocal_rank
+from okrcell.metrics.retrieval import hit_rate, ndcg, ontology_gain, rank, recall, reciprocal_rank
 
 # Three questions, four items. The own item of the first comes first, of the second third, of the third last.
 SIMILARITY = np.array([[0.9, 0.1, 0.2, 0.3], [0.8, 0.5, 0.7, 0.1], [0.4, 0.3, 0.1, 0.2]])

@@ -5,12 +5,12 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 import okrcell as okr
-from okrcell.benchmarking.labelled import TRUE_TYPE_KEY, read_held_out_studies, read_labeled_file
+from okrcell.benchmarking.datasets.labelled import TRUE_TYPE_KEY, read_held_out_studies, read_labeled_file
 from okrcell.benchmarking.noise.examination import ZeroShotEvaluator
 from okrcell.errors import InputError
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 from okrcell.model.embedder import Embedder
-from okrcell.pairs.pair import PairDataset
+from okrcell.data.dataset import PairDataset
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 import okrcell.cli
-import okrcell.cli.measuring
+import okrcell.cli.benchmark
 from okrcell.benchmarking.result import BenchmarkResult
 
 

@@ -21,7 +21,7 @@ def shared_out(tmp_path, monkeypatch):
             f'#!/bin/sh\nwhile read answer <&3; do read line || exit; echo "$answer"; done 3< {tmp_path}/answers\n'
         )
         pretended.chmod(0o755)
-        monkeypatch.setattr("okrcell.benchmarking.process.sys.executable", str(pretended))
+        monkeypatch.setattr("okrcell.benchmarking.worker_pool.sys.executable", str(pretended))
         records: list = []
         work = [{"settings": {"title": f"run-{number}"}} for number in range(4)]
         try:

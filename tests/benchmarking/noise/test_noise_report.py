@@ -132,7 +132,7 @@ def test_many_objectives_are_told_apart(tmp_path):
 
 
 def test_a_curve_needs_three_rates_where_there_are_so_many():
-    from okrcell.benchmarking.noise.curves import _curve_scores
+    from okrcell.benchmarking.noise.figures import _curve_scores
 
     rates = {"info_nce": (0.0, 0.2, 0.4), "improved": (0.0, 0.2, 0.3, 0.4), "cca": (0.0, 0.4)}
     records = [

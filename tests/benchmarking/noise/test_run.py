@@ -138,7 +138,7 @@ def test_nothing_left_to_do_writes_the_report_again(killed_once, monkeypatch):
 
 
 def test_runs_with_other_settings_or_data_are_refused_by_name(killed_once, tmp_path, blood, monkeypatch):
-    from okrcell.pairs.prepare import prepare
+    from okrcell.data.prepare import prepare
 
     config, output, *_ = killed_once
     monkeypatch.setattr(running, "share_out", None)
@@ -200,7 +200,7 @@ def test_what_a_process_answers_instead_of_a_record_is_told(config, tmp_path, mo
     pretended = tmp_path / "python"
     pretended.write_text(f"#!/bin/sh\nread line\ncat {tmp_path / 'answer'}\n")
     pretended.chmod(0o755)
-    monkeypatch.setattr("okrcell.benchmarking.process.sys.executable", str(pretended))
+    monkeypatch.setattr("okrcell.benchmarking.worker_pool.sys.executable", str(pretended))
     with pytest.raises(kind, match=said):
         benchmark(tmp_path / "out", config=config, plan=NoisePlan(objectives=("info_nce",), rates=(0,), seeds=(0,)))
     assert read_records(tmp_path / "out" / RECORDS_FILE) == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from okrcell.benchmarking.cells import unlabeled_cells
-from okrcell.benchmarking.sets.known_cells import LabeledDataset
+from okrcell.benchmarking.datasets.datasets import LabeledDataset
 
 TERMS = {
     "dendritic cell": "CL:0000451",

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from okrcell.benchmarking.method import Annotation
-from okrcell.benchmarking.questions import open_types
+from okrcell.benchmarking.tasks import open_vocabulary as open_types
 from okrcell.benchmarking.questions.outcome import Item
 
 MONOCYTE, CD14 = "CL:0000576", "CL:0001054"

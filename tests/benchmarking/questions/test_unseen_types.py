@@ -10,11 +10,11 @@ import yaml
 from okrcell.benchmarking import roster
 from okrcell.benchmarking.method import Annotation, Method
 from okrcell.benchmarking.methods import METHODS
-from okrcell.benchmarking.questions import unseen_types
+from okrcell.benchmarking.tasks import unseen_types
 from okrcell.benchmarking.questions.outcome import Item
 from okrcell.benchmarking.sets import left_out_types as listed
-from okrcell.benchmarking.sets.known_cells import load_dataset
-from okrcell.knowledge.ontology import ontology
+from okrcell.benchmarking.datasets.datasets import load_dataset
+from okrcell.ontology.ontology import ontology
 
 MONOCYTE, MEMORY, NK, B, PDC = "CL:0001054", "CL:0000897", "CL:0000623", "CL:0000236", "CL:0000784"
 

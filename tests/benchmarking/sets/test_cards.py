@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from okrcell.benchmarking.questions.asked import TASKS, get_task
+from okrcell.benchmarking.tasks.task import TASKS, get_task
 from okrcell.benchmarking.sets.card import cards, cards_of, joined_datasets, title_of
-from okrcell.benchmarking.sets.known_cells import load_dataset
+from okrcell.benchmarking.datasets.datasets import load_dataset
 from okrcell.benchmarking.sets.resolve import find_file
-from okrcell.benchmarking.sets.transfers import load_side, shared_types, transfers
+from okrcell.benchmarking.datasets.splits import load_side, shared_types, transfers
 from okrcell.errors import InputError
 
 CD4, NAIVE, MEMORY, B = "CL:0000624", "CL:0000895", "CL:0000897", "CL:0000236"

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from okrcell.benchmarking.sets import leaks
+from okrcell.benchmarking.datasets import leakage as leaks
 from okrcell.benchmarking.sets.card import cards
-from okrcell.benchmarking.sets.known_cells import load_dataset
-from okrcell.benchmarking.sets.leaks import check_leakage, count_shared_cells, seen_in_training
-from okrcell.cells.corpus import Corpus
+from okrcell.benchmarking.datasets.datasets import load_dataset
+from okrcell.benchmarking.datasets.leakage import check_leakage, count_shared_cells, seen_in_training
+from okrcell.data.corpus import Corpus
 from okrcell.errors import InputError
-from okrcell.pairs.prepare import prepare
+from okrcell.data.prepare import prepare
 
 SOME = [cards()["segerstolpe"], cards()["kang_ifnb"]]
 

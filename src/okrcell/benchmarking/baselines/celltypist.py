@@ -16,7 +16,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from okrcell.benchmarking.baselines.ground import expressed_rows, labeled_rows, scatter_rows, shared_log_expression
+from okrcell.benchmarking.baselines.classical import expressed_rows, labeled_rows, scatter_rows, shared_log_expression
 from okrcell.benchmarking.cells import get_matrix
 from okrcell.benchmarking.method import Annotation
 

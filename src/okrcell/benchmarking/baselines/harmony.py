@@ -7,7 +7,7 @@ import pandas as pd
 from anndata import AnnData
 from jaxtyping import Float
 
-from okrcell.benchmarking.baselines.ground import scatter_rows
+from okrcell.benchmarking.baselines.classical import scatter_rows
 from okrcell.benchmarking.baselines.hvg_pca import batch_labels, variable_gene_pca
 
 

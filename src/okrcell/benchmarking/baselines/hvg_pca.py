@@ -7,7 +7,7 @@ from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.baselines.ground import expressed_rows, log_expression, scatter_rows
+from okrcell.benchmarking.baselines.classical import expressed_rows, log_expression, scatter_rows
 from okrcell.benchmarking.cells import get_matrix
 
 N_TOP_GENES = 2000

@@ -7,7 +7,7 @@ from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.baselines.ground import annotation_from_scores, labeled_rows
+from okrcell.benchmarking.baselines.classical import annotation_from_scores, labeled_rows
 from okrcell.benchmarking.baselines.hvg_pca import variable_gene_pca
 from okrcell.benchmarking.baselines.projected import project_onto_reference
 from okrcell.benchmarking.method import Annotation

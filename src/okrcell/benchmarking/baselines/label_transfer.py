@@ -11,12 +11,12 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.benchmarking.baselines.ground import annotation_from_scores, expressed_rows
+from okrcell.benchmarking.baselines.classical import annotation_from_scores, expressed_rows
 from okrcell.benchmarking.baselines.logistic_regression import MAX_ITER
 from okrcell.benchmarking.cells import get_matrix, log_normalize, unlabeled_cells
 from okrcell.benchmarking.method import Annotation, MethodContext
 from okrcell.errors import InputError
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 
 PRETRAINING_DIR = "pretrain"
 TERM_KEY = "cell_type_ontology_term_id"

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from anndata import AnnData
 
-from okrcell.benchmarking.baselines import markers
+from okrcell.benchmarking.baselines import marker_genes as markers
 from okrcell.benchmarking.method import Annotation, MethodContext
-from okrcell.knowledge.snapshots import KnowledgeFiles
+from okrcell.knowledge.downloads import KnowledgeFiles
 
 MIN_MARKERS = 40
 """Minimum number of markers among the measured genes: types with few markers are predicted everywhere. Chosen on the

@@ -7,10 +7,10 @@ from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.baselines.ground import labeled_rows
+from okrcell.benchmarking.baselines.classical import labeled_rows
 from okrcell.benchmarking.baselines.logistic_regression import predict_logistic_regression
 from okrcell.benchmarking.method import Annotation, MethodContext
-from okrcell.benchmarking.remembering import CachedEmbedder, load_cached
+from okrcell.benchmarking.resources import CachedEmbedder, load_cached
 from okrcell.cells.expression import read_expression
 
 

@@ -5,7 +5,7 @@ from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.baselines.ground import expressed_rows, shared_log_expression
+from okrcell.benchmarking.baselines.classical import expressed_rows, shared_log_expression
 from okrcell.benchmarking.baselines.hvg_pca import MAX_Z_SCORE, N_COMPONENTS, select_variable_genes
 from okrcell.benchmarking.cells import get_matrix
 

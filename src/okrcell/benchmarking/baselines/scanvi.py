@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.baselines.ground import annotation_from_scores, expressed_rows
+from okrcell.benchmarking.baselines.classical import annotation_from_scores, expressed_rows
 from okrcell.benchmarking.baselines.scvi import (
     BATCH_KEY,
     BATCH_SIZE,

@@ -12,7 +12,7 @@ from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.baselines.ground import expressed_rows, log_expression, scatter_rows
+from okrcell.benchmarking.baselines.classical import expressed_rows, log_expression, scatter_rows
 from okrcell.benchmarking.baselines.hvg_pca import batch_labels, select_variable_genes
 
 BATCH_SIZE = 128

@@ -8,7 +8,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.benchmarking.baselines.ground import (
+from okrcell.benchmarking.baselines.classical import (
     expressed_rows,
     labeled_rows,
     log_expression,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.process import WorkerProcess
+from okrcell.benchmarking.worker_pool import WorkerProcess
 from okrcell.errors import IncompleteError, InputError, OkrcellError
 
 TRIAL_WORKER = "okrcell.benchmarking.noise.worker"

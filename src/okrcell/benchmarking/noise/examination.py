@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.labelled import LabeledCells
+from okrcell.benchmarking.datasets.labelled import LabeledCells
 from okrcell.benchmarking.scores import accuracy, macro_f1
-from okrcell.cells.tokenise import BinTokenizer, CellTokens
+from okrcell.cells.tokenizer import BinTokenizer, CellTokens
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.candidates import candidate_vectors

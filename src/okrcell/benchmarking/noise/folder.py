@@ -8,7 +8,7 @@ from okrcell.benchmarking.folder import PROVENANCE_FILE, read_provenance
 from okrcell.benchmarking.noise.plan import NoiseRun
 from okrcell.benchmarking.noise.records import run_of
 from okrcell.benchmarking.records import differing_keys
-from okrcell.cells.corpus import Corpus
+from okrcell.data.corpus import Corpus
 from okrcell.errors import SettingsError
 from okrcell.provenance import fingerprint, provenance_record, write_json
 from okrcell.training.settings import PretrainSettings

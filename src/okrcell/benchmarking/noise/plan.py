@@ -10,7 +10,7 @@ from pydantic import Field
 
 from okrcell.alignment.presets import ABLATIONS
 from okrcell.errors import SettingsError
-from okrcell.pairs.noise import NoiseSettings
+from okrcell.data.label_noise import NoiseSettings
 from okrcell.settings import Settings, deep_merge, parse_settings
 from okrcell.training.settings import PretrainSettings
 
@@ -30,7 +30,7 @@ class NoisePlan(Settings):
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = (CONTROL, "faithful", "improved")
     """Names of objectives, see `okrcell.alignment.presets`."""
     kinds: Annotated[tuple[str, ...], Field(min_length=1)] = ("shuffled", "sibling", "dropout")
-    """Kinds of noise, see `okrcell.pairs.noise`."""
+    """Kinds of noise, see `okrcell.data.label_noise`."""
     rates: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)] = (0.0, 0.2, 0.4, 0.6)
     """Fractions of wrong training pairs."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)

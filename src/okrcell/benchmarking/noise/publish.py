@@ -5,12 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.noise.curves import draw_curves
+from okrcell.benchmarking.noise.figures import draw_curves
 from okrcell.benchmarking.noise.histograms import detections_to_draw, draw_histograms
 from okrcell.benchmarking.noise.ladder import draw_ladder
 from okrcell.benchmarking.noise.report import report
 from okrcell.benchmarking.noise.summary import NoiseSummary, Record, summarize
-from okrcell.files import atomic_file
+from okrcell.storage import atomic_file
 from okrcell.provenance import write_json
 
 REPORT_FILE, SUMMARY_FILE = "report.md", "summary.json"

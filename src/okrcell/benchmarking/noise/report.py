@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from okrcell.benchmarking.intervals import Estimate
+from okrcell.metrics.intervals import Estimate
 from okrcell.benchmarking.noise.plan import CONTROL
 from okrcell.benchmarking.noise.summary import NoiseSummary, Record
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from okrcell.benchmarking.folder import LOG_DIR, RECORDS_FILE, ensure_benchmark_dir
-from okrcell.benchmarking.labelled import true_types
+from okrcell.benchmarking.datasets.labelled import true_types
 from okrcell.benchmarking.noise.crew import run_trials
 from okrcell.benchmarking.noise.folder import (
     MODELS_DIR,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from okrcell.benchmarking.intervals import Estimate, estimate
+from okrcell.metrics.intervals import Estimate, estimate
 from okrcell.benchmarking.noise.plan import CONTROL, KINDS, NO_NOISE
 from okrcell.benchmarking.noise.reliability import STRATA
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from okrcell.benchmarking.labelled import read_held_out_studies, read_labeled_file
+from okrcell.benchmarking.datasets.labelled import read_held_out_studies, read_labeled_file
 from okrcell.benchmarking.memory import peak_memory, reset_peak_memory
 from okrcell.benchmarking.noise.examination import ZeroShotEvaluator
 from okrcell.benchmarking.noise.plan import NoiseRun

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from okrcell.benchmarking.canvas import GRID_COLOR, MUTED_COLOR, create_panels, save_figure, set_heading
-from okrcell.benchmarking.intervals import Estimate
+from okrcell.metrics.intervals import Estimate
 from okrcell.benchmarking.report.looks import OURS_COLOR, method_color
 from okrcell.benchmarking.report.summary import BenchmarkSummary, MethodScores, TaskScores
 from okrcell.benchmarking.report.words import METRIC_TITLES, TASK_INFO, dataset_title

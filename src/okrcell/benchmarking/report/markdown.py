@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from okrcell.benchmarking.report.grids import ResultTable, result_tables
+from okrcell.benchmarking.report.tables import ResultTable, result_tables
 from okrcell.benchmarking.report.pictures import FigureFiles
 from okrcell.benchmarking.report.story import ReportText, report_text
 from okrcell.benchmarking.report.summary import BenchmarkSummary

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.report.grids import result_tables
+from okrcell.benchmarking.report.tables import result_tables
 from okrcell.benchmarking.report.pictures import FigureFiles
 from okrcell.benchmarking.report.story import report_text
 from okrcell.benchmarking.report.summary import BenchmarkSummary

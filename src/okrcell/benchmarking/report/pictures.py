@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from okrcell.benchmarking.report.dots import draw_by_set, draw_overview
-from okrcell.benchmarking.report.lines import draw_confidence, draw_few_shot, draw_robustness
+from okrcell.benchmarking.report.figures import draw_confidence, draw_few_shot, draw_robustness
 from okrcell.benchmarking.report.plane import draw_integration
 from okrcell.benchmarking.report.summary import UNMODIFIED_CASE, BenchmarkSummary
 from okrcell.benchmarking.report.words import TASK_INFO

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from okrcell.benchmarking.canvas import create_panels, save_figure, set_heading, shared_legend
-from okrcell.benchmarking.intervals import Estimate
+from okrcell.metrics.intervals import Estimate
 from okrcell.benchmarking.report.looks import method_styles
 from okrcell.benchmarking.report.summary import BenchmarkSummary, TaskScores
 from okrcell.benchmarking.report.words import dataset_title

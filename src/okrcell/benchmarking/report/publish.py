@@ -9,8 +9,8 @@ from okrcell.benchmarking.report.markdown import render_markdown
 from okrcell.benchmarking.report.page import render_page
 from okrcell.benchmarking.report.pictures import draw_figures
 from okrcell.benchmarking.report.summarise import summarize
-from okrcell.benchmarking.report.verdicts import comparisons
-from okrcell.files import atomic_file
+from okrcell.benchmarking.report.text import comparisons
+from okrcell.storage import atomic_file
 from okrcell.provenance import write_json
 
 REPORT_FILE, PAGE_FILE, SUMMARY_FILE = "report.md", "report.html", "summary.json"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from okrcell.benchmarking.report.summary import BenchmarkSummary
-from okrcell.benchmarking.report.verdicts import BaselineComparison, comparisons
+from okrcell.benchmarking.report.text import BaselineComparison, comparisons
 from okrcell.benchmarking.report.words import TASK_INFO, dataset_title
 from okrcell.benchmarking.sets.card import cards
 

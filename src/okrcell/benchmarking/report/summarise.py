@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from okrcell.benchmarking.intervals import Estimate, estimate
+from okrcell.metrics.intervals import Estimate, estimate
 from okrcell.benchmarking.report.summary import (
     UNMODIFIED_CASE,
     BenchmarkSummary,

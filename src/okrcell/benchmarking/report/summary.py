@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from okrcell.benchmarking.intervals import Estimate, estimate
+from okrcell.metrics.intervals import Estimate, estimate
 from okrcell.benchmarking.report.words import LOWER_IS_BETTER, TASK_INFO
 
 UNMODIFIED_CASE = "as measured"

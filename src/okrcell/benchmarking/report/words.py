@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from okrcell.benchmarking.questions.annotation import title_of as transfer_title
+from okrcell.benchmarking.tasks.annotation import title_of as transfer_title
 from okrcell.benchmarking.sets.card import cards, joined_datasets, title_of
-from okrcell.benchmarking.sets.transfers import transfers
+from okrcell.benchmarking.datasets.splits import transfers
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okrcell.benchmarking.sets.draws import draw_at_most, draw_examples, draw_four_fifths
-from okrcell.benchmarking.sets.known_cells import LabeledDataset
+from okrcell.benchmarking.datasets.datasets import LabeledDataset
 from okrcell.errors import InputError
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.files import atomic_file
-from okrcell.knowledge.ontology import Ontology, ontology
-from okrcell.knowledge.snapshots import cache_folder
+from okrcell.storage import atomic_file
+from okrcell.ontology.ontology import Ontology, ontology
+from okrcell.knowledge.downloads import cache_folder
 from okrcell.knowledge.vectors import TextEmbedder
 
 MAX_NAMES_WITH_SYNONYMS = 20_000

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 
 from okrcell.knowledge.matching.meaning import FILLER_WORDS
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 
 MAX_NAME_WORDS = 3
 """Maximum number of words of an anatomical name."""

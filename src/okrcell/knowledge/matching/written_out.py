@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from itertools import islice, product
 
-from okrcell.knowledge.matching.abbreviations import SINGLE_MARKER_TYPES
-from okrcell.knowledge.matching.labels import capitalized_words
+from okrcell.ontology.abbreviations import SINGLE_MARKER_TYPES
+from okrcell.ontology.label_parsing import capitalized_words
 from okrcell.knowledge.matching.meaning import FILLER_WORDS, normalize_words
-from okrcell.knowledge.matching.word_index import NameIndex
+from okrcell.ontology.name_index import NameIndex
 
 MAX_READINGS = 12
 """Maximum number of readings of one label."""

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.files import atomic_dir
-from okrcell.knowledge.evidence import Evidence
+from okrcell.storage import atomic_dir
+from okrcell.evidence import Evidence
 from okrcell.knowledge.search.index_folder import IndexManifest, write_manifest
-from okrcell.knowledge.search.passage_store import PassageStore, write_passages
-from okrcell.knowledge.search.word_search import TOKENIZERS, BM25Search
+from okrcell.knowledge.passage_store import PassageStore, write_passages
+from okrcell.knowledge.bm25 import TOKENIZERS, BM25Search
 from okrcell.knowledge.vectors import TextEmbedder
 
 PASSAGES_FILE, VECTORS_FILE = "passages.arrow", "vectors.npy"

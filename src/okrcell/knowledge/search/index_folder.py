@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from okrcell.errors import InputError
-from okrcell.files import recover_dir
+from okrcell.storage import recover_dir
 from okrcell.provenance import fingerprint, write_json
 from okrcell.settings import Settings
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from okrcell.knowledge.definitions import remove_references
-from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.ontology import prefix_of
-from okrcell.knowledge.snapshots import LocalFile
+from okrcell.evidence import Evidence
+from okrcell.ontology.ontology import prefix_of
+from okrcell.knowledge.downloads import LocalFile
 from okrcell.knowledge.sources.tables import read_rows
 
 MAX_GENES = 30

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.ontology import prefix_of
-from okrcell.knowledge.snapshots import LocalFile
+from okrcell.evidence import Evidence
+from okrcell.ontology.ontology import prefix_of
+from okrcell.knowledge.downloads import LocalFile
 from okrcell.knowledge.sources.tables import read_rows
 
 _LICENCES = {"HGNC": "CC0 1.0", "RefSeq": "public domain"}

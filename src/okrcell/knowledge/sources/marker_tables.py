@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from okrcell.knowledge.matching.matcher import MIN_MATCH_SCORE, match_label
+from okrcell.ontology.matcher import MIN_MATCH_SCORE, match_label
 from okrcell.knowledge.naming import normalize_name
-from okrcell.knowledge.ontology import ontology
-from okrcell.knowledge.sources.markers import MarkerRow
+from okrcell.ontology.ontology import ontology
+from okrcell.knowledge.markers import MarkerRow
 from okrcell.knowledge.sources.tables import read_rows
 
 LEAKING_RESOURCES = frozenset({"CELLxGENE", "Azimuth", "Celltypist_v2", "MSigDB", "HUSCH", "DRscDB"})

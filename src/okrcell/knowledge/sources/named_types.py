@@ -3,7 +3,7 @@
 from functools import cache
 
 from okrcell.knowledge.naming import normalize_name
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 
 _MIN_NAME_LENGTH = 5
 """Minimum number of characters of a name; shorter ones ("B 1", "TEC") are ambiguous."""

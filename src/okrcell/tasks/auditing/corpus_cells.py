@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.cells.corpus import Corpus
+from okrcell.data.corpus import Corpus
 from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneResolution, GeneTable
 from okrcell.cells.rows import MatrixRows

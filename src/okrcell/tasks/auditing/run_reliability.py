@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from okrcell.errors import InputError
-from okrcell.tasks.audit import TRUST_THRESHOLD
+from okrcell.tasks.label_errors import TRUST_THRESHOLD
 
 RELIABILITY_FILE = "reliability.parquet"
 

@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okrcell.errors import InputError
-from okrcell.knowledge.matching.labels import clean_label
-from okrcell.tasks.auditing.study_labels import CONTEXT_COLUMNS, column_as_text
+from okrcell.ontology.label_parsing import clean_label
+from okrcell.tasks.labels import CONTEXT_COLUMNS, column_as_text
 from okrcell.texts.describe import label_texts
-from okrcell.texts.profile import read_profile
+from okrcell.ontology.obs_profile import read_profile
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
-from okrcell.cells.samples.sample import log_normalize
+from okrcell.cells.pca import log_normalize
 from okrcell.cells.samples.some_cells import iter_rows
-from okrcell.tasks.examples.views import restrict_to_shared_genes
+from okrcell.tasks.features import restrict_to_shared_genes
 
 MAX_ITER = 1000
 MIN_GENE_PROBABILITY = 1e-6

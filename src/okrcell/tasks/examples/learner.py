@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor, nn
 
-from okrcell.cells.tokenise import BinTokenizer
+from okrcell.cells.tokenizer import BinTokenizer
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
 

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import sparse
 
-from okrcell.model.evidence import MIN_NORM
-from okrcell.model.signature_head import Signatures
+from okrcell.model.marker_scores import MIN_NORM
+from okrcell.model.signatures import Signatures
 
 
 @dataclass(frozen=True)

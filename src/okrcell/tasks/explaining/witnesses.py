@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.tasks.explaining.speakers import SOURCE_CELLS, GeneContribution
 from okrcell.texts.gather import EvidenceCache
 from okrcell.texts.known import EvidenceIndex

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.ontology import ontology
+from okrcell.evidence import Evidence
+from okrcell.ontology.ontology import ontology
 from okrcell.tasks.candidates import CELL_ONTOLOGY
-from okrcell.tasks.groups.group_genes import GroupGene, GroupGenes
-from okrcell.tasks.groups.group_votes import GroupVote
+from okrcell.tasks.rank_genes import GroupGene, GroupGenes
+from okrcell.tasks.group_annotation import GroupVote
 from okrcell.tasks.groups.rivals import CompetingType
 from okrcell.tasks.groups.witness import MarkerSupport
 from okrcell.texts.description import Sentence

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from okrcell.knowledge.ontology import ontology
+from okrcell.ontology.ontology import ontology
 from okrcell.tasks.candidates import CELL_ONTOLOGY
-from okrcell.tasks.groups.group_genes import GroupGenes
+from okrcell.tasks.rank_genes import GroupGenes
 from okrcell.tasks.groups.group_sentences import (
     competitor_sentence,
     contradiction_sentence,
     marker_sentence,
     vote_sentence,
 )
-from okrcell.tasks.groups.group_votes import GroupVote
+from okrcell.tasks.group_annotation import GroupVote
 from okrcell.tasks.groups.rivals import CompetingType
 from okrcell.tasks.groups.witness import confirmed_ancestor, marker_support
 from okrcell.texts.description import Sentence

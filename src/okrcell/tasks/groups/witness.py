@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from okrcell.tasks.groups.group_genes import MIN_FRACTION, MIN_LOG2_FOLD, GroupGenes
+from okrcell.tasks.rank_genes import MIN_FRACTION, MIN_LOG2_FOLD, GroupGenes
 from okrcell.texts.gather import EvidenceCache
 from okrcell.texts.known import EvidenceIndex
-from okrcell.texts.template.marker_choice import RankedMarkers, broader_types, general_markers
+from okrcell.descriptions.evidence_lookup import RankedMarkers, broader_types, general_markers
 
 MAX_MARKERS = 10
 """Maximum number of best supported marker genes of a type that are checked."""

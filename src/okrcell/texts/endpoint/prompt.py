@@ -7,8 +7,8 @@ from importlib.resources import files
 from string import Template
 from typing import Literal
 
-from okrcell.knowledge.evidence import Aspect, Evidence
-from okrcell.texts.profile import CellProfile, profile_evidence
+from okrcell.evidence import Aspect, Evidence
+from okrcell.ontology.obs_profile import CellProfile, profile_evidence
 
 PromptVersion = Literal["essay-1", "short-1"]
 """Names of the prompt files. A released file is never changed: another wording is another version."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.texts.description import Description
-from okrcell.texts.endpoint.answers import (
+from okrcell.descriptions.llm_prompt import (
     MAX_SENTENCES,
     InvalidAnswer,
     InvalidCompletion,
@@ -13,13 +13,13 @@ from okrcell.texts.endpoint.answers import (
     parse_answer,
     parse_completion,
 )
-from okrcell.texts.endpoint.asking import LLMClient
+from okrcell.descriptions.llm_writer import LLMClient
 from okrcell.texts.endpoint.budget import CostEstimate
 from okrcell.texts.endpoint.graded import shortened_texts
-from okrcell.texts.endpoint.ledger import RequestCache
+from okrcell.descriptions.llm_cache import RequestCache
 from okrcell.texts.endpoint.prompt import Prompt, PromptVersion, build_prompt
 from okrcell.texts.endpoint.settings import EndpointSettings
-from okrcell.texts.profile import CellProfile
+from okrcell.ontology.obs_profile import CellProfile
 
 __all__ = ["EndpointSettings", "EndpointWriter"]
 

@@ -1,6 +1,6 @@
 """Common names of tissues, cell types, proteins and small molecules; ambiguous words and acronyms."""
 
-from okrcell.texts.screening.turning_words import word_set
+from okrcell.descriptions.lexicon import word_set
 
 ADJECTIVES = {
     # places

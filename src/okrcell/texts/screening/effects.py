@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from okrcell.texts.screening.mentions import WordToken, stem
-from okrcell.texts.screening.polarity import is_negated
-from okrcell.texts.screening.turning_words import (
+from okrcell.descriptions.negation import is_negated
+from okrcell.descriptions.lexicon import (
     CLAUSE_BOUNDARIES,
     DECREASE_PREFIXES,
     INCREASE_PREFIXES,

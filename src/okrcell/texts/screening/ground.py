@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from okrcell.knowledge.evidence import Evidence
-from okrcell.knowledge.ontology import ontology, prefix_of
-from okrcell.texts.profile import CellProfile
+from okrcell.evidence import Evidence
+from okrcell.ontology.ontology import ontology, prefix_of
+from okrcell.ontology.obs_profile import CellProfile
 from okrcell.texts.screening.effects import Effect
 from okrcell.texts.screening.mentions import Mention
-from okrcell.texts.screening.reading import ParsedSentence, parse_sentence
+from okrcell.descriptions.statements import ParsedSentence, parse_sentence
 from okrcell.texts.screening.sides import Comparison
-from okrcell.texts.screening.turning_words import Sign
+from okrcell.descriptions.lexicon import Sign
 
 
 @dataclass(frozen=True)

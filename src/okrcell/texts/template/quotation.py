@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from okrcell.knowledge.evidence import Evidence
+from okrcell.evidence import Evidence
 from okrcell.knowledge.naming import normalize_name
 from okrcell.texts.description import Sentence
 from okrcell.texts.known import EvidenceIndex
-from okrcell.texts.profile import CellProfile
+from okrcell.ontology.obs_profile import CellProfile
 from okrcell.texts.sentences import split_sentences
 
 MIN_QUOTE_CHARS, MAX_QUOTE_CHARS = 50, 280

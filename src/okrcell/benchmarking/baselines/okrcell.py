@@ -1,0 +1,117 @@
+"""okrcell's tools as methods of the benchmark."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from okrcell.benchmarking.baselines.classical import annotation_from_scores
+from okrcell.benchmarking.baselines.hvg_pca import batch_labels
+from okrcell.benchmarking.method import Annotation, MethodContext
+from okrcell.benchmarking.resources import CachedEmbedder, load_cached
+from okrcell.cells.expression import read_expression
+
+
+class _OkrcellTool:
+    """Base class: loads the model, once per process."""
+
+    def __init__(self, context: MethodContext) -> None:
+        self._model: CachedEmbedder = load_cached(context.model)
+
+
+class ClusterEmbedding(_OkrcellTool):
+    """Representation that `okrcell.tl.cluster` builds its graph from."""
+
+    def __call__(self, cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell dim"]:
+        """Return the representation; ``batch_key`` is not used."""
+        from okrcell.tasks.clustering import representation
+
+        return representation(read_expression(cells), self._model, seed=seed)
+
+
+class IntegratedEmbedding(_OkrcellTool):
+    """`okrcell.tl.integrate`."""
+
+    def __call__(self, cells: AnnData, batch_key: str | None, seed: int) -> Float[np.ndarray, "cell dim"]:
+        """Return batch-corrected vectors."""
+        from okrcell.tasks.integrate import integrate
+
+        batch = batch_labels(cells, batch_key, np.arange(cells.n_obs)) or [""] * cells.n_obs
+        return integrate(read_expression(cells), self._model, np.array(batch, dtype=np.str_), seed=seed).vectors
+
+
+class OkrcellReferenceAnnotator(_OkrcellTool):
+    """`okrcell.tl.annotate` with a reference."""
+
+    def __call__(self, reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Annotation:
+        """Label each cell of the query, with calibrated probabilities."""
+        from okrcell.tasks.label_transfer import annotate_from_reference
+
+        prediction = annotate_from_reference(
+            read_expression(reference), labels, read_expression(query), self._model, seed=seed
+        )
+        return _to_annotation(prediction.probability, prediction.names)
+
+
+class OkrcellFewShotAnnotator(_OkrcellTool):
+    """`okrcell.tl.annotate` with examples."""
+
+    def __call__(self, cells: AnnData, draws: Sequence[NDArray[np.str_]], seed: int) -> Iterator[Annotation]:
+        """Compute the features of the sample once, then label all cells for each draw of examples."""
+        from okrcell.tasks.few_shot import annotate_few_shot, compute_sample_features
+
+        expression = read_expression(cells)
+        features = compute_sample_features(expression, self._model, seed)
+        for labels in draws:
+            prediction = annotate_few_shot(expression, labels, self._model, seed, sample_features=features)
+            yield _to_annotation(prediction.probability, prediction.names)
+
+
+class OkrcellZeroShotAnnotator(_OkrcellTool):
+    """`okrcell.tl.annotate` with candidates alone."""
+
+    def __call__(self, query: AnnData, candidates: Sequence[str], seed: int) -> Annotation:
+        """Label each cell by gene signatures of the candidates and by similarity to their texts."""
+        from okrcell.tasks.candidates import parse_candidates as resolve_candidates
+        from okrcell.tasks.zero_shot import annotate_zero_shot
+
+        parsed = resolve_candidates(candidates)
+        index = {name: i for i, candidate in enumerate(parsed) for name in (candidate.name, candidate.term_id)}
+        prediction = annotate_zero_shot(read_expression(query), parsed, self._model, seed=seed)
+        probability = prediction.probability[:, [index[name] for name in candidates]]
+        return _with_confidence(_to_annotation(probability, candidates), prediction.prediction.confidence)
+
+
+class OkrcellOpenAnnotator(_OkrcellTool):
+    """`okrcell.tl.annotate` without candidates."""
+
+    def __call__(self, query: AnnData, tissue: str | None, seed: int) -> Annotation:
+        """Label each cell with any type of the Cell Ontology; the tissue is a prior, not a restriction."""
+        from okrcell.tasks.open_types import annotate_open_vocabulary
+        from okrcell.tasks.tissue_prior import read_tissues
+
+        tissue_term = read_tissues(pd.DataFrame({"tissue": [tissue or ""]}))[0]
+        prediction = annotate_open_vocabulary(read_expression(query), self._model, str(tissue_term), seed=seed)
+        names = [candidate.term_id for candidate in prediction.candidates]
+        return _with_confidence(_to_annotation(prediction.probability, names), prediction.prediction.confidence)
+
+
+class OkrcellTextMatcher(_OkrcellTool):
+    """Similarity of `okrcell.tl.find_cells` and `okrcell.tl.retrieval`."""
+
+    def __call__(self, cells: AnnData, texts: Sequence[str], seed: int) -> Float[np.ndarray, "cell text"]:
+        """Return the cosine similarity of each cell and each text; ``seed`` is not used."""
+        return self._model.embed_cells(read_expression(cells)) @ self._model.embed_texts(texts).T
+
+
+def _with_confidence(annotation: Annotation, confidence: Float[np.ndarray, " cell"]) -> Annotation:
+    return replace(annotation, confidence=np.where(annotation.label != "", confidence, np.nan))
+
+
+def _to_annotation(probability: Float[np.ndarray, "cell name"], names: Sequence[str]) -> Annotation:
+    rows = np.flatnonzero(~np.isnan(probability).any(axis=1))
+    return annotation_from_scores(probability[rows], names, rows, len(probability))

@@ -1,0 +1,1 @@
+"""Labeled data sets of the benchmark: cards, splits, leakage checks."""

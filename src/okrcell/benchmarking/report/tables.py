@@ -1,0 +1,211 @@
+"""Result tables, shared by Markdown and HTML."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from okrcell.metrics.intervals import Estimate
+from okrcell.benchmarking.report.summary import UNMODIFIED_CASE, BenchmarkSummary, MethodScores, TaskScores
+from okrcell.benchmarking.report.words import (
+    LOWER_IS_BETTER,
+    METRIC_TITLES,
+    NOT_HIGHLIGHTED,
+    TASK_INFO,
+    dataset_title,
+    format_case,
+    format_points,
+)
+
+GIGABYTE = 1_000_000_000
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """One value of a table."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One method: a row of a table."""
+
+    title: str
+    kind: str
+    """ours, control, baseline, or chance."""
+    cells: tuple[TableCell, ...]
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """One table of the report."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    note: str = ""
+
+
+def result_tables(summary: BenchmarkSummary, task: str) -> list[ResultTable]:
+    """Return the tables of a task: the main table first, then tables by data set."""
+    tables = summary.of_task(task)
+    if task == "few_shot":
+        tables = tuple(sorted(tables, key=lambda table: int(table.case.removeprefix("K = "))))
+        return [_table_by_case(summary, tables, name) for name in TASK_INFO[task].metrics] + [
+            _table_by_set(summary, table, "macro_f1") for table in tables
+        ]
+    if task == "robustness":
+        return [_robustness_table(summary, tables)] if len(tables) > 1 else []
+    return [
+        *(_main_table(summary, table) for table in tables),
+        *(
+            _table_by_set(summary, table, name)
+            for table in tables
+            for name in TASK_INFO[task].main_metrics
+            if len(table.sets) > 1
+        ),
+    ]
+
+
+def _main_table(summary: BenchmarkSummary, table: TaskScores) -> ResultTable:
+    """Table of all metrics, mean over data sets, with time and memory."""
+    measures = [name for name in TASK_INFO[table.task].metrics if any(line.mean.get(name) for line in table.lines)]
+    rows = [
+        TableRow(
+            _method_title(summary, line),
+            summary.kinds.get(line.method, "baseline"),
+            (
+                *(_metric_cell(table, line, name, name in TASK_INFO[table.task].main_metrics) for name in measures),
+                *_cost_cells(summary, table.task, line.method),
+            ),
+        )
+        for line in table.lines
+    ]
+    if table.chance:
+        cells = [TableCell(f"{table.chance[name]:.3f}" if name in table.chance else MISSING) for name in measures]
+        rows.append(TableRow("chance", "chance", (*cells, TableCell(MISSING), TableCell(MISSING))))
+    head = (*(METRIC_TITLES[name] for name in measures), "seconds", "GB")
+    suffix = f", mean over {len(table.sets)} sets" if len(table.sets) > 1 else ""
+    return ResultTable(
+        f"{TASK_INFO[table.task].title}{format_case(table.case)}{suffix}", head, tuple(rows), _note(summary, table)
+    )
+
+
+def _table_by_set(summary: BenchmarkSummary, table: TaskScores, measure: str) -> ResultTable:
+    def value_of(line: MethodScores, name: str) -> Estimate | None:
+        return line.by_set.get(name, {}).get(measure)
+
+    rows = tuple(
+        TableRow(
+            _method_title(summary, line),
+            summary.kinds.get(line.method, "baseline"),
+            tuple(
+                _format_cell(value_of(line, name), [value_of(scores, name) for scores in table.lines], measure)
+                for name in table.sets
+            ),
+        )
+        for line in table.lines
+    )
+    return ResultTable(
+        f"{METRIC_TITLES[measure]}{format_case(table.case)}, by data set", tuple(map(dataset_title, table.sets)), rows
+    )
+
+
+def _table_by_case(summary: BenchmarkSummary, tables: Sequence[TaskScores], measure: str) -> ResultTable:
+    methods = list(dict.fromkeys(line.method for table in tables for line in table.lines))
+    rows: list[TableRow] = []
+    for method in methods:
+        lines = [table.line(method) for table in tables]
+        cells = [
+            _metric_cell(table, line, measure, True) if line else TableCell(MISSING)
+            for table, line in zip(tables, lines, strict=True)
+        ]
+        first_scores = next(line for line in lines if line)
+        kind = summary.kinds.get(method, "baseline")
+        rows.append(
+            TableRow(
+                _method_title(summary, first_scores), kind, (*cells, *_cost_cells(summary, tables[0].task, method))
+            )
+        )
+    title = f"{METRIC_TITLES[measure]}, mean over {len(tables[0].sets)} sets"
+    return ResultTable(
+        title, (*(table.case for table in tables), "seconds", "GB"), tuple(rows), _note(summary, tables[0])
+    )
+
+
+def _robustness_table(summary: BenchmarkSummary, tables: Sequence[TaskScores]) -> ResultTable:
+    unmodified = next((table for table in tables if table.case == UNMODIFIED_CASE), None)
+    downsampled = [table for table in tables if table.case != UNMODIFIED_CASE]
+    rows: list[TableRow] = []
+    for line in (unmodified or tables[0]).lines:
+        accuracy = line.mean.get("accuracy") if unmodified else None
+        changes = [entry.mean.get("lost") if (entry := table.line(line.method)) else None for table in downsampled]
+        cells = (
+            TableCell(f"{accuracy.mean:.3f}" if accuracy else MISSING),
+            *(TableCell(_format_change(entry)) for entry in changes),
+        )
+        rows.append(TableRow(_method_title(summary, line), summary.kinds.get(line.method, "baseline"), cells))
+    head = ("accuracy as measured", *(table.case.replace("%", " %") for table in downsampled))
+    counts = {len(table.sets) for table in downsampled}
+    note = (
+        ""
+        if len(counts) < 2
+        else (
+            "Number of data sets that have more genes than the panel: "
+            + ", ".join(f"{table.case}: {len(table.sets)}" for table in downsampled if table.case.endswith("genes"))
+            + "."
+        )
+    )
+    return ResultTable("Change of accuracy in points, mean over sets", head, tuple(rows), note)
+
+
+def _metric_cell(table: TaskScores, line: MethodScores, measure: str, with_interval: bool) -> TableCell:
+    value = line.mean.get(measure)
+    values = [scores.mean.get(measure) for scores in table.lines if not scores.lacks]
+    return _format_cell(value, values if not line.lacks else [], measure, with_interval=with_interval)
+
+
+def _format_cell(
+    value: Estimate | None, values: Sequence[Estimate | None], measure: str, *, with_interval: bool = True
+) -> TableCell:
+    if value is None:
+        return TableCell(MISSING)
+    better: Callable[..., float] = min if measure in LOWER_IS_BETTER else max
+    means = [round(candidate.mean, 3) for candidate in values if candidate is not None]
+    best = len(means) > 1 and measure not in NOT_HIGHLIGHTED and round(value.mean, 3) == better(means)
+    half_width = (
+        f" ± {(value.high - value.low) / 2:.3f}"
+        if with_interval and value.high is not None and value.low is not None
+        else ""
+    )
+    return TableCell(f"{value.mean:.3f}{half_width}", best)
+
+
+def _format_change(value: Estimate | None) -> str:
+    return MISSING if value is None else format_points(value.mean)
+
+
+def _cost_cells(summary: BenchmarkSummary, task: str, method: str) -> tuple[TableCell, TableCell]:
+    cost = summary.cost(task, method)
+    if cost is None:
+        return TableCell(MISSING), TableCell(MISSING)
+    seconds = f"{cost.seconds:.1f}" if cost.seconds < 100 else f"{cost.seconds:.0f}"
+    return TableCell(seconds), TableCell(f"{cost.peak_memory / GIGABYTE:.1f}" if cost.peak_memory else MISSING)
+
+
+def _method_title(summary: BenchmarkSummary, line: MethodScores) -> str:
+    return summary.titles.get(line.method, line.method) + (" †" if line.lacks else "")
+
+
+def _note(summary: BenchmarkSummary, table: TaskScores) -> str:
+    lacking = [
+        f"{summary.titles.get(line.method, line.method)} has no scores on {', '.join(map(dataset_title, line.lacks))}"
+        for line in table.lines
+        if line.lacks
+    ]
+    note = f"† Not comparable, mean over fewer data sets: {'; '.join(lacking)}." if lacking else ""
+    if table.not_scored:
+        cells = ", ".join(f"{dataset_title(name)} {n_cells:,}" for name, n_cells in table.not_scored.items())
+        note += f" Not scored, because the reference lacks their type (cells of the first draw): {cells}."
+    return note.strip()

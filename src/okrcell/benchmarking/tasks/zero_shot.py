@@ -1,0 +1,39 @@
+"""Task zero_shot: annotate cells with the types of their data set as candidates, without labelled cells."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from okrcell.benchmarking.cells import select_cells
+from okrcell.benchmarking.clock import measure_resources
+from okrcell.benchmarking.method import ZeroShotAnnotator
+from okrcell.benchmarking.questions.outcome import Item, ItemResult
+from okrcell.benchmarking.tasks.scoring import score_annotation
+from okrcell.benchmarking.sets.draws import draw_four_fifths
+from okrcell.benchmarking.datasets.datasets import load_dataset
+from okrcell.benchmarking.sets.splits import full_subset
+
+SETS = ("pbmc3k", "kang_ifnb", "kang_8donors", "segerstolpe", "xin", "wang")
+
+
+def datasets_of(name: str) -> tuple[str, ...]:
+    """Return the data sets of an entry of `SETS`: itself."""
+    return (name,)
+
+
+def items(_name: str, seeds: Sequence[int]) -> list[Item]:
+    """List the items: one prediction, scored on the cells of every seed."""
+    return [Item("", seed) for seed in seeds]
+
+
+def evaluate(method: ZeroShotAnnotator, name: str, data: Path | None, pending: Sequence[Item]) -> Iterator[ItemResult]:
+    """Annotate all cells with the types of their data set as candidates; seeds select the scored cells."""
+    dataset = full_subset(load_dataset(name, data))
+    candidates = sorted(set(dataset.term_ids.tolist()) - {""})
+    with measure_resources() as usage:
+        annotation = method(select_cells(dataset.cells, np.arange(len(dataset))), candidates, 0)
+    for item in pending:
+        rows = draw_four_fifths(dataset.cells.obs_names, name, item.seed)
+        scores, detail = score_annotation(dataset.term_ids, annotation, rows)
+        yield ItemResult(item, scores, usage, int((dataset.term_ids[rows] != "").sum()), detail)

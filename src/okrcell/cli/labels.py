@@ -1,0 +1,209 @@
+"""Command that finds doubtful labels: audit."""
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from okrcell.cli.app import app
+from okrcell.cli._common import Layer, ModelPath, Orthologs, load_model, print_findings, progress_bar, read_cells
+from okrcell.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE_SUFFIXES = (".tsv", ".parquet")
+MAX_SKIPPED_SHOWN = 5
+"""Maximum number of skipped studies that are printed."""
+N_COMMON_PAIRS = 5
+"""Number of most frequent pairs of current and likely label that are printed."""
+
+
+@app.command
+def audit(
+    cells: Annotated[Path, Parameter(help="Corpus folder, or a file of labelled cells.")],
+    *,
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=["--output", "-o"],
+            help="Output table (.tsv or .parquet); default: CORPUS/audit.tsv, or CELLS.audit.tsv beside the file.",
+        ),
+    ] = None,
+    label_key: Annotated[str, Parameter(help="Column of obs with the labels.")] = "cell_type",
+    batch_key: Annotated[
+        str | None,
+        Parameter(help="Column of obs with donors or batches; a label is then only judged by cells of other ones."),
+    ] = None,
+    top: Annotated[int, Parameter(help="Number of least trusted labels to print.")] = 10,
+    run: Annotated[
+        Path | None,
+        Parameter(help="Folder of a training run on the corpus; trust is then the pair reliability of that run."),
+    ] = None,
+    model: ModelPath = None,
+    layer: Layer = None,
+    orthologs: Orthologs = False,
+) -> None:
+    """Rank labels by the probability that they are correct, with the likely label of each cell."""
+    if top < 0:
+        raise InputError(f"--top must be at least 0, but it is {top}.")
+    is_corpus = (cells / "corpus.json").exists()
+    if cells.is_dir() and not is_corpus and cells.suffix != ".zarr" and not any(cells.glob("*matrix.mtx*")):
+        raise InputError(f"{cells} is not a corpus: it has no corpus.json. Create one with `okrcell prepare`.")
+    if run is not None and not is_corpus:
+        raise InputError(
+            f"--run needs the corpus of the run, but {cells} is a file. Pass the corpus folder, or leave --run out."
+        )
+    output = output or (cells / "audit.tsv" if is_corpus else cells.with_name(f"{cells.stem}.audit.tsv"))
+    _check_table_output(output)
+    if is_corpus:
+        if layer is not None or orthologs:
+            raise InputError(
+                "--layer and --orthologs apply to files only: a corpus already holds human counts. Leave them out."
+            )
+        table, facts = _audit_corpus(cells, model, label_key, batch_key, run)
+    else:
+        table, facts = _audit_file(cells, model, label_key, batch_key, layer, orthologs=orthologs)
+    table = table.sort_values("trust", kind="stable", na_position="last", ignore_index=True)
+    _print_summary(table, top, by_run=run is not None)
+    _write_outputs(table, facts, output)
+    print(
+        f"Wrote {len(table):,} labels to {output}, the least trusted first, with a plot ({output.with_suffix('.png').name}) "
+        f"and the provenance record ({output.with_suffix('.json').name})."
+    )
+
+
+def _audit_corpus(
+    corpus: Path, model: Path | None, label_key: str, batch_key: str | None, run: Path | None
+) -> "tuple[pd.DataFrame, dict[str, Any]]":
+    from okrcell.data.corpus import Corpus
+    from okrcell.provenance import fingerprint
+    from okrcell.tasks.audit_corpus import audit_corpus
+    from okrcell.tasks.auditing.run_reliability import RELIABILITY_FILE, read_reliability, use_run_reliability
+
+    reliability = None if run is None else read_reliability(run)
+    if run is not None and model is None and (run / "model" / "model.json").exists():
+        model = run / "model"
+    embedder = load_model(model)
+    with progress_bar("Auditing") as step:
+        result = audit_corpus(corpus, embedder, label_key=label_key, batch_key=batch_key, progress=step)
+    for study, reason in list(result.skipped.items())[:MAX_SKIPPED_SHOWN]:
+        print(f"  {study} skipped: {reason}", file=sys.stderr)
+    if len(result.skipped) > MAX_SKIPPED_SHOWN:
+        print(
+            f"  and {len(result.skipped) - MAX_SKIPPED_SHOWN} more studies, listed in the provenance record",
+            file=sys.stderr,
+        )
+    facts: dict[str, Any] = {
+        "corpus": Corpus.open(corpus).fingerprint,
+        "label_key": label_key,
+        "batch_key": batch_key or "",
+        "model": embedder.name,
+        "weights_sha256": embedder.fingerprint,
+        "weight_of_words": result.text_weights,
+        "left_out": result.skipped,
+    }
+    if run is None or reliability is None:
+        return result.table, facts
+    facts |= {"trust": "mean reliability over the epochs of a run", "run_sha256": fingerprint(run / RELIABILITY_FILE)}
+    return use_run_reliability(result.table, reliability, run), facts
+
+
+def _audit_file(
+    cells: Path, model: Path | None, label_key: str, batch_key: str | None, layer: str | None, *, orthologs: bool
+) -> "tuple[pd.DataFrame, dict[str, Any]]":
+    import numpy as np
+    import pandas as pd
+
+    from okrcell.tasks.audit_study import audit_study, check_labels
+    from okrcell.tl._anndata import read_counts, write_provenance
+
+    adata = read_cells(cells)
+    obs = pd.DataFrame(adata.obs)
+    check_labels(obs, label_key, batch_key)
+    embedder = load_model(model)
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    with progress_bar("Auditing") as step:
+        result = audit_study(obs, expression, embedder, label_key=label_key, batch_key=batch_key, progress=step)
+    write_provenance(
+        adata,
+        "audit",
+        embedder,
+        expression,
+        label_key=label_key,
+        batch_key=batch_key or "",
+        weight_of_words=result.audit.text_weight,
+        layer=layer or "",
+        orthologs=orthologs,
+    )
+    print_findings(adata, "audit")
+    table = result.table()
+    table.insert(0, "row", np.arange(len(table)))
+    return table, adata.uns["okrcell"]["audit"]
+
+
+def _check_table_output(output: Path) -> None:
+    """Check before any work is done that table, plot and provenance record can be written.
+
+    Raises
+    ------
+    InputError
+        If the extension is not supported, a path is a folder, or the folder does not exist or is read-only.
+    """
+    if output.suffix not in TABLE_SUFFIXES:
+        raise InputError(f"The table must be a .tsv or .parquet file, but it is {output}. Name it {output.stem}.tsv.")
+    if not output.resolve().parent.is_dir():
+        raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Create it first.")
+    if not os.access(output.resolve().parent, os.W_OK):
+        raise InputError(f"Cannot write {output}: the folder {output.parent} is read-only.")
+    for path in (output, output.with_suffix(".png"), output.with_suffix(".json")):
+        if path.is_dir():
+            raise InputError(f"Cannot write {path}: it is a folder.")
+
+
+def _write_outputs(table: "pd.DataFrame", facts: dict[str, Any], output: Path) -> None:
+    from okrcell.storage import atomic_file
+    from okrcell.pl.audit import DEFAULT_TRUST_LABEL, draw_audit
+    from okrcell.provenance import provenance_record, write_json
+
+    with atomic_file(output) as draft:
+        if output.suffix == ".parquet":
+            table.to_parquet(draft, index=False)
+        else:
+            table.to_csv(draft, sep="\t", index=False, float_format="%.4f")
+    draw_audit(table, trust_label=facts.get("trust", DEFAULT_TRUST_LABEL), show=False, save=output.with_suffix(".png"))
+    result_facts = {name: value for name, value in facts.items() if name not in {"verb", "time", "python", "versions"}}
+    write_json(
+        output.with_suffix(".json"),
+        provenance_record("audit", **result_facts, cells=len(table), **_summary_counts(table)),
+    )
+
+
+def _summary_counts(table: "pd.DataFrame") -> dict[str, Any]:
+    trust = table["trust"]
+    return {
+        "labelled": int(trust.notna().sum()),
+        "doubtful": int(table["doubtful"].sum()),
+        "expected_wrong": round(float((1 - trust).sum()), 1),
+    }
+
+
+def _print_summary(table: "pd.DataFrame", top: int, *, by_run: bool) -> None:
+    summary = _summary_counts(table)
+    doubtful = table[table["doubtful"]]
+    # The reliability of a run is not a probability, so it gives no expected number of errors.
+    expected_errors = (
+        "" if by_run else f" By the sum of 1 - trust, about {summary['expected_wrong']:,.0f} labels are wrong."
+    )
+    print(f"{summary['doubtful']:,} of {summary['labelled']:,} labels are doubtful.{expected_errors}")
+    pairs = Counter(zip(doubtful["cell_type"], doubtful["likely_cell_type"], strict=True))
+    for (label, likely_label), count in pairs.most_common(N_COMMON_PAIRS):
+        print(f"  {count:>8,}  {label} -> {likely_label}")
+    if top and len(doubtful):
+        print("\t".join(("trust", "row", "study", "label", "likely label", "probability")))
+    for _, row in doubtful.head(top).iterrows():
+        fields = (f"{row['trust']:.3f}", row["row"], row["study"], row["cell_type"], row["likely_cell_type"])
+        print("\t".join([*map(str, fields), f"{row['likely_share']:.2f}"]))

@@ -1,0 +1,1 @@
+"""Pretraining data: corpus, cell-text pairs, splits, noise and batches."""

@@ -1,0 +1,162 @@
+"""Pairs simulated from marker knowledge, for cell types with or without cells in the corpus."""
+
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import sparse
+
+from okrcell.cells.genes import GeneTable
+from okrcell.errors import InputError
+from okrcell.ontology.ontology import ontology
+from okrcell.knowledge.cell_type_markers import MIN_POSITIVE_MARKERS, MarkerConsensus
+from okrcell.data.dataset import PairDataset
+from okrcell.pairs.pattern import NO_MARKERS, TypeMarkers, simulate_cell
+from okrcell.data.expression_noise import SparseCell, split_cells
+from okrcell.settings import Settings
+from okrcell.texts.describe import describe, label_texts
+from okrcell.ontology.obs_profile import CellProfile
+
+
+class KnowledgeSettings(Settings):
+    """Use of marker knowledge in training (method 11.1; ours)."""
+
+    folder: Path | None = None
+    """Folder of the knowledge files (`okrcell knowledge list`); by default the user's cache. Rows derived from atlases that
+    benchmarks use are never read."""
+    share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Fraction of a batch that are simulated pairs: a text of a cell type with a simulated cell. 0 by default: method 11.1
+    proposes 0.05, but it gave no improvement (docs/results/bundled-model.md)."""
+    trust: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Reliability weight W of a simulated pair. It is constant: reliability is estimated for measured cells only."""
+    gene_start: bool = True
+    """Initialise gene embeddings from gene texts instead of at random (`okrcell.model.gene_init`)."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Random seed for the embeddings of genes without a text."""
+
+
+class SimulatedBatch(NamedTuple):
+    """A batch of simulated pairs."""
+
+    expression: sparse.csr_matrix
+    """float32 (pair, gene of the table), linear scale."""
+    text: NDArray[np.int64]
+    """Index of each pair's text in `SimulatedPairs.texts`."""
+    cell_type: NDArray[np.int64]
+    """Index of each pair's cell type in `SimulatedPairs.cell_type_names`."""
+
+
+class SimulatedPairs:
+    """Sampler of simulated pairs: a text of a cell type and a background cell in which the markers of this type are raised.
+
+    Texts and cell types extend those of the corpus: indices below ``len(pairs.texts)`` and ``len(pairs.cell_type_names)``
+    keep their meaning, so that measured and simulated cells of one type share an index.
+
+    Parameters
+    ----------
+    pairs
+        Measured pairs of the corpus.
+    rows
+        Training cells, as rows of the corpus; only these are used as background cells.
+    known
+        Marker genes per cell type.
+    settings
+        Fraction, weight and seed of simulated pairs.
+
+    Raises
+    ------
+    InputError
+        If no cell type has enough markers expressed in the corpus, or there is no training cell.
+    """
+
+    def __init__(
+        self, dataset: PairDataset, rows: NDArray[np.int64], markers: MarkerConsensus, settings: KnowledgeSettings
+    ) -> None:
+        table = GeneTable.bundled()
+        self.settings = settings
+        self._scale = dataset.corpus.gene_scale()
+        strength = markers.on_gene_axis(table.resolve(markers.genes).row, len(table))
+        strength = strength.multiply((self._scale > 0)[None, :]).tocsr()
+        self.types = tuple(
+            name
+            for name, has_enough in zip(markers.types, _n_markers(strength) >= MIN_POSITIVE_MARKERS, strict=True)
+            if has_enough
+        )
+        """Cell Ontology ids of the simulated cell types."""
+        if not self.types or not len(rows):
+            raise InputError(
+                f"The corpus does not express {MIN_POSITIVE_MARKERS} marker genes of any of the {len(markers.types)} cell types in the "
+                "knowledge files. Remove knowledge from the settings, or set knowledge.share to 0."
+            )
+        self._markers = {name: _type_markers(strength, markers.type_index[name]) for name in self.types}
+        texts_by_type = [_type_texts(name) for name in self.types]
+        text_index = {text: index for index, text in enumerate(dataset.texts)}
+        for text in (text for type_texts in texts_by_type for text in type_texts):
+            text_index.setdefault(text, len(text_index))
+        self.texts = tuple(text_index)
+        self._text_indices = [np.array([text_index[text] for text in type_texts]) for type_texts in texts_by_type]
+        index = {name: index for index, name in enumerate(dataset.cell_type_names)}
+        for name in self.types:
+            index.setdefault(name, len(index))
+        self.cell_type_names = tuple(index)
+        self._cell_type_indices = np.array([index[name] for name in self.types])
+        # Cells of the corpus itself, without the noise that may be added to the pairs.
+        self._corpus, self._rows = dataset.corpus, rows
+        self._background_type = dataset.cell_type[dataset.clean_description[rows]]
+        study = dataset.corpus.obs["study"].cat.codes.to_numpy()[rows]
+        self._cumulative_weights = np.cumsum(np.bincount(study)[study] ** -0.5)
+
+    def sample(self, n_pairs: int, rng: np.random.Generator) -> SimulatedBatch:
+        """Sample ``n_pairs`` simulated pairs: uniform over cell types and over the texts of a type.
+
+        Background cells are sampled from all studies, each in proportion to the square root of its size.
+        """
+        type_ids = rng.integers(0, len(self.types), n_pairs)
+        text = np.array([rng.choice(self._text_indices[type_id]) for type_id in type_ids.tolist()], dtype=np.int64)
+        background = np.searchsorted(
+            self._cumulative_weights, rng.random(n_pairs) * self._cumulative_weights[-1], side="right"
+        )
+        cells = [
+            simulate_cell(cell, self._markers_of(background_type), self._markers[self.types[type_id]], self._scale, rng)
+            for cell, background_type, type_id in zip(
+                split_cells(self._corpus.rows(self._rows[background])),
+                self._background_type[background].tolist(),
+                type_ids.tolist(),
+                strict=True,
+            )
+        ]
+        return SimulatedBatch(_cells_to_csr(cells, len(self._scale)), text, self._cell_type_indices[type_ids])
+
+    def _markers_of(self, cell_type: int) -> TypeMarkers:
+        return self._markers.get(self.cell_type_names[cell_type], NO_MARKERS) if cell_type >= 0 else NO_MARKERS
+
+
+def _n_markers(strength: sparse.csr_matrix) -> NDArray[np.integer]:
+    """Number of positive markers of each type."""
+    n_types = len(strength.indptr) - 1
+    row = np.repeat(np.arange(n_types), np.diff(strength.indptr))
+    return np.bincount(row[strength.data > 0], minlength=n_types)
+
+
+def _type_markers(strength: sparse.csr_matrix, row: int) -> TypeMarkers:
+    span = slice(strength.indptr[row], strength.indptr[row + 1])
+    order = np.argsort(strength.indices[span])
+    return TypeMarkers(strength.indices[span][order].astype(np.int32), strength.data[span][order].astype(np.float32))
+
+
+def _type_texts(cell_type: str) -> tuple[str, ...]:
+    """Texts of a cell type: its candidate prompts and the description of a cell of this type."""
+    term = ontology("CL").term(cell_type)
+    (description,) = describe([CellProfile(cell_type=term.name, cell_type_id=cell_type)])
+    return tuple(dict.fromkeys((*label_texts(cell_type), *description.phrasings)))
+
+
+def _cells_to_csr(cells: list[SparseCell], n_genes: int) -> sparse.csr_matrix:
+    gene = np.concatenate([np.zeros(0, dtype=np.int32), *(cell.gene for cell in cells)])
+    value = np.concatenate([np.zeros(0, dtype=np.float32), *(cell.value for cell in cells)])
+    indptr = np.cumsum([0, *(len(cell.gene) for cell in cells)])
+    matrix = sparse.csr_matrix((value, gene, indptr), shape=(len(cells), n_genes))
+    matrix.has_sorted_indices = True
+    return matrix

@@ -1,0 +1,1 @@
+"""Cited text descriptions of cells: retrieval, writing and screening."""

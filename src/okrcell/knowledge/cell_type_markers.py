@@ -1,0 +1,196 @@
+"""Marker consensus: positive and negative marker genes of each cell type over all marker tables."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from okrcell.errors import InputError
+from okrcell.knowledge.downloads import KnowledgeFiles, LocalFile
+from okrcell.knowledge.sources import marker_tables
+from okrcell.knowledge.markers import MarkerRow
+
+MAX_FULL_WEIGHT_GENES = 20
+"""Maximum length of a resource's gene list for a type at which each gene has weight 1."""
+MIN_POSITIVE_MARKERS = 3
+"""Minimum number of positive markers of a type; types with fewer are left out."""
+MAX_GENES = 150
+"""Maximum number of genes of a type that are used, those of highest support."""
+
+MarkerStatement = tuple[MarkerRow, str]
+"""Row of a marker table, and the name of the resource or paper that states it."""
+
+
+@dataclass(frozen=True)
+class MarkerConsensus:
+    """Marker genes of Cell Ontology types, with support and resources.
+
+    Each resource (of a table) or paper counts once for a gene of a type. Its weight is 1, or
+    ``sqrt(20 / number of genes it lists for the type)`` if it lists more than 20 (ours): an atlas that lists 1,234
+    astrocyte genes does not outweigh the twenty that many resources share. Measured on the sets of the pretraining folder
+    (docs/results/bundled-model.md).
+    """
+
+    types: tuple[str, ...]
+    """Cell Ontology ids, ascending."""
+    genes: tuple[str, ...]
+    """Approved symbols as written in the tables, ascending."""
+    support: sparse.csr_matrix
+    """float32 (type, gene): summed weight of the resources that list the gene as a marker, minus that of the resources that
+    list it as absent. No stored zeros."""
+    resources: Mapping[tuple[str, str], tuple[str, ...]]
+    """By (type, gene): names of all resources, for or against, ascending, such as ``ASCT+B`` or ``PMID 28091601``."""
+    tables: tuple[str, ...]
+    """Tables that were read, each with its version."""
+
+    def on_gene_axis(
+        self, gene_index: NDArray[np.integer], n_genes: int, max_genes: int = MAX_GENES
+    ) -> sparse.csr_matrix:
+        """Map support to a gene axis, as signed square root.
+
+        The square root gives each further resource less weight than the one before.
+
+        Parameters
+        ----------
+        gene_index
+            Index of each of ``genes`` on the axis, -1 if it is not on the axis (``GeneTable.resolve(genes).row``).
+        n_genes
+            Length of the axis.
+        max_genes
+            Maximum number of genes of a type, strongest first; ties keep the genes that come first on the axis.
+
+        Returns
+        -------
+        float32 (type, gene of the axis), sorted by index, no stored zeros; a type without a gene on the axis is an empty
+        row.
+        """
+        entries = self.support.tocoo()
+        on_axis = gene_index[entries.col] >= 0
+        matrix = sparse.csr_matrix(
+            (entries.data[on_axis], (entries.row[on_axis], gene_index[entries.col[on_axis]])),
+            shape=(len(self.types), n_genes),
+        )
+        matrix.sort_indices()
+        for i in range(len(self.types)):
+            entry_slice = slice(matrix.indptr[i], matrix.indptr[i + 1])
+            weakest = np.argsort(-np.abs(matrix.data[entry_slice]), kind="stable")[max_genes:]
+            matrix.data[entry_slice][weakest] = 0
+        matrix.data = (np.sign(matrix.data) * np.sqrt(np.abs(matrix.data))).astype(np.float32)
+        matrix.eliminate_zeros()
+        return matrix
+
+    @cached_property
+    def type_index(self) -> Mapping[str, int]:
+        """Row index of each type."""
+        return {cell_type: i for i, cell_type in enumerate(self.types)}
+
+
+def load_marker_consensus(
+    knowledge: str | Path | KnowledgeFiles | None = None, *, leaks: bool = False
+) -> MarkerConsensus:
+    """Read all available marker tables: Cell Marker Accordion, CellMarker 2, PanglaoDB.
+
+    Parameters
+    ----------
+    knowledge
+        Folder or URL of the knowledge files; the user's cache by default (see `KnowledgeFiles`).
+    leaks
+        Whether rows derived from atlases that benchmarks also use are read.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist or has none of the tables, or a table cannot be read.
+    """
+    knowledge_files = knowledge if isinstance(knowledge, KnowledgeFiles) else KnowledgeFiles(knowledge)
+    available = {
+        name: files
+        for name, files in _TABLE_FILES.items()
+        if knowledge_files.url or all(map(knowledge_files.has_file, files))
+    }
+    if not available:
+        raise InputError(knowledge_files.missing_message(_TABLE_FILES["accordion"][0]))
+    statements: list[MarkerStatement] = []
+    versions: list[str] = []
+    for name, files in available.items():
+        local_files = tuple(knowledge_files.local_file(file) for file in files)
+        statements += _TABLE_READERS[name](local_files, leaks)
+        versions.append(f"{name} {', '.join(file.version for file in local_files)}")
+    return build_marker_consensus(statements, tuple(versions))
+
+
+def build_marker_consensus(statements: Iterable[MarkerStatement], tables: tuple[str, ...] = ()) -> MarkerConsensus:
+    """Sum the weighted statements of all resources; types with fewer than three positive markers are left out."""
+    gene_lists: defaultdict[tuple[str, str, bool], set[str]] = defaultdict(set)
+    for row, resource in statements:
+        if row.gene:
+            gene_lists[row.cell_type, resource, row.present].add(row.gene)
+    support: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
+    resources: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    # Sorted, because floating-point sums depend on the order.
+    for (cell_type, resource, present), listed_genes in sorted(gene_lists.items()):
+        weight = min(1.0, (MAX_FULL_WEIGHT_GENES / len(listed_genes)) ** 0.5)
+        for gene in listed_genes:
+            support[cell_type][gene] += weight if present else -weight
+            resources[cell_type, gene].add(resource)
+    weights_by_type = {
+        cell_type_id: _drop_cancelled(gene_weights) for cell_type_id, gene_weights in sorted(support.items())
+    }
+    weights_by_type = {
+        cell_type_id: gene_weights
+        for cell_type_id, gene_weights in weights_by_type.items()
+        if sum(weight > 0 for weight in gene_weights.values()) >= MIN_POSITIVE_MARKERS
+    }
+    genes = sorted({gene for gene_weights in weights_by_type.values() for gene in gene_weights})
+    gene_index = {gene: i for i, gene in enumerate(genes)}
+    sorted_weights = [sorted(gene_weights.items()) for gene_weights in weights_by_type.values()]
+    indptr = np.cumsum([0, *map(len, sorted_weights)])
+    columns = np.array(
+        [gene_index[gene] for gene_weights in sorted_weights for gene, _ in gene_weights], dtype=np.int32
+    )
+    weights = np.array([weight for gene_weights in sorted_weights for _, weight in gene_weights], dtype=np.float32)
+    return MarkerConsensus(
+        tuple(weights_by_type),
+        tuple(genes),
+        sparse.csr_matrix((weights, columns, indptr), shape=(len(weights_by_type), len(genes))),
+        {key: tuple(sorted(resource)) for key, resource in resources.items() if key[0] in weights_by_type},
+        tables,
+    )
+
+
+def _drop_cancelled(gene_weights: Mapping[str, float]) -> dict[str, float]:
+    """Leave out genes whose statements cancel out."""
+    return {gene: weight for gene, weight in gene_weights.items() if abs(weight) > 1e-6}
+
+
+def _accordion_statements(files: tuple[LocalFile, ...], leaks: bool) -> Iterator[MarkerStatement]:
+    for row in marker_tables.read_accordion(files[0].path, files[1].path, leaks):
+        yield row, row.resource
+
+
+def _cellmarker2_statements(files: tuple[LocalFile, ...], leaks: bool) -> Iterator[MarkerStatement]:
+    for row in marker_tables.read_cellmarker(files[0].path, leaks):
+        yield row, f"PMID {row.resource}" if row.resource.isdigit() else f"CellMarker 2.0, {row.resource}"
+
+
+def _panglaodb_statements(files: tuple[LocalFile, ...], leaks: bool) -> Iterator[MarkerStatement]:
+    for row in marker_tables.read_panglaodb(files[0].path):
+        yield row, row.resource
+
+
+_TABLE_READERS: dict[str, Callable[[tuple[LocalFile, ...], bool], Iterator[MarkerStatement]]] = {
+    "accordion": _accordion_statements,
+    "cellmarker2": _cellmarker2_statements,
+    "panglaodb": _panglaodb_statements,
+}
+_TABLE_FILES = {
+    "accordion": ("cellmarker_accordion_by_cl.csv.gz", "cellmarker_accordion_healthy.csv.gz"),
+    "cellmarker2": ("cellmarker2_raw.csv.gz",),
+    "panglaodb": ("PanglaoDB_markers_27_Mar_2020.tsv",),
+}
+"""Knowledge files of each table."""

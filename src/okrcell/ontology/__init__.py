@@ -1,0 +1,1 @@
+"""Ontology terms, their relations, and the mapping of labels to terms."""

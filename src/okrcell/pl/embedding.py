@@ -1,0 +1,213 @@
+"""Embedding plots of cells colored by confidence or by match with a text."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from okrcell.errors import InputError
+from okrcell.pl._canvas import UNKNOWN_COLOR, add_colorbar, colormap, get_axes, save_and_show
+from okrcell.pl.ground import (
+    add_legend,
+    draw_unlabeled,
+    embedding_coords,
+    obs_column,
+    scatter_kwargs,
+    style_embedding_axes,
+)
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
+
+def confidence(
+    adata: "AnnData",
+    *,
+    key: str = "okrcell_confidence",
+    basis: str = "X_umap",
+    title: str | None = None,
+    color_map: "str | Colormap | None" = None,
+    size: float | None = None,
+    ax: "Axes | None" = None,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> "Axes":
+    """Plot cells on an embedding, colored by the confidence of their predicted cell type.
+
+    The color scale always runs from 0 to 1, so that plots are comparable.
+
+    Parameters
+    ----------
+    adata : AnnData
+        Cells with confidence in ``obs`` and two-dimensional coordinates in ``obsm``.
+    key : str, default "okrcell_confidence"
+        Column of ``obs`` with the probability of each prediction, in [0, 1]. Cells with a missing value are grey.
+    basis : str, default "X_umap"
+        Slot of ``obsm`` whose first two columns are the coordinates; "umap" is accepted for "X_umap".
+    title : str, optional
+        Title. None (default): "Confidence".
+    color_map : str or matplotlib.colors.Colormap, optional
+        Colormap of the values. None (default): a sequential one that suits the background.
+    size : float, optional
+        Area of a point in square points (1/72 inch squared). None (default): the smaller, the more cells there are.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. None (default): the axes of a new figure.
+    show : bool, optional
+        Whether to show the figure. None (default): as set by ``scanpy.settings.autoshow``, and only for a figure that this
+        function created and that is not saved.
+    save : str or Path, optional
+        Image file to write, at 200 dpi; the extension selects the format, such as .png, .pdf or .svg. The folder must exist.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes of the plot.
+
+    Raises
+    ------
+    InputError
+        If the column or the embedding is missing, the column is not numeric, or ``save`` cannot be written.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> okr.tl.annotate(adata, model, candidates=["B cell", "T cell", "monocyte", "natural killer cell", "dendritic cell"])
+    >>> ax = okr.pl.confidence(adata, show=False)
+    >>> ax.collections[0].get_clim()
+    (0.0, 1.0)
+    """
+    is_new, ax = ax is None, get_axes(ax, 5.8, 4.6)
+    heading = "Confidence" if title is None else title
+    label = "probability that the prediction is correct"
+    _draw_values(
+        ax, adata, key=key, basis=basis, title=heading, label=label, limits=(0.0, 1.0), color_map=color_map, size=size
+    )
+    return save_and_show(ax, is_new=is_new, show=show, save=save)
+
+
+def match(
+    adata: "AnnData",
+    *,
+    key: str = "okrcell_match",
+    basis: str = "X_umap",
+    title: str | None = None,
+    color_map: "str | Colormap | None" = None,
+    limits: tuple[float, float] | None = None,
+    size: float | None = None,
+    ax: "Axes | None" = None,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> "Axes":
+    """Plot cells on an embedding, colored by their match with a text.
+
+    Parameters
+    ----------
+    adata : AnnData
+        Cells with the scores of `okrcell.tl.find_cells` in ``obs`` and two-dimensional coordinates in ``obsm``.
+    key : str, default "okrcell_match"
+        Column of ``obs`` with cosine similarities in [-1, 1]. Cells with a missing value are grey.
+    basis : str, default "X_umap"
+        Slot of ``obsm`` whose first two columns are the coordinates; "umap" is accepted for "X_umap".
+    title : str, optional
+        Title. None (default): the text that was searched for, else ``key``.
+    color_map : str or matplotlib.colors.Colormap, optional
+        Colormap of the values. None (default): a sequential one that suits the background.
+    limits : tuple of float, optional
+        Cosine similarities at the two ends of the color scale. None (default): 1st and 99th percentile of these cells, so
+        colors compare cells within a plot, not texts between plots.
+    size : float, optional
+        Area of a point in square points (1/72 inch squared). None (default): the smaller, the more cells there are.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. None (default): the axes of a new figure.
+    show : bool, optional
+        Whether to show the figure. None (default): as set by ``scanpy.settings.autoshow``, and only for a figure that this
+        function created and that is not saved.
+    save : str or Path, optional
+        Image file to write, at 200 dpi; the extension selects the format, such as .png, .pdf or .svg. The folder must exist.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes of the plot.
+
+    Raises
+    ------
+    InputError
+        If the column or the embedding is missing, the column is not numeric, or ``save`` cannot be written.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:100].copy()
+    >>> model = okr.load()
+    >>> okr.tl.find_cells(adata, model, "a cell that presents antigen to T cells")
+    >>> ax = okr.pl.match(adata, show=False)
+    >>> ax.get_title(loc="left")
+    '“a cell that presents antigen to T cells”'
+    """
+    values = _numeric_column(adata, key)
+    finite = values[np.isfinite(values)]
+    if limits is None:
+        low, high = np.percentile(finite, [1, 99]) if len(finite) else (0.0, 1.0)
+        limits = (float(low), float(high) if high > low else float(low) + 1e-6)
+    is_new, ax = ax is None, get_axes(ax, 5.8, 4.6)
+    heading = _search_text(adata, key) if title is None else title
+    label = "match (cosine similarity)"
+    _draw_values(
+        ax, adata, key=key, basis=basis, title=heading, label=label, limits=limits, color_map=color_map, size=size
+    )
+    return save_and_show(ax, is_new=is_new, show=show, save=save)
+
+
+def _draw_values(
+    ax: "Axes",
+    adata: "AnnData",
+    *,
+    key: str,
+    basis: str,
+    title: str,
+    label: str,
+    limits: tuple[float, float],
+    color_map: "str | Colormap | None",
+    size: float | None,
+) -> None:
+    coords, values = embedding_coords(adata, basis), _numeric_column(adata, key)
+    is_finite = np.isfinite(values)
+    draw_unlabeled(ax, coords[~is_finite], size, len(coords))
+    # Cells with the highest values are drawn last, on top.
+    order = np.flatnonzero(is_finite)[np.argsort(values[is_finite], kind="stable")]
+    scatter = ax.scatter(
+        *coords[order].T,
+        c=values[order],
+        cmap=colormap(ax, "value") if color_map is None else color_map,
+        vmin=limits[0],
+        vmax=limits[1],
+        **scatter_kwargs(size, len(coords)),
+    )
+    add_colorbar(ax, scatter, label)
+    style_embedding_axes(ax, basis, title)
+    if not is_finite.all():
+        add_legend(ax, [("unknown", int((~is_finite).sum()))], [UNKNOWN_COLOR], inside=True)
+
+
+def _numeric_column(adata: "AnnData", key: str) -> NDArray[np.float64]:
+    series = obs_column(adata, key)
+    if not pd.api.types.is_numeric_dtype(series):
+        raise InputError(
+            f"obs['{key}'] must hold numbers, but its dtype is {series.dtype}, with values such as {series.iloc[0]!r}."
+        )
+    return series.to_numpy(dtype=np.float64)
+
+
+def _search_text(adata: "AnnData", key: str) -> str:
+    provenance: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("find", {})
+    return f"“{provenance['text']}”" if provenance.get("key_added") == key and "text" in provenance else key

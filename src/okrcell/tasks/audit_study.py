@@ -1,0 +1,150 @@
+"""Label error detection for one study, from its cells to a result table."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from okrcell.cells.expression import Expression
+from okrcell.errors import InputError
+from okrcell.ontology.ontology import ontology
+from okrcell.model.embedder import Embedder, Progress
+from okrcell.pairs.kinship import related_types
+from okrcell.tasks.label_errors import AuditSettings, LabelAudit, audit_labels
+from okrcell.tasks.auditing.directions import pca_features
+from okrcell.tasks.labels import StudyLabels, column_as_text, read_study_labels
+
+OBS_COLUMNS = ("study", "donor", "tissue")
+"""Columns of obs copied to the table."""
+
+
+@dataclass(frozen=True)
+class StudyAudit:
+    """Result of label error detection for one study."""
+
+    labels: StudyLabels
+    audit: LabelAudit
+    obs: pd.DataFrame = field(repr=False)
+    label_key: str
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per cell, in the order of the cells.
+
+        Columns: ``cell`` (its name); ``study``, ``donor`` and ``tissue``, "" if unknown; ``cell_type``, the raw label, and
+        ``cell_type_ontology_term_id``; ``trust`` in [0, 1]; ``doubtful``; ``likely_cell_type``, the author's name of the most
+        likely label, and ``likely_cell_type_ontology_term_id``; ``likely_share``, its probability in [0, 1]; ``relation`` of
+        the likely type to the label: same, broader, narrower or other, "" without label; ``agreement``, the match
+        probability of the cell and the texts of its label, in [0, 1].
+        """
+        audit, label_idx = self.audit, self.labels.label_idx
+        author_names, ids = (
+            np.array([*entries, ""], dtype=object) for entries in (self.labels.author_names, self.labels.ids)
+        )
+        table = pd.DataFrame({"cell": self.obs.index.astype(str)})
+        for name in OBS_COLUMNS:
+            table[name] = self.obs[name].astype(str).to_numpy() if name in self.obs else ""
+        table["cell_type"] = column_as_text(self.obs, self.label_key)
+        table["cell_type_ontology_term_id"] = ids[label_idx]
+        table["trust"] = audit.trust
+        table["doubtful"] = audit.doubtful
+        table["likely_cell_type"] = author_names[audit.most_likely]
+        table["likely_cell_type_ontology_term_id"] = ids[audit.most_likely]
+        table["likely_share"] = audit.likely_probability
+        table["relation"] = label_relations(self.labels.names)[label_idx, audit.most_likely]
+        table["agreement"] = audit.match_probability
+        return table
+
+
+def audit_study(
+    obs: pd.DataFrame,
+    expression: Expression,
+    model: Embedder,
+    *,
+    label_key: str = "cell_type",
+    batch_key: str | None = None,
+    settings: AuditSettings | None = None,
+    vectors: Float[np.ndarray, "cell dim"] | None = None,
+    progress: Progress | None = None,
+) -> StudyAudit:
+    """Detect label errors of the cells of one study.
+
+    Memory holds the cells' vectors and three (cell, label) matrices; expression is read in blocks.
+
+    Parameters
+    ----------
+    obs
+        Annotation of the cells.
+    expression
+        Expression of the cells.
+    model
+        Model that embeds cells and label texts.
+    label_key
+        Column of the labels.
+    batch_key
+        Column of donors or batches. If passed, a cell is never scored by a classifier that was fitted on its own group.
+    settings
+        Settings of label error detection.
+    vectors
+        Model vectors of the cells; computed if not passed.
+    progress
+        Called with the number of embedded cells and their total.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or there are fewer than two labels.
+    """
+    labels = check_labels(obs, label_key, batch_key)
+    groups = None if batch_key is None else obs[batch_key].astype(str).to_numpy(dtype=str)
+    cell_vectors = model.embed_cells(expression, progress) if vectors is None else vectors
+    components = pca_features(expression)
+    label_audit = audit_labels(
+        cell_vectors, components, labels.vectors(model), labels.label_idx, related_types(labels.names), groups, settings
+    )
+    return StudyAudit(labels, label_audit, obs, label_key)
+
+
+def label_relations(names: tuple[str, ...]) -> NDArray[np.object_]:
+    """Return the relation of each label (column) to each label (row): same, broader, narrower, other.
+
+    Broader and narrower terms of the Cell Ontology are not errors. The last row and column stand for no label: "".
+    """
+    cell_ontology = ontology("CL")
+    ancestors = [
+        cell_ontology.ancestors(name) if name.startswith("CL:") and cell_ontology.current_id(name) else frozenset()
+        for name in names
+    ]
+    relations = np.full((len(names) + 1, len(names) + 1), "", dtype=object)
+    for row, name in enumerate(names):
+        for column, other_name in enumerate(names):
+            relation = (
+                "broader" if other_name in ancestors[row] else "narrower" if name in ancestors[column] else "other"
+            )
+            relations[row, column] = "same" if row == column else relation
+    return relations
+
+
+def check_labels(obs: pd.DataFrame, label_key: str, batch_key: str | None = None) -> StudyLabels:
+    """Read the labels and check that label errors can be detected, before any computation.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or there are fewer than two labels.
+    """
+    if batch_key is not None and batch_key not in obs:
+        raise InputError(f"obs has no column '{batch_key}'; it has {', '.join(map(str, obs)) or 'none'}.")
+    labels = read_study_labels(obs, label_key)
+    if not len(labels.names):
+        raise InputError(
+            f"No cell has a label: '{label_key}' has only placeholders such as 'unknown', or is empty. "
+            "Pass a column with labels: --label-key (label_key=...)."
+        )
+    if len(labels.names) == 1:
+        raise InputError(
+            f"All labelled cells are '{labels.author_names[0]}': label errors can only be detected with two or more labels. "
+            "Pass a column with several labels: --label-key (label_key=...)."
+        )
+    return labels

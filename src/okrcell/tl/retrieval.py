@@ -1,0 +1,164 @@
+"""Cell-to-text retrieval."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from okrcell.errors import InputError
+from okrcell.tl._docs import doc_params
+from okrcell.tl.groups import read_groups
+from okrcell.tl._anndata import get_embeddings, get_model, has_embeddings, read_counts, write_provenance
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from okrcell.model.embedder import Embedder, Progress
+    from okrcell.tasks.candidates import Candidate
+    from okrcell.tasks.retrieval import TextRanking
+
+
+@doc_params
+def find_texts(
+    adata: "AnnData",
+    model: "Embedder | None" = None,
+    texts: Sequence[str] | None = None,
+    *,
+    groupby: str | None = None,
+    top: int = 5,
+    layer: str | None = None,
+    orthologs: bool = False,
+    key_added: str = "okrcell_texts",
+    progress: "Progress | None" = None,
+) -> None:
+    """Rank texts by their cosine similarity to each cell, and optionally to each group of cells.
+
+    Parameters
+    ----------
+    {adata}
+    {model}
+    texts : sequence of str, optional
+        Sentences, cell type names or Cell Ontology ids. Texts that resolve to the same term are ranked once. By default the
+        texts of all cell types in the Cell Ontology, about 3,000.
+    groupby : str, optional
+        Column of ``obs`` with clusters or labels. If given, the texts are also ranked for each group, by the mean similarity of
+        its cells.
+    top : int, default 5
+        Number of texts per cell and per group; at least 1. If there are fewer texts, all are ranked.
+    {layer}
+    {orthologs}
+    key_added : str, default "okrcell_texts"
+        Name of the slots to write.
+    progress : callable, optional
+        Called as ``progress(done, total)``, first with numbers of cells embedded, then with numbers of texts embedded.
+
+    Returns
+    -------
+    None
+        Sets the following slots of ``adata``:
+
+        ``obs[key_added]`` : categorical
+            Text with the highest similarity; "unknown" for a cell without expression.
+        ``obsm[key_added]`` : DataFrame of float32, shape (cell, top)
+            Cosine similarity of the ranked texts in [-1, 1], in descending order, with the columns "1", "2" ...; NaN for a cell
+            without expression.
+        ``obsm[key_added + "_place"]`` : int32 array, shape (cell, top)
+            Index of the ranked texts in ``uns["okrcell"]["find_texts"]["texts"]``, from 0; -1 for a cell without expression.
+        ``uns[key_added]`` : DataFrame
+            Only with ``groupby``: columns group, rank, text, cell_type_ontology_term_id ("" if the text matches no term) and
+            match (mean cosine similarity). A group without expression has no rows. Without ``groupby``, an earlier table is
+            removed.
+        {embedding_slot}
+        ``uns["okrcell"]["find_texts"]`` : dict
+            {provenance}
+
+    Raises
+    ------
+    InputError
+        If a text is empty, ``top`` is below 1, or the column ``groupby`` is missing or is no grouping.
+        {unreadable}
+
+    See Also
+    --------
+    find_cells : The opposite direction, cells for one text.
+    okrcell.pl.retrieval : Plot the ranking by group.
+
+    Notes
+    -----
+    Cells and texts are compared in their joint space (method 3.3, E4). Equal similarities keep the order of the texts. Cells
+    are processed in blocks, so memory is bounded by the size of the result. The similarity is a ranking score, not a
+    probability.
+
+    References
+    ----------
+    .. [1] OKR-CELL, arXiv:2601.05648.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:80].copy()
+    >>> model = okr.load()
+    >>> texts = ["B cell", "monocyte", "natural killer cell"]
+    >>> okr.tl.find_texts(adata, model, texts, groupby="bulk_labels", top=2)
+    >>> adata.obsm["okrcell_texts"].shape
+    (80, 2)
+    >>> ranking = adata.uns["okrcell_texts"]
+    >>> ranking.loc[ranking["group"] == "CD19+ B", ["rank", "text"]].values.tolist()[0]
+    [1, 'B cell']
+    """
+    from okrcell.tasks.candidates import candidate_vectors
+    from okrcell.tasks.candidates import parse_candidates as read_texts
+    from okrcell.tasks.ontology_texts import ontology_types, ontology_vectors
+    from okrcell.tasks.retrieval import group_vectors, rank_texts
+
+    if top < 1:
+        raise InputError(f"top must be at least 1, but it is {top}.")
+    model = get_model(model)
+    parsed_texts = ontology_types() if texts is None else tuple(read_texts(texts))
+    group, group_names = (None, []) if groupby is None else read_groups(adata, groupby)
+    expression = None if has_embeddings(adata, model, layer) else read_counts(adata, layer, orthologs=orthologs)
+    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    text_embeddings = ontology_vectors(model, progress) if texts is None else candidate_vectors(parsed_texts, model)
+
+    ranking = rank_texts(embeddings, text_embeddings, top)
+    names_or_unknown = np.array([*(item.name for item in parsed_texts), "unknown"], dtype=object)
+    adata.obs[key_added] = pd.Categorical(names_or_unknown[ranking.indices[:, 0]])
+    ranks = pd.Index([str(rank) for rank in range(1, ranking.indices.shape[1] + 1)])
+    adata.obsm[key_added] = pd.DataFrame(ranking.similarity, index=adata.obs_names, columns=ranks)
+    adata.obsm[f"{key_added}_place"] = ranking.indices
+    if group is not None:
+        group_embeddings = group_vectors(embeddings, group, len(group_names))
+        adata.uns[key_added] = _group_table(
+            group_names, rank_texts(group_embeddings, text_embeddings, top), parsed_texts
+        )
+    elif key_added in adata.uns:
+        # Remove the group ranking of an earlier call, whose texts may differ.
+        del adata.uns[key_added]
+    write_provenance(
+        adata,
+        "find_texts",
+        model,
+        expression,
+        texts=[item.name for item in parsed_texts],
+        texts_named_by="user" if texts is not None else "the Cell Ontology",
+        groupby=groupby or "",
+        top=top,
+        key_added=key_added,
+        layer=layer or "",
+        orthologs=orthologs,
+    )
+
+
+def _group_table(group_names: Sequence[str], ranking: "TextRanking", texts: "Sequence[Candidate]") -> pd.DataFrame:
+    rows = [
+        (group_names[group], rank + 1, texts[index].name, texts[index].term_id, float(ranking.similarity[group, rank]))
+        for group in range(len(group_names))
+        for rank, index in enumerate(ranking.indices[group].tolist())
+        if index >= 0
+    ]
+    columns = pd.Index(["group", "rank", "text", "cell_type_ontology_term_id", "match"])
+    table = pd.DataFrame(rows, columns=columns)
+    table.index = pd.Index([str(i) for i in range(1, len(table) + 1)], dtype=object)
+    return table

@@ -1,0 +1,107 @@
+"""Fit and calibrate the signature head: the genes that a text predicts, and their confidence."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from okrcell.cells.genes import GeneTable
+from okrcell.knowledge.cell_type_tissues import count_cell_type_tissues, load_cell_type_tissues
+from okrcell.model.cell_text_model import CellTextModel
+from okrcell.model.checkpoint import Checkpoint
+from okrcell.model.embedder import Embedder
+from okrcell.model.signatures import SignatureHead
+from okrcell.ontology.obs_profile import read_profiles
+from okrcell.training.doubtful_labels import drop_contradictory_studies
+from okrcell.training.evidence_calibration import calibrate_signatures
+from okrcell.training.ground import RunInputs
+from okrcell.training.held_out_studies import held_out_studies, score_study
+from okrcell.training.settings import PretrainSettings
+from okrcell.training.cell_type_profiles import build_known_types, build_signature_head
+from okrcell.training.study_profiles import build_study_profiles
+
+SIMILARITY_WEIGHTS = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
+"""Candidates for the weight of the cosine similarity, in standard scores of the signatures."""
+
+
+def fit_signatures(
+    settings: PretrainSettings, inputs: RunInputs, model: CellTextModel
+) -> tuple[SignatureHead, dict[str, Any]]:
+    """Fit signatures to marker knowledge and the training cells, and calibrate them on studies held out in turn.
+
+    Returns
+    -------
+    The head, and further facts of the model: ``calibration``, and ``load_cell_type_tissues`` (`okrcell.knowledge.cell_type_tissues`).
+    """
+    table = GeneTable.bundled()
+    tokens = inputs.vocabulary.tokens(table)
+    genes = np.argsort(np.where(tokens > 0, tokens, np.iinfo(np.int32).max), kind="stable")[: len(inputs.vocabulary)]
+    overlapping = settings.split.overlapping
+    by_study = build_study_profiles(inputs.pairs, inputs.partition.train, genes, overlapping)
+    markers = inputs.markers
+    strength = None
+    if markers is not None:
+        row = table.resolve(markers.genes).row
+        strength = markers.on_gene_axis(np.where(row >= 0, tokens[row] - 1, -1), len(genes))
+    type_signatures, dropped_studies = drop_contradictory_studies(
+        build_known_types(by_study, () if markers is None else markers.types, strength)
+    )
+    embedder = Embedder(Checkpoint(model, inputs.vocabulary, {}))
+    with torch.inference_mode():
+        head = build_signature_head(
+            type_signatures, lambda texts: torch.from_numpy(embedder.pool_texts(texts)), model.project_texts
+        )
+    all_rows = np.sort(np.concatenate([inputs.partition.train, inputs.partition.validation]))
+    studies = [
+        study
+        for study in held_out_studies(inputs.pairs, all_rows, head.types, overlapping, settings.seed)
+        if study.group not in dropped_studies
+    ]
+    calibration = calibrate_signatures(studies, type_signatures, head, genes, settings.seed)
+    validation_rows = set(inputs.partition.validation.tolist())
+    unseen_studies = [study for study in studies if set(study.corpus_rows.tolist()) <= validation_rows]
+    trials: list[tuple[Float[np.ndarray, "cell candidate"], Float[np.ndarray, "cell candidate"], NDArray[np.intp]]] = []
+    for study in unseen_studies:
+        rows = np.flatnonzero(study.truth >= 0)
+        cell_tokens = inputs.tokenizer.tokenize(study.rows[rows])
+        with torch.inference_mode():
+            cells = model.embed_cells(cell_tokens).numpy()
+        vectors = head.vectors[torch.from_numpy(head.index_of(study.types))].numpy()
+        trials.append(
+            (score_study(study, type_signatures, head, genes).scores[rows], cells @ vectors.T, study.truth[rows])
+        )
+    if calibration:
+        temperature = calibration["evidence_temperature_by_genes"][str(len(genes))]
+        calibration["similarity_weight"] = min(SIMILARITY_WEIGHTS, key=lambda weight: _nll(trials, weight, temperature))
+        calibration["labels_in_doubt"] = list(dropped_studies)
+        calibration["similarity_learned_on"] = [study.name for study in unseen_studies]
+    return head, {"calibration": calibration, "type_places": _type_tissues(settings, inputs)}
+
+
+def _type_tissues(settings: PretrainSettings, inputs: RunInputs) -> dict[str, dict[str, int]]:
+    """Count the sources of each type in each tissue: marker tables, if there are any, and the studies trained on."""
+    obs = inputs.pairs.corpus.obs.iloc[inputs.partition.train]
+    obs_profiles = read_profiles(obs)
+    tissue = np.array([item.tissue_id for item in obs_profiles.distinct], dtype=object)[obs_profiles.codes]
+    cell_type = np.array([item.cell_type_id for item in obs_profiles.distinct], dtype=object)[obs_profiles.codes]
+    observed = set(zip(cell_type.tolist(), tissue.tolist(), obs["study"].astype(str), strict=True))
+    typed = {item for item in observed if item[0]}
+    if settings.knowledge is None:
+        return count_cell_type_tissues((), typed).to_dict()
+    return load_cell_type_tissues(settings.knowledge.folder, training_cells=typed).to_dict()
+
+
+def _nll(
+    trials: list[tuple[Float[np.ndarray, "cell candidate"], Float[np.ndarray, "cell candidate"], NDArray[np.intp]]],
+    weight: float,
+    temperature: float,
+) -> float:
+    total = 0.0
+    for evidence, similarity, truth in trials:
+        finite = np.isfinite(similarity).all(axis=1)
+        log_probs = log_softmax((evidence + weight * similarity)[finite] / temperature, axis=1)
+        total -= float(log_probs[np.arange(int(finite.sum())), truth[finite]].mean())
+    return total

@@ -1,0 +1,228 @@
+"""Set up a run: devices, corpus, vocabulary, optimizer, run folder."""
+
+import shutil
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from lightning_fabric import Fabric
+
+from okrcell.data.corpus import Corpus
+from okrcell.cells.genes import GeneTable
+from okrcell.cells.vocabulary import GeneVocabulary
+from okrcell.errors import InputError, SettingsError
+from okrcell.storage import recover_dir
+from okrcell.knowledge.gene_texts import gene_texts
+from okrcell.knowledge.cell_type_markers import MarkerConsensus, load_marker_consensus
+from okrcell.model.gene_init import MAX_WORD_PIECES, cached_embed, gene_vectors
+from okrcell.model.sentence_encoder import SentenceEncoder
+from okrcell.data.dataset import PairDataset
+from okrcell.data.split import Split, exclude_types, train_validation_split
+from okrcell.training.resume import read_resume_point
+from okrcell.training.settings import ComputeSettings, PretrainSettings
+from okrcell.training.step import TrainingStep
+
+LATEST_DIR, MODEL_DIR, LOG_FILE, RELIABILITY_FILE = "latest", "model", "log.jsonl", "reliability.parquet"
+"""Names of the contents of a run's folder."""
+
+
+def launch_fabric(settings: PretrainSettings) -> Fabric:
+    """Launch the processes of ``settings.compute``.
+
+    Raises
+    ------
+    SettingsError
+        If this machine lacks the accelerator, or several devices would each hold a bank or reliability table.
+    """
+    compute = settings.compute
+    if compute.threads is not None:
+        torch.set_num_threads(compute.threads)
+    if (compute.accelerator == "cuda" and not torch.cuda.is_available()) or (
+        compute.accelerator == "mps" and not torch.backends.mps.is_available()
+    ):
+        raise SettingsError(
+            f"compute.accelerator is {compute.accelerator}, but this machine has none. Set it to auto or cpu, with "
+            "devices and nodes to fit."
+        )
+    fabric = Fabric(
+        accelerator=compute.accelerator,
+        devices=compute.devices,
+        num_nodes=compute.nodes,
+        strategy=_strategy(compute),
+        precision=compute.precision,
+    )
+    fabric.launch()
+    if (
+        fabric.world_size > 1
+        and not compute.gather
+        and (settings.objective.uses_reliability or settings.objective.bank.size > 0)
+    ):
+        raise SettingsError(
+            f"compute.gather is false, so each of the {fabric.world_size} devices would have its own bank and "
+            "reliability table, and only one device's are saved. Set it to true, or objective.preset to control."
+        )
+    return fabric
+
+
+def _strategy(compute: ComputeSettings) -> str:
+    devices = torch.cuda.device_count() if compute.devices == "auto" else compute.devices
+    multi_device = devices > 1 or compute.nodes > 1
+    if compute.strategy == "ddp" or (compute.strategy == "auto" and multi_device):
+        # In stage 1 the text encoder's adapted layer has no gradient, which plain ddp reports as an error.
+        return "ddp_find_unused_parameters_true"
+    return compute.strategy
+
+
+def build_dataset(settings: PretrainSettings) -> tuple[PairDataset, Split]:
+    """Open the corpus, describe its cells and split it.
+
+    Raises
+    ------
+    InputError
+        If there are no cells, or no texts to align them with.
+    """
+    corpus = Corpus.open(settings.corpus, GeneTable.bundled())
+    if len(corpus) == 0:
+        raise InputError(f"The corpus {settings.corpus} has no cells; add some with `okrcell prepare`.")
+    pairs = PairDataset.from_corpus(corpus, settings.texts)
+    if settings.objective.alignment != "none" and not pairs.has_text.any():
+        raise InputError(
+            f"No cell of the corpus {settings.corpus} has a text of its cell type, so there is nothing to align with. Add "
+            "an obs column cell_type before `okrcell prepare`"
+            + (f", check why {settings.texts.descriptions} rejects all texts" if settings.texts.descriptions else "")
+            + ", or set objective.alignment to none."
+        )
+    partition = train_validation_split(corpus.obs, settings.split)
+    cell_types = pairs.cell_type[pairs.description]
+    return pairs, exclude_types(partition, cell_types, pairs.cell_type_names, settings.split.leave_types)
+
+
+def read_markers(settings: PretrainSettings) -> MarkerConsensus | None:
+    """Read the marker knowledge of the settings, without leak-prone rows; None if they have none.
+
+    Raises
+    ------
+    InputError
+        If there is no marker table in the folder of the settings.
+    """
+    return None if settings.knowledge is None else load_marker_consensus(settings.knowledge.folder)
+
+
+def build_gene_init(
+    settings: PretrainSettings, vocabulary: GeneVocabulary, markers: MarkerConsensus | None
+) -> Float[np.ndarray, "gene width"] | None:
+    """Return initial gene embeddings; None for random initialization.
+
+    Raises
+    ------
+    InputError
+        If there are no texts of genes in the folder of the settings.
+    """
+    knowledge = settings.knowledge
+    if knowledge is None or not knowledge.gene_start:
+        return None
+    symbols: list[str] = vocabulary.symbol.tolist()
+    texts = gene_texts(symbols, knowledge.folder, markers)
+    encoder = SentenceEncoder(
+        settings.model.text_encoder.name, limit=min(MAX_WORD_PIECES, settings.model.text_encoder.limit)
+    )
+    embed = cached_embed(encoder.name, encoder.embed_texts)
+    return gene_vectors(symbols, texts, embed, settings.model.cell_encoder.width, knowledge.seed)
+
+
+def build_vocabulary(corpus: Corpus, settings: PretrainSettings) -> GeneVocabulary:
+    """Select the genes of the model: those that enough cells express.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    rows = np.flatnonzero(corpus.gene_count() >= settings.genes_in_cells)
+    if len(rows) == 0:
+        raise InputError(
+            f"No gene of the corpus {settings.corpus} is expressed in {settings.genes_in_cells} cells; lower "
+            "genes_in_cells."
+        )
+    return GeneVocabulary.from_table(GeneTable.bundled(), rows, corpus.gene_scale())
+
+
+def build_optimizer(step: TrainingStep, settings: PretrainSettings) -> torch.optim.Optimizer:
+    """AdamW over cell and text parameters; the adapted text layer has no gradient in stage 1."""
+    schedule, model = settings.schedule, step.model
+    adapted = model.text_encoder.adapted_parameters()
+    for parameter in adapted:
+        parameter.requires_grad_()
+    text = [*model.text_projector.parameters(), *adapted]
+    text_param_ids = {id(parameter) for parameter in text}
+    cell = [param for param in step.parameters() if param.requires_grad and id(param) not in text_param_ids]
+    groups = [{"params": cell, "full_rate": schedule.learning_rate}]
+    if text:
+        groups.append({"params": text, "full_rate": schedule.text_learning_rate or schedule.learning_rate})
+    return torch.optim.AdamW(groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+
+
+def prepare_run_dir(settings: PretrainSettings, fingerprint: str, *, resume: bool) -> int:
+    """Create the run's folder, or read the progress of the run to resume; return the first step.
+
+    ``fingerprint`` is that of all training inputs (`Ground.fingerprint`).
+
+    Raises
+    ------
+    InputError
+        If the folder contains a run and ``resume`` is false, or the corpus, its descriptions or the knowledge have changed
+        since.
+    SettingsError
+        If the run was started with other settings; the message names them.
+    CheckpointError
+        If there is nothing to resume, or it is damaged.
+    """
+    latest = settings.output / LATEST_DIR
+    recover_dir(latest)
+    for stale_draft in settings.output.glob(f".{LATEST_DIR}.*"):
+        # Left behind by a process that was killed while saving.
+        shutil.rmtree(stale_draft, ignore_errors=True)
+    if not resume:
+        if latest.exists() or (settings.output / MODEL_DIR).exists():
+            raise InputError(
+                f"{settings.output} already holds a run. Continue it with --resume, or choose another output folder."
+            )
+        try:
+            settings.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"Cannot create the run's folder {settings.output}: {error.strerror}.") from None
+        if (settings.output / LOG_FILE).exists():
+            raise InputError(
+                f"{settings.output} contains a {LOG_FILE} but no run to resume; choose another output folder."
+            )
+        return 0
+    resume_point = read_resume_point(latest)
+    current = settings.model_dump(mode="json")
+    changed = sorted(
+        _changed_settings(current, resume_point.settings)
+        - {"output", "corpus", "texts.descriptions", "knowledge.folder"}
+    )
+    if changed:
+        raise SettingsError(
+            f"The run in {settings.output} was started with other settings ({', '.join(changed)}); resume with the same "
+            "ones, or choose another output folder."
+        )
+    if resume_point.corpus != fingerprint:
+        raise InputError(
+            f"The corpus {settings.corpus}, its descriptions or the knowledge files have changed since the run in "
+            f"{settings.output} was started. Restore them, or start a new run."
+        )
+    return resume_point.step
+
+
+def _changed_settings(current: dict[str, Any], previous: dict[str, Any]) -> set[str]:
+    """Return the dotted names of the settings that differ, such as ``schedule.learning_rate``."""
+    names: set[str] = set()
+    for key in current.keys() | previous.keys():
+        current_value, previous_value = current.get(key), previous.get(key)
+        if isinstance(current_value, dict) and isinstance(previous_value, dict):
+            names |= {f"{key}.{name}" for name in _changed_settings(current_value, previous_value)}
+        elif current_value != previous_value:
+            names.add(key)
+    return names
