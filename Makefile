@@ -29,8 +29,8 @@ test-llm: $(VENV)/.llm  ## Run the tests that need a language model; installs a 
 test-bench: $(VENV)/.baselines  ## Run the tests that need the benchmark baselines
 	@$(BIN)/python -m pytest -m bench
 
-bench: $(VENV)/.test  ## Run the scripts in benchmarks/ and print their results
-	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+bench: $(VENV)/.test  ## Run the scripts in experiments/ and print their results
+	@for benchmark in experiments/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
 
 lint: $(VENV)/.lint  ## Check style, types and import layers
 	@$(BIN)/ruff check
@@ -47,7 +47,7 @@ pins:  ## Update constraints.txt to the newest compatible versions
 
 clean:  ## Remove .venv, caches and demo output
 	rm -rf $(VENV) okrcell-demo dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	find src tests scripts benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find src tests scripts experiments -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamp files mark the installed parts of .venv; pip runs again if pyproject.toml or constraints.txt is newer.
 

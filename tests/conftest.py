@@ -11,7 +11,13 @@ from jaxtyping import install_import_hook
 
 # Before anything of these rooms is imported: their annotations are then checked at every call, shapes included.
 install_import_hook(
-    ["okrcell.model", "okrcell.alignment", "okrcell.cells.tokenizer", "okrcell.texts.tokenise", "okrcell.data.dataloader"],
+    [
+        "okrcell.model",
+        "okrcell.alignment",
+        "okrcell.cells.tokenizer",
+        "okrcell.model.text_encoder",
+        "okrcell.data.dataloader",
+    ],
     "shape_checks.check",
 )
 
@@ -101,8 +107,7 @@ def vocabulary(corpus):
     """The genes that ten cells of the corpus have."""
     import numpy as np
 
-    from okrcell.cells.genes import GeneTable
-    from okrcell.cells.vocabulary import GeneVocabulary
+    from okrcell.cells.genes import GeneTable, GeneVocabulary
 
     return GeneVocabulary.from_table(
         GeneTable.bundled(), np.flatnonzero(corpus.gene_count() >= 10), corpus.gene_scale()

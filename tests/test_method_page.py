@@ -14,10 +14,9 @@ import pytest
 import yaml
 from pydantic import BaseModel, TypeAdapter
 
-from okrcell.losses.objective import ObjectiveSettings
-from okrcell.alignment.presets import ABLATIONS, PRESETS
+from okrcell.descriptions.enrich import EnrichSettings
+from okrcell.losses.objective import ABLATIONS, PRESETS, ObjectiveSettings
 from okrcell.settings import load_settings
-from okrcell.texts.enrich import EnrichSettings
 from okrcell.training.settings import PretrainSettings
 
 REPOSITORY = Path(__file__).parents[1]
@@ -287,7 +286,7 @@ def test_settings_files_in_the_how_to_are_accepted():
 
 
 def test_commands_in_the_how_to_are_understood():
-    from okrcell.cli.app import app
+    from okrcell.cli._common import app
 
     blocks = re.findall(r"```bash\n(.*?)```", said(PAGES[1]), re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from okrcell import pl, tl
     from okrcell.benchmarking.run import benchmark
-    from okrcell.model.embedder import load
     from okrcell.data.prepare import prepare
-    from okrcell.texts.description import Description
+    from okrcell.descriptions.description import Description
+    from okrcell.model.embedder import load
     from okrcell.tl import enrich, standardise
     from okrcell.training.pretrain import pretrain
 
 __all__ = ["Description", "benchmark", "enrich", "load", "pl", "prepare", "pretrain", "standardise", "tl"]
 
 _MODULES = {
-    "Description": "okrcell.texts.description",
+    "Description": "okrcell.descriptions.description",
     "benchmark": "okrcell.benchmarking.run",
     "enrich": "okrcell.tl",
     "standardise": "okrcell.tl",

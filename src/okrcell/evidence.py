@@ -5,12 +5,59 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 Aspect = Literal[
     "name", "definition", "synonym", "metadata", "passage", "description", "marker", "absent_marker", "gene", "function"
 ]
 """Part of a record that is quoted: an ontology term's ``name``, ``definition`` or ``synonym``; the user's ``metadata``;
 a ``passage`` of literature; a long expert ``description`` of a cell type; the ``marker`` genes of a cell type, or those
 it lacks (``absent_marker``); the summary or full name of a ``gene``; a ``function`` (a Gene Ontology term)."""
+
+
+class TextEmbedder(Protocol):
+    """Protocol of a text embedder: maps texts to unit vectors whose dot products are cosine similarities.
+
+    Attributes
+    ----------
+    name
+        Identifier of the encoder. A passage index stores it and can only be searched with the same encoder.
+
+    Notes
+    -----
+    The protocol keeps `okrcell.knowledge` free of torch; the implementations are in `okrcell.model`.
+
+    Examples
+    --------
+    >>> class LetterEmbedder:
+    ...     name = "letter-counts"
+    ...
+    ...     def embed_texts(self, texts):
+    ...         counts = np.array([[text.lower().count(letter) for letter in "bclt"] for text in texts], dtype=np.float32)
+    ...         return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+    >>> vectors = LetterEmbedder().embed_texts(["B cell", "T cell"])
+    >>> vectors.shape
+    (2, 4)
+    >>> bool(np.allclose(np.linalg.norm(vectors, axis=1), 1))
+    True
+    """
+
+    name: str
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts.
+
+        Parameters
+        ----------
+        texts
+            Texts, at least one.
+
+        Returns
+        -------
+        float32 (text, dim), one row of unit length for each text.
+        """
+        ...
 
 
 @dataclass(frozen=True)

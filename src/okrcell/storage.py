@@ -9,6 +9,9 @@ from pathlib import Path
 
 from okrcell.errors import InputError
 
+CACHE_ENV = "OKRCELL_CACHE"
+"""Environment variable with the folder for downloads and derived files."""
+
 
 @contextmanager
 def atomic_file(path: str | Path) -> Generator[Path]:
@@ -94,3 +97,10 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def cache_folder() -> Path:
+    """Return the cache folder of knowledge files: in OKRCELL_CACHE, else in the system's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get(CACHE_ENV) or platformdirs.user_cache_dir("okrcell")).expanduser() / "knowledge"

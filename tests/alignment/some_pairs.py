@@ -3,8 +3,8 @@
 import torch
 from torch.nn import functional
 
-from okrcell.losses.objective import ObjectiveSettings, contrastive_loss
 from okrcell.losses.contrastive import PairEmbeddings
+from okrcell.losses.objective import ObjectiveSettings, contrastive_loss
 from okrcell.losses.pair_weights import match_probability, reliability_weights
 
 HEAT = torch.tensor(0.05)

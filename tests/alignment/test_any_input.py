@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from some_pairs import judged
 
-from okrcell.losses.objective import MaskedPredictions, ObjectiveSettings, contrastive_loss, total_loss
 from okrcell.losses.contrastive import PairEmbeddings
-from okrcell.alignment.presets import ABLATIONS
+from okrcell.losses.objective import ABLATIONS, MaskedPredictions, ObjectiveSettings, contrastive_loss, total_loss
 
 COLDEST = 0.01
 KIN = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)

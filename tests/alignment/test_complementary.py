@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okrcell.alignment.complementary import complementary_loss
+from okrcell.losses.contrastive import complementary_loss
 
 
 def of(logits, targets, omega=0.5):

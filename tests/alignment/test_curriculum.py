@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from okrcell.alignment.curriculum import PAPER_N_KEYS, CurriculumSettings, difficulty_threshold, sample_weights
+from okrcell.losses.pair_weights import PAPER_N_KEYS, CurriculumSettings, difficulty_threshold, sample_weights
 
 PAPER = CurriculumSettings()
 KEYS = 500

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okrcell.losses.momentum import MemoryBank
 from okrcell.losses.contrastive import PairEmbeddings
+from okrcell.losses.momentum import MemoryBank
 
 
 def numbered(start, count):

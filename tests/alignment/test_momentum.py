@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from okrcell.alignment.momentum import EMAModel
+from okrcell.losses.momentum import EMAModel
 
 
 def made(seed=0):

@@ -5,12 +5,10 @@ from copy import deepcopy
 import pytest
 from pydantic import ValidationError
 
-from okrcell.alignment.curriculum import CurriculumSettings
-from okrcell.losses.momentum import BankSettings
-from okrcell.losses.objective import ObjectiveSettings
 from okrcell.losses.contrastive import TargetSettings
-from okrcell.alignment.presets import ABLATIONS, PRESETS, changed_settings, with_preset
-from okrcell.losses.pair_weights import ReliabilitySettings
+from okrcell.losses.momentum import BankSettings
+from okrcell.losses.objective import ABLATIONS, PRESETS, ObjectiveSettings, changed_settings, with_preset
+from okrcell.losses.pair_weights import CurriculumSettings, ReliabilitySettings
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

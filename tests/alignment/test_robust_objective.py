@@ -9,8 +9,8 @@ from robust_in_float64 import Choices, cra
 from some_pairs import HEAT, aligned_alone, alike, alone, judged, pairs_of, total, unit
 from torch.nn import functional
 
-from okrcell.losses.objective import ObjectiveSettings, contrastive_loss
 from okrcell.losses.contrastive import PairEmbeddings
+from okrcell.losses.objective import ObjectiveSettings, contrastive_loss
 
 FAITHFUL = ({"preset": "faithful"}, Choices())
 REPAIRED = (

@@ -6,8 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okrcell.losses.pair_weights import ReliabilitySettings
-from okrcell.alignment.reliability_table import ReliabilityHistory
+from okrcell.losses.pair_weights import ReliabilityHistory, ReliabilitySettings
 
 PAPER = ReliabilitySettings()
 SMOOTH = ReliabilitySettings(stability="smooth")

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from okrcell.alignment.generative import cell_type_loss
-from okrcell.losses.objective import ContrastiveLosses, MaskedPredictions, ObjectiveSettings, total_loss
+from okrcell.losses.objective import ContrastiveLosses, MaskedPredictions, ObjectiveSettings, cell_type_loss, total_loss
 
 KINDS = torch.tensor([0, 2, -1, 1])
 

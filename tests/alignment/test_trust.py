@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from some_pairs import HEAT, alike, judged, pairs_of, unit
 
-from okrcell.losses.objective import ObjectiveSettings
 from okrcell.losses.contrastive import PairEmbeddings
+from okrcell.losses.objective import ObjectiveSettings
 from okrcell.losses.pair_weights import ReliabilitySettings, match_probability, n_distinct_types, reliability_weights
 
 

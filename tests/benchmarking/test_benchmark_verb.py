@@ -3,7 +3,7 @@
 import pytest
 
 import okrcell.cli
-from okrcell.benchmarking.result import BenchmarkResult
+from okrcell.benchmarking.records import BenchmarkResult
 
 
 @pytest.fixture

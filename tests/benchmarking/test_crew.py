@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from okrcell.benchmarking import crew
-from okrcell.benchmarking.crew import run_jobs
+from okrcell.benchmarking import worker_pool as crew
+from okrcell.benchmarking.worker_pool import run_jobs
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 import okrcell as okr
-from okrcell.benchmarking import measure, worker
-from okrcell.benchmarking.folder import RECORDS_FILE
-from okrcell.benchmarking.method import Annotation, Method
-from okrcell.benchmarking.metrics.clustering import leiden_clusterings
-from okrcell.benchmarking.tasks import clustering
-from okrcell.benchmarking.tasks import unseen_types
-from okrcell.benchmarking.roster import METHODS, select_methods
+from okrcell.benchmarking import run as measure
+from okrcell.benchmarking import worker
+from okrcell.benchmarking.methods import Annotation, Method
+from okrcell.benchmarking.records import RECORDS_FILE
+from okrcell.benchmarking.run import METHODS, select_methods
+from okrcell.benchmarking.tasks import clustering, unseen_types
 from okrcell.errors import InputError, SettingsError
+from okrcell.metrics.embedding import leiden_clusterings
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_asking_again_for_one_task_leaves_the_answers_to_others(shared_data: Pat
     ],
 )
 def test_nobody_is_asked_again_who_takes_no_part(shared_data: Path, here, tmp_path, monkeypatch, again, told):
-    monkeypatch.setattr("okrcell.benchmarking.roster.find_spec", lambda name: None if name == "scvi" else name)
+    monkeypatch.setattr("okrcell.benchmarking.run.find_spec", lambda name: None if name == "scvi" else name)
     made(tmp_path / "out", shared_data, seeds=(0,))
     # Answers and the receipt of methods that took part before.
     records, receipt = tmp_path / "out" / RECORDS_FILE, tmp_path / "out" / "benchmark.json"
@@ -138,7 +138,7 @@ def test_figures_of_other_files_are_not_mixed_in(shared_data: Path, here, tmp_pa
 
 
 def test_a_missing_package_is_told_and_the_others_go_on(shared_data: Path, here, tmp_path, monkeypatch):
-    monkeypatch.setattr("okrcell.benchmarking.roster.find_spec", lambda name: None if name == "scvi" else name)
+    monkeypatch.setattr("okrcell.benchmarking.run.find_spec", lambda name: None if name == "scvi" else name)
     _, told = made(tmp_path / "out", shared_data, methods=["hvg_pca", "scvi"], seeds=(0,))
     assert told[0] == "scvi is skipped: scvi is not installed: pip install 'okrcell[baselines]'."
     assert "scvi was not run" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
@@ -193,8 +193,8 @@ def test_slow_methods_take_part_when_they_are_named():
 
 
 def test_a_worker_writes_what_json_can_hold():
-    from okrcell.benchmarking.clock import ResourceUsage
-    from okrcell.benchmarking.questions.outcome import Item, ItemResult
+    from okrcell.benchmarking.resources import ResourceUsage
+    from okrcell.benchmarking.tasks.task import Item, ItemResult
 
     outcome = ItemResult(Item("K = 1", 3), {"accuracy": float("nan"), "macro_f1": 0.5}, ResourceUsage(1.0, None), 7)
     record = worker.to_record({"task": "few_shot", "set": "wang", "method": "knn"}, outcome)

@@ -4,12 +4,10 @@ import json
 
 import pytest
 
-from okrcell.benchmarking.report.tables import result_tables
 from okrcell.benchmarking.report.publish import publish
-from okrcell.benchmarking.report.summarise import summarize
-from okrcell.benchmarking.report.summary import paired_difference
+from okrcell.benchmarking.report.summary import format_points, paired_difference, summarize
+from okrcell.benchmarking.report.tables import result_tables
 from okrcell.benchmarking.report.text import comparisons
-from okrcell.benchmarking.report.words import format_points
 from okrcell.provenance import provenance_record
 
 METHODS = {

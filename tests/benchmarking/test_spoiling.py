@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.benchmarking.cells import unlabeled_cells
 from okrcell.benchmarking.datasets.downsampling import downsample_counts, dropout, gene_panel
+from okrcell.benchmarking.methods import unlabeled_cells
 from okrcell.errors import InputError
 
 

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from okrcell.cells.genes import GeneTable
 from okrcell.data.corpus import Corpus
 from okrcell.data.corpus_writer import CorpusWriter
-from okrcell.cells.genes import GeneTable
 from okrcell.errors import InputError
 
 GENES = 40

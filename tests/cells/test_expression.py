@@ -7,9 +7,9 @@ import scanpy as sc
 from anndata import AnnData, read_h5ad
 from scipy import sparse
 
+from okrcell.cells.counts import csc_to_csr_on_disk
 from okrcell.cells.expression import read_expression
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.rows import csc_to_csr_on_disk
 from okrcell.errors import InputError
 
 

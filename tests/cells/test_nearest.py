@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from okrcell.cells.samples import nearest as module
-from okrcell.cells.samples.nearest import knn_search
+from okrcell.cells import neighbors as module
+from okrcell.cells.neighbors import knn_search
 
 
 @pytest.fixture(params=["compared with all", "searched for"])

@@ -15,7 +15,7 @@ from scipy import sparse
 from scipy.io import mmwrite
 
 from okrcell.cells.expression import read_expression
-from okrcell.cells.open import open_cells
+from okrcell.cells.io import open_cells
 from okrcell.errors import InputError, MissingExtraError
 
 

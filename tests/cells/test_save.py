@@ -6,8 +6,7 @@ import pytest
 import scanpy as sc
 from anndata import AnnData, read_h5ad
 
-from okrcell.cells.open import open_cells
-from okrcell.cells.save import save_cells
+from okrcell.cells.io import open_cells, save_cells
 from okrcell.errors import InputError
 
 

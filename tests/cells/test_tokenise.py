@@ -6,9 +6,8 @@ import torch
 from scipy import sparse
 from scipy.stats import rankdata
 
-from okrcell.cells.genes import GeneTable
+from okrcell.cells.genes import PADDING, GeneTable, GeneVocabulary
 from okrcell.cells.tokenizer import CHUNK_SIZE, TARGET_SUM, BinTokenizer, TokenizerSettings
-from okrcell.cells.vocabulary import PADDING, GeneVocabulary
 
 GENES = 60
 

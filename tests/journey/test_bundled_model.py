@@ -6,7 +6,7 @@ import pytest
 from safetensors.torch import load_file
 
 import okrcell as okr
-from okrcell.cells.open import open_cells
+from okrcell.cells.io import open_cells
 from okrcell.model.embedder import bundled_model
 
 TRUTH = "cell_type_ontology_term_id"

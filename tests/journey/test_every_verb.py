@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scanpy as sc
 
-from okrcell.cli import app
+from okrcell.cli import _common as app
 
 SETTINGS = """
 corpus: unset

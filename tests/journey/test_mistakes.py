@@ -8,7 +8,7 @@ import pytest
 import scanpy as sc
 
 import okrcell
-import okrcell.cells.open
+import okrcell.cells.io
 import okrcell.cli
 
 
@@ -102,6 +102,6 @@ def test_the_shell_sees_status_2_and_no_traceback(folder):
 
 
 def test_genes_of_a_mouse_are_led_to_human_ones_when_asked(folder):
-    adata = okrcell.cells.open.open_cells(folder / "mouse.h5ad")
+    adata = okrcell.cells.io.open_cells(folder / "mouse.h5ad")
     okrcell.tl.embed(adata, orthologs=True)
     assert np.isfinite(adata.obsm["X_okrcell"]).all()

@@ -15,12 +15,10 @@ from hypothesis import strategies as st
 
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
+from okrcell.knowledge import bm25 as word_counts
+from okrcell.knowledge.bm25 import char_ngrams, count_words, split_words
+from okrcell.knowledge.passage_index import FusionSettings, PassageIndex
 from okrcell.ontology.relations import neighborhood, search_queries
-from okrcell.knowledge.search import word_counts
-from okrcell.knowledge.search.fusion import FusionSettings
-from okrcell.knowledge.passage_index import PassageIndex
-from okrcell.knowledge.search.word_counts import count_words
-from okrcell.knowledge.bm25 import char_ngrams, split_words
 
 DENSE, LEXICAL = FusionSettings(words=0, fragments=0), FusionSettings(meaning=0)
 
@@ -274,7 +272,7 @@ from okrcell.knowledge.search import index_files as module
 from okrcell.evidence import Evidence
 from okrcell.knowledge.search import word_counts
 from okrcell.knowledge.passage_index import PassageIndex
-from okrcell.knowledge.search.word_counts import count_words
+from okrcell.knowledge.bm25 import count_words
 
 def killed(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)

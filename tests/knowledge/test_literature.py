@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 
 from okrcell.errors import InputError
 from okrcell.knowledge import downloads as snapshots
-from okrcell.knowledge.literature import LiteratureSource
-from okrcell.knowledge.sources.named_types import find_cell_types
-from okrcell.knowledge.sources.passages import PassageSettings, count_tokens, split_passages, split_sentences
+from okrcell.knowledge.literature import (
+    LiteratureSource,
+    PassageSettings,
+    count_tokens,
+    find_cell_types,
+    split_passages,
+    split_sentences,
+)
 from okrcell.provenance import fingerprint
 
 ARTICLE = """

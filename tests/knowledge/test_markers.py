@@ -9,19 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError
-from okrcell.ontology.ontology import ontology
-from okrcell.knowledge.sources.marker_tables import (
+from okrcell.knowledge.markers import (
     LEAKING_PAPERS,
     LEAKING_RESOURCES,
     SEPARATE_RESOURCES,
+    MarkerRow,
+    MarkerSource,
     read_accordion,
     read_cellmarker,
     read_panglaodb,
     resolve_cell_type,
     resolve_in_organ,
+    sort_by_support,
 )
-from okrcell.knowledge.markers import MarkerRow, MarkerSource, sort_by_support
 from okrcell.knowledge.registry import open_sources
+from okrcell.ontology.ontology import ontology
 
 B_CELL, T_CELL, LUNG, BLOOD = "CL:0000236", "CL:0000084", "UBERON:0002048", "UBERON:0000178"
 

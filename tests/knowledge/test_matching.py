@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError
+from okrcell.ontology.label_parsing import normalize_words
 from okrcell.ontology.matcher import MIN_MATCH_SCORE, match_label
-from okrcell.knowledge.matching.meaning import normalize_words
-from okrcell.knowledge.matching.name_vectors import load_name_vectors
+from okrcell.ontology.name_index import load_name_vectors
 from okrcell.ontology.ontology import ontology
 
 PANCREAS, BRAIN = "UBERON:0001264", "UBERON:0000955"

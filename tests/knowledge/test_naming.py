@@ -1,6 +1,6 @@
 import pytest
 
-from okrcell.knowledge.naming import normalize_name
+from okrcell.ontology.ontology import normalize_name
 
 
 @pytest.mark.parametrize(

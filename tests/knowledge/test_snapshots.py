@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import okrcell.cli
-import okrcell.cli.knowledge
+import okrcell.cli.pretraining
 from okrcell.errors import InputError
 from okrcell.knowledge import downloads as module
 from okrcell.knowledge.downloads import CatalogEntry, KnowledgeFiles, RemoteFile
@@ -280,5 +280,5 @@ def test_every_file_of_a_source_is_declared():
 
 def test_the_verbs_load_nothing_heavy():
     heavy = "torch", "pandas", "pooch", "cellxgene_ontology_guide", "scanpy"
-    code = f"import okrcell.cli.knowledge, sys; assert not set({heavy}) & set(sys.modules)"
+    code = f"import okrcell.cli.pretraining, sys; assert not set({heavy}) & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.ontology.ontology import ontology, prefix_of
 from okrcell.knowledge.downloads import KnowledgeFiles
 from okrcell.knowledge.registry import SOURCES, open_sources, unavailable_sources
+from okrcell.ontology.ontology import ontology, prefix_of
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 import pytest
 
-from okrcell.knowledge.matching.stages import stage_names
+from okrcell.ontology.label_parsing import stage_names
 from okrcell.ontology.ontology import ontology
 
 

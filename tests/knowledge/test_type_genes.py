@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.knowledge.markers import MarkerRow
 from okrcell.knowledge.cell_type_markers import build_marker_consensus, load_marker_consensus
+from okrcell.knowledge.markers import MarkerRow
 
 B_CELL, T_CELL = "CL:0000236", "CL:0000084"
 
@@ -69,7 +69,7 @@ def test_without_tables_it_is_said_what_is_missing(tmp_path):
 
 
 def test_hundreds_of_types_are_known_and_none_by_leaking_resources(shared_knowledge):
-    from okrcell.knowledge.sources.marker_tables import LEAKING_PAPERS, LEAKING_RESOURCES
+    from okrcell.knowledge.markers import LEAKING_PAPERS, LEAKING_RESOURCES
 
     known = load_marker_consensus(shared_knowledge)
     assert len(known.types) > 500

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from okrcell.knowledge.cell_type_tissues import OTHER_TISSUE_WEIGHT, PSEUDOCOUNT, CellTypeTissues, load_cell_type_tissues
+from okrcell.knowledge.cell_type_tissues import (
+    OTHER_TISSUE_WEIGHT,
+    PSEUDOCOUNT,
+    CellTypeTissues,
+    load_cell_type_tissues,
+)
 
 BLOOD, LIVER, LIVER_LOBE, KIDNEY = "UBERON:0000178", "UBERON:0002107", "UBERON:0001113", "UBERON:0002113"
 B_CELL, HEPATOCYTE, NEURON = "CL:0000236", "CL:0000182", "CL:0000540"

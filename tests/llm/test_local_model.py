@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from okrcell.ontology.ontology import OntologySource
-from okrcell.descriptions.llm_prompt import WritingFailed
 from okrcell.descriptions.llm_cache import RequestCache
-from okrcell.texts.endpoint.writer import EndpointSettings, EndpointWriter
+from okrcell.descriptions.llm_prompt import WritingFailed
+from okrcell.descriptions.llm_writer import EndpointSettings, EndpointWriter
 from okrcell.ontology.obs_profile import CellProfile
+from okrcell.ontology.ontology import OntologySource
 
 pytestmark = pytest.mark.llm
 

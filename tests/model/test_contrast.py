@@ -7,8 +7,14 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from okrcell.model import marker_scores as module
-from okrcell.model.marker_scores import MIN_NORM, SignatureContrast, balanced_background, restrict_to_panel
-from okrcell.model.relative_expression import Background, estimate_background
+from okrcell.model.marker_scores import (
+    MIN_NORM,
+    Background,
+    SignatureContrast,
+    balanced_background,
+    estimate_background,
+    restrict_to_panel,
+)
 from some_signatures import some_head
 
 GENES = 40

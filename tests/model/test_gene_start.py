@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from okrcell.knowledge.gene_texts import gene_texts
+from okrcell.knowledge.cell_type_markers import gene_texts
+from okrcell.model.cell_encoder import INIT_STD
 from okrcell.model.gene_init import cached_embed, gene_vectors, init_gene_embeddings
-from okrcell.model.gene_tokens import INIT_STD
 
 TEXTS = {f"GENE{number}": f"text {number}" for number in range(40)}
 SYMBOLS = [*TEXTS, "UNTOLD1", "UNTOLD2"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from okrcell.errors import CheckpointError
-from okrcell.model.rivals import confidence_from_margin, log_odds, open_set_margin, out_of_candidate_types
+from okrcell.model.marker_scores import confidence_from_margin, log_odds, open_set_margin, out_of_candidate_types
 
 B_CELL, T_CELL, CD4, HEPATOCYTE, LYMPHOCYTE = "CL:0000236", "CL:0000084", "CL:0000624", "CL:0000182", "CL:0000542"
 

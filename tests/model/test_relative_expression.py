@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from okrcell.model.relative_expression import (
+from okrcell.model.marker_scores import (
     MAX_Z_SCORE,
     MIN_PRIOR_WEIGHT,
     MIN_SPREAD,

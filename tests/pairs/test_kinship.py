@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okrcell.ontology.ontology import ontology
-from okrcell.pairs.kinship import related_types
+from okrcell.ontology.relations import related_types
 
 LYMPHOCYTE, T, CD4, CD8, B, NEURON = (
     "CL:0000542", "CL:0000084", "CL:0000624", "CL:0000625", "CL:0000236", "CL:0000540",

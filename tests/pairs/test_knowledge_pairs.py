@@ -6,14 +6,14 @@ import torch
 
 from okrcell.cells.genes import GeneTable
 from okrcell.cells.tokenizer import BinTokenizer, TokenizerSettings
-from okrcell.errors import InputError
-from okrcell.ontology.ontology import ontology
-from okrcell.knowledge.markers import MarkerRow
-from okrcell.knowledge.cell_type_markers import build_marker_consensus
-from okrcell.data.simulated_pairs import KnowledgeSettings, SimulatedPairs
-from okrcell.data.dataset import PairDataset
 from okrcell.data.dataloader import PairDataLoader, StreamSettings
-from okrcell.texts.describe import label_texts
+from okrcell.data.dataset import PairDataset
+from okrcell.data.simulated_pairs import KnowledgeSettings, SimulatedPairs
+from okrcell.descriptions.metadata_text import label_texts
+from okrcell.errors import InputError
+from okrcell.knowledge.cell_type_markers import build_marker_consensus
+from okrcell.knowledge.markers import MarkerRow
+from okrcell.ontology.ontology import ontology
 
 B_CELL, PLASMA_CELL, MAST_CELL = "CL:0000236", "CL:0000786", "CL:0000097"
 GENES = {

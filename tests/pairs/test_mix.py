@@ -10,14 +10,12 @@ from hypothesis import strategies as st
 
 from okrcell.cells.genes import GeneTable
 from okrcell.cells.tokenizer import BinTokenizer, TokenizerSettings
-from okrcell.errors import InputError
-from okrcell.pairs.mix import TextSettings, text_probabilities
-from okrcell.data.dataset import PairDataset
 from okrcell.data.dataloader import PairDataLoader, StreamSettings
-from okrcell.texts.describe import describe
-from okrcell.texts.description import Description
+from okrcell.data.dataset import PairDataset, TextSettings, text_probabilities
+from okrcell.descriptions.description import Description, load_descriptions, save_descriptions
+from okrcell.descriptions.template_writer import describe
+from okrcell.errors import InputError
 from okrcell.ontology.obs_profile import CellProfile, read_profiles
-from okrcell.descriptions.description import load_descriptions, save_descriptions
 
 words = st.text("abc", min_size=1, max_size=2)
 ENRICHED = Description(CellProfile("B cell"), (), ("long", "longer"), original=("short", "brief", "terse"))

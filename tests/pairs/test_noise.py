@@ -5,11 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from okrcell.data.dataset import PairDataset
+from okrcell.data.label_noise import (
+    NoiseSettings,
+    add_noise,
+    find_partners,
+    group_identical_texts,
+    sibling_types,
+    swap_labels,
+)
 from okrcell.errors import InputError, SettingsError
 from okrcell.ontology.ontology import ontology
-from okrcell.pairs.mislabelling import find_partners, group_identical_texts, sibling_types, swap_labels
-from okrcell.data.label_noise import NoiseSettings, add_noise
-from okrcell.data.dataset import PairDataset
 from okrcell.settings import parse_settings
 
 ROWS = np.arange(20, 700)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
-from okrcell.data.label_noise import NoiseSettings, add_noise
 from okrcell.data.dataset import PairDataset
 from okrcell.data.expression_noise import (
     MAX_MOLECULES,
@@ -18,6 +17,7 @@ from okrcell.data.expression_noise import (
     SparseCell,
     add_cells,
 )
+from okrcell.data.label_noise import NoiseSettings, add_noise
 
 ROWS = np.arange(20, 700)
 KINDS = ["dropout", "ambient", "doublets", "permuted"]

@@ -6,11 +6,10 @@ import torch
 
 from okrcell.cells.genes import GeneTable
 from okrcell.cells.tokenizer import BinTokenizer, TokenizerSettings
-from okrcell.errors import SettingsError
-from okrcell.pairs.kept_tokens import TokenCache
-from okrcell.data.label_noise import NoiseSettings, add_noise
+from okrcell.data.dataloader import PairDataLoader, StreamSettings, TokenCache
 from okrcell.data.dataset import PairDataset
-from okrcell.data.dataloader import PairDataLoader, StreamSettings
+from okrcell.data.label_noise import NoiseSettings, add_noise
+from okrcell.errors import SettingsError
 
 ROWS = np.arange(20, 700)
 

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from okrcell.data.corpus import Corpus
 from okrcell.cells.genes import GeneTable
-from okrcell.errors import InputError
+from okrcell.data.corpus import Corpus
 from okrcell.data.prepare import PrepareSettings, prepare, study_name
 from okrcell.data.split import train_validation_split
+from okrcell.errors import InputError
 
 
 @pytest.fixture

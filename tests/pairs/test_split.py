@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okrcell.errors import InputError
 from okrcell.data.split import SplitSettings, exclude_types, train_validation_split
+from okrcell.errors import InputError
 
 
 def cells_of(groups):

@@ -6,8 +6,8 @@ import torch
 
 from okrcell.cells.genes import GeneTable
 from okrcell.cells.tokenizer import BinTokenizer, TokenizerSettings
-from okrcell.data.dataset import PairDataset
 from okrcell.data.dataloader import PairBatch, PairDataLoader, StreamSettings
+from okrcell.data.dataset import PairDataset
 
 ROWS = np.arange(20, 700)
 

@@ -13,8 +13,15 @@ from matplotlib.figure import Figure
 
 from okrcell import pl
 from okrcell.errors import InputError
-from okrcell.pl._canvas import COLORMAPS, DARK_COLORMAPS, PALETTE, UNKNOWN_COLOR, luminance
-from okrcell.pl.numbers import MIN_LABEL_DISTANCE, place_labels
+from okrcell.pl._canvas import (
+    COLORMAPS,
+    DARK_COLORMAPS,
+    MIN_LABEL_DISTANCE,
+    PALETTE,
+    UNKNOWN_COLOR,
+    luminance,
+    place_labels,
+)
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
+from okrcell.cells.genes import GeneTable
 from okrcell.data.corpus import Corpus
 from okrcell.data.corpus_writer import CorpusWriter
-from okrcell.cells.genes import GeneTable
 
 GENES = 6
 NAMES = np.array([f"ENSG{number:011d}" for number in range(GENES)])

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import sparse
 
-from okrcell.cells.genes import GeneTable
+from okrcell.cells.genes import GeneTable, GeneVocabulary
 from okrcell.cells.tokenizer import BinTokenizer, TokenizerSettings
-from okrcell.cells.vocabulary import GeneVocabulary
 
 GENES = 12
 cells = arrays.arrays(

@@ -5,8 +5,14 @@ import torch
 from torch import nn
 
 from okrcell.cells.tokenizer import CellTokens
-from okrcell.model.attention import Attention, Block, BlockSettings, attention_mask
-from okrcell.model.cell_encoder import CellEncoderSettings, build_cell_encoder
+from okrcell.model.cell_encoder import (
+    Attention,
+    Block,
+    BlockSettings,
+    CellEncoderSettings,
+    attention_mask,
+    build_cell_encoder,
+)
 
 SHAPE = BlockSettings(width=16, heads=4, feed_forward=24, dropout=0.0)
 

@@ -7,8 +7,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from okrcell.alignment.contrastive import match_log_probs, siglip_loss, soft_cross_entropy
-from okrcell.losses.contrastive import TargetSettings, contrastive_targets
+from okrcell.losses.contrastive import (
+    TargetSettings,
+    contrastive_targets,
+    match_log_probs,
+    siglip_loss,
+    soft_cross_entropy,
+)
 
 KINDS = torch.tensor([0, 1, 0, 2, 1, 0, 3])
 KEY_KINDS = torch.cat([KINDS, torch.tensor([2, -1, 0])])

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.knowledge.search.fusion import Ranking, fuse_rankings, top_indices
+from okrcell.knowledge.passage_index import Ranking, fuse_rankings, top_indices
 
 ranked = st.lists(st.integers(0, 12), unique=True, max_size=8).map(lambda places: np.array(places, dtype=np.int64))
 weighed = st.tuples(ranked, st.floats(0.0, 2.0)).map(lambda pair: Ranking(*pair))

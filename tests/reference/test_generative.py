@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.alignment.generative import expression_loss
-from okrcell.model.expression_decoder import ExpressionDecoder
+from okrcell.losses.objective import expression_loss
+from okrcell.model.cell_encoder import ExpressionDecoder
 
 
 def some(cells=4, tokens=9, seed=0):

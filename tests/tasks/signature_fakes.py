@@ -5,9 +5,8 @@ import torch
 from scipy import sparse
 
 from okrcell.cells.expression import read_expression
-from okrcell.cells.genes import GeneTable
-from okrcell.cells.vocabulary import TARGET_SUM, GeneVocabulary
-from okrcell.model.relative_expression import GenePanel
+from okrcell.cells.genes import TARGET_SUM, GeneTable, GeneVocabulary
+from okrcell.model.marker_scores import GenePanel
 from okrcell.model.signatures import SignatureHead
 
 TABLES = {

@@ -10,17 +10,13 @@ from hypothesis.extra.numpy import arrays
 from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
+from okrcell.errors import InputError
 from okrcell.losses.pair_weights import ReliabilitySettings
 from okrcell.losses.pair_weights import match_probability as agreement_in_training
-from okrcell.errors import InputError
-from okrcell.tasks.label_errors import AuditSettings, audit_labels
-from okrcell.tasks.auditing.agreement import match_probability
-from okrcell.tasks.audit_study import check_labels, label_relations
-from okrcell.tasks.auditing.corpus_cells import corpus_expression
-from okrcell.tasks.auditing.directions import log_cp10k, pca_features
-from okrcell.tasks.auditing.other_cells import N_FOLDS, assign_folds, cross_val_predict_proba
-from okrcell.tasks.auditing.run_reliability import read_reliability, use_run_reliability
-from okrcell.tasks.auditing.slips import fit_noise_transition
+from okrcell.tasks.audit_corpus import corpus_expression, read_reliability, use_run_reliability
+from okrcell.tasks.audit_study import check_labels, label_relations, log_cp10k, pca_features
+from okrcell.tasks.classifier import N_FOLDS, assign_folds, cross_val_predict_proba
+from okrcell.tasks.label_errors import AuditSettings, audit_labels, fit_noise_transition, match_probability
 from okrcell.tasks.labels import read_study_labels
 
 

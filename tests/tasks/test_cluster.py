@@ -9,8 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from okrcell.cells.neighbors import diffuse_over_knn, knn_graph
 from okrcell.errors import InputError
-from okrcell.tasks.clustering import cluster, joint_representation
-from okrcell.tasks.samples.stability import leiden, resolution_stability
+from okrcell.tasks.clustering import cluster, joint_representation, leiden, resolution_stability
 
 
 def heaps(sizes=(60, 40, 30), dim=8, apart=8.0, seed=0):

@@ -7,13 +7,19 @@ from signature_fakes import SHOWN, TABLES, SignatureModel
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
-from okrcell.tasks.candidates import Candidate, parse_candidates
 from okrcell.model.sample_scores import score_sample
-from okrcell.tasks.explain import explain_groups
-from okrcell.tasks.explaining.expectations import ExpectedSignature, expected_signatures
-from okrcell.tasks.explaining.presence import detection_rates
-from okrcell.tasks.explaining.speakers import SOURCE_BOTH, SOURCE_CELLS, gene_contributions, source_of
-from okrcell.tasks.explaining.speakers import SOURCE_TABLES as BOOKS
+from okrcell.tasks.candidates import Candidate, parse_candidates
+from okrcell.tasks.explain import (
+    SOURCE_BOTH,
+    SOURCE_CELLS,
+    ExpectedSignature,
+    detection_rates,
+    expected_signatures,
+    explain_groups,
+    gene_contributions,
+    source_of,
+)
+from okrcell.tasks.explain import SOURCE_TABLES as BOOKS
 
 SOME = parse_candidates(["B cell", "T cell", "monocyte"])
 

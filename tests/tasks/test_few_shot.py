@@ -10,10 +10,8 @@ from okrcell.cells.expression import read_expression
 from okrcell.cells.neighbors import diffuse_over_knn
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
-from okrcell.tasks.examples.calibration import fit_inverse_temperature
-from okrcell.tasks.examples.company import knn_affinity, knn_r2
-from okrcell.tasks.examples.head import fit_head
-from okrcell.tasks.classifier import fit_text_weight, read_labels, text_logits
+from okrcell.tasks.classifier import fit_head, fit_inverse_temperature, fit_text_weight, read_labels, text_logits
+from okrcell.tasks.features import knn_affinity, knn_r2
 from okrcell.tasks.few_shot import annotate_few_shot, compute_sample_features
 
 

@@ -9,9 +9,13 @@ from okrcell.cells.expression import read_expression
 from okrcell.cells.pca import sample_pca
 from okrcell.errors import InputError
 from okrcell.tasks.clustering import joint_representation
-from okrcell.tasks.integrate import integrate_vectors
-from okrcell.tasks.samples.correction import harmony, remove_batch_effect, soft_clusters
-from okrcell.tasks.integration import shared_cluster_weights
+from okrcell.tasks.integration import (
+    harmony,
+    integrate_vectors,
+    remove_batch_effect,
+    shared_cluster_weights,
+    soft_clusters,
+)
 
 KINDS = ("B cell", "CD14-positive monocyte", "natural killer cell")
 
@@ -148,7 +152,7 @@ def test_memberships_sum_to_one_and_share_out_the_batches(monkeypatch):
         return np.abs(share - 0.5).mean()
 
     drawn = unevenness()
-    monkeypatch.setattr("okrcell.tasks.samples.correction.DIVERSITY", 0.0)
+    monkeypatch.setattr("okrcell.tasks.integration.DIVERSITY", 0.0)
     assert drawn < 0.8 * unevenness()
 
 

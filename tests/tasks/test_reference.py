@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
-from okrcell.tasks.examples.evenly import balanced_subsample
-from okrcell.tasks.examples.sample_shift import remove_batch_shift
-from okrcell.tasks.label_transfer import annotate_from_reference
+from okrcell.tasks.features import balanced_subsample
+from okrcell.tasks.label_transfer import annotate_from_reference, remove_batch_shift
 
 
 @pytest.fixture

@@ -11,10 +11,8 @@ from okrcell.cells.expression import read_expression
 from okrcell.errors import MissingExtraError
 from okrcell.model.cell_encoder import CellEncoderSettings, build_cell_encoder
 from okrcell.model.embedder import Embedder
-from okrcell.tasks.examples.adapters import add_lora, merge_lora
-from okrcell.tasks.fine_tuning import fine_tune
-from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
 from okrcell.tasks.classifier import read_labels
+from okrcell.tasks.fine_tuning import FineTuningSettings, add_lora, fine_tune, merge_lora
 from okrcell.tasks.label_transfer import annotate_from_reference
 
 pytest.importorskip("peft", reason="the extra fine-tuning is not installed")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from okrcell.tasks.candidates import Candidate
-from okrcell.tasks.groups.rivals import competing_types
+from okrcell.tasks.group_annotation import competing_types
 
 AXES = np.eye(3, dtype=np.float32)
 ASKED = [Candidate("hepatocyte", "CL:0000182", ()), Candidate("a cell that shines", "", ())]

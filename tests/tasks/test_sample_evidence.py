@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from okrcell.cells.expression import Expression, read_expression
+from okrcell.model import sample_scores as module
 from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.embedder import Embedder
-from okrcell.model import sample_scores as module
-from okrcell.tasks.candidates import Candidate, parse_candidates
 from okrcell.model.sample_scores import candidate_signatures, score_sample
+from okrcell.tasks.candidates import Candidate, parse_candidates
 from some_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, TYPES, some_head
 
 FOUR = parse_candidates([B_CELL, T_CELL, MONOCYTE, NK_CELL])

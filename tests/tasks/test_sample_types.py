@@ -6,9 +6,7 @@ from signature_fakes import TABLES, SignatureModel
 
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
-from okrcell.tasks.open_types import annotate_open_vocabulary
-from okrcell.tasks.open_vocabulary import ontology_utility
-from okrcell.tasks.tissue_prior import TissuePrior
+from okrcell.tasks.open_vocabulary import TissuePrior, annotate_open_vocabulary, ontology_utility
 
 B_CELL, T_CELL, MONOCYTE, _ = TABLES
 CD4, CD8 = "CL:0000624", "CL:0000625"

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from okrcell.tasks.tissue_prior import MAX_TISSUES, read_tissues
+from okrcell.tasks.open_vocabulary import MAX_TISSUES, read_tissues
 
 
 def test_words_and_ids_are_read_cell_by_cell():

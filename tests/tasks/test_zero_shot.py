@@ -12,9 +12,9 @@ from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
 from okrcell.cells.pca import sample_pca
 from okrcell.errors import CheckpointError
 from okrcell.model.embedder import Embedder
+from okrcell.model.sample_scores import score_sample, stored_candidate_vectors
 from okrcell.tasks import zero_shot as module
 from okrcell.tasks.candidates import candidate_vectors, parse_candidates
-from okrcell.model.sample_scores import score_sample, stored_candidate_vectors
 from okrcell.tasks.zero_shot import MIN_SMOOTHING_CELLS, N_COMPONENTS, annotate_by_similarity, annotate_zero_shot
 from some_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, some_head
 

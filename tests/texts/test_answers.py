@@ -7,7 +7,6 @@ from fake_endpoint import GOOD, completion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okrcell.evidence import Evidence
 from okrcell.descriptions.llm_prompt import (
     MAX_CITATIONS,
     MAX_RESPONSE_CHARS,
@@ -19,6 +18,7 @@ from okrcell.descriptions.llm_prompt import (
     parse_answer,
     parse_completion,
 )
+from okrcell.evidence import Evidence
 
 EVIDENCE = tuple(Evidence(f"fact {number}", "source", str(number), "", "") for number in (1, 2))
 

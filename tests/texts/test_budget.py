@@ -2,8 +2,8 @@
 
 import pytest
 
+from okrcell.descriptions.llm_cache import Budget, Prices, RequestCost, Spending
 from okrcell.errors import OkrcellError
-from okrcell.texts.endpoint.budget import Budget, Prices, RequestCost, Spending
 
 
 def test_prices_are_for_a_million_tokens():

@@ -2,12 +2,12 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from okrcell.descriptions.description import Description, Sentence
+from okrcell.descriptions.metadata_text import distinct_synonyms, label_texts
+from okrcell.descriptions.template_writer import describe
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
-from okrcell.texts.describe import describe, label_texts
-from okrcell.texts.description import Description, Sentence
 from okrcell.ontology.obs_profile import CellProfile, read_profile
-from okrcell.descriptions.metadata_text import distinct_synonyms
 
 FULL = read_profile(
     {

@@ -20,16 +20,14 @@ from fake_endpoint import (
     sends,
 )
 
+from okrcell.descriptions.llm_cache import BudgetExceeded, RequestCache, RequestCost
+from okrcell.descriptions.llm_client import EndpointError
+from okrcell.descriptions.llm_prompt import WritingFailed
+from okrcell.descriptions.llm_writer import MAX_CONSECUTIVE_FAILURES, EndpointSettings, EndpointWriter
 from okrcell.errors import MissingExtraError, OkrcellError, SettingsError
 from okrcell.evidence import Evidence
-from okrcell.settings import parse_settings
-from okrcell.descriptions.llm_prompt import WritingFailed
-from okrcell.descriptions.llm_writer import MAX_CONSECUTIVE_FAILURES
-from okrcell.texts.endpoint.budget import BudgetExceeded, RequestCost
-from okrcell.descriptions.llm_cache import RequestCache
-from okrcell.descriptions.llm_client import EndpointError
-from okrcell.texts.endpoint.writer import EndpointSettings, EndpointWriter
 from okrcell.ontology.obs_profile import CellProfile
+from okrcell.settings import parse_settings
 
 B_CELL = CellProfile(cell_type="B cell", cell_type_id="CL:0000236", tissue="blood", label="B cells")
 DEFINITION = Evidence("A lymphocyte of B lineage.", "Cell Ontology", "CL:0000236", "2025", "CC BY 4.0", "definition")

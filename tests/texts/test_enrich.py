@@ -13,17 +13,21 @@ from fake_endpoint import FakeEndpoint, fails, says
 
 import okrcell as okr
 import okrcell.cli
+from okrcell.data.dataset import TextSettings, text_probabilities
+from okrcell.descriptions.description import Description, load_descriptions
+from okrcell.descriptions.enrich import (
+    DescriptionRequest,
+    EnrichSettings,
+    build_original,
+    load_enrich_settings,
+    write_descriptions,
+)
+from okrcell.descriptions.llm_cache import BudgetExceeded
+from okrcell.descriptions.llm_prompt import WritingFailed
+from okrcell.descriptions.screening import ScreeningSettings
 from okrcell.errors import InputError, SettingsError
 from okrcell.evidence import Evidence
-from okrcell.pairs.mix import TextSettings, text_probabilities
-from okrcell.texts.description import Description
-from okrcell.descriptions.llm_prompt import WritingFailed
-from okrcell.texts.endpoint.budget import BudgetExceeded
-from okrcell.texts.enrich import EnrichSettings, load_enrich_settings
 from okrcell.ontology.obs_profile import CellProfile
-from okrcell.descriptions.screening import ScreeningSettings
-from okrcell.descriptions.description import load_descriptions
-from okrcell.descriptions.enrich import DescriptionRequest, build_original, write_descriptions
 
 MANY = [DescriptionRequest(CellProfile(f"cell {number}", label=f"cell {number}"), ()) for number in range(40)]
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from fake_endpoint import Billing, FakeEndpoint
 
-from okrcell.errors import InputError
 from okrcell.descriptions.description import load_descriptions
+from okrcell.errors import InputError
 
 pytestmark = pytest.mark.slow
 KILLS, PROFILES, CONCURRENCY = 10, 120, 8

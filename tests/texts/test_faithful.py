@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from okrcell.evidence import Aspect, Evidence
-from okrcell.ontology.ontology import ontology
-from okrcell.texts.description import Sentence
-from okrcell.ontology.obs_profile import CellProfile
+from okrcell.descriptions.description import Sentence
 from okrcell.descriptions.fact_check import FactChecker
-from okrcell.texts.sentences import definition_sentence
+from okrcell.descriptions.metadata_text import definition_sentence
+from okrcell.evidence import Aspect, Evidence
+from okrcell.ontology.obs_profile import CellProfile
+from okrcell.ontology.ontology import ontology
 
 CASES = Path(__file__).parent / "faithfulness.jsonl"
 B_CELL = CellProfile("B cell", "CL:0000236", "blood", "UBERON:0000178", "lupus nephritis", "MONDO:0005556")

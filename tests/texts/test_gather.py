@@ -1,10 +1,9 @@
 from collections.abc import Iterator, Sequence
 
+from okrcell.descriptions.evidence_lookup import EvidenceCache, EvidenceIndex, gather_evidence, is_a_records
 from okrcell.evidence import Evidence
-from okrcell.ontology.ontology import OntologySource
-from okrcell.texts.gather import EvidenceCache, gather_evidence
-from okrcell.texts.known import EvidenceIndex, is_a_records
 from okrcell.ontology.obs_profile import CellProfile
+from okrcell.ontology.ontology import OntologySource
 
 MONOCYTE, CLASSICAL = "CL:0000576", "CL:0001054"
 BLOOD, LUNG = "UBERON:0000178", "UBERON:0002048"

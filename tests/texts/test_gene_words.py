@@ -1,8 +1,8 @@
 import pytest
 
+from okrcell.descriptions.evidence_lookup import EvidenceIndex
+from okrcell.descriptions.template_writer import function_sentences
 from okrcell.evidence import Evidence
-from okrcell.texts.known import EvidenceIndex
-from okrcell.texts.template.gene_words import function_sentences
 
 
 def summary(symbol: str, text: str) -> Evidence:

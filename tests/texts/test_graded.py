@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from okrcell.descriptions.llm_prompt import LENGTH_LIMITS, estimate_n_pieces, shortened_texts
+from okrcell.descriptions.metadata_text import split_sentences
 from okrcell.ontology.ontology import OntologySource
-from okrcell.texts.endpoint.graded import LENGTH_LIMITS, estimate_n_pieces, shortened_texts
-from okrcell.texts.sentences import split_sentences
 
 
 def test_the_guess_of_word_pieces_is_rarely_too_small():

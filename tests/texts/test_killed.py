@@ -19,7 +19,7 @@ COUNT = 150
 def killed_until_done(server: FakeEndpoint, path, when_lost: str) -> None:
     """Start the writer, kill it at a random moment, ten times; then let it end."""
     processes = multiprocessing.get_context("forkserver")
-    loaded = ["writing_process", "openai", "okrcell.texts.endpoint.writer", "okrcell.descriptions.llm_client"]
+    loaded = ["writing_process", "openai", "okrcell.descriptions.llm_writer", "okrcell.descriptions.llm_client"]
     processes.set_forkserver_preload(loaded)
     chance = random.Random(0)
     for kill in range(KILLS):

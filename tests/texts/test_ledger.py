@@ -7,9 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from okrcell.descriptions.llm_cache import (
+    Budget,
+    BudgetExceeded,
+    CachedResponse,
+    LLMRequest,
+    NotBilled,
+    RequestCache,
+    RequestCost,
+    Spending,
+)
 from okrcell.errors import InputError
-from okrcell.texts.endpoint.budget import Budget, BudgetExceeded, RequestCost, Spending
-from okrcell.descriptions.llm_cache import CachedResponse, LLMRequest, NotBilled, RequestCache
 
 NO_LIMIT = Budget()
 WORST = RequestCost(1000, 0.5)

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from okrcell.descriptions import rag as library
+from okrcell.descriptions.rag import LiteratureRetriever, RetrievalSettings, open_retriever
 from okrcell.errors import InputError
 from okrcell.knowledge.literature import LiteratureSource
-from okrcell.descriptions import rag as library
-from okrcell.descriptions.rag import open_retriever
 from okrcell.ontology.obs_profile import read_profile
-from okrcell.texts.retrieve import LiteratureRetriever, RetrievalSettings
 
 PROFILE = read_profile({"cell_type": "B cell"})
 ASK = """
@@ -23,7 +22,7 @@ from okrcell.knowledge.passage_index import PassageIndex
 from okrcell.knowledge.literature import LiteratureSource
 from okrcell.descriptions.rag import retriever_of
 from okrcell.ontology.obs_profile import read_profile
-from okrcell.texts.retrieve import RetrievalSettings
+from okrcell.descriptions.rag import RetrievalSettings
 build = PassageIndex.build
 def told(*arguments):
     print("built")

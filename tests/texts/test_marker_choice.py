@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.evidence import Aspect, Evidence
-from okrcell.ontology.ontology import ontology
-from okrcell.knowledge.registry import open_sources
-from okrcell.texts.known import EvidenceIndex
 from okrcell.descriptions.evidence_lookup import (
     MAX_UNCONFIRMED_MARKERS,
+    EvidenceIndex,
     absent_markers,
     broader_types,
     general_markers,
     tissue_markers,
 )
+from okrcell.evidence import Aspect, Evidence
+from okrcell.knowledge.registry import open_sources
+from okrcell.ontology.ontology import ontology
 
 B_CELL, BLOOD, KIDNEY, CORTEX = "CL:0000236", "UBERON:0000178", "UBERON:0002113", "UBERON:0001225"
 

@@ -2,10 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from okrcell.descriptions.entities import gene_mentions, gene_symbols, term_mentions
+from okrcell.descriptions.lexicon import find_numbers, normalize_words, stem, tokenize_words
 from okrcell.ontology.ontology import ontology
-from okrcell.texts.screening.gene_mentions import gene_mentions, gene_symbols
-from okrcell.texts.screening.mentions import find_numbers, normalize_words, stem, tokenize_words
-from okrcell.descriptions.entities import term_mentions
 
 
 def genes(text: str) -> dict[str, frozenset[str]]:

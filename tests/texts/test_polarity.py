@@ -1,9 +1,7 @@
 import pytest
 
-from okrcell.texts.screening.effects import find_effects
-from okrcell.texts.screening.mentions import tokenize_words
-from okrcell.descriptions.negation import sign_of
-from okrcell.descriptions.lexicon import OPPOSITE_PAIRS, Sign, opposites_of
+from okrcell.descriptions.lexicon import OPPOSITE_PAIRS, Sign, opposites_of, tokenize_words
+from okrcell.descriptions.negation import find_effects, sign_of
 
 
 def sign(text: str, name: str = "CD19") -> Sign:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from okrcell.descriptions.llm_prompt import PromptVersion, build_prompt, profile_facts
 from okrcell.evidence import Evidence
-from okrcell.texts.endpoint.prompt import PromptVersion, build_prompt, profile_facts
 from okrcell.ontology.obs_profile import CellProfile
 
 PROFILE = CellProfile(cell_type="B cell", cell_type_id="CL:0000236", tissue="blood", sex="female", label="B cells")

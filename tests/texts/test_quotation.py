@@ -1,9 +1,9 @@
 import pytest
 
+from okrcell.descriptions.evidence_lookup import EvidenceIndex
+from okrcell.descriptions.template_writer import literature_quote
 from okrcell.evidence import Evidence
-from okrcell.texts.known import EvidenceIndex
 from okrcell.ontology.obs_profile import CellProfile
-from okrcell.texts.template.quotation import literature_quote
 
 MAST_CELL = CellProfile(cell_type="mast cell", cell_type_id="CL:0000097")
 

@@ -6,14 +6,14 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from okrcell.descriptions.description import Description, Sentence
+from okrcell.descriptions.fact_check import FactChecker
+from okrcell.descriptions.llm_prompt import shortened_texts
+from okrcell.descriptions.screening import MIN_TYPES, ScreeningSettings, remove_unsupported, screen
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
-from okrcell.ontology.ontology import ontology
-from okrcell.texts.description import Description, Sentence
-from okrcell.texts.endpoint.graded import shortened_texts
 from okrcell.ontology.obs_profile import CellProfile
-from okrcell.descriptions.fact_check import FactChecker
-from okrcell.descriptions.screening import MIN_TYPES, ScreeningSettings, remove_unsupported, screen
+from okrcell.ontology.ontology import ontology
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 

@@ -1,6 +1,6 @@
 import pytest
 
-from okrcell.texts.sentences import (
+from okrcell.descriptions.metadata_text import (
     apposition,
     definition_sentence,
     indefinite_article,

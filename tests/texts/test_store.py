@@ -8,11 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from okrcell.descriptions.description import Description, Dropped, Sentence, load_descriptions, save_descriptions
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
-from okrcell.texts.description import Description, Dropped, Sentence
 from okrcell.ontology.obs_profile import CellProfile
-from okrcell.descriptions.description import load_descriptions, save_descriptions
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 some = st.lists(words, max_size=3).map(tuple)

@@ -5,14 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.evidence import Aspect, Evidence
-from okrcell.ontology.ontology import OntologySource
-from okrcell.texts.describe import describe
-from okrcell.texts.description import Description
-from okrcell.texts.gather import EvidenceCache, gather_evidence
-from okrcell.ontology.obs_profile import CellProfile, read_profile
+from okrcell.descriptions.description import Description
+from okrcell.descriptions.evidence_lookup import EvidenceCache, gather_evidence
 from okrcell.descriptions.metadata_text import distinct_synonyms, original_description
-from okrcell.descriptions.template_writer import TemplateWriter
+from okrcell.descriptions.template_writer import TemplateWriter, describe
+from okrcell.evidence import Aspect, Evidence
+from okrcell.ontology.obs_profile import CellProfile, read_profile
+from okrcell.ontology.ontology import OntologySource
 
 B_CELL, PLASMABLAST, BLOOD = "CL:0000236", "CL:0000980", "UBERON:0000178"
 IN_BLOOD = read_profile(

@@ -14,9 +14,9 @@ def profiles(count: int):
 
 
 def write_all(url: str, ledger_path: str, count: int, when_lost: str = "ask_again") -> None:
-    from okrcell.descriptions.llm_prompt import WritingFailed
     from okrcell.descriptions.llm_cache import RequestCache
-    from okrcell.texts.endpoint.writer import EndpointSettings, EndpointWriter
+    from okrcell.descriptions.llm_prompt import WritingFailed
+    from okrcell.descriptions.llm_writer import EndpointSettings, EndpointWriter
 
     settings = EndpointSettings(model="m", base_url=url, concurrency=CONCURRENCY, prompt="short-1", when_lost=when_lost)
     with RequestCache(ledger_path) as ledger, ThreadPoolExecutor(CONCURRENCY) as threads:

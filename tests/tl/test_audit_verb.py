@@ -10,10 +10,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import okrcell as okr
-from okrcell.cli import labels as auditing
 from okrcell.cli import main
-from okrcell.errors import InputError
 from okrcell.data.prepare import prepare
+from okrcell.errors import InputError
 from okrcell.pl.audit import audit as draw
 from okrcell.tl.audit import audit
 

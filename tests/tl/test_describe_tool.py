@@ -12,8 +12,7 @@ from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
 from okrcell.tasks.candidates import candidate_vectors, parse_candidates
-from okrcell.tl.describe import describe
-from okrcell.tl.pages import descriptions_json, descriptions_page
+from okrcell.tl.describe import describe, descriptions_json, descriptions_page
 
 TYPES = ["T cell", "B cell", "natural killer cell", "monocyte", "dendritic cell"]
 
@@ -26,7 +25,7 @@ def _no_knowledge_files(tmp_path_factory):
         patched.setenv("OKRCELL_CACHE", str(tmp_path_factory.mktemp("cache")))
         # A few of the types that the model has seen, for it takes seconds to read of them all.
         seen = parse_candidates([*TYPES, "CD14-positive monocyte", "regulatory T cell", "plasma cell", "hepatocyte"])
-        patched.setattr("okrcell.tasks.ontology_texts.seen_types", lambda _: tuple(seen))
+        patched.setattr("okrcell.tasks.candidates.seen_types", lambda _: tuple(seen))
         yield
 
 

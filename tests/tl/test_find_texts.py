@@ -6,8 +6,7 @@ import pytest
 
 import okrcell as okr
 from okrcell.errors import InputError
-from okrcell.tasks.candidates import candidate_vectors, parse_candidates
-from okrcell.tasks.ontology_texts import ontology_types, ontology_vectors
+from okrcell.tasks.candidates import candidate_vectors, ontology_types, ontology_vectors, parse_candidates
 from okrcell.tl.retrieval import find_texts
 
 TEXTS = ["B cell", "a cell that presents antigen to T cells", "natural killer cell", "T cell", "monocyte"]

@@ -3,9 +3,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okrcell.cells.open import open_cells
+from okrcell.cells.io import open_cells
 from okrcell.cli import main
-from okrcell.cli import terms as terms
 from okrcell.errors import InputError
 from okrcell.tl.standardise import standardise
 

@@ -4,11 +4,9 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from okrcell.cells.genes import GeneTable
-from okrcell.cells.vocabulary import TARGET_SUM
+from okrcell.cells.genes import TARGET_SUM, GeneTable
 from okrcell.model.signatures import SignatureHead
-from okrcell.training.cell_type_profiles import KnownTypes, build_known_types, build_signature_head
-from okrcell.training.study_profiles import StudyProfiles
+from okrcell.training.cell_type_profiles import KnownTypes, StudyProfiles, build_known_types, build_signature_head
 
 
 def memory_of(markers, studies, genes) -> tuple[KnownTypes, SignatureHead]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from okrcell.training.study_profiles import StudyProfiles
+from okrcell.training.cell_type_profiles import StudyProfiles
 
 B_CELL, T_CELL, MONOCYTE, NK_CELL, PLATELET, HEPATOCYTE = (
     "CL:0000236",

@@ -6,14 +6,12 @@ import pytest
 from known_profiles import B_CELL, GENES, HEPATOCYTE, PLATELET, T_CELL, TYPES, some_profiles, truths
 from scipy import sparse
 
-from okrcell.data.corpus import Corpus
 from okrcell.cells.genes import GeneTable
-from okrcell.knowledge.cell_type_markers import load_marker_consensus
+from okrcell.data.corpus import Corpus
 from okrcell.data.dataset import PairDataset
 from okrcell.data.prepare import prepare
-from okrcell.training.doubtful_labels import drop_contradictory_studies
-from okrcell.training.cell_type_profiles import build_known_types
-from okrcell.training.study_profiles import build_study_profiles
+from okrcell.knowledge.cell_type_markers import load_marker_consensus
+from okrcell.training.cell_type_profiles import build_known_types, build_study_profiles, drop_contradictory_studies
 
 SHIFTED = (*TYPES[1:], TYPES[0])
 

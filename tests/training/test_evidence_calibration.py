@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
-from okrcell.model.rivals import confidence_from_margin
-from okrcell.training.evidence_calibration import (
+from okrcell.model.marker_scores import confidence_from_margin
+from okrcell.training.calibration import (
     EVIDENCE_TEMPERATURE_RANGE,
     _assay_panel,
     _fit_evidence_temperature,

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file
 
 from okrcell.errors import InputError, SettingsError
-from okrcell.training.ground import RunInputs
 from okrcell.training.log import read_log
 from okrcell.training.pretrain import pretrain
+from okrcell.training.setup import RunInputs
 
 SHORT = {"schedule": {"steps": [3, 2]}, "check_every": 100, "save_every": 100}
 CALM = {**SHORT, "model": {"tokeniser": {"select": "highest"}}}

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 
 from okrcell.errors import InputError, SettingsError
 from okrcell.model.checkpoint import load_checkpoint
-from okrcell.training.ground import RunInputs
 from okrcell.training.log import read_log
 from okrcell.training.pretrain import pretrain
+from okrcell.training.setup import RunInputs
 
 B_CELL, T_CELL, PLASMA_CELL = "CL:0000236", "CL:0000084", "CL:0000786"
 GENES = {B_CELL: "CD79A CD79B MS4A1 CD74", T_CELL: "CD3D CD3E IL32 CD7", PLASMA_CELL: "IGJ MZB1 SSR4 TNFRSF17"}

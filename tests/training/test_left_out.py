@@ -11,14 +11,13 @@ from scipy import sparse
 from okrcell.cells.genes import GeneTable
 from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
 from okrcell.cells.pca import sample_pca
-from okrcell.model.relative_expression import GenePanel
 from okrcell.data.dataset import PairDataset
-from okrcell.tasks.candidates import parse_candidates
+from okrcell.model.marker_scores import GenePanel
 from okrcell.model.sample_scores import score_sample
+from okrcell.tasks.candidates import parse_candidates
 from okrcell.training import held_out_studies as module
+from okrcell.training.cell_type_profiles import build_known_types, build_signature_head, build_study_profiles
 from okrcell.training.held_out_studies import held_out_studies, score_study
-from okrcell.training.cell_type_profiles import build_known_types, build_signature_head
-from okrcell.training.study_profiles import build_study_profiles
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from okrcell.losses.objective import ObjectiveSettings
 from okrcell.losses.contrastive import PairEmbeddings
-from okrcell.alignment.presets import ABLATIONS
-from okrcell.training.calendar import StepInfo
-from okrcell.training.ground import RunInputs
+from okrcell.losses.objective import ABLATIONS, ObjectiveSettings
+from okrcell.training.schedule import StepInfo
+from okrcell.training.setup import RunInputs, build_optimizer, launch_fabric
 from okrcell.training.state import StepRecord, TrainState
-from okrcell.training.setup import build_optimizer, launch_fabric
 from okrcell.training.step import TrainingStep
 
 CPU = torch.device("cpu")

@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import load_file
 
 from okrcell.data.corpus import Corpus
+from okrcell.data.prepare import prepare
 from okrcell.errors import CheckpointError, InputError, SettingsError
 from okrcell.model.checkpoint import load_checkpoint
 from okrcell.model.embedder import Embedder
 from okrcell.model.text_encoder import TextEncoder
-from okrcell.data.prepare import prepare
 from okrcell.training.log import read_log
 from okrcell.training.pretrain import pretrain
 

@@ -12,12 +12,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from okrcell.losses.objective import ObjectiveSettings
 from okrcell.losses.contrastive import PairEmbeddings
+from okrcell.losses.objective import ObjectiveSettings
 from okrcell.training.log import read_log
-from okrcell.training.state import StepRecord, TrainState
 from okrcell.training.pretrain import pretrain
-from okrcell.training.resume import ResumePoint, read_resume_point, restore_resume_point, save_resume_point
+from okrcell.training.state import (
+    ResumePoint,
+    StepRecord,
+    TrainState,
+    read_resume_point,
+    restore_resume_point,
+    save_resume_point,
+)
 
 RUN = """
 import json, sys

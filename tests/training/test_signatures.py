@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from known_profiles import B_CELL, GENES, HEPATOCYTE, MONOCYTE, NK_CELL, PLATELET, T_CELL, TYPES, some_profiles
 from scipy import sparse
 
-from okrcell.texts.describe import label_texts
+from okrcell.descriptions.metadata_text import label_texts
 from okrcell.training import cell_type_profiles as module
 from okrcell.training.cell_type_profiles import (
     NEGATIVE_WEIGHT,

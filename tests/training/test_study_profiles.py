@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from okrcell.training.study_profiles import build_study_profiles, contains_averages
+from okrcell.training.cell_type_profiles import build_study_profiles, contains_averages
 
 NAMES = ("CL:0000236", "CL:0000084", "CL:0000576", "CL:0000623", "odd cell", "CL:0000233")
 TABLE = 25

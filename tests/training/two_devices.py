@@ -10,11 +10,10 @@ from safetensors.torch import save_file
 from okrcell.cells.tokenizer import CellTokens
 from okrcell.data.dataloader import PairBatch
 from okrcell.settings import parse_settings
-from okrcell.training.calendar import StepInfo
-from okrcell.training.ground import RunInputs
-from okrcell.training.state import TrainState
+from okrcell.training.schedule import StepInfo
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.setup import build_optimizer, launch_fabric
+from okrcell.training.setup import RunInputs, build_optimizer, launch_fabric
+from okrcell.training.state import TrainState
 from okrcell.training.step import TrainingStep
 
 from okrcell.model.cell_text_model import CellTextModel  # isort: skip

@@ -2,21 +2,45 @@
 
 import hashlib
 import time
-from dataclasses import replace
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy import sparse
 
+from okrcell.cells.counts import MatrixRows
 from okrcell.cells.expression import Expression
-from okrcell.cells.rows import MatrixRows
 from okrcell.model.checkpoint import load_checkpoint
 from okrcell.model.embedder import Embedder, Progress, bundled_model, load
 
+_PROC_SELF = Path("/proc/self")
+
+
 _cached_seconds = 0.0
+
+
+def reset_peak_memory() -> None:
+    """Reset the kernel's peak memory counter of this process; no effect outside Linux."""
+    try:
+        (_PROC_SELF / "clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return
+
+
+def peak_memory() -> int | None:
+    """Return the peak resident memory since `reset_peak_memory` in bytes; None if the system does not report it."""
+    try:
+        lines = (_PROC_SELF / "status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    peak_lines = [line.split() for line in lines if line.startswith("VmHWM:")]
+    return int(peak_lines[0][1]) * 1024 if peak_lines else None
 
 
 def cached_seconds() -> float:
@@ -84,3 +108,24 @@ def row_keys(block: Any) -> list[bytes]:
         ).digest()
         for start, stop in pairwise(starts.tolist())
     ]
+
+
+@dataclass
+class ResourceUsage:
+    """Time and memory of a block; set when the block ends."""
+
+    seconds: float = 0.0
+    """Wall time, including the embedding time of cells that came from the cache."""
+    peak_memory: int | None = None
+    """Peak resident memory of the process in bytes; None if the system does not report it."""
+
+
+@contextmanager
+def measure_resources() -> Generator[ResourceUsage]:
+    """Measure the block of a ``with`` statement."""
+    usage = ResourceUsage()
+    reset_peak_memory()
+    start, cached_before = time.perf_counter(), cached_seconds()
+    yield usage
+    usage.seconds = time.perf_counter() - start + cached_seconds() - cached_before
+    usage.peak_memory = peak_memory()

@@ -19,11 +19,27 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.method import MethodContext
-from okrcell.benchmarking.tasks.task import get_task
-from okrcell.benchmarking.questions.outcome import Item, ItemResult
-from okrcell.benchmarking.voice import open_json_stdout
+from okrcell.benchmarking.methods import MethodContext
+from okrcell.benchmarking.tasks.task import Item, ItemResult, get_task
 from okrcell.errors import OkrcellError
+
+
+def open_json_stdout() -> Callable[[dict[str, Any]], None]:
+    """Redirect stdout to stderr, and return a function that writes a JSON line to the original stdout.
+
+    Output of libraries cannot mix with the JSON lines. If the reader of the pipe is gone, the process exits.
+    """
+    stdout = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def write_line(line: dict[str, Any]) -> None:
+        try:
+            stdout.write(json.dumps(line) + "\n")
+            stdout.flush()
+        except BrokenPipeError:
+            os._exit(1)
+
+    return write_line
 
 
 def main() -> None:

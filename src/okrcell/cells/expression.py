@@ -11,9 +11,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.cells.counts import find_counts
+from okrcell.cells.counts import MatrixRows, find_counts
 from okrcell.cells.genes import GeneResolution, GeneTable
-from okrcell.cells.rows import MatrixRows
 from okrcell.errors import InputError
 
 ID_COLUMNS = ("ensembl_id", "gene_ids", "gene_id", "ensembl", "ensembl_ids", "feature_id")
@@ -198,3 +197,16 @@ def _low_coverage_message(resolution: GeneResolution, var: pd.DataFrame, adata: 
     if obs_resolution.coverage > 0.5:
         return f"{message} The row names are genes: transpose the table (adata.T) so that cells are rows."
     return f"{message} Put gene symbols or Ensembl ids in var_names, or in var['gene_symbol'] or var['ensembl_id']."
+
+
+def iter_rows(expression: Expression, rows: NDArray[np.intp]) -> Iterator[sparse.csr_matrix]:
+    """Iterate over the cells ``rows`` (ascending), one block of the file at a time; linear (cell, gene of the table).
+
+    A block of the file without selected cells gives a block with zero rows, so that stacking the blocks always has the
+    width of the gene table.
+    """
+    start = 0
+    for block in expression.blocks():
+        stop = start + len(block.indptr) - 1
+        yield sparse.csr_matrix(block[rows[(rows >= start) & (rows < stop)] - start])
+        start = stop

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from okrcell.errors import CheckpointError
 
 DATA = Path(__file__).parent / "data"
 MAX_EXAMPLES = 5
@@ -25,6 +28,12 @@ DUPLICATE_SUFFIX = re.compile(r"^(.+)[-.]\d{1,2}$")
 GeneMatch = tuple[int, str]
 """Row of the gene table (-1 if unknown) and the type of name that matched."""
 NO_MATCH: GeneMatch = (-1, "unknown")
+
+
+PADDING = 0
+"""Padding token; gene ``i`` of the vocabulary is token ``i + 1``."""
+TARGET_SUM = 10_000.0
+"""Total to which each cell is scaled before genes are compared over cells, in the corpus means and in tokens."""
 
 
 @dataclass(frozen=True)
@@ -205,3 +214,54 @@ def _mouse_table() -> dict[str, list[str]]:
 @cache
 def _mouse_symbols() -> frozenset[str]:
     return frozenset(_mouse_table()["mouse_symbol"])
+
+
+@dataclass(frozen=True, eq=False)
+class GeneVocabulary:
+    """Gene list of a model, saved in its checkpoint so that training and inference use the same tokens."""
+
+    ensembl_id: NDArray[np.str_]
+    symbol: NDArray[np.str_]
+    scale: NDArray[np.float32]
+    """Mean expression of each gene in the corpus over the cells that express it, at 10,000 counts per cell."""
+
+    def __len__(self) -> int:
+        """Return the number of genes, without padding."""
+        return len(self.ensembl_id)
+
+    @classmethod
+    def from_table(
+        cls, table: GeneTable, rows: Sequence[int] | NDArray[np.integer], scale: NDArray[np.float32]
+    ) -> Self:
+        """Vocabulary of the genes at ``rows`` of the table, in that order; ``scale`` covers the whole table."""
+        rows = np.asarray(rows)
+        return cls(table.ensembl_id[rows], table.symbol[rows], scale[rows].astype(np.float32))
+
+    def tokens(self, table: GeneTable) -> NDArray[np.int32]:
+        """Token of every row of the gene table, `PADDING` for genes outside the vocabulary; int32 (gene,)."""
+        token = {gene: index + 1 for index, gene in enumerate(self.ensembl_id.tolist())}
+        return np.array([token.get(gene, PADDING) for gene in table.ensembl_id.tolist()], dtype=np.int32)
+
+    def save(self, path: Path) -> None:
+        """Write a tab-separated table: ensembl_id, symbol, scale."""
+        frame = pd.DataFrame({"ensembl_id": self.ensembl_id, "symbol": self.symbol, "scale": self.scale})
+        frame.to_csv(path, sep="\t", index=False, float_format="%.9g")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a vocabulary written by `save`.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is missing or is not such a table.
+        """
+        try:
+            frame = pd.read_csv(path, sep="\t", keep_default_na=False)
+            return cls(
+                frame["ensembl_id"].to_numpy(dtype=np.str_),
+                frame["symbol"].to_numpy(dtype=np.str_),
+                frame["scale"].to_numpy(dtype=np.float32),
+            )
+        except (OSError, KeyError, ValueError) as error:
+            raise CheckpointError(f"The gene list {path} cannot be read: {str(error).splitlines()[0]}.") from None

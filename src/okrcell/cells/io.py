@@ -2,8 +2,9 @@
 
 import gzip
 import json
+import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,14 +13,167 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from anndata import read_h5ad as read_whole_h5ad
-from anndata.io import read_elem, sparse_dataset
+from anndata.io import read_elem, sparse_dataset, write_elem
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
-from okrcell.errors import InputError, MissingExtraError
+from okrcell.errors import InputError, MissingExtraError, OkrcellError
+from okrcell.storage import atomic_file
 
+SUPPORTED_FORMATS = "h5ad, zarr, 10x .h5, 10x folder with matrix.mtx, loom, csv or tsv (also .gz)"
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
+UNSUPPORTED_SUFFIXES = {
+    ".rds": "an R object: write it as h5ad first (for example with zellkonverter or sceasy)",
+    ".rdata": "an R object: write it as h5ad first (for example with zellkonverter or sceasy)",
+    ".rda": "an R object: write it as h5ad first (for example with zellkonverter or sceasy)",
+    ".pkl": "a pickle, which could run code when opened: write it as h5ad first",
+    ".pickle": "a pickle, which could run code when opened: write it as h5ad first",
+    ".joblib": "a pickle, which could run code when opened: write it as h5ad first",
+    ".h5seurat": "a Seurat object: write it as h5ad first (SeuratDisk::Convert)",
+}
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+OKRCELL_KEY = "okrcell"
+"""Keys of ``obsm`` and ``uns`` that contain this word are ours and are overwritten."""
 CHUNK_SIZE = 1000
 """Rows of a text table, or cells of a loom file, that are held dense in memory at a time."""
+
+
+def open_cells(path: str | Path) -> AnnData:
+    """Open a file of cells; for h5ad and zarr expression stays on disk.
+
+    The format is detected from the contents, not from the file name alone. No code stored in a file is run. Pairwise
+    matrices (``obsp``, ``varp``) are not read.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, truncated, damaged or of an unsupported format.
+    MissingExtraError
+        If an optional package is needed for the format.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"There is no file {path}. Check the path.")
+    try:
+        with warnings.catch_warnings():
+            # Cells are addressed by position and duplicated genes are summed, so duplicated names are harmless.
+            warnings.filterwarnings("ignore", message=".*names are not unique.*")
+            warnings.filterwarnings("ignore", message=".*(very old version|without encoding metadata).*")
+            return select_reader(path)(path)
+    except OkrcellError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a foreign file may fail in any way; the user gets one line
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path} cannot be read: it is damaged, truncated or of another format ({reason}).") from None
+
+
+def select_reader(path: Path) -> Callable[[Path], AnnData]:
+    """Select the reader for ``path``.
+
+    Raises
+    ------
+    InputError
+        If the format is not supported.
+    """
+    if path.is_dir():
+        if any((path / name).exists() for name in (".zattrs", ".zgroup", "zarr.json")):
+            return read_zarr
+        if any(path.glob("*matrix.mtx*")):
+            return read_mtx
+        raise InputError(
+            f"The folder {path} contains neither a zarr store nor matrix.mtx. Supported formats: {SUPPORTED_FORMATS}."
+        )
+    if path.suffix.lower() in UNSUPPORTED_SUFFIXES:
+        raise InputError(f"{path} is {UNSUPPORTED_SUFFIXES[path.suffix.lower()]}.")
+    with path.open("rb") as file:
+        magic = file.read(8)
+    if not magic:
+        raise InputError(f"{path} is empty.")
+    if magic == HDF5_MAGIC:
+        return _select_hdf5_reader(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    table_suffix = suffixes[-2:-1] if suffixes[-1:] == [".gz"] else suffixes[-1:]
+    if table_suffix and table_suffix[0] in TABLE_SUFFIXES:
+        return read_text_table
+    if ".mtx" in suffixes:
+        raise InputError(
+            f"{path} is a matrix without gene and cell names: pass the folder {path.parent} with all three files."
+        )
+    raise InputError(f"{path} has an unknown format or is damaged. Supported formats: {SUPPORTED_FORMATS}.")
+
+
+def _select_hdf5_reader(path: Path) -> Callable[[Path], AnnData]:
+    try:
+        with h5py.File(path, "r") as file:
+            keys = set(file)
+            groups = [set(member) for member in file.values() if isinstance(member, h5py.Group)]
+    except OSError as error:
+        raise InputError(f"{path} is truncated or damaged: {' '.join(str(error).split())}.") from None
+    if {"matrix", "row_attrs", "col_attrs"} <= keys:
+        return read_loom
+    if {"obs", "var"} <= keys:
+        return read_h5ad
+    if any({"barcodes", "indptr"} <= group for group in groups):
+        return read_10x_h5
+    raise InputError(
+        f"{path} is HDF5, but neither h5ad, 10x nor loom; it contains: {', '.join(sorted(keys)) or 'nothing'}."
+    )
+
+
+def save_cells(adata: AnnData, path: str | Path, *, source: str | Path | None = None) -> None:
+    """Write ``adata`` as h5ad.
+
+    If ``source`` is the h5ad file that ``adata`` was read from, it is copied, and only ``obs`` and the new entries of
+    ``obsm`` and ``uns`` are written to the copy: expression is never loaded, and the rest of the file is unchanged.
+
+    Raises
+    ------
+    InputError
+        If ``path`` does not end in .h5ad or cannot be written, if a slot cannot be stored, or if ``source`` contains other
+        cells.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".h5ad":
+        raise InputError(f"Results are written as h5ad, so the name must end in .h5ad; seen: {path}.")
+    with atomic_file(path) as temp_path:
+        try:
+            if source is not None and _is_h5ad(Path(source)):
+                shutil.copyfile(source, temp_path)
+                _write_results(adata, temp_path, Path(source))
+            else:
+                adata.write_h5ad(temp_path)
+        except OkrcellError:
+            raise
+        except Exception as error:  # for example a full disk, or a value that h5ad cannot store
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise InputError(f"{path} cannot be written ({reason}).") from error
+
+
+def _write_results(adata: AnnData, temp_path: Path, source: Path) -> None:
+    with h5py.File(temp_path, "r+") as file:
+        names = _obs_names(file["obs"])
+        if not np.array_equal(names.astype(str), adata.obs_names.astype(str)):
+            raise InputError(f"{source} contains other cells ({len(names)}) than those to be saved ({adata.n_obs}).")
+        write_elem(file, "obs", adata.obs)
+        for slot, values in (("obsm", adata.obsm), ("uns", adata.uns)):
+            group: Any = file.require_group(slot)
+            for name, value in values.items():
+                if name not in group or OKRCELL_KEY in name:
+                    write_elem(group, name, value)
+
+
+def _obs_names(obs: Any) -> Any:
+    table: Any = read_elem(obs)
+    return table.index
+
+
+def _is_h5ad(path: Path) -> bool:
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return {"obs", "var"} <= set(file) and "encoding-type" in file["obs"].attrs
 
 
 def read_h5ad(path: Path) -> AnnData:

@@ -11,8 +11,7 @@ from pydantic import Field
 from scipy import sparse
 from torch import Tensor
 
-from okrcell.cells.genes import GeneTable
-from okrcell.cells.vocabulary import PADDING, TARGET_SUM, GeneVocabulary
+from okrcell.cells.genes import PADDING, TARGET_SUM, GeneTable, GeneVocabulary
 from okrcell.settings import Settings
 
 CHUNK_SIZE = 512

@@ -5,16 +5,12 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from okrcell.cli import labels as auditing
+# Importing the modules registers their commands.
+from okrcell.cli import benchmark as benchmark
 from okrcell.cli import cells as cells
-from okrcell.cli import describing as describing
-from okrcell.cli import explaining as explaining
-from okrcell.cli import knowledge as knowledge
-from okrcell.cli import pretraining as learning
-from okrcell.cli import benchmark as measuring
-from okrcell.cli import terms as terms
-from okrcell.cli import together as together
-from okrcell.cli.app import app
+from okrcell.cli import labels as labels
+from okrcell.cli import pretraining as pretraining
+from okrcell.cli._common import app
 from okrcell.errors import OkrcellError
 
 

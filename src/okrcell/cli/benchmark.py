@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from okrcell.cli.app import app
+from okrcell.cli._common import app
 from okrcell.errors import InputError
 
 NOISE_GROUP = Group("Options of --tasks noise", sort_key=1)

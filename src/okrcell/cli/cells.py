@@ -5,21 +5,203 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from okrcell.cli.app import app
 from okrcell.cli._common import (
     CellFile,
     Layer,
     ModelPath,
     Orthologs,
     Output,
+    PageOutput,
+    app,
     check_output,
+    check_page_output,
     load_model,
+    print_absent_sources,
     print_findings,
     progress_bar,
     read_cells,
     save_output,
+    write_page,
 )
 from okrcell.errors import InputError
+
+Seed = Annotated[int, Parameter(help="Random seed.")]
+
+
+@app.command
+def cluster(
+    cells: CellFile,
+    *,
+    output: Output,
+    resolution: Annotated[
+        float | None, Parameter(help="Leiden resolution; default: the finest with stable clusters.")
+    ] = None,
+    use_rep: Annotated[
+        str | None,
+        Parameter(
+            help="Slot of obsm to cluster by, such as X_okrcell_integrated; default: embedding and PCA combined."
+        ),
+    ] = None,
+    model: ModelPath = None,
+    layer: Layer = None,
+    orthologs: Orthologs = False,
+    seed: Seed = 0,
+) -> None:
+    """Cluster cells without labels: obs["okrcell_cluster"]."""
+    from okrcell import tl
+    from okrcell.tasks.clustering import check_resolutions
+
+    check_output(output, cells)
+    if resolution is not None:
+        check_resolutions([resolution])
+    adata = read_cells(cells)
+    with progress_bar("Clustering") as step:
+        tl.cluster(
+            adata,
+            load_model(model),
+            resolution=resolution,
+            use_rep=use_rep,
+            layer=layer,
+            orthologs=orthologs,
+            seed=seed,
+            progress=step,
+        )
+    save_output(adata, output, cells)
+    print_findings(adata, "cluster")
+    provenance = adata.uns["okrcell"]["cluster"]
+    selection = "set by --resolution" if resolution is not None else "the finest with stable clusters"
+    print(f"Resolution {provenance['resolution']:g}: {selection}.")
+    for name, count in adata.obs["okrcell_cluster"].value_counts(sort=False).items():
+        print(f"  {count:>8,}  {name}")
+    print(f"Wrote {adata.n_obs:,} cells to {output}, in obs['okrcell_cluster'].")
+
+
+@app.command
+def integrate(
+    cells: CellFile,
+    *,
+    output: Output,
+    batch_key: Annotated[str, Parameter(help="Column of obs with the batches, such as donor or study.")] = "batch",
+    model: ModelPath = None,
+    layer: Layer = None,
+    orthologs: Orthologs = False,
+    seed: Seed = 0,
+) -> None:
+    """Correct the batch effect in an embedding of all cells: obsm["X_okrcell_integrated"]."""
+    from okrcell import tl
+
+    check_output(output, cells)
+    adata = read_cells(cells)
+    with progress_bar("Integrating") as step:
+        tl.integrate(adata, load_model(model), batch_key, layer=layer, orthologs=orthologs, seed=seed, progress=step)
+    save_output(adata, output, cells)
+    print_findings(adata, "integrate")
+    provenance = adata.uns["okrcell"]["integrate"]
+    for name, count in zip(provenance["batches"], provenance["cells"], strict=True):
+        print(f"  {count:>8,}  {name}")
+    if len(provenance["batches"]) == 1:
+        print(f"obs['{batch_key}'] has only one batch: nothing was corrected.")
+    print(f"Wrote {adata.n_obs:,} cells to {output}, in obsm['X_okrcell_integrated'].")
+
+
+@app.command
+def describe(
+    cells: CellFile,
+    *,
+    groupby: Annotated[str, Parameter(help="Column of obs with clusters or labels.")] = "okrcell_cluster",
+    output: PageOutput = None,
+    candidates: Annotated[
+        str | None,
+        Parameter(help="Cell types to choose from: names, CL ids or sentences, as a,b,c or a file with one per line."),
+    ] = None,
+    knowledge: Annotated[
+        str | None, Parameter(help="Folder or URL of the knowledge files; default: OKRCELL_KNOWLEDGE, else the cache.")
+    ] = None,
+    genes: Annotated[int, Parameter(help="Maximum number of genes per group.")] = 20,
+    seed: Annotated[int, Parameter(help="Random seed of the sample of cells whose genes are compared.")] = 0,
+    model: ModelPath = None,
+    layer: Layer = None,
+    orthologs: Orthologs = False,
+) -> None:
+    """Describe each group of cells: likely cell type, distinguishing genes and cited records."""
+    from okrcell.tasks.candidates import read_candidates
+    from okrcell.tl.describe import describe as describe_cells
+    from okrcell.tl.describe import descriptions_json, descriptions_page
+
+    check_page_output(output, cells)
+    candidate_texts = None if candidates is None else read_candidates(candidates)
+    adata = read_cells(cells)
+    with progress_bar("Describing") as step:
+        describe_cells(
+            adata,
+            load_model(model),
+            groupby,
+            candidates=candidate_texts,
+            knowledge=knowledge,
+            genes=genes,
+            seed=seed,
+            layer=layer,
+            orthologs=orthologs,
+            progress=step,
+        )
+    print_findings(adata, "describe")
+    print_absent_sources(adata, "describe")
+    provenance = adata.uns["okrcell"]["describe"]
+    summary = f"{len(provenance['groups'])} descriptions"
+    write_page(adata, output, cells, descriptions_page, descriptions_json, summary)
+
+
+@app.command
+def explain(
+    cells: CellFile,
+    *,
+    groupby: Annotated[
+        str | None, Parameter(help="Column of obs with clusters or labels; default: the predicted cell types.")
+    ] = None,
+    cell: Annotated[
+        list[str] | None, Parameter(help="Name of a single cell to explain instead of groups; repeatable.")
+    ] = None,
+    output: PageOutput = None,
+    candidates: Annotated[
+        str | None,
+        Parameter(
+            help="Cell types to choose from, as a,b,c or a file with one per line; default: those of the annotation."
+        ),
+    ] = None,
+    top: Annotated[int, Parameter(help="Maximum number of genes per group or cell.")] = 20,
+    knowledge: Annotated[
+        str | None, Parameter(help="Folder or URL of the knowledge files; default: OKRCELL_KNOWLEDGE, else the cache.")
+    ] = None,
+    model: ModelPath = None,
+    layer: Layer = None,
+    orthologs: Orthologs = False,
+) -> None:
+    """List the genes that support the predicted cell type or the runner-up, with cited records."""
+    from okrcell.tasks.candidates import read_candidates
+    from okrcell.tl.explain import explain as explain_cells
+    from okrcell.tl.explain import explanations_json, explanations_page
+
+    check_page_output(output, cells)
+    candidate_texts = None if candidates is None else read_candidates(candidates)
+    adata = read_cells(cells)
+    with progress_bar("Explaining") as step:
+        explain_cells(
+            adata,
+            load_model(model),
+            groupby,
+            cells=cell,
+            candidates=candidate_texts,
+            top=top,
+            knowledge=knowledge,
+            layer=layer,
+            orthologs=orthologs,
+            progress=step,
+        )
+    print_findings(adata, "explain")
+    print_absent_sources(adata, "explain")
+    provenance = adata.uns["okrcell"]["explain"]
+    summary = f"{len(provenance['explained'])} explanations"
+    write_page(adata, output, cells, explanations_page, explanations_json, summary)
 
 
 @app.command

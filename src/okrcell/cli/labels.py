@@ -3,23 +3,86 @@
 import os
 import sys
 from collections import Counter
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from okrcell.cli.app import app
-from okrcell.cli._common import Layer, ModelPath, Orthologs, load_model, print_findings, progress_bar, read_cells
+from okrcell.cli._common import (
+    CellFile,
+    Layer,
+    ModelPath,
+    Orthologs,
+    Output,
+    app,
+    check_output,
+    load_model,
+    print_findings,
+    progress_bar,
+    read_cells,
+    save_output,
+)
 from okrcell.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 TABLE_SUFFIXES = (".tsv", ".parquet")
 MAX_SKIPPED_SHOWN = 5
 """Maximum number of skipped studies that are printed."""
 N_COMMON_PAIRS = 5
 """Number of most frequent pairs of current and likely label that are printed."""
+
+
+@app.command
+def standardise(
+    cells: CellFile,
+    *,
+    output: Output,
+    overrides: Annotated[
+        Path | None, Parameter(help="Decision table of an earlier run, reviewed and edited by a person.")
+    ] = None,
+    dense: Annotated[
+        bool,
+        Parameter(negative="", help="Also compare text embeddings where words do not match; the first use is slower."),
+    ] = False,
+) -> None:
+    """Add ontology ids of cell types, tissues, diseases, stages, sexes and assays, and write a table of decisions to review."""
+    from okrcell.ontology.decisions import read_overrides, write_decisions
+    from okrcell.tl.standardise import standardise as give_terms
+
+    check_output(output, cells)
+    override_table = None if overrides is None else read_overrides(overrides)
+    embedder = None
+    if dense:
+        from okrcell.model.text_encoder import SentenceEncoder
+
+        embedder = SentenceEncoder()
+    adata = read_cells(cells)
+    with progress_bar("Standardising") as step:
+        give_terms(adata, overrides=override_table, embedder=embedder, progress=step)
+    table = adata.uns["okrcell"]["standardise"]["decisions"]
+    decisions_path = _decisions_path(output, overrides)
+    write_decisions(table, decisions_path)
+    save_output(adata, output, cells)
+    print_findings(adata, "standardise")
+    for column, rows in table.groupby("column", sort=False):
+        n_assigned = int((rows["term_id"] != "").sum())
+        print(
+            f"  {column}: {n_assigned} of {len(rows)} labels, {int(rows.loc[rows['term_id'] != '', 'cells'].sum()):,} cells"
+        )
+    print(f"Wrote {adata.n_obs:,} cells to {output}; review {decisions_path} and pass it back with --overrides.")
+
+
+def _decisions_path(output: Path, overrides: Path | None) -> Path:
+    """Path of the decision table beside the output, numbered if the name is taken by a table that a person may have edited."""
+    default_path = output.with_suffix(".standardised.tsv")
+    if overrides is None or not default_path.exists():
+        return default_path
+    numbered_paths = (output.with_suffix(f".standardised-{i}.tsv") for i in count(2))
+    return next(path for path in numbered_paths if not path.exists())
 
 
 @app.command
@@ -81,8 +144,7 @@ def _audit_corpus(
 ) -> "tuple[pd.DataFrame, dict[str, Any]]":
     from okrcell.data.corpus import Corpus
     from okrcell.provenance import fingerprint
-    from okrcell.tasks.audit_corpus import audit_corpus
-    from okrcell.tasks.auditing.run_reliability import RELIABILITY_FILE, read_reliability, use_run_reliability
+    from okrcell.tasks.audit_corpus import RELIABILITY_FILE, audit_corpus, read_reliability, use_run_reliability
 
     reliability = None if run is None else read_reliability(run)
     if run is not None and model is None and (run / "model" / "model.json").exists():
@@ -165,9 +227,9 @@ def _check_table_output(output: Path) -> None:
 
 
 def _write_outputs(table: "pd.DataFrame", facts: dict[str, Any], output: Path) -> None:
-    from okrcell.storage import atomic_file
     from okrcell.pl.audit import DEFAULT_TRUST_LABEL, draw_audit
     from okrcell.provenance import provenance_record, write_json
+    from okrcell.storage import atomic_file
 
     with atomic_file(output) as draft:
         if output.suffix == ".parquet":
@@ -200,8 +262,8 @@ def _print_summary(table: "pd.DataFrame", top: int, *, by_run: bool) -> None:
     )
     print(f"{summary['doubtful']:,} of {summary['labelled']:,} labels are doubtful.{expected_errors}")
     pairs = Counter(zip(doubtful["cell_type"], doubtful["likely_cell_type"], strict=True))
-    for (label, likely_label), count in pairs.most_common(N_COMMON_PAIRS):
-        print(f"  {count:>8,}  {label} -> {likely_label}")
+    for (label, likely_label), n_cells in pairs.most_common(N_COMMON_PAIRS):
+        print(f"  {n_cells:>8,}  {label} -> {likely_label}")
     if top and len(doubtful):
         print("\t".join(("trust", "row", "study", "label", "likely label", "probability")))
     for _, row in doubtful.head(top).iterrows():

@@ -13,7 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.cells.corpus_folder import (
+from okrcell.cells.expression import Expression
+from okrcell.cells.genes import TARGET_SUM, GeneTable
+from okrcell.data.corpus import (
     CorpusGenes,
     CorpusManifest,
     CorpusSource,
@@ -22,18 +24,16 @@ from okrcell.cells.corpus_folder import (
     create_corpus_dir,
     gene_fingerprint,
     gene_stats_file,
+    iter_shards,
     obs_file,
+    obs_to_arrow,
     read_gene_stats,
     read_manifest,
     shard_file,
+    shard_writer,
     write_arrow,
     writer_lock,
 )
-from okrcell.cells.corpus_obs import obs_to_arrow
-from okrcell.cells.corpus_shard import iter_shards, shard_writer
-from okrcell.cells.expression import Expression
-from okrcell.cells.genes import GeneTable
-from okrcell.cells.vocabulary import TARGET_SUM
 from okrcell.errors import InputError
 from okrcell.provenance import fingerprint, write_json
 
@@ -94,7 +94,7 @@ class CorpusWriter:
         expression
             The cells, on the gene table of this corpus.
         obs
-            One row per cell; the columns in `okrcell.cells.corpus_obs.OBS_COLUMNS` are stored.
+            One row per cell; the columns in `okrcell.data.corpus.OBS_COLUMNS` are stored.
         study
             Study of the cells that have none in ``obs``.
         origin

@@ -8,11 +8,11 @@ from typing import Annotated, Any, cast
 import pandas as pd
 from pydantic import Field
 
-from okrcell.cells.corpus_folder import CorpusSource
-from okrcell.data.corpus_writer import CorpusWriter
 from okrcell.cells.expression import read_expression
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.open import open_cells
+from okrcell.cells.io import open_cells
+from okrcell.data.corpus import CorpusSource
+from okrcell.data.corpus_writer import CorpusWriter
 from okrcell.errors import InputError
 from okrcell.provenance import fingerprint, provenance_record
 from okrcell.settings import Settings

@@ -113,7 +113,7 @@ def _compute_umap(adata: "AnnData") -> None:
     """Compute a UMAP of the embeddings in a slot of its own; the bundled UMAP is left unchanged."""
     import scanpy as sc
 
-    from okrcell.demo.pictures import UMAP_KEY
+    from okrcell.demo.report import UMAP_KEY
 
     scanpy: Any = sc
     scanpy.pp.neighbors(
@@ -133,9 +133,8 @@ def _write_folder(
 ) -> None:
     from dataclasses import asdict
 
-    from okrcell.cells.save import save_cells
-    from okrcell.demo.pictures import draw_pictures
-    from okrcell.demo.report import report
+    from okrcell.cells.io import save_cells
+    from okrcell.demo.report import draw_pictures, report
     from okrcell.provenance import provenance_record, write_json
 
     picture_dir = draft / PICTURE_FOLDER

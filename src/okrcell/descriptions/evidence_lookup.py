@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from okrcell.evidence import Aspect, Evidence
+from okrcell.descriptions.entities import PROTEINS, gene_symbols
+from okrcell.evidence import Aspect, Evidence, KnowledgeSource
+from okrcell.ontology.obs_profile import CellProfile
 from okrcell.ontology.ontology import ontology, prefix_of
-from okrcell.texts.known import EvidenceIndex
-from okrcell.texts.screening.common_names import PROTEINS
-from okrcell.texts.screening.gene_mentions import gene_symbols
 
 MAX_FUNCTION_GENES = 5
 """Number of top marker genes whose functions are described."""
@@ -18,10 +17,8 @@ MIN_MARKERS = 3
 """Minimum number of marker genes; below it, markers of the nearest broader type that has enough are added."""
 MAX_ANCESTORS = 8
 """Number of broader types that are searched for markers, nearest first."""
-
 MAX_UNCONFIRMED_MARKERS = 6
 """Genes listed in a single record are added only until this many markers are selected."""
-
 _DESCRIPTIVE_ASPECTS: tuple[Aspect, ...] = ("name", "synonym", "definition", "description")
 _MAX_OPENING_CHARS = 450
 """Number of characters at the start of a description that are read; later text often compares with other types."""
@@ -34,6 +31,44 @@ _NEGATIVE_STATEMENT = re.compile(
     rf"|\bnegative for (?:the )?(?:lineage )?(?:markers? )?({_PROTEIN}(?:(?:, and |, or |, | and | or ){_PROTEIN})*)"
 )
 """Statements that a gene is absent or low: "CD16-negative", "lacks CD3", "negative for CD3 and CD19"."""
+
+
+class EvidenceIndex:
+    """Pieces of evidence, looked up by aspect and by term or gene; results keep the order of the sources."""
+
+    def __init__(self, evidence: Iterable[Evidence]) -> None:
+        self._by_aspect: dict[Aspect, list[Evidence]] = {}
+        for piece in dict.fromkeys(evidence):
+            self._by_aspect.setdefault(piece.aspect, []).append(piece)
+
+    def from_record(self, term_id: str, aspect: Aspect) -> tuple[Evidence, ...]:
+        """Return the evidence from the term's own record, such as its name or its synonyms."""
+        return tuple(piece for piece in self.with_aspect(aspect) if piece.record == term_id)
+
+    def mentioning(self, term_id: str, aspect: Aspect) -> tuple[Evidence, ...]:
+        """Return the evidence of all records that mention a term."""
+        return tuple(piece for piece in self.with_aspect(aspect) if term_id in piece.terms)
+
+    def mentioning_gene(self, symbol: str, aspect: Aspect) -> tuple[Evidence, ...]:
+        """Return the evidence of all records that mention a gene, by its approved symbol."""
+        return tuple(piece for piece in self.with_aspect(aspect) if symbol in piece.genes)
+
+    def definition(self, term_id: str) -> Evidence | None:
+        """Return the term's definition in the ontology, None without one."""
+        return next(iter(self.from_record(term_id, "definition")), None)
+
+    def synonyms(self, term_id: str) -> tuple[str, ...]:
+        """Return the term's synonyms."""
+        return tuple(piece.text for piece in self.from_record(term_id, "synonym"))
+
+    def with_aspect(self, aspect: Aspect) -> Sequence[Evidence]:
+        """Return all evidence of an aspect."""
+        return self._by_aspect.get(aspect, ())
+
+
+def is_a_records(term_id: str, index: EvidenceIndex) -> tuple[Evidence, ...]:
+    """Return the is-a records of a cell type; the second of a record's terms is the broader type."""
+    return tuple(piece for piece in index.from_record(term_id, "passage") if len(piece.terms) == 2)
 
 
 @dataclass(frozen=True)
@@ -136,3 +171,72 @@ def _contested_genes(term_id: str, index: EvidenceIndex) -> frozenset[str]:
     negative_counts = Counter(gene for piece in index.mentioning(term_id, "absent_marker") for gene in set(piece.genes))
     positive_counts = Counter(gene for piece in index.mentioning(term_id, "marker") for gene in set(piece.genes))
     return frozenset(gene for gene, count in negative_counts.items() if count >= positive_counts[gene])
+
+
+class EvidenceCache:
+    """Knowledge sources with a cache: each term or gene is looked up once."""
+
+    def __init__(self, sources: Sequence[KnowledgeSource]) -> None:
+        self._sources = tuple(sources)
+        self._cache: dict[str, tuple[Evidence, ...]] = {}
+
+    def evidence_for(self, term_or_gene: str) -> tuple[Evidence, ...]:
+        """Return the evidence for an ontology term or a gene symbol, in the order of the sources."""
+        if term_or_gene not in self._cache:
+            evidence = (piece for source in self._sources for piece in source.evidence_for(term_or_gene))
+            self._cache[term_or_gene] = tuple(evidence)
+        return self._cache[term_or_gene]
+
+
+def gather_evidence(profile: CellProfile, sources: Sequence[KnowledgeSource] | EvidenceCache) -> list[Evidence]:
+    """Return the evidence for a profile: its terms, a broader cell type where needed, its marker genes.
+
+    The order is: cell type, tissue, disease; if fewer than `ENOUGH` marker genes are known, the nearest broader type
+    with at least that many, preceded by a record of the is-a relation; then gene records of the first `GENES` marker
+    genes. Markers of tissues other than the profile's are left out. For many profiles, pass one `EvidenceCache`: it caches
+    the lookups.
+    """
+    cache = sources if isinstance(sources, EvidenceCache) else EvidenceCache(sources)
+    terms = dict.fromkeys(filter(None, (profile.cell_type_id, profile.tissue_id, profile.disease_id)))
+    tissue_ids = frozenset(nearby_tissues(profile.tissue_id))
+    evidence = [piece for term in terms for piece in cache.evidence_for(term) if _matches_tissue(piece, tissue_ids)]
+    if not profile.cell_type_id:
+        return evidence
+    markers = general_markers(profile.cell_type_id, EvidenceIndex(evidence), MAX_FUNCTION_GENES)
+    if len(markers.genes) < MIN_MARKERS:
+        for term in broader_types(profile.cell_type_id):
+            broader_evidence = [
+                piece for piece in cache.evidence_for(term) if piece.aspect in ("name", "marker", "absent_marker")
+            ]
+            broader_evidence = [piece for piece in broader_evidence if not marker_tissue(piece)]
+            broader_markers = general_markers(term, EvidenceIndex(broader_evidence), MAX_FUNCTION_GENES)
+            if len(broader_markers.genes) >= MIN_MARKERS:
+                evidence += [_is_a_evidence(profile.cell_type_id, term), *broader_evidence]
+                markers = broader_markers
+                break
+    for gene in markers.genes:
+        evidence += [piece for piece in cache.evidence_for(gene) if piece.aspect in ("gene", "function")]
+    return evidence
+
+
+def _is_a_evidence(term_id: str, broader_id: str) -> Evidence:
+    cell_ontology = ontology("CL")
+    term, broader_term = cell_ontology.term(term_id), cell_ontology.term(broader_id)
+    text = f"{term.name} is a kind of {broader_term.name}."
+    return Evidence(
+        text,
+        cell_ontology.name,
+        term.id,
+        cell_ontology.snapshot,
+        cell_ontology.licence,
+        "passage",
+        (term.id, broader_term.id),
+    )
+
+
+def _matches_tissue(piece: Evidence, tissue_ids: frozenset[str]) -> bool:
+    return (
+        piece.aspect not in ("marker", "absent_marker")
+        or not marker_tissue(piece)
+        or marker_tissue(piece) in tissue_ids
+    )

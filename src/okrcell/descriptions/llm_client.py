@@ -12,10 +12,9 @@ from math import isfinite
 from time import time
 from typing import Any
 
-from okrcell.errors import MissingExtraError, OkrcellError, SettingsError
-from okrcell.descriptions.llm_prompt import InvalidCompletion, parse_completion
 from okrcell.descriptions.llm_cache import NotBilled
-from okrcell.texts.endpoint.settings import EndpointSettings
+from okrcell.descriptions.llm_prompt import EndpointSettings, InvalidCompletion, parse_completion
+from okrcell.errors import MissingExtraError, OkrcellError, SettingsError
 
 API_KEY_VARIABLES = ("OKRCELL_API_KEY", "OPENAI_API_KEY")
 """Environment variables of the API key, in order of precedence; the key is read from nowhere else."""

@@ -1,29 +1,60 @@
 """Affirmation and negation of words and entities in a text."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from okrcell.texts.screening.mentions import WordToken, stem
 from okrcell.descriptions.lexicon import (
     ABSENCE_PREDICATES,
     AFFIRMATIONS,
     CAUSAL_STEMS,
+    CLAUSE_BOUNDARIES,
     COPULAS,
+    DECREASE_PREFIXES,
     DETECTION_PREDICATES,
     HIGH_WORDS,
+    INCREASE_PREFIXES,
     LEVEL_WORDS,
     LOW_WORDS,
     NEGATION_BOUNDARIES,
     NEGATION_PHRASES,
     NEGATIONS,
     NOUNS_AFTER_NEGATIVE,
+    REGULATION_PREFIXES,
+    SUBJECT_PRONOUNS,
     SUFFIX_SIGNS,
     Sign,
+    WordToken,
+    stem,
+    word_set,
 )
 
 _CATEGORY_NOUNS = frozenset({"affinity", "molecular", "density", "voltage", "threshold"})
 """Words after "low" that denote a category ("a low affinity receptor"), not an amount."""
 MAX_DISTANCE = 12
 """Maximum distance, in words, of a negation ahead and of a predicate ("... are absent") back."""
+
+
+AntonymPair = tuple[tuple[str, ...], tuple[str, ...]]
+"""Word beginnings of two opposite meanings."""
+ANTONYMS: tuple[AntonymPair, ...] = (
+    (tuple(word_set("centr center middle")), tuple(word_set("peripher edge margin"))),
+    (
+        tuple(word_set("deposit secret produc product synthes synthet releas generat form express make made lay laid")),
+        tuple(word_set("resorb resorpt absor degrad remov digest destroy destruct break breakdown dissol clear cleav")),
+    ),
+)
+"""Word beginnings per pair of opposites, used to read the evidence. Sentences are rejected only by `CLEAR_ANTONYMS`."""
+CLEAR_ANTONYMS: tuple[AntonymPair, ...] = (
+    ANTONYMS[0],
+    (tuple(word_set("deposit secret produc")), tuple(word_set("resorb resorpt degrad remov break breakdown"))),
+)
+"""Subset of `ANTONYMS` that is unambiguous enough to reject a sentence that contradicts the evidence."""
+MAX_COMPARISON_WORDS = 8
+"""Maximum number of words between "more" and its "than"."""
+_COMPARISON_STOPWORDS = word_set("the are does other any all most those that cell")
+CONTEXT_WORDS_BEFORE, CONTEXT_WORDS_AFTER = 6, 12
+"""Number of words before and after a verb that are its context."""
+_EFFECT_STOPWORDS = word_set("and the for from with that this into its are was not but out via both other")
 
 
 def sign_of(words: Sequence[WordToken], start: int, stop: int) -> Sign:
@@ -131,3 +162,135 @@ def _sign_after(words: Sequence[WordToken], stop: int) -> Sign | None:
                 return "low"
             return "present" if any(word in DETECTION_PREDICATES for word in rest[:2]) else None
     return None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison: more or less of a quality than something else."""
+
+    is_more: bool
+    quality: str
+    """Stem of the word after "more" or "less"."""
+    reference: frozenset[str]
+    """Stems of the words after "than"; empty without "than"."""
+
+    def contradicts(self, other: "Comparison") -> bool:
+        """Whether both cannot be true: "less sensitive than cones", "more sensitive than cones"."""
+        same_reference = not self.reference or not other.reference or not self.reference.isdisjoint(other.reference)
+        return self.quality == other.quality and self.is_more != other.is_more and same_reference
+
+
+def find_antonyms(words: Sequence[WordToken], table: Sequence[AntonymPair] = ANTONYMS) -> frozenset[tuple[int, int]]:
+    """Return the affirmed meanings as pairs (row in the table, side 0 or 1)."""
+    return frozenset(
+        (row, side)
+        for index, word in enumerate(words)
+        for row, pair in enumerate(table)
+        for side, prefixes in enumerate(pair)
+        if word.norm.startswith(prefixes) and not is_negated(words, index, 5)
+    )
+
+
+def find_comparisons(words: Sequence[WordToken]) -> Iterator[Comparison]:
+    """Yield the comparisons with "more" or "less"."""
+    for index, word in enumerate(words[:-1]):
+        if word.norm not in ("more", "less"):
+            continue
+        rest = [following.norm for following in words[index + 1 : index + 2 + MAX_COMPARISON_WORDS]]
+        end = next((i for i, norm in enumerate(rest) if norm in CLAUSE_BOUNDARIES), len(rest))
+        than_offset = rest.index("than", 0, end) if "than" in rest[:end] else len(rest)
+        reference_words = [following.norm for following in words[index + 2 + than_offset : index + 5 + than_offset]]
+        end = next(
+            (i for i, norm in enumerate(reference_words) if norm in CLAUSE_BOUNDARIES or norm == ","),
+            len(reference_words),
+        )
+        reference = frozenset(
+            stem(norm) for norm in reference_words[:end] if len(norm) > 2 and norm not in _COMPARISON_STOPWORDS
+        )
+        yield Comparison(word.norm == "more", stem(rest[0]), reference)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A statement that something increases or decreases something else."""
+
+    verb: str
+    increases: bool
+    context: frozenset[str]
+    """Stems of the words around the verb."""
+    targets: frozenset[str]
+    """Stems of the words directly after the verb."""
+
+
+def find_effects(words: Sequence[WordToken]) -> Iterator[Effect]:
+    """Yield statements of increase ("activates", "promotes") and decrease ("inhibits", "negative regulator of")."""
+    for index, word in enumerate(words):
+        increases = _direction(words, index)
+        if increases is None:
+            continue
+        if is_negated(words, index, 3):
+            increases = not increases
+        context_words = (
+            *_clause_words(words, index, -CONTEXT_WORDS_BEFORE),
+            *_clause_words(words, index, CONTEXT_WORDS_AFTER),
+        )
+        context = frozenset(stem(neighbor.norm) for neighbor in context_words if len(neighbor.norm) > 3)
+        yield Effect(word.norm, increases, context, _content_stems(_clause_words(words, index, CONTEXT_WORDS_BEFORE)))
+
+
+def regulated_stems(words: Sequence[WordToken]) -> frozenset[str]:
+    """Return the stems of the objects of verbs that state regulation without a direction."""
+    return frozenset(
+        target
+        for index, word in enumerate(words)
+        if word.norm.startswith(REGULATION_PREFIXES) and _direction(words, index - 1) is None
+        for target in _content_stems(_statement_words(words[index + 1 : index + 1 + CONTEXT_WORDS_AFTER]))
+    )
+
+
+def _statement_words(words: Sequence[WordToken]) -> Sequence[WordToken]:
+    """Truncate at the end of a statement; text in brackets belongs to it: "the hormone (AMH) gene"."""
+    end = next((index for index, word in enumerate(words) if word.norm in (".", ";")), len(words))
+    return words[:end]
+
+
+def _content_stems(words: Sequence[WordToken]) -> frozenset[str]:
+    return frozenset(stem(word.norm) for word in words if len(word.norm) > 2 and word.norm not in _EFFECT_STOPWORDS)
+
+
+def _clause_words(words: Sequence[WordToken], start: int, max_distance: int) -> tuple[WordToken, ...]:
+    """Return the words from a verb to the end of its clause, at most ``max_distance`` words ahead (backwards if negative)."""
+    step = 1 if max_distance > 0 else -1
+    clause: list[WordToken] = []
+    index = start + step
+    while 0 <= index < len(words) and len(clause) < abs(max_distance) and words[index].norm not in CLAUSE_BOUNDARIES:
+        starts_new_clause = (
+            words[index].norm == "," and index + 1 < len(words) and words[index + 1].norm in SUBJECT_PRONOUNS
+        )
+        if starts_new_clause or _direction(words, index) is not None:
+            break  # the words of another verb do not belong to this one
+        clause.append(words[index])
+        index += step
+    return tuple(clause)
+
+
+def _direction(words: Sequence[WordToken], index: int) -> bool | None:
+    if index < 0:
+        return None
+    norm = words[index].norm
+    following = words[index + 1].norm if index + 1 < len(words) else ""
+    if norm in ("positive", "negative", "positively", "negatively", "up", "down"):
+        is_regulation = following.startswith(("regulat", "modulat", "control"))
+        return norm.startswith(("positive", "up")) if is_regulation else None
+    if norm in ("keep", "kept", "keeping", "hold", "held", "holding"):
+        next_words = {word.norm for word in words[index + 1 : index + 5]}
+        return None if next_words.isdisjoint(("from", "back")) else False
+    if norm.endswith("ing") and following in ("hormone", "factor", "protein", "peptide", "cell"):
+        return None  # "thyroid stimulating hormone" is a name
+    if norm.endswith(("ation", "ion", "ive", "or")) and following not in ("of", "for"):
+        return None  # "T cell activation", "an inhibitory receptor": a noun or adjective, no statement
+    if norm.endswith(("ory", "ment")):
+        return None
+    if norm.startswith(INCREASE_PREFIXES):
+        return True
+    return False if norm.startswith(DECREASE_PREFIXES) else None

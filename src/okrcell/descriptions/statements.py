@@ -1,16 +1,35 @@
 """Parsed sentence: words, entities, numbers, negations, effects and comparisons, computed once."""
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from okrcell.texts.screening.effects import Effect, find_effects, regulated_stems
-from okrcell.texts.screening.gene_mentions import gene_mentions
-from okrcell.texts.screening.mentions import PUNCTUATION, Mention, WordToken, find_numbers, stem, tokenize_words
-from okrcell.descriptions.negation import negated_indices, sign_of
-from okrcell.texts.screening.sides import Comparison, find_antonyms, find_comparisons
-from okrcell.descriptions.entities import term_mentions
-from okrcell.descriptions.lexicon import Sign, word_set
+from okrcell.descriptions.entities import gene_mentions, term_mentions
+from okrcell.descriptions.lexicon import (
+    PUNCTUATION,
+    Mention,
+    Sign,
+    WordToken,
+    find_numbers,
+    stem,
+    tokenize_words,
+    word_set,
+)
+from okrcell.descriptions.negation import (
+    Comparison,
+    Effect,
+    find_antonyms,
+    find_comparisons,
+    find_effects,
+    negated_indices,
+    regulated_stems,
+    sign_of,
+)
+
+_WEB_ADDRESS = re.compile(r"(?i)\bhttps?:|\bwww\.|\b[a-z0-9-]+\.(?:com|org|net|io|example)\b(?!\.[a-z])")
+
 
 _STOPWORDS = word_set(
     """
@@ -30,6 +49,15 @@ _STOPWORDS = word_set(
 """Stop words: words that carry little content."""
 MAX_GAP_WORDS = 3
 """Maximum number of words between those of a name: "epithelial cell of the kidney"."""
+
+
+def unreadable_reason(text: str) -> str | None:
+    """Return why a text cannot be checked, in one clause; None if it is in Latin script without a web address."""
+    if _WEB_ADDRESS.search(text):
+        return "contains a web address"
+    letters = [letter for letter in text if letter.isalpha()]
+    n_latin = sum(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
+    return "is not written in Latin letters" if 2 * n_latin < len(letters) else None
 
 
 @dataclass(frozen=True)

@@ -1,39 +1,79 @@
 """Template writer: cited descriptions without a language model."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
-from okrcell.evidence import Evidence
-from okrcell.ontology.ontology import ontology
-from okrcell.texts.description import Description, Sentence
-from okrcell.texts.known import EvidenceIndex, is_a_records
-from okrcell.ontology.obs_profile import CellProfile
-from okrcell.texts.sentences import (
+from okrcell.descriptions.description import Description, Sentence, Writer
+from okrcell.descriptions.evidence_lookup import (
+    MAX_FUNCTION_GENES,
+    MIN_MARKERS,
+    EvidenceCache,
+    EvidenceIndex,
+    absent_markers,
+    gather_evidence,
+    general_markers,
+    is_a_records,
+    tissue_markers,
+)
+from okrcell.descriptions.metadata_text import (
     capitalize_first,
     definition_sentence,
     indefinite_article,
     join_list,
-    split_sentences,
-    truncate_sentences,
-)
-from okrcell.texts.template.gene_words import function_sentences
-from okrcell.descriptions.evidence_lookup import (
-    MAX_FUNCTION_GENES,
-    MIN_MARKERS,
-    absent_markers,
-    general_markers,
-    tissue_markers,
-)
-from okrcell.descriptions.metadata_text import (
     join_sentences,
     original_phrasings,
     prose_definition,
     sample_sentences,
+    split_sentences,
+    truncate_sentences,
     type_sentences,
     unique_texts,
 )
-from okrcell.texts.template.quotation import literature_quote
+from okrcell.evidence import Evidence, KnowledgeSource
+from okrcell.ontology.obs_profile import CellProfile
+from okrcell.ontology.ontology import OntologySource, normalize_name, ontology
 
+MAX_FUNCTION_NAME_CHARS = 60
+"""Maximum length, in characters, of a Gene Ontology term name that is put into a sentence."""
+MAX_SUMMARY_CHARS = 240
+"""Maximum length of a sentence, in characters; longer sentences contain too much detail for a cell description."""
+
+_GENE_SUBJECTS = (
+    (re.compile(r"This (?:intronless |protein-coding )?gene\b(?! product| family| cluster)"), "{}"),
+    (re.compile(r"The product of this gene\b"), "The product of {}"),
+    (re.compile(r"This gene product\b(?! family)"), "The product of {}"),
+    (re.compile(r"The (.{0,40}?\b)encoded by this gene\b"), r"The \1encoded by {}"),
+    (re.compile(r"The encoded (protein|enzyme|receptor|preproprotein|cytokine|chemokine)\b"), r"The \1 encoded by {}"),
+)
+"""Patterns of the sentence subject in gene summaries ("This gene"), with replacements that name the gene."""
+_OFF_TOPIC = re.compile(
+    r"mutation|polymorphi|variant|splic|pseudogene|chromosom|isoform|locus|located (?:at|in) (?:a|the) .*cluster"
+    r"|orthologs?\b|homologs?\b|mice|\bmouse\b|Drosophila|yeast|Saccharomyces|\bstudies\b|disease|syndrome|cancer"
+    r"|carcinoma|tumou?r|has been (?:identified|suggested)|thought to|duplication|related gene|similar|resembl"
+    r"|proteolytic|tandem repeat|represents the \w+ subunit\.|this (?:gene|family)|these (?:genes|proteins)|unknown"
+    r"|not been determined"
+)
+"""Topics that are not the function of the gene in a cell: inheritance, history, other genes."""
+_FAMILY_STATEMENT = re.compile(r"(?=.*\b(?:member|belongs|one of)\b)(?=.*(?:famil|group|class|subunit)).{0,130}")
+
+
+MIN_QUOTE_CHARS, MAX_QUOTE_CHARS = 50, 280
+"""Minimum and maximum length of a quoted sentence, in characters."""
+_CONTEXT_DEPENDENT = re.compile(
+    r"(?:this|these|those|it|they|such|here|we|our|however|therefore|thus|moreover|furthermore|in addition|also|both"
+    r"|in contrast|conversely|consequently|finally|similarly|objectives?|background|methods?|results?|conclusions?|aims?)\b",
+    re.IGNORECASE,
+)
+"""Openings of sentences that depend on the previous sentence or refer to the paper itself."""
+_STUDY_SPECIFIC = re.compile(
+    r"\b(?:we|our|this (?:study|paper|work|review)|patients|were|was|p ?[<=]|n ?=)\b|[%?]", re.IGNORECASE
+)
+_STATEMENT_VERB = re.compile(
+    r"(?:is|are|can|may|have|has|play|express|produce|secrete|contribute|regulate|mediate|migrate|differentiate|act"
+    r"|respond|recognise|recognize|kill|line|form|arise|derive|originate|represent|constitute|maintain|support|release"
+    r"|undergo|serve|function|store|synthesi[sz]e)e?s?\b"
+)
 MAX_MARKERS = 10
 MAX_TISSUE_MARKERS = 6
 """Maximum number of marker genes for the tissue of the profile."""
@@ -42,6 +82,90 @@ MAX_FUNCTIONS = 3
 MAX_EXPERT_CHARS = 450
 """Maximum number of characters of an expert description, in whole sentences: about 100 word pieces."""
 MAX_DEFINITION_CHARS = 220
+
+
+def function_sentences(symbols: Sequence[str], index: EvidenceIndex, max_sentences: int) -> tuple[Sentence, ...]:
+    """Return sentences on the functions of at most ``max_sentences`` of the genes, in input order.
+
+    Summary sentences that state a function are preferred to those that only name the gene family. Without any, the
+    names of the genes' Gene Ontology functions are used.
+    """
+    summaries = [sentence for symbol in symbols if (sentence := _summary_sentence(symbol, index))]
+    preferred = sorted(summaries, key=lambda sentence: _FAMILY_STATEMENT.fullmatch(sentence.text) is not None)[
+        :max_sentences
+    ]
+    selected = tuple(sentence for sentence in summaries if sentence in preferred)
+    return selected or tuple(
+        islice(filter(None, (_annotation_sentence(symbol, index) for symbol in symbols)), max_sentences)
+    )
+
+
+def _summary_sentence(symbol: str, index: EvidenceIndex) -> Sentence | None:
+    """Return the first sentence of a gene's summary that states its function, else its gene family."""
+    candidates = [
+        Sentence(statement, (piece,))
+        for piece in index.mentioning_gene(symbol, "gene")
+        for text in split_sentences(piece.text)
+        if text.endswith(".") and (statement := _replace_subject(symbol, text)) and _states_function(statement)
+    ]
+    return min(candidates, key=lambda sentence: _FAMILY_STATEMENT.fullmatch(sentence.text) is not None, default=None)
+
+
+def _states_function(sentence: str) -> bool:
+    # A truncated summary has unbalanced brackets.
+    is_balanced = sentence.count("(") == sentence.count(")")
+    return is_balanced and len(sentence) <= MAX_SUMMARY_CHARS and _OFF_TOPIC.search(sentence) is None
+
+
+def _annotation_sentence(symbol: str, index: EvidenceIndex) -> Sentence | None:
+    for piece in index.mentioning_gene(symbol, "function"):
+        function = piece.text.partition(": ")[2].rstrip(".")
+        if piece.text.startswith(f"{symbol} ") and 0 < len(function) <= MAX_FUNCTION_NAME_CHARS:
+            return Sentence(f"The Gene Ontology annotates {symbol} with {function}.", (piece,))
+    return None
+
+
+def _replace_subject(symbol: str, sentence: str) -> str:
+    """Replace a leading "This gene" by the gene symbol; "" for a sentence with another subject."""
+    for pattern, replacement in _GENE_SUBJECTS:
+        if pattern.match(sentence):
+            return pattern.sub(replacement.replace("{}", symbol), sentence, count=1)
+    return sentence if re.match(rf"{re.escape(symbol)}(?: \([^()]*\))?,? [a-z]", sentence) else ""
+
+
+def literature_quote(profile: CellProfile, index: EvidenceIndex) -> Iterator[Sentence]:
+    """Yield the first literature sentence whose subject is the cell type, verbatim, with its record; at most one.
+
+    Only general statements are quoted: no results of a single study, and no sentence that depends on its context.
+    """
+    if not profile.cell_type_id:
+        return
+    names = [profile.cell_type, *(name for name in index.synonyms(profile.cell_type_id) if len(name) > 4)]
+    for piece in index.with_aspect("passage"):
+        for text in split_sentences(piece.text) if _is_literature(piece) else ():
+            if _has_subject(text, names):
+                yield Sentence(f"The literature ({piece.record}) says: “{text}”", (piece,))
+                return
+
+
+def _has_subject(text: str, names: list[str]) -> bool:
+    if (
+        not MIN_QUOTE_CHARS <= len(text) <= MAX_QUOTE_CHARS
+        or _CONTEXT_DEPENDENT.match(text)
+        or _STUDY_SPECIFIC.search(text)
+        or text[-1] != "."
+    ):
+        return False
+    statement = re.sub(r"^(?:the|a|an) ", "", normalize_name(re.sub(r"\s*\([^()]*\)", "", text)))
+    subjects = (normalize_name(name) for name in names)
+    return any(
+        statement.startswith(f"{subject} ") and _STATEMENT_VERB.match(statement[len(subject) + 1 :])
+        for subject in subjects
+    )
+
+
+def _is_literature(piece: Evidence) -> bool:
+    return not any(piece.record == term for term in piece.terms)
 
 
 class TemplateWriter:
@@ -154,3 +278,32 @@ def _marker_function_sentences(profile: CellProfile, index: EvidenceIndex) -> tu
 
 def _join_texts(*texts: str) -> str:
     return " ".join(filter(None, texts))
+
+
+def describe(
+    profiles: Iterable[CellProfile],
+    writer: Writer | None = None,
+    sources: Sequence[KnowledgeSource] | None = None,
+) -> list[Description]:
+    """Write the description of each profile, in input order; equal profiles share one description.
+
+    Parameters
+    ----------
+    profiles
+        Profiles of cells.
+    writer
+        Writer of the descriptions; by default `TemplateWriter`, which works offline.
+    sources
+        Knowledge sources that supply the evidence; by default the ontologies only.
+
+    Returns
+    -------
+    One description per element of ``profiles``.
+    """
+    writer = TemplateWriter() if writer is None else writer
+    cache = EvidenceCache((OntologySource(),) if sources is None else sources)
+    profile_list = list(profiles)
+    descriptions = {
+        profile: writer.write(profile, gather_evidence(profile, cache)) for profile in dict.fromkeys(profile_list)
+    }
+    return [descriptions[profile] for profile in profile_list]

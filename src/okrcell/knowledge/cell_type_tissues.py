@@ -10,10 +10,10 @@ from typing import Self
 import numpy as np
 from jaxtyping import Float
 
-from okrcell.ontology.ontology import ontology
+from okrcell.knowledge import markers as marker_tables
 from okrcell.knowledge.downloads import KnowledgeFiles
-from okrcell.knowledge.sources import marker_tables
 from okrcell.knowledge.markers import MarkerRow
+from okrcell.ontology.ontology import ontology
 
 ANY_TISSUE = ""
 """Tissue key of statements without a tissue."""

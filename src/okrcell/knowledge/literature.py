@@ -1,21 +1,242 @@
 """Abstracts of papers, from a file or a folder."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from xml.parsers import expat
+
+from pydantic import Field
 
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
 from okrcell.knowledge.downloads import cached_fingerprint
-from okrcell.knowledge.sources.named_types import find_cell_types
-from okrcell.knowledge.sources.passages import PassageSettings, split_passages
-from okrcell.knowledge.sources.pubmed import Abstract, read_pubmed_xml
-from okrcell.knowledge.sources.tables import open_binary
+from okrcell.knowledge.markers import open_binary
+from okrcell.ontology.ontology import normalize_name, ontology
+from okrcell.settings import Settings
 
+_PARENT_ELEMENTS = {
+    "PMID": "MedlineCitation",
+    "ArticleTitle": "Article",
+    "AbstractText": "Abstract",
+    "CopyrightInformation": "Abstract",
+    "Title": "Journal",
+    "ISOAbbreviation": "Journal",
+    "PublicationType": "PublicationTypeList",
+}
+"""Elements that are read, with their required parent element: references have PubMed ids too, and ``OtherAbstract``
+contains translations."""
+_CHUNK_SIZE = 1 << 16
+
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
+_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|et al|approx|resp|Fig|Figs|Dr|No|St|spp|sp|ca|[A-Z])\.)$")
+_MIN_NAME_LENGTH = 5
+"""Minimum number of characters of a name; shorter ones ("B 1", "TEC") are ambiguous."""
 DEFAULT_LICENCE = "abstract (c) its publisher"
 EXTENSIONS = (".xml", ".jsonl", ".json")
 """Supported file name extensions, each also with .gz."""
+
+
+@dataclass(frozen=True)
+class Abstract:
+    """Abstract of a paper."""
+
+    record: str
+    """ "PMID:123", or another id from the file."""
+    title: str
+    text: str
+    journal: str
+    """Name of the journal; empty if unknown."""
+    licence: str
+    """Licence stated in the record; empty if none is stated."""
+
+
+def read_pubmed_xml(file: Path) -> Iterator[Abstract]:
+    """Iterate over the articles with an abstract that are not retracted, in bounded memory.
+
+    External entities are never opened.
+
+    Raises
+    ------
+    InputError
+        If the file is not well-formed XML, or declares entities (entity expansion attack).
+    """
+    reader = _PubMedReader(file)
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = reader.start_element
+    parser.EndElementHandler = reader.end_element
+    parser.CharacterDataHandler = reader.characters
+    parser.EntityDeclHandler = reader.reject_entity
+    # Without a handler for external entities expat never opens one, including the DOCTYPE of PubMed.
+    try:
+        with open_binary(file) as stream:
+            while chunk := stream.read(_CHUNK_SIZE):
+                parser.Parse(chunk, False)
+                yield from reader.pop_abstracts()
+        parser.Parse(b"", True)
+    except InputError:
+        raise
+    except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two for unknown encodings
+        raise InputError(f"{file} is not well-formed XML: {error}.") from None
+    yield from reader.pop_abstracts()
+    if not reader.n_articles:
+        raise InputError(f"{file} has no PubmedArticle element; it is not PubMed XML.")
+
+
+class _PubMedReader:
+    def __init__(self, file: Path) -> None:
+        self.n_articles = 0
+        self._file = file
+        self._abstracts: list[Abstract] = []
+        self._path: list[str] = []
+        self._parts: list[str] | None = None
+        self._label = ""
+        self._texts: dict[str, list[str]] = {}
+
+    def pop_abstracts(self) -> list[Abstract]:
+        abstracts, self._abstracts = self._abstracts, []
+        return abstracts
+
+    def start_element(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag == "MedlineCitation":
+            self._texts = {}
+            self.n_articles += 1
+        self._path.append(tag)
+        if self._is_text(tag):
+            self._parts = []
+            self._label = attributes.get("Label", "")
+
+    def characters(self, text: str) -> None:
+        if self._parts is not None:
+            self._parts.append(text)
+
+    def end_element(self, tag: str) -> None:
+        if self._is_text(tag):
+            text = " ".join("".join(self._parts or ()).split())
+            self._parts = None
+            if text:
+                self._texts.setdefault(tag, []).append(f"{self._label}: {text}" if self._label else text)
+        self._path.pop()
+        if tag == "MedlineCitation" and {"AbstractText", "PMID"} <= self._texts.keys():
+            if "Retracted Publication" in self._texts.get("PublicationType", ()):
+                return
+            fields = {name: texts[0] for name, texts in self._texts.items()}
+            text = " ".join(self._texts["AbstractText"])
+            journal = fields.get("ISOAbbreviation") or fields.get("Title", "")
+            licence = fields.get("CopyrightInformation", "")
+            self._abstracts.append(
+                Abstract(f"PMID:{fields['PMID']}", fields.get("ArticleTitle", ""), text, journal, licence)
+            )
+
+    def reject_entity(self, name: str, *_: object) -> None:
+        raise InputError(
+            f"{self._file} declares the XML entity '{name}', which PubMed files never do; the file is rejected."
+        )
+
+    def _is_text(self, tag: str) -> bool:
+        return len(self._path) > 1 and _PARENT_ELEMENTS.get(tag) == self._path[-2]
+
+
+class PassageSettings(Settings):
+    """Length and overlap of passages."""
+
+    length: Annotated[int, Field(ge=1)] = 500
+    """Maximum number of tokens (words and punctuation marks) of a passage; a longer sentence is a passage by itself."""
+    overlap: Annotated[int, Field(ge=0)] = 50
+    """Maximum number of tokens at the end of a passage that the next one repeats, in whole sentences."""
+
+
+def split_passages(text: str, settings: PassageSettings) -> tuple[str, ...]:
+    """Split a text into overlapping passages of whole sentences."""
+    sentences = [(sentence, count_tokens(sentence)) for sentence in split_sentences(text)]
+    passages: list[str] = []
+    start = 0
+    while start < len(sentences):
+        end, length = start, 0
+        while end < len(sentences) and (end == start or length + sentences[end][1] <= settings.length):
+            length += sentences[end][1]
+            end += 1
+        passages.append(" ".join(sentence for sentence, _ in sentences[start:end]))
+        if end == len(sentences):
+            break
+        # The next passage repeats the last sentences, but must end after this one.
+        next_start, n_repeated = end, 0
+        while next_start - 1 > start and n_repeated + sentences[next_start - 1][1] <= settings.overlap:
+            next_start -= 1
+            n_repeated += sentences[next_start][1]
+        start = next_start if n_repeated + sentences[end][1] <= settings.length else end
+    return tuple(passages)
+
+
+def count_tokens(text: str) -> int:
+    """Return the number of words and punctuation marks."""
+    return len(_TOKEN.findall(text))
+
+
+def split_sentences(text: str) -> tuple[str, ...]:
+    """Split a text into sentences; "e.g.", "et al." and initials do not end a sentence."""
+    text = " ".join(text.split())
+    sentences: list[str] = []
+    start = 0
+    for end in _SENTENCE_END.finditer(text):
+        sentence = text[start : end.end()].strip()
+        if not _ABBREVIATION.search(sentence):
+            sentences.append(sentence)
+            start = end.end()
+    rest = text[start:].strip()
+    return (*sentences, rest) if rest else tuple(sentences)
+
+
+def find_cell_types(text: str) -> tuple[str, ...]:
+    """Return the ids of the cell types whose name or synonym occurs in a text, in order of first mention.
+
+    The longest name is matched: "memory B cell" is a memory B cell, not also a B cell.
+    """
+    names, max_words = _cell_type_names()
+    words = normalize_name(text).split()
+    term_ids: dict[str, None] = {}
+    start = 0
+    while start < len(words):
+        step = 1
+        for length in range(min(max_words.get(words[start], 0), len(words) - start), 0, -1):
+            term = names.get(" ".join(words[start : start + length]))
+            if term is not None:
+                term_ids[term] = None
+                step = length
+                break
+        start += step
+    return tuple(term_ids)
+
+
+@cache
+def _cell_type_names() -> tuple[dict[str, str], dict[str, int]]:
+    cell_ontology = ontology("CL")
+    terms = [
+        cell_ontology.term(term)
+        for term in cell_ontology.term_ids()
+        if not cell_ontology.term(term).name.endswith("(Mmus)")
+    ]
+    ids_by_name = {normalize_name(term.name): term.id for term in terms}
+    synonyms: dict[str, set[str]] = {}
+    for term in terms:
+        for name in map(normalize_name, term.synonyms):
+            synonyms.setdefault(name, set()).add(term.id)
+    ids_by_name = {name: min(ids) for name, ids in synonyms.items() if len(ids) == 1} | ids_by_name
+    # The root term "cell" is uninformative.
+    ids_by_name = {
+        name: term for name, term in ids_by_name.items() if len(name) >= _MIN_NAME_LENGTH and term != "CL:0000000"
+    }
+    max_words: dict[str, int] = {}
+    for name in ids_by_name:
+        first, *rest = name.split()
+        max_words[first] = max(max_words.get(first, 0), 1 + len(rest))
+    return ids_by_name, max_words
 
 
 class LiteratureSource:

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from okrcell.errors import InputError
 from okrcell.evidence import KnowledgeSource
-from okrcell.ontology.ontology import OntologySource
+from okrcell.knowledge import markers as marker_tables
+from okrcell.knowledge.curated_texts import DescriptionSource, GeneOntologySource, GeneSummarySource
 from okrcell.knowledge.downloads import KnowledgeFiles, LocalFile, file_catalog
-from okrcell.knowledge.sources import marker_tables
-from okrcell.knowledge.curated_texts import DescriptionSource
-from okrcell.knowledge.sources.gene_ontology import GeneOntologySource
-from okrcell.knowledge.sources.gene_summaries import GeneSummarySource
 from okrcell.knowledge.literature import LiteratureSource
 from okrcell.knowledge.markers import MarkerSource
+from okrcell.ontology.ontology import OntologySource
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,90 @@ from typing import Literal, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from okrcell.settings import Settings
+
+
+def match_log_probs(
+    queries: Float[Tensor, "pair dim"],
+    keys: Float[Tensor, "key dim"],
+    targets: Float[Tensor, "pair key"],
+    temperature: Float[Tensor, ""] | float,
+) -> Float[Tensor, "pair key"]:
+    """Log probability that a key is the match of a query (E8 [paper]): log-softmax over similarities.
+
+    Queries and keys have unit length. Keys with NaN target are excluded from the sum and have minus infinity. Computed in
+    32 bits for any input: at a temperature of 0.01 half precision cannot separate likely keys.
+    """
+    return _logits(queries, keys, temperature).masked_fill(targets.isnan(), -torch.inf).log_softmax(dim=1)
+
+
+def soft_cross_entropy(
+    log_probs: Float[Tensor, "pair key"], targets: Float[Tensor, "pair key"]
+) -> Float[Tensor, "pair"]:
+    """Cross-entropy between match probabilities and soft targets, per pair; at least 0.
+
+    Rows of ``targets`` sum to 1. With one positive this is InfoNCE (arXiv 1807.03748; one direction of E12).
+    """
+    # For excluded keys, 0 times minus infinity must be 0, in the gradient too.
+    finite = log_probs.masked_fill(targets.isnan(), 0.0)
+    return -(targets.nan_to_num() * finite).sum(dim=1)
+
+
+def siglip_loss(
+    queries: Float[Tensor, "pair dim"],
+    keys: Float[Tensor, "key dim"],
+    targets: Float[Tensor, "pair key"],
+    temperature: Float[Tensor, ""] | float,
+    bias: float,
+) -> Float[Tensor, "pair"]:
+    """Sum of logistic losses over keys, each classified on its own as match or not (SigLIP, arXiv 2303.15343).
+
+    A control. ``bias`` is added to every similarity over temperature (the publication learns it, from -10). A key with a
+    target above 0 is a positive, one of 0 a negative; NaN is excluded.
+    """
+    sign = targets.nan_to_num().sign() * 2 - 1
+    logits = _logits(queries, keys, temperature) + bias
+    return -functional.logsigmoid(sign * logits).masked_fill(targets.isnan(), 0.0).sum(dim=1)
+
+
+def _logits(queries: Tensor, keys: Tensor, temperature: Float[Tensor, ""] | float) -> Float[Tensor, "pair key"]:
+    # Autocast would compute the product in half precision.
+    with torch.autocast(queries.device.type, enabled=False):
+        return queries.float() @ keys.float().T / temperature
+
+
+def complementary_loss(
+    log_probs: Float[Tensor, "pair key"],
+    targets: Float[Tensor, "pair key"],
+    omega: Float[Tensor, "pair"] | float,
+) -> Float[Tensor, "pair"]:
+    """Complementary loss of each pair: the probability given to its negatives (E13, one direction).
+
+    "This cell does not match that text" is true far more often than "this cell matches this text", so negatives are
+    informative even where pairs are wrong. tan stretches the probabilities of hard negatives; the sum over negatives is
+    divided by the sum over all keys to the power ``omega``.
+
+    Parameters
+    ----------
+    omega
+        In [0, 1], one number or one per pair; larger is more tolerant of noise. At 1 the loss is bounded by 1 and symmetric,
+        with weak gradients.
+
+    Returns
+    -------
+    About 1 at chance, 0 if negatives have no probability, at most 1.56. Keys with NaN target are ignored.
+
+    Notes
+    -----
+    Our reconstruction: the paper's formula is lost. It is the loss of CRCL (arXiv 2310.17468), which the paper cites, with
+    the bank's keys added.
+    """
+    stretched = log_probs.exp().tan()
+    negative = (stretched * (targets == 0)).sum(dim=1)
+    # The sum is near 1.56 for a confident match and near 1 for many keys: never 0.
+    return negative / stretched.sum(dim=1).clamp_min(torch.finfo(stretched.dtype).tiny) ** omega
 
 
 class TargetSettings(Settings):

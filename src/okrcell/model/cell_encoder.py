@@ -1,16 +1,173 @@
 """Cell encoders: self-attention over all gene tokens (full), or learned latent queries (latent)."""
 
+import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
-from jaxtyping import Float
-from pydantic import Field
+from jaxtyping import Float, Int
+from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.nn import functional
 
 from okrcell.cells.tokenizer import CellTokens
-from okrcell.model.attention import Attention, Block, BlockSettings, attention_mask
-from okrcell.model.gene_tokens import INIT_STD, GeneTokens, ValueEmbedding
+from okrcell.settings import Settings
+
+ValueEmbedding = Literal["table", "continuous"]
+INIT_STD = 0.1
+"""Initial standard deviation of gene and value embeddings."""
+GEPC_INIT_STD = 0.02
+"""Initial standard deviation of W in GEPC."""
+
+
+class BlockSettings(Settings):
+    """Hyperparameters of a transformer block (paper: width 128, 4 heads, feed-forward 128)."""
+
+    width: Annotated[int, Field(ge=4)] = 128
+    """D: embedding size of a token; a multiple of ``heads``."""
+    heads: Annotated[int, Field(ge=1)] = 4
+    feed_forward: Annotated[int, Field(ge=1)] = 128
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Dropout in the feed-forward layer and on the residual paths (our reconstruction, as in scGPT; 0.1 is an alternative)."""
+    norm: Literal["post", "pre"] = "post"
+    """Layer normalization after (post) or before (pre) each sub-layer (our reconstruction, as in scGPT: post)."""
+    activation: Literal["relu", "gelu"] = "relu"
+
+    @model_validator(mode="after")
+    def _check_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads; seen: {self.width} and {self.heads}")
+        return self
+
+
+class Attention(nn.Module):
+    """Multi-head attention from ``queries`` to ``context``, with torch's ``scaled_dot_product_attention``."""
+
+    def __init__(self, settings: BlockSettings) -> None:
+        super().__init__()
+        self.heads = settings.heads
+        self.query = nn.Linear(settings.width, settings.width)
+        self.key_value = nn.Linear(settings.width, 2 * settings.width)
+        self.out = nn.Linear(settings.width, settings.width)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "cell query width"],
+        context: Float[Tensor, "cell key width"],
+        allowed: Tensor | None = None,
+    ) -> Float[Tensor, "cell query width"]:
+        """Attend from each query to its allowed keys; ``allowed`` is bool (cell, 1, query or 1, key)."""
+        query = self._split_heads(self.query(queries))
+        key, value = (self._split_heads(part) for part in self.key_value(context).chunk(2, dim=-1))
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+        return self.out(attended.transpose(1, 2).flatten(2))
+
+    def _split_heads(self, tokens: Tensor) -> Tensor:
+        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class Block(nn.Module):
+    """Transformer block: attention, then a feed-forward layer, each with a residual connection."""
+
+    def __init__(self, settings: BlockSettings) -> None:
+        super().__init__()
+        self.pre_norm = settings.norm == "pre"
+        self.attention = Attention(settings)
+        self.attention_norm = nn.LayerNorm(settings.width)
+        self.feed_norm = nn.LayerNorm(settings.width)
+        self.feed = nn.Sequential(
+            nn.Linear(settings.width, settings.feed_forward),
+            nn.ReLU() if settings.activation == "relu" else nn.GELU(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(settings.feed_forward, settings.width),
+        )
+        self.dropout = nn.Dropout(settings.dropout)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "cell token width"],
+        context: Float[Tensor, "cell key width"] | None = None,
+        allowed: Tensor | None = None,
+    ) -> Float[Tensor, "cell token width"]:
+        """Return updated token states; without ``context`` this is self-attention."""
+        if self.pre_norm:
+            normed = self.attention_norm(tokens)
+            tokens = tokens + self.dropout(self.attention(normed, normed if context is None else context, allowed))
+            return tokens + self.dropout(self.feed(self.feed_norm(tokens)))
+        attended = self.attention(tokens, tokens if context is None else context, allowed)
+        tokens = self.attention_norm(tokens + self.dropout(attended))
+        return self.feed_norm(tokens + self.dropout(self.feed(tokens)))
+
+
+def attention_mask(key_mask: Tensor, query_mask: Tensor) -> Tensor:
+    """Attention mask: each query attends to the known keys and to itself (method E3).
+
+    Both arguments are bool (cell, token) over the same tokens; ``query_mask`` marks the genes to predict. Returns bool
+    (cell, 1, token, token).
+    """
+    diagonal = torch.eye(key_mask.shape[1], dtype=torch.bool, device=key_mask.device)
+    return key_mask[:, None, None, :] | (diagonal & query_mask[:, None, :, None])
+
+
+class GeneTokens(nn.Module):
+    """``emb_g(gene) + emb_x(value)`` (method E2); a hidden value is replaced by one learned vector, "unknown"."""
+
+    def __init__(self, n_genes: int, n_bins: int, width: int, value_embedding: ValueEmbedding) -> None:
+        super().__init__()
+        self.n_bins = n_bins
+        self.gene = nn.Embedding(n_genes + 1, width, padding_idx=0)
+        self.unknown = nn.Embedding(1, width)
+        if value_embedding == "table":
+            table = nn.Embedding(n_bins, width)
+            nn.init.normal_(table.weight, std=INIT_STD)
+            self.value: nn.Module = table
+        else:
+            self.value = nn.Sequential(nn.Linear(1, width), nn.ReLU(), nn.Linear(width, width))
+        self.continuous = value_embedding == "continuous"
+        nn.init.normal_(self.gene.weight[1:], std=INIT_STD)
+        nn.init.normal_(self.unknown.weight, std=INIT_STD)
+
+    def forward(self, cells: CellTokens, masked: Tensor | None = None) -> Float[Tensor, "cell token width"]:
+        """Embed tokens; where ``masked`` (bool, cell token) is true the value is hidden."""
+        return self.with_value(self.gene(cells.gene), cells, masked)
+
+    def with_value(
+        self, genes: Float[Tensor, "cell token width"], cells: CellTokens, masked: Tensor | None
+    ) -> Float[Tensor, "cell token width"]:
+        """Add the value embedding to the gene embedding."""
+        value = cells.value[..., None] / self.n_bins if self.continuous else cells.value
+        value_vectors: Tensor = self.value(value)
+        if masked is not None:
+            value_vectors = value_vectors.where(~masked[..., None], self.unknown.weight[0])
+        return genes + value_vectors
+
+
+class ExpressionDecoder(nn.Module):
+    """The two heads of generative pre-training: from a gene's own state (GEP) and from the cell state alone (GEPC).
+
+    GEP is a two-layer network on the final state [paper]. GEPC (E6) is our reconstruction after scGPT's decoder:
+    ``q = sigmoid(Linear(emb_g(gene)))`` and ``q . W h_cls / sqrt(width)``. The divisor is ours, as in attention: an
+    inner product of ``width`` terms, unscaled, starts tens of times above values that lie in [0, 1), and its loss then
+    dominates the others. For the same reason W starts small.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.from_state = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
+        self.query = nn.Linear(width, width)
+        self.cell = nn.Linear(width, width, bias=False)
+        nn.init.normal_(self.cell.weight, std=GEPC_INIT_STD)
+
+    def gep(self, states: Float[Tensor, "cell token width"]) -> Float[Tensor, "cell token"]:
+        """GEP: value bin of each token predicted from its state, as a fraction of the number of bins."""
+        return self.from_state(states).squeeze(-1)
+
+    def gepc(
+        self, gene: Int[Tensor, "cell token"], cell: Float[Tensor, "cell width"], embedding: nn.Embedding
+    ) -> Float[Tensor, "cell token"]:
+        """GEPC: value bin of each gene predicted from the cell state alone, as a fraction of the number of bins."""
+        gene_query = self.query(embedding(gene)).sigmoid()
+        return (gene_query @ self.cell(cell)[..., None]).squeeze(-1) / math.sqrt(gene_query.shape[-1])
 
 
 class CellEncoderSettings(BlockSettings):

@@ -11,11 +11,9 @@ from torch.nn import functional
 
 from okrcell.cells.tokenizer import CellTokens, TokenizerSettings
 from okrcell.errors import SettingsError
-from okrcell.model.cell_encoder import CellEncoderSettings, CellStates, build_cell_encoder
-from okrcell.model.expression_decoder import ExpressionDecoder
-from okrcell.model.text_encoder import TextEncoder, TextEncoderSettings
+from okrcell.model.cell_encoder import CellEncoderSettings, CellStates, ExpressionDecoder, build_cell_encoder
+from okrcell.model.text_encoder import TextEncoder, TextEncoderSettings, TextTokens
 from okrcell.settings import Settings
-from okrcell.texts.tokenise import TextTokens
 
 MIN_TEMPERATURE = 0.01
 """Lower bound of the temperature (method 7.2, `improved`)."""

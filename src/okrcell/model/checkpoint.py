@@ -10,14 +10,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from okrcell.cells.vocabulary import GeneVocabulary
+from okrcell.cells.genes import GeneVocabulary
 from okrcell.errors import CheckpointError, SettingsError
-from okrcell.storage import atomic_dir, recover_dir
 from okrcell.model.cell_text_model import CellTextModel, ModelSettings
 from okrcell.model.signatures import SIGNATURES_FILE, SignatureHead
 from okrcell.model.text_encoder import find_encoder
 from okrcell.provenance import fingerprint
 from okrcell.settings import parse_settings
+from okrcell.storage import atomic_dir, recover_dir
 
 FORMAT_VERSION = 1
 MODEL_FILE, WEIGHTS_FILE, GENES_FILE, CARD_FILE = "model.json", "weights.safetensors", "genes.tsv", "README.md"

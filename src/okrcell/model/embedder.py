@@ -16,7 +16,7 @@ from okrcell.cells.genes import GeneTable
 from okrcell.cells.tokenizer import BinTokenizer, CellTokens
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import Checkpoint, load_checkpoint
-from okrcell.model.relative_expression import GenePanel
+from okrcell.model.marker_scores import GenePanel
 from okrcell.model.signatures import SignatureHead
 
 Progress = Callable[[int, int], None]

@@ -10,10 +10,9 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from okrcell.storage import atomic_file
-from okrcell.knowledge.downloads import cache_folder
+from okrcell.model.cell_encoder import INIT_STD
 from okrcell.model.cell_text_model import CellTextModel
-from okrcell.model.gene_tokens import INIT_STD
+from okrcell.storage import atomic_file, cache_folder
 
 MAX_WORD_PIECES = 64
 """Maximum word pieces of a gene's text: its name, the types it marks and the start of its function. Twice as many take
@@ -45,7 +44,7 @@ def gene_vectors(
     symbols
         The vocabulary's genes, in its order.
     texts
-        By symbol; see `okrcell.knowledge.gene_texts`.
+        By symbol; see `okrcell.knowledge.cell_type_markers`.
     embed
         A text encoder as published, with at most `MAX_WORD_PIECES` word pieces (``SentenceEncoder(limit=PIECES)``).
     """

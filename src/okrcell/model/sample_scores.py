@@ -1,4 +1,4 @@
-"""Signature scores of all cells of a sample for each candidate."""
+"""Score all cells of a sample for candidate types; one recipe for annotation and for its calibration."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,21 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.cells.expression import Expression
-from okrcell.cells.samples.some_cells import iter_rows
+from okrcell.cells.expression import Expression, iter_rows
+from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
+from okrcell.cells.pca import N_COMPONENTS, sample_pca
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.model.marker_scores import SignatureContrast, balanced_background, restrict_to_panel
-from okrcell.model.relative_expression import Background, GenePanel
-from okrcell.model.rivals import open_set_margin, out_of_candidate_types
+from okrcell.model.marker_scores import (
+    Background,
+    GenePanel,
+    SignatureContrast,
+    balanced_background,
+    open_set_margin,
+    out_of_candidate_types,
+    restrict_to_panel,
+)
 from okrcell.model.signatures import SignatureHead, Signatures
-from okrcell.tasks.candidates import Candidate, candidate_vectors
+from okrcell.model.text_encoder import mean_text_vectors
 
 MAX_BACKGROUND_CELLS = 20_000
 """Maximum number of evenly spaced cells from which the background of a sample is estimated; more would not change it."""
@@ -31,80 +38,141 @@ class SampleScores:
     standard scores of independent genes; NaN for a cell without expression."""
     margin: Float[np.ndarray, " cell"]
     """Margin of the best candidate over the best known type outside the candidates; NaN for a cell without expression."""
-    signatures: Signatures
-    """Expected gene signatures of the candidates."""
     background: Background
     """Background expression: that of the sample, shrunk to that of the corpus."""
 
+    @property
+    def expressed_rows(self) -> NDArray[np.intp]:
+        """Rows of the cells with expression, ascending."""
+        return np.flatnonzero(~np.isnan(self.margin))
 
-def candidate_signatures(candidates: Sequence[Candidate], embedder: Embedder) -> Signatures:
-    """Signature of each candidate: stored for a known type, else a mixture of the types with the nearest known texts."""
+
+def candidate_signatures(term_ids: Sequence[str], texts: Sequence[Sequence[str]], embedder: Embedder) -> Signatures:
+    """Signature of each candidate: stored for a known type, else a mixture of the types with the nearest known texts.
+
+    Parameters
+    ----------
+    term_ids
+        Cell Ontology id of each candidate; "" for a candidate that is no term.
+    texts
+        Texts of each candidate, at least one.
+    embedder
+        Model with signatures.
+    """
     head = cast(SignatureHead, embedder.signatures)
-    weights = np.zeros((len(candidates), len(head.types)), dtype=np.float32)
-    type_idx = head.index_of([entry.term_id for entry in candidates])
+    weights = np.zeros((len(term_ids), len(head.types)), dtype=np.float32)
+    type_idx = head.index_of(term_ids)
     weights[np.flatnonzero(type_idx >= 0), type_idx[type_idx >= 0]] = 1
     untyped_idx = np.flatnonzero(type_idx < 0).tolist()
     if untyped_idx:
         import torch
 
-        texts = [candidates[idx].texts for idx in untyped_idx]
-        mixture = head.match_texts(torch.from_numpy(embedder.pool_texts([text for entry in texts for text in entry])))
-        starts = np.cumsum([0, *map(len, texts[:-1])])
-        weights[untyped_idx] = (
-            np.add.reduceat(mixture, starts, axis=0) / np.array([len(entry) for entry in texts])[:, None]
-        )
+        untyped_texts = [texts[idx] for idx in untyped_idx]
+        pooled = embedder.pool_texts([text for candidate_texts in untyped_texts for text in candidate_texts])
+        mixture = head.match_texts(torch.from_numpy(pooled))
+        sizes = np.array([len(candidate_texts) for candidate_texts in untyped_texts])
+        starts = np.cumsum([0, *sizes[:-1]])
+        weights[untyped_idx] = np.add.reduceat(mixture, starts, axis=0) / sizes[:, None]
     return head.signatures(weights)
 
 
-def stored_candidate_vectors(candidates: Sequence[Candidate], embedder: Embedder) -> Float[np.ndarray, "candidate dim"]:
-    """Return a unit vector for each candidate: stored for a known type, else embedded from its texts."""
+def stored_candidate_vectors(
+    term_ids: Sequence[str], texts: Sequence[Sequence[str]], embedder: Embedder
+) -> Float[np.ndarray, "candidate dim"]:
+    """Return a unit vector for each candidate: stored for a known type, else the mean of its embedded texts.
+
+    Parameters
+    ----------
+    term_ids
+        Cell Ontology id of each candidate; "" for a candidate that is no term.
+    texts
+        Texts of each candidate, at least one.
+    embedder
+        Model with signatures.
+    """
     head = cast(SignatureHead, embedder.signatures)
-    type_idx = head.index_of([candidate.term_id for candidate in candidates])
+    type_idx = head.index_of(term_ids)
     vectors = head.vectors.numpy()[type_idx]
     untyped_idx = np.flatnonzero(type_idx < 0)
     if len(untyped_idx):
-        vectors[untyped_idx] = candidate_vectors([candidates[idx] for idx in untyped_idx.tolist()], embedder)
+        vectors[untyped_idx] = mean_text_vectors([texts[idx] for idx in untyped_idx.tolist()], embedder)
     return vectors
 
 
 def score_sample(
-    expression: Expression, candidates: Sequence[Candidate], embedder: Embedder, progress: Progress | None = None
+    expression: Expression,
+    panel: GenePanel,
+    head: SignatureHead,
+    term_ids: Sequence[str],
+    signatures: sparse.csr_matrix,
+    type_signatures: sparse.csr_matrix,
+    progress: Progress | None = None,
 ) -> SampleScores:
-    """Score each cell for each candidate, in two passes over the file and with bounded memory.
+    """Score each cell for each candidate, in two passes over the file and with bounded memory (method 11.3).
+
+    Annotation passes the signatures of the model, calibration passes signatures that were fitted without the study.
 
     Parameters
     ----------
     expression
         Expression of the cells.
-    candidates
-        Candidate cell types.
-    embedder
-        Model with signatures.
+    panel
+        Measured genes of the file.
+    head
+        Known types and the background of the corpus.
+    term_ids
+        Cell Ontology id of each candidate; "" for a candidate that is no term.
+    signatures
+        Signature of each candidate, (candidate, gene of the model).
+    type_signatures
+        Signatures of all types of ``head``, (type, gene of the model); those outside the candidates compete in the margin.
     progress
         Called with the number of finished cells and their total.
     """
-    head = cast(SignatureHead, embedder.signatures)
-    panel = embedder.gene_panel(expression)
-    signatures = candidate_signatures(candidates, embedder)
-    contrast = SignatureContrast.from_signatures(signatures.combined, panel.measured)
+    contrast = SignatureContrast.from_signatures(signatures, panel.measured)
     background = balanced_background(head, _background_cells(expression, panel), contrast)
-    competitor_signatures = restrict_to_panel(head.combined, panel.measured)[
-        out_of_candidate_types(head.types, [candidate.term_id for candidate in candidates])
-    ]
-    scores = np.full((expression.n_cells, len(candidates)), np.nan, dtype=np.float32)
+    # Ancestors and descendants of a candidate are not competitors: they may be what the user meant.
+    competitors = sparse.csr_matrix(type_signatures[out_of_candidate_types(head.types, term_ids)])
+    competitor_signatures = restrict_to_panel(competitors, panel.measured)
+    scores = np.full((expression.n_cells, len(term_ids)), np.nan, dtype=np.float32)
     margin = np.full(expression.n_cells, np.nan, dtype=np.float32)
     for rows, log_expr in _iter_log_expr(expression, panel):
         candidate_scores = contrast.scores(log_expr, background)
         has_expression = np.diff(log_expr.indptr) > 0
         scores[rows] = np.where(has_expression[:, None], candidate_scores, np.nan)
-        # Ancestors and descendants of a candidate are not competitors: they may be what the user meant.
         block_margin = open_set_margin(
             candidate_scores.max(axis=1), contrast.scores(log_expr, background, competitor_signatures)
         )
         margin[rows] = np.where(has_expression, block_margin, np.nan)
         if progress is not None:
             progress(rows.stop, expression.n_cells)
-    return SampleScores(scores, margin, signatures, background)
+    return SampleScores(scores, margin, background)
+
+
+def sample_knn_graph(expression: Expression, rows: NDArray[np.intp], seed: int = 0) -> sparse.csr_matrix:
+    """KNN graph of the cells ``rows``, on the principal components of the whole sample."""
+    return knn_graph(sample_pca(expression, N_COMPONENTS)[rows], seed=seed)
+
+
+def smooth_scores(
+    scores: Float[np.ndarray, "cell candidate"],
+    margin: Float[np.ndarray, " cell"],
+    rows: NDArray[np.intp],
+    graph: sparse.csr_matrix,
+    n_genes: int,
+) -> tuple[Float[np.ndarray, "cell candidate"], Float[np.ndarray, " cell"]]:
+    """Average scores and margins of the cells ``rows`` over their kNN graph (method 11.5); other cells are unchanged.
+
+    Parameters
+    ----------
+    graph
+        kNN graph of the cells ``rows``; see `sample_knn_graph`.
+    n_genes
+        Number of measured genes of the model; it sets the weight of the neighbors (`smoothing_weight`).
+    """
+    stacked = np.column_stack([scores, margin]).astype(np.float32)
+    stacked[rows] = smooth_over_knn(stacked[rows], graph, weight=smoothing_weight(n_genes))
+    return stacked[:, :-1], stacked[:, -1]
 
 
 def background_rows(n_cells: int) -> NDArray[np.intp]:

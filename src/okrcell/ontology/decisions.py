@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okrcell.errors import InputError
-from okrcell.storage import atomic_file
+from okrcell.evidence import TextEmbedder
 from okrcell.ontology.matcher import MIN_MATCH_SCORE
 from okrcell.ontology.ontology import ontology
-from okrcell.knowledge.vectors import TextEmbedder
 from okrcell.ontology.standardise import COLUMN_ONTOLOGIES, candidate_terms, term_by_id
+from okrcell.storage import atomic_file
 
 COLUMNS = ("column", "label", "tissue", "cells", "term_id", "term_name", "how", "score", "runners_up")
 """Columns of the table: obs column, label, tissue id, number of cells; term id and name, method, score; other candidates."""

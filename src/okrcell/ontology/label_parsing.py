@@ -2,10 +2,61 @@
 
 import html
 import re
+import unicodedata
 from collections.abc import Iterator
 
-from okrcell.knowledge.naming import normalize_name
+from okrcell.ontology.ontology import normalize_name
 
+_YEARS = re.compile(r"(\d{1,3})(?:\.\d+)? *-?(?:y|yr|yrs|yo|y o|years?)\b(?: *-?old)?", re.IGNORECASE)
+_MONTHS = re.compile(r"(\d{1,2}) *-?(?:mo|mos|months?)\b", re.IGNORECASE)
+_POST_FERTILIZATION = re.compile(
+    r"(\d{1,2})(?:st|nd|rd|th)? *-?(?:pcw|weeks? (?:post|after)[ -]*(?:conception|fertili[sz]ation))", re.IGNORECASE
+)
+_GESTATION = re.compile(
+    r"(?:\bgw *(\d{1,2})|(\d{1,2})(?:st|nd|rd|th)? *-?(?:gw\b|weeks?(?: of)?[ -]gestation|gestational weeks?))",
+    re.IGNORECASE,
+)
+_CARNEGIE = re.compile(r"(?:\bcs|carnegie(?: stage)?) *(\d{1,2})", re.IGNORECASE)
+
+
+CANONICAL_WORDS = {
+    "progenitor": "precursor", "neuronal": "neuron", "neurone": "neuron", "endothelium": "endothelial",
+    "epithelium": "epithelial", "muscular": "muscle", "glia": "glial", "microglia": "microglial",
+    "centre": "center", "pulmonary": "lung", "cardiac": "heart", "renal": "kidney", "hepatic": "liver",
+    "pancreatic": "pancreas", "intestinal": "intestine", "splenic": "spleen", "gastric": "stomach", "thymic": "thymus",
+    "retinal": "retina", "dermal": "skin", "cutaneous": "skin", "cerebral": "brain", "colonic": "colon",
+    "vascular": "vessel", "prostatic": "prostate", "ovarian": "ovary", "testicular": "testis",
+    "ductal": "duct", "acinar": "acinus", "i": "1", "ii": "2", "iii": "3", "iv": "4", "hi": "high", "bright": "high",
+    "bri": "high", "lo": "low", "dim": "low", "int": "intermediate", "activation": "activated", "ciliary": "ciliated",
+}  # fmt: skip
+"""Canonical word of adjectives, synonyms and Roman numerals."""
+FILLER_WORDS = frozenset(
+    {"cell", "of", "the", "in", "a", "an", "and", "with", "from", "type", "human", "lineage", "like", "population"}
+    | {"subset", "group", "alphabeta", "thymusderived", "positive", "disease"}
+)
+"""Filler words that labels often omit; they only break ties between names."""
+LOW_WEIGHT_WORDS = frozenset({"mature", "technology", "transcription", "profiling"})
+"""Words that labels sometimes omit; they have a low weight."""
+_PHRASES = (
+    (re.compile(r"\balpha beta\b"), "alphabeta"),
+    (re.compile(r"\bgamma delta\b"), "gammadelta"),
+    (re.compile(r"\bthymus derived\b"), "thymusderived"),
+    (re.compile(r"\b(t|b|nk|natural killer) lymphocyte\b"), r"\1 cell"),
+    (re.compile(r"\b(non|pre|pro|double) (?=[a-z0-9])"), r"\1"),
+    (re.compile(r"\b([tb])cell\b"), r"\1 cell"),
+)
+_MARKER = r"cd\d+[a-z]{0,2}?"
+_MARKER_LEVEL = re.compile(
+    rf"\b({_MARKER}|[a-z]+\d[a-z0-9]*|lin|epcam|kit) ?(pos|positive|neg|negative|high|hi|bright|low|lo|dim)\b"
+)
+_BARE_MARKER = re.compile(rf"(?<![^ ])({_MARKER})(?= |$)")
+_GLUED_WORDS = re.compile(
+    r"(?<=[a-z+])(?=CD\d)|(?<=[a-z]{2})(?=[A-Z][a-z]{2})|(?<=CD4)(?=T)|(?<=CD8)(?=T)|(?<=[a-z]{4})(?=\d)"
+)
+_GLUED_POSITIVE = re.compile(r"(?<=[A-Z0-9])pos(?![a-z])")
+_GENE_LEVEL = re.compile(r"\b([A-Z][A-Z0-9-]+)[ _]+(high|hi|low|lo|pos|neg)\b")
+_SIGNS = {"pos": "+", "positive": "+", "neg": "-", "negative": "-", "high": "high", "hi": "high", "bright": "high",
+         "low": "low", "lo": "low", "dim": "low"}  # fmt: skip
 _PLACEHOLDER = re.compile(
     r"(na|n a|nan|none|null|nil|tbd|missing|other|misc|miscellaneous|ambiguous|contamination|debris|hybrid|mixed"
     r"|unknown|un(assigned|annotated|classified|defined|identified|labell?ed|certain|determined|resolved|specified)"
@@ -24,6 +75,51 @@ _TUMOR = re.compile(
     r"(?<!non-)(?<!non )(tumou?r|cancer|malignan|neoplas|carcinoma|(?<!str)oma\b|leuk[a]?emi)", re.IGNORECASE
 )
 _TRAILING_NUMBER = re.compile(r"[\s_-]+(type[\s_-]*)?\d{1,2}[a-z]?$", re.IGNORECASE)
+
+
+def stage_names(label: str) -> Iterator[str]:
+    """Yield the stage names of an age: "34 years" is the "34-year-old stage", "CS7" is "Carnegie stage 07".
+
+    Gestational weeks start at the last menstrual period, two weeks before fertilisation.
+    """
+    if match := _YEARS.search(label):
+        yield f"{int(match[1])}-year-old stage"
+    if match := _MONTHS.search(label):
+        yield f"{int(match[1])}-month-old stage"
+    if match := _POST_FERTILIZATION.search(label):
+        yield f"{_ordinal(int(match[1]))} week post-fertilization stage"
+    elif match := _GESTATION.search(label):
+        yield f"{_ordinal(int(match[1] or match[2]) - 2)} week post-fertilization stage"
+    if match := _CARNEGIE.search(label):
+        yield f"Carnegie stage {int(match[1]):02d}"
+
+
+def _ordinal(n: int) -> str:
+    ending = "th" if 10 <= n % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
+
+
+def normalize_words(name: str) -> tuple[str, ...]:
+    """Split a name into normalised words, in their order.
+
+    A marker is one word with its sign ("CD8-positive", "CD8+" and "CD8" become ``cd8+``; "CD14-low" and "CD14dim" become
+    ``cd14low``), adjectives of organs become nouns, and Roman numerals become Arabic.
+    """
+    name = _GLUED_POSITIVE.sub("+ ", name)
+    name = _GENE_LEVEL.sub(lambda match: match[1] + _SIGNS[match[2]] + " ", name.replace("_", " "))
+    words = normalize_name(_GLUED_WORDS.sub(" ", name))
+    if not words.isascii():
+        words = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
+    for phrase, replacement in _PHRASES:
+        words = phrase.sub(replacement, words)
+    words = _MARKER_LEVEL.sub(lambda match: match[1] + _SIGNS[match[2]], words)
+    words = _BARE_MARKER.sub(r"\1+", words)
+    return tuple(CANONICAL_WORDS.get(word, word) for word in words.split())
+
+
+def opposite_signs(first: str, second: str) -> bool:
+    """Tell whether two words are opposite signs of one marker: ``cd8+`` and ``cd8-``."""
+    return first[-1:] in "+-" and second[-1:] in "+-" and first != second and first[:-1] == second[:-1]
 
 
 def clean_label(value: object) -> str:

@@ -1,53 +1,106 @@
 """Rank the terms of an ontology for an author label."""
 
 import html
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from heapq import nlargest, nsmallest
+from itertools import islice, product
 from typing import Literal
 
+from okrcell.evidence import TextEmbedder
+from okrcell.ontology.abbreviations import SINGLE_MARKER_TYPES
 from okrcell.ontology.label_parsing import (
+    FILLER_WORDS,
     alternatives,
     capitalized_words,
     clean_label,
     is_tumor,
+    normalize_words,
+    opposite_signs,
     qualifier,
     remove_remarks,
     running_number,
 )
-from okrcell.knowledge.matching.meaning import FILLER_WORDS, normalize_words, opposite_signs
-from okrcell.knowledge.matching.places import mentions_tissue, names_unrelated_structure
-from okrcell.ontology.name_index import NameIndex, OntologyName
-from okrcell.knowledge.matching.written_out import LabelReading, expand_abbreviations
+from okrcell.ontology.name_index import NameIndex, OntologyName, mentions_tissue, names_unrelated_structure
 from okrcell.ontology.ontology import Ontology, Term, ontology
-from okrcell.knowledge.vectors import TextEmbedder
 
+MAX_READINGS = 12
+"""Maximum number of readings of one label."""
+
+
+_Expansion = tuple[tuple[str, ...], float, bool]
 MatchMethod = Literal["id", "name", "synonym", "abbreviation", "part", "dense"]
 """Basis of a match: the id, the name or a synonym of the term; equal words after expansion of abbreviations; part of the
 words of the label, so that the term is broader; or cosine similarity of embeddings."""
-
 METHOD_ORDER: tuple[MatchMethod, ...] = ("id", "name", "synonym", "abbreviation", "part", "dense")
 """From the most to the least reliable."""
-
 MIN_MATCH_SCORE = 0.6
 """Minimum score of a match that is accepted without review."""
-
 BROADER_EXPONENT, NARROWER_EXPONENT = 0.5, 2.0
 """Exponents of the penalties for words of the label missing in the term, and for words of the term missing in the label."""
-
 DOUBTFUL_SCORE = 0.55
 """Maximum score of a match by embeddings alone; doubtful matches are compressed between this score and `MIN_MATCH_SCORE`."""
-
 PRECURSOR_WORDS = frozenset({"precursor", "stem"})
 """Words that turn a cell type into another one, where other words only narrow it."""
-
 MAX_COMMON_DESCENDANTS = 600
 """Maximum number of descendants of a common ancestor of two types; "cell" and "motile cell" have more."""
-
 TISSUE_FACTOR = 1.06
 """Score factor for the term of an abbreviation whose definition mentions the tissue of the cells."""
+
+
+@dataclass(frozen=True)
+class LabelReading:
+    """One reading of a label."""
+
+    text: str
+    """All words in their order."""
+    words: frozenset[str]
+    """Words used for matching."""
+    confidence: float
+    """Product of the confidences of its expansions, in [0, 1]."""
+    is_expanded: bool
+    """Whether any abbreviation was expanded."""
+    guessed_words: frozenset[str]
+    """Words that are derived from letters alone."""
+
+
+def expand_abbreviations(label: str, index: NameIndex) -> list[LabelReading]:
+    """Return the readings of ``label``, with the most likely expansion of each word first."""
+    words = normalize_words(label)
+    capitalized = capitalized_words(label)
+    readings: list[LabelReading] = []
+    for options in islice(product(*(_expansions(word, index, capitalized) for word in words)), MAX_READINGS):
+        content_words = frozenset(word for expansion, *_ in options for word in expansion) - FILLER_WORDS
+        is_expanded = any(expansion != (word,) for (expansion, *_), word in zip(options, words, strict=True))
+        single_word = next(iter(content_words)) if len(content_words) == 1 else ""
+        if index.ontology.prefix == "CL" and single_word in SINGLE_MARKER_TYPES:
+            content_words, is_expanded = frozenset(SINGLE_MARKER_TYPES[single_word].split()), True
+        text = " ".join(word for expansion, *_ in options for word in expansion)
+        guessed_words = (
+            frozenset(word for expansion, _, is_guess in options if is_guess for word in expansion) - FILLER_WORDS
+        )
+        readings.append(
+            LabelReading(
+                text, content_words, math.prod(confidence for _, confidence, _ in options), is_expanded, guessed_words
+            )
+        )
+    return readings
+
+
+def _expansions(word: str, index: NameIndex, capitalized: frozenset[str]) -> list[_Expansion]:
+    if word in index.expansions:
+        alternatives: list[_Expansion] = [((word,), 0.9, False)] if index.entries_with_word(word) else []
+        return [(index.expansions[word], 0.98, False), *alternatives]
+    if word in FILLER_WORDS or len(word) < 2 or index.abbreviations.is_common(word):
+        return [((word,), 1.0, False)]
+    expansions = index.abbreviations.expand(word, is_capitals=word in capitalized)
+    alternatives_by_letters = [(expansion.words, expansion.confidence, expansion.is_guess) for expansion in expansions]
+    if index.abbreviations.is_word(word):
+        return [((word,), 1.0, False), *alternatives_by_letters]
+    return [*alternatives_by_letters, ((word,), 0.9, False)]
 
 
 @dataclass(frozen=True)
@@ -303,7 +356,7 @@ class OntologyMatcher:
                 yield _ScoredTerm(common, min(matches[0].score for matches in part_matches) * 0.95**steps, "part")
 
     def _dense_matches(self, label: str, embedder: TextEmbedder, top: int) -> Iterator[_ScoredTerm]:
-        from okrcell.knowledge.matching.name_vectors import load_name_vectors
+        from okrcell.ontology.name_index import load_name_vectors
 
         texts = [clean_label(label), *(reading.text for reading in expand_abbreviations(label, self._index)[:1])]
         for term_id, cosine in load_name_vectors(self.ontology, embedder).nearest(texts, top):

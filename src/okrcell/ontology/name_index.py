@@ -1,13 +1,19 @@
 """Inverted index from words to the names and synonyms of an ontology."""
 
+import hashlib
 import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from okrcell.evidence import TextEmbedder
 from okrcell.ontology.abbreviations import (
     ASSAY_ABBREVIATIONS,
     CELL_TYPE_ABBREVIATIONS,
@@ -15,10 +21,23 @@ from okrcell.ontology.abbreviations import (
     TISSUE_ABBREVIATIONS,
     Abbreviations,
 )
-from okrcell.knowledge.matching.meaning import FILLER_WORDS, LOW_WEIGHT_WORDS, normalize_words
-from okrcell.knowledge.matching.places import is_structure
-from okrcell.ontology.ontology import Ontology
+from okrcell.ontology.label_parsing import FILLER_WORDS, LOW_WEIGHT_WORDS, normalize_words
+from okrcell.ontology.ontology import Ontology, ontology
+from okrcell.storage import atomic_file, cache_folder
 
+MAX_NAMES_WITH_SYNONYMS = 20_000
+"""Maximum number of names with synonyms; above it only the names of the terms are embedded (a tenth of the time)."""
+
+
+MAX_NAME_WORDS = 3
+"""Maximum number of words of an anatomical name."""
+MAX_STRUCTURE_DESCENDANTS = 2500
+"""Maximum number of descendants of an informative structure; "organ", "head" and "tissue" have more."""
+NERVOUS_SYSTEM = "UBERON:0001016"
+"""Nervous system: informative in spite of its many descendants."""
+VESSEL = "UBERON:0000055"
+"""Vessel: compatible with every tissue."""
+_ADJECTIVE_ENDING = re.compile(r"(ous|ary|ine|eal|ial|ual|al|ar|ic|um|us|ae|is|ex|ix|on|a|e|y)$")
 LABEL_ABBREVIATIONS = {
     "CL": CELL_TYPE_ABBREVIATIONS,
     "UBERON": TISSUE_ABBREVIATIONS,
@@ -26,13 +45,151 @@ LABEL_ABBREVIATIONS = {
     "EFO": ASSAY_ABBREVIATIONS,
 }
 """Abbreviations that are expanded in labels, by ontology prefix; for the Cell Ontology in synonyms as well."""
-
 MATCHABLE_ROOTS = {"EFO": ("EFO:0002772", "EFO:0010183")}
 """Roots of the part of an ontology that labels can match: assays by molecule and single-cell library construction."""
-
-
 _NON_VERTEBRATE = re.compile(r"\b(fungal|prokaryotic|plant|spore)\b|\(sensu (?!Vertebrata|Mammalia)")
 _ADJECTIVE_WORD = re.compile(r".{3,}(al|ar|ic|ed|ory|ive|ous|ing|id)")
+
+
+class NameVectors:
+    """Unit vectors of names, for nearest-term search."""
+
+    def __init__(self, term_ids: Sequence[str], vectors: NDArray[np.float32], embedder: TextEmbedder) -> None:
+        self._term_ids = term_ids
+        self._vectors = vectors
+        self._embedder = embedder
+
+    def nearest(self, texts: Sequence[str], top: int) -> list[tuple[str, float]]:
+        """Return (term id, cosine) of the ``top`` terms whose names are nearest to any of ``texts``, nearest first."""
+        cosines = (self._embedder.embed_texts(list(texts)) @ self._vectors.T).max(axis=0)
+        cosine_by_term: dict[str, float] = {}
+        for i in np.argsort(-cosines, kind="stable"):
+            cosine_by_term.setdefault(self._term_ids[int(i)], float(cosines[i]))
+            if len(cosine_by_term) == top:
+                break
+        return list(cosine_by_term.items())
+
+
+def load_name_vectors(source_ontology: Ontology, embedder: TextEmbedder, folder: Path | None = None) -> NameVectors:
+    """Load the vectors of an ontology's names, or compute and store them in ``folder`` (default: the user's cache).
+
+    The file name depends on encoder and names, so another encoder or release has its own file.
+    """
+    folder = cache_folder().parent if folder is None else folder
+    term_ids, names = _ontology_names(source_ontology.prefix)
+    key = hashlib.sha256("\n".join((embedder.name, *names)).encode()).hexdigest()[:16]
+    path = folder / f"names-{source_ontology.prefix}-{key}.npy"
+    return NameVectors(term_ids, _load_or_embed(path, names, embedder), embedder)
+
+
+def _load_or_embed(path: Path, names: tuple[str, ...], embedder: TextEmbedder) -> NDArray[np.float32]:
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        if len(vectors) == len(names):
+            return vectors
+    except (OSError, ValueError, EOFError):
+        pass  # missing or truncated: computed again
+    vectors = embedder.embed_texts(names).astype(np.float32)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as draft, draft.open("wb") as file:
+            np.save(file, vectors, allow_pickle=False)
+    except OSError:
+        pass  # without a writable cache the vectors are computed each time
+    return vectors
+
+
+@cache
+def _ontology_names(prefix: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    source_ontology = ontology(prefix)
+    terms = [source_ontology.term(term_id) for term_id in source_ontology.term_ids()]
+    names = [(term.id, name) for term in terms for name in dict.fromkeys((term.name, *term.synonyms))]
+    if len(names) > MAX_NAMES_WITH_SYNONYMS:
+        names = [(term.id, term.name) for term in terms]
+    return tuple(term_id for term_id, _ in names), tuple(name for _, name in names)
+
+
+def find_structures(words: Sequence[str]) -> frozenset[str]:
+    """Return the Uberon ids named by ``words`` (normalised as by `meaning`): "decidual" names the decidua."""
+    structure_ids: set[str] = set()
+    start = 0
+    while start < len(words):
+        for length in range(min(MAX_NAME_WORDS, len(words) - start), 0, -1):
+            if run_ids := _structures_of_run(" ".join(words[start : start + length])):
+                structure_ids |= run_ids
+                break
+        else:
+            length = 1
+        start += length
+    return frozenset(structure_ids)
+
+
+def is_structure(word: str) -> bool:
+    """Tell whether a single word names an anatomical structure."""
+    return bool(_structures_of_run(word))
+
+
+def names_unrelated_structure(name_words: Sequence[str], label_words: Sequence[str], tissue_id: str) -> bool:
+    """Tell whether a name mentions structures that are not in the label, all of them unrelated to the tissue."""
+    structure_ids = find_structures([word for word in name_words if word not in label_words]) - find_structures(
+        label_words
+    )
+    return bool(structure_ids) and _is_current_tissue(tissue_id) and not structure_ids & _related_structures(tissue_id)
+
+
+def mentions_tissue(words: Sequence[str], tissue_id: str) -> bool:
+    """Tell whether words name the tissue, a part of it, or a structure that it is part of."""
+    return _is_current_tissue(tissue_id) and bool(find_structures(words) & _tissue_lineage(tissue_id))
+
+
+def _is_current_tissue(tissue_id: str) -> bool:
+    return ontology("UBERON").current_id(tissue_id) is not None
+
+
+@lru_cache(512)
+def _related_structures(tissue_id: str) -> frozenset[str]:
+    uberon = ontology("UBERON")
+    return uberon.overlapping(tissue_id) | uberon.descendants(VESSEL) | {VESSEL}
+
+
+@lru_cache(512)
+def _tissue_lineage(tissue_id: str) -> frozenset[str]:
+    uberon = ontology("UBERON")
+    lineage = {tissue_id, *uberon.descendants(tissue_id), *uberon.ancestors(tissue_id)}
+    return frozenset(
+        term
+        for term in lineage
+        if uberon.n_descendants.get(term, 0) <= MAX_STRUCTURE_DESCENDANTS or term == NERVOUS_SYSTEM
+    )
+
+
+@lru_cache(50_000)
+def _structures_of_run(run: str) -> frozenset[str]:
+    if run in FILLER_WORDS:
+        return frozenset()
+    term = ontology("UBERON").find(run)
+    if term is not None:
+        return frozenset({term.id})
+    return frozenset() if " " in run else frozenset(_structures_by_stem().get(_stem(run), ()))
+
+
+def _stem(word: str) -> str:
+    if word.endswith("ocyte"):
+        return word.removesuffix("ocyte")  # "thymocyte" names the thymus
+    stem = _ADJECTIVE_ENDING.sub("", word)
+    return stem if len(stem) >= 5 else ""
+
+
+@cache
+def _structures_by_stem() -> dict[str, set[str]]:
+    uberon = ontology("UBERON")
+    stems: dict[str, set[str]] = defaultdict(set)
+    for term_id in uberon.term_ids():
+        name = uberon.names_of(term_id)[0].lower()
+        stem = _ADJECTIVE_ENDING.sub("", name)
+        if name.isalpha() and len(stem) >= 4:
+            stems[stem].add(term_id)
+    return dict(stems)
 
 
 @dataclass(frozen=True)

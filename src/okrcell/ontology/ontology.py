@@ -1,6 +1,8 @@
 """Ontologies of cell types, tissues, diseases, stages and assays: names, synonyms, definitions, ancestors."""
 
+import html
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,10 +12,32 @@ from itertools import product
 from typing import Any, cast
 
 from okrcell.errors import InputError
-from okrcell.knowledge.definitions import remove_references
 from okrcell.evidence import Evidence
-from okrcell.knowledge.naming import normalize_name
 
+_CITATION = re.compile(
+    r"\s*\[[^\[\]]*\]"  # [GO], [ NCIT ], [PMID:123]
+    r"|\s*\((?:[^()]*(?:PMID|DOI|doi\.org|et al\.)[^()]*|[^()]*, (?:19|20)\d\d|Adapted from [^()]*)\)"
+    r"|\s*\b(?:PMID|DOI|doi):\s?\S+?(?=[.,;]?(?:\s|$))"
+)
+_CATALOG = re.compile(r"\s*Reference transcriptomic data for this type can be found in [^\n]*")
+
+
+GREEK_LETTERS = {
+    "α": " alpha ", "β": " beta ", "γ": " gamma ", "δ": " delta ", "ε": " epsilon ", "ζ": " zeta ", "κ": " kappa ",
+    "λ": " lambda ", "μ": " mu ", "σ": " sigma ", "τ": " tau ", "ω": " omega ",
+}  # fmt: skip
+AMERICAN_SPELLINGS = {
+    "tumour": "tumor",
+    "haem": "hem",
+    "aemia": "emia",
+    "oesoph": "esoph",
+    "foet": "fet",
+    "oedema": "edema",
+}
+JOINED_WORDS = {"bcell": "b cell", "tcell": "t cell", "nkcell": "nk cell"}
+_PUNCTUATION = str.maketrans(dict.fromkeys("-_,;:/|()[]{}\"'’‘′`.–—", " "))
+_POSITIVE = re.compile(r"(?<=\w)\+")
+_NEGATIVE = re.compile(r"\b(CD\d+[A-Za-z]*|[A-Z][A-Z0-9]{2,}|[Ll]in)[-−](?=$|[\s,/)]|CD\d)")
 ONTOLOGIES = {
     "CL": ("Cell Ontology", "CC BY 4.0"),
     "UBERON": ("Uberon", "CC BY 3.0"),
@@ -25,16 +49,46 @@ ONTOLOGIES = {
     "MmusDv": ("Mouse Developmental Stages", "CC BY 3.0"),
 }
 """Id prefix: (name of the ontology, licence)."""
-
 OMITTED_NOUNS = {"CL": ("cell",), "UBERON": ("of body", "gland", "tissue", "proper"), "HsapDv": ("stage",)}
 """Nouns that labels omit, by prefix: "mast" is a mast cell, "adrenal" an adrenal gland."""
-
 NEUTRAL_NOUNS = frozenset({"of body"})
 """Nouns that do not change the meaning: "skin" is "skin of body" rather than one of its parts."""
-
 _ADJECTIVE = re.compile(r".*(al|ar|ary|ic|id|ous|ine)")
-
 _TERM_ID = re.compile(r"\s*([A-Za-z]+)[:_](\S*)\s*")
+
+
+def remove_references(text: str) -> str:
+    """Remove citations ("[GO]", "(Smith et al. 2018, PMID:1)") and catalogue entries from a definition; keep the rest."""
+    text = _CATALOG.sub("", _CITATION.sub("", text))
+    return re.sub(r"\s+([.,;])", r"\1", " ".join(text.split()))
+
+
+def normalize_name(name: str) -> str:
+    """Normalise a name for comparison.
+
+    Case, hyphens, commas, plurals, Greek letters and British spelling are ignored. A plus or minus after a marker is
+    kept: ``"CD8+ T-cells"`` and ``"CD8-positive T cell"`` are one name, ``"CD8- T cell"`` is another.
+    """
+    if not name.isascii() or "&" in name:
+        name = unicodedata.normalize("NFKC", html.unescape(name))
+    if "+" in name:
+        name = _POSITIVE.sub(" positive ", name)
+    if "-" in name or not name.isascii():
+        name = _NEGATIVE.sub(r"\1 negative ", name)
+    name = name.lower()
+    if not name.isascii():
+        for letter, word in GREEK_LETTERS.items():
+            name = name.replace(letter, word)
+    for british, american in AMERICAN_SPELLINGS.items():
+        if british in name:
+            name = name.replace(british, american)
+    return " ".join(_singular(word) for word in name.translate(_PUNCTUATION).split())
+
+
+def _singular(word: str) -> str:
+    if len(word) > 2 and word.endswith("s") and not word.endswith(("ss", "us", "is", "as")):
+        word = word[:-1]
+    return JOINED_WORDS.get(word, word)
 
 
 @dataclass(frozen=True)

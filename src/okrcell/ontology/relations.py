@@ -3,11 +3,66 @@
 from collections.abc import Callable, Sequence
 from functools import cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from okrcell.errors import InputError
 from okrcell.ontology.ontology import Ontology, ontology, prefix_of
 
 MAX_SYNONYMS = 3
 """Maximum number of synonyms in a query."""
+
+
+def ancestors_or_self(term_id: str) -> frozenset[str]:
+    """Return a Cell Ontology term and all its ancestors; empty for "" and for an unknown id."""
+    cell_ontology = ontology("CL")
+    current_id = cell_ontology.current_id(term_id) if term_id else None
+    return cell_ontology.ancestors(current_id) | {current_id} if current_id else frozenset()
+
+
+def is_descendant(term_ids: Sequence[str], ancestor_ids: Sequence[str]) -> NDArray[np.bool_]:
+    """Tell which types are equal to or descendants of which types ``ancestor_ids``.
+
+    Parameters
+    ----------
+    term_ids
+        Cell Ontology ids, "" for a label without a type: it is a descendant of nothing.
+    ancestor_ids
+        Cell Ontology ids; "" has no descendants.
+
+    Returns
+    -------
+    Bool (some, above).
+    """
+    lineages = [ancestors_or_self(term_id) for term_id in term_ids]
+    mask = [[term_id in lineage for term_id in ancestor_ids] for lineage in lineages]
+    return np.array(mask, dtype=bool).reshape(len(term_ids), len(ancestor_ids))
+
+
+def related(term_ids: Sequence[str], other_ids: Sequence[str]) -> NDArray[np.bool_]:
+    """Tell which types are equal or ancestor and descendant: bool (some, others)."""
+    return is_descendant(term_ids, other_ids) | is_descendant(other_ids, term_ids).T
+
+
+def related_types(names: Sequence[str]) -> NDArray[np.bool_]:
+    """Pairs of cell types of which one equals the other or is its ancestor in the Cell Ontology.
+
+    A "CD8 T cell" is a "T cell": a text about one does not contradict a cell of the other. Siblings are not related in this
+    sense, nor are names that are not Cell Ontology ids.
+
+    Returns
+    -------
+    Bool of shape (type, type), symmetric, True on the diagonal.
+    """
+    cl = ontology("CL")
+    index_of = {name: index for index, name in enumerate(names)}
+    related = np.eye(len(names), dtype=bool)
+    for name, index in index_of.items():
+        current = cl.current_id(name) if name.startswith("CL:") else None
+        if current is not None:
+            ancestors = [index_of[ancestor] for ancestor in cl.ancestors(current) if ancestor in index_of]
+            related[index, ancestors] = related[ancestors, index] = True
+    return related
 
 
 def neighborhood(term_id: str, up: int = 1, down: int = 1) -> frozenset[str]:

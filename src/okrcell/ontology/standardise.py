@@ -3,18 +3,17 @@
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from okrcell.evidence import TextEmbedder
 from okrcell.ontology.label_parsing import (
     clean_label,
     label_variants,
     remove_remarks,
     remove_stage,
     split_camel_case,
+    stage_names,
 )
 from okrcell.ontology.matcher import MIN_MATCH_SCORE, TermMatch, match_label
-from okrcell.knowledge.matching.stages import stage_names
-from okrcell.knowledge.naming import normalize_name
-from okrcell.ontology.ontology import Term, ontology, prefix_of
-from okrcell.knowledge.vectors import TextEmbedder
+from okrcell.ontology.ontology import Term, normalize_name, ontology, prefix_of
 
 COLUMN_ONTOLOGIES = {
     "cell_type": ("CL",), "tissue": ("UBERON", "CL"), "disease": ("MONDO", "PATO"),

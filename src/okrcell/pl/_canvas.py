@@ -1,18 +1,31 @@
 """Axes, colors, color bars and text of plots; showing and saving of figures."""
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from okrcell.errors import InputError
 from okrcell.storage import atomic_file
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.colorbar import Colorbar
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+
+
+MAX_GRID_SIZE = 24
+"""Maximum number of bins per axis of the histogram that locates the densest region; small groups have fewer."""
+MIN_LABEL_DISTANCE = 0.075
+"""Minimum distance between two labels, as a fraction of the width and height of the plot."""
+
 
 PALETTE = (
     "#4F46B8", "#3FB5A3", "#CC6677", "#88CCEE", "#999933", "#882255", "#DDCC77", "#117733", "#AA4499", "#5C99E0",
@@ -31,6 +44,58 @@ DARK_COLORMAPS = {
     "share": ("#20252F", "#24476A", "#2F72A6", "#7FB0CC", "#E3EFF5"),
 }
 """The same for dark backgrounds; lightness increases monotonically."""
+CHARS_PER_INCH = 12
+"""Average number of characters per inch of a plot title."""
+MAX_VECTOR_POINTS = 20_000
+"""Points are rasterized in vector formats if there are more cells than this."""
+
+
+def place_labels(groups: Mapping[str, NDArray[np.float64]]) -> dict[str, tuple[float, float]]:
+    """Return the label coordinates of each group; groups without a finite point have none.
+
+    Parameters
+    ----------
+    groups
+        Points (cell, 2) of each group, in data coordinates.
+    """
+    finite = {name: points[np.isfinite(points).all(axis=1)] for name, points in groups.items()}
+    finite = {name: points for name, points in finite.items() if len(points)}
+    if not finite:
+        return {}
+    all_points = np.concatenate(list(finite.values()))
+    low, span = all_points.min(axis=0), np.ptp(all_points, axis=0)
+    span = np.where(span > 0, span, 1.0)
+    centers = np.array([_densest_point((points - low) / span) for points in finite.values()])
+    coords = _push_apart(centers) * span + low
+    return {name: (float(x), float(y)) for name, (x, y) in zip(finite, coords, strict=True)}
+
+
+def _densest_point(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of the points in the fullest bin of a two-dimensional histogram; points in [0, 1]."""
+    n_bins = int(np.clip(1.5 * np.sqrt(len(points)), 2, MAX_GRID_SIZE))
+    bins = np.minimum((points * n_bins).astype(np.intp), n_bins - 1)
+    bin_idx = bins[:, 0] * n_bins + bins[:, 1]
+    return points[bin_idx == np.bincount(bin_idx).argmax()].mean(axis=0)
+
+
+def _push_apart(coords: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Push labels apart iteratively until any two are at least `MIN_LABEL_DISTANCE` from each other."""
+    coords = coords.copy()
+    for _ in range(200):
+        offset = coords[:, None] - coords[None]
+        distance = np.hypot(offset[..., 0], offset[..., 1])
+        np.fill_diagonal(distance, np.inf)
+        if distance.min() >= MIN_LABEL_DISTANCE:
+            break
+        is_close = distance < MIN_LABEL_DISTANCE
+        # Coincident labels have no direction between them: each pair gets a fixed one.
+        angle = np.add.outer(np.arange(len(coords)), np.arange(len(coords))) * 2.4
+        sign = np.triu(np.ones_like(angle), 1) - np.tril(np.ones_like(angle), -1)
+        fallback = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * sign[..., None]
+        direction = np.where((distance > 1e-9)[..., None], offset / np.maximum(distance, 1e-9)[..., None], fallback)
+        push = np.where(is_close, (MIN_LABEL_DISTANCE - np.where(is_close, distance, 0)) / 2 + 1e-4, 0.0)
+        coords += (direction * push[..., None]).sum(axis=1)
+    return coords
 
 
 def get_axes(ax: "Axes | None", width: float, height: float) -> "Axes":
@@ -142,3 +207,89 @@ def _default_text_color() -> str:
     from matplotlib import rcParams
 
     return str(rcParams["text.color"])
+
+
+def embedding_coords(adata: "AnnData", basis: str) -> NDArray[np.float64]:
+    """Return the coordinates of each cell, float64 (cell, 2).
+
+    Raises
+    ------
+    InputError
+        If there is no such embedding, or it has fewer than two columns.
+    """
+    slot = basis if basis in adata.obsm else f"X_{basis}"
+    if slot not in adata.obsm:
+        raise InputError(
+            f"obsm has no embedding {basis}; it has: {', '.join(adata.obsm) or 'nothing'}. Compute one with "
+            "sc.pp.neighbors(adata, use_rep='X_okrcell'), then sc.tl.umap(adata)."
+        )
+    coords = np.asarray(adata.obsm[slot], dtype=np.float64)
+    if coords.ndim != 2 or coords.shape[1] < 2:
+        raise InputError(
+            f"An embedding plot needs an array of at least two columns, but obsm['{slot}'] has the shape {coords.shape}."
+        )
+    return coords[:, :2]
+
+
+def obs_column(adata: "AnnData", key: str) -> "pd.Series":
+    """Return a column of ``obs``.
+
+    Raises
+    ------
+    InputError
+        If it is missing; the message names the tool that writes it.
+    """
+    if key not in adata.obs:
+        tool = {"okrcell_match": "find_cells", "okrcell_cluster": "cluster"}.get(key, "annotate")
+        hint = f"Run okrcell.tl.{tool} first, or pass" if key.startswith("okrcell_") else "Pass"
+        raise InputError(f"There is no column '{key}' in obs. {hint} the name of an existing column.")
+    series: Any = adata.obs[key]
+    return series
+
+
+def scatter_kwargs(size: float | None, n_cells: int) -> dict[str, Any]:
+    """Keyword arguments of ``scatter``; by default points are smaller, the more cells there are."""
+    return {
+        "s": float(np.clip(20_000 / max(n_cells, 1), 1, 26)) if size is None else size,
+        "linewidths": 0,
+        "rasterized": n_cells > MAX_VECTOR_POINTS,
+    }
+
+
+def draw_unlabeled(ax: "Axes", coords: NDArray[np.float64], size: float | None, n_cells: int) -> None:
+    """Draw cells without a label or value in grey."""
+    if len(coords):
+        ax.scatter(*coords.T, color=UNKNOWN_COLOR, **scatter_kwargs(size, n_cells))
+
+
+def style_embedding_axes(ax: "Axes", basis: str, title: str) -> None:
+    """Set axis labels and title of an embedding plot, without ticks: the axes have no unit."""
+    name = basis.removeprefix("X_").partition("_")[0].upper()
+    ax.set(xticks=[], yticks=[])
+    ax.set_xlabel(f"{name} 1", fontsize="small", loc="left")
+    ax.set_ylabel(f"{name} 2", fontsize="small", loc="bottom")
+    ax.spines[["top", "right"]].set_visible(False)
+    n_chars = int(ax.get_position().width * root_figure(ax).get_figwidth() * CHARS_PER_INCH)
+    ax.set_title(wrap_text(title, max(n_chars, 20)), loc="left", fontsize="medium", fontweight="bold")
+
+
+def add_legend(ax: "Axes", entries: list[tuple[str, int]], colors: list[str], *, inside: bool = False) -> None:
+    """Add a legend with the color, name and number of cells of each entry."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker="o",
+            markersize=7,
+            color=color,
+            label=wrap_text(f"{name}\N{NO-BREAK SPACE}({count:,})", 34),
+        )
+        for (name, count), color in zip(entries, colors, strict=False)
+    ]
+    position: dict[str, Any] = (
+        {"loc": "upper right"} if inside else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    )
+    ax.legend(handles=handles, frameon=False, fontsize="small", handletextpad=0.3, labelspacing=0.7, **position)

@@ -10,8 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from okrcell.errors import InputError
-from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show
-from okrcell.pl.ground import obs_column
+from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, obs_column, save_and_show
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -115,7 +114,7 @@ def calibration(
     >>> ax.get_title(loc="left")
     'Reliability diagram'
     """
-    from okrcell.benchmarking.metrics.calibration import expected_calibration_error
+    from okrcell.metrics.annotation import expected_calibration_error
 
     probs, correct = evaluate_predictions(adata, truth, answer, confidence, expected)
     curve = reliability_curve(probs, correct)
@@ -230,7 +229,7 @@ def _same_cell_type(expected: str, predicted: str) -> bool:
 
 def _draw_coverage(ax: "Axes", probs: Float[np.ndarray, "cell"], correct: Bool[np.ndarray, "cell"]) -> None:
     """Plot the accuracy of the most confident fraction of the cells, in a panel beside ``ax``."""
-    from okrcell.benchmarking.metrics.calibration import accuracy_by_coverage
+    from okrcell.metrics.annotation import accuracy_by_coverage
 
     panel = ax.inset_axes((1.28, 0, 1, 1))
     accuracies = accuracy_by_coverage(probs, correct)

@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl._canvas import add_colorbar, colormap, draw_grid_lines, get_axes, save_and_show, text_color_on, wrap_text
+from okrcell.pl._canvas import (
+    add_colorbar,
+    colormap,
+    draw_grid_lines,
+    get_axes,
+    save_and_show,
+    text_color_on,
+    wrap_text,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -9,9 +9,13 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from okrcell.errors import CheckpointError
-from okrcell.model.rivals import ODDS_EPSILON, confidence_from_margin
-from okrcell.tasks.candidates import Candidate
-from okrcell.tasks.kin import common_ancestors, descendant_matrix
+from okrcell.model.marker_scores import ODDS_EPSILON, confidence_from_margin
+from okrcell.ontology.ontology import ontology
+from okrcell.ontology.relations import ancestors_or_self, is_descendant
+from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate
+
+ROOT_TERM = "CL:0000000"
+
 
 CONFIDENCE_THRESHOLD = 0.5
 SINGLE_CANDIDATE_PROBABILITY = 0.9
@@ -19,6 +23,28 @@ SINGLE_CANDIDATE_PROBABILITY = 0.9
 TEMPERATURE_KEY = "temperature_by_genes"
 DEFAULT_TEMPERATURE = 0.05
 """Temperature of a model without calibration: the initial temperature of training."""
+
+
+def descendant_matrix(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
+    """Return bool (candidate, candidate), True where the second is the first or a descendant of it.
+
+    A CD4-positive T cell is a T cell, so the prediction "T cell" is right for it.
+    """
+    ids = [candidate.term_id for candidate in candidates]
+    return is_descendant(ids, ids).T | np.eye(len(ids), dtype=bool)
+
+
+def common_ancestors(candidates: Sequence[Candidate]) -> tuple[list[str], NDArray[np.bool_]]:
+    """Return the terms with at least two candidates as descendants, broadest first, and bool (candidate, term)."""
+    ancestors = ontology(CELL_ONTOLOGY).ancestors
+    lineages = [ancestors_or_self(candidate.term_id) for candidate in candidates]
+    shared_ids = {term for ancestor_ids in lineages for term in ancestor_ids if term != ROOT_TERM}
+    counts = {term: sum(term in ancestor_ids for ancestor_ids in lineages) for term in shared_ids}
+    # A common ancestor of all candidates carries no information about the cell.
+    terms = [term for term in shared_ids if 2 <= counts[term] < len(candidates)]
+    terms.sort(key=lambda term: (-counts[term], len(ancestors(term)), term))
+    membership = [[term in ancestor_ids for term in terms] for ancestor_ids in lineages]
+    return terms, np.array(membership, dtype=bool).reshape(len(candidates), len(terms))
 
 
 @dataclass(frozen=True)
@@ -88,7 +114,7 @@ def estimate_confidence(
     """Return the probability that the most probable candidate is right; NaN for a cell without expression.
 
     The odds among the candidates and the margin over known types outside the candidates are combined with the weights of
-    the model (`okrcell.model.rivals.confidence_from_margin`). The probability of the best candidate includes its descendants
+    the model (`okrcell.model.marker_scores.confidence_from_margin`). The probability of the best candidate includes its descendants
     among the candidates, because a prediction is also right for its descendants: "T cell" has a high confidence if
     "CD4-positive T cell" is probable too. A model without these weights returns the probability itself.
 
@@ -97,7 +123,7 @@ def estimate_confidence(
     probability
         Probabilities of the candidates; rows sum to 1, or are NaN.
     margin
-        Margin from `okrcell.model.rivals.open_set_margin`; None if it was not computed.
+        Margin from `okrcell.model.marker_scores.open_set_margin`; None if it was not computed.
     facts
         Metadata of the model, with the weights under ``calibration``.
     """

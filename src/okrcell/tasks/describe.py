@@ -11,27 +11,226 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from okrcell.cells.expression import Expression
-from okrcell.evidence import KnowledgeSource
+from okrcell.descriptions.description import Sentence
+from okrcell.descriptions.evidence_lookup import EvidenceCache, EvidenceIndex, gather_evidence
+from okrcell.descriptions.metadata_text import indefinite_article, join_list, lowercase_first
+from okrcell.descriptions.template_writer import TemplateWriter, function_sentences
+from okrcell.evidence import Evidence, KnowledgeSource
 from okrcell.model.embedder import Embedder
-from okrcell.tasks.candidates import Candidate, candidate_vectors
-from okrcell.tasks.rank_genes import GroupGene, GroupGenes, rank_genes
-from okrcell.tasks.groups.group_sentences import MAX_NAMED_GENES, cite_vote, genes_sentence
-from okrcell.tasks.group_annotation import GroupVote, LikelyType, group_votes
-from okrcell.tasks.groups.rivals import CompetingType, competing_types
-from okrcell.tasks.groups.verdict import GroupLabel, label_group
-from okrcell.tasks.ontology_texts import cached_type_vectors
-from okrcell.texts.description import Sentence
-from okrcell.texts.gather import EvidenceCache, gather_evidence
-from okrcell.texts.known import EvidenceIndex
 from okrcell.ontology.obs_profile import PROFILE_COLUMNS, CellProfile, read_profile
-from okrcell.texts.template.gene_words import function_sentences
-from okrcell.descriptions.template_writer import TemplateWriter
+from okrcell.ontology.ontology import ontology
+from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, cached_type_vectors, candidate_vectors
+from okrcell.tasks.group_annotation import (
+    CompetingType,
+    GroupVote,
+    LikelyType,
+    MarkerSupport,
+    competing_types,
+    confirmed_ancestor,
+    group_votes,
+    marker_support,
+)
+from okrcell.tasks.rank_genes import GroupGene, GroupGenes, rank_genes
+
+OWN_DATA = "these cells"
+"""Source name of evidence computed from the data itself."""
+MAX_NAMED_GENES = 8
+"""Maximum number of genes in a sentence."""
+
 
 MAX_GENES = 20
 MAX_FUNCTIONS = 3
-
 Progress = Callable[[int, int], None]
 """Callback with the number of finished groups and their total."""
+
+
+def vote_evidence(group: str, vote: GroupVote, model: str) -> Evidence:
+    """Evidence of the vote of the cells."""
+    parts = (
+        f"{likely_type.name} {likely_type.fraction:.1%} (mean probability {likely_type.probability:.3f})"
+        for likely_type in vote.types
+    )
+    text = f"Nearest candidate of {vote.n_measured:,} cells with expression: {'; '.join(parts) or 'none'}."
+    return Evidence(text, OWN_DATA, f"group {group}, nearest candidates", model, "", "metadata")
+
+
+def genes_evidence(group: str, genes: Sequence[GroupGene], method: str) -> Evidence:
+    """Evidence of the differential expression of genes."""
+    parts = (f"{gene.symbol} {gene.log2_fold:+.1f} ({gene.inside:.0%}, {gene.outside:.0%})" for gene in genes)
+    text = f"log2 fold (share of cells in the group, outside): {'; '.join(parts) or 'no gene'}."
+    symbols = tuple(gene.symbol for gene in genes)
+    return Evidence(
+        text, OWN_DATA, f"group {group}, genes against all other cells", method, "", "metadata", (), symbols
+    )
+
+
+def vote_sentence(group: str, n_cells: int, vote: GroupVote, n_candidates: int, model: str) -> Sentence:
+    """Sentence about the likely type by majority vote, or that the type is unknown."""
+    subject = _subject(group, n_cells)
+    candidates_text = f"{n_candidates} candidates"
+    fraction_text = f"{vote.fraction:.0%} of its cells are"
+    nearest_text = join_list([f"{likely_type.name} ({likely_type.fraction:.0%})" for likely_type in vote.types[:3]])
+    if not vote.n_measured:
+        text = f"{subject} has no cell with expression, so its type is unknown."
+    elif vote.status == "confident":
+        context = f"of {candidates_text}" if n_candidates > 1 else "and no other candidate was given"
+        text = f"{subject} is most likely {indefinite_article(vote.name)} {vote.name}: {fraction_text} nearest to it, {context}."
+    elif vote.status == "broad":
+        text = (
+            f"{subject} is most likely some kind of {vote.name}: {fraction_text} nearest to kinds of it, "
+            f"but none of {candidates_text} has more than half; the most frequent are {nearest_text}."
+        )
+    else:
+        text = f"The type of {lowercase_first(subject)} is unknown: its cells disagree. The most frequent of {candidates_text} are {nearest_text}."
+    return Sentence(text, (vote_evidence(group, vote, model),))
+
+
+def contradiction_sentence(
+    group: str, n_cells: int, vote: GroupVote, contradicted: MarkerSupport, confirmed: MarkerSupport | None, model: str
+) -> Sentence:
+    """Sentence about a group whose vote is contradicted by known marker genes."""
+    subject = _subject(group, n_cells)
+    reason = f"{vote.fraction:.0%} of its cells are nearest to {vote.name}, but the known marker genes of that type contradict it."
+    if confirmed is None:
+        text = f"The type of {lowercase_first(subject)} is unknown: {reason}"
+    else:
+        text = f"{subject} is most likely some kind of {_type_name(confirmed)}: {reason}"
+    markers = (*contradicted.markers.evidence, *(confirmed.markers.evidence if confirmed else ()))
+    return Sentence(text, (vote_evidence(group, vote, model), *markers))
+
+
+def competitor_sentence(
+    group: str, n_cells: int, vote: GroupVote, competitor: CompetingType, n_candidates: int, model: str
+) -> Sentence:
+    """Sentence about a group whose cells match a known type outside the candidates better."""
+    best_type = vote.types[0]
+    candidates_text = (
+        f"{best_type.name}, of {n_candidates} candidates"
+        if n_candidates > 1
+        else f"{best_type.name}, the only candidate"
+    )
+    text = (
+        f"The type of {lowercase_first(_subject(group, n_cells))} is unknown: {best_type.fraction:.0%} of its cells are nearest to {candidates_text}, but "
+        f"{competitor.fraction_doubted:.0%} match another type that the model knows at least twice as well; the best is "
+        f"{competitor.name} (mean match {competitor.similarity:.2f}, against {best_type.similarity:.2f})."
+    )
+    return Sentence(text, (vote_evidence(group, vote, model),))
+
+
+def genes_sentence(group: str, markers: Sequence[GroupGene], method: str, *, compared: bool) -> Sentence:
+    """Sentence about the marker genes of the group."""
+    symbols = [gene.symbol for gene in markers]
+    if not compared:
+        text = "No gene could be compared: the group, or all that is outside it, has fewer than three cells."
+    elif not symbols:
+        text = f"No gene distinguishes group {group} clearly from the others."
+    else:
+        text = f"It differs from the other groups most clearly by {join_list(symbols[:MAX_NAMED_GENES])}."
+    return Sentence(text, (genes_evidence(group, markers[:MAX_NAMED_GENES], method),))
+
+
+def marker_sentence(group: str, support: MarkerSupport, genes: GroupGenes, method: str) -> Sentence:
+    """Sentence about the expression of a type's known marker genes in the group."""
+    name, n_markers, measured = _type_name(support), len(support.markers.genes), support.measured
+    only_present = [gene for gene in support.expressed if gene not in support.group_markers]
+    if not measured:
+        text = f"None of the {n_markers} best supported marker genes of {name} was measured, so the type cannot be checked."
+    else:
+        parts = [
+            f"{join_list(support.group_markers)} mark{'s' if len(support.group_markers) == 1 else ''} this group too"
+        ] * bool(support.group_markers)
+        parts += [f"{join_list(only_present)} {'is' if len(only_present) == 1 else 'are'} present"] * bool(only_present)
+        finding = " and ".join(parts) or "none is expressed in a quarter of its cells"
+        conclusion = ", which contradicts the type" if support.contradicts else ""
+        text = (
+            f"Of the {n_markers} best supported marker genes of {name}, {len(measured)} "
+            f"{'was' if len(measured) == 1 else 'were'} measured: {finding}{conclusion}."
+        )
+    own_evidence = genes_evidence(group, [gene for gene in map(genes.get, measured) if gene is not None], method)
+    return Sentence(text, (*support.markers.evidence, own_evidence))
+
+
+def cite_vote(sentence: Sentence, label_sentence: Sentence) -> Sentence:
+    """Cite the vote of the cells in place of the profile's cell type, which is not an annotation of the file."""
+    evidence = [
+        label_sentence.evidence[0] if piece.record.startswith("profile.cell_type") else piece
+        for piece in sentence.evidence
+    ]
+    return Sentence(sentence.text, tuple(dict.fromkeys(evidence)))
+
+
+def _subject(group: str, n_cells: int) -> str:
+    return f"Group {group} ({n_cells:,} {'cell' if n_cells == 1 else 'cells'})"
+
+
+def _type_name(support: MarkerSupport) -> str:
+    return ontology(CELL_ONTOLOGY).term(support.term_id).name
+
+
+@dataclass(frozen=True)
+class GroupLabel:
+    """Type assigned to a group, with the sentences that justify it."""
+
+    status: str
+    """confident: one candidate. broad: some descendant of the named type. unknown: no type is assigned."""
+    name: str
+    term_id: str
+    sentence: Sentence
+    """Sentence that states the type."""
+    marker_sentences: tuple[Sentence, ...] = ()
+    """Sentences about known marker genes."""
+
+
+def label_group(
+    group: str,
+    n_cells: int,
+    vote: GroupVote,
+    competitor: CompetingType | None,
+    genes: GroupGenes | None,
+    n_candidates: int,
+    evidence_cache: EvidenceCache,
+    methods: tuple[str, str],
+) -> GroupLabel:
+    """Return the majority vote, unless a competing type dominates or known marker genes contradict it.
+
+    Parameters
+    ----------
+    group
+        Name of the group.
+    n_cells
+        Number of cells of the group.
+    vote
+        Majority vote of the cells.
+    competitor
+        Competing type outside the candidates, if computed.
+    genes
+        Differential expression of the group, if computed.
+    n_candidates
+        Number of candidates.
+    evidence_cache
+        Cached access to the knowledge sources.
+    methods
+        Name of the model, and of the comparison of genes, for the evidence.
+    """
+    model, method = methods
+    if competitor is not None and competitor.dominates:
+        return GroupLabel(
+            "unknown", "unknown", "", competitor_sentence(group, n_cells, vote, competitor, n_candidates, model)
+        )
+    statement = vote_sentence(group, n_cells, vote, n_candidates, model)
+    support = marker_support(vote.term_id, genes, evidence_cache) if vote.term_id and genes else None
+    if support is None or genes is None:
+        return GroupLabel(vote.status, vote.name, vote.term_id, statement)
+    marker_statement = marker_sentence(group, support, genes, method)
+    if not support.contradicts:
+        return GroupLabel(vote.status, vote.name, vote.term_id, statement, (marker_statement,))
+    confirmed = confirmed_ancestor(vote.term_id, genes, evidence_cache)
+    rejection = contradiction_sentence(group, n_cells, vote, support, confirmed, model)
+    if confirmed is None:
+        return GroupLabel("unknown", "unknown", "", rejection, (marker_statement,))
+    name = ontology(CELL_ONTOLOGY).term(confirmed.term_id).name
+    confirmation = marker_sentence(group, confirmed, genes, method)
+    return GroupLabel("broad", name, confirmed.term_id, rejection, (marker_statement, confirmation))
 
 
 @dataclass(frozen=True)

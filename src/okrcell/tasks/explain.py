@@ -5,28 +5,239 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
+from okrcell.descriptions.evidence_lookup import EvidenceCache, EvidenceIndex
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence, KnowledgeSource
 from okrcell.model.embedder import Embedder
-from okrcell.model.relative_expression import Background, GenePanel
+from okrcell.model.marker_scores import MIN_NORM, Background, GenePanel
+from okrcell.model.sample_scores import candidate_signatures, score_sample
+from okrcell.model.signatures import Signatures
 from okrcell.tasks.candidates import Candidate
-from okrcell.model.sample_scores import SampleScores, score_sample
-from okrcell.tasks.explaining.expectations import ExpectedSignature, expected_signatures
-from okrcell.tasks.explaining.presence import detection_rates
-from okrcell.tasks.explaining.speakers import GeneContribution, gene_contributions
-from okrcell.tasks.explaining.witnesses import supporting_records
-from okrcell.texts.gather import EvidenceCache
 
+SOURCE_TABLES, SOURCE_CELLS, SOURCE_BOTH = "marker tables", "cells of the corpus", "both"
+"""Sources of a gene's weight."""
+MIN_BOTH_RATIO = 0.25
+"""The source is `SOURCE_BOTH` if the smaller part has the same sign and at least this fraction of the larger part."""
+MAX_RECORDS = 3
 MAX_SIGNATURE_TYPES = 3
 """Maximum number of known types of a signature mixture whose records are searched."""
-
 Progress = Callable[[int, int], None]
 """Callback with the number of finished groups and their total."""
+
+
+@dataclass(frozen=True)
+class ExpectedSignature:
+    """Signature of one candidate on the measured genes minus the mean of all candidates, as used in scoring."""
+
+    weights: Float[np.ndarray, " gene"]
+    """Signed weights: the sum of the two parts below."""
+    from_tables: Float[np.ndarray, " gene"]
+    """Part learned from marker tables."""
+    from_cells: Float[np.ndarray, " gene"]
+    """Part learned from cells of the corpus."""
+
+    @classmethod
+    def zeros(cls, n_genes: int) -> "ExpectedSignature":
+        """Return zero weights, for a missing runner-up."""
+        return cls(np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes))
+
+
+def expected_signatures(
+    signatures: Signatures, measured: Bool[np.ndarray, " gene"], candidate_idx: Sequence[int]
+) -> dict[int, ExpectedSignature]:
+    """Split the signatures of the candidates ``candidate_idx`` by source, scaled as in `SignatureContrast`.
+
+    The scalar product of relative expression and ``whole`` is a cell's signature score for the candidate.
+    """
+    panel = measured.astype(np.float64)
+    length = np.sqrt(np.asarray(signatures.combined.multiply(panel[None, :]).power(2).sum(axis=1)).ravel())
+    scale = 1 / np.maximum(length, MIN_NORM)
+    is_contrasted = len(signatures.type_weights) > 1
+    common = [
+        np.asarray((sparse.diags(scale) @ part).mean(axis=0)).ravel() * panel
+        if is_contrasted
+        else np.zeros(len(measured))
+        for part in (signatures.knowledge, signatures.cells)
+    ]
+    expected: dict[int, ExpectedSignature] = {}
+    for idx in candidate_idx:
+        from_tables, from_cells = (
+            part[idx].toarray().ravel() * panel * scale[idx] - common_part
+            for part, common_part in zip((signatures.knowledge, signatures.cells), common, strict=True)
+        )
+        norm = max(float(np.linalg.norm(from_tables + from_cells)), MIN_NORM)
+        expected[idx] = ExpectedSignature((from_tables + from_cells) / norm, from_tables / norm, from_cells / norm)
+    return expected
+
+
+@dataclass(frozen=True)
+class GeneContribution:
+    """Contribution of one gene to the margin between the predicted type and the runner-up, for one group."""
+
+    gene_idx: int
+    """Index in the gene vocabulary."""
+    value: float
+    """Part of the margin in signature score; negative if the gene supports the runner-up."""
+    relative_expression: float
+    """Mean relative expression of the group's cells; positive if above the background."""
+    predicted_weight: float
+    """Weight of the gene in the contrasted signature of the predicted type, signed."""
+    runner_up_weight: float
+    """Weight of the gene in the contrasted signature of the runner-up, signed; 0 without runner-up."""
+    source: str
+    """`SOURCE_TABLES`, `SOURCE_CELLS` or `SOURCE_BOTH`."""
+
+    @property
+    def from_prediction(self) -> bool:
+        """Whether the weight of the predicted type is at least as large as that of the runner-up."""
+        return abs(self.predicted_weight) >= abs(self.runner_up_weight)
+
+    @property
+    def expects_presence(self) -> bool:
+        """Whether the type with the larger weight predicts high expression of the gene rather than low expression."""
+        return (self.predicted_weight if self.from_prediction else self.runner_up_weight) > 0
+
+
+def gene_contributions(
+    relative: Float[np.ndarray, " gene"], predicted: ExpectedSignature, runner_up: ExpectedSignature, top: int
+) -> tuple[GeneContribution, ...]:
+    """Return the ``top`` genes with the largest absolute contribution, largest first.
+
+    The contribution of a gene is the difference of its two signature weights times its relative expression. A signature
+    score is the scalar product of weights and relative expression, so the contributions of all genes sum to the margin in
+    signature score. Ours.
+
+    Parameters
+    ----------
+    relative
+        Mean relative expression of the group's cells.
+    predicted
+        Contrasted signature of the predicted type.
+    runner_up
+        Contrasted signature of the runner-up.
+    top
+        Maximum number of genes.
+    """
+    weights, from_tables, from_cells = (
+        predicted.weights - runner_up.weights,
+        predicted.from_tables - runner_up.from_tables,
+        predicted.from_cells - runner_up.from_cells,
+    )
+    contributions = weights * relative
+    order = np.argsort(-np.abs(contributions), kind="stable")[:top]
+    return tuple(
+        GeneContribution(
+            int(gene),
+            float(contributions[gene]),
+            float(relative[gene]),
+            float(predicted.weights[gene]),
+            float(runner_up.weights[gene]),
+            source_of(float(from_tables[gene]), float(from_cells[gene]), float(weights[gene])),
+        )
+        for gene in order
+        if contributions[gene] != 0
+    )
+
+
+def source_of(from_tables: float, from_cells: float, weight: float) -> str:
+    """Source of a gene's weight: the larger part with the sign of the whole, or `SOURCE_BOTH` (see `MIN_BOTH_RATIO`)."""
+    parts = np.array([from_tables, from_cells]) * np.sign(weight)
+    if parts.max() <= 0:
+        return SOURCE_BOTH
+    if parts.min() >= MIN_BOTH_RATIO * parts.max():
+        return SOURCE_BOTH
+    return SOURCE_TABLES if parts[0] > parts[1] else SOURCE_CELLS
+
+
+@dataclass(frozen=True)
+class DetectionRate:
+    """Fractions of cells in which a gene was detected."""
+
+    inside: Float[np.ndarray, "group gene"]
+    """Fraction of the group's cells with expression, in [0, 1]; NaN for a group without such cells."""
+    outside: Float[np.ndarray, "group gene"]
+    """Fraction of all other cells with expression, in any group or none, in [0, 1]; NaN if there are none."""
+
+
+def detection_rates(
+    expression: Expression, group: NDArray[np.intp], n_groups: int, rows: Sequence[int] | NDArray[np.integer]
+) -> DetectionRate:
+    """Compute the detection rates of genes, in one pass over the file.
+
+    Parameters
+    ----------
+    expression
+        Expression of all cells.
+    group
+        Group index of each cell, -1 for none.
+    n_groups
+        Number of groups.
+    rows
+        Rows of the genes in the gene table.
+    """
+    genes = np.asarray(rows, dtype=np.intp)
+    n_detected = np.zeros((n_groups + 1, len(genes)))
+    n_cells = np.zeros(n_groups + 1)
+    start = 0
+    for block in expression.blocks():
+        measured: NDArray[np.bool_] = block.getnnz(axis=1) > 0
+        n_rows = len(measured)
+        # The last row counts the cells without group.
+        block_group = np.where(group[start : start + n_rows] < 0, n_groups, group[start : start + n_rows])
+        start += n_rows
+        n_cells += np.bincount(block_group[measured], minlength=n_groups + 1)
+        membership = sparse.csr_matrix(
+            (np.ones(n_rows), (block_group, np.arange(n_rows))), shape=(n_groups + 1, n_rows)
+        )
+        n_detected += np.asarray((membership @ (block[:, genes] > 0).astype(np.float64)).todense())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        inside = n_detected[:n_groups] / n_cells[:n_groups, None]
+        outside = (n_detected.sum(axis=0) - n_detected[:n_groups]) / (n_cells.sum() - n_cells[:n_groups])[:, None]
+    return DetectionRate(inside, outside)
+
+
+def supporting_records(
+    symbol: str,
+    contribution: GeneContribution,
+    predicted_terms: Sequence[str],
+    runner_up_terms: Sequence[str],
+    evidence_cache: EvidenceCache,
+) -> tuple[Evidence, ...]:
+    """Find up to three records which state that the gene marks the type that it supports, or is absent from it.
+
+    Parameters
+    ----------
+    symbol
+        Gene symbol.
+    contribution
+        Contribution of the gene.
+    predicted_terms
+        Cell Ontology ids of the predicted type's signature, largest weight first.
+    runner_up_terms
+        Cell Ontology ids of the runner-up's signature, largest weight first.
+    evidence_cache
+        Cached access to the knowledge sources.
+
+    Returns
+    -------
+    Empty if no available source mentions the gene, or if the weight was learned from cells alone.
+    """
+    if contribution.source == SOURCE_CELLS:
+        return ()
+    aspect = "marker" if contribution.expects_presence else "absent_marker"
+    for term in predicted_terms if contribution.from_prediction else runner_up_terms:
+        records = EvidenceIndex(evidence_cache.evidence_for(term)).mentioning_gene(symbol, aspect)
+        # A table lists a gene for the type first, then per tissue; the first record of each table is used.
+        by_source = {piece.source: piece for piece in reversed(records)}
+        if by_source:
+            ordered = [piece for piece in records if by_source[piece.source] is piece]
+            return tuple(ordered[:MAX_RECORDS])
+    return ()
 
 
 @dataclass(frozen=True)
@@ -119,8 +330,10 @@ def explain_groups(
             f"The model {embedder.name} has no gene signatures, so its annotations cannot be explained. "
             "Use the bundled model or a model trained with signatures."
         )
-    panel = embedder.gene_panel(expression)
-    sample_scores = score_sample(expression, candidates, embedder)
+    panel, head = embedder.gene_panel(expression), embedder.signatures
+    term_ids = [candidate.term_id for candidate in candidates]
+    signatures = candidate_signatures(term_ids, [candidate.texts for candidate in candidates], embedder)
+    sample_scores = score_sample(expression, panel, head, term_ids, signatures.combined, head.combined)
     has_expression = np.asarray(~np.isnan(scores).any(axis=1))
     evidence_cache = EvidenceCache(sources)
     predictions = [
@@ -134,7 +347,7 @@ def explain_groups(
     for explanation, group_expression in zip(predictions, relative, strict=True):
         genes = (
             _explain_genes(
-                explanation, group_expression, candidates, sample_scores, panel.measured, top, embedder, evidence_cache
+                explanation, group_expression, candidates, signatures, panel.measured, top, embedder, evidence_cache
             )
             if explanation.prediction
             else ()
@@ -202,7 +415,7 @@ def _explain_genes(
     explanation: Explanation,
     relative: Float[np.ndarray, " gene"],
     candidates: Sequence[Candidate],
-    sample_scores: SampleScores,
+    signatures: Signatures,
     measured: NDArray[np.bool_],
     top: int,
     embedder: Embedder,
@@ -214,10 +427,12 @@ def _explain_genes(
         for candidate in (explanation.prediction, explanation.runner_up)
         if candidate is not None
     ]
-    signatures = expected_signatures(sample_scores.signatures, measured, candidate_idx)
-    predicted = signatures[candidate_idx[0]]
-    runner_up = signatures[candidate_idx[1]] if len(candidate_idx) > 1 else ExpectedSignature.zeros(len(relative))
-    term_ids = [_signature_term_ids(candidates[idx], sample_scores, idx, embedder) for idx in candidate_idx] + [()]
+    expected = expected_signatures(signatures, measured, candidate_idx)
+    predicted = expected[candidate_idx[0]]
+    runner_up = expected[candidate_idx[1]] if len(candidate_idx) > 1 else ExpectedSignature.zeros(len(relative))
+    term_ids = [
+        _signature_term_ids(candidates[idx], signatures.type_weights[idx], embedder) for idx in candidate_idx
+    ] + [()]
     nan = float("nan")
     return tuple(
         ExplainingGene(
@@ -233,11 +448,10 @@ def _explain_genes(
 
 
 def _signature_term_ids(
-    candidate: Candidate, sample_scores: SampleScores, candidate_idx: int, embedder: Embedder
+    candidate: Candidate, weights: Float[np.ndarray, " type"], embedder: Embedder
 ) -> tuple[str, ...]:
     """Term ids of the candidate and of the known types in its signature mixture, largest weight first."""
     known_types = () if embedder.signatures is None else embedder.signatures.types
-    weights = sample_scores.signatures.type_weights[candidate_idx]
     nearest = [int(idx) for idx in np.argsort(-weights, kind="stable")[:MAX_SIGNATURE_TYPES] if weights[idx] > 0]
     return tuple(dict.fromkeys(filter(None, (candidate.term_id, *(known_types[idx] for idx in nearest)))))
 

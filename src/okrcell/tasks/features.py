@@ -10,15 +10,74 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
+from okrcell.cells.neighbors import knn_search
 from okrcell.cells.pca import MAX_Z, highly_variable_genes, log_normalize
 from okrcell.errors import InputError
-from okrcell.tasks.examples.company import knn_affinity, knn_r2
+
+N_NEIGHBORS = 15
+"""Number of nearest neighbours of a cell."""
+
 
 N_COMPONENTS = 50
 MIN_SHARED_GENES = 20
 """Minimum number of shared genes of two samples."""
 PRIOR_MODEL_WEIGHT, PRIOR_CELLS = 0.5, 20
 """Prior weight of the model vectors, and the weight of this prior in cells."""
+
+
+def knn_affinity(features: Float[np.ndarray, "cell feature"], seed: int = 0) -> sparse.csr_matrix:
+    """Row-normalised, symmetrised kNN affinity (cell, cell); rows sum to 1. A single cell has weight 1 on itself.
+
+    The kernel is Gaussian, with the distance to the cell's k-th neighbour as bandwidth.
+    """
+    n_cells = len(features)
+    n_neighbors = min(N_NEIGHBORS, n_cells - 1)
+    if n_neighbors < 1:
+        return sparse.csr_matrix(np.eye(n_cells, dtype=np.float32))
+    neighbors = knn_search(features, n_neighbors, seed)
+    scale = np.maximum(neighbors.distances[:, -1:], 1e-12)
+    weight = np.exp(-((neighbors.distances / scale) ** 2)).astype(np.float32)
+    rows = np.repeat(np.arange(n_cells), n_neighbors)
+    directed = sparse.csr_matrix((weight.ravel(), (rows, neighbors.indices.ravel())), shape=(n_cells, n_cells))
+    symmetric = sparse.csr_matrix(directed.maximum(directed.T))
+    total = np.asarray(symmetric.sum(axis=1)).ravel()
+    return sparse.csr_matrix(sparse.diags(1 / np.maximum(total, 1e-12)) @ symmetric, dtype=np.float32)
+
+
+def knn_r2(values: Float[np.ndarray, "cell value"], affinity: sparse.csr_matrix) -> float:
+    """Fraction of the variance of ``values`` explained by the neighbours' mean (R2), in [0, 1]."""
+    total_variance = float(((values - values.mean(axis=0)) ** 2).sum()) if len(values) else 0.0
+    if total_variance <= 0:
+        return 0.0
+    return float(np.clip(1 - ((values - affinity @ values) ** 2).sum() / total_variance, 0, 1))
+
+
+def balanced_subsample(
+    rows: NDArray[np.intp], type_idx: NDArray[np.intp], max_cells: int, seed: int
+) -> NDArray[np.intp]:
+    """Subsample at most ``max_cells`` of ``rows``: rare types are kept whole, common types get equal numbers; ascending.
+
+    Parameters
+    ----------
+    rows
+        Indices of the cells to choose from.
+    type_idx
+        Type index of every cell, indexed by the values of ``rows``.
+    max_cells
+        Maximum number of cells.
+    seed
+        Random seed.
+    """
+    if len(rows) <= max_cells:
+        return rows
+    shuffled = np.random.default_rng(seed).permutation(rows)
+    order = np.argsort(type_idx[shuffled], kind="stable")
+    sorted_types = type_idx[shuffled][order]
+    starts = np.flatnonzero(np.r_[True, sorted_types[1:] != sorted_types[:-1]])
+    # Rank of each cell within its type; low ranks are chosen first.
+    rank = np.empty(len(shuffled), dtype=np.intp)
+    rank[order] = np.arange(len(shuffled)) - np.repeat(starts, np.diff(np.r_[starts, len(shuffled)]))
+    return np.sort(shuffled[np.argsort(rank, kind="stable")[:max_cells]])
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,9 @@ from okrcell.cells.neighbors import diffuse_over_knn
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.tasks.candidates import Candidate, candidate_vectors
+from okrcell.tasks.classifier import fit_head, fit_inverse_temperature, fit_text_weight, read_labels, text_logits
 from okrcell.tasks.confidence import Prediction, calibrated_temperature, predict
-from okrcell.tasks.examples.calibration import fit_inverse_temperature
-from okrcell.tasks.examples.company import knn_affinity
-from okrcell.tasks.examples.head import fit_head
-from okrcell.tasks.features import FeatureSet, compute_features, scale_mean_square
-from okrcell.tasks.classifier import fit_text_weight, read_labels, text_logits
+from okrcell.tasks.features import FeatureSet, compute_features, knn_affinity, scale_mean_square
 
 SMOOTHING_ROUNDS = 4
 """Number of smoothing rounds over the kNN affinity; each moves a cell half the way to its neighbours (method 11.5)."""

@@ -1,32 +1,170 @@
 """Fine-tuning of the cell encoder on a labelled reference (full or LoRA)."""
 
 import copy
+import warnings
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy import sparse
-from torch import nn
+from torch import Tensor, nn
 
-from okrcell.cells.expression import Expression
-from okrcell.cells.samples.some_cells import iter_rows
+from okrcell.cells.expression import Expression, iter_rows
 from okrcell.cells.tokenizer import BinTokenizer
-from okrcell.errors import InputError
+from okrcell.errors import InputError, MissingExtraError
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.tasks.auditing.other_cells import assign_folds
+from okrcell.settings import Settings
 from okrcell.tasks.candidates import candidate_vectors
+from okrcell.tasks.classifier import ExampleLabels, assign_folds
 from okrcell.tasks.confidence import calibrated_temperature
-from okrcell.tasks.examples.evenly import balanced_subsample
-from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
-from okrcell.tasks.examples.learner import Trainer
-from okrcell.tasks.classifier import ExampleLabels
+from okrcell.tasks.features import balanced_subsample
 
 TuningMethod = Literal["encoder", "lora"]
+
+
+class FineTuningSettings(Settings):
+    """Settings of the fine-tuning of the cell encoder; chosen on pretraining studies."""
+
+    max_epochs: Annotated[int, Field(ge=0)] = 15
+    """Maximum number of epochs."""
+    patience: Annotated[int, Field(ge=1)] = 3
+    """Epochs without improvement of the validation loss after which training stops; the best epoch is restored."""
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Fraction of cells used for validation; whole donors if there are at least three."""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Cells per training step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    """Learning rate of the whole encoder (AdamW)."""
+    lora_learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    """Learning rate of the low-rank adapters, which start from zero."""
+    head_learning_rate: Annotated[float, Field(gt=0)] = 5e-3
+    """Learning rate of the linear head."""
+    rank: Annotated[int, Field(ge=1)] = 8
+    """Rank r of the low-rank adapters."""
+    max_cells: Annotated[int, Field(ge=1)] = 4_000
+    """Maximum number of reference cells; common types are subsampled, rare types are kept whole."""
+
+
+@dataclass
+class Trainer:
+    """Training loop for a model with a linear head."""
+
+    model: CellTextModel
+    head: nn.Linear
+    tokenizer: BinTokenizer
+    rows: sparse.csr_matrix
+    """Expression (cell, gene) of training and validation cells."""
+    label_idx: Tensor
+    """Label index of each row."""
+
+    def fit(
+        self,
+        train_idx: NDArray[np.intp],
+        val_idx: NDArray[np.intp],
+        trainable: list[nn.Parameter],
+        learning_rate: float,
+        settings: FineTuningSettings,
+        seed: int,
+    ) -> list[float]:
+        """Train until the validation loss stops improving, and restore the best epoch.
+
+        Parameters
+        ----------
+        train_idx
+            Rows of the training cells.
+        val_idx
+            Rows of the validation cells.
+        trainable
+            Trainable parameters of the encoder. The head is always trained, at its own learning rate.
+        learning_rate
+            Learning rate of ``trainable``.
+        settings
+            Settings of fine-tuning.
+        seed
+            Random seed of the order of the cells.
+
+        Returns
+        -------
+        Validation cross-entropy before training and after each epoch.
+        """
+        class_weight = self._class_weight(train_idx)
+        param_groups = [
+            {"params": trainable, "lr": learning_rate},
+            {"params": list(self.head.parameters()), "lr": settings.head_learning_rate},
+        ]
+        optimizer = torch.optim.AdamW(param_groups, weight_decay=0.01)
+        rng = np.random.default_rng(seed)
+        losses, best_epoch, best_state = [self._loss(val_idx, class_weight)], 0, self._state(trainable)
+        for epoch in range(1, settings.max_epochs + 1):
+            self.model.cell_encoder.train()
+            order = rng.permutation(train_idx)
+            for start in range(0, len(order), settings.batch_size):
+                batch = order[start : start + settings.batch_size]
+                loss = nn.functional.cross_entropy(self._logits(batch), self.label_idx[batch], class_weight)
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(trainable, 1.0)
+                optimizer.step()
+            losses.append(self._loss(val_idx, class_weight))
+            if losses[-1] < losses[best_epoch]:
+                best_epoch, best_state = epoch, self._state(trainable)
+            elif epoch - best_epoch >= settings.patience:
+                break
+        with torch.no_grad():
+            for parameter, value in zip([*trainable, *self.head.parameters()], best_state, strict=True):
+                parameter.copy_(value)
+        return losses
+
+    def _logits(self, batch: NDArray[np.intp]) -> Tensor:
+        tokens = self.tokenizer.tokenize(sparse.csr_matrix(self.rows[batch]))
+        return self.head(self.model.embed_cells(tokens))
+
+    @torch.no_grad()
+    def _loss(self, val_idx: NDArray[np.intp], class_weight: Tensor) -> float:
+        self.model.cell_encoder.eval()
+        logits = [self._logits(val_idx[start : start + 128]) for start in range(0, len(val_idx), 128)]
+        return float(nn.functional.cross_entropy(torch.cat(logits), self.label_idx[val_idx], class_weight))
+
+    def _class_weight(self, train_idx: NDArray[np.intp]) -> Tensor:
+        count = torch.bincount(self.label_idx[train_idx], minlength=self.head.out_features).clamp_min(1).float()
+        return (count.mean() / count).sqrt()
+
+    def _state(self, trainable: list[nn.Parameter]) -> list[Tensor]:
+        return [parameter.detach().clone() for parameter in (*trainable, *self.head.parameters())]
+
+
+def add_lora(encoder: nn.Module, rank: int) -> Any:
+    """Add a trainable low-rank adapter to each linear layer of the encoder and freeze all other weights.
+
+    LoRA (Hu et al. 2021, arXiv 2106.09685) of the package peft: the second matrix starts at zero, so that the output is
+    unchanged before training. ``encoder`` is modified in place; pass a copy.
+
+    Raises
+    ------
+    MissingExtraError
+        If ``peft`` is not installed.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise MissingExtraError("peft", "fine-tuning", "Fine-tuning by low-rank adapters") from None
+    layer_names = [name for name, module in encoder.named_modules() if isinstance(module, nn.Linear)]
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.1, target_modules=layer_names)
+    with warnings.catch_warnings():
+        # peft expects attributes of a transformers model; the encoder is a plain module.
+        warnings.simplefilter("ignore", UserWarning)
+        return get_peft_model(cast(Any, encoder), config)
+
+
+def merge_lora(encoder: Any) -> Any:
+    """Merge the adapters into the layers of the encoder; an encoder without adapters is returned as it is."""
+    return encoder.merge_and_unload() if hasattr(encoder, "merge_and_unload") else encoder
 
 
 @dataclass(frozen=True)
@@ -171,8 +309,6 @@ def _trainable_parameters(
     """Return the parameters to train, and freeze all others."""
     model.requires_grad_(False)
     if method == "lora":
-        from okrcell.tasks.examples.adapters import add_lora
-
         model.cell_encoder = add_lora(model.cell_encoder, settings.rank)
     else:
         model.cell_encoder.requires_grad_(True)
@@ -181,6 +317,5 @@ def _trainable_parameters(
 
 
 def _merge_adapters(model: CellTextModel) -> None:
-    from okrcell.tasks.examples.adapters import merge_lora
 
     model.cell_encoder = merge_lora(model.cell_encoder)

@@ -7,16 +7,111 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.special import softmax
 
 from okrcell.settings import Settings
-from okrcell.tasks.auditing.agreement import match_probability
-from okrcell.tasks.auditing.other_cells import MIN_PROBABILITY, assign_folds, cross_val_predict_proba
-from okrcell.tasks.auditing.slips import NoiseTransition, fit_noise_transition
+from okrcell.tasks.classifier import MIN_PROBABILITY, assign_folds, cross_val_predict_proba
 
+EM_ITERATIONS = 30
+"""Number of EM iterations; the estimates converge earlier."""
+PRIOR_CELLS = 5.0
+"""Weight of the prior of each row of the noise matrix, in cells."""
+PRIOR_ACCURACY = 0.9
+"""Prior probability of a correct label; the rest is spread over all labels by their frequency."""
 TRUST_THRESHOLD = 0.5
 """A label with a lower trust is more likely wrong than right."""
 PCA_SCALE = 1.5
 """Scale of the study's principal components relative to the model's vectors, in a logistic regression on both."""
+
+
+def match_probability(
+    cell_vectors: Float[np.ndarray, "cell dim"],
+    labels: Float[np.ndarray, "label dim"],
+    label_counts: NDArray[np.integer],
+    sigma: float = 0.05,
+) -> Float[np.ndarray, "cell label"]:
+    """Match probability r of every cell with every label (E9, our reconstruction).
+
+    r is the geometric mean of two softmax probabilities: of the label among all distinct labels given the cell, and of the
+    cell among all cells given the label. The second is multiplied by the number of cells with the label and clipped at 1,
+    so that frequent labels are not rated as unreliable (method 5.2, correction for duplicates). A label that is similar to
+    all cells therefore does not match all of them.
+
+    Parameters
+    ----------
+    cell_vectors
+        Unit vectors of the cells; NaN for a cell without expression.
+    labels
+        Unit vectors of the labels.
+    label_counts
+        Number of cells with each label.
+    sigma
+        sigma of E9: temperature of the similarities.
+
+    Returns
+    -------
+    Values in [0, 1]; NaN for a cell without expression.
+    """
+    has_expression = ~np.isnan(cell_vectors).any(axis=1)
+    match_prob = np.full((len(cell_vectors), len(labels)), np.nan, dtype=np.float32)
+    if not has_expression.any():
+        return match_prob
+    similarity = (cell_vectors[has_expression] @ labels.T) / np.float32(sigma)
+    label_prob = softmax(similarity, axis=1)
+    cell_prob = softmax(similarity, axis=0) * np.maximum(label_counts, 1)
+    match_prob[has_expression] = np.sqrt(label_prob * np.minimum(cell_prob, 1))
+    return match_prob
+
+
+@dataclass(frozen=True)
+class NoiseTransition:
+    """Fitted confusion of true and written labels."""
+
+    matrix: Float[np.ndarray, "true written"]
+    """Noise transition matrix: probability of each written label given the true label; rows sum to 1."""
+    posterior: Float[np.ndarray, "cell label"]
+    """Posterior probability of each label given the evidence and the written label; rows sum to 1."""
+    log_likelihood: float
+    """Mean log-likelihood of the written labels."""
+
+
+def fit_noise_transition(
+    label_prob: Float[np.ndarray, "cell label"], label_idx: NDArray[np.integer], n_iter: int = EM_ITERATIONS
+) -> NoiseTransition:
+    """Estimate the noise transition matrix of the labels and the posterior of each cell's true label.
+
+    The joint distribution of written and true labels is that of confident learning (arXiv 1911.00068). It is fitted by
+    expectation maximisation as for observers with errors (Dawid and Skene 1979, doi:10.2307/2346806) instead of counts above
+    thresholds, with probabilities that do not use the labels: ours.
+
+    Parameters
+    ----------
+    label_prob
+        Probability of each label for each cell, computed without its written label; rows sum to 1.
+    label_idx
+        Index of the written label of each cell.
+    n_iter
+        Number of EM iterations.
+    """
+    n_cells, n_labels = label_prob.shape
+    label_frequency = (np.bincount(label_idx, minlength=n_labels) + 1.0) / (n_cells + n_labels)
+    prior = PRIOR_CELLS * (PRIOR_ACCURACY * np.eye(n_labels) + (1 - PRIOR_ACCURACY) * label_frequency[None])
+    transition = prior / prior.sum(axis=1, keepdims=True)
+    order = np.argsort(label_idx, kind="stable")
+    starts = np.searchsorted(label_idx[order], np.arange(n_labels + 1))
+    label_prob = label_prob[order]
+    for _ in range(n_iter):
+        joint = label_prob * transition[:, label_idx[order]].T
+        joint /= np.maximum(joint.sum(axis=1, keepdims=True), 1e-30)
+        expected_counts = np.stack(
+            [joint[starts[label] : starts[label + 1]].sum(axis=0) for label in range(n_labels)], axis=1
+        )
+        transition = (expected_counts + prior) / (expected_counts + prior).sum(axis=1, keepdims=True)
+    joint = label_prob * transition[:, label_idx[order]].T
+    total = np.maximum(joint.sum(axis=1, keepdims=True), 1e-30)
+    posterior = np.empty_like(joint)
+    posterior[order] = joint / total
+    return NoiseTransition(transition, posterior, float(np.log(total).mean()))
 
 
 class AuditSettings(Settings):
@@ -82,7 +177,7 @@ def audit_labels(
     cell_vectors
         Unit vectors of the cells from the model, NaN for a cell without expression.
     components
-        Principal components of the study (`okrcell.tasks.auditing.directions`).
+        Principal components of the study (`okrcell.tasks.audit_study`).
     label_vectors
         Unit vector of the texts of each label.
     label_idx

@@ -2,27 +2,42 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.special import log_softmax, softmax
 
-from okrcell.cells.expression import Expression
+from okrcell.cells.expression import Expression, iter_rows
+from okrcell.cells.pca import log_normalize
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.tasks.candidates import Candidate, candidate_vectors
+from okrcell.tasks.classifier import (
+    ExampleLabels,
+    fit_head,
+    fit_inverse_temperature,
+    fit_text_weight,
+    read_labels,
+    text_logits,
+)
 from okrcell.tasks.confidence import Prediction, calibrated_temperature, predict
-from okrcell.tasks.examples.calibration import fit_inverse_temperature
-from okrcell.tasks.examples.evenly import balanced_subsample
-from okrcell.tasks.examples.fine_tuning_settings import FineTuningSettings
-from okrcell.tasks.examples.gene_regression import gene_logits
-from okrcell.tasks.examples.head import fit_head
-from okrcell.tasks.examples.sample_shift import remove_batch_shift
-from okrcell.tasks.features import compute_features
-from okrcell.tasks.classifier import ExampleLabels, fit_text_weight, read_labels, text_logits
+from okrcell.tasks.features import balanced_subsample, compute_features, restrict_to_shared_genes
+from okrcell.tasks.fine_tuning import FineTuningSettings
 
+SHIFT_ITERATIONS = 4
+"""Number of iterations; the shift has converged by then."""
+MIN_TYPE_CELLS = 5
+"""Minimum expected number of query cells of a type that is used to estimate the shift."""
+SHIFT_PRIOR_CELLS = 30
+"""Weight of the prior that the shift is zero, in query cells; a few cells would be moved onto any predicted type."""
+
+
+MAX_ITER = 1000
+MIN_GENE_PROBABILITY = 1e-6
+"""Lower bound of a probability, so that this classifier alone excludes no type."""
 TransferMethod = Literal["head", "encoder", "lora"]
 MAX_REFERENCE_CELLS = 10_000
 """Maximum number of reference cells for the head; common types are subsampled, rare types are kept whole."""
@@ -30,6 +45,103 @@ MAX_TEXT_WEIGHT = 1.0
 """Maximum text weight: texts may predict the labels of the reference better than those of another study."""
 GENE_REGRESSION_WEIGHT = 0.3
 """Weight of the gene-wise regression; chosen among 0, 0.3, 0.5 and 1 on thirteen pairs of pretraining sets."""
+
+
+def remove_batch_shift(
+    features: Float[np.ndarray, "cell feature"],
+    label_idx: NDArray[np.intp],
+    is_query: NDArray[np.bool_],
+    prior_logits: Float[np.ndarray, "cell name"],
+) -> Float[np.ndarray, "cell feature"]:
+    """Subtract from the query the shift to the reference that all types share.
+
+    Ours. Standardising each sample separately would confuse composition with technology. Instead, the mean of each type in
+    the query is compared with its mean in the reference, and the median of these differences is subtracted: a shift of most
+    types is technical, a shift of a single type may be a type that the reference lacks. Types and shift are estimated
+    alternately.
+
+    Parameters
+    ----------
+    features
+        Input features of reference and query.
+    label_idx
+        Label index of each reference cell, in row order.
+    is_query
+        True for rows of the query, False for rows of the reference.
+    prior_logits
+        Prior logits of all rows.
+    """
+    if not is_query.any() or is_query.all():
+        return features
+    is_reference = ~is_query
+    reference_mean, _ = _label_means(np.eye(prior_logits.shape[1], dtype=np.float32)[label_idx], features[is_reference])
+    shifted = features.copy()
+    for _ in range(SHIFT_ITERATIONS):
+        head = fit_head(shifted[is_reference], label_idx, prior_logits[is_reference])
+        probability = softmax(head.logits(shifted[is_query], prior_logits[is_query]), axis=1)
+        confident_prob = np.where(probability > 0.5, probability, 0)
+        query_mean, n_cells = _label_means(confident_prob, features[is_query])
+        is_frequent = n_cells >= MIN_TYPE_CELLS
+        if not is_frequent.any():
+            return features
+        shrinkage = n_cells.sum() / (n_cells.sum() + SHIFT_PRIOR_CELLS)
+        shifted[is_query] = features[is_query] - shrinkage * np.median(
+            (query_mean - reference_mean)[is_frequent], axis=0
+        )
+    return shifted.astype(np.float32)
+
+
+def _label_means(
+    membership: Float[np.ndarray, "cell name"], features: Float[np.ndarray, "cell feature"]
+) -> tuple[Float[np.ndarray, "name feature"], Float[np.ndarray, "name"]]:
+    """Return the mean features and the expected number of cells of each label."""
+    n_cells = membership.sum(axis=0)
+    return membership.T @ features / np.maximum(n_cells, 1e-6)[:, None], n_cells
+
+
+def gene_logits(
+    reference: Expression,
+    train_rows: NDArray[np.intp],
+    label_idx: NDArray[np.intp],
+    n_labels: int,
+    query: Expression,
+) -> Float[np.ndarray, "cell name"]:
+    """Log-probabilities of the query by logistic regression on all shared genes, float32.
+
+    Principal components keep the joint variation of many genes; a rare type often differs in a few genes that no component
+    captures. Features are unscaled log1p counts per 10,000; the penalty is the default of scikit-learn (L2, C = 1).
+
+    Parameters
+    ----------
+    reference
+        Expression of the reference cells.
+    train_rows
+        Rows of the reference used for training, ascending.
+    label_idx
+        Label index of each training row.
+    n_labels
+        Number of labels; a label without training cells gets the probability `MIN_GENE_PROBABILITY`.
+    query
+        Expression of the cells to predict.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    shared_reference, shared_query = restrict_to_shared_genes([reference, query])
+    logits = np.full((query.n_cells, n_labels), np.log(MIN_GENE_PROBABILITY), dtype=np.float32)
+    train_labels = np.unique(label_idx)
+    if len(train_labels) < 2:
+        logits[:, train_labels] = 0.0
+        return logits
+    parts = [log_normalize(block) for block in iter_rows(shared_reference, train_rows)]
+    regression: Any = LogisticRegression(max_iter=MAX_ITER)
+    regression.fit(sparse.csr_matrix(sparse.vstack(parts)), label_idx)
+    start = 0
+    for block in shared_query.blocks():
+        n_rows = len(block.indptr) - 1
+        probability = regression.predict_proba(log_normalize(block))
+        logits[start : start + n_rows, regression.classes_] = np.log(probability + MIN_GENE_PROBABILITY)
+        start += n_rows
+    return logits
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,36 @@
 """Select the Cell Ontology types that are present in a sample, out of all types that a model knows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.cells.expression import Expression
+from okrcell.cells.expression import Expression, iter_rows
 from okrcell.cells.neighbors import knn_graph, smooth_over_knn
 from okrcell.cells.pca import N_COMPONENTS, sample_pca
-from okrcell.cells.samples.some_cells import iter_rows
-from okrcell.ontology.ontology import ontology
-from okrcell.model.marker_scores import SignatureContrast
-from okrcell.model.relative_expression import MIN_SPREAD, Background, GenePanel, estimate_background
-from okrcell.model.signatures import SignatureHead
-from okrcell.tasks.candidates import CELL_ONTOLOGY
-from okrcell.tasks.confidence import probabilities
+from okrcell.errors import InputError
+from okrcell.knowledge.cell_type_tissues import CellTypeTissues
+from okrcell.model.embedder import Embedder, Progress
+from okrcell.model.marker_scores import MIN_SPREAD, Background, GenePanel, SignatureContrast, estimate_background
 from okrcell.model.sample_scores import background_rows
-from okrcell.tasks.tissue_prior import TissuePrior
-from okrcell.tasks.zero_shot import MIN_SMOOTHING_CELLS
+from okrcell.model.signatures import SignatureHead
+from okrcell.ontology.obs_profile import read_profile
+from okrcell.ontology.ontology import ontology
+from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, default_candidates, parse_candidates
+from okrcell.tasks.confidence import Prediction, concat, estimate_confidence, predict, probabilities
+from okrcell.tasks.zero_shot import CELL_CHUNK_SIZE, MIN_SMOOTHING_CELLS, annotate_zero_shot
+
+TISSUE_COLUMNS = ("tissue", "tissue_ontology_term_id")
+MAX_TISSUES = 200
+"""A column with more distinct values is taken for sample names or positions, and is ignored."""
+TYPE_TISSUES_KEY = "type_places"
+"""Key of the tissues of each type in the metadata of a model (`okrcell.knowledge.cell_type_tissues`)."""
+
 
 SIMILARITY_WEIGHT = 10.0
 """Weight of the similarity relative to the signature score; higher for hundreds of types than for ten candidates."""
@@ -37,6 +47,76 @@ MIN_MEAN_PROBABILITY = 0.02
 """A type is also selected if its mean probability is at least this; it matters in small samples."""
 STEP_UTILITY = (1.0, 0.5, 0.2)
 """Utility of a prediction that is right, or one or two steps broader or narrower than the truth."""
+DEFAULT_CONFIDENCE_WEIGHTS = {"calibration": {"right": {"top": 0.41, "lead": 0.0, "bias": 0.09}}}
+"""Weights of the confidence for a model without ``calibration.open_right``; fitted on held-out pretraining studies
+(docs/results/bundled-model.md)."""
+
+
+@dataclass(frozen=True)
+class TissuePrior:
+    """Log prior of each cell type, for the cells of a file."""
+
+    tissues: tuple[str, ...]
+    """Uberon ids, "" for none."""
+    tissue_idx: NDArray[np.intp]
+    """Index of each cell's tissue."""
+    log_prob: Float[np.ndarray, "tissue type"]
+
+    @classmethod
+    def from_facts(
+        cls, facts: Mapping[str, Any], types: Sequence[str], tissue: str | Sequence[str] | None, n_cells: int
+    ) -> Self:
+        """Build the prior from the metadata of a model; it is uniform if the model has no tissues of types.
+
+        Parameters
+        ----------
+        facts
+            Metadata of the model.
+        types
+            Cell Ontology ids of the types.
+        tissue
+            Uberon id of all cells or of each cell; "" or None if unknown.
+        n_cells
+            Number of cells.
+
+        Raises
+        ------
+        InputError
+            If there are not as many tissues as cells.
+        """
+        values = (
+            [tissue or ""] * n_cells if tissue is None or isinstance(tissue, str) else [str(name) for name in tissue]
+        )
+        if len(values) != n_cells:
+            raise InputError(
+                f"tissue has {len(values):,} values, but there are {n_cells:,} cells. Pass one per cell, or one for all."
+            )
+        tissues, tissue_idx = np.unique(np.array(values, dtype=np.str_), return_inverse=True)
+        type_tissues = CellTypeTissues.from_dict(facts.get(TYPE_TISSUES_KEY))
+        log_prob = [np.log(type_tissues.prior(types, str(name))) for name in tissues]
+        return cls(
+            tuple(tissues.tolist()), tissue_idx.astype(np.intp), np.array(log_prob).reshape(len(tissues), len(types))
+        )
+
+    def at(self, rows: NDArray[np.intp] | slice, types: NDArray[np.intp] | slice) -> Float[np.ndarray, "cell type"]:
+        """Return the log prior of a subset of cells and types."""
+        return self.log_prob[self.tissue_idx[rows]][:, types]
+
+
+def read_tissues(obs: pd.DataFrame) -> NDArray[np.str_]:
+    """Read each cell's tissue from the columns "tissue" and "tissue_ontology_term_id": Uberon id, "" if unknown.
+
+    Names are mapped to their terms (`okrcell.ontology.obs_profile`); a name that is no tissue gives "".
+    """
+    columns = [column for column in TISSUE_COLUMNS if column in obs]
+    if not columns or not len(obs):
+        return np.full(len(obs), "", dtype="<U16")
+    values = [obs[column].astype(object).fillna("").astype(str) for column in columns]
+    code, distinct = pd.factorize(pd.MultiIndex.from_arrays(values))
+    if len(distinct) > MAX_TISSUES:
+        return np.full(len(obs), "", dtype="<U16")
+    ids = [read_profile(dict(zip(columns, row, strict=True))).tissue_id for row in distinct]
+    return np.array(ids, dtype="<U16")[code]
 
 
 @dataclass(frozen=True)
@@ -156,3 +236,116 @@ def ontology_utility(types: Sequence[str]) -> Float[np.ndarray, "truth answer"]:
             if ancestor in index and steps is not None and steps < len(STEP_UTILITY):
                 utility[idx, index[ancestor]] = utility[index[ancestor], idx] = STEP_UTILITY[steps]
     return utility
+
+
+@dataclass(frozen=True)
+class OpenVocabularyPrediction:
+    """Predictions without given candidates, with the types selected for the sample."""
+
+    candidates: tuple[Candidate, ...]
+    """Types selected for the sample, most frequent first."""
+    scores: Float[np.ndarray, "cell candidate"]
+    """Scores from which the probabilities are computed; NaN for a cell without expression."""
+    probability: Float[np.ndarray, "cell candidate"]
+    """Rows sum to 1, or are NaN."""
+    prediction: Prediction
+    """Its confidence is the probability that a cell is of this type or of a descendant."""
+    facts: dict[str, Any]
+    """Entries of the provenance record."""
+
+
+def annotate_open_vocabulary(
+    expression: Expression,
+    embedder: Embedder,
+    tissue: str | Sequence[str] | None = None,
+    *,
+    vectors: Float[np.ndarray, "cell dim"] | None = None,
+    smooth: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> OpenVocabularyPrediction:
+    """Select the Cell Ontology types that fit a sample (`select_types`), and assign one to each cell.
+
+    Parameters
+    ----------
+    expression
+        Expression of the cells.
+    embedder
+        Model with signatures; a model without signatures compares with the types of its training data.
+    tissue
+        Uberon id of the sample, or of each cell, "" if unknown. It changes the prior of the types and excludes none.
+    vectors
+        Unit vectors of the cells from the model; computed if not passed.
+    smooth
+        Average each cell's scores over its k nearest neighbours.
+    seed
+        Random seed of the approximate neighbour search in very large samples.
+    progress
+        Called with the number of embedded cells and their total.
+
+    Raises
+    ------
+    InputError
+        If the model has no signatures and does not list the types it was trained on.
+    """
+    cell_vectors = embedder.embed_cells(expression, progress) if vectors is None else vectors
+    head = embedder.signatures
+    if head is None:
+        return _annotate_training_types(expression, embedder, cell_vectors)
+    types = parse_candidates(head.types)
+    type_vectors = head.vectors.numpy()
+    prior = TissuePrior.from_facts(embedder.facts, head.types, tissue, expression.n_cells)
+    smoother = KNNSmoother(expression, seed) if smooth else None
+    panel = embedder.gene_panel(expression)
+    selected_types = select_types(expression, head, panel, cell_vectors, type_vectors, prior, smoother)
+    # Without any cell with expression there are no types; one column is kept so that arrays are not empty.
+    type_idx = selected_types.type_idx if len(selected_types.type_idx) else np.zeros(1, dtype=np.intp)
+    selected_candidates = [types[idx] for idx in type_idx]
+    scores = np.full((expression.n_cells, len(selected_candidates)), np.nan, dtype=np.float32)
+    start = 0
+    for block in expression.blocks() if len(selected_types.type_idx) else ():
+        signature_scores = selected_types.signature_scores(panel.log_normalize(block))
+        rows = slice(start, start + len(signature_scores))
+        scores[rows] = signature_scores + SIMILARITY_WEIGHT * (cell_vectors[rows] @ type_vectors[type_idx].T)
+        start = rows.stop
+    if smoother is not None:
+        scores = smoother.smooth(scores, np.arange(len(cell_vectors)))
+    probability, predictions = np.empty_like(scores), list[Prediction]()
+    calibration = {"calibration": {"right": embedder.facts.get("calibration", {}).get("open_right")}}
+    # In blocks, so that memory is bounded by the scores.
+    for start in range(0, max(len(scores), 1), CELL_CHUNK_SIZE):
+        block = slice(start, start + CELL_CHUNK_SIZE)
+        scores[block] += TEMPERATURE * PRIOR_WEIGHT * prior.at(block, type_idx)
+        probability[block] = probabilities(scores[block], TEMPERATURE)
+        no_margin = np.zeros(len(probability[block]), dtype=np.float32)
+        confidence = estimate_confidence(
+            probability[block],
+            selected_candidates,
+            no_margin,
+            calibration if calibration["calibration"]["right"] else DEFAULT_CONFIDENCE_WEIGHTS,
+        )
+        predictions.append(predict(probability[block], selected_candidates, confidence))
+    facts = {
+        "temperature": TEMPERATURE,
+        "evidence_of_genes": True,
+        "compared_with": "the sample, and the corpus",
+        "smoothed_over_neighbours": smoother is not None and smoother.used,
+        "types_considered": len(types),
+        "tissues_as_prior": [name for name in prior.tissues if name],
+    }
+    return OpenVocabularyPrediction(tuple(selected_candidates), scores, probability, concat(predictions), facts)
+
+
+def _annotate_training_types(
+    expression: Expression, embedder: Embedder, cell_vectors: Float[np.ndarray, "cell dim"]
+) -> OpenVocabularyPrediction:
+    """Annotate with the training types of a model without signatures."""
+    candidates = default_candidates(embedder)
+    result = annotate_zero_shot(expression, candidates, embedder, vectors=cell_vectors)
+    return OpenVocabularyPrediction(
+        result.candidates,
+        result.scores,
+        result.probability,
+        result.prediction,
+        {**result.facts, "types_considered": len(candidates)},
+    )

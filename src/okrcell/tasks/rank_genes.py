@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.cells.expression import Expression
+from okrcell.cells.expression import Expression, iter_rows
 from okrcell.cells.pca import log_normalize
-from okrcell.cells.samples.some_cells import iter_rows
 
 MAX_CELLS_PER_GROUP = 500
 """Maximum number of cells sampled from each group. Memory does not grow with the file, and large groups do not dominate the

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.knowledge.vectors import TextEmbedder
-from okrcell.texts.describe import label_texts
+from okrcell.descriptions.metadata_text import label_texts
+from okrcell.evidence import TextEmbedder
 
 MAX_SCORES = 16_000_000
 """Maximum number of similarities in memory: 64 MB."""

@@ -8,10 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 from okrcell.cells.expression import Expression
-from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
-from okrcell.cells.pca import N_COMPONENTS, sample_pca
 from okrcell.errors import CheckpointError
 from okrcell.model.embedder import Embedder, Progress
+from okrcell.model.sample_scores import (
+    candidate_signatures,
+    sample_knn_graph,
+    score_sample,
+    smooth_scores,
+    stored_candidate_vectors,
+)
 from okrcell.model.signatures import Signatures
 from okrcell.tasks.candidates import Candidate, candidate_vectors
 from okrcell.tasks.confidence import (
@@ -22,7 +27,6 @@ from okrcell.tasks.confidence import (
     predict,
     probabilities,
 )
-from okrcell.model.sample_scores import score_sample, stored_candidate_vectors
 
 CELL_CHUNK_SIZE = 65_536
 MIN_SMOOTHING_CELLS = 30
@@ -44,7 +48,7 @@ class ZeroShotPrediction:
     """Softmax temperature of the scores."""
     similarity: Float[np.ndarray, "cell candidate"]
     """Cosine similarity of cell and candidate, in [-1, 1]."""
-    evidence: Float[np.ndarray, "cell candidate"] | None = None
+    signature_scores: Float[np.ndarray, "cell candidate"] | None = None
     """Signature scores (`okrcell.model.sample_scores`); None for a model without signatures."""
     margin: Float[np.ndarray, " cell"] | None = None
     """Margin of the best candidate over known types outside the candidates; None for a model without signatures."""
@@ -57,8 +61,8 @@ class ZeroShotPrediction:
         """Entries of the provenance record: temperature, and whether other cells influenced a prediction."""
         return {
             "temperature": self.temperature,
-            "evidence_of_genes": self.evidence is not None,
-            "compared_with": "the corpus" if self.evidence is None else "the sample, and the corpus",
+            "evidence_of_genes": self.signature_scores is not None,
+            "compared_with": "the corpus" if self.signature_scores is None else "the sample, and the corpus",
             "smoothed_over_neighbours": self.smoothed,
         }
 
@@ -99,25 +103,22 @@ def annotate_zero_shot(
     n_genes = embedder.n_measured_genes(expression)
     if embedder.signatures is None:
         return annotate_by_similarity(cell_vectors, candidates, embedder, n_genes)
-    similarity = _cosine_similarity(cell_vectors, stored_candidate_vectors(candidates, embedder))
-    sample_scores = score_sample(expression, candidates, embedder)
-    similarity_weight = _similarity_weight(embedder)
-    scores, margin = sample_scores.scores + similarity_weight * similarity, sample_scores.margin
-    measured_rows = np.flatnonzero(~np.isnan(margin))
-    smooth = smooth and len(measured_rows) >= MIN_SMOOTHING_CELLS
+    term_ids, texts = [entry.term_id for entry in candidates], [entry.texts for entry in candidates]
+    similarity = _cosine_similarity(cell_vectors, stored_candidate_vectors(term_ids, texts, embedder))
+    signatures = candidate_signatures(term_ids, texts, embedder)
+    panel, head = embedder.gene_panel(expression), embedder.signatures
+    sample_scores = score_sample(expression, panel, head, term_ids, signatures.combined, head.combined)
+    scores = sample_scores.scores + _similarity_weight(embedder) * similarity
+    margin, rows = sample_scores.margin, sample_scores.expressed_rows
+    smooth = smooth and len(rows) >= MIN_SMOOTHING_CELLS
     if smooth:
-        graph = knn_graph(sample_pca(expression, N_COMPONENTS)[measured_rows], seed=seed)
-        smoothed = smooth_over_knn(
-            np.column_stack([scores, margin])[measured_rows].astype(np.float32), graph, weight=smoothing_weight(n_genes)
-        )
-        scores, margin = scores.copy(), margin.copy()
-        scores[measured_rows], margin[measured_rows] = smoothed[:, :-1], smoothed[:, -1]
+        scores, margin = smooth_scores(scores, margin, rows, sample_knn_graph(expression, rows, seed), n_genes)
     softmax_temperature = calibrated_temperature(
         embedder.facts, n_genes, "smoothed_evidence_temperature_by_genes" if smooth else "evidence_temperature_by_genes"
     )
     return _predict_chunks(
         candidates, scores, margin, embedder, softmax_temperature,
-        similarity=similarity, evidence=sample_scores.scores, signatures=sample_scores.signatures, smoothed=smooth,
+        similarity=similarity, signature_scores=sample_scores.scores, signatures=signatures, smoothed=smooth,
     )  # fmt: skip
 
 

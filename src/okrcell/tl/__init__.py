@@ -3,15 +3,12 @@
 from okrcell.tl.annotate import annotate
 from okrcell.tl.audit import audit
 from okrcell.tl.cluster import cluster
-from okrcell.tl.describe import describe
+from okrcell.tl.describe import describe, descriptions_json, descriptions_page
 from okrcell.tl.embed import embed
 from okrcell.tl.enrich import enrich
-from okrcell.tl.explain import explain
-from okrcell.tl.explanation_pages import explanations_json, explanations_page
-from okrcell.tl.find import find_cells
-from okrcell.tl.retrieval import find_texts
+from okrcell.tl.explain import explain, explanations_json, explanations_page
 from okrcell.tl.integrate import integrate
-from okrcell.tl.pages import descriptions_json, descriptions_page
+from okrcell.tl.retrieval import find_cells, find_texts
 from okrcell.tl.standardise import standardise
 
 __all__ = [

@@ -1,10 +1,14 @@
 """Shared steps of the tools: model, counts, stored embeddings, provenance."""
 
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
+from okrcell.errors import InputError
 from okrcell.provenance import provenance_record
 
 if TYPE_CHECKING:
@@ -12,10 +16,132 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from okrcell.cells.expression import Expression
+    from okrcell.evidence import Evidence
     from okrcell.model.embedder import Embedder, Progress
 
+
+SEED_LIMIT = 2**32
+"""Exclusive upper limit of a seed; scikit-learn and pynndescent accept no larger one."""
+
+
+MAX_GROUPS = 1000
+"""A column with more distinct values than this is a measurement or an identifier, not a grouping."""
+EVIDENCE_COLUMNS = ("number", "source", "record", "snapshot", "licence", "text", "sha256")
+MAX_QUOTE_LENGTH = 240
+"""Maximum number of characters of a record in Markdown; JSON has the whole text."""
 EMBEDDING_KEY = "X_okrcell"
 """Slot of ``obsm`` with the cell embeddings."""
+
+
+def check_seed(seed: int) -> None:
+    """Reject a seed that the random generators do not accept, before any work is done.
+
+    Raises
+    ------
+    InputError
+        If the seed is negative, or 2**32 or more.
+    """
+    if seed < 0:
+        raise InputError(f"seed must not be negative, but it is {seed}. Pass 0 or a positive integer.")
+    if seed >= SEED_LIMIT:
+        raise InputError(f"seed must be below {SEED_LIMIT}, but it is {seed}. Pass a smaller integer.")
+
+
+def read_groups(adata: "AnnData", key: str) -> "tuple[NDArray[np.intp], list[str]]":
+    """Return the group index of each cell, -1 where the column is missing, and the names of the groups.
+
+    Groups are in the order of the categories of a categorical column; otherwise in ascending order of the values.
+
+    Raises
+    ------
+    InputError
+        If the column does not exist, is empty, holds continuous numbers or has more than `MAX_GROUPS` distinct values.
+    """
+    if key not in adata.obs:
+        columns = [str(name) for name in adata.obs.columns]
+        similar = get_close_matches(key, columns, n=3, cutoff=0.5)
+        hint = " Run okrcell.tl.cluster first, or pass the name of another column." if key == "okrcell_cluster" else ""
+        suggestion = (
+            f" Did you mean {' or '.join(similar)}?" if similar else f" It has: {', '.join(columns) or 'no columns'}."
+        )
+        raise InputError(f"There is no column '{key}' in obs.{hint}{suggestion}")
+    column = pd.Series(adata.obs[key])
+    n_values = int(column.nunique())
+    if n_values == 0:
+        raise InputError(f"obs['{key}'] is empty: it puts no cell into a group. Pass the name of another column.")
+    if n_values > MAX_GROUPS or (n_values > 1 and isinstance(column.dtype, np.dtype) and _is_continuous(column)):
+        raise InputError(
+            f"obs['{key}'] has {n_values:,} different values for {adata.n_obs:,} cells, such as {column.dropna().iloc[0]}: "
+            "that is no grouping. Pass the name of a column with clusters or labels."
+        )
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype("category")
+    categories = column.cat.remove_unused_categories()
+    codes = categories.cat.codes.to_numpy().astype(np.intp)
+    # Values with the same text (1 and "1") are one group.
+    names = [_format_value(value) for value in categories.cat.categories]
+    unique_names = list(dict.fromkeys(names))
+    group_of_code = np.array([unique_names.index(name) for name in names] + [-1], dtype=np.intp)
+    return group_of_code[codes], unique_names
+
+
+def _is_continuous(column: pd.Series) -> bool:
+    """Whether a float column holds values that are not whole numbers, such as 0.31."""
+    if not pd.api.types.is_float_dtype(column):
+        return False
+    values = column.dropna().to_numpy(dtype=np.float64)
+    return bool((values != np.round(values)).any())
+
+
+def _format_value(value: object) -> str:
+    """Format 3.0 as "3": pandas converts an integer column with missing values to float."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def slot_name(group: str) -> str:
+    """Return a key that an h5ad file accepts: without "/", which separates groups there, and not empty."""
+    return group.replace("/", "|") or "(empty)"
+
+
+def make_table(columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+    """Build a DataFrame that an h5ad file can store, with the row numbers "1", "2" ... as index."""
+    frame = pd.DataFrame(list(rows), columns=pd.Index(columns))
+    # An h5ad file needs strings as index.
+    frame.index = pd.Index([str(i) for i in range(1, len(frame) + 1)], dtype=object)
+    return frame
+
+
+def evidence_table(records: "Sequence[Evidence]") -> pd.DataFrame:
+    """Build the table of cited records, numbered from 1 in their order, with source, snapshot, licence and sha256."""
+    return make_table(
+        EVIDENCE_COLUMNS,
+        [
+            (number, record.source, record.record, record.snapshot, record.licence, record.text, record.sha256)
+            for number, record in enumerate(records, start=1)
+        ],
+    )
+
+
+def render_citations(records: pd.DataFrame) -> Iterator[str]:
+    """Format each record of an evidence table as a line of Markdown; long texts are cut."""
+    for row in records.to_dict("records"):
+        text = str(row["text"])
+        quote = text if len(text) <= MAX_QUOTE_LENGTH else f"{text[:MAX_QUOTE_LENGTH].rsplit(' ', 1)[0]} …"
+        source = ", ".join(filter(None, (str(row[key]) for key in ("source", "record", "snapshot", "licence"))))
+        yield f"{row['number']}. {source}: “{quote}”"
+
+
+def to_json(value: Any) -> Any:
+    """Convert a value to JSON types: a DataFrame to a list of rows, an array to a list, NaN to None."""
+    if isinstance(value, pd.DataFrame):
+        return [to_json(row) for row in value.to_dict("records")]
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):
+        return to_json(value.tolist())
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    return None if isinstance(value, float) and pd.isna(value) else value
 
 
 def get_model(model: "Embedder | None") -> "Embedder":

@@ -1,17 +1,236 @@
 """Cell type annotation: zero-shot, few-shot or from a labelled reference."""
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from okrcell.errors import InputError
+from okrcell.tl._anndata import (
+    EMBEDDING_KEY,
+    check_seed,
+    embed_and_store,
+    get_embeddings,
+    get_model,
+    has_embeddings,
+    read_counts,
+    write_provenance,
+)
 from okrcell.tl._docs import doc_params
-from okrcell.tl.seeds import check_seed
-from okrcell.tl._anndata import get_model
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from okrcell.model.embedder import Embedder, Progress
+    from okrcell.tasks.candidates import Candidate
+    from okrcell.tasks.confidence import Prediction
+
+
+def write_annotation(
+    adata: "AnnData", candidates: "Sequence[Candidate]", scores: NDArray[np.float32], prediction: "Prediction"
+) -> None:
+    """Write the slots that `okrcell.tl.annotate` documents; a cell whose scores are NaN gets the label "unknown".
+
+    Parameters
+    ----------
+    scores
+        Scores or probabilities, float32, shape (cell, candidate); NaN for a cell without expression.
+    prediction
+        Index of the best candidate, confidence, status and broader term id of each cell.
+    """
+    empty = np.isnan(scores[:, 0])
+    # An h5ad file reads "/" as a group separator; the provenance record keeps the original names.
+    columns = pd.Index(np.array([candidate.name.replace("/", "|") for candidate in candidates], dtype=object))
+    adata.obsm["okrcell_scores"] = pd.DataFrame(scores, index=adata.obs_names, columns=columns)
+    _write_label_column(
+        adata, "cell_type", [candidate.name for candidate in candidates], prediction.best_idx, empty, missing="unknown"
+    )
+    _write_label_column(
+        adata,
+        "cell_type_ontology_term_id",
+        [candidate.term_id for candidate in candidates],
+        prediction.best_idx,
+        empty,
+        missing="",
+    )
+    adata.obs["okrcell_confidence"] = prediction.confidence
+    adata.obs["okrcell_status"] = pd.Categorical(prediction.status, categories=["confident", "broad", "unknown"])
+    adata.obs["okrcell_broader_cell_type_ontology_term_id"] = pd.Categorical(prediction.broader_id)
+
+
+def _write_label_column(
+    adata: "AnnData",
+    name: str,
+    values: Sequence[str],
+    best: NDArray[np.intp],
+    empty: NDArray[np.bool_],
+    *,
+    missing: str,
+) -> None:
+    labels = np.array(values, dtype=object)[best]
+    labels[empty] = missing
+    adata.obs[f"okrcell_{name}"] = pd.Categorical(labels)
+
+
+def run_zero_shot(
+    adata: "AnnData",
+    model: "Embedder",
+    candidates: Sequence[str] | None,
+    *,
+    seed: int = 0,
+    layer: str | None,
+    orthologs: bool,
+    progress: "Progress | None",
+) -> None:
+    """Annotate among ``candidates``, or among all types the model knows, and write the slots of `okrcell.tl.annotate`."""
+    from okrcell.tasks.candidates import parse_candidates as read_candidates
+    from okrcell.tasks.open_vocabulary import annotate_open_vocabulary, read_tissues
+    from okrcell.tasks.zero_shot import annotate_zero_shot
+
+    # Parse the candidates first, so that a typing error is reported before any cell is embedded.
+    parsed_candidates = None if candidates is None else read_candidates(candidates)
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    embeddings = embed_and_store(adata, model, expression, EMBEDDING_KEY, progress)
+    if parsed_candidates is None:
+        tissue = read_tissues(pd.DataFrame(adata.obs))
+        result = annotate_open_vocabulary(expression, model, tissue.tolist(), vectors=embeddings, seed=seed)
+    else:
+        result = annotate_zero_shot(expression, parsed_candidates, model, vectors=embeddings, seed=seed)
+    parsed_candidates = result.candidates
+    write_annotation(adata, parsed_candidates, result.scores, result.prediction)
+    write_provenance(
+        adata,
+        "annotate",
+        model,
+        expression,
+        method="zero-shot",
+        candidates=[candidate.name for candidate in parsed_candidates],
+        candidate_ids=[candidate.term_id for candidate in parsed_candidates],
+        candidates_named_by="user" if candidates is not None else "the model, out of the types that it knows",
+        candidate_texts=json.dumps(
+            {candidate.name: candidate.texts for candidate in parsed_candidates}, ensure_ascii=False
+        ),
+        **result.facts,
+        seed=seed,
+        layer=layer or "",
+        orthologs=orthologs,
+    )
+
+
+def run_few_shot(
+    adata: "AnnData",
+    model: "Embedder",
+    key: str,
+    *,
+    seed: int,
+    layer: str | None,
+    orthologs: bool,
+    progress: "Progress | None",
+) -> None:
+    """Annotate from the labelled cells in ``obs[key]`` and write the slots of `okrcell.tl.annotate`."""
+    from okrcell.tasks.few_shot import annotate_few_shot
+    from okrcell.tasks.labels import read_column_labels
+
+    labels = read_column_labels(pd.DataFrame(adata.obs), key, "--examples-key (examples=...)")
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    result = annotate_few_shot(
+        expression,
+        labels.labels,
+        model,
+        seed,
+        label_texts=labels.texts,
+        label_ids=labels.term_ids,
+        vectors=embeddings,
+    )
+    write_annotation(adata, result.candidates, result.probability, result.prediction)
+    write_provenance(
+        adata,
+        "annotate",
+        model,
+        expression,
+        method="few-shot",
+        examples_key=key,
+        candidates=list(result.names),
+        examples=[int(count) for count in result.n_examples],
+        candidate_texts=json.dumps(
+            {candidate.name: candidate.texts for candidate in result.candidates}, ensure_ascii=False
+        ),
+        weight_of_words=result.text_weight,
+        weight_of_model=result.model_weight,
+        seed=seed,
+        layer=layer or "",
+        orthologs=orthologs,
+    )
+
+
+def run_label_transfer(
+    adata: "AnnData",
+    model: "Embedder",
+    reference: "AnnData",
+    label_key: str,
+    *,
+    donor_key: str | None,
+    method: Literal["head", "encoder", "lora"],
+    seed: int,
+    layer: str | None,
+    orthologs: bool,
+    progress: "Progress | None",
+) -> None:
+    """Annotate from ``reference.obs[label_key]`` and write the slots of `okrcell.tl.annotate`.
+
+    ``reference`` is not changed; its stored embeddings are used if this model computed them.
+    """
+    from okrcell.tasks.label_transfer import annotate_from_reference
+    from okrcell.tasks.labels import check_column, column_as_text, read_column_labels
+
+    obs = pd.DataFrame(reference.obs)
+    labels = read_column_labels(obs, label_key, "--label-key (label_key=...)")
+    donors = None
+    if donor_key is not None:
+        check_column(obs, donor_key, "--donor-key (donor_key=...)")
+        donors = column_as_text(obs, donor_key).astype(str)
+    reference_expression = read_counts(reference, None, orthologs=orthologs)
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    result = annotate_from_reference(
+        reference_expression,
+        labels.labels,
+        expression,
+        model,
+        label_texts=labels.texts,
+        label_ids=labels.term_ids,
+        method=method,
+        donors=donors,
+        seed=seed,
+        vectors=embeddings,
+        reference_vectors=np.asarray(reference.obsm[EMBEDDING_KEY]) if has_embeddings(reference, model) else None,
+    )
+    write_annotation(adata, result.candidates, result.probability, result.prediction)
+    write_provenance(
+        adata,
+        "annotate",
+        model,
+        expression,
+        method=f"reference, {method}",
+        reference={"cells": reference.n_obs, "matrix": reference_expression.source, "kind": reference_expression.kind},
+        label_key=label_key,
+        donor_key=donor_key or "",
+        candidates=list(result.names),
+        examples=[int(count) for count in result.n_examples],
+        learned_from=result.n_train_cells,
+        candidate_texts=json.dumps(
+            {candidate.name: candidate.texts for candidate in result.candidates}, ensure_ascii=False
+        ),
+        weight_of_words=result.text_weight,
+        weight_of_model=result.model_weight,
+        seed=seed,
+        layer=layer or "",
+        orthologs=orthologs,
+    )
 
 
 @doc_params
@@ -172,8 +391,6 @@ def annotate(
     check_seed(seed)
     model = get_model(model)
     if reference is not None:
-        from okrcell.tl.annotate_from_reference import run_label_transfer
-
         run_label_transfer(
             adata,
             model,
@@ -187,10 +404,6 @@ def annotate(
             progress=progress,
         )
     elif examples is not None:
-        from okrcell.tl.annotate_from_examples import run_few_shot
-
         run_few_shot(adata, model, examples, seed=seed, layer=layer, orthologs=orthologs, progress=progress)
     else:
-        from okrcell.tl.annotate_from_words import run_zero_shot
-
         run_zero_shot(adata, model, candidates, seed=seed, layer=layer, orthologs=orthologs, progress=progress)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from okrcell.tl._docs import doc_params
 from okrcell.tl._anndata import get_embeddings, get_model, read_counts, write_provenance
+from okrcell.tl._docs import doc_params
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -108,8 +108,8 @@ def audit(
     >>> adata.obs.loc[wrong, "okrcell_likely_cell_type"].unique().tolist()
     ['CD19+ B']
     """
-    from okrcell.tasks.label_errors import AuditSettings
     from okrcell.tasks.audit_study import audit_study, check_labels
+    from okrcell.tasks.label_errors import AuditSettings
 
     model = get_model(model)
     settings = AuditSettings() if settings is None else settings

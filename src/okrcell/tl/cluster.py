@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
+from okrcell.tl._anndata import check_seed, get_embeddings, get_model, read_counts, write_provenance
 from okrcell.tl._docs import doc_params
-from okrcell.tl.seeds import check_seed
-from okrcell.tl._anndata import get_embeddings, get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -117,9 +116,8 @@ def cluster(
     0.5
     """
     from okrcell.cells.pca import sample_pca
-    from okrcell.tasks.clustering import N_COMPONENTS, RESOLUTIONS, joint_representation
+    from okrcell.tasks.clustering import N_COMPONENTS, RESOLUTIONS, check_resolutions, joint_representation
     from okrcell.tasks.clustering import cluster as grouped
-    from okrcell.tasks.samples.stability import check_resolutions
 
     if neighbours < 2:
         raise InputError(f"neighbours must be at least 2 (the cell itself is counted), but it is {neighbours}.")

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from okrcell.tl._docs import doc_params
 from okrcell.tl._anndata import EMBEDDING_KEY, embed_and_store, get_model, read_counts, write_provenance
+from okrcell.tl._docs import doc_params
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from okrcell.descriptions.description import Description
 from okrcell.errors import InputError
 from okrcell.provenance import provenance_record
-from okrcell.texts.description import Description
 from okrcell.tl._docs import doc_params
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from okrcell.evidence import KnowledgeSource
-    from okrcell.knowledge.vectors import TextEmbedder
-    from okrcell.texts.endpoint.budget import CostEstimate
-    from okrcell.texts.enrich import EnrichSettings
+    from okrcell.descriptions.enrich import EnrichSettings
+    from okrcell.descriptions.llm_cache import CostEstimate
+    from okrcell.evidence import KnowledgeSource, TextEmbedder
     from okrcell.ontology.obs_profile import CellProfile
 
 Progress = Callable[[int, int, str], None]
@@ -97,7 +96,7 @@ def enrich(
         Parquet file to write, atomically. Descriptions in it that were made from the same sources and settings are reused, and
         profiles of other studies stay in it; otherwise it is replaced. By default nothing is written to disk.
     settings : EnrichSettings, optional
-        Writer, knowledge sources, retrieval and screening (`okrcell.texts.enrich.EnrichSettings`). By default the template
+        Writer, knowledge sources, retrieval and screening (`okrcell.descriptions.enrich.EnrichSettings`). By default the template
         writer, which works offline.
     {knowledge}
     literature : str or Path, optional
@@ -106,7 +105,7 @@ def enrich(
         File that stores the answers of a language model; an answer in it is not requested, nor paid for, again. By default the
         path of ``output`` with the suffix ".ledger". Not used by the template writer.
     confirm : callable, optional
-        Called once with an `okrcell.texts.endpoint.budget.Estimate` of calls, tokens and money before the first call to a
+        Called once with an `okrcell.descriptions.llm_cache.Estimate` of calls, tokens and money before the first call to a
         language model. It may raise to stop.
     progress : callable, optional
         Called as ``progress(done, total, step)``; step is "indexing", "writing" or "screening".
@@ -164,10 +163,10 @@ def enrich(
     >>> all(sentence.evidence for sentence in description.sentences)
     True
     """
+    from okrcell.descriptions.description import load_if_exists, save_descriptions
+    from okrcell.descriptions.enrich import EnrichSettings, describe_profiles
     from okrcell.knowledge.downloads import KnowledgeFiles
     from okrcell.knowledge.registry import open_sources, unavailable_sources
-    from okrcell.texts.enrich import EnrichSettings, describe_profiles
-    from okrcell.descriptions.description import load_if_exists, save_descriptions
 
     settings = EnrichSettings() if settings is None else settings
     output_path = None if output is None else Path(output)
@@ -273,7 +272,7 @@ def _obs_reader(cells: "AnnData | str | Path") -> "tuple[Callable[[], pd.DataFra
 
         corpus = Corpus.open(path)
         return lambda: corpus.obs, {"cells": len(corpus), "fingerprint": corpus.fingerprint}
-    from okrcell.cells.open import open_cells
+    from okrcell.cells.io import open_cells
     from okrcell.provenance import fingerprint
 
     adata = open_cells(path)
@@ -292,7 +291,7 @@ def _settings_hash(settings: "EnrichSettings", sources: "Sequence[KnowledgeSourc
 
 
 def _load_sentence_encoder() -> "TextEmbedder":
-    from okrcell.model.sentence_encoder import SentenceEncoder
+    from okrcell.model.text_encoder import SentenceEncoder
 
     return SentenceEncoder()
 

@@ -1,28 +1,158 @@
 """Gene contributions to zero-shot annotations."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from okrcell.errors import InputError
+from okrcell.tl._anndata import (
+    evidence_table,
+    get_model,
+    make_table,
+    read_counts,
+    read_groups,
+    render_citations,
+    slot_name,
+    to_json,
+    write_provenance,
+)
 from okrcell.tl._docs import doc_params
-from okrcell.tl.answers_left import CELL_TYPE_KEY, best_candidate_indices, get_or_annotate
-from okrcell.tl.explanation_slots import explanation_to_slot
-from okrcell.tl.groups import read_groups
-from okrcell.tl.tables import slot_name
-from okrcell.tl._anndata import get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
+    import numpy as np
     from anndata import AnnData
     from numpy.typing import NDArray
 
+    from okrcell.evidence import Evidence
     from okrcell.model.embedder import Embedder, Progress
+    from okrcell.tasks.candidates import Candidate
+    from okrcell.tasks.explain import ExplainingGene, Explanation
 
+
+GENE_COLUMNS = (
+    "gene", "speaks", "contribution", "relative", "expected", "runner_up_expected", "inside", "outside", "source", "evidence",
+)  # fmt: skip
+
+
+CELL_TYPE_KEY = "okrcell_cell_type"
 EXPLANATIONS_KEY = "okrcell_explanations"
 MAX_CELLS = 1000
 """Maximum number of single cells in one call of `explain`."""
+TABLE_HEADINGS = (
+    "gene", "for or against", "contribution", "relative expression", "expected", "expected by the runner-up", "cells inside",
+    "cells outside", "source", "records",
+)  # fmt: skip
+
+
+def explanation_to_slot(explanation: "Explanation", confidence: "NDArray[np.float64]") -> dict[str, Any]:
+    """Convert the explanation of one group or cell to the entry that `okrcell.tl.explain` documents.
+
+    Parameters
+    ----------
+    explanation
+        Explanation of the group or cell.
+    confidence
+        Confidence of each cell of the group, shape (cell,), in [0, 1].
+    """
+    records = list(dict.fromkeys(record for gene in explanation.genes for record in gene.records))
+    number_of = {record: i for i, record in enumerate(records, start=1)}
+    return {
+        "cell_type": "unknown" if explanation.prediction is None else explanation.prediction.name,
+        "cell_type_ontology_term_id": "" if explanation.prediction is None else explanation.prediction.term_id,
+        "share": explanation.fraction,
+        "confidence": float(confidence.mean()) if len(confidence) else float("nan"),
+        "runner_up": "" if explanation.runner_up is None else explanation.runner_up.name,
+        "runner_up_ontology_term_id": "" if explanation.runner_up is None else explanation.runner_up.term_id,
+        "score": explanation.scores[0],
+        "runner_up_score": explanation.scores[1],
+        "cells": explanation.n_cells,
+        "without_expression": explanation.without_expression,
+        "genes": make_table(GENE_COLUMNS, [_gene_row(gene, number_of) for gene in explanation.genes]),
+        "evidence": evidence_table(records),
+    }
+
+
+def _gene_row(gene: "ExplainingGene", number_of: "Mapping[Evidence, int]") -> tuple[Any, ...]:
+    entry = gene.contribution
+    return (
+        gene.symbol,
+        "for" if gene.supports_prediction else "against",
+        entry.value,
+        entry.relative_expression,
+        entry.predicted_weight,
+        entry.runner_up_weight,
+        gene.inside,
+        gene.outside,
+        entry.source,
+        ", ".join(str(number_of[record]) for record in gene.records),
+    )
+
+
+def get_or_annotate(
+    adata: "AnnData",
+    model: "Embedder",
+    candidates: Sequence[str] | None,
+    *,
+    layer: str | None,
+    orthologs: bool,
+    progress: "Progress | None",
+) -> "Sequence[Candidate]":
+    """Return the candidates of the stored zero-shot annotation; annotate first if it is missing or does not match.
+
+    The annotation matches if it has the same weights, layer and candidates.
+    """
+    from okrcell.tasks.candidates import Candidate
+    from okrcell.tl.annotate import annotate
+
+    if not _has_matching_annotation(adata, model, candidates, layer):
+        annotate(adata, model, candidates=candidates, layer=layer, orthologs=orthologs, progress=progress)
+    record: dict[str, Any] = adata.uns["okrcell"]["annotate"]
+    texts: dict[str, list[str]] = json.loads(record["candidate_texts"])
+    ids = [str(term_id) for term_id in record["candidate_ids"]]
+    return [Candidate(name, term_id, tuple(texts[name])) for name, term_id in zip(texts, ids, strict=True)]
+
+
+def _has_matching_annotation(
+    adata: "AnnData", model: "Embedder", candidates: Sequence[str] | None, layer: str | None
+) -> bool:
+    """Whether the stored annotation is zero-shot, with these candidates, this layer and the weights of this model.
+
+    A record of an older release, without ``candidate_ids``, does not match.
+
+    Raises
+    ------
+    InputError
+        If the cells were annotated from labelled cells and ``candidates`` is None.
+    """
+    from okrcell.tasks.candidates import parse_candidates as read_candidates
+
+    record: dict[str, Any] = dict(adata.uns.get("okrcell", {})).get("annotate", {})
+    if CELL_TYPE_KEY not in adata.obs or "okrcell_scores" not in adata.obsm or not record:
+        return False
+    zero_shot = str(record.get("method", "")).startswith("zero-shot")
+    if not zero_shot and candidates is None:
+        raise InputError(
+            f"The cells were annotated by method '{record.get('method')}', from labelled cells, but only a zero-shot "
+            "annotation can be explained. Pass candidates=[...], or run okrcell.tl.annotate with candidates first."
+        )
+    if not zero_shot or "candidate_ids" not in record:
+        return False
+    matches = record.get("weights_sha256") == model.fingerprint and str(record.get("layer", "")) == (layer or "")
+    if candidates is not None:
+        matches = matches and [candidate.name for candidate in read_candidates(candidates)] == list(
+            record["candidates"]
+        )
+    return matches and adata.obsm["okrcell_scores"].shape[1] == len(record["candidates"])
+
+
+def best_candidate_indices(adata: "AnnData", candidates: "Sequence[Candidate]") -> "NDArray[np.intp]":
+    """Return the index of each cell's candidate; 0 for a cell without expression, whose scores are NaN."""
+    index_of = {candidate.name: i for i, candidate in enumerate(candidates)}
+    return np.array([index_of.get(str(name), 0) for name in adata.obs[CELL_TYPE_KEY]], dtype=np.intp)
 
 
 @doc_params
@@ -200,3 +330,146 @@ def _index_cells(adata: "AnnData", cells: Sequence[str]) -> "NDArray[np.intp]":
             f"The name '{requested[int((counts > 1).argmax())]}' belongs to several cells. Run adata.obs_names_make_unique() first."
         )
     return group
+
+
+def explanations_page(adata: "AnnData") -> str:
+    """Render the result of `okrcell.tl.explain` as Markdown.
+
+    Parameters
+    ----------
+    adata : AnnData
+        Cells with ``uns["okrcell_explanations"]``. It is not changed.
+
+    Returns
+    -------
+    str
+        One section per group or cell, in their order: annotation, runner-up, table of genes, and the cited records. Records
+        longer than 240 characters are cut.
+
+    Raises
+    ------
+    InputError
+        If ``uns`` has no explanations. Run `okrcell.tl.explain` first.
+
+    See Also
+    --------
+    explanations_json : The same as JSON, with complete records.
+
+    Notes
+    -----
+    The content is that of `okrcell.tl.explain`; nothing is computed here.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:60].copy()
+    >>> okr.tl.explain(adata, candidates=["T cell", "B cell", "monocyte"], top=5)
+    >>> page = okr.tl.explanations_page(adata)
+    >>> "## B cell: B cell (CL:0000236)" in page
+    True
+    """
+    record, explanations = _read_explanations(adata)
+    subject = f"groups of {record['groupby']}" if record["groupby"] else "single cells"
+    lines = [
+        f"# Explanations of {subject}",
+        "",
+        f"{record['input']['cells']:,} cells; model {record['model']}; {len(record['candidates'])} candidates. "
+        "The contribution of a gene is its relative expression times the difference of its weights in the signatures of the "
+        "answer and the runner-up: above zero it supports the answer, below zero the runner-up.",
+    ]
+    for name, explanation in explanations.items():
+        lines += ["", *_render_explanation(name, explanation)]
+    return "\n".join(lines)
+
+
+def explanations_json(adata: "AnnData") -> str:
+    """Serialize the result of `okrcell.tl.explain` as JSON.
+
+    Parameters
+    ----------
+    adata : AnnData
+        Cells with ``uns["okrcell_explanations"]``. It is not changed.
+
+    Returns
+    -------
+    str
+        JSON object with two keys: "receipt", the provenance record, and "explanations", the entries of
+        ``uns["okrcell_explanations"]`` by group or cell, in their order. Tables are lists of rows; NaN becomes null.
+
+    Raises
+    ------
+    InputError
+        If ``uns`` has no explanations. Run `okrcell.tl.explain` first.
+
+    See Also
+    --------
+    explanations_page : The same as Markdown.
+
+    Notes
+    -----
+    The content is that of `okrcell.tl.explain`; nothing is computed here.
+
+    Examples
+    --------
+    >>> import json
+    >>> import scanpy as sc
+    >>> import okrcell as okr
+    >>> adata = sc.datasets.pbmc68k_reduced()[:60].copy()
+    >>> okr.tl.explain(adata, candidates=["T cell", "B cell", "monocyte"], top=5)
+    >>> result = json.loads(okr.tl.explanations_json(adata))
+    >>> list(result)
+    ['receipt', 'explanations']
+    >>> len(result["explanations"]["B cell"]["genes"])
+    5
+    """
+    record, explanations = _read_explanations(adata)
+    # NaN is not valid JSON and becomes null.
+    content = to_json({"receipt": record, "explanations": explanations})
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _read_explanations(adata: "AnnData") -> tuple[Mapping[str, Any], dict[str, Mapping[str, Any]]]:
+    if EXPLANATIONS_KEY not in adata.uns:
+        raise InputError(f"There is no uns['{EXPLANATIONS_KEY}']. Run okrcell.tl.explain first.")
+    record = adata.uns["okrcell"]["explain"]
+    return record, {str(name): adata.uns[EXPLANATIONS_KEY][slot_name(str(name))] for name in record["explained"]}
+
+
+def _render_explanation(name: str, explanation: Mapping[str, Any]) -> Iterator[str]:
+    term = f" ({explanation['cell_type_ontology_term_id']})" if explanation["cell_type_ontology_term_id"] else ""
+    yield f"## {name}: {explanation['cell_type']}{term}"
+    yield ""
+    if explanation["cell_type"] == "unknown":
+        yield "No cell has expression, so there is no explanation."
+        return
+    fraction = (
+        f"{explanation['share']:.0%} of {explanation['cells']:,} cells have this label"
+        if explanation["cells"] > 1
+        else "1 cell"
+    )
+    runner_up = (
+        f"The runner-up is {explanation['runner_up']}." if explanation["runner_up"] else "There was no other candidate."
+    )
+    yield f"{fraction}, with a mean confidence of {explanation['confidence']:.2f}. {runner_up}"
+    genes = pd.DataFrame(explanation["genes"])
+    if not len(genes):
+        yield ""
+        yield "No measured gene distinguishes the two."
+        return
+    yield ""
+    yield "| " + " | ".join(TABLE_HEADINGS) + " |"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|---|---|"
+    for row in genes.to_dict("records"):
+        numbers = f"{row['contribution']:+.3f} | {row['relative']:+.2f} | {row['expected']:+.3f}"
+        numbers += f" | {row['runner_up_expected']:+.3f}"
+        cells = f"{_format_percent(row['inside'])} | {_format_percent(row['outside'])}"
+        yield f"| {row['gene']} | {row['speaks']} | {numbers} | {cells} | {row['source']} | {row['evidence']} |"
+    records = pd.DataFrame(explanation["evidence"])
+    if len(records):
+        yield ""
+    yield from render_citations(records)
+
+
+def _format_percent(fraction: float) -> str:
+    return "" if pd.isna(fraction) else f"{fraction:.0%}"

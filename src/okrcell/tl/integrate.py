@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from okrcell.tl._anndata import check_seed, get_embeddings, get_model, read_counts, write_provenance
 from okrcell.tl._docs import doc_params
-from okrcell.tl.seeds import check_seed
-from okrcell.tl._anndata import get_embeddings, get_model, read_counts, write_provenance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -71,7 +70,7 @@ def integrate(
     See Also
     --------
     cluster : Cluster on the integrated representation with ``use_rep``.
-    okrcell.pl.integration : Plot the representation before and after.
+    okrcell.pl.clusters : Plot the representation before and after.
 
     Notes
     -----
@@ -99,8 +98,8 @@ def integrate(
     ['a', 'b']
     >>> okr.tl.cluster(adata, model, use_rep="X_okrcell_integrated")
     """
-    from okrcell.tasks.examples.column_labels import check_column
-    from okrcell.tasks.integrate import integrate_vectors
+    from okrcell.tasks.integration import integrate_vectors
+    from okrcell.tasks.labels import check_column
 
     check_seed(seed)
     obs = pd.DataFrame(adata.obs)

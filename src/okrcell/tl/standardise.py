@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.provenance import provenance_record
 from okrcell.ontology.decisions import (
     DecisionProgress,
     Decisions,
@@ -18,11 +17,12 @@ from okrcell.ontology.decisions import (
     read_overrides,
 )
 from okrcell.ontology.standardise import COLUMN_ONTOLOGIES
+from okrcell.provenance import provenance_record
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from okrcell.knowledge.vectors import TextEmbedder
+    from okrcell.evidence import TextEmbedder
 
 MAX_ROWS_IN_FINDING = 5
 """Maximum number of rows of the overrides that a finding lists."""
@@ -48,7 +48,7 @@ def standardise(
         that the label gets no term.
     embedder : TextEmbedder, optional
         Encoder that compares labels with term names by their embeddings where the words alone are ambiguous, for example
-        ``okrcell.model.sentence_encoder.SentenceEncoder()``. By default only words are compared.
+        ``okrcell.model.text_encoder.SentenceEncoder()``. By default only words are compared.
     progress : callable, optional
         Called as ``progress(done, total, label)`` after each distinct label of a column.
 

@@ -1,5 +1,6 @@
 """Temperature calibration of similarities on held-out cells."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -9,13 +10,33 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import log_softmax, softmax
 
 from okrcell.cells.tokenizer import CellTokenizer
+from okrcell.data.dataset import PairDataset
+from okrcell.descriptions.metadata_text import label_texts
 from okrcell.errors import InputError
 from okrcell.model.cell_text_model import CellTextModel
-from okrcell.data.dataset import PairDataset
-from okrcell.texts.describe import label_texts
+from okrcell.model.marker_scores import log_odds, signed_sqrt
+from okrcell.model.signatures import SignatureHead
+from okrcell.ontology.relations import related
+from okrcell.training.cell_type_profiles import KnownTypes
+from okrcell.training.held_out_studies import HeldOutStudy, StudyScores, score_study
+
+EVIDENCE_PANEL_SIZES = (200, 500, 2000)
+"""Numbers of genes of smaller assays."""
+EVIDENCE_TEMPERATURE_RANGE = (0.1, 100.0)
+"""Range in which the temperature is searched, in standard scores."""
+MAX_REMOVED_TYPES = 4
+"""Number of types per study, the largest ones, that are removed from the candidates in turn."""
+REMOVED_TYPE_WEIGHT = 0.1
+"""Weight of the trials with a type removed, relative to all trials, in fitting the ratio of the coefficients. The scale of
+the confidence is then fitted on the trials with all types."""
+MIN_COEFFICIENT = 0.0
+"""Lower bound of the coefficients: neither a larger probability nor a larger margin may lower the confidence."""
+Trial = tuple[Float[np.ndarray, "cell candidate"], NDArray[np.intp]]
+
 
 SIMILARITY_PANEL_SIZES = (50, 200, 500, 2000, 8000)
 """Numbers of genes of smaller assays."""
@@ -25,6 +46,159 @@ MIN_CELLS_PER_STUDY = 30
 """A study with fewer cells is skipped."""
 SIMILARITY_TEMPERATURE_RANGE = (0.005, 1.0)
 """Range in which the temperature is searched."""
+
+
+def calibrate_signatures(
+    studies: Sequence[HeldOutStudy], known_types: KnownTypes, head: SignatureHead, genes: NDArray[np.intp], seed: int
+) -> dict[str, Any]:
+    """Fit temperatures of signature scores, raw and smoothed over neighbors, and the coefficients of the confidence.
+
+    Each study is classified with signatures fitted without its group. Temperatures maximize the likelihood, all studies
+    with equal weight, for panels of several sizes. The coefficients of the confidence (`okrcell.model.marker_scores.sureness`) are
+    fitted to whether predictions are right, with all types among the candidates and with one of them removed.
+
+    Returns
+    -------
+    ``evidence_temperature_by_genes``, ``smoothed_evidence_temperature_by_genes`` (panel size to temperature), ``right``
+    (top, lead, bias), ``cells``, ``studies``; empty if no study can be held out.
+    """
+    usable = [study for study in studies if (study.truth >= 0).sum() >= 2]
+    if not usable:
+        return {}
+    raw, smoothed = {}, {}
+    full_panel_scores: list[StudyScores] = []
+    for size in (*(size for size in EVIDENCE_PANEL_SIZES if size < len(genes)), len(genes)):
+        study_scores = [
+            score_study(
+                study, known_types, head, genes, None if size == len(genes) else _assay_panel(study, size, genes, seed)
+            )
+            for study in usable
+        ]
+        raw[str(size)] = _fit_evidence_temperature(
+            [(scores.scores, study.truth) for scores, study in zip(study_scores, usable, strict=True)]
+        )
+        smoothed[str(size)] = _fit_evidence_temperature(
+            [(scores.smoothed, study.truth) for scores, study in zip(study_scores, usable, strict=True)]
+        )
+        full_panel_scores = study_scores
+    return {
+        "evidence_temperature_by_genes": _monotone(raw),
+        "smoothed_evidence_temperature_by_genes": _monotone(smoothed),
+        "right": _fit_confidence(usable, full_panel_scores, known_types, head, genes, smoothed[str(len(genes))]),
+        "cells": int(sum((study.truth >= 0).sum() for study in usable)),
+        "studies": [study.name for study in usable],
+    }
+
+
+def _assay_panel(study: HeldOutStudy, size: int, genes: NDArray[np.intp], seed: int) -> NDArray[np.bool_]:
+    """Select genes like those of a targeted panel: half the most variable ones, half sampled by the cells expressing them."""
+    rng = np.random.default_rng([seed, size])
+    cells = np.asarray(study.rows.getnnz(axis=0), dtype=np.float64)
+    in_model = np.zeros(len(cells), dtype=bool)
+    in_model[genes] = True
+    cells = np.where(in_model, cells, 0)
+    n_expressed = int((cells > 0).sum())
+    if n_expressed <= size:
+        return cells > 0
+    mean = np.asarray(study.rows.mean(axis=0)).ravel()
+    square = np.asarray(study.rows.multiply(study.rows).mean(axis=0)).ravel()
+    dispersion = np.where(cells >= 5, (square - mean**2) / np.maximum(mean, 1e-9), 0)
+    panel = np.zeros(len(cells), dtype=bool)
+    panel[np.argsort(-dispersion, kind="stable")[: size // 2]] = True
+    remaining = np.where(panel, 0, cells)
+    panel[
+        rng.choice(
+            len(cells), min(size - size // 2, int((remaining > 0).sum())), replace=False, p=remaining / remaining.sum()
+        )
+    ] = True
+    return panel
+
+
+def _fit_evidence_temperature(trials: Sequence[Trial]) -> float:
+    def nll(log_temperature: float) -> float:
+        total = 0.0
+        for scores, truth in trials:
+            rows = np.flatnonzero((truth >= 0) & np.isfinite(scores).all(axis=1))
+            if len(rows) == 0:
+                continue
+            log_probs = log_softmax(scores[rows] / np.exp(log_temperature), axis=1)
+            total -= float(log_probs[np.arange(len(rows)), truth[rows]].mean())
+        return total
+
+    bounds = (float(np.log(EVIDENCE_TEMPERATURE_RANGE[0])), float(np.log(EVIDENCE_TEMPERATURE_RANGE[1])))
+    result: Any = minimize_scalar(nll, bounds=bounds, method="bounded")
+    return float(np.exp(result.x))
+
+
+def _monotone(temperatures: dict[str, float]) -> dict[str, float]:
+    """Make temperatures non-decreasing with fewer genes, whatever the noise on few cells."""
+    ordered = sorted(temperatures, key=int, reverse=True)
+    for larger, smaller in pairwise(ordered):
+        temperatures[smaller] = max(temperatures[smaller], temperatures[larger])
+    return temperatures
+
+
+def _fit_confidence(
+    studies: Sequence[HeldOutStudy],
+    full_panel_scores: Sequence[StudyScores],
+    known_types: KnownTypes,
+    head: SignatureHead,
+    genes: NDArray[np.intp],
+    temperature: float,
+) -> dict[str, float]:
+    features: list[NDArray[np.floating]] = []
+    correct: list[NDArray[np.bool_]] = []
+    sample_weight: list[NDArray[np.float64]] = []
+    all_types_offered: list[NDArray[np.bool_]] = []
+    for study, scores in zip(studies, full_panel_scores, strict=True):
+        rows = np.flatnonzero(study.truth >= 0)
+        features.append(_features(scores, rows, temperature))
+        correct.append(scores.smoothed[rows].argmax(axis=1) == study.truth[rows])
+        sample_weight.append(np.full(len(rows), (1 - REMOVED_TYPE_WEIGHT) / len(rows)))
+        all_types_offered.append(np.ones(len(rows), dtype=bool))
+        largest = np.argsort(-np.bincount(study.truth[rows], minlength=len(study.types)), kind="stable")[
+            :MAX_REMOVED_TYPES
+        ]
+        for type_index in largest.tolist():
+            removed = related(study.types, [study.types[type_index]])[:, 0]
+            remaining = tuple(
+                term for term, is_removed in zip(study.types, removed.tolist(), strict=True) if not is_removed
+            )
+            type_rows = np.flatnonzero(study.truth == type_index)
+            if not remaining or len(type_rows) == 0:
+                continue
+            reduced_scores = score_study(study, known_types, head, genes, None, remaining, scores.graph)
+            features.append(_features(reduced_scores, type_rows, temperature))
+            correct.append(np.zeros(len(type_rows), dtype=bool))
+            sample_weight.append(np.full(len(type_rows), REMOVED_TYPE_WEIGHT / len(largest) / len(type_rows)))
+            all_types_offered.append(np.zeros(len(type_rows), dtype=bool))
+    x, y, w = np.concatenate(features), np.concatenate(correct), np.concatenate(sample_weight)
+    finite = np.isfinite(x).all(axis=1)
+    top, margin_weight, bias = _logistic(x[finite], y[finite], w[finite])
+    with_all_types = finite & np.concatenate(all_types_offered)
+    slope, shift = _logistic(
+        (x @ (top, margin_weight) + bias)[with_all_types, None], y[with_all_types], w[with_all_types]
+    )
+    return {"top": slope * top, "lead": slope * margin_weight, "bias": slope * bias + shift}
+
+
+def _features(scores: StudyScores, rows: NDArray[np.intp], temperature: float) -> NDArray[np.floating]:
+    top = softmax(scores.smoothed[rows] / temperature, axis=1).max(axis=1)
+    return np.column_stack([log_odds(top), signed_sqrt(scores.margin[rows])])
+
+
+def _logistic(x: NDArray[np.floating], y: NDArray[np.bool_], w: NDArray[np.float64]) -> list[float]:
+    """Return the coefficients of the columns, none below `MIN_COEFFICIENT`, and the intercept."""
+    sign = np.where(y, 1.0, -1.0)
+
+    def nll(beta: NDArray[np.float64]) -> float:
+        return float((w * np.logaddexp(0, -sign * (x @ beta[:-1] + beta[-1]))).sum())
+
+    columns = x.shape[1]
+    result: Any = minimize(
+        nll, np.append(np.full(columns, 0.3), 0.0), bounds=[(MIN_COEFFICIENT, None)] * columns + [(None, None)]
+    )
+    return [float(value) for value in result.x]
 
 
 @dataclass(frozen=True)

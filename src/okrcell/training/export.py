@@ -1,9 +1,28 @@
 """Model card, written into the model folder."""
 
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from okrcell.data.label_noise import NoisyDataset
+from okrcell.data.split import Split
+from okrcell.descriptions.description import Description
+from okrcell.model.cell_text_model import CellTextModel
+from okrcell.model.checkpoint import Checkpoint, save_checkpoint
 from okrcell.model.signatures import SignatureHead
+from okrcell.provenance import provenance_record
+from okrcell.storage import atomic_file
+from okrcell.training.calibration import calibrate_similarity
+from okrcell.training.fit_signatures import fit_signatures
 from okrcell.training.settings import PretrainSettings
+from okrcell.training.setup import MODEL_DIR, RELIABILITY_FILE, RunInputs
+from okrcell.training.state import TrainState
 
 CARD_TEMPLATE = """# {title}
 
@@ -32,7 +51,6 @@ The model covers human genes and the tissues of its corpus; {unseen}. Its
 confidence is calibrated on {calibrated} of studies held out in turn, which may be more similar to its corpus than your cells
 are. It is not for diagnosis.
 """
-
 SIGNATURES_TEMPLATE = """
 ## Gene signatures of texts
 
@@ -43,6 +61,104 @@ excluded because their labels contradict what is known of the types: {dropped}. 
 with similarity weight {weight:g}; cells are compared with the background of the corpus and, if available, of the sample. This
 folder contains weights only, no marker table.
 """
+
+
+def run_facts(
+    settings: PretrainSettings,
+    noisy_pairs: NoisyDataset,
+    partition: Split,
+    steps: int,
+    validation: dict[str, float],
+    tables: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return training data, validation losses and provenance of a run.
+
+    Studies and donors are listed so that evaluation data can be checked for overlap; cell types, so that "never seen" can
+    be checked. ``tables`` are the marker tables that were read.
+    """
+    pairs = noisy_pairs.dataset
+    obs = pairs.corpus.obs.iloc[partition.train]
+    donors = (obs["study"].astype(str) + " | " + obs["donor"].astype(str)).where(obs["donor"].astype(str) != "")
+    with_text = partition.train[pairs.has_text[partition.train]]
+    cell_types = pairs.cell_type[pairs.description[with_text]]
+    seen_types = sorted({pairs.cell_type_names[i] for i in set(cell_types.tolist()) if i >= 0})
+    return {
+        "title": settings.title,
+        "preset": settings.objective.preset,
+        "deviations": settings.objective.deviations,
+        "seen": {
+            "cells": len(partition.train),
+            "cells_with_text": len(with_text),
+            "studies": sorted(obs["study"].astype(str).unique().tolist()),
+            "donors": sorted(donors.dropna().unique().tolist()),
+            "cell_types": seen_types,
+            "left_out_types": list(partition.left_out_types),
+        },
+        "validation": {**validation, "note": partition.note, "groups": list(partition.groups)},
+        "receipt": provenance_record(
+            "pretrain",
+            seed=settings.seed,
+            steps=steps,
+            # Local paths are private; the fingerprint covers the content.
+            settings=settings.model_dump(
+                mode="json",
+                exclude={"corpus": True, "output": True, "texts": {"descriptions"}, "knowledge": {"folder"}},
+            ),
+            corpus={"fingerprint": pairs.corpus.fingerprint, "cells": len(pairs.corpus)},
+            noise=noisy_pairs.note,
+            knowledge=list(tables),
+            descriptions=describe_sources(pairs.descriptions),
+        ),
+    }
+
+
+def describe_sources(descriptions: Sequence[Description]) -> dict[str, Any]:
+    """Count the descriptions by writer, and list the sources that their sentences cite."""
+    cited = {
+        record.source
+        for description in descriptions
+        for sentence in description.sentences
+        for record in sentence.evidence
+    }
+    return {
+        "profiles": len(descriptions),
+        "enriched": sum(
+            bool(description.original) and description.outcome == "written" for description in descriptions
+        ),
+        "writers": dict(sorted(Counter(description.writer for description in descriptions).items())),
+        "prompts": sorted({description.prompt for description in descriptions} - {""}),
+        "sources": sorted(cited - {"metadata"}),
+    }
+
+
+def save_reliability(path: Path, state: TrainState, noisy_pairs: NoisyDataset, rows: NDArray[np.int64]) -> None:
+    """Write one row per training pair, atomically (Parquet).
+
+    Columns: ``row`` (of the corpus), ``study``, ``cell_type`` (Cell Ontology id, or the author's label, of the text it was
+    paired with), ``visits`` (number recorded), ``trust`` (W at the last visit, in [0, 1]), ``wrong`` (whether noise made the
+    pair wrong; absent without noise), ``epoch_1`` ... (r, in [0, 1]; NaN where it was not visited or not recorded).
+    """
+    pairs = noisy_pairs.dataset
+    rows = rows[pairs.has_text[rows]]
+    cell_type = pairs.cell_type[pairs.description[rows]]
+    names = np.array(pairs.cell_type_names, dtype=object)
+    row_index = torch.from_numpy(rows)
+    table = pd.DataFrame(
+        {
+            "row": rows,
+            "study": pairs.corpus.obs["study"].iloc[rows].astype(str).to_numpy(),
+            "cell_type": names[cell_type],
+            "visits": state.history.visits[row_index].sum(dim=1).numpy(),
+            "trust": state.last_weights[row_index].numpy(),
+        }
+    )
+    if noisy_pairs.is_noisy.any():
+        table["wrong"] = noisy_pairs.is_noisy[rows]
+    records = state.history.records(row_index).numpy()
+    for epoch in range(records.shape[1]):
+        table[f"epoch_{epoch + 1}"] = records[:, epoch]
+    with atomic_file(path) as draft:
+        table.to_parquet(draft, index=False)
 
 
 def model_card(settings: PretrainSettings, facts: dict[str, Any], signatures: SignatureHead | None = None) -> str:
@@ -100,4 +216,43 @@ def _signatures_section(facts: dict[str, Any], signatures: SignatureHead) -> str
         from_cells=int((signatures.cells.getnnz(axis=1) > 0).sum()),
         dropped=", ".join(calibration.get("labels_in_doubt", [])) or "none",
         weight=calibration.get("similarity_weight", 0.0),
+    )
+
+
+def export_run(
+    settings: PretrainSettings,
+    inputs: RunInputs,
+    noisy_pairs: NoisyDataset,
+    model: CellTextModel,
+    state: TrainState,
+    steps: int,
+    validation: dict[str, float],
+) -> None:
+    """Write the model folder with its card, and the reliability table if there is one."""
+    if settings.objective.uses_reliability:
+        save_reliability(settings.output / RELIABILITY_FILE, state, noisy_pairs, inputs.partition.train)
+    facts = run_facts(
+        settings,
+        noisy_pairs,
+        inputs.partition,
+        steps,
+        validation,
+        () if inputs.markers is None else inputs.markers.tables,
+    )
+    if settings.objective.alignment != "none" and settings.calibrate:
+        held_out = inputs.partition.validation
+        facts["calibration"] = calibrate_similarity(
+            model.eval().cpu(), inputs.pairs, held_out, inputs.tokenizer, settings.seed
+        )
+    signatures = None
+    if settings.signatures:
+        # Few-shot annotation and label transfer use similarities and need their temperature.
+        similarity_temperatures = facts.get("calibration", {}).get("temperature_by_genes")
+        signatures, signature_facts = fit_signatures(settings, inputs, model.eval().cpu())
+        facts |= signature_facts
+        if similarity_temperatures:
+            facts["calibration"]["temperature_by_genes"] = similarity_temperatures
+    checkpoint = Checkpoint(model.eval(), inputs.vocabulary, facts, settings.title, signatures)
+    save_checkpoint(
+        checkpoint, settings.output / MODEL_DIR, card=model_card(settings, facts, signatures), half=settings.half
     )

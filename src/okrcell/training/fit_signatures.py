@@ -15,13 +15,16 @@ from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.embedder import Embedder
 from okrcell.model.signatures import SignatureHead
 from okrcell.ontology.obs_profile import read_profiles
-from okrcell.training.doubtful_labels import drop_contradictory_studies
-from okrcell.training.evidence_calibration import calibrate_signatures
-from okrcell.training.ground import RunInputs
+from okrcell.training.calibration import calibrate_signatures
+from okrcell.training.cell_type_profiles import (
+    build_known_types,
+    build_signature_head,
+    build_study_profiles,
+    drop_contradictory_studies,
+)
 from okrcell.training.held_out_studies import held_out_studies, score_study
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.cell_type_profiles import build_known_types, build_signature_head
-from okrcell.training.study_profiles import build_study_profiles
+from okrcell.training.setup import RunInputs
 
 SIMILARITY_WEIGHTS = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 """Candidates for the weight of the cosine similarity, in standard scores of the signatures."""

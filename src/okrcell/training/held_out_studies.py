@@ -8,19 +8,15 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy import sparse
 
+from okrcell.cells.counts import MatrixRows
 from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneResolution, GeneTable
-from okrcell.cells.rows import MatrixRows
-from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
-from okrcell.cells.pca import N_COMPONENTS, sample_pca
-from okrcell.ontology.ontology import prefix_of
-from okrcell.model.marker_scores import SignatureContrast, balanced_background, restrict_to_panel
-from okrcell.model.relative_expression import GenePanel
-from okrcell.model.rivals import open_set_margin, out_of_candidate_types
-from okrcell.model.signatures import SignatureHead
 from okrcell.data.dataset import PairDataset
-from okrcell.training.cell_type_profiles import KnownTypes
-from okrcell.training.study_profiles import contains_averages
+from okrcell.model.marker_scores import GenePanel
+from okrcell.model.sample_scores import sample_knn_graph, score_sample, smooth_scores
+from okrcell.model.signatures import SignatureHead
+from okrcell.ontology.ontology import prefix_of
+from okrcell.training.cell_type_profiles import KnownTypes, contains_averages
 
 MAX_CELLS_PER_STUDY = 800
 """Maximum number of cells per study, so that no study dominates."""
@@ -123,25 +119,13 @@ def score_study(
     expression = _as_expression(sparse.csr_matrix(study.rows.multiply(measured[None, :].astype(np.float32))))
     signatures = known_types.signatures(study.group)
     gene_panel = GenePanel.from_measured(head, genes, measured[genes])
-    log_expr = sparse.csr_matrix(sparse.vstack([gene_panel.log_normalize(block) for block in expression.blocks()]))
-    contrast = SignatureContrast.from_signatures(
-        sparse.csr_matrix(signatures[head.index_of(types)]), gene_panel.measured
-    )
-    background = balanced_background(head, log_expr, contrast)
-    scores = contrast.scores(log_expr, background)
-    competitors = restrict_to_panel(
-        sparse.csr_matrix(signatures[out_of_candidate_types(head.types, types)]), gene_panel.measured
-    )
-    margin = open_set_margin(scores.max(axis=1), contrast.scores(log_expr, background, competitors))
-    nonempty = np.flatnonzero(np.diff(log_expr.indptr) > 0)
-    stacked = np.full((len(scores), len(types) + 1), np.nan)
-    if graph is None:
-        graph = knn_graph(sample_pca(expression, N_COMPONENTS)[nonempty])
-    stacked[nonempty] = smooth_over_knn(
-        np.column_stack([scores, margin])[nonempty], graph, weight=smoothing_weight(int(gene_panel.measured.sum()))
-    )
-    scores[np.isnan(stacked[:, -1])] = np.nan
-    return StudyScores(scores, stacked[:, :-1], stacked[:, -1], graph)
+    candidates = sparse.csr_matrix(signatures[head.index_of(types)])
+    sample_scores = score_sample(expression, gene_panel, head, types, candidates, signatures)
+    rows = sample_scores.expressed_rows
+    graph = sample_knn_graph(expression, rows) if graph is None else graph
+    n_genes = int(gene_panel.measured.sum())
+    smoothed, margin = smooth_scores(sample_scores.scores, sample_scores.margin, rows, graph, n_genes)
+    return StudyScores(sample_scores.scores, smoothed, margin, graph)
 
 
 def _as_expression(rows: sparse.csr_matrix) -> Expression:

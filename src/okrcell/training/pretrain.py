@@ -5,31 +5,67 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from lightning_fabric import Fabric
+from torch import nn
 
-from okrcell.losses.objective import Loss
+from okrcell.cells.tokenizer import CellTokens
+from okrcell.data.dataloader import PairBatch, PairDataLoader
 from okrcell.data.label_noise import add_noise
-from okrcell.training.calendar import EpochSchedule
-from okrcell.training.check import loss_dict, to_device, validate
-from okrcell.training.finish import export_run
-from okrcell.training.ground import RunInputs
+from okrcell.losses.objective import Loss
+from okrcell.training.export import export_run
 from okrcell.training.log import Log
-from okrcell.training.state import TrainState
-from okrcell.training.resume import ResumePoint, restore_resume_point, save_resume_point
-from okrcell.training.schedule import Schedule
+from okrcell.training.schedule import EpochSchedule, Schedule, StepInfo
 from okrcell.training.settings import PretrainSettings
 from okrcell.training.setup import (
     LATEST_DIR,
     LOG_FILE,
     MODEL_DIR,
     RELIABILITY_FILE,
+    RunInputs,
     build_optimizer,
     launch_fabric,
     prepare_run_dir,
 )
+from okrcell.training.state import ResumePoint, TrainState, restore_resume_point, save_resume_point
 from okrcell.training.step import TrainingStep
+
+MAX_VALIDATION_BATCHES = 20
+"""Enough to show a trend; all validation cells of a large corpus would cost more than the steps between two checks."""
+
 
 Progress = Callable[[int, int, Loss], None]
 """Called after each step with the steps done, the total number of steps, and the loss."""
+
+
+def loss_dict(loss: Loss) -> dict[str, float]:
+    """Return the parts of a loss as floats, by name."""
+    return {name: float(value.detach()) for name, value in loss._asdict().items()}
+
+
+@torch.no_grad()
+def validate(module: nn.Module, loader: PairDataLoader, fabric: Fabric, step_info: StepInfo) -> dict[str, float]:
+    """Mean losses over the validation cells, or an even subsample of them; batches are weighted by their cells.
+
+    Every pair has weight 1 and is compared with its batch alone, whatever the objective.
+    """
+    module.eval()
+    sums: dict[str, float] = {}
+    n_cells = 0
+    for batch in loader.validation_batches(MAX_VALIDATION_BATCHES):
+        for name, value in loss_dict(module(to_device(fabric, batch), step_info, None).loss).items():
+            sums[name] = sums.get(name, 0.0) + value * len(batch.row)
+        n_cells += len(batch.row)
+    module.train()
+    return {f"validation_{name}": value / max(n_cells, 1) for name, value in sums.items()}
+
+
+def to_device(fabric: Fabric, batch: PairBatch) -> PairBatch:
+    """Move a batch to the device of the model."""
+    move = fabric.to_device
+    cells = CellTokens(move(batch.cells.gene), move(batch.cells.value))
+    return PairBatch(
+        cells, move(batch.masked), move(batch.text), move(batch.cell_type), move(batch.weight), move(batch.row)
+    )
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from okrcell.data.dataloader import StreamSettings
+from okrcell.data.dataset import TextSettings
+from okrcell.data.label_noise import NoiseSettings
+from okrcell.data.simulated_pairs import KnowledgeSettings
+from okrcell.data.split import SplitSettings
 from okrcell.losses.objective import ObjectiveSettings
 from okrcell.model.cell_text_model import ModelSettings
-from okrcell.data.simulated_pairs import KnowledgeSettings
-from okrcell.pairs.mix import TextSettings
-from okrcell.data.label_noise import NoiseSettings
-from okrcell.data.split import SplitSettings
-from okrcell.data.dataloader import StreamSettings
 from okrcell.settings import Settings
 
 

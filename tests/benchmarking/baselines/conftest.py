@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from okrcell.benchmarking.cells import unlabeled_cells
+from okrcell.benchmarking.methods import unlabeled_cells
 
 
 @pytest.fixture(scope="session")

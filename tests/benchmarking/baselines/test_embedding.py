@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.baselines import hvg_pca
+from okrcell.benchmarking.baselines import classical as hvg_pca
 
 MODULES = {"hvg_pca": "scanpy", "harmony": "harmonypy", "scanorama": "scanorama"}
 
@@ -72,7 +72,7 @@ def test_components_are_those_that_scanpy_gives_by_hand(cells):
 
 def test_harmony_is_what_the_package_gives_by_hand(two_batches):
     harmonypy = pytest.importorskip("harmonypy", reason="harmonypy is not installed (extra: baselines)")
-    from okrcell.benchmarking.baselines import harmony
+    from okrcell.benchmarking.baselines import batch_correction as harmony
 
     before = hvg_pca.embed_hvg_pca(two_batches, "batch", 0)
     by_hand = harmonypy.run_harmony(before, two_batches.obs, "batch", random_state=0, verbose=False).Z_corr

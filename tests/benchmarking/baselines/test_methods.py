@@ -6,10 +6,9 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.baselines import okrcell_vectors
 from okrcell.benchmarking.baselines import okrcell as okrcell_tools
-from okrcell.benchmarking.method import MethodContext
-from okrcell.benchmarking.methods import METHODS
+from okrcell.benchmarking.baselines import okrcell as okrcell_vectors
+from okrcell.benchmarking.methods import METHODS, MethodContext
 from okrcell.model.checkpoint import save_checkpoint
 
 TASKS = {"clustering", "integration", "annotation", "few_shot", "zero_shot", "open_types", "retrieval"}

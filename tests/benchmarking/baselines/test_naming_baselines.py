@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from okrcell.benchmarking.cells import log_normalize
+from okrcell.benchmarking.methods import log_normalize
 from okrcell.errors import InputError
 
 REFERENCE = {
@@ -118,7 +118,7 @@ def test_an_only_label_is_everyones(few_shot, cells, types):
 
 
 def test_logistic_regression_is_that_of_scikit_learn(halves):
-    from okrcell.benchmarking.baselines.logistic_regression import annotate_logistic_regression
+    from okrcell.benchmarking.baselines.classical import annotate_logistic_regression
 
     reference, labels, query, _ = halves
     known, asked = log_normalize(reference), log_normalize(query)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.baselines import scanvi, scvi
+from okrcell.benchmarking.baselines import scvi
+from okrcell.benchmarking.baselines import scvi as scanvi
 
 pytestmark = [pytest.mark.bench, pytest.mark.filterwarnings("ignore")]
 

@@ -6,7 +6,7 @@ import anndata as ad
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.baselines import markers_openly
+from okrcell.benchmarking.baselines import marker_genes as markers_openly
 from okrcell.benchmarking.baselines.label_transfer import PretrainingLabelTransfer
 from okrcell.benchmarking.baselines.marker_genes import (
     MarkerAnnotator,
@@ -14,8 +14,7 @@ from okrcell.benchmarking.baselines.marker_genes import (
     marker_scores,
     read_marker_table,
 )
-from okrcell.benchmarking.cells import log_normalize
-from okrcell.benchmarking.method import MethodContext
+from okrcell.benchmarking.methods import MethodContext, log_normalize
 from okrcell.errors import InputError
 
 B, T, NK, MONOCYTE, ACINAR = "CL:0000236", "CL:0000084", "CL:0000623", "CL:0000576", "CL:0002064"

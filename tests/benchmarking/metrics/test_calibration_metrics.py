@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.benchmarking.metrics.calibration import accuracy_by_coverage, expected_calibration_error
+from okrcell.metrics.annotation import accuracy_by_coverage, expected_calibration_error
 
 
 def test_error_of_four_cells_by_hand():

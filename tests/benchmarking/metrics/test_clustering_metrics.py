@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.metrics.clustering import (
+from okrcell.metrics.embedding import (
     UNASSIGNED,
     average_bio,
     average_silhouette,

@@ -5,13 +5,13 @@ import sys
 import numpy as np
 import pytest
 
+from okrcell.errors import MissingExtraError
 from okrcell.metrics.embedding import (
     IntegrationScores,
     integration_scores,
     pcr_comparison,
     silhouette_batch,
 )
-from okrcell.errors import MissingExtraError
 
 
 def test_averages_are_those_of_the_paper():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from okrcell.benchmarking.metrics.naming import annotation_scores, mean_auroc
+from okrcell.metrics.annotation import annotation_scores, mean_auroc
 
 
 def test_accuracy_and_macro_f1_of_six_cells():

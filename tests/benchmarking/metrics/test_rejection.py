@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.method import Annotation
-from okrcell.benchmarking.metrics.naming import f1_by_type
-from okrcell.benchmarking.metrics.rejection import confidence_measures, known_type_auroc
+from okrcell.benchmarking.methods import Annotation
+from okrcell.benchmarking.tasks.rejection import confidence_measures, known_type_auroc
+from okrcell.metrics.annotation import f1_by_type
 
 SCORES = np.array([[3.0, 1.0, 0.0], [2.0, 1.9, 0.0], [np.nan] * 3, [5.0, -np.inf, -np.inf]])
 

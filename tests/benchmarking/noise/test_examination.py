@@ -6,11 +6,11 @@ from sklearn.metrics import accuracy_score, f1_score
 
 import okrcell as okr
 from okrcell.benchmarking.datasets.labelled import TRUE_TYPE_KEY, read_held_out_studies, read_labeled_file
-from okrcell.benchmarking.noise.examination import ZeroShotEvaluator
-from okrcell.errors import InputError
-from okrcell.ontology.ontology import ontology
-from okrcell.model.embedder import Embedder
+from okrcell.benchmarking.noise.trial import ZeroShotEvaluator
 from okrcell.data.dataset import PairDataset
+from okrcell.errors import InputError
+from okrcell.model.embedder import Embedder
+from okrcell.ontology.ontology import ontology
 
 
 @pytest.fixture

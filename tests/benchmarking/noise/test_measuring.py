@@ -4,7 +4,7 @@ import pytest
 
 import okrcell.cli
 import okrcell.cli.benchmark
-from okrcell.benchmarking.result import BenchmarkResult
+from okrcell.benchmarking.records import BenchmarkResult
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from okrcell.benchmarking.noise.crew import run_trials
+from okrcell.benchmarking.worker_pool import run_trials
 from okrcell.errors import IncompleteError, InputError
 
 MISTAKE = {"mistake": "no cells"}

@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.noise.ladder import ladder_noise
-from okrcell.benchmarking.noise.publish import publish
-from okrcell.benchmarking.noise.reliability import EDGES, STRATA
-from okrcell.benchmarking.noise.summary import summarize
+from okrcell.benchmarking.noise.figures import ladder_noise
+from okrcell.benchmarking.noise.run import publish
+from okrcell.benchmarking.noise.summary import EDGES, STRATA, summarize
 from okrcell.provenance import provenance_record
 
 MADE = provenance_record(
@@ -122,8 +121,8 @@ def test_a_benchmark_that_has_only_begun_is_reported_too(records, tmp_path, few)
 
 
 def test_many_objectives_are_told_apart(tmp_path):
-    from okrcell.alignment.presets import ABLATIONS
-    from okrcell.benchmarking.noise.looks import objective_styles
+    from okrcell.benchmarking.noise.figures import objective_styles
+    from okrcell.losses.objective import ABLATIONS
 
     styles = objective_styles(list(ABLATIONS))
     assert len({tuple(style.values()) for style in styles.values()}) == len(ABLATIONS)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from okrcell.alignment.presets import ABLATIONS
 from okrcell.benchmarking.noise.plan import CONTROL, KINDS, NO_NOISE, NoisePlan, NoiseRun, plan_runs, run_settings
 from okrcell.errors import SettingsError
+from okrcell.losses.objective import ABLATIONS
 
 CONFIG = {"corpus": "c", "output": "o", "objective": {"gene_weight": 0.5}, "stream": {"batch_size": 9}}
 

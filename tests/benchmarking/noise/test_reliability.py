@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from okrcell.benchmarking.noise.reliability import EDGES, abundance_strata, score_reliability
+from okrcell.benchmarking.noise.summary import EDGES, abundance_strata, score_reliability
 
 
 @pytest.fixture

@@ -10,12 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from okrcell.benchmarking.folder import RECORDS_FILE
 from okrcell.benchmarking.noise import run as running
-from okrcell.benchmarking.noise.folder import RUNNING_DIR
-from okrcell.benchmarking.noise.plan import NoisePlan
-from okrcell.benchmarking.noise.records import run_of
-from okrcell.benchmarking.records import read_records
+from okrcell.benchmarking.noise.plan import RUNNING_DIR, NoisePlan, run_of
+from okrcell.benchmarking.records import RECORDS_FILE, read_records
 from okrcell.benchmarking.run import benchmark
 from okrcell.errors import IncompleteError, InputError, SettingsError
 
@@ -154,7 +151,7 @@ def test_runs_with_other_settings_or_data_are_refused_by_name(killed_once, tmp_p
 
 
 def test_a_second_process_is_kept_out(killed_once):
-    from okrcell.cells.corpus_folder import writer_lock
+    from okrcell.data.corpus import writer_lock
 
     config, output, *_ = killed_once
     with writer_lock(output), pytest.raises(InputError, match="Another process"):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.cells import unlabeled_cells
 from okrcell.benchmarking.datasets.datasets import LabeledDataset
+from okrcell.benchmarking.methods import unlabeled_cells
 
 TERMS = {
     "dendritic cell": "CL:0000451",

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okrcell.benchmarking.method import Annotation
+from okrcell.benchmarking.methods import Annotation
 from okrcell.benchmarking.tasks import open_vocabulary as open_types
-from okrcell.benchmarking.questions.outcome import Item
+from okrcell.benchmarking.tasks.task import Item
 
 MONOCYTE, CD14 = "CL:0000576", "CL:0001054"
 

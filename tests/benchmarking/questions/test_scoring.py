@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.method import Annotation
+from okrcell.benchmarking.methods import Annotation
 from okrcell.benchmarking.tasks.scoring import by_type, confidence_of, score_annotation
 
 B, NK = "CL:0000236", "CL:0000623"

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.method import Annotation
+from okrcell.benchmarking.methods import Annotation
 from okrcell.benchmarking.tasks import rejection as unknown
-from okrcell.benchmarking.questions.outcome import Item
+from okrcell.benchmarking.tasks.task import Item
 
 CD4, NAIVE, MEMORY, B, NK = "CL:0000624", "CL:0000895", "CL:0000897", "CL:0000236", "CL:0000623"
 

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import yaml
 
-from okrcell.benchmarking import roster
-from okrcell.benchmarking.method import Annotation, Method
-from okrcell.benchmarking.methods import METHODS
-from okrcell.benchmarking.tasks import unseen_types
-from okrcell.benchmarking.questions.outcome import Item
-from okrcell.benchmarking.sets import left_out_types as listed
+from okrcell.benchmarking import run as roster
+from okrcell.benchmarking.datasets import leakage as listed
 from okrcell.benchmarking.datasets.datasets import load_dataset
+from okrcell.benchmarking.methods import METHODS, Annotation, Method
+from okrcell.benchmarking.tasks import unseen_types
+from okrcell.benchmarking.tasks.task import Item
 from okrcell.ontology.ontology import ontology
 
 MONOCYTE, MEMORY, NK, B, PDC = "CL:0001054", "CL:0000897", "CL:0000623", "CL:0000236", "CL:0000784"

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from okrcell.benchmarking.tasks.task import TASKS, get_task
-from okrcell.benchmarking.sets.card import cards, cards_of, joined_datasets, title_of
-from okrcell.benchmarking.datasets.datasets import load_dataset
-from okrcell.benchmarking.sets.resolve import find_file
+from okrcell.benchmarking.datasets.datasets import cards, cards_of, find_file, joined_datasets, load_dataset, title_of
 from okrcell.benchmarking.datasets.splits import load_side, shared_types, transfers
+from okrcell.benchmarking.tasks.task import TASKS, get_task
 from okrcell.errors import InputError
 
 CD4, NAIVE, MEMORY, B = "CL:0000624", "CL:0000895", "CL:0000897", "CL:0000236"

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okrcell.benchmarking.tasks import few_shot
-from okrcell.benchmarking.sets import splits
-from okrcell.benchmarking.sets.draws import draw_at_most, draw_examples, draw_four_fifths, hash_order
+from okrcell.benchmarking.datasets import splits
 from okrcell.benchmarking.datasets.datasets import load_dataset
+from okrcell.benchmarking.datasets.splits import draw_at_most, draw_examples, draw_four_fifths, hash_order
+from okrcell.benchmarking.tasks import few_shot
 from okrcell.errors import InputError
 
 NAMES = [f"cell{number}" for number in range(50)]

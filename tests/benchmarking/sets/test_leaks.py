@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from okrcell.benchmarking.datasets import leakage as leaks
-from okrcell.benchmarking.sets.card import cards
-from okrcell.benchmarking.datasets.datasets import load_dataset
+from okrcell.benchmarking.datasets.datasets import cards, load_dataset
 from okrcell.benchmarking.datasets.leakage import check_leakage, count_shared_cells, seen_in_training
 from okrcell.data.corpus import Corpus
-from okrcell.errors import InputError
 from okrcell.data.prepare import prepare
+from okrcell.errors import InputError
 
 SOME = [cards()["segerstolpe"], cards()["kang_ifnb"]]
 

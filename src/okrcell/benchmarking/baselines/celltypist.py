@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from okrcell.benchmarking.baselines.classical import expressed_rows, labeled_rows, scatter_rows, shared_log_expression
-from okrcell.benchmarking.cells import get_matrix
-from okrcell.benchmarking.method import Annotation
+from okrcell.benchmarking.methods import Annotation, get_matrix
 
 FOLDER_VARIABLE = "CELLTYPIST_FOLDER"
 """Environment variable of CellTypist: its download folder, which is created on import."""

@@ -11,10 +11,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.benchmarking.baselines.classical import annotation_from_scores, expressed_rows
-from okrcell.benchmarking.baselines.logistic_regression import MAX_ITER
-from okrcell.benchmarking.cells import get_matrix, log_normalize, unlabeled_cells
-from okrcell.benchmarking.method import Annotation, MethodContext
+from okrcell.benchmarking.baselines.classical import MAX_ITER, annotation_from_scores, expressed_rows
+from okrcell.benchmarking.methods import Annotation, MethodContext, get_matrix, log_normalize, unlabeled_cells
 from okrcell.errors import InputError
 from okrcell.ontology.ontology import ontology
 

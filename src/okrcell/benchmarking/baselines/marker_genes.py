@@ -1,7 +1,7 @@
 """Marker gene scores: each cell gets the candidate type whose markers have the highest z-scores."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,13 +10,24 @@ from anndata import AnnData
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.baselines.classical import annotation_from_scores, expressed_rows, log_expression
-from okrcell.benchmarking.baselines.hvg_pca import pca_components, select_variable_genes
-from okrcell.benchmarking.cells import get_matrix
-from okrcell.benchmarking.method import Annotation, MethodContext
-from okrcell.ontology.ontology import ontology
+from okrcell.benchmarking.baselines.classical import (
+    annotation_from_scores,
+    expressed_rows,
+    log_expression,
+    pca_components,
+    select_variable_genes,
+)
+from okrcell.benchmarking.methods import Annotation, MethodContext, get_matrix
 from okrcell.knowledge.downloads import KnowledgeFiles
-from okrcell.knowledge.sources.tables import read_rows as table_rows
+from okrcell.knowledge.markers import read_rows as table_rows
+from okrcell.ontology.ontology import ontology
+
+MIN_MARKERS = 40
+"""Minimum number of markers among the measured genes: types with few markers are predicted everywhere. Chosen on the
+pretraining sets among 1 to 100."""
+MIN_CANDIDATES = 50
+"""Minimum number of candidates, for gene panels: the types with the most measured markers."""
+
 
 MARKER_TABLE_FILE = "cellmarker_accordion_by_cl.csv.gz"
 EXCLUDED_RESOURCES = frozenset({"CELLxGENE", "Azimuth", "Celltypist_v2", "MSigDB"})
@@ -115,3 +126,37 @@ def annotate_by_score(
     return annotation_from_scores(
         np.where(np.isnan(scores), -np.inf, scores), candidates, rows, cells, sums_to_one=False
     )
+
+
+class _AllTypesMarkerAnnotator:
+    """Base class: selects the candidate types."""
+
+    scorer: Callable[[MethodContext], Callable[..., Annotation]]
+
+    def __init__(self, context: MethodContext) -> None:
+        self._file = KnowledgeFiles(context.knowledge).local_file(MARKER_TABLE_FILE).path
+        self._score = self.scorer(context)
+
+    def __call__(self, query: AnnData, tissue: str | None, seed: int) -> Annotation:
+        """Label each cell by the type with the highest marker score; ``tissue`` is not used."""
+        measured = set(query.var_names)
+        n_markers = {
+            term: sum(support > 0 and gene in measured for gene, support in genes.items())
+            for term, genes in read_marker_table(self._file).items()
+        }
+        order = sorted(n_markers, key=lambda term: (-n_markers[term], term))
+        n_sufficient = sum(count >= MIN_MARKERS for count in n_markers.values())
+        candidates = [term for term in order[: max(n_sufficient, MIN_CANDIDATES)] if n_markers[term]]
+        return self._score(query, candidates, seed)
+
+
+class OpenMarkerAnnotator(_AllTypesMarkerAnnotator):
+    """Marker scores of single cells, all types as candidates."""
+
+    scorer = MarkerAnnotator
+
+
+class SmoothedOpenMarkerAnnotator(_AllTypesMarkerAnnotator):
+    """Marker scores averaged over the nearest neighbours, all types as candidates."""
+
+    scorer = SmoothedMarkerAnnotator

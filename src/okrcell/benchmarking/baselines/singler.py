@@ -15,8 +15,7 @@ from okrcell.benchmarking.baselines.classical import (
     scatter_rows,
     shared_log_expression,
 )
-from okrcell.benchmarking.cells import get_matrix
-from okrcell.benchmarking.method import Annotation
+from okrcell.benchmarking.methods import Annotation, get_matrix
 
 MIN_AUC_CELLS = 2
 """Minimum number of cells per label for marker detection by AUC."""

@@ -2,23 +2,151 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 from pathlib import Path
-from typing import cast
+from typing import Annotated, Any, cast
 
 import anndata
 import numpy as np
 import pandas as pd
+import yaml
 from anndata import AnnData
 from numpy.typing import NDArray
+from pydantic import Field
 
-from okrcell.benchmarking.cells import VALUE_KIND_KEY, unlabeled_cells
-from okrcell.benchmarking.sets.card import DatasetCard, cards, joined_datasets
-from okrcell.benchmarking.sets.resolve import find_file
+from okrcell.benchmarking.methods import VALUE_KIND_KEY, unlabeled_cells
 from okrcell.errors import InputError
 from okrcell.ontology.ontology import ontology
+from okrcell.provenance import fingerprint
+from okrcell.settings import Settings, parse_settings
 
 CELL_ONTOLOGY = "CL"
+
+
+class DatasetCard(Settings):
+    """Card of a data set: one file of cells."""
+
+    name: str
+    title: str
+    """Title in the report."""
+    file: str
+    """Path below the data folder."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    source: str
+    """Origin of the file."""
+    licence: str
+    """Licence of the package or archive that distributes the data; the data are their authors'."""
+    url: str | None = None
+    """Download URL of the file; None if it must exist locally."""
+    label: str = "cell_type"
+    """Column of obs with the author labels."""
+    term: str | None = "cell_type_ontology_term_id"
+    """Column of obs with Cell Ontology ids; None if the ontology has no such types, as for cell lines."""
+    batch: tuple[str, ...] = ()
+    """Columns of obs with batches."""
+    words: Mapping[str, str] = {}
+    """Author label to a label that several files share."""
+    studies: tuple[str, ...] = ()
+    """Names and accessions of the study, to recognise it in a training corpus."""
+    donors: tuple[str, ...] = ()
+    """Distinctive names of donors, to recognise them in a training corpus."""
+
+
+class JoinedDataset(Settings):
+    """Several files as one data set, on the genes that all of them measured."""
+
+    name: str
+    title: str
+    of: Annotated[tuple[str, ...], Field(min_length=2)]
+    """Names of cards."""
+    batch: str
+    """Name of the batch column; the file is the batch."""
+
+
+@cache
+def cards() -> dict[str, DatasetCard]:
+    """Read all cards, by name."""
+    folder = files("okrcell.benchmarking.datasets") / "cards"
+    read = [
+        parse_settings(DatasetCard, yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
+        for path in sorted(folder.iterdir(), key=lambda path: path.name)
+        if path.name.endswith(".yaml") and path.name != "joined.yaml"
+    ]
+    return {card.name: card for card in read}
+
+
+@cache
+def joined_datasets() -> dict[str, JoinedDataset]:
+    """Read the joined data sets, by name."""
+    text = (files("okrcell.benchmarking.datasets") / "cards" / "joined.yaml").read_text(encoding="utf-8")
+    return {entry["name"]: parse_settings(JoinedDataset, entry, "joined.yaml") for entry in yaml.safe_load(text)}
+
+
+def cards_of(name: str) -> tuple[DatasetCard, ...]:
+    """Return the cards of the files of a data set."""
+    return tuple(
+        cards()[card_name] for card_name in (joined_datasets()[name].of if name in joined_datasets() else (name,))
+    )
+
+
+def title_of(name: str) -> str:
+    """Return the title of a data set in the report."""
+    return joined_datasets()[name].title if name in joined_datasets() else cards()[name].title
+
+
+def find_file(card: DatasetCard, data: Path | None) -> Path:
+    """Return the path of the file of a card.
+
+    Parameters
+    ----------
+    card
+        Card of the data set.
+    data
+        Folder of data sets, with the file under the path of its card or directly in the folder. None downloads the file to
+        the cache, if its card has a URL.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, cannot be downloaded, or does not match the sha256 of the card.
+    """
+    if data is None:
+        return _download(card)
+    paths = (data / card.file, data / Path(card.file).name)
+    file = next((path for path in paths if path.is_file()), None)
+    if file is None:
+        raise InputError(f"There is no {card.file} in {data}, the file of the set {card.name} (source: {card.source}).")
+    digest = _sha256(file, file.stat().st_mtime_ns)
+    if digest != card.sha256:
+        raise InputError(
+            f"{file} is not the file of the set {card.name}: its sha256 is {digest[:12]}…, expected {card.sha256[:12]}…. "
+            "Scores on another file are not comparable; download it again."
+        )
+    return file
+
+
+def _download(card: DatasetCard) -> Path:
+    import pooch
+
+    if card.url is None:
+        raise InputError(
+            f"The set {card.name} has no download URL (source: {card.source}). Name the folder that holds {card.file} "
+            "with --data."
+        )
+    fetch: Any = pooch.retrieve
+    try:
+        return Path(
+            fetch(card.url, known_hash=f"sha256:{card.sha256}", path=pooch.os_cache("okrcell"), progressbar=False)
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"The set {card.name} could not be fetched from {card.url}: {reason}") from None
+
+
+@cache
+def _sha256(path: Path, changed: int) -> str:
+    return fingerprint(path)
 
 
 @dataclass(frozen=True)

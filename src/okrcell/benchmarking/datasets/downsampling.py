@@ -4,7 +4,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from okrcell.benchmarking.cells import VALUE_KIND_KEY, get_matrix, log_normalize
+from okrcell.benchmarking.methods import VALUE_KIND_KEY, get_matrix, log_normalize
 from okrcell.errors import InputError
 
 

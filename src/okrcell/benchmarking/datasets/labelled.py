@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import read_expression
-from okrcell.cells.open import open_cells
+from okrcell.cells.io import open_cells
+from okrcell.data.dataset import PairDataset
 from okrcell.errors import InputError
 from okrcell.ontology.ontology import prefix_of
-from okrcell.data.dataset import PairDataset
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, parse_candidates
 
 TRUE_TYPE_KEY = "cell_type_ontology_term_id"

@@ -8,9 +8,12 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
-from okrcell.alignment.presets import ABLATIONS
-from okrcell.errors import SettingsError
+from okrcell.benchmarking.records import PROVENANCE_FILE, differing_keys, read_provenance
+from okrcell.data.corpus import Corpus
 from okrcell.data.label_noise import NoiseSettings
+from okrcell.errors import SettingsError
+from okrcell.losses.objective import ABLATIONS
+from okrcell.provenance import fingerprint, provenance_record, write_json
 from okrcell.settings import Settings, deep_merge, parse_settings
 from okrcell.training.settings import PretrainSettings
 
@@ -24,11 +27,15 @@ NO_CHECKPOINTS = 1_000_000_000
 """Steps between checkpoints: none are written, because interrupted runs start again."""
 
 
+MODELS_DIR, RUNNING_DIR = "models", "under-way"
+"""Folders beside the report: finished models, unfinished runs."""
+
+
 class NoisePlan(Settings):
     """Runs to compare: all combinations of objectives, kinds and rates of noise, and seeds."""
 
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = (CONTROL, "faithful", "improved")
-    """Names of objectives, see `okrcell.alignment.presets`."""
+    """Names of objectives, see `okrcell.losses.objective`."""
     kinds: Annotated[tuple[str, ...], Field(min_length=1)] = ("shuffled", "sibling", "dropout")
     """Kinds of noise, see `okrcell.data.label_noise`."""
     rates: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)] = (0.0, 0.2, 0.4, 0.6)
@@ -106,3 +113,62 @@ def _check_known(names: Sequence[str], choices: Mapping[str, Any] | Sequence[str
             matches = get_close_matches(name, list(choices), n=1)
             hint = f"did you mean '{matches[0]}'?" if matches else f"known are: {', '.join(choices)}."
             raise SettingsError(f"There is no {category} '{name}'; {hint}")
+
+
+def run_of(record: dict[str, Any]) -> NoiseRun:
+    """Return the run that a record belongs to."""
+    return NoiseRun(record["objective"], record["kind"], record["rate"], record["seed"])
+
+
+def input_fingerprints(settings: PretrainSettings, files: Sequence[Path]) -> dict[str, Any]:
+    """Return fingerprints of the training corpus, the descriptions and the evaluation files.
+
+    Raises
+    ------
+    InputError
+        If the corpus or a file is missing.
+    """
+    return {
+        "corpus": Corpus.open(settings.corpus).fingerprint,
+        "descriptions": fingerprint(settings.texts.descriptions) if settings.texts.descriptions else "",
+        "files": {file.name: fingerprint(file) for file in files},
+    }
+
+
+def ensure_provenance(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the provenance, or compare with the existing one: scores on other data are not comparable.
+
+    Raises
+    ------
+    SettingsError
+        If the existing benchmark used another corpus, other descriptions or other files.
+    """
+    existing = read_provenance(folder / PROVENANCE_FILE)
+    if existing is None:
+        existing = provenance_record("benchmark", task="noise", inputs=inputs)
+        write_json(folder / PROVENANCE_FILE, existing)
+    if changed := differing_keys(dict(inputs), existing.get("inputs")):
+        raise SettingsError(
+            f"{folder} holds a benchmark on other data ({', '.join(changed)}); use the same data, or another folder with -o."
+        )
+    return existing
+
+
+def check_settings(records: Sequence[dict[str, Any]], settings: Mapping[NoiseRun, PretrainSettings]) -> None:
+    """Check that finished runs have the settings that they would be trained with now.
+
+    Raises
+    ------
+    SettingsError
+        If settings differ; the message lists them.
+    """
+    for record in records:
+        run = run_of(record)
+        if run not in settings:
+            continue
+        current = settings[run].model_dump(mode="json", exclude={"corpus": True, "output": True})
+        if changed := differing_keys(current, record["settings"]):
+            raise SettingsError(
+                f"The run {run.name} was trained with other settings ({', '.join(changed)}); use the same, or another folder "
+                "with -o."
+            )

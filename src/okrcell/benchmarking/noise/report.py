@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from okrcell.metrics.intervals import Estimate
 from okrcell.benchmarking.noise.plan import CONTROL
 from okrcell.benchmarking.noise.summary import NoiseSummary, Record
+from okrcell.metrics.intervals import Estimate
 
 NOISE_TITLES = {
     "shuffled": "shuffled: descriptions are permuted among cells",
@@ -178,7 +178,7 @@ def _detection_table(summary: NoiseSummary) -> str:
 
 def _cost_intro() -> str:
     return (
-        "Parallel processes share the machine, so times are approximate; `benchmarks/objectives.py` measures in turn."
+        "Parallel processes share the machine, so times are approximate; `experiments/objectives.py` measures in turn."
     )
 
 

@@ -7,28 +7,73 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.folder import LOG_DIR, RECORDS_FILE, ensure_benchmark_dir
 from okrcell.benchmarking.datasets.labelled import true_types
-from okrcell.benchmarking.noise.crew import run_trials
-from okrcell.benchmarking.noise.folder import (
+from okrcell.benchmarking.noise.figures import detections_to_draw, draw_curves, draw_histograms, draw_ladder
+from okrcell.benchmarking.noise.plan import (
     MODELS_DIR,
     RUNNING_DIR,
+    NoisePlan,
+    NoiseRun,
     check_settings,
     ensure_provenance,
     input_fingerprints,
+    plan_runs,
+    run_of,
+    run_settings,
 )
-from okrcell.benchmarking.noise.plan import NoisePlan, NoiseRun, plan_runs, run_settings
-from okrcell.benchmarking.noise.publish import REPORT_FILE, publish
-from okrcell.benchmarking.noise.records import run_of
-from okrcell.benchmarking.records import append_record, read_records, repair_records
-from okrcell.benchmarking.result import BenchmarkResult
-from okrcell.cells.corpus_folder import writer_lock
-from okrcell.cells.open import open_cells
+from okrcell.benchmarking.noise.report import report
+from okrcell.benchmarking.noise.summary import NoiseSummary, Record, summarize
+from okrcell.benchmarking.records import (
+    LOG_DIR,
+    RECORDS_FILE,
+    BenchmarkResult,
+    append_record,
+    ensure_benchmark_dir,
+    read_records,
+    repair_records,
+)
+from okrcell.benchmarking.worker_pool import run_trials
+from okrcell.cells.io import open_cells
+from okrcell.data.corpus import writer_lock
 from okrcell.errors import InputError, SettingsError
+from okrcell.provenance import write_json
 from okrcell.settings import read_yaml
+from okrcell.storage import atomic_file
 from okrcell.training.settings import PretrainSettings
 
+REPORT_FILE, SUMMARY_FILE = "report.md", "summary.json"
+
+
 MessageCallback = Callable[[str], object]
+
+
+def publish(records: Sequence[Record], provenance: Mapping[str, Any], folder: Path) -> Path:
+    """Write the report, its figures, and all numbers with the provenance ``provenance``; return the path of the report."""
+    summary = summarize(records)
+    pictures = _draw(summary, folder)
+    write_json(folder / SUMMARY_FILE, {**provenance, "runs": len(records), **asdict(summary)})
+    with atomic_file(folder / REPORT_FILE) as draft:
+        draft.write_text(report(summary, records, provenance, pictures), encoding="utf-8")
+    return folder / REPORT_FILE
+
+
+def _draw(summary: NoiseSummary, folder: Path) -> dict[str, str]:
+    """Draw every figure that the summary has data for; return title to file name."""
+    pictures: dict[str, str] = {}
+    if summary.kinds and len(summary.rates) > 1:
+        draw_curves(summary, folder / "noise.png")
+        pictures["Scores by rate of noise"] = "noise.png"
+    if len(summary.objectives) > 1:
+        draw_ladder(summary, folder / "ladder.png")
+        pictures["Scores of every objective, with and without noise"] = "ladder.png"
+    detections = {name: selected for name in summary.objectives if (selected := detections_to_draw(summary, name))}
+    max_kinds = max(map(len, detections.values()), default=0)
+    for name, selected in detections.items():
+        # Objectives with fewer kinds of noise than others are shown in the table only.
+        if len(selected) == max_kinds:
+            draw_histograms(selected, folder / f"reliability-{name}.png")
+            pictures[f"Symmetry of right and of wrong pairs, {name}"] = f"reliability-{name}.png"
+    return pictures
 
 
 def noise_benchmark(

@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.voice import open_json_stdout
+from okrcell.benchmarking.worker import open_json_stdout
 from okrcell.errors import OkrcellError
 
 

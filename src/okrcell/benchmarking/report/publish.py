@@ -5,13 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.report.markdown import render_markdown
-from okrcell.benchmarking.report.page import render_page
-from okrcell.benchmarking.report.pictures import draw_figures
-from okrcell.benchmarking.report.summarise import summarize
+from okrcell.benchmarking.report.figures import draw_figures
+from okrcell.benchmarking.report.summary import summarize
+from okrcell.benchmarking.report.tables import render_markdown, render_page
 from okrcell.benchmarking.report.text import comparisons
-from okrcell.storage import atomic_file
 from okrcell.provenance import write_json
+from okrcell.storage import atomic_file
 
 REPORT_FILE, PAGE_FILE, SUMMARY_FILE = "report.md", "report.html", "summary.json"
 

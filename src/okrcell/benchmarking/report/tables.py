@@ -1,19 +1,28 @@
 """Result tables, shared by Markdown and HTML."""
 
-from collections.abc import Callable, Sequence
+import base64
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
-from okrcell.metrics.intervals import Estimate
-from okrcell.benchmarking.report.summary import UNMODIFIED_CASE, BenchmarkSummary, MethodScores, TaskScores
-from okrcell.benchmarking.report.words import (
+from okrcell.benchmarking.report.figures import FigureFiles
+from okrcell.benchmarking.report.summary import (
     LOWER_IS_BETTER,
     METRIC_TITLES,
     NOT_HIGHLIGHTED,
     TASK_INFO,
+    UNMODIFIED_CASE,
+    BenchmarkSummary,
+    MethodScores,
+    TaskScores,
     dataset_title,
     format_case,
     format_points,
 )
+from okrcell.benchmarking.report.text import ReportText, report_text
+from okrcell.metrics.intervals import Estimate
 
 GIGABYTE = 1_000_000_000
 MISSING = "–"
@@ -209,3 +218,77 @@ def _note(summary: BenchmarkSummary, table: TaskScores) -> str:
         cells = ", ".join(f"{dataset_title(name)} {n_cells:,}" for name, n_cells in table.not_scored.items())
         note += f" Not scored, because the reference lacks their type (cells of the first draw): {cells}."
     return note.strip()
+
+
+def render_markdown(
+    summary: BenchmarkSummary, provenance: Mapping[str, Any], pictures: FigureFiles, absent: Mapping[str, str]
+) -> str:
+    """Write the report."""
+    text = report_text(summary, provenance, absent)
+    sections = [f"# {text.title}", text.opening, *_comparison_list(text, "")]
+    sections += [f"![{title}]({file})" for title, file in pictures.get("", ())]
+    for task in summary.tasks:
+        sections += [f"## {TASK_INFO[task].title}", TASK_INFO[task].protocol, *_comparison_list(text, task)]
+        sections += [f"![{title}]({file})" for title, file in pictures.get(task, ())]
+        for grid in result_tables(summary, task):
+            sections += [f"**{grid.title}**", _table(grid), *([grid.note] if grid.note else [])]
+    if text.failures:
+        sections += ["## Failures", "\n".join(f"- {line}" for line in text.failures)]
+    sections += ["## Data sets", *_rows(("data set", "cells scored", "source", "licence of the source"), text.sets)]
+    sections += ["## Reproducibility", text.provenance]
+    return "\n\n".join(sections) + "\n"
+
+
+def _comparison_list(text: ReportText, task: str) -> list[str]:
+    lines = text.comparisons if not task else [comparison for comparison in text.comparisons if comparison.task == task]
+    if not lines:
+        return []
+    heads = {comparison.task: f"**{TASK_INFO[comparison.task].title}.** " for comparison in lines} if not task else {}
+    return ["\n".join(f"- {heads.get(comparison.task, '')}{comparison.sentence}" for comparison in lines)]
+
+
+def _table(grid: ResultTable) -> str:
+    lines = [("method", *grid.head), ("---", *("---:" for _ in grid.head))]
+    for row in grid.rows:
+        cells = [f"**{cell.text}**" if cell.best else cell.text for cell in row.cells]
+        lines.append((f"**{row.title}**" if row.kind == "ours" else row.title, *cells))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["\n".join(f"| {' | '.join(line)} |" for line in lines)]
+
+
+def render_page(
+    summary: BenchmarkSummary,
+    provenance: Mapping[str, Any],
+    pictures: FigureFiles,
+    absent: Mapping[str, str],
+    folder: Path,
+) -> str:
+    """Render the page; figures are read from ``folder`` and embedded as data URLs."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["points"] = format_points
+    source = files("okrcell.benchmarking.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
+    text = report_text(summary, provenance, absent)
+    return environment.from_string(source).render(
+        title=text.title,
+        opening=text.opening,
+        comparisons=text.comparisons,
+        failures=text.failures,
+        sets=text.sets,
+        provenance=text.provenance,
+        tasks=[(task, TASK_INFO[task], result_tables(summary, task)) for task in summary.tasks],
+        titles=summary.titles,
+        task_titles={task: TASK_INFO[task].title for task in summary.tasks},
+        pictures={
+            task: [(title, _inline(folder / file)) for title, file in figures] for task, figures in pictures.items()
+        },
+    )
+
+
+def _inline(file: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from okrcell.benchmarking.cells import select_cells
-from okrcell.benchmarking.clock import measure_resources
-from okrcell.benchmarking.method import ReferenceAnnotator
-from okrcell.benchmarking.questions.outcome import Item, ItemResult
+from okrcell.benchmarking.datasets.splits import load_side, seed_subset, transfers
+from okrcell.benchmarking.methods import ReferenceAnnotator, select_cells
+from okrcell.benchmarking.resources import measure_resources
 from okrcell.benchmarking.tasks.scoring import score_annotation
-from okrcell.benchmarking.sets.splits import seed_subset
-from okrcell.benchmarking.datasets.splits import load_side, transfers
+from okrcell.benchmarking.tasks.task import Item, ItemResult
 
 SETS = tuple(transfers())
 

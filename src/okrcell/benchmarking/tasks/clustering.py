@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from okrcell.benchmarking.cells import select_cells
-from okrcell.benchmarking.clock import measure_resources
-from okrcell.benchmarking.method import EmbeddingMethod
-from okrcell.benchmarking.metrics.clustering import (
+from okrcell.benchmarking.datasets.datasets import load_dataset
+from okrcell.benchmarking.datasets.splits import seed_subset
+from okrcell.benchmarking.methods import EmbeddingMethod, select_cells
+from okrcell.benchmarking.resources import measure_resources
+from okrcell.benchmarking.tasks.task import Item, ItemResult
+from okrcell.metrics.embedding import (
     DEFAULT_RESOLUTION,
     average_bio,
     average_silhouette,
@@ -17,9 +19,6 @@ from okrcell.benchmarking.metrics.clustering import (
     clustering_agreement,
     leiden_clusterings,
 )
-from okrcell.benchmarking.questions.outcome import Item, ItemResult
-from okrcell.benchmarking.datasets.datasets import load_dataset
-from okrcell.benchmarking.sets.splits import seed_subset
 
 SETS = ("pbmc3k", "kang_ifnb", "segerstolpe", "xin", "wang")
 

@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.cells import select_cells
-from okrcell.benchmarking.clock import ResourceUsage, measure_resources
-from okrcell.benchmarking.method import Annotation, FewShotAnnotator
-from okrcell.benchmarking.questions.outcome import Item, ItemResult
-from okrcell.benchmarking.tasks.scoring import score_annotation
 from okrcell.benchmarking.datasets.datasets import load_dataset
-from okrcell.benchmarking.sets.splits import example_rows, full_subset
+from okrcell.benchmarking.datasets.splits import example_rows, full_subset
+from okrcell.benchmarking.methods import Annotation, FewShotAnnotator, select_cells
+from okrcell.benchmarking.resources import ResourceUsage, measure_resources
+from okrcell.benchmarking.tasks.scoring import score_annotation
+from okrcell.benchmarking.tasks.task import Item, ItemResult
 
 SETS = (
     "pbmc3k",

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from okrcell.benchmarking.baselines import hvg_pca
-from okrcell.benchmarking.cells import select_cells
-from okrcell.benchmarking.clock import measure_resources
-from okrcell.benchmarking.method import EmbeddingMethod
+from okrcell.benchmarking.baselines import classical as hvg_pca
+from okrcell.benchmarking.datasets.datasets import cards, joined_datasets, load_dataset
+from okrcell.benchmarking.datasets.splits import seed_subset
+from okrcell.benchmarking.methods import EmbeddingMethod, select_cells
+from okrcell.benchmarking.resources import measure_resources
+from okrcell.benchmarking.tasks.task import Item, ItemResult
 from okrcell.metrics.embedding import integration_scores
-from okrcell.benchmarking.questions.outcome import Item, ItemResult
-from okrcell.benchmarking.sets.card import cards, joined_datasets
-from okrcell.benchmarking.datasets.datasets import load_dataset
-from okrcell.benchmarking.sets.splits import seed_subset
 
 SETS = ("cellmix", "kang_8donors", "kang_ifnb", "islets")
 

@@ -8,16 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.cells import select_cells
-from okrcell.benchmarking.clock import measure_resources
-from okrcell.benchmarking.method import OpenAnnotator
-from okrcell.metrics.annotation import relation_fractions
-from okrcell.benchmarking.tasks import zero_shot
-from okrcell.benchmarking.questions.outcome import Item, ItemResult
-from okrcell.benchmarking.tasks.scoring import by_type
-from okrcell.benchmarking.sets.draws import draw_four_fifths
 from okrcell.benchmarking.datasets.datasets import load_dataset
-from okrcell.benchmarking.sets.splits import full_subset
+from okrcell.benchmarking.datasets.splits import draw_four_fifths, full_subset
+from okrcell.benchmarking.methods import OpenAnnotator, select_cells
+from okrcell.benchmarking.resources import measure_resources
+from okrcell.benchmarking.tasks import zero_shot
+from okrcell.benchmarking.tasks.scoring import by_type
+from okrcell.benchmarking.tasks.task import Item, ItemResult
+from okrcell.metrics.annotation import relation_fractions
 
 SETS = zero_shot.SETS
 WITH_TISSUE, WITHOUT_TISSUE = "tissue told", "tissue untold"

@@ -4,25 +4,53 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.cells import select_cells
-from okrcell.benchmarking.clock import ResourceUsage, measure_resources
-from okrcell.benchmarking.method import ZeroShotAnnotator
-from okrcell.benchmarking.metrics.rejection import ConfidenceMeasures, confidence_measures, known_type_auroc
-from okrcell.benchmarking.tasks import zero_shot
-from okrcell.benchmarking.questions.outcome import Item, ItemResult
-from okrcell.benchmarking.sets.draws import draw_four_fifths
 from okrcell.benchmarking.datasets.datasets import load_dataset
-from okrcell.benchmarking.sets.splits import full_subset
+from okrcell.benchmarking.datasets.splits import draw_four_fifths, full_subset
+from okrcell.benchmarking.methods import Annotation, ZeroShotAnnotator, select_cells
+from okrcell.benchmarking.resources import ResourceUsage, measure_resources
+from okrcell.benchmarking.tasks import zero_shot
+from okrcell.benchmarking.tasks.task import Item, ItemResult
+from okrcell.metrics.annotation import auroc
 from okrcell.ontology.ontology import ontology
+
+ConfidenceMeasures = dict[str, Float[np.ndarray, "cell"]]
+"""Confidence measure to its value for each cell; NaN without prediction."""
+
 
 SETS = zero_shot.SETS
 MIN_CELLS = 10
 """Minimum number of cells of a left-out type; AUROC of fewer is unreliable."""
 MIN_CANDIDATES = 2
 """Minimum number of remaining candidates."""
+
+
+def known_type_auroc(confidence: Float[np.ndarray, "cell"], is_candidate: Bool[np.ndarray, "cell"]) -> float:
+    """Return the AUROC of the confidence, cells whose type is a candidate against cells whose type is not.
+
+    Cells without prediction (NaN) have the lowest confidence. NaN if one of the groups is empty.
+    """
+    return auroc(is_candidate, np.where(np.isnan(confidence), -np.inf, confidence).astype(np.float64))
+
+
+def confidence_measures(annotation: Annotation) -> ConfidenceMeasures:
+    """Return the confidence measures that a prediction allows.
+
+    confidence: reported by the method. best: highest score. margin: highest minus second highest score. An empty dict
+    without scores and confidence.
+    """
+    has_label = annotation.label != ""
+    measures: ConfidenceMeasures = {}
+    if annotation.confidence is not None:
+        measures["confidence"] = annotation.confidence
+    if annotation.scores is not None and len(annotation.names) > 1:
+        second, best = np.sort(annotation.scores, axis=1)[:, -2:].T.astype(np.float64)
+        measures["best"] = best
+        # A label that cannot be predicted has -inf; if the best is -inf too, there is no prediction.
+        measures["margin"] = np.where(np.isinf(best), np.nan, best - np.where(np.isinf(best), 0, second))
+    return {measure: np.where(has_label, values, np.nan) for measure, values in measures.items()}
 
 
 def datasets_of(name: str) -> tuple[str, ...]:

@@ -8,15 +8,14 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.cells import select_cells
-from okrcell.benchmarking.clock import ResourceUsage, measure_resources
-from okrcell.benchmarking.method import TextMatcher
-from okrcell.metrics.retrieval import hit_rate, ndcg, ontology_gain, recall, reciprocal_rank
-from okrcell.benchmarking.tasks import zero_shot
-from okrcell.benchmarking.questions.outcome import Item, ItemResult
-from okrcell.benchmarking.sets.draws import hash_order
 from okrcell.benchmarking.datasets.datasets import LabeledDataset, load_dataset
-from okrcell.texts.describe import describe
+from okrcell.benchmarking.datasets.splits import hash_order
+from okrcell.benchmarking.methods import TextMatcher, select_cells
+from okrcell.benchmarking.resources import ResourceUsage, measure_resources
+from okrcell.benchmarking.tasks import zero_shot
+from okrcell.benchmarking.tasks.task import Item, ItemResult
+from okrcell.descriptions.template_writer import describe
+from okrcell.metrics.retrieval import hit_rate, ndcg, ontology_gain, recall, reciprocal_rank
 from okrcell.ontology.obs_profile import read_profiles
 
 SETS = ("pool",)

@@ -8,14 +8,13 @@ import numpy as np
 from anndata import AnnData
 
 from okrcell.benchmarking.datasets import downsampling as spoiling
-from okrcell.benchmarking.cells import select_cells
-from okrcell.benchmarking.clock import measure_resources
-from okrcell.benchmarking.method import ZeroShotAnnotator
-from okrcell.benchmarking.tasks import zero_shot
-from okrcell.benchmarking.questions.outcome import Item, ItemResult
-from okrcell.benchmarking.tasks.scoring import score_annotation
-from okrcell.benchmarking.sets.draws import draw_at_most, draw_four_fifths
 from okrcell.benchmarking.datasets.datasets import load_dataset
+from okrcell.benchmarking.datasets.splits import draw_at_most, draw_four_fifths
+from okrcell.benchmarking.methods import ZeroShotAnnotator, select_cells
+from okrcell.benchmarking.resources import measure_resources
+from okrcell.benchmarking.tasks import zero_shot
+from okrcell.benchmarking.tasks.scoring import score_annotation
+from okrcell.benchmarking.tasks.task import Item, ItemResult
 
 SETS = zero_shot.SETS
 MAX_CELLS = 1500

@@ -8,10 +8,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.method import Annotation
-from okrcell.benchmarking.metrics.calibration import accuracy_by_coverage, expected_calibration_error
-from okrcell.benchmarking.metrics.naming import annotation_scores, mean_auroc
-from okrcell.metrics.annotation import relation_fractions
+from okrcell.benchmarking.methods import Annotation
+from okrcell.metrics.annotation import (
+    accuracy_by_coverage,
+    annotation_scores,
+    expected_calibration_error,
+    mean_auroc,
+    relation_fractions,
+)
 
 
 def score_annotation(

@@ -1,29 +1,28 @@
 """Tasks of the benchmark by name, and the protocol of a task module."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from okrcell.benchmarking.questions.outcome import Item, ItemResult
+from okrcell.benchmarking.resources import ResourceUsage
 
-TASKS = (
-    "clustering",
-    "integration",
-    "annotation",
-    "few_shot",
-    "zero_shot",
-    "unseen_types",
-    "open_types",
-    "unknown",
-    "retrieval",
-    "robustness",
-)
-"""Names of the task modules in this folder, in the order of the report."""
+TASKS: Mapping[str, str] = {
+    "clustering": "clustering",
+    "integration": "integration",
+    "annotation": "annotation",
+    "few_shot": "few_shot",
+    "zero_shot": "zero_shot",
+    "unseen_types": "unseen_types",
+    "open_types": "open_vocabulary",
+    "unknown": "rejection",
+    "retrieval": "retrieval",
+    "robustness": "robustness",
+}
+"""Task to its module in this folder, in the order of the report."""
 IMPLEMENTED_BY = {"robustness": "zero_shot", "unknown": "zero_shot", "unseen_types": "zero_shot"}
 """Tasks that use a method's implementation of another task."""
-
-
 MAIN_METRICS = {
     "clustering": "avg_bio",
     "integration": "avg_bio",
@@ -37,6 +36,29 @@ MAIN_METRICS = {
     "robustness": "accuracy",
 }
 """Main metric of each task, shown where there is room for one."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a task: one line of the records before it is scored."""
+
+    case: str
+    """Condition that varies within a data set, such as "K = 5" or "dropout 30 %"; "" if none does."""
+    seed: int
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """Scores of one item."""
+
+    item: Item
+    scores: Mapping[str, float]
+    """Metric to its value; NaN if it is not defined."""
+    usage: ResourceUsage
+    cells: int
+    """Number of scored cells."""
+    detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Further values for figures and tables, as JSON types."""
 
 
 class Task(Protocol):
@@ -68,7 +90,7 @@ class Task(Protocol):
         ----------
         method
             Implementation of the method: a callable with the signature of the task's protocol (see
-            `okrcell.benchmarking.method`).
+            `okrcell.benchmarking.methods`).
         name
             Entry of ``SETS``.
         data
@@ -101,11 +123,11 @@ class Task(Protocol):
 
         Returns
         -------
-        Names of cards; see `okrcell.benchmarking.sets.card.cards_of`.
+        Names of cards; see `okrcell.benchmarking.datasets.datasets.cards_of`.
         """
         ...
 
 
 def get_task(task: str) -> Task:
     """Return the module of a task."""
-    return cast(Task, import_module(f"okrcell.benchmarking.questions.{task}"))
+    return cast(Task, import_module(f"okrcell.benchmarking.tasks.{TASKS[task]}"))

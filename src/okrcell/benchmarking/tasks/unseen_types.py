@@ -6,16 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.cells import select_cells
-from okrcell.benchmarking.clock import measure_resources
-from okrcell.benchmarking.method import Method, ZeroShotAnnotator
-from okrcell.benchmarking.metrics.naming import f1_by_type
-from okrcell.benchmarking.tasks import zero_shot
-from okrcell.benchmarking.questions.outcome import Item, ItemResult
-from okrcell.benchmarking.sets.draws import draw_four_fifths
 from okrcell.benchmarking.datasets.datasets import load_dataset
-from okrcell.benchmarking.sets.left_out_types import is_left_out, trained_types
-from okrcell.benchmarking.sets.splits import full_subset
+from okrcell.benchmarking.datasets.leakage import is_left_out, trained_types
+from okrcell.benchmarking.datasets.splits import draw_four_fifths, full_subset
+from okrcell.benchmarking.methods import Method, ZeroShotAnnotator, select_cells
+from okrcell.benchmarking.resources import measure_resources
+from okrcell.benchmarking.tasks import zero_shot
+from okrcell.benchmarking.tasks.task import Item, ItemResult
+from okrcell.metrics.annotation import f1_by_type
 
 SETS = zero_shot.SETS
 

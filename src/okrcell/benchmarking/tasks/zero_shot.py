@@ -5,14 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from okrcell.benchmarking.cells import select_cells
-from okrcell.benchmarking.clock import measure_resources
-from okrcell.benchmarking.method import ZeroShotAnnotator
-from okrcell.benchmarking.questions.outcome import Item, ItemResult
-from okrcell.benchmarking.tasks.scoring import score_annotation
-from okrcell.benchmarking.sets.draws import draw_four_fifths
 from okrcell.benchmarking.datasets.datasets import load_dataset
-from okrcell.benchmarking.sets.splits import full_subset
+from okrcell.benchmarking.datasets.splits import draw_four_fifths, full_subset
+from okrcell.benchmarking.methods import ZeroShotAnnotator, select_cells
+from okrcell.benchmarking.resources import measure_resources
+from okrcell.benchmarking.tasks.scoring import score_annotation
+from okrcell.benchmarking.tasks.task import Item, ItemResult
 
 SETS = ("pbmc3k", "kang_ifnb", "kang_8donors", "segerstolpe", "xin", "wang")
 

@@ -1,1 +1,0 @@
-"""Training objective: contrastive, complementary and generative losses, pair reliability, memory bank."""

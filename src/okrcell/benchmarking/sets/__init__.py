@@ -1,1 +1,0 @@
-"""Labelled data sets: cards, files, splits, leakage checks."""

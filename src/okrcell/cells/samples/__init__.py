@@ -1,1 +1,0 @@
-"""Model-free computations on a sample: PCA, nearest neighbours, smoothing."""

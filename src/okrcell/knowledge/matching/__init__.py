@@ -1,1 +1,0 @@
-"""Match author labels to ontology terms."""

@@ -1,1 +1,0 @@
-"""Knowledge sources: ontologies, curated texts, marker tables, literature."""

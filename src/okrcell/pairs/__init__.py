@@ -1,1 +1,0 @@
-"""Pairs of cells and texts: preparation, splits, batches, label and expression noise."""

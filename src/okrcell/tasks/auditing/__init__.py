@@ -1,1 +1,0 @@
-"""Label error detection for a study and for a corpus."""

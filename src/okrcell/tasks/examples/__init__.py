@@ -1,1 +1,0 @@
-"""Supervised annotation: features, classifier with text prior, label columns, fine-tuning."""

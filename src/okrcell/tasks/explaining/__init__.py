@@ -1,1 +1,0 @@
-"""Parts of the explanation of annotations."""

@@ -1,1 +1,0 @@
-"""Annotation and description of groups of cells."""

@@ -1,1 +1,0 @@
-"""Cluster stability, per-batch standardisation and batch correction of a sample."""

@@ -1,1 +1,0 @@
-"""Cited text descriptions of cells: metadata text, template and language-model writers, fact check."""

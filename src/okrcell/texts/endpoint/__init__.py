@@ -1,1 +1,0 @@
-"""Language-model writer: prompt, HTTP client, response cache and budget."""

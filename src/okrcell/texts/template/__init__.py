@@ -1,1 +1,0 @@
-"""Descriptions written without a language model."""
