@@ -13,7 +13,7 @@ from jaxtyping import install_import_hook
 install_import_hook(
     [
         "okrcell.model",
-        "okrcell.alignment",
+        "okrcell.losses",
         "okrcell.cells.tokenizer",
         "okrcell.model.text_encoder",
         "okrcell.data.dataloader",

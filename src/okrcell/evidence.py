@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ a ``passage`` of literature; a long expert ``description`` of a cell type; the `
 it lacks (``absent_marker``); the summary or full name of a ``gene``; a ``function`` (a Gene Ontology term)."""
 
 
+@runtime_checkable
 class TextEmbedder(Protocol):
     """Protocol of a text embedder: maps texts to unit vectors whose dot products are cosine similarities.
 

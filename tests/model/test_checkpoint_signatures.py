@@ -13,7 +13,7 @@ from okrcell.model.checkpoint import load_checkpoint, save_checkpoint
 from okrcell.model.embedder import Embedder
 from okrcell.model.signatures import SIGNATURES_FILE
 from okrcell.provenance import fingerprint
-from some_signatures import TYPES, some_head
+from example_signatures import TYPES, some_head
 
 
 @pytest.fixture

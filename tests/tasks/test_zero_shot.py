@@ -16,7 +16,7 @@ from okrcell.model.sample_scores import score_sample, stored_candidate_vectors
 from okrcell.tasks import zero_shot as module
 from okrcell.tasks.candidates import candidate_vectors, parse_candidates
 from okrcell.tasks.zero_shot import MIN_SMOOTHING_CELLS, N_COMPONENTS, annotate_by_similarity, annotate_zero_shot
-from some_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, some_head
+from example_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, some_head
 
 FOUR = parse_candidates([B_CELL, T_CELL, MONOCYTE, NK_CELL])
 CALIBRATION = {

@@ -3,7 +3,7 @@
 import anndata as ad
 import numpy as np
 import pytest
-from known_profiles import B_CELL, GENES, HEPATOCYTE, PLATELET, T_CELL, TYPES, some_profiles, truths
+from example_profiles import B_CELL, GENES, HEPATOCYTE, PLATELET, T_CELL, TYPES, some_profiles, truths
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable

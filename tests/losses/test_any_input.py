@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from some_pairs import judged
+from example_pairs import judged
 
 from okrcell.losses.contrastive import PairEmbeddings
 from okrcell.losses.objective import ABLATIONS, MaskedPredictions, ObjectiveSettings, contrastive_loss, total_loss

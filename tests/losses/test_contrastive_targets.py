@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from some_pairs import pairs_of
+from example_pairs import pairs_of
 
 from okrcell.losses.contrastive import PairEmbeddings, TargetSettings, contrastive_targets
 

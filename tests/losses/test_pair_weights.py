@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from some_pairs import HEAT, alike, judged, pairs_of, unit
+from example_pairs import HEAT, alike, judged, pairs_of, unit
 
 from okrcell.losses.contrastive import PairEmbeddings
 from okrcell.losses.objective import ObjectiveSettings

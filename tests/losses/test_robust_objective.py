@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from robust_in_float64 import Choices, cra
-from some_pairs import HEAT, aligned_alone, alike, alone, judged, pairs_of, total, unit
+from example_pairs import HEAT, aligned_alone, alike, alone, judged, pairs_of, total, unit
 from torch.nn import functional
 
 from okrcell.losses.contrastive import PairEmbeddings

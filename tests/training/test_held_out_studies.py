@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from known_memory import some_vectors
+from example_states import some_vectors
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable

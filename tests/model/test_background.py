@@ -15,7 +15,7 @@ from okrcell.model.marker_scores import (
     GenePanel,
     estimate_background,
 )
-from some_signatures import some_head
+from example_signatures import some_head
 
 GENES = 30
 HEAD = some_head([f"gene{number}" for number in range(GENES)])

@@ -15,7 +15,7 @@ from okrcell.model.marker_scores import (
     estimate_background,
     restrict_to_panel,
 )
-from some_signatures import some_head
+from example_signatures import some_head
 
 GENES = 40
 ALL = np.ones(GENES, dtype=bool)

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from okrcell.errors import CheckpointError
 from okrcell.model.signatures import DISTANCE_POWER, MIN_DISTANCE, SIGNATURES_FILE, SignatureHead
-from some_signatures import B_CELL, HEPATOCYTE, TYPES, some_head
+from example_signatures import B_CELL, HEPATOCYTE, TYPES, some_head
 
 SYMBOLS = ("CD79A", "MS4A1", "CD3D", "CD3E", "LYZ", "CST3", "NKG7", "GNLY", "HP", "IL32", "CD74", "ACTB")
 

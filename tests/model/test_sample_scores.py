@@ -14,7 +14,7 @@ from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.embedder import Embedder
 from okrcell.model.sample_scores import candidate_signatures, score_sample
 from okrcell.tasks.candidates import Candidate, parse_candidates
-from some_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, TYPES, some_head
+from example_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, TYPES, some_head
 
 FOUR = parse_candidates([B_CELL, T_CELL, MONOCYTE, NK_CELL])
 KINDS = {

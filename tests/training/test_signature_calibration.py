@@ -123,7 +123,7 @@ def test_a_panel_is_of_genes_of_the_model_that_are_expressed():
 
 @pytest.fixture(scope="module")
 def calibrated():
-    from known_memory import memory_of
+    from example_states import memory_of
 
     studies = [a_study("a", 0), a_study("b", 1), a_study("c", 2, strength=1.0)]
     genes = genes_of(studies)
@@ -173,7 +173,7 @@ def test_without_a_study_to_leave_out_nothing_is_learned(calibrated):
 @given(seed=st.integers(0, 1000))
 @settings(deadline=None, max_examples=5)
 def test_a_study_without_any_known_cell_is_passed_over(seed):
-    from known_memory import memory_of
+    from example_states import memory_of
 
     study = a_study("a", seed)
     study.truth[:] = -1

@@ -11,7 +11,7 @@ from okrcell.benchmarking.worker_pool import run_jobs
 
 @pytest.fixture
 def shared_out(tmp_path, monkeypatch):
-    """Have groups of jobs done by `answering.py`; return what was heard."""
+    """Have groups of jobs done by `worker_jobs.py`; return what was heard."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setattr(crew, "WORKER", "answering")
 

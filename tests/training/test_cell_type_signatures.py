@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_profiles import B_CELL, GENES, HEPATOCYTE, MONOCYTE, NK_CELL, PLATELET, T_CELL, TYPES, some_profiles
+from example_profiles import B_CELL, GENES, HEPATOCYTE, MONOCYTE, NK_CELL, PLATELET, T_CELL, TYPES, some_profiles
 from scipy import sparse
 
 from okrcell.descriptions.metadata_text import label_texts
