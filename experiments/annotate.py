@@ -28,7 +28,7 @@ CANDIDATES = (
 
 def main() -> None:
     """Print cells per second and peak memory over the repeats: median, minimum and maximum."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--cells", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)

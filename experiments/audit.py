@@ -30,7 +30,7 @@ from okrcell.data.label_noise import NoiseSettings, add_noise
 from okrcell.data.prepare import prepare
 from okrcell.errors import OkrcellError
 from okrcell.model.embedder import Embedder
-from okrcell.ontology.relations import related_types
+from okrcell.ontology.relations import related
 from okrcell.provenance import provenance_record
 from okrcell.tasks.audit_corpus import corpus_expression
 from okrcell.tasks.audit_study import pca_features
@@ -68,9 +68,11 @@ class AuditStudy:
 
 def main() -> None:
     """Print a Markdown table for each part: AUROC, average precision, corrected labels, flags."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("files", nargs="*", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "files", nargs="*", type=Path, help="labelled files; default: pretrain/ and evaluate/ of the data"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="number of draws of wrong labels; default: 3")
     parser.add_argument("--cells", type=int, default=1_000, help="maximum number of cells per file, drawn at random")
     parser.add_argument("--json", type=Path, help="write the results with their provenance")
     parser.add_argument("--picture", type=Path, help="draw the results of a --json file, without measuring")
@@ -87,16 +89,24 @@ def main() -> None:
         parser.exit(0, "No labelled files: give some, or set OKRCELL_DATA to a folder with pretrain/ and evaluate/.\n")
     model, rows, start = okr.load(), [], time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        for file in args.files:
+        for i, file in enumerate(args.files, start=1):
+            file_start = time.perf_counter()
             study = open_study(file, Path(folder), model, args.cells)
             if study is None:
                 print(
-                    f"{file.stem} is skipped: fewer than {MIN_LABELED_CELLS} labelled cells, or fewer than two labels"
+                    f"{i}/{len(args.files)} {file.stem} is skipped: fewer than {MIN_LABELED_CELLS} labelled cells, or fewer "
+                    "than two labels",
+                    flush=True,
                 )
                 continue
             for kind, rate in NOISE:
                 rows += [row for seed in range(args.seeds) for row in score_methods(study, kind, rate, seed)]
-            print(f"{study.name}: {len(study.rows):,} cells, {len(study.labels.names)} labels", flush=True)
+            seconds = time.perf_counter() - file_start
+            print(
+                f"{i}/{len(args.files)} {study.name}: {len(study.rows):,} cells, {len(study.labels.names)} labels, "
+                f"{seconds:.0f} s",
+                flush=True,
+            )
     for part in dict.fromkeys(row["part"] for row in rows):
         print(f"\n**{part}**\n")
         print_table([row for row in rows if row["part"] == part])
@@ -141,13 +151,13 @@ def score_methods(study: AuditStudy, noise_kind: str, rate: float, seed: int) ->
     labels = noisy_labels(study, noise_kind, rate, seed)
     if labels is None:
         return []
-    related = related_types(study.labels.names)
-    is_scored = (labels == truth) | ~related[truth, labels]
+    is_related = related(study.labels.names)
+    is_scored = (labels == truth) | ~is_related[truth, labels]
     wrong = (labels != truth) & is_scored
     if wrong.sum() < 5 or wrong[is_scored].all():
         return []
     rows = []
-    for method, (trust, likely, flagged) in run_methods(study, labels, related, seed).items():
+    for method, (trust, likely, flagged) in run_methods(study, labels, is_related, seed).items():
         rows.append({
             "study": study.name, "part": study.part, "noise": noise_kind, "rate": rate, "seed": seed, "method": method,
             "cells": int(is_scored.sum()), "wrong": int(wrong.sum()),
@@ -181,7 +191,7 @@ def noisy_labels(study: AuditStudy, kind: str, rate: float, seed: int) -> np.nda
 
 
 def run_methods(
-    study: AuditStudy, labels: np.ndarray, related: np.ndarray, seed: int
+    study: AuditStudy, labels: np.ndarray, is_related: np.ndarray, seed: int
 ) -> dict[str, tuple[np.ndarray, ...]]:
     """Return for each method the trust in each label, the most likely label, and the flagged labels."""
     cells, pcs, count = study.cells, study.pcs, len(study.labels.names)
@@ -190,13 +200,13 @@ def run_methods(
 
     def run_audit(name: str, groups: np.ndarray | None = None, **changes: Any) -> None:
         settings = AuditSettings(seed=seed, **changes)
-        result = audit_labels(cells, pcs, study.vectors, labels, related, groups, settings)
+        result = audit_labels(cells, pcs, study.vectors, labels, is_related, groups, settings)
         results[name] = (np.nan_to_num(result.trust), result.most_likely, result.doubtful)
 
     run_audit("audit")
     if seed == 0:
-        run_audit("audit without words", words=(0.0,))
-        run_audit("audit asked once", rounds=0)
+        run_audit("audit without texts", words=(0.0,))
+        run_audit("audit without refits", rounds=0)
         if len(np.unique(study.donor)) >= 3:
             run_audit("audit, folds of donors", groups=study.donor)
     probability = cross_val_predict_proba(
@@ -211,7 +221,7 @@ def run_methods(
     votes = np.stack([(labels[neighbors] == label).mean(axis=1) for label in range(count)], axis=1)
     results["15 neighbours"] = (votes[row, labels], votes.argmax(axis=1), votes.argmax(axis=1) != labels)
     agreement_scores = np.nan_to_num(match_probability(cells, study.vectors, np.bincount(labels, minlength=count)))
-    results["words only"] = (
+    results["text only"] = (
         agreement_scores[row, labels],
         agreement_scores.argmax(axis=1),
         agreement_scores.argmax(axis=1) != labels,
@@ -259,7 +269,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     from okrcell.storage import atomic_file
 
     parts = [part for part in ("learned from", "held out", "evaluate") if any(row["part"] == part for row in rows)]
-    order = ("words only", "15 neighbours", "confident learning", "audit")
+    order = ("text only", "15 neighbours", "confident learning", "audit")
     noises = NOISE[:4]
     figure = Figure(figsize=(11, 1.1 + 1.5 * len(parts)), layout="constrained")
     axes = figure.subplots(len(parts), len(noises), sharex=True, sharey=True, squeeze=False)

@@ -75,7 +75,7 @@ class ArrowRows:
     append = write
 
     def reader(self, path: Path) -> Callable[[np.ndarray], sparse.csr_matrix]:
-        """Open the store; the function returned reads rows in the order asked."""
+        """Open the store; the function returned reads rows in the given order."""
         blocks: list[Any] = []
         for file in sorted(path.iterdir()):
             with pa.memory_map(str(file)) as source:
@@ -142,7 +142,7 @@ class AnnDataRows:
             stored.group.file.close()
 
     def reader(self, path: Path) -> Callable[[np.ndarray], sparse.csr_matrix]:
-        """Open the store; the function returned reads rows in the order asked."""
+        """Open the store; the function returned reads rows in the given order."""
         stored = self._open(path, "r")
 
         def rows(indices: np.ndarray) -> sparse.csr_matrix:
@@ -269,7 +269,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=30_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where to write the stores (default: a temporary folder)")

@@ -23,7 +23,7 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 
 def main() -> None:
     """Print cells per second of both encoders, median of the repeats, and the range of their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     encoders = {name: _encoder(name) for name in ("paper", "mini")}

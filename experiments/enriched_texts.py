@@ -37,7 +37,7 @@ TRUE_TYPE_KEY = "cell_type_ontology_term_id"
 
 def main() -> None:
     """Print a Markdown table: mean and range over seeds of each metric, for each arm; write all results as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--descriptions", type=Path)
     parser.add_argument("--output", "-o", type=Path)

@@ -2,8 +2,8 @@
 
     python experiments/intervals_over_studies.py [docs/results/six-tasks/scores.parquet]
 
-Scores of one data set are first averaged over seeds. An interval over data sets says what to expect on another study; an interval over
-seeds, which draw other cells of the same sets, does not.
+Scores of one data set are first averaged over seeds. An interval over data sets says what to expect on another study; an
+interval over seeds, which draw other cells of the same sets, does not.
 """
 
 import argparse

@@ -22,8 +22,7 @@ from okrcell.ontology.ontology import ontology
 from okrcell.ontology.standardise import term_by_id, tissue_term
 from okrcell.provenance import provenance_record
 
-CONFIDENT_ONLY = "of these, where sure"
-
+CONFIDENT_ONLY = "of these, score high enough"
 STEPS = {
     "names": ("id", "name"),
     "+ synonyms": ("id", "name", "synonym"),
@@ -31,18 +30,15 @@ STEPS = {
     CONFIDENT_ONLY: ("id", "name", "synonym", "abbreviation", "part"),
     "+ dense": ("id", "name", "synonym", "abbreviation", "part", "dense"),
 }
-
-
 LabelPairs = dict[tuple[str, str], set[str]]
 """(label, term id) to the ids of the tissues that it occurs in."""
-
 LabelMatches = dict[tuple[str, str], tuple[TermMatch, ...]]
 """(label, tissue id) to its matches."""
 
 
 def main() -> None:
     """Print a Markdown table of the fractions that are exact, and exact or a direct parent or child."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dense", action="store_true", help="also match by vectors")
     parser.add_argument("--json", type=Path, help="write the results with their provenance")
     args = parser.parse_args()
@@ -129,7 +125,7 @@ def match_fractions(
 
 
 def score_bands(pairs: LabelPairs) -> list[dict]:
-    """Return the accuracy of the best match by its score, to check the threshold `SURE`."""
+    """Return the accuracy of the best match by its score, to check the threshold `MIN_MATCH_SCORE`."""
     edges = (0.0, 0.3, 0.45, MIN_MATCH_SCORE, 0.75, 0.9, 1.01)
     answers = [
         (best[0], term, 1 / len(tissues))

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -172,9 +173,7 @@ def speed(knowledge: Path, folder: Path, queries: int) -> dict[str, Any]:
     latencies: dict[str, Any] = {}
     for (kind, texts), (mode, sources) in product(queries_by_kind.items(), sources_by_mode.items()):
         weights = FusionSettings(meaning=0) if mode == "words alone" else FusionSettings()
-        latencies[f"{kind}: {mode}"] = _time_queries(
-            lambda text: index.search(text, sources=sources, weights=weights), texts
-        )
+        latencies[f"{kind}: {mode}"] = _time_queries(partial(index.search, sources=sources, weights=weights), texts)
     latencies["the vector of a profile alone"] = _time_queries(
         lambda text: encoder.embed_texts([text]), queries_by_kind["profile"]
     )
@@ -228,9 +227,9 @@ opened = time.perf_counter()
 quick = PassageIndex.open(sys.argv[1], check=False)
 again = time.perf_counter()
 quick.search("macrophage")
-asked = time.perf_counter()
+queried = time.perf_counter()
 seconds = {"import": imported - started, "open, sha256 compared": opened - imported,
-           "open, sizes compared": again - opened, "first question, words": asked - again}
+           "open, sizes compared": again - opened, "first question, words": queried - again}
 print(json.dumps({name: round(value, 3) for name, value in seconds.items()}))
 """
 

@@ -190,12 +190,12 @@ def join_names(names: list[str]) -> str:
 
 def main() -> None:
     """Measure, print and write the results."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("knowledge", type=Path, nargs="?", default=knowledge_folder())
     parser.add_argument("pretrain", type=Path, nargs="?", default=(data_folder() or Path()) / "pretrain")
-    parser.add_argument("--each", type=int, default=1000)
+    parser.add_argument("--each", type=int, default=1000, help="number of records of each kind; default: 1000")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--show", type=int, default=0)
+    parser.add_argument("--show", type=int, default=0, help="number of wrong decisions to print")
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
     if args.knowledge is None or not args.pretrain.is_dir():

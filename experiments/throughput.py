@@ -43,15 +43,15 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--methods", default="okrcell,markers,markers_smoothed,celltypist")
     parser.add_argument("--profile", action="store_true")
-    parser.add_argument("--answer", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--baseline", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.answer:
-        _run_baseline(*args.answer, args.candidates)
+    if args.baseline:
+        _run_baseline(*args.baseline, args.candidates)
         return
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.cores])
     with tempfile.TemporaryDirectory() as folder:
-        cells, output = Path(folder) / "cells.h5ad", Path(folder) / "named.h5ad"
+        cells, output = Path(folder) / "cells.h5ad", Path(folder) / "annotated.h5ad"
         _write_repeated(args.source or blood_file(Path(folder)), args.cells, args.genes, cells)
         if args.profile:
             _print_profile(args, cells, output)
@@ -93,7 +93,7 @@ def _run_process(command: list[str]) -> tuple[float, float, int]:
 def _command(method: str, args: argparse.Namespace, cells: Path, output: Path) -> list[str]:
     if method != "okrcell":
         command = [sys.executable, __file__, "--candidates", args.candidates]
-        return [*command, "--answer", method, str(cells), str(output)]
+        return [*command, "--baseline", method, str(cells), str(output)]
     model = ["--model", str(args.model)] if args.model else []
     return [sys.executable, "-m", "okrcell", *_annotate_arguments(args, cells, output), *model]
 
@@ -131,7 +131,7 @@ def _run_baseline(method: str, cells: str, output: str, candidates: str) -> None
         ]
         annotator = markers.MarkerAnnotator if method == "markers" else markers.SmoothedMarkerAnnotator
         annotation = annotator(MethodContext(knowledge=knowledge_folder()))(query, terms, 0)
-    adata.obs["named"] = annotation.label.astype(object)
+    adata.obs["prediction"] = annotation.label.astype(object)
     adata.write_h5ad(output)
 
 

@@ -26,7 +26,7 @@ from okrcell.model.embedder import bundled_model
 
 def main() -> None:
     """Time each tokenizer and print cells per second over the repeats: median, minimum and maximum."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--cells", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
@@ -38,7 +38,7 @@ def main() -> None:
     rows = rows[np.arange(args.cells) % rows.shape[0]]
     vocabulary = GeneVocabulary.load(bundled_model() / GENES_FILE)
     print(f"{args.cells:,} cells, {rows.nnz / args.cells:.0f} genes each, {torch.get_num_threads()} threads")
-    print(f"{'tokeniser':<44}{'cells/s':>10}   slowest - fastest")
+    print(f"{'tokenizer':<44}{'cells/s':>10}   slowest - fastest")
     for kind, select, value, limit in (
         ("quantile_bins", "hashed", "expression", 1200),
         ("quantile_bins", "relative", "relative", 512),

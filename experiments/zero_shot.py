@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from real_cells import data_folder
 
 import okrcell as okr
-from okrcell.benchmarking.baselines.marker_genes import SmoothedMarkerAnnotator
+from okrcell.benchmarking.baselines.marker_genes import MARKER_TABLE_FILE, SmoothedMarkerAnnotator
 from okrcell.benchmarking.methods import Annotation, MethodContext, unlabeled_cells
 from okrcell.cells.expression import read_expression
 from okrcell.cells.io import open_cells
@@ -48,7 +48,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path, help="labelled h5ad files; default: evaluate/*.h5ad of the data")
     parser.add_argument("--model", type=Path, help="model folder; default: the bundled model")
-    parser.add_argument("--markers", type=Path, metavar="KNOWLEDGE", help="add marker scores, with the tables of a folder")
+    parser.add_argument(
+        "--markers", type=Path, metavar="KNOWLEDGE", help="add marker scores, with the tables of a folder"
+    )
     parser.add_argument("--json", type=Path, help="output file: results with their provenance")
     args = parser.parse_args()
 
@@ -62,19 +64,31 @@ def main() -> None:
 
     print_header(methods)
     rows: list[dict[str, Any]] = []
+    skipped: list[str] = []
     for file in args.files:
-        if row := score_file(file, model, markers):
-            rows.append(row)
-            print_row(row, methods)
+        row = score_file(file, model, markers)
+        if row is None:
+            skipped.append(file.stem)
+            continue
+        rows.append(row)
+        print_row(row, methods)
     if not rows:
         parser.exit(1, "No file has two or more types with a Cell Ontology id.\n")
     means = mean_over_sets(rows, methods)
     print_means(means, len(rows))
+    if skipped:
+        print(f"\nSkipped, fewer than two types with a Cell Ontology id: {', '.join(skipped)}.")
     if args.json:
         record = provenance_record(
-            "benchmark zero-shot", model=model.name, weights_sha256=model.fingerprint,
-            seed=0, rows=rows, over_sets=to_values(means),
-        )  # fmt: skip
+            "benchmark zero-shot",
+            model=model.name,
+            weights_sha256=model.fingerprint,
+            marker_table_sha256=fingerprint(args.markers / MARKER_TABLE_FILE) if args.markers else None,
+            methods={name: METHODS[name] for name in methods},
+            rows=rows,
+            skipped=skipped,
+            over_sets=to_values(means),
+        )
         write_json(args.json, record)
 
 
@@ -111,13 +125,13 @@ def score_file(file: Path, model: Embedder, markers: MarkerMethod | None) -> dic
         "candidates": len(term_ids),
         "scores": {name: {metric: getattr(values, metric) for metric in METRICS} for name, values in scores.items()},
         "accuracy_of_confident_half": accuracy_by_coverage(confidence, is_right)[0.5],
-        "mean_confidence": float(np.nanmean(confidence)),
+        "mean_confidence": float(confidence.mean()),
         "seconds": round(time.perf_counter() - start, 1),
     }
 
 
 def true_types(adata: AnnData) -> NDArray[np.str_]:
-    """Return the current Cell Ontology id of each cell, "" where there is none."""
+    """Return the current Cell Ontology id of each cell of a file, "" where there is none."""
     if TRUE_TYPE_KEY not in adata.obs:
         return np.full(adata.n_obs, "", dtype=np.str_)
     labels = adata.obs[TRUE_TYPE_KEY].astype(str)
@@ -174,23 +188,26 @@ def to_values(means: dict[str, dict[str, Estimate | None]]) -> dict[str, Any]:
 def print_header(methods: list[str]) -> None:
     """Print the header of the table of sets."""
     columns = ["set", "cells", "candidates"]
-    columns += [f"{METHODS[name]}, {title}" for name in methods for title in METRICS.values()]
+    columns += [METHODS[name] for name in methods]
     columns += ["fused model, accuracy of the confident half", "fused model, mean confidence"]
+    print(f"Each set: {' / '.join(METRICS.values())}.\n")
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
 
 
 def print_row(row: dict[str, Any], methods: list[str]) -> None:
     """Print the scores of one set."""
-    numbers = [row["scores"][name][metric] for name in methods for metric in METRICS]
-    numbers += [row["accuracy_of_confident_half"], row["mean_confidence"]]
-    cells = [row["set"], f"{row['cells']:,}", str(row["candidates"]), *(f"{number:.3f}" for number in numbers)]
+    cells = [row["set"], f"{row['cells']:,}", str(row["candidates"])]
+    cells += [" / ".join(f"{row['scores'][name][metric]:.3f}" for metric in METRICS) for name in methods]
+    cells += [f"{row['accuracy_of_confident_half']:.3f}", f"{row['mean_confidence']:.3f}"]
     print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def print_means(means: dict[str, dict[str, Estimate | None]], n_sets: int) -> None:
     """Print means and differences over sets with their intervals."""
     titles = METHODS | {f"fused minus {name}": f"fused model minus {title}" for name, title in METHODS.items()}
-    print(f"\n| mean over {n_sets} sets [95 % interval] | {' | '.join(METRICS.values())} |\n|---|{'---|' * len(METRICS)}")
+    print(
+        f"\n| mean over {n_sets} sets [95 % interval] | {' | '.join(METRICS.values())} |\n|---|{'---|' * len(METRICS)}"
+    )
     for name, metrics in means.items():
         sign = "+" if name.startswith("fused minus") else ""
         print(f"| {titles[name]} | {' | '.join(format_estimate(value, sign) for value in metrics.values())} |")

@@ -32,7 +32,10 @@ def test_a_package_that_is_absent_is_said_to_be(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_receipt_asks_for_versions_without_importing_the_packages():
-    script = "import sys; from okrcell.provenance import receipt; receipt('embed'); sys.exit('torch' in sys.modules)"
+    script = (
+        "import sys; from okrcell.provenance import provenance_record; "
+        "provenance_record('embed'); sys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 

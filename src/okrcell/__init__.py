@@ -5,6 +5,7 @@
 >>> okr.tl.annotate(adata, model, candidates=["T cell", "B cell", "CL:0000576"])
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,24 +15,43 @@ if TYPE_CHECKING:
     from okrcell.data.prepare import prepare
     from okrcell.descriptions.description import Description
     from okrcell.model.embedder import load
-    from okrcell.tl import enrich, standardise
+    from okrcell.tl import enrich, standardise, standardize
     from okrcell.training.pretrain import pretrain
 
-__all__ = ["Description", "benchmark", "enrich", "load", "pl", "prepare", "pretrain", "standardise", "tl"]
+    __version__: str
+
+__all__ = [
+    "Description",
+    "benchmark",
+    "enrich",
+    "load",
+    "pl",
+    "prepare",
+    "pretrain",
+    "standardise",
+    "standardize",
+    "tl",
+]
 
 _MODULES = {
     "Description": "okrcell.descriptions.description",
     "benchmark": "okrcell.benchmarking.run",
     "enrich": "okrcell.tl",
     "standardise": "okrcell.tl",
+    "standardize": "okrcell.tl",
     "load": "okrcell.model.embedder",
     "prepare": "okrcell.data.prepare",
     "pretrain": "okrcell.training.pretrain",
 }
 
+# The library logs and never prints; a program that wants the messages adds a handler to this logger.
+logging.getLogger("okrcell").addHandler(logging.NullHandler())
+
 
 def __getattr__(name: str) -> Any:
     # Lazy imports (PEP 562) keep `import okrcell` fast.
+    if name == "__version__":
+        return import_module("importlib.metadata").version("okrcell")
     if name in {"tl", "pl"}:
         return import_module(f"okrcell.{name}")
     if name in _MODULES:
@@ -40,4 +60,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "__version__"])

@@ -1,6 +1,7 @@
-"""Cited records: `Evidence`, and the protocol of the sources that provide it."""
+"""Cited records: `Evidence`, the protocols of its sources and of text embedders, and sentences of its texts."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -14,6 +15,11 @@ Aspect = Literal[
 """Part of a record that is quoted: an ontology term's ``name``, ``definition`` or ``synonym``; the user's ``metadata``;
 a ``passage`` of literature; a long expert ``description`` of a cell type; the ``marker`` genes of a cell type, or those
 it lacks (``absent_marker``); the summary or full name of a ``gene``; a ``function`` (a Gene Ontology term)."""
+_SENTENCE_GAP = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(])")
+_SENTENCE_GAP_OF_ABSTRACTS = re.compile(
+    r"(?:(?<=[.!?])|(?<=[.!?][\"')\]])|(?<=[.!?][\"')\]]{2}))\s+(?=[\"'(\[]?[A-Z0-9])"
+)
+_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|al|approx|resp|Figs?|No|St|Dr|spp?|ca)|\b[A-Z])\.$")
 
 
 @runtime_checkable
@@ -206,3 +212,23 @@ class KnowledgeSource(Protocol):
             If a file of the source cannot be read.
         """
         ...
+
+
+def split_sentences(text: str, *, abstract: bool = False) -> tuple[str, ...]:
+    """Split a text into sentences; abbreviations such as "e.g." and initials do not end a sentence.
+
+    Parameters
+    ----------
+    text
+        The text.
+    abstract
+        Split as in abstracts, where a sentence may begin with a number ("12 patients were examined.") and end with a
+        quotation mark or bracket. Definitions and summaries cite pages ("pg. 862") and quote inside sentences.
+    """
+    sentences: list[str] = []
+    for part in (_SENTENCE_GAP_OF_ABSTRACTS if abstract else _SENTENCE_GAP).split(text.strip()):
+        if sentences and _ABBREVIATION.search(sentences[-1]):
+            sentences[-1] += f" {part}"
+        elif part:
+            sentences.append(part)
+    return tuple(sentences)

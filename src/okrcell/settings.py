@@ -1,12 +1,12 @@
 """Settings: frozen pydantic models that refuse unknown keys; read from YAML."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from okrcell.errors import SettingsError
 
@@ -18,6 +18,32 @@ class Settings(BaseModel):
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def former_values(**current: str) -> BeforeValidator:
+    """Accept former names of a value: ``former_values(old="new")`` in the annotation of a field."""
+    return BeforeValidator(lambda value: current.get(value, value) if isinstance(value, str) else value)
+
+
+def rename_old_keys(settings_type: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace former keys (`AliasChoices` of a field) and values (`former_values`) by current ones, in nested settings too.
+
+    Mappings can then be merged and compared key by key. A former key beside its new name is left as it is, and validation
+    rejects it.
+    """
+    renamed = dict(values)
+    for name, field in settings_type.model_fields.items():
+        if isinstance(field.validation_alias, AliasChoices):
+            for key in field.validation_alias.choices:
+                if isinstance(key, str) and key in renamed and name not in renamed:
+                    renamed[name] = renamed.pop(key)
+        for validator in field.metadata if name in renamed else ():
+            if isinstance(validator, BeforeValidator):  # `former_values`
+                renamed[name] = cast(Callable[[Any], Any], validator.func)(renamed[name])
+        nested_type, nested = field.annotation, renamed.get(name)
+        if isinstance(nested_type, type) and issubclass(nested_type, BaseModel) and isinstance(nested, Mapping):
+            renamed[name] = rename_old_keys(nested_type, cast(Mapping[str, Any], nested))
+    return renamed
 
 
 def parse_settings(settings_type: type[SettingsT], values: Any, origin: str) -> SettingsT:

@@ -7,20 +7,20 @@ from okrcell.benchmarking.records import BenchmarkResult
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Collect what the verb asks for, without doing it."""
-    seen: dict = {}
+def arguments(monkeypatch):
+    """Collect the arguments of the verb, without running a benchmark."""
+    arguments: dict = {}
 
-    def pretended(output, **given):
-        seen.update(given, output=output)
+    def fake_benchmark(output, **options):
+        arguments.update(options, output=output)
         return BenchmarkResult(output, output / "report.html", output / "runs.jsonl", 1300, 2)
 
-    monkeypatch.setattr("okrcell.benchmarking.run.benchmark", pretended)
-    return seen
+    monkeypatch.setattr("okrcell.benchmarking.run.benchmark", fake_benchmark)
+    return arguments
 
 
-def test_options_become_choices(asked, capsys, tmp_path):
-    words = [
+def test_options_become_choices(arguments, capsys, tmp_path):
+    argv = [
         "benchmark",
         "-o",
         str(tmp_path),
@@ -31,30 +31,30 @@ def test_options_become_choices(asked, capsys, tmp_path):
         "--data",
         "sets",
     ]
-    words += ["--models", "info_nce=runs/a,cell_only=runs/b", "--seeds", "0,1", "--workers", "2", "--again", "okrcell"]
-    with pytest.raises(SystemExit) as ended:
-        okrcell.cli.main(words)
-    assert not ended.value.code
-    assert (asked["tasks"], asked["methods"], asked["seeds"]) == (
+    argv += ["--models", "info_nce=runs/a,cell_only=runs/b", "--seeds", "0,1", "--workers", "2", "--again", "okrcell"]
+    with pytest.raises(SystemExit) as exit_info:
+        okrcell.cli.main(argv)
+    assert not exit_info.value.code
+    assert (arguments["tasks"], arguments["methods"], arguments["seeds"]) == (
         ("clustering", "few_shot"),
         ("okrcell", "knn"),
         (0, 1),
     )
-    assert asked["models"] == {"info_nce": "runs/a", "cell_only": "runs/b"}
-    assert (asked["data"].name, asked["workers"], asked["again"]) == ("sets", 2, ("okrcell",))
-    assert {"config", "plan", "files"}.isdisjoint(asked)
+    assert arguments["models"] == {"info_nce": "runs/a", "cell_only": "runs/b"}
+    assert (arguments["data"].name, arguments["workers"], arguments["again"]) == ("sets", 2, ("okrcell",))
+    assert {"config", "plan", "files"}.isdisjoint(arguments)
     assert "report.html from 1,300 runs, 2 of them new" in capsys.readouterr().out
 
 
-def test_everything_is_the_default(asked, tmp_path):
+def test_everything_is_the_default(arguments, tmp_path):
     with pytest.raises(SystemExit):
         okrcell.cli.main(["benchmark", "-o", str(tmp_path)])
-    assert (asked["tasks"], asked["methods"]) == (None, ())
-    assert "seeds" not in asked
+    assert (arguments["tasks"], arguments["methods"]) == (None, ())
+    assert "seeds" not in arguments
 
 
-def test_a_model_without_a_folder_is_one_line(asked, capsys, tmp_path):
-    with pytest.raises(SystemExit) as ended:
+def test_a_model_without_a_folder_is_one_line(arguments, capsys, tmp_path):
+    with pytest.raises(SystemExit) as exit_info:
         okrcell.cli.main(["benchmark", "-o", str(tmp_path), "--models", "info_nce"])
-    assert ended.value.code == 2
+    assert exit_info.value.code == 2
     assert "--models expects name=folder, separated by commas; seen: info_nce." in capsys.readouterr().err

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from okrcell.benchmarking.report.publish import publish
 from okrcell.benchmarking.report.summary import format_points, paired_difference, summarize
-from okrcell.benchmarking.report.tables import result_tables
+from okrcell.benchmarking.report.tables import publish, result_tables
 from okrcell.benchmarking.report.text import comparisons
 from okrcell.provenance import provenance_record
 
@@ -202,14 +201,14 @@ def test_everything_that_can_be_drawn_is_drawn_and_the_page_stands_alone(tmp_pat
     assert page.count("data:image/png;base64,") == len(pictures)
     assert 'src="http' not in page and "{{" not in page
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    for said in (
+    for expected in (
         "The baseline wins",
         "scvi was not run: scvi is not installed",
         "SingleR, Zero-shot annotation, islets (Xin): it was not done",
         "| chance | 0.030 |",
         "islets: Xin → Wang 12",
     ):
-        assert said in text, said
+        assert expected in text, expected
     figures = json.loads((tmp_path / "summary.json").read_text())
     assert {one["outcome"] for one in figures["verdicts"]} == {"behind", "level", "open"}
     assert all((tmp_path / name).exists() for name in pictures)

@@ -1,4 +1,4 @@
-"""A process that does what it is told, for tests of those who have processes do things."""
+"""A worker process that executes the steps of a job, for tests of the worker pool."""
 
 import json
 import os

@@ -99,8 +99,8 @@ def test_spoilt_and_empty_cells_stay_in_their_place(blood):
     whole, spoilt = matrix(blood), matrix(AnnData(values, var=blood.var))
     assert spoilt.shape == whole.shape
     assert np.flatnonzero(np.diff(spoilt.indptr) == 0).tolist() == [3, 7, 11]
-    kept = np.setdiff1d(np.arange(200), [3, 7, 11])
-    assert same(spoilt[kept], whole[kept])
+    intact = np.setdiff1d(np.arange(200), [3, 7, 11])
+    assert same(spoilt[intact], whole[intact])
 
 
 def test_negative_values_that_the_sample_did_not_see_are_refused(blood):

@@ -22,7 +22,7 @@ def test_one_row_per_symbol_and_per_id(table):
 
 def test_all_names_of_a_gene_lead_to_one_row(table):
     assert symbols(table, "IL7R", "ENSG00000168685", "ENSG00000168685.15", "CD127", "il7r", " IL7R ") == ["IL7R"] * 6
-    assert table.resolve(["IL7R", "ENSG00000168685", "ENSG00000168685.15", "CD127", "il7r"]).how == {
+    assert table.resolve(["IL7R", "ENSG00000168685", "ENSG00000168685.15", "CD127", "il7r"]).match_counts == {
         "symbol": 1,
         "ensembl": 1,
         "ensembl_version": 1,
@@ -39,6 +39,25 @@ def test_a_current_symbol_is_never_read_as_an_old_one(table):
     row = {str(symbol): place for place, symbol in enumerate(table.symbol)}
     assert not set(table.previous) & set(row)
     assert not set(table.alias) & (set(row) | set(table.previous))
+
+
+def test_a_spelling_of_two_genes_is_refused(table):
+    # LAS1 is an alias of CFAP94 and Las1 of LAS1L; iNOS is an alias of NOS2 and INOS of ISYNA1.
+    assert symbols(table, "LAS1", "Las1", "iNOS", "INOS") == ["CFAP94", "LAS1L", "NOS2", "ISYNA1"]
+    assert symbols(table, "las1", "lAS1", "Inos") == [None] * 3
+
+
+def test_no_spelling_of_two_genes_is_resolved_by_its_letters():
+    table = GeneTable(
+        version="1",
+        ensembl_id=np.array(["ENSG00000000001", "ENSG00000000002", "ENSG00000000003"]),
+        symbol=np.array(["ABC-1", "XYZ", "ABC.1"]),
+        biotype=np.array(["protein_coding"] * 3),
+        alias={"KLM.2": 0, "klm-2": 1, "PQR": 1, "abc_1": 1},
+    )
+    assert symbols(table, "ABC-1", "ABC.1", "KLM.2", "klm-2", "pqr") == ["ABC-1", "ABC.1", "ABC-1", "XYZ", "XYZ"]
+    # An ambiguous symbol is not resolved by an alias either.
+    assert symbols(table, "abc-1", "Abc 1", "KLM-2", "Klm_2") == [None] * 4
 
 
 def test_ids_of_other_haplotypes_lead_to_the_same_gene(table):
@@ -80,7 +99,7 @@ def test_mouse_is_told_by_ids_and_by_how_symbols_are_written(table):
 def test_mouse_genes_are_led_to_their_only_ortholog(table):
     names = ["Cd3d", "ENSMUSG00000032093", "Ptprc", "Gm12345"]
     assert symbols(table, *names, orthologs=True) == ["CD3D", "CD3E", "PTPRC", None]
-    assert table.resolve(names, orthologs=True).how == {"mouse_ortholog": 3, "unknown": 1}
+    assert table.resolve(names, orthologs=True).match_counts == {"mouse_ortholog": 3, "unknown": 1}
 
 
 def test_the_best_column_names_a_gene_and_the_others_help(table):

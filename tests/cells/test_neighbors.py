@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from okrcell.cells.neighbors import knn_graph, smooth_over_knn
+from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
 
 
-def some_graph(cells, seed=0):
+def random_graph(cells, seed=0):
     """kNN graph of cells at random positions; the last two have no neighbours."""
     points = np.random.default_rng(seed).normal(size=(cells - 2, 3))
     graph = knn_graph(points, 6)
@@ -18,7 +18,7 @@ def some_graph(cells, seed=0):
 @given(seed=st.integers(0, 10**6), share=st.floats(0, 1), rounds=st.integers(0, 5))
 @settings(deadline=None, max_examples=30)
 def test_it_is_the_equation_of_the_method_page(seed, share, rounds):
-    graph = some_graph(40, seed)
+    graph = random_graph(40, seed)
     values = np.random.default_rng(seed).normal(size=(40, 4))
     dense = graph.toarray()
     dense[[38, 39], [38, 39]] = 1
@@ -33,13 +33,13 @@ def test_it_is_the_equation_of_the_method_page(seed, share, rounds):
 
 
 def test_a_cell_without_neighbours_stays_and_equal_cells_stay_equal():
-    graph, values = some_graph(30), np.random.default_rng(0).normal(size=(30, 2))
+    graph, values = random_graph(30), np.random.default_rng(0).normal(size=(30, 2))
     np.testing.assert_allclose(smooth_over_knn(values, graph)[[28, 29]], values[[28, 29]])
     np.testing.assert_allclose(smooth_over_knn(np.ones((30, 2)), graph), 1)
 
 
 def test_the_values_that_were_given_are_left_alone():
-    graph, values = some_graph(30), np.random.default_rng(0).normal(size=(30, 2))
+    graph, values = random_graph(30), np.random.default_rng(0).normal(size=(30, 2))
     before = values.copy()
     assert smooth_over_knn(values, graph, rounds=0) is values
     smooth_over_knn(values, graph)
@@ -47,7 +47,7 @@ def test_the_values_that_were_given_are_left_alone():
 
 
 def test_the_order_of_cells_does_not_matter():
-    graph, values = some_graph(30), np.random.default_rng(0).normal(size=(30, 2))
+    graph, values = random_graph(30), np.random.default_rng(0).normal(size=(30, 2))
     order = np.random.default_rng(1).permutation(30)
     turned = smooth_over_knn(values[order], sparse.csr_matrix(graph[order][:, order]))
     np.testing.assert_allclose(turned, smooth_over_knn(values, graph)[order])
@@ -56,3 +56,15 @@ def test_the_order_of_cells_does_not_matter():
 def test_a_cell_alone_in_its_file_has_a_graph_without_edges():
     graph = knn_graph(np.zeros((1, 3), dtype=np.float32))
     np.testing.assert_array_equal(smooth_over_knn(np.ones((1, 2)), graph), np.ones((1, 2)))
+
+
+def test_by_default_half_of_the_weight_is_the_neighbours_and_there_are_three_rounds():
+    # A chain of three cells; the values are those of the equation, by hand.
+    chain = sparse.csr_matrix(np.array([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]]))
+    values = np.array([[1.0], [0], [0]])
+    np.testing.assert_allclose(smooth_over_knn(values, chain).ravel(), [9 / 16, 3 / 16, 1 / 16])
+    np.testing.assert_allclose(smooth_over_knn(values, chain, weight=0.7).ravel(), [0.3735, 0.2765, 0.0735], atol=1e-9)
+
+
+def test_neighbours_weigh_more_where_few_genes_were_measured():
+    assert (smoothing_weight(1_999), smoothing_weight(2_000)) == (0.7, 0.5)

@@ -38,8 +38,8 @@ def test_variable_genes_are_those_of_scanpy(expression):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sc.pp.highly_variable_genes(whole, n_top_genes=200)
-    theirs = set(whole.var["row"][whole.var["highly_variable"]])
-    assert len(set(highly_variable_genes(expression, 200).gene) & theirs) >= 195
+    expected = set(whole.var["row"][whole.var["highly_variable"]])
+    assert len(set(highly_variable_genes(expression, 200).gene) & expected) >= 195
 
 
 def test_components_are_those_of_dense_principal_components(expression):
@@ -52,9 +52,9 @@ def test_components_are_those_of_dense_principal_components(expression):
 
 
 def test_a_cell_without_expression_is_nan_and_spoils_nobody(blood):
-    some = blood[:60].copy()
-    alone = sample_pca(read_expression(some), 5)
-    empty = ad.concat([some, some[:1]], index_unique="-", merge="same")
+    subset = blood[:60].copy()
+    alone = sample_pca(read_expression(subset), 5)
+    empty = ad.concat([subset, subset[:1]], index_unique="-", merge="same")
     filled = empty.X.tolil()
     filled[60] = 0
     empty.X = filled.tocsr()

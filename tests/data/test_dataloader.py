@@ -33,7 +33,7 @@ def same(one: PairBatch, other: PairBatch) -> bool:
 
 @pytest.mark.parametrize("balance", [0.0, 0.5])
 def test_a_batch_is_the_same_whenever_it_is_asked_for(stream, balance):
-    settings = {"balance": balance, "fewest_genes": 0.3}
+    settings = {"balance": balance, "min_gene_fraction": 0.3}
     one, other = stream(**settings), stream(**settings)
     for step in (0, 3):
         one.batch(step)
@@ -91,15 +91,15 @@ def test_only_genes_are_hidden_and_one_share_is_drawn_for_a_step(stream):
     shares = []
     for step in range(12):
         batch = made.batch(step)
-        assert not (batch.masked & ~batch.cells.known).any()
-        shares.append(float(batch.masked.sum() / batch.cells.known.sum()))
+        assert not (batch.masked & ~batch.cells.attention_mask).any()
+        shares.append(float(batch.masked.sum() / batch.cells.attention_mask.sum()))
     assert {round(share * 4) for share in shares} == {1, 2, 3}
     assert max(abs(share * 4 - round(share * 4)) for share in shares) < 0.1
     assert not stream(mask=(0.0,)).batch(0).masked.any()
 
 
 def test_no_more_genes_are_hidden_than_allowed(stream):
-    free, bounded = stream(batch_size=64), stream(batch_size=64, most_hidden=5)
+    free, bounded = stream(batch_size=64), stream(batch_size=64, max_masked_genes=5)
     for step in range(4):
         every, some = free.batch(step).masked, bounded.batch(step).masked
         assert some.sum(dim=1).tolist() == every.sum(dim=1).clamp(max=5).tolist()
@@ -110,7 +110,7 @@ def test_a_cell_without_type_or_genes_has_no_trust_and_all_others_have_it(pairs,
     made = stream(rows=np.arange(700), batch_size=100)
     batches = list(made.validation_batches())
     rows = torch.cat([batch.row for batch in batches]).tolist()
-    trust = dict(zip(rows, torch.cat([batch.trust for batch in batches]).tolist(), strict=True))
+    trust = dict(zip(rows, torch.cat([batch.weight for batch in batches]).tolist(), strict=True))
     assert sorted(row for row, value in trust.items() if value == 0) == [3, *range(690, 700)]
     assert set(trust.values()) == {0.0, 1.0}
     kinds = dict(zip(rows, torch.cat([batch.cell_type for batch in batches]).tolist(), strict=True))
@@ -123,8 +123,8 @@ def test_a_text_is_one_of_the_phrasings_of_the_cells_own_description(stream, pai
     drawn = {}
     for step in range(40):
         batch = made.batch(step)
-        for row, text in zip(batch.row[batch.trust > 0].tolist(), batch.text[batch.trust > 0].tolist(), strict=True):
-            assert text in pairs.phrasings[pairs.description[row]]
+        for row, text in zip(batch.row[batch.weight > 0].tolist(), batch.text[batch.weight > 0].tolist(), strict=True):
+            assert text in pairs.text_indices[pairs.description[row]]
             drawn.setdefault(int(pairs.description[row]), set()).add(text)
     assert max(len(texts) for texts in drawn.values()) > 1
 
@@ -150,9 +150,9 @@ def test_long_cells_are_sampled_anew_at_each_visit_unless_the_choice_is_by_heigh
 
 def test_half_of_the_cells_are_shown_as_if_fewer_genes_had_been_measured(stream):
     whole = stream(batch_size=300, limit=1200).batch(0)
-    fewer = stream(batch_size=300, limit=1200, fewest_genes=0.1).batch(0)
+    fewer = stream(batch_size=300, limit=1200, min_gene_fraction=0.1).batch(0)
     assert torch.equal(whole.row, fewer.row)
-    before, after = whole.cells.known.sum(dim=1), fewer.cells.known.sum(dim=1)
+    before, after = whole.cells.attention_mask.sum(dim=1), fewer.cells.attention_mask.sum(dim=1)
     assert bool((after <= before).all())
     assert float((after == before).float().mean()) == pytest.approx(0.5, abs=0.1)
     thinned = after < before

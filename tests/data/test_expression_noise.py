@@ -50,25 +50,25 @@ def sound(rows):
 
 def test_exactly_the_harmed_cells_change(pairs, harmed, corpus):
     everyone = np.arange(700)
-    before, after = corpus.rows(everyone), harmed.pairs.expression(everyone)
+    before, after = corpus.rows(everyone), harmed.dataset.expression(everyone)
     sound(after)
-    assert harmed.pairs.has_noise
+    assert harmed.dataset.has_noise
     assert after.shape == before.shape
-    assert harmed.wrong.sum() == round(0.3 * 670)
-    assert not harmed.wrong[:20].any()
-    assert not harmed.wrong[690:].any()
+    assert harmed.is_noisy.sum() == round(0.3 * 670)
+    assert not harmed.is_noisy[:20].any()
+    assert not harmed.is_noisy[690:].any()
     differs = np.asarray((before != after).sum(axis=1)).ravel() > 0
-    assert not differs[~harmed.wrong].any()
-    assert differs[harmed.wrong].mean() > 0.99
-    assert np.array_equal(harmed.pairs.description, pairs.description)
+    assert not differs[~harmed.is_noisy].any()
+    assert differs[harmed.is_noisy].mean() > 0.99
+    assert np.array_equal(harmed.dataset.description, pairs.description)
 
 
 @settings(max_examples=25, deadline=None)
 @given(rows=st.lists(st.integers(0, 699), max_size=30))
 def test_a_cell_is_spoiled_in_the_same_way_in_whatever_company(harmed, rows):
-    together = harmed.pairs.expression(rows)
+    together = harmed.dataset.expression(rows)
     sound(together)
-    alone = [harmed.pairs.expression([row]) for row in rows]
+    alone = [harmed.dataset.expression([row]) for row in rows]
     if rows:
         assert (sparse.vstack(alone) != together).nnz == 0
     assert together.shape[0] == len(rows)

@@ -31,7 +31,7 @@ def same(one, other, *names):
     return all(torch.equal(part(one, name), part(other, name)) for name in names)
 
 
-ALL = ("gene", "value", "masked", "text", "cell_type", "trust", "row")
+ALL = ("gene", "value", "masked", "text", "cell_type", "weight", "row")
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
@@ -45,7 +45,7 @@ def test_wrong_labels_do_not_change_which_cells_are_drawn(pairs, tokeniser, bala
     )
     for step in range(3):
         one, other = clean.batch(step), wrong.batch(step)
-        assert same(one, other, "gene", "value", "masked", "trust", "row")
+        assert same(one, other, "gene", "value", "masked", "weight", "row")
         differs = one.cell_type != other.cell_type
         assert torch.equal(differs, torch.from_numpy(made.is_noisy[one.row.numpy()]))
 
@@ -53,10 +53,10 @@ def test_wrong_labels_do_not_change_which_cells_are_drawn(pairs, tokeniser, bala
 def test_a_text_is_one_of_the_wrong_description(pairs, tokeniser):
     made = add_noise(pairs, ROWS, NoiseSettings(kind="shuffled", rate=1))
     batch = PairDataLoader(made.dataset, ROWS, tokeniser, StreamSettings(batch_size=64)).batch(0)
-    for row, text, trust in zip(batch.row.tolist(), batch.text.tolist(), batch.weight.tolist(), strict=True):
-        if trust:
-            assert text in pairs.phrasings[made.dataset.description[row]]
-            assert text not in pairs.phrasings[pairs.description[row]]
+    for row, text, weight in zip(batch.row.tolist(), batch.text.tolist(), batch.weight.tolist(), strict=True):
+        if weight:
+            assert text in pairs.text_indices[made.dataset.description[row]]
+            assert text not in pairs.text_indices[pairs.description[row]]
 
 
 @pytest.mark.parametrize("select", ["highest", "relative"])
@@ -102,5 +102,5 @@ def test_tokens_that_are_drawn_anew_cannot_be_kept(pairs, tokeniser, vocabulary)
     by_lot = BinTokenizer(TokenizerSettings(limit=64, select="hashed"), vocabulary, GeneTable.bundled())
     with pytest.raises(SettingsError, match=r"model\.tokeniser\.select to highest or relative"):
         PairDataLoader(pairs, ROWS, by_lot, StreamSettings(keep_tokens=True))
-    with pytest.raises(SettingsError, match=r"stream\.fewest_genes to 1"):
+    with pytest.raises(SettingsError, match=r"stream\.min_gene_fraction to 1"):
         PairDataLoader(pairs, ROWS, tokeniser, StreamSettings(keep_tokens=True, min_gene_fraction=0.5))

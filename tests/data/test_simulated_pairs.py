@@ -70,7 +70,7 @@ def test_texts_and_types_of_the_corpus_keep_their_places(knowledge, pairs):
 
 def test_a_drawn_text_tells_of_the_type_that_is_drawn(knowledge):
     made = knowledge()
-    drawn = made.drawn(200, np.random.default_rng(0))
+    drawn = made.sample(200, np.random.default_rng(0))
     told = {}
     for text, kind in zip(drawn.text.tolist(), drawn.cell_type.tolist(), strict=True):
         told.setdefault(made.cell_type_names[kind], set()).add(made.texts[text])
@@ -83,7 +83,7 @@ def test_a_drawn_text_tells_of_the_type_that_is_drawn(knowledge):
 
 def test_simulated_cells_show_the_markers_of_their_type_and_lack_what_it_lacks(knowledge, corpus):
     made = knowledge()
-    drawn = made.drawn(400, np.random.default_rng(0))
+    drawn = made.sample(400, np.random.default_rng(0))
     row = dict(zip(GENES[B_CELL] + ("CD3D",), GeneTable.bundled().resolve([*GENES[B_CELL], "CD3D"]).row, strict=True))
     b_cells = np.array([made.cell_type_names[kind] == B_CELL for kind in drawn.cell_type])
     share = drawn.expression.multiply(1 / drawn.expression.sum(axis=1)).tocsr()
@@ -113,7 +113,7 @@ def test_without_markers_in_the_corpus_there_is_nothing_to_draw(pairs):
 
 def test_knowledge_takes_its_share_of_a_batch_behind_the_cells(stream, knowledge, pairs):
     made = knowledge(share=0.25)
-    batch = stream(made, fewest_genes=0.3).batch(3)
+    batch = stream(made, min_gene_fraction=0.3).batch(3)
     simulated = batch.row < 0
     assert simulated.tolist() == [False] * 30 + [True] * 10
     assert not batch.masked[simulated].any()
@@ -122,7 +122,7 @@ def test_knowledge_takes_its_share_of_a_batch_behind_the_cells(stream, knowledge
     assert {kind for kind in batch.cell_type[~simulated].tolist() if kind >= 0} <= set(
         range(len(pairs.cell_type_names))
     )
-    assert (batch.trust[simulated] == batch.cells.known[simulated].any(dim=1).float()).all()
+    assert (batch.weight[simulated] == batch.cells.attention_mask[simulated].any(dim=1).float()).all()
 
 
 def test_a_batch_with_knowledge_is_the_same_whenever_it_is_asked_for(stream, knowledge):

@@ -109,17 +109,19 @@ class FakeEndpoint:
 
 def completion(content: str | None, finish: str = "stop", usage: object = (100, 20)) -> str:
     """Return the body of a chat completion."""
-    told = {"usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1]}} if usage else {}
+    usage_fields = {"usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1]}} if usage else {}
     choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish}
-    return json.dumps({"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], **told})
+    return json.dumps(
+        {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], **usage_fields}
+    )
 
 
 def says(content: str | None, finish: str = "stop", usage: object = (100, 20), **headers: str) -> Behaviour:
     return lambda exchange: exchange.send(200, completion(content, finish, usage), **headers)
 
 
-def fails(status: int, said: str = "so it is", **headers: str) -> Behaviour:
-    return lambda exchange: exchange.send(status, json.dumps({"error": {"message": said}}), **headers)
+def fails(status: int, message: str = "so it is", **headers: str) -> Behaviour:
+    return lambda exchange: exchange.send(status, json.dumps({"error": {"message": message}}), **headers)
 
 
 def sends(body: str | bytes) -> Behaviour:

@@ -14,9 +14,17 @@ from okrcell.evidence import Evidence
 from okrcell.ontology.obs_profile import CellProfile
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-some = st.lists(words, max_size=3).map(tuple)
+names = st.lists(words, max_size=3).map(tuple)
 evidence = st.builds(
-    Evidence, words, words, words, words, words, st.sampled_from(["name", "marker", "passage"]), terms=some, genes=some
+    Evidence,
+    words,
+    words,
+    words,
+    words,
+    words,
+    st.sampled_from(["name", "marker", "passage"]),
+    terms=names,
+    genes=names,
 )
 sentence = st.builds(Sentence, words, st.lists(evidence, max_size=3).map(tuple))
 description = st.builds(
@@ -24,7 +32,7 @@ description = st.builds(
     st.builds(CellProfile, cell_type=words, tissue=words, label=words),
     st.lists(sentence, max_size=3).map(tuple),
     st.lists(words, min_size=1, max_size=3).map(tuple),
-    original=some,
+    original=names,
     dropped=st.lists(st.builds(Dropped, words, words), max_size=2).map(tuple),
     similarity=st.none() | st.floats(-1, 1),
     outcome=st.sampled_from(["written", "original"]),

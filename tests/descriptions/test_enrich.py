@@ -58,11 +58,11 @@ class Slow:
 
 @pytest.mark.parametrize("at_once", [1, 3, 16])
 def test_descriptions_come_in_the_order_of_the_requests_however_many_are_written_at_once(at_once):
-    writer, told = Slow(), []
-    texts = write_descriptions(MANY, writer, n_workers=at_once, progress=lambda done, of: told.append((done, of)))
+    writer, calls = Slow(), []
+    texts = write_descriptions(MANY, writer, n_workers=at_once, progress=lambda done, of: calls.append((done, of)))
     assert [text.profile for text in texts] == [request.profile for request in MANY]
     assert writer.max_cost <= at_once
-    assert told[-1] == (40, 40)
+    assert calls[-1] == (40, 40)
 
 
 @pytest.mark.parametrize(("lasting", "outcome"), [(True, "original"), (False, "failed")])
@@ -124,12 +124,12 @@ def test_a_second_study_is_added_to_the_same_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("none/d.parquet", "no folder"), ("folder", "it is a folder"), ("text", "no desc")]
+    ("name", "message"), [("none/d.parquet", "no folder"), ("folder", "it is a folder"), ("text", "no desc")]
 )
-def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path, name, said):
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path, name, message):
     (tmp_path / "folder").mkdir()
     (tmp_path / "text").write_text("mine")
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         okr.enrich(cells(cluster=["nothing is known"]), tmp_path / name)
     assert (tmp_path / "text").read_text() == "mine"
 
@@ -160,12 +160,12 @@ def test_settings_on_the_command_line_win_over_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [("writr: template", "did you mean 'writer'"), ("- a", "mapping"), ("writer: [", "YAML")],
 )
-def test_a_slip_in_the_settings_file_is_named(tmp_path, text, said):
+def test_a_slip_in_the_settings_file_is_named(tmp_path, text, message):
     (tmp_path / "e.yaml").write_text(text)
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=message):
         load_enrich_settings(tmp_path / "e.yaml", endpoint={})
 
 
@@ -227,12 +227,12 @@ def test_the_sources_of_real_knowledge_are_cited(shared_knowledge):
     )
     b_cell = done.descriptions[0]
     assert "MS4A1" in b_cell.phrasings[0]
-    assert {piece.source for said in b_cell.sentences for piece in said.evidence} >= {
+    assert {piece.source for message in b_cell.sentences for piece in message.evidence} >= {
         "Cell Ontology", "Cell Marker Accordion", "RefSeq", "metadata",
     }  # fmt: skip
-    assert all(said.evidence for one in done.descriptions for said in one.sentences)
-    assert all(piece.snapshot and piece.licence for one in done.descriptions for said in one.sentences
-               for piece in said.evidence if piece.source != "metadata")  # fmt: skip
+    assert all(message.evidence for one in done.descriptions for message in one.sentences)
+    assert all(piece.snapshot and piece.licence for one in done.descriptions for message in one.sentences
+               for piece in message.evidence if piece.source != "metadata")  # fmt: skip
 
 
 def test_with_drop_a_refused_text_leaves_its_reasons_and_nothing_to_draw(tmp_path):

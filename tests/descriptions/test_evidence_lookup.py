@@ -43,27 +43,27 @@ def test_each_term_and_gene_is_asked_about_once_however_many_profiles_there_are(
 
 def test_evidence_comes_as_type_tissue_disease_genes():
     profile = CellProfile(cell_type_id=CLASSICAL, tissue_id=BLOOD, disease_id="MONDO:0100096")
-    told = gather_evidence(profile, [OntologySource(), Notes(of={CLASSICAL: "CD14 LYZ VCAN"})])
-    order = [piece.record for piece in told if piece.aspect in ("name", "marker")] + [
-        gene for piece in told for gene in piece.genes if piece.aspect == "gene"
+    evidence = gather_evidence(profile, [OntologySource(), Notes(of={CLASSICAL: "CD14 LYZ VCAN"})])
+    order = [piece.record for piece in evidence if piece.aspect in ("name", "marker")] + [
+        gene for piece in evidence for gene in piece.genes if piece.aspect == "gene"
     ]
     assert order == [CLASSICAL, CLASSICAL, BLOOD, "MONDO:0100096", "CD14", "LYZ", "VCAN"]
 
 
 def test_markers_of_other_tissues_are_left_out():
     notes = Notes(of={CLASSICAL: "CD14 LYZ VCAN", f"{CLASSICAL} {BLOOD}": "FCN1", f"{CLASSICAL} {LUNG}": "MARCO"})
-    told = gather_evidence(CellProfile(cell_type_id=CLASSICAL, tissue_id=LUNG), [notes])
-    assert [piece.genes for piece in told if piece.aspect == "marker"] == [("CD14", "LYZ", "VCAN"), ("MARCO",)]
+    evidence = gather_evidence(CellProfile(cell_type_id=CLASSICAL, tissue_id=LUNG), [notes])
+    assert [piece.genes for piece in evidence if piece.aspect == "marker"] == [("CD14", "LYZ", "VCAN"), ("MARCO",)]
 
 
 def test_a_type_of_few_markers_gets_those_of_the_nearest_broader_one_and_why():
     notes = Notes(of={MONOCYTE: "CD14 LYZ VCAN", "CL:0000738": "PTPRC CD45 CD44"})
-    told = gather_evidence(CellProfile(cell_type_id=CLASSICAL), [OntologySource(), notes])
-    (relation,) = is_a_records(CLASSICAL, EvidenceIndex(told))
+    evidence = gather_evidence(CellProfile(cell_type_id=CLASSICAL), [OntologySource(), notes])
+    (relation,) = is_a_records(CLASSICAL, EvidenceIndex(evidence))
     assert relation.text == "CD14-positive monocyte is a kind of monocyte."
     assert relation.terms == (CLASSICAL, MONOCYTE)
-    assert [piece.record for piece in told if piece.aspect == "marker"] == [MONOCYTE]
-    assert {gene for piece in told if piece.aspect == "gene" for gene in piece.genes} == {"CD14", "LYZ", "VCAN"}
+    assert [piece.record for piece in evidence if piece.aspect == "marker"] == [MONOCYTE]
+    assert {gene for piece in evidence if piece.aspect == "gene" for gene in piece.genes} == {"CD14", "LYZ", "VCAN"}
 
 
 def test_nothing_is_asked_of_a_cell_of_which_nothing_is_known():

@@ -56,9 +56,9 @@ def test_what_the_evidence_says_passes(text: str, cited: Evidence):
      ("Insulin plays a role in lupus nephritis.", INSULIN, "names lupus nephritis")],
 )  # fmt: skip
 def test_what_the_evidence_does_not_say_is_stopped(text: str, cited: Evidence, reason: str):
-    said = objection(text, cited)
-    assert said is not None
-    assert reason in said
+    reason_given = objection(text, cited)
+    assert reason_given is not None
+    assert reason in reason_given
 
 
 def record(text: str) -> Evidence:
@@ -177,8 +177,8 @@ def test_planted_falsehoods_are_caught_and_true_sentences_pass():
             Evidence(**{**piece, "terms": tuple(piece["terms"]), "genes": tuple(piece["genes"])})
             for piece in case["evidence"]
         ]
-        said = objection(case["sentence"], *cited, profile=CellProfile(**case["profile"]))
-        (stopped if case["true"] else caught).append(said is not None)
+        reason_given = objection(case["sentence"], *cited, profile=CellProfile(**case["profile"]))
+        (stopped if case["true"] else caught).append(reason_given is not None)
     assert len(caught) >= 60
     assert len(stopped) >= 60
     assert sum(caught) >= 0.90 * len(caught)

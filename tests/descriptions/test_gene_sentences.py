@@ -9,7 +9,7 @@ def summary(symbol: str, text: str) -> Evidence:
     return Evidence(text, "RefSeq", "Entrez:1", "2024", "public domain", "gene", (), (symbol,))
 
 
-def said(symbol: str, text: str) -> str:
+def sentence_of(symbol: str, text: str) -> str:
     return " ".join(
         sentence.text for sentence in function_sentences([symbol], EvidenceIndex([summary(symbol, text)]), 3)
     )
@@ -30,7 +30,7 @@ def said(symbol: str, text: str) -> str:
     ],
 )
 def test_this_gene_becomes_the_genes_symbol(text: str, expected: str):
-    assert said("GENE1", text) == expected
+    assert sentence_of("GENE1", text) == expected
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,12 @@ def test_this_gene_becomes_the_genes_symbol(text: str, expected: str):
     ],
 )
 def test_what_is_not_the_role_of_this_gene_is_not_said(text: str):
-    assert said("GENE1", text) == ""
+    assert sentence_of("GENE1", text) == ""
 
 
 def test_a_role_tells_more_than_a_family():
     text = "This gene encodes a member of the membrane gene family. This gene encodes a molecule of B cell growth."
-    assert said("MS4A1", text) == "MS4A1 encodes a molecule of B cell growth."
+    assert sentence_of("MS4A1", text) == "MS4A1 encodes a molecule of B cell growth."
 
 
 def test_genes_keep_their_order_and_those_with_a_role_are_preferred():

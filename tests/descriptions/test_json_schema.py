@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from okrcell.descriptions.llm_prompt import LENGTH_LIMITS, estimate_n_pieces, shortened_texts
-from okrcell.descriptions.metadata_text import split_sentences
+from okrcell.evidence import split_sentences
 from okrcell.ontology.ontology import OntologySource
 
 

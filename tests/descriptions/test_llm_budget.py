@@ -20,10 +20,10 @@ def test_a_budget_is_the_most_that_may_be_spent(budget, allowed):
 
 def test_the_end_of_a_budget_says_what_to_do_in_one_line():
     spent = Spending(3, 1000, 200, 0.5, RequestCost(300, 0.1))
-    said = str(Budget(tokens=1600).exceeded_error(spent, RequestCost(200, 0.1)))
-    assert "1,500 of 1,600 tokens" in said
-    assert "300 tokens of requests whose answer never came" in said
-    assert "raise budget_tokens" in said
-    assert "\n" not in said
+    message = str(Budget(tokens=1600).exceeded_error(spent, RequestCost(200, 0.1)))
+    assert "1,500 of 1,600 tokens" in message
+    assert "300 tokens of requests whose answer never came" in message
+    assert "raise budget_tokens" in message
+    assert "\n" not in message
     assert isinstance(Budget(money=0.6).exceeded_error(spent, RequestCost(200, 0.1)), OkrcellError)
     assert "raise budget_money" in str(Budget(money=0.6).exceeded_error(spent, RequestCost(200, 0.1)))

@@ -23,12 +23,12 @@ NO_LIMIT = Budget()
 WORST = RequestCost(1000, 0.5)
 
 
-def asked(key: str = "a") -> LLMRequest:
+def request(key: str = "a") -> LLMRequest:
     return LLMRequest(key, "m", "short-1", "http://localhost", "[]")
 
 
 def pay(ledger: RequestCache, key: str, paid: CachedResponse | None = None, budget: Budget = NO_LIMIT) -> None:
-    with ledger.open_request(asked(key), WORST, budget) as call:
+    with ledger.open_request(request(key), WORST, budget) as call:
         call.commit(paid or CachedResponse(f"answer to {key}", 10, 5, 0.01))
 
 
@@ -45,7 +45,7 @@ def test_an_answer_is_found_again_by_the_next_run(tmp_path):
 
 def test_an_answer_is_on_disk_when_paid_returns(tmp_path):
     path = tmp_path / "ledger"
-    with RequestCache(path) as ledger, ledger.open_request(asked(), WORST, NO_LIMIT) as call:
+    with RequestCache(path) as ledger, ledger.open_request(request(), WORST, NO_LIMIT) as call:
         call.commit(CachedResponse("the whole answer", 1, 1))
         copy = tmp_path / "copy"
         for name in ("", "-wal"):
@@ -55,7 +55,7 @@ def test_an_answer_is_on_disk_when_paid_returns(tmp_path):
 
 
 def test_a_request_on_its_way_at_the_end_of_a_run_counts_as_perhaps_billed(tmp_path):
-    with RequestCache(tmp_path / "ledger") as ledger, ledger.open_request(asked(), WORST, NO_LIMIT):
+    with RequestCache(tmp_path / "ledger") as ledger, ledger.open_request(request(), WORST, NO_LIMIT):
         for name in ("", "-wal"):
             (tmp_path / f"copy{name}").write_bytes((tmp_path / f"ledger{name}").read_bytes())
         assert ledger.spending() == Spending()
@@ -67,7 +67,7 @@ def test_a_request_on_its_way_at_the_end_of_a_run_counts_as_perhaps_billed(tmp_p
 def test_only_what_may_have_been_billed_is_in_doubt(tmp_path):
     with RequestCache(tmp_path / "ledger") as ledger:
         for error in (NotBilled("refused"), ValueError("cut")):
-            with pytest.raises(type(error)), ledger.open_request(asked(str(error)), WORST, NO_LIMIT):
+            with pytest.raises(type(error)), ledger.open_request(request(str(error)), WORST, NO_LIMIT):
                 raise error
         assert ledger.is_unconfirmed("cut")
         assert not ledger.is_unconfirmed("refused")
@@ -100,13 +100,13 @@ def test_what_is_no_ledger_is_refused_and_left_as_it_is(tmp_path):
     disk.execute("CREATE TABLE cells (name)")
     disk.close()
     before = [file.read_bytes() for file in (text, other)]
-    for path, said in (
+    for path, message in (
         (text, "no ledger, or is damaged"),
         (other, "a database of another program"),
         (tmp_path / "nowhere" / "ledger", "no folder"),
         (tmp_path, "Cannot use"),
     ):
-        with pytest.raises(InputError, match=said) as refused:
+        with pytest.raises(InputError, match=message) as refused:
             RequestCache(path)
         assert "\n" not in str(refused.value)
     assert text.read_bytes() == before[0]
@@ -162,7 +162,7 @@ def test_whatever_happens_no_more_than_the_budget_is_spent(limit, fates):
         for number, (fate, tokens) in enumerate(fates):
             left = limit - ledger.spending().max_cost.tokens
             try:
-                with ledger.open_request(asked(str(number)), WORST, budget) as call:
+                with ledger.open_request(request(str(number)), WORST, budget) as call:
                     if fate == "free":
                         raise NotBilled
                     truly_billed += tokens
@@ -179,7 +179,7 @@ def test_whatever_happens_no_more_than_the_budget_is_spent(limit, fates):
 def test_the_budget_waits_for_what_is_on_its_way_before_it_ends_a_run(tmp_path):
     budget = Budget(tokens=1500)
     with RequestCache(tmp_path / "ledger") as ledger:
-        with ledger.open_request(asked("a"), WORST, budget) as call:
+        with ledger.open_request(request("a"), WORST, budget) as call:
             second = threading.Thread(target=pay, args=(ledger, "b", None, budget))
             second.start()
             second.join(0.05)

@@ -20,8 +20,8 @@ def definition(text: str) -> Evidence:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_facts_come_first_and_every_piece_has_its_number(version):
-    asked = build_prompt(version, PROFILE, [definition("A lymphocyte\nof B lineage.")], 1000)
-    system, user = (message["content"] for message in asked.messages())
+    prompt = build_prompt(version, PROFILE, [definition("A lymphocyte\nof B lineage.")], 1000)
+    system, user = (message["content"] for message in prompt.messages())
     assert user.splitlines() == [
         "The cell: B cell",
         "",
@@ -31,7 +31,7 @@ def test_facts_come_first_and_every_piece_has_its_number(version):
         "[3] sex: female",
         "[4] Cell Ontology CL:0000236, definition: A lymphocyte of B lineage.",
     ]
-    assert asked.evidence == (*profile_facts(PROFILE), definition("A lymphocyte\nof B lineage."))
+    assert prompt.evidence == (*profile_facts(PROFILE), definition("A lymphocyte\nof B lineage."))
     assert '"sentences"' in system
     assert "$" not in system
 
@@ -39,13 +39,13 @@ def test_facts_come_first_and_every_piece_has_its_number(version):
 @given(st.lists(st.text(min_size=1), max_size=20), st.integers(200, 2000))
 def test_any_evidence_fits_whole_or_is_left_out_and_none_comes_twice(texts, limit):
     evidence = [definition(text) for text in texts]
-    asked = build_prompt("short-1", PROFILE, evidence, limit)
-    listed = asked.user.split("Facts and evidence:\n")[1]
+    prompt = build_prompt("short-1", PROFILE, evidence, limit)
+    listed = prompt.user.split("Facts and evidence:\n")[1]
     lines = [line for line in listed.split("\n") if line]
-    assert len(lines) == len(asked.evidence) == len(set(asked.evidence))
+    assert len(lines) == len(prompt.evidence) == len(set(prompt.evidence))
     assert sum(len(line.partition("] ")[2]) for line in lines) <= limit
     if limit > sum(len(text) + 50 for text in texts) + 200:
-        assert {" ".join(piece.text.split()) for piece in asked.evidence[3:]} == {
+        assert {" ".join(piece.text.split()) for piece in prompt.evidence[3:]} == {
             " ".join(text.split()) for text in texts
         }
 
@@ -57,6 +57,6 @@ def test_signs_of_the_template_in_the_evidence_stay_as_they_are():
 
 
 def test_trouble_is_told_at_the_end():
-    asked = build_prompt("essay-1", PROFILE, [], 1000)
-    assert asked.messages("no JSON")[1]["content"].startswith(asked.messages()[1]["content"])
-    assert "no JSON" in asked.messages("no JSON")[1]["content"]
+    prompt = build_prompt("essay-1", PROFILE, [], 1000)
+    assert prompt.messages("no JSON")[1]["content"].startswith(prompt.messages()[1]["content"])
+    assert "no JSON" in prompt.messages("no JSON")[1]["content"]

@@ -44,17 +44,17 @@ def test_anything_else_around_it_is_refused(content):
 
 
 def test_a_text_of_two_sentences_becomes_two_with_the_same_evidence():
-    said = {
+    answer = {
         "sentences": [{"text": "It is a B cell. It\nlives [1, 2] in blood (e.g. in veins).", "evidence": [2, 1, 2]}]
     }
-    first, second = parse_answer(reply(json.dumps(said)), EVIDENCE)
+    first, second = parse_answer(reply(json.dumps(answer)), EVIDENCE)
     assert (first.text, second.text) == ("It is a B cell.", "It lives in blood (e.g. in veins).")
     assert first.evidence == second.evidence == EVIDENCE[::-1]
 
 
 def test_what_is_said_twice_is_kept_once_and_ends_with_a_full_stop():
-    said = {"sentences": [{"text": "It is a B cell", "evidence": [1]}, {"text": "It is a B cell.", "evidence": [2]}]}
-    assert [sentence.text for sentence in parse_answer(reply(json.dumps(said)), EVIDENCE)] == ["It is a B cell."]
+    answer = {"sentences": [{"text": "It is a B cell", "evidence": [1]}, {"text": "It is a B cell.", "evidence": [2]}]}
+    assert [sentence.text for sentence in parse_answer(reply(json.dumps(answer)), EVIDENCE)] == ["It is a B cell."]
 
 
 @settings(max_examples=40)
@@ -70,9 +70,9 @@ def test_any_content_is_sentences_or_a_reason(content):
 
 @given(text=st.text(alphabet=st.characters(categories=None)), cited=st.lists(st.integers(-1, 4)))
 def test_any_sentence_is_cited_and_can_be_written_to_a_file(text, cited):
-    said = json.dumps({"sentences": [{"text": text, "evidence": cited}]})
+    answer = json.dumps({"sentences": [{"text": text, "evidence": cited}]})
     try:
-        sentences = parse_answer(reply(said), EVIDENCE)
+        sentences = parse_answer(reply(answer), EVIDENCE)
     except InvalidAnswer as error:
         assert str(error)
         return
@@ -106,7 +106,7 @@ def test_a_huge_body_is_a_fault():
         parse_completion(completion("It is a cell. " * (MAX_RESPONSE_CHARS // 10)))
 
 
-def said(*texts: str, cited: int = 1) -> ChatCompletion:
+def answer(*texts: str, cited: int = 1) -> ChatCompletion:
     sentences = [{"text": text, "evidence": list(range(1, cited + 1))} for text in texts]
     return reply(json.dumps({"sentences": sentences}))
 
@@ -114,8 +114,8 @@ def said(*texts: str, cited: int = 1) -> ChatCompletion:
 def test_the_bounds_of_the_schema_hold_for_a_server_that_knows_no_schema():
     evidence = EVIDENCE * 5
     texts = [f"It is cell number {number}." for number in range(MAX_SENTENCES + 1)]
-    assert len(parse_answer(said(*texts[1:], cited=MAX_CITATIONS), evidence)) == MAX_SENTENCES
-    for wrong in (said(*texts), said(" ".join(texts)), said(texts[0], cited=MAX_CITATIONS + 1)):
+    assert len(parse_answer(answer(*texts[1:], cited=MAX_CITATIONS), evidence)) == MAX_SENTENCES
+    for wrong in (answer(*texts), answer(" ".join(texts)), answer(texts[0], cited=MAX_CITATIONS + 1)):
         with pytest.raises(InvalidAnswer, match=f"at most ({MAX_SENTENCES}|{MAX_CITATIONS})"):
             parse_answer(wrong, evidence)
 

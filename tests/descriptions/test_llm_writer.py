@@ -167,19 +167,19 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("content", "told"), WRONG.values(), ids=WRONG)
-def test_a_wrong_answer_is_told_once_and_then_given_up(tmp_path, content, told):
+@pytest.mark.parametrize(("content", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_answer_is_told_once_and_then_given_up(tmp_path, content, message):
     with FakeEndpoint(then=says(content)) as server:
         for _ in range(2):
             with RequestCache(tmp_path / "ledger") as ledger:
-                with pytest.raises(WritingFailed, match=told) as failed:
+                with pytest.raises(WritingFailed, match=message) as failed:
                     EndpointWriter(settings_for(server.url), ledger).write(B_CELL, [])
                 assert failed.value.permanent
                 assert ledger.spending().calls == 2
         assert len(server.requests) == len(set(server.keys)) == 2
         first, second = (request.body["messages"][1]["content"] for request in server.requests)
         assert "refused" not in first
-        assert told in second.removeprefix(first)
+        assert message in second.removeprefix(first)
 
 
 def test_an_answer_that_was_too_long_is_told_so(ledger: RequestCache):
@@ -219,7 +219,7 @@ def test_a_request_that_no_form_makes_good_is_a_failure_of_that_profile_only(led
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "message"),
     [
         (fails(401, f"bad key {KEY}"), "OKRCELL_API_KEY"),
         (fails(402, "no balance"), "credit"),
@@ -229,10 +229,10 @@ def test_a_request_that_no_form_makes_good_is_a_failure_of_that_profile_only(led
     ],
     ids=["key", "credit", "quota", "model", "redirect"],
 )
-def test_an_endpoint_that_cannot_be_used_ends_the_run_at_once(ledger: RequestCache, monkeypatch, fault, said):
+def test_an_endpoint_that_cannot_be_used_ends_the_run_at_once(ledger: RequestCache, monkeypatch, fault, message):
     monkeypatch.setenv("OKRCELL_API_KEY", KEY)
     with FakeEndpoint(fault) as server:
-        with pytest.raises(EndpointError, match=said) as failed:
+        with pytest.raises(EndpointError, match=message) as failed:
             EndpointWriter(settings_for(server.url), ledger).write(B_CELL, [])
         assert isinstance(failed.value, OkrcellError)
         assert KEY not in "".join(traceback.format_exception(failed.value))
@@ -363,15 +363,15 @@ def test_the_key_stands_nowhere_when_it_comes_back_escaped(tmp_path, monkeypatch
             seen = "".join(traceback.format_exception(error))
     files = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert "[key]" in seen
-    for told in (seen, files.decode("utf-8", errors="replace")):
+    for message in (seen, files.decode("utf-8", errors="replace")):
         for spelling in (key, spelt, spelt.replace("\\\\", "\\")):
-            assert spelling not in told
+            assert spelling not in message
 
 
 @pytest.mark.parametrize("status", [400, 404])
 def test_what_the_server_says_can_be_printed_and_saved(ledger: RequestCache, status):
-    said = json.dumps({"error": {"message": "bad \ud800 thing \x1b[31mRED\x1b]0;title\x07\u202e."}})
-    with FakeEndpoint(then=lambda exchange: exchange.send(status, said)) as server:
+    message = json.dumps({"error": {"message": "bad \ud800 thing \x1b[31mRED\x1b]0;title\x07\u202e."}})
+    with FakeEndpoint(then=lambda exchange: exchange.send(status, message)) as server:
         writer = EndpointWriter(settings_for(server.url), ledger)
         with pytest.raises((WritingFailed, EndpointError), match="bad thing") as failed:
             writer.write(B_CELL, [])
@@ -414,7 +414,7 @@ def test_an_address_that_holds_a_key_is_refused_without_repeating_it(ledger: Req
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"base_url": "localhost:8000"}, "web address"),
         ({"base_url": "http://host:port/"}, "no web address"),
@@ -423,7 +423,7 @@ def test_an_address_that_holds_a_key_is_refused_without_repeating_it(ledger: Req
         ({"api_key": KEY}, "unknown setting 'api_key'"),
     ],
 )
-def test_impossible_settings_are_one_line(changes, said):
-    with pytest.raises(SettingsError, match=said) as refused:
+def test_impossible_settings_are_one_line(changes, message):
+    with pytest.raises(SettingsError, match=message) as refused:
         parse_settings(EndpointSettings, {"model": "m", "base_url": "http://localhost"} | changes, "endpoint.yaml")
     assert KEY not in str(refused.value)

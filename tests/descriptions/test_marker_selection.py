@@ -20,9 +20,9 @@ B_CELL, BLOOD, KIDNEY, CORTEX = "CL:0000236", "UBERON:0000178", "UBERON:0002113"
 
 
 def table(source: str, genes: str, *terms: str, aspect: Aspect = "marker") -> Evidence:
-    told = tuple(genes.split())
-    text = f"Marker genes: {', '.join(told)}."
-    return Evidence(text, source, " in ".join(terms), "2024", "CC0", aspect, terms, told)
+    symbols = tuple(genes.split())
+    text = f"Marker genes: {', '.join(symbols)}."
+    return Evidence(text, source, " in ".join(terms), "2024", "CC0", aspect, terms, symbols)
 
 
 def chosen(*pieces: Evidence, most: int = 10) -> tuple[str, ...]:

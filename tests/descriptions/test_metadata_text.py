@@ -5,9 +5,9 @@ from okrcell.descriptions.metadata_text import (
     definition_sentence,
     indefinite_article,
     join_list,
-    split_sentences,
     truncate_sentences,
 )
+from okrcell.evidence import split_sentences
 
 
 def test_a_definition_becomes_a_sentence_about_the_name():
@@ -50,7 +50,7 @@ def test_a_formula_defines_nothing():
 
 def test_definitions_are_cut_at_sentence_ends():
     text = "First is e.g. short. Second is longer. Third."
-    assert split_sentences(text) == ["First is e.g. short.", "Second is longer.", "Third."]
+    assert split_sentences(text) == ("First is e.g. short.", "Second is longer.", "Third.")
     assert truncate_sentences(text, 25) == "First is e.g. short."
     assert truncate_sentences(text, 40) == "First is e.g. short. Second is longer."
     assert truncate_sentences("", 40) == ""

@@ -17,8 +17,8 @@ def quoted(text: str, profile: CellProfile = MAST_CELL) -> list[str]:
 
 
 def test_a_general_sentence_about_the_type_is_quoted_with_its_record():
-    told = "Allergy is common. Mast cells (MCs) release histamine and heparin when they are activated by antigen. So it is."
-    assert quoted(told) == [
+    text = "Allergy is common. Mast cells (MCs) release histamine and heparin when they are activated by antigen. So it is."
+    assert quoted(text) == [
         "The literature (PMID:1) says: “Mast cells (MCs) release histamine and heparin when they are activated by antigen.”"
     ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from okrcell.descriptions import rag as library
-from okrcell.descriptions.rag import LiteratureRetriever, RetrievalSettings, open_retriever
+from okrcell.descriptions.rag import LiteratureRetriever, RetrievalSettings, build_query, open_retriever
 from okrcell.errors import InputError
 from okrcell.knowledge.literature import LiteratureSource
 from okrcell.ontology.obs_profile import read_profile
@@ -20,18 +20,17 @@ import sys
 from pathlib import Path
 from okrcell.knowledge.passage_index import PassageIndex
 from okrcell.knowledge.literature import LiteratureSource
-from okrcell.descriptions.rag import retriever_of
+from okrcell.descriptions.rag import RetrievalSettings, open_retriever
 from okrcell.ontology.obs_profile import read_profile
-from okrcell.descriptions.rag import RetrievalSettings
 build = PassageIndex.build
-def told(*arguments):
+def build_and_print(*arguments):
     print("built")
     return build(*arguments)
-PassageIndex.build = told
+PassageIndex.build = build_and_print
 print("ready", flush=True)
 sys.stdin.readline()
-asked = retriever_of([LiteratureSource(Path(sys.argv[1]))], RetrievalSettings(), None)
-print(len(asked.passages(read_profile({"cell_type": "B cell"}))))
+retriever = open_retriever([LiteratureSource(Path(sys.argv[1]))], RetrievalSettings(), None)
+print(len(retriever.passages(read_profile({"cell_type": "B cell"}))))
 """
 
 
@@ -67,6 +66,19 @@ def test_the_index_is_kept_and_opened_again(literature: Path, cache: Path):
     assert [(index / "index.json").stat().st_mtime_ns for index in indexes(cache)] == [made]
 
 
+def test_the_disease_is_part_of_the_query(literature: Path, cache: Path):
+    with literature.open("a") as file:
+        file.write('\n{"pmid": "900", "abstract": "Systemic lupus erythematosus has autoantibodies."}')
+    diseased = read_profile({"cell_type": "B cell", "disease": "systemic lupus erythematosus"})
+    assert build_query(diseased, RetrievalSettings()) == "B cell, systemic lupus erythematosus"
+    healthy = read_profile({"cell_type": "B cell", "disease": "normal"})
+    assert build_query(healthy, RetrievalSettings()) == "B cell"
+    retriever = open_retriever([LiteratureSource(literature)], RetrievalSettings(), None)
+    assert retriever is not None
+    assert "PMID:900" in [passage.record for passage in retriever.passages(diseased)]
+    assert "PMID:900" not in [passage.record for passage in retriever.passages(healthy)]
+
+
 def test_another_version_of_the_ontology_makes_another_index(
     literature: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -100,7 +112,7 @@ def test_processes_that_ask_at_once_build_one_index_and_all_get_answers(literatu
         process.stdin.write("go\n")
         process.stdin.flush()
     answers = [process.communicate(timeout=60) for process in asking]
-    assert sorted((answer.split(), told) for answer, told in answers) == [(["5"], ""), (["built", "5"], "")]
+    assert sorted((answer.split(), errors) for answer, errors in answers) == [(["5"], ""), (["built", "5"], "")]
     assert len(indexes(cache)) == 1
 
 
@@ -109,10 +121,10 @@ def test_whoever_asks_waits_while_another_builds(literature: Path, cache: Path):
     (index,) = indexes(cache)
     with ThreadPoolExecutor(1) as other:
         with library._file_lock(index):
-            asked = other.submit(ask, literature)
+            future = other.submit(ask, literature)
             with pytest.raises(TimeoutError):
-                asked.result(timeout=0.5)
-        asked.result(timeout=60)
+                future.result(timeout=0.5)
+        future.result(timeout=60)
 
 
 @pytest.mark.parametrize("blocked", ["cache", "cache/indexes", "the index", "a folder of another"])

@@ -28,11 +28,11 @@ class Letters:
         return counts / np.linalg.norm(counts, axis=1, keepdims=True)
 
 
-def described(name: str, term: str, *said: str) -> Description:
+def described(name: str, term: str, *texts: str) -> Description:
     profile = CellProfile(name, term)
     evidence = Evidence(f"Marker genes of {name}: CD79A.", "a source", term, "", "", "marker", (term,), ("CD79A",))
-    sentences = tuple(Sentence(text, (evidence,)) for text in said)
-    return Description(profile, sentences, (" ".join(said), *said[:1], name), "endpoint", "essay-1, a model")
+    sentences = tuple(Sentence(text, (evidence,)) for text in texts)
+    return Description(profile, sentences, (" ".join(texts), *texts[:1], name), "endpoint", "essay-1, a model")
 
 
 def original(text: Description) -> Description:
@@ -59,23 +59,23 @@ def test_a_sentence_is_cut_out_where_it_is_one_and_not_inside_another():
 
 
 def test_a_language_models_phrasings_are_made_anew():
-    said = ("B cells express CD19.", "B cells express CD79A.", "CD79A marks B cells.")
-    text = described("B cell", "CL:0000236", *said)
+    texts = ("B cells express CD19.", "B cells express CD79A.", "CD79A marks B cells.")
+    text = described("B cell", "CL:0000236", *texts)
     sifted = remove_unsupported(text, FactChecker())
-    assert sifted.phrasings == shortened_texts("B cell", said[1:])
-    assert sifted.phrasings == (" ".join(said[1:]), f"B cell: {said[1]}")
+    assert sifted.phrasings == shortened_texts("B cell", texts[1:])
+    assert sifted.phrasings == (" ".join(texts[1:]), f"B cell: {texts[1]}")
 
 
 def test_a_text_unlike_its_original_is_replaced_and_told_why():
     like = described("B cell", "CL:0000236", "B cell CD79A.")
     unlike = described("B cell", "CL:0000236", "CD79A zzz zzz zzz.")
     screened = screen([like, unlike], [original(like), original(unlike)], Letters(), ScreeningSettings(threshold=0.5))
-    kept, replaced = screened.descriptions
-    assert kept is not None
+    accepted, replaced = screened.descriptions
+    assert accepted is not None
     assert replaced is not None
-    assert kept.outcome == "written"
-    assert kept.similarity is not None
-    assert kept.similarity > 0.5
+    assert accepted.outcome == "written"
+    assert accepted.similarity is not None
+    assert accepted.similarity > 0.5
     assert (replaced.outcome, replaced.phrasings, replaced.writer) == ("original", ("B cell.",), "endpoint")
     assert "under 0.500" in replaced.remark
     assert screened.report.rejected == 0.5
@@ -103,14 +103,14 @@ def test_sentences_are_left_alone_when_asked():
     assert screened.sentences == text.sentences
 
 
-def some_types(number: int) -> list[Description]:
+def cell_type_texts(number: int) -> list[Description]:
     home = ontology("CL")
     terms = [home.term(term) for term in home.term_ids() if home.term(term).definition][:number]
     return [described(term.name, term.id, f"A {term.name} expresses CD79A.") for term in terms]
 
 
 def test_the_calibrated_threshold_is_the_95th_percentile_of_strangers():
-    texts = some_types(MIN_TYPES)
+    texts = cell_type_texts(MIN_TYPES)
     originals = [original(text) for text in texts]
     report = screen(texts, originals, Letters(), ScreeningSettings(sentences=False)).report
     first = Letters().embed_texts([text.phrasings[0] for text in originals]).astype(float)
@@ -123,7 +123,7 @@ def test_the_calibrated_threshold_is_the_95th_percentile_of_strangers():
 
 
 def test_of_few_cell_types_no_text_is_rejected_and_the_report_says_so():
-    texts = some_types(MIN_TYPES - 1)
+    texts = cell_type_texts(MIN_TYPES - 1)
     settings = ScreeningSettings(sentences=False)
     screened = screen(texts, [original(text) for text in texts], Letters(), settings)
     assert screened.report.threshold is None

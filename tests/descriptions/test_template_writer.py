@@ -95,11 +95,11 @@ def test_markers_of_a_broader_type_are_said_to_be_its_own():
 
     profile = read_profile({"cell_type_ontology_term_id": "CL:0000844"})
     description = describe([profile], sources=[OntologySource(), Table()])[0]
-    told = [sentence for sentence in description.sentences if "CD79A" in sentence.text]
-    assert [sentence.text for sentence in told] == [
+    selected = [sentence for sentence in description.sentences if "CD79A" in sentence.text]
+    assert [sentence.text for sentence in selected] == [
         "It is a kind of B cell, a cell type whose marker genes include CD79A, MS4A1 and CD19."
     ]
-    assert {one.text for one in told[0].evidence} >= {
+    assert {one.text for one in selected[0].evidence} >= {
         MARKERS.text,
         f"{profile.cell_type} is a kind of B cell.",
         "B cell",
@@ -153,10 +153,10 @@ PIECES = st.builds(
     st.sampled_from([IN_BLOOD, IN_LUNG, CellProfile(), CellProfile(label="x", cell_type="x")]),
 )
 def test_whatever_is_known_every_sentence_is_cited_and_the_text_is_its_sentences(
-    told: list[Evidence], profile: CellProfile
+    evidence: list[Evidence], profile: CellProfile
 ):
-    description = TemplateWriter().write(profile, told)
-    assert description == TemplateWriter().write(profile, told)
+    description = TemplateWriter().write(profile, evidence)
+    assert description == TemplateWriter().write(profile, evidence)
     assert description.phrasings
     assert all(description.phrasings)
     assert len(set(description.phrasings)) == len(description.phrasings)
@@ -164,7 +164,7 @@ def test_whatever_is_known_every_sentence_is_cited_and_the_text_is_its_sentences
         assert description.phrasings[0] == " ".join(sentence.text for sentence in description.sentences)
     for sentence in description.sentences:
         assert sentence.evidence
-        assert all(one in told or one.source == "metadata" for one in sentence.evidence)
+        assert all(one in evidence or one.source == "metadata" for one in sentence.evidence)
 
 
 @pytest.mark.parametrize("cell_type", ["B cell", "CD14-positive monocyte", "hepatocyte", "plasmablast", "astrocyte"])

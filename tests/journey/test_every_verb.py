@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scanpy as sc
 
-from okrcell.cli import _common as app
+from okrcell.cli._common import app
 
 SETTINGS = """
 corpus: unset

@@ -33,24 +33,24 @@ class Server:
 
 @pytest.fixture
 def server():
-    told = Server()
+    printed = Server()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             wanted = self.headers.get("Range")
-            told.requests.append((self.path, wanted))
+            printed.requests.append((self.path, wanted))
             if not self.path.endswith(FILE):
                 self.send_error(404)
                 return
-            start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and told.ranges else 0
-            if start > len(told.content):
+            start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and printed.ranges else 0
+            if start > len(printed.content):
                 self.send_error(416)
                 return
-            body = told.content[start:]
+            body = printed.content[start:]
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body if told.cut_after is None else body[: told.cut_after])
+            self.wfile.write(body if printed.cut_after is None else body[: printed.cut_after])
 
         def log_message(self, *_):
             pass
@@ -58,8 +58,8 @@ def server():
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    told.url = f"http://127.0.0.1:{listening.server_port}/knowledge"
-    yield told
+    printed.url = f"http://127.0.0.1:{listening.server_port}/knowledge"
+    yield printed
     listening.shutdown()
     thread.join()
     listening.server_close()
@@ -79,7 +79,7 @@ def cache(monkeypatch, tmp_path, server):
 
     published = RemoteFile(url=f"{server.url}/{FILE}", sha256=sha256, bytes=len(CONTENT))
     known = {FILE: declared(FILE, published), UNPUBLISHED: declared(UNPUBLISHED, None)}
-    monkeypatch.setattr(module, "snapshots", lambda: known)
+    monkeypatch.setattr(module, "file_catalog", lambda: known)
     monkeypatch.setattr(module, "cache_folder", lambda: folder)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv(module.KNOWLEDGE_ENV, raising=False)
@@ -111,7 +111,7 @@ def test_a_file_published_with_other_line_ends_is_still_the_same(cache, server, 
     there = {"sha256": hashlib.sha256(server.content).hexdigest(), "bytes": len(server.content)}
     declared = module.file_catalog()[FILE]
     published = declared.published.model_copy(update=there)
-    monkeypatch.setattr(module, "snapshots", lambda: {FILE: declared.model_copy(update={"published": published})})
+    monkeypatch.setattr(module, "file_catalog", lambda: {FILE: declared.model_copy(update={"published": published})})
     assert KnowledgeFiles().fetch(FILE).version.startswith("1, sha256 ")
     KnowledgeFiles().fetch(FILE)
     assert len(server.requests) == 1
@@ -199,11 +199,11 @@ def test_nothing_is_fetched_by_asking_whether_it_is_here(cache, server):
 def test_a_folder_of_the_user_is_read_as_it_is(cache, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / FILE).write_bytes(b"my own")
-    mine = KnowledgeFiles(tmp_path / "mine")
-    assert mine.local_file(FILE).path.read_bytes() == b"my own"
-    assert mine.local_file(FILE).version.startswith("another copy, sha256 ")
+    files = KnowledgeFiles(tmp_path / "mine")
+    assert files.local_file(FILE).path.read_bytes() == b"my own"
+    assert files.local_file(FILE).version.startswith("another copy, sha256 ")
     with pytest.raises(InputError, match=r"human_genes\.csv\.gz .* is not in .*mine. Put it there"):
-        mine.local_file(UNPUBLISHED)
+        files.local_file(UNPUBLISHED)
     with pytest.raises(InputError, match="There is no folder of knowledge files"):
         KnowledgeFiles(tmp_path / "nowhere")
 
@@ -216,9 +216,9 @@ def run(*words):
 
 def test_fetch_tells_what_came_and_what_was_published_nowhere(cache, capsys):
     assert run("fetch") == 0
-    told = capsys.readouterr()
-    assert f"Have 1 file in {cache}" in told.out
-    assert f"not published: {UNPUBLISHED}." in told.err
+    printed = capsys.readouterr()
+    assert f"Have 1 file in {cache}" in printed.out
+    assert f"not published: {UNPUBLISHED}." in printed.err
 
 
 @pytest.mark.parametrize(
@@ -233,23 +233,23 @@ def test_fetch_tells_what_came_and_what_was_published_nowhere(cache, capsys):
 )
 def test_a_mistake_is_one_line(cache, capsys, words, line):
     assert run(*words) == 2
-    told = capsys.readouterr().err.strip()
-    assert line in told
-    assert told.startswith("okrcell: ")
-    assert "\n" not in told
+    printed = capsys.readouterr().err.strip()
+    assert line in printed
+    assert printed.startswith("okrcell: ")
+    assert "\n" not in printed
 
 
 def test_list_and_info_tell_of_every_source(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "cache_folder", lambda: tmp_path)
     monkeypatch.delenv(module.KNOWLEDGE_ENV, raising=False)
     assert run("list") == 0
-    told = capsys.readouterr().out
-    assert all(name in told for name in SOURCES)
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in SOURCES)
     for name in SOURCES:
         assert run("info", name) == 0
-        told = capsys.readouterr().out
-        assert name in told
-        assert all(file in told for file in SOURCES[name].files)
+        printed = capsys.readouterr().out
+        assert name in printed
+        assert all(file in printed for file in SOURCES[name].files)
 
 
 def test_without_files_there_are_the_ontologies_alone(monkeypatch, tmp_path):

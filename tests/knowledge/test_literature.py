@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okrcell.errors import InputError
+from okrcell.evidence import split_sentences
 from okrcell.knowledge import downloads as snapshots
 from okrcell.knowledge.literature import (
     LiteratureSource,
@@ -16,7 +17,6 @@ from okrcell.knowledge.literature import (
     count_tokens,
     find_cell_types,
     split_passages,
-    split_sentences,
 )
 from okrcell.provenance import fingerprint
 
@@ -118,7 +118,7 @@ def test_no_other_file_is_read_through_an_entity(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("cut.xml", xml(1)[:700].encode(), "not well-formed XML"),
         ("cut.xml.gz", gzip.compress(xml(1).encode())[:200], "truncated"),
@@ -136,9 +136,9 @@ def test_no_other_file_is_read_through_an_entity(tmp_path):
         ("words.txt", b"some words", "its name must end in"),
     ],
 )
-def test_bad_literature_is_told_in_one_line(tmp_path, name, content, told):
+def test_bad_literature_is_told_in_one_line(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=told) as error:
+    with pytest.raises(InputError, match=message) as error:
         list(LiteratureSource(tmp_path / name).passages())
     assert "\n" not in str(error.value)
 

@@ -32,7 +32,7 @@ statements = st.lists(
         MarkerRow,
         cell_type=st.sampled_from([B_CELL, T_CELL]),
         gene=st.sampled_from(["CD19", "CD3E", "MS4A1", "CD4"]),
-        by=st.sampled_from(["one", "two", "three"]),
+        resource=st.sampled_from(["one", "two", "three"]),
         tissue=st.sampled_from(["", LUNG, BLOOD]),
         present=st.booleans(),
     ),
@@ -74,7 +74,7 @@ def test_within_a_tissue_fame_elsewhere_decides_between_equals():
 
 
 @pytest.mark.parametrize(
-    ("said", "general"),
+    ("statements", "general"),
     [
         ([("one", LUNG)], False),
         ([("one", LUNG), ("two", LUNG)], True),
@@ -82,10 +82,10 @@ def test_within_a_tissue_fame_elsewhere_decides_between_equals():
         ([("one", "")], True),
     ],
 )
-def test_what_one_table_says_of_one_tissue_is_not_said_of_the_type_as_such(said, general):
-    table = sort_by_support(MarkerRow(B_CELL, "SCGB1A1", by, tissue) for by, tissue in said).genes
+def test_what_one_table_says_of_one_tissue_is_not_said_of_the_type_as_such(statements, general):
+    table = sort_by_support(MarkerRow(B_CELL, "SCGB1A1", by, tissue) for by, tissue in statements).genes
     assert ((B_CELL, "", True) in table) == general
-    assert all(table[B_CELL, tissue, True] == ("SCGB1A1",) for _, tissue in said if tissue)
+    assert all(table[B_CELL, tissue, True] == ("SCGB1A1",) for _, tissue in statements if tissue)
 
 
 def test_a_marker_of_few_types_comes_before_a_marker_of_many():
@@ -105,7 +105,7 @@ def source():
 
 
 def test_evidence_quotes_the_genes_with_their_address(source):
-    general, absent, lung = source.about(B_CELL)
+    general, absent, lung = source.evidence_for(B_CELL)
     assert general.text == "Marker genes of B cell: CD79A, MS4A1."
     assert general.genes == ("CD79A", "MS4A1")
     assert (general.aspect, general.record, general.terms) == ("marker", B_CELL, (B_CELL,))
@@ -121,7 +121,7 @@ def test_evidence_quotes_the_genes_with_their_address(source):
 
 @pytest.mark.parametrize("term", [T_CELL, LUNG, "MS4A1", "", "CL:9999999", "no term: at all"])
 def test_a_table_says_nothing_of_what_it_does_not_know(source, term):
-    assert source.about(term) == ()
+    assert source.evidence_for(term) == ()
 
 
 def written(path, columns, *rows):
@@ -158,8 +158,8 @@ def accordion(tmp_path):
 
 
 def test_leaking_resources_are_left_out_unless_asked_for(accordion):
-    kept = sort_by_support(read_accordion(*accordion, leaks=False)).genes
-    assert kept == {
+    table = sort_by_support(read_accordion(*accordion, leaks=False)).genes
+    assert table == {
         (B_CELL, "", True): ("MS4A1", "CD19"),
         (B_CELL, "", False): ("CD3E",),
         (B_CELL, LUNG, True): ("CD19",),
@@ -171,9 +171,9 @@ def test_leaking_resources_are_left_out_unless_asked_for(accordion):
 
 def test_resources_that_are_asked_themselves_are_not_asked_through_the_accordion(accordion):
     for leaks in (False, True):
-        told = list(read_accordion(*accordion, leaks))
-        assert not {row.resource for row in told} & SEPARATE_RESOURCES
-        assert "PAX5" not in {row.gene for row in told}
+        rows = list(read_accordion(*accordion, leaks))
+        assert not {row.resource for row in rows} & SEPARATE_RESOURCES
+        assert "PAX5" not in {row.gene for row in rows}
 
 
 def test_a_table_that_lacks_a_column_is_told_with_what_it_has(tmp_path):
@@ -285,12 +285,17 @@ def test_nothing_rests_on_a_leaking_row_of_the_real_table(shared_knowledge, tmp_
     for name in ("cellmarker_accordion_by_cl.csv", "cellmarker_accordion_healthy.csv"):
         with gzip.open(shared_knowledge / f"{name}.gz", "rt", newline="") as file:
             columns, *rows = csv.reader(file)
-        id_of, told_by = columns.index("CL_ID"), columns.index("resources" if "resources" in columns else "resource")
+        id_of, resource_index = (
+            columns.index("CL_ID"),
+            columns.index("resources" if "resources" in columns else "resource"),
+        )
         rows = [row for row in rows if row[id_of].endswith("6")]  # a tenth of the types is enough, and quicker
         whole.append(written(tmp_path / name, columns, *rows))
         for row in rows:
-            row[told_by] = "|".join(part for part in row[told_by].split("|") if part not in LEAKING_RESOURCES)
-        cleaned.append(written(tmp_path / f"clean_{name}", columns, *(row for row in rows if row[told_by])))
+            row[resource_index] = "|".join(
+                part for part in row[resource_index].split("|") if part not in LEAKING_RESOURCES
+            )
+        cleaned.append(written(tmp_path / f"clean_{name}", columns, *(row for row in rows if row[resource_index])))
     left_out = sort_by_support(read_accordion(*whole, leaks=False))
     assert left_out == sort_by_support(read_accordion(*cleaned, leaks=True))
     assert left_out != sort_by_support(read_accordion(*whole, leaks=True))

@@ -18,7 +18,7 @@ from okrcell.evidence import Evidence
 from okrcell.knowledge import bm25 as word_counts
 from okrcell.knowledge.bm25 import char_ngrams, count_words, split_words
 from okrcell.knowledge.passage_index import FusionSettings, PassageIndex
-from okrcell.ontology.relations import neighborhood, search_queries
+from okrcell.ontology.relations import search_queries
 
 DENSE, LEXICAL = FusionSettings(words=0, fragments=0), FusionSettings(meaning=0)
 
@@ -111,20 +111,11 @@ def test_sources_can_be_chosen(index):
     assert index.search("antibodies", sources="journal") == index.search("antibodies", sources=["journal"])
 
 
-def test_only_passages_about_the_neighbourhood_are_found(index):
-    kin = neighborhood("CL:0000084", up=1, down=0)  # T cell: its parent is the lymphocyte
-    assert index.search("antibodies", about=kin) == ()
-    assert records(index.search("bone", about=kin | {"CL:0000236"})) == ["b"]
-    assert records(index.search("bone", about=frozenset({"UBERON:0000178"}), weights=DENSE)) == ["n"]
-
-
-def test_a_neighbourhood_grows_step_by_step():
-    assert neighborhood("CL:0000236", 0, 0) == {"CL:0000236"}
-    lymphocyte = neighborhood("CL:0000542", up=0, down=1)
-    assert {"CL:0000542", "CL:0000945"} <= lymphocyte  # lymphocyte of B lineage
-    assert "CL:0000236" not in lymphocyte
-    assert "CL:0000236" in neighborhood("CL:0000542", up=0, down=2)
-    assert "CL:0000542" in neighborhood("CL:0000236", up=2, down=0)
+def test_only_passages_about_the_terms_are_found(index):
+    term_ids = frozenset({"CL:0000084", "CL:0000542"})  # T cell, lymphocyte
+    assert index.search("antibodies", term_ids=term_ids) == ()
+    assert records(index.search("bone", term_ids=term_ids | {"CL:0000236"})) == ["b"]
+    assert records(index.search("bone", term_ids=frozenset({"UBERON:0000178"}), weights=DENSE)) == ["n"]
 
 
 def test_a_question_says_what_kind_of_thing_is_sought():
@@ -134,9 +125,7 @@ def test_a_question_says_what_kind_of_thing_is_sought():
 
 
 @pytest.mark.parametrize("wrong", ["B cell", "CL:9999999", "XY:1"])
-def test_a_term_that_nobody_knows_has_no_neighbourhood(wrong):
-    with pytest.raises(InputError, match=wrong):
-        neighborhood(wrong)
+def test_an_unknown_term_has_no_search_queries(wrong):
     with pytest.raises(InputError, match=wrong):
         search_queries(wrong)
 
@@ -161,10 +150,10 @@ def test_a_question_of_unknown_words_is_answered_by_meaning_alone(index):
 def test_what_is_there_is_neither_embedded_again_nor_doubled(index):
     embedder = HashedWords()
     again = PassageIndex.open(index.folder, embedder)
-    told = []
-    assert again.add([*TALES, passage("Mast cells hold histamine.", "m")], lambda *done: told.append(done)) == 1
+    calls = []
+    assert again.add([*TALES, passage("Mast cells hold histamine.", "m")], lambda *done: calls.append(done)) == 1
     assert embedder.seen == ["Mast cells hold histamine."]
-    assert told == [(1, 1)]
+    assert calls == [(1, 1)]
     assert len(again) == 5
     assert again.add(TALES) == 0
     assert embedder.seen == ["Mast cells hold histamine."]
@@ -268,11 +257,9 @@ def test_nothing_in_the_folder_is_a_pickle(index):
 
 KILLED = """
 import os, signal, sys
-from okrcell.knowledge.search import index_files as module
 from okrcell.evidence import Evidence
-from okrcell.knowledge.search import word_counts
+from okrcell.knowledge import passage_store as module
 from okrcell.knowledge.passage_index import PassageIndex
-from okrcell.knowledge.bm25 import count_words
 
 def killed(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -296,11 +283,13 @@ def test_a_process_killed_while_adding_leaves_the_former_index(tmp_path):
     assert again.add([passage("new words", "9")]) == 1
 
 
-said = st.lists(st.sampled_from(["bone", "blood", "cell", "makes", "T", "osteoblast", "CD8+"]), min_size=1, max_size=5)
+word_lists = st.lists(
+    st.sampled_from(["bone", "blood", "cell", "makes", "T", "osteoblast", "CD8+"]), min_size=1, max_size=5
+)
 tales = st.lists(
     st.builds(
-        lambda said, record, source, terms: passage(" ".join(said), record, source, terms),
-        said,
+        lambda words, record, source, terms: passage(" ".join(words), record, source, terms),
+        word_lists,
         st.sampled_from("abc"),
         st.sampled_from(["tales", "journal"]),
         st.lists(st.sampled_from(["CL:1", "CL:2"]), max_size=2, unique=True),
@@ -311,14 +300,14 @@ tales = st.lists(
 
 
 @settings(max_examples=25, deadline=None)
-@given(tales, tales, said.map(" ".join))
+@given(tales, tales, word_lists.map(" ".join))
 def test_passages_added_later_are_found_as_if_they_had_always_been_there(first, later, question):
     with tempfile.TemporaryDirectory() as folder:
         at_once = PassageIndex.build(Path(folder) / "one", [*first, *later], HashedWords())
         grown = PassageIndex.build(Path(folder) / "two", first, HashedWords())
         grown.add(later)
         assert [at_once[place] for place in range(len(at_once))] == [grown[place] for place in range(len(grown))]
-        for choice in ({}, {"sources": ["tales"]}, {"about": frozenset({"CL:2"})}):
+        for choice in ({}, {"sources": ["tales"]}, {"term_ids": frozenset({"CL:2"})}):
             assert at_once.search(question, 9, **choice) == grown.search(question, 9, **choice)
         expected = {each.sha256 for each in [*first, *later] if "CL:2" in each.terms and each.source == "journal"}
         kin = grown.search(question, 99, sources=["journal"], term_ids=frozenset({"CL:2"}))

@@ -37,7 +37,7 @@ def judged(pairs, settings, epoch=1, stable=None, temperature=HEAT):
 
 
 def total(aligned, settings):
-    return aligned.cell_to_text + aligned.text_to_cell + settings.negative_weight * aligned.contradiction
+    return aligned.cell_to_text + aligned.text_to_cell + settings.negative_weight * aligned.complementary
 
 
 def alone(**choices):

@@ -17,7 +17,7 @@ class Choices:
     sigma: float = 0.05
     negative_weight: float = 5.0
     omega: float | str = 0.5
-    alike: str = "own"
+    same_type: str = "own"
     symmetry: str = "geometric"
     duplicates: str = "ignore"
     warmup: int = 0
@@ -39,7 +39,7 @@ class Told:
     weight: np.ndarray
     cell_to_text: float = 0.0
     text_to_cell: float = 0.0
-    contradiction: float = 0.0
+    complementary: float = 0.0
     total: float = 0.0
 
 
@@ -168,6 +168,6 @@ def cra(cells, texts, kinds, past, progress, epoch, choices, stable=None, fixed=
         against = weight[i] * (no_c[i] / all_c[i] ** omega[i] + no_t[i] / all_t[i] ** omega[i])
         told.cell_to_text += one / size
         told.text_to_cell += other / size
-        told.contradiction += against / size
-    told.total = told.cell_to_text + told.text_to_cell + choices.negative_weight * told.contradiction
+        told.complementary += against / size
+    told.total = told.cell_to_text + told.text_to_cell + choices.negative_weight * told.complementary
     return told

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from example_pairs import judged
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from example_pairs import judged
 
 from okrcell.losses.contrastive import PairEmbeddings
 from okrcell.losses.objective import ABLATIONS, MaskedPredictions, ObjectiveSettings, contrastive_loss, total_loss

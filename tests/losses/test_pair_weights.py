@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+from example_pairs import HEAT, alike, judged, pairs_of, unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from example_pairs import HEAT, alike, judged, pairs_of, unit
 
 from okrcell.losses.contrastive import PairEmbeddings
 from okrcell.losses.objective import ObjectiveSettings
@@ -90,7 +90,7 @@ def test_agreement_has_no_gradient():
     assert not agreed(pairs._replace(cells=pairs.cells.requires_grad_())).requires_grad
 
 
-@pytest.mark.parametrize("way", ["symmetry", "bet"])
+@pytest.mark.parametrize("way", ["symmetry", "logistic"])
 @given(kinds=st.integers(2, 30), one=st.floats(0, 1), other=st.floats(0, 1), epoch=st.integers(1, 6))
 @settings(max_examples=100, deadline=None)
 def test_trust_rises_with_agreement_and_stays_in_bounds(way, kinds, one, other, epoch):
@@ -105,7 +105,7 @@ def test_trust_rises_with_agreement_and_stays_in_bounds(way, kinds, one, other, 
 
 @pytest.mark.parametrize("kinds", [2, 3, 5, 8, 9, 16, 17, 40, 200])
 def test_a_bet_that_is_surely_won_is_trusted_and_a_blind_guess_is_not_however_many_types(kinds):
-    chosen = ReliabilitySettings(weighting="bet")
+    chosen = ReliabilitySettings(weighting="logistic")
     same = torch.eye(kinds, dtype=torch.bool)
     found = reliability_weights(torch.full((kinds,), 0.99), torch.ones(kinds), same, 3, chosen)
     assert found.min() > 0.95
@@ -115,14 +115,14 @@ def test_a_bet_that_is_surely_won_is_trusted_and_a_blind_guess_is_not_however_ma
 
 
 def test_a_bet_is_even_at_so_many_times_a_blind_guess_among_the_types_of_the_batch():
-    chosen = ReliabilitySettings(weighting="bet", chance_multiple=8, steepness=6)
+    chosen = ReliabilitySettings(weighting="logistic", chance_multiple=8, steepness=6)
     same = same_of(torch.arange(60) // 3)
     found = reliability_weights(torch.tensor([0.4, 0.8, 0.2] * 20), torch.ones(60), same, 2, chosen)
     assert found[:3].tolist() == pytest.approx([0.5, 1 / (1 + 0.5**6), 1 / (1 + 2**6)], rel=1e-4)
 
 
 def test_a_bet_among_a_single_type_is_not_one_and_everybody_is_trusted():
-    chosen = ReliabilitySettings(weighting="bet")
+    chosen = ReliabilitySettings(weighting="logistic")
     assert (
         reliability_weights(torch.rand(5), torch.ones(5), torch.ones(5, 5, dtype=torch.bool), 2, chosen).tolist()
         == [1.0] * 5

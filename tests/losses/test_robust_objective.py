@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from example_pairs import HEAT, aligned_alone, alike, alone, judged, pairs_of, total, unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from robust_in_float64 import Choices, cra
-from example_pairs import HEAT, aligned_alone, alike, alone, judged, pairs_of, total, unit
 from torch.nn import functional
 
 from okrcell.losses.contrastive import PairEmbeddings
@@ -16,26 +16,32 @@ FAITHFUL = ({"preset": "faithful"}, Choices())
 REPAIRED = (
     {
         "preset": "faithful",
-        "partners": {"alike": "shared"},
+        "partners": {"same_type": "shared"},
         "reliability": {"duplicates": "correct", "warmup": 1},
         "curriculum": {"guard": "trust", "scale": "keys"},
         "omega": "adaptive",
     },
     Choices(
-        alike="shared", duplicates="correct", warmup=1, guard="trust", scale="keys", omega="adaptive", temperature=0.05
+        same_type="shared",
+        duplicates="correct",
+        warmup=1,
+        guard="trust",
+        scale="keys",
+        omega="adaptive",
+        temperature=0.05,
     ),
 )
 OTHERS = (
     {
         "preset": "faithful",
-        "partners": {"alike": "masked"},
+        "partners": {"same_type": "masked"},
         "reliability": {"symmetry": "harmonic", "combine": "minimum", "sharpness": 0.1},
         "curriculum": {"form": "cut", "weigh": "whole"},
         "omega": 0.8,
         "negative_weight": 2.0,
     },
     Choices(
-        alike="masked", symmetry="harmonic", combine="minimum", sigma=0.1, form="cut", weigh="whole", omega=0.8,
+        same_type="masked", symmetry="harmonic", combine="minimum", sigma=0.1, form="cut", weigh="whole", omega=0.8,
         negative_weight=2.0,
     ),
 )  # fmt: skip
@@ -71,7 +77,7 @@ def test_it_equals_its_description(chosen, choices, kinds, past_kinds, seed, clo
     expected = cra(*doubles(pairs), doubles(past), progress, epoch, choices, stable.numpy())
     np.testing.assert_allclose(agreed, expected.agreed, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(trust, expected.trust, rtol=1e-4, atol=1e-6)
-    for name in ("cell_to_text", "text_to_cell", "contradiction"):
+    for name in ("cell_to_text", "text_to_cell", "complementary"):
         assert float(getattr(seen, name)) == pytest.approx(getattr(expected, name), rel=5e-4, abs=1e-5), name
     assert float(total(seen, asked)) == pytest.approx(expected.total, rel=5e-4, abs=1e-4)
 
@@ -186,7 +192,7 @@ def test_pairs_of_one_type_do_not_repel_when_they_are_masked_or_shared(progress,
     # Texts along the axes: what a cell feels along axis j is what its likeness to text j means to the loss.
     size = len(kinds)
     for way in ("masked", "shared"):
-        asked = ObjectiveSettings(preset="faithful", partners={"alike": way}, omega="adaptive")
+        asked = ObjectiveSettings(preset="faithful", partners={"same_type": way}, omega="adaptive")
         cells = functional.normalize(torch.eye(size) + unit(size, size, seed), dim=-1).requires_grad_()
         pairs = PairEmbeddings(cells, torch.eye(size), torch.tensor(kinds))
         _, trust = judged(pairs, asked)
@@ -207,7 +213,7 @@ def test_a_remembered_text_of_the_type_repels_masked_not_and_attracts_shared(way
     pair, past = pairs_of([0]), pairs_of([0, 3], seed=5)
     texts = past.texts.clone().requires_grad_()
     keys = pair.concat(past._replace(texts=texts))
-    asked = ObjectiveSettings(preset="faithful", partners={"alike": way})
+    asked = ObjectiveSettings(preset="faithful", partners={"same_type": way})
     total(contrastive_loss(pair, keys, torch.ones(1), torch.tensor(1.0), 0.5, None, asked), asked).backward()
     felt = float(texts.grad[key - 1] @ pair.cells[0])
     expected = 1 if key == 2 else {"own": 1, "masked": 0, "shared": -1}[way]

@@ -34,8 +34,8 @@ def test_a_cell_without_confidence_is_the_least_sure():
 
 @given(st.lists(st.tuples(st.sampled_from([0.2, 0.5, 0.9]), st.booleans()), min_size=1, max_size=30), st.randoms())
 def test_the_order_of_the_cells_is_of_no_matter(cells, random):
-    def found(some):
-        confidence, right = zip(*some, strict=True)
+    def found(pairs):
+        confidence, right = zip(*pairs, strict=True)
         return accuracy_by_coverage(np.array(confidence), np.array(right))
 
     turned = list(cells)

@@ -13,8 +13,8 @@ ANSWERS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, 
 
 
 @given(SOME)
-def test_auroc_equals_the_reference_with_ties(some):
-    positive, score = (np.array(column) for column in zip(*some, strict=True))
+def test_auroc_equals_the_reference_with_ties(pairs):
+    positive, score = (np.array(column) for column in zip(*pairs, strict=True))
     if positive.all() or not positive.any():
         assert np.isnan(auroc(positive, score))
     else:
@@ -27,8 +27,8 @@ def test_pairs_without_a_score_are_left_out():
 
 
 @given(ANSWERS)
-def test_accuracy_and_macro_f1_equal_the_reference(some):
-    truth, answer = (np.array(column) for column in zip(*some, strict=True))
+def test_accuracy_and_macro_f1_equal_the_reference(pairs):
+    truth, answer = (np.array(column) for column in zip(*pairs, strict=True))
     assert accuracy(truth, answer) == pytest.approx(accuracy_score(truth, answer))
     assert macro_f1(truth, answer, 5) == pytest.approx(f1_score(truth, answer, average="macro", zero_division=0))
 

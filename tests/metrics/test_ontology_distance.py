@@ -1,4 +1,4 @@
-"""A wrong name is told by where it stands in the Cell Ontology."""
+"""A wrong label is scored by its relation to the true type in the Cell Ontology."""
 
 import numpy as np
 import pytest

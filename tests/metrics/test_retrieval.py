@@ -64,8 +64,8 @@ def test_equal_scores_give_what_chance_gives():
 
 
 @given(SOME)
-def test_ties_give_the_mean_over_all_orders(some):
-    scores, relevant, gain, own, k = some
+def test_ties_give_the_mean_over_all_orders(drawn):
+    scores, relevant, gain, own, k = drawn
     orders = [
         order
         for order in permutations(range(scores.shape[1]))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from example_signatures import some_head
 from okrcell.model.marker_scores import (
     MAX_Z_SCORE,
     MIN_PRIOR_WEIGHT,
@@ -15,7 +16,6 @@ from okrcell.model.marker_scores import (
     GenePanel,
     estimate_background,
 )
-from example_signatures import some_head
 
 GENES = 30
 HEAD = some_head([f"gene{number}" for number in range(GENES)])

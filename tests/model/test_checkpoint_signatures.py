@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from example_signatures import TYPES, some_head
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import load_checkpoint, save_checkpoint
 from okrcell.model.embedder import Embedder
 from okrcell.model.signatures import SIGNATURES_FILE
 from okrcell.provenance import fingerprint
-from example_signatures import TYPES, some_head
 
 
 @pytest.fixture

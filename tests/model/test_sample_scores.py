@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from example_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, TYPES, some_head
 from okrcell.cells.expression import Expression, read_expression
 from okrcell.model import sample_scores as module
 from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.embedder import Embedder
 from okrcell.model.sample_scores import candidate_signatures, score_sample
 from okrcell.tasks.candidates import Candidate, parse_candidates
-from example_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, TYPES, some_head
 
 FOUR = parse_candidates([B_CELL, T_CELL, MONOCYTE, NK_CELL])
 KINDS = {
@@ -35,8 +35,15 @@ def model(tiny_model, vocabulary):
     return Embedder(Checkpoint(shape.eval(), vocabulary, {}, "tiny", some_head(vocabulary.symbol.tolist())))
 
 
-def score(adata, model, some=FOUR):
-    return score_sample(read_expression(adata), some, model)
+def signatures_of(candidates, model):
+    return candidate_signatures([each.term_id for each in candidates], [each.texts for each in candidates], model)
+
+
+def score(adata, model, candidates=FOUR, progress=None):
+    expression = adata if isinstance(adata, Expression) else read_expression(adata)
+    term_ids, signatures = [each.term_id for each in candidates], signatures_of(candidates, model).combined
+    panel, head = model.gene_panel(expression), model.signatures
+    return score_sample(expression, panel, head, term_ids, signatures, head.combined, progress)
 
 
 def test_blood_is_told_apart_by_a_few_markers(blood, model):
@@ -72,8 +79,8 @@ def test_any_panel_and_any_number_of_cells_give_a_score_or_none(blood, model, se
     made = np.random.default_rng(seed)
     some = blood[np.sort(made.permutation(700)[:cells]), np.sort(made.permutation(765)[:genes])].copy()
     expression = read_expression(some, minimum_coverage=0.0)
-    found = score_sample(expression, FOUR, model)
-    mine = np.isin(expression.resolution.row, model.gene_panel(expression).column)
+    found = score(expression, model)
+    mine = np.isin(expression.resolution.row, model.gene_panel(expression).columns)
     filled = np.asarray(some.X[:, mine].sum(axis=1)).ravel() > 0
     assert found.scores.shape == (cells, 4)
     np.testing.assert_array_equal(np.isfinite(found.scores).all(axis=1), filled)
@@ -81,7 +88,7 @@ def test_any_panel_and_any_number_of_cells_give_a_score_or_none(blood, model, se
 
 
 def test_genes_that_the_model_does_not_know_have_no_say(blood, model):
-    known = np.isin(read_expression(blood).resolution.row, model.gene_panel(read_expression(blood)).column)
+    known = np.isin(read_expression(blood).resolution.row, model.gene_panel(read_expression(blood)).columns)
     np.testing.assert_allclose(score(blood[:, known], model).scores, score(blood, model).scores, rtol=1e-4, atol=1e-4)
 
 
@@ -113,14 +120,14 @@ def test_one_candidate_is_enough(blood, model):
 
 
 def test_blocks_of_the_file_change_nothing(blood, model, monkeypatch):
-    whole, told = score(blood, model), []
+    whole, calls = score(blood, model), []
     blocks = Expression.blocks
     monkeypatch.setattr(Expression, "blocks", lambda self, size=64: blocks(self, size))
-    parts = score_sample(read_expression(blood), FOUR, model, lambda done, of: told.append((done, of)))
+    parts = score(blood, model, progress=lambda done, total: calls.append((done, total)))
     np.testing.assert_allclose(parts.scores, whole.scores, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(parts.margin, whole.margin, rtol=1e-4, atol=1e-4)
-    assert told[-1] == (700, 700)
-    assert len(told) == 11
+    assert calls[-1] == (700, 700)
+    assert len(calls) == 11
 
 
 def test_some_cells_tell_nearly_what_all_do(blood, model, monkeypatch):
@@ -144,16 +151,16 @@ def test_where_everything_known_is_asked_for_nobody_leads(blood, model):
 def test_a_known_type_is_found_by_heart_and_other_words_by_the_nearest_texts(model):
     head = model.signatures
     words = Candidate("a word", "", ("makes antibodies", "lies in the blood"))
-    found = candidate_signatures([words, FOUR[1]], model)
+    found = signatures_of([words, FOUR[1]], model)
     import torch
 
-    read = head.read(torch.from_numpy(model.pool_texts(words.texts))).mean(axis=0)
+    read = head.match_texts(torch.from_numpy(model.pool_texts(words.texts))).mean(axis=0)
     np.testing.assert_allclose(found.type_weights[0], read, atol=1e-5)
     np.testing.assert_array_equal(found.type_weights[1], np.eye(5)[1])
     both = (head.knowledge + head.cells).toarray()
     np.testing.assert_allclose(found.combined.toarray(), np.stack([read @ both, both[1]]), atol=1e-5)
     # The text of another candidate does not change the result.
-    alone = candidate_signatures([words], model)
+    alone = signatures_of([words], model)
     np.testing.assert_allclose(alone.type_weights[0], found.type_weights[0], atol=1e-6)
 
 
@@ -161,7 +168,7 @@ def test_signatures_are_the_sum_of_what_tables_and_cells_say(blood, model):
     silent = Embedder(Checkpoint(model.model, model.vocabulary, {}, "tiny", _without_cells(model.signatures)))
     both, books = score(blood[:40], model), score(blood[:40], silent)
     assert (both.scores != books.scores).any()
-    assert books.signatures.cells.nnz == 0
+    assert signatures_of(FOUR, silent).cells.nnz == 0
 
 
 def _without_cells(head):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from example_signatures import some_head
 from okrcell.model import marker_scores as module
 from okrcell.model.marker_scores import (
     MIN_NORM,
@@ -15,7 +16,6 @@ from okrcell.model.marker_scores import (
     estimate_background,
     restrict_to_panel,
 )
-from example_signatures import some_head
 
 GENES = 40
 ALL = np.ones(GENES, dtype=bool)
@@ -78,7 +78,7 @@ def test_scores_are_those_of_the_formula_on_any_panel(seed, candidates, filled, 
 def test_multiplying_sparse_or_dense_gives_the_same(monkeypatch):
     contrast = SignatureContrast.from_signatures(signatures(60, filled=0.05), ALL)
     found = contrast.scores(cells(9), some_usual())
-    monkeypatch.setattr(module, "FEW", 10**6)
+    monkeypatch.setattr(module, "MIN_SPARSE_ROWS", 10**6)
     np.testing.assert_allclose(contrast.scores(cells(9), some_usual()), found, rtol=1e-4, atol=1e-5)
 
 

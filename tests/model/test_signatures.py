@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from scipy import sparse
 
+from example_signatures import B_CELL, HEPATOCYTE, TYPES, some_head
 from okrcell.errors import CheckpointError
 from okrcell.model.signatures import DISTANCE_POWER, MIN_DISTANCE, SIGNATURES_FILE, SignatureHead
-from example_signatures import B_CELL, HEPATOCYTE, TYPES, some_head
 
 SYMBOLS = ("CD79A", "MS4A1", "CD3D", "CD3E", "LYZ", "CST3", "NKG7", "GNLY", "HP", "IL32", "CD74", "ACTB")
 
@@ -36,27 +36,27 @@ def plainly_read(head, text):
     weight = distance[nearest] ** -DISTANCE_POWER
     shares = np.zeros(len(head.types))
     for place, one in zip(nearest, weight / weight.sum(), strict=True):
-        shares[int(head.owner[place])] += one
+        shares[int(head.key_type[place])] += one
     return shares
 
 
 def test_reading_is_shepards_interpolation_whatever_the_length_of_the_vector(head):
     texts = np.random.default_rng(3).normal(size=(20, 16)).astype(np.float32)
-    found = head.read(torch.from_numpy(texts))
+    found = head.match_texts(torch.from_numpy(texts))
     np.testing.assert_allclose(found, [plainly_read(head, text) for text in texts], atol=2e-4)
-    np.testing.assert_allclose(found, head.read(torch.from_numpy(texts * 7)), atol=1e-4)
+    np.testing.assert_allclose(found, head.match_texts(torch.from_numpy(texts * 7)), atol=1e-4)
 
 
 def test_a_text_of_a_known_type_is_read_as_that_type_and_no_other(head):
-    found = head.read(head.key)
-    np.testing.assert_allclose(found, np.eye(len(TYPES))[head.owner.numpy()], atol=1e-6)
+    found = head.match_texts(head.key)
+    np.testing.assert_allclose(found, np.eye(len(TYPES))[head.key_type.numpy()], atol=1e-6)
 
 
 @given(seed=st.integers(0, 10**6), texts=st.integers(0, 9), keys=st.integers(1, 12))
 @settings(deadline=None)
 def test_shares_are_shares_whatever_is_read(seed, texts, keys):
     head = some_head(SYMBOLS)
-    head = replace(head, key=head.key[:keys], owner=head.key_type[:keys])
+    head = replace(head, key=head.key[:keys], key_type=head.key_type[:keys])
     pooled = torch.from_numpy(np.random.default_rng(seed).normal(size=(texts, 16)).astype(np.float32))
     found = head.match_texts(pooled)
     assert found.shape == (texts, len(TYPES))
@@ -70,25 +70,25 @@ def test_a_mixture_predicts_the_mean_of_what_its_parts_predict(head):
     np.testing.assert_allclose(found.knowledge.toarray(), shares @ head.knowledge.toarray(), atol=1e-6)
     np.testing.assert_allclose(found.cells.toarray(), shares @ head.cells.toarray(), atol=1e-6)
     both = head.knowledge.toarray() + head.cells.toarray()
-    np.testing.assert_allclose(found.genes.toarray(), shares @ both, atol=1e-6)
+    np.testing.assert_allclose(found.combined.toarray(), shares @ both, atol=1e-6)
     np.testing.assert_array_equal(found.type_weights, shares)
 
 
 def test_types_are_known_by_their_ids_alone(head):
-    assert head.known([HEPATOCYTE, "CL:0000000", "", B_CELL]).tolist() == [4, -1, -1, 0]
+    assert head.index_of([HEPATOCYTE, "CL:0000000", "", B_CELL]).tolist() == [4, -1, -1, 0]
 
 
 def test_a_saved_head_comes_back_to_the_precision_of_sixteen_bits(head, folder):
     back = SignatureHead.load(folder, TYPES, len(SYMBOLS))
     assert back.types == TYPES
-    assert torch.equal(back.key_type, head.owner)
+    assert torch.equal(back.key_type, head.key_type)
     for name in ("key", "vectors", "level", "spread", "linear"):
         torch.testing.assert_close(getattr(back, name), getattr(head, name), rtol=1e-3, atol=1e-3)
     for name in ("knowledge", "cells"):
         np.testing.assert_allclose(getattr(back, name).toarray(), getattr(head, name).toarray(), rtol=1e-3)
         assert getattr(back, name).dtype == np.float32
     texts = torch.randn(6, 16, generator=torch.Generator().manual_seed(0))
-    np.testing.assert_allclose(back.match_texts(texts), head.read(texts), atol=0.02)
+    np.testing.assert_allclose(back.match_texts(texts), head.match_texts(texts), atol=0.02)
 
 
 def change(name, to):

@@ -24,18 +24,20 @@ def encoder(tiny_text_encoder):
 @pytest.mark.parametrize("pooling", ["mean", "first"])
 def test_the_stored_states_and_the_last_layer_give_what_all_layers_give(encoder, pooling):
     made = encoder(pooling=pooling)
-    tokens = made.tokeniser.tokenize(TEXTS)
+    tokens = made.tokenizer.tokenize(TEXTS)
     with torch.no_grad():
-        torch.testing.assert_close(made.last(made.states(tokens), tokens.attention), made(tokens))
+        torch.testing.assert_close(
+            made.forward_last_layer(made.penultimate_states(tokens), tokens.attention_mask), made(tokens)
+        )
 
 
 def test_gradients_of_the_last_layer_are_those_of_the_whole(encoder):
     made = encoder(adapt="last_block")
     for parameter in made.adapted_parameters():
         parameter.requires_grad_()
-    tokens = made.tokeniser.tokenize(TEXTS)
+    tokens = made.tokenizer.tokenize(TEXTS)
     both = []
-    for pooled in (made(tokens), made.last(made.states(tokens), tokens.attention)):
+    for pooled in (made(tokens), made.forward_last_layer(made.penultimate_states(tokens), tokens.attention_mask)):
         both.append(torch.autograd.grad(pooled.square().sum(), made.adapted_parameters()))
     for one, other in zip(*both, strict=True):
         torch.testing.assert_close(one, other)
@@ -43,10 +45,10 @@ def test_gradients_of_the_last_layer_are_those_of_the_whole(encoder):
 
 def test_pooling_is_over_word_pieces_and_never_over_padding(encoder):
     first, mean = encoder(pooling="first"), encoder(pooling="mean")
-    tokens = mean.tokeniser.tokenize(TEXTS)
+    tokens = mean.tokenizer.tokenize(TEXTS)
     with torch.no_grad():
-        states = mean.transformer(input_ids=tokens.input_ids, attention_mask=tokens.attention).last_hidden_state
-        for row, length in enumerate(tokens.attention.sum(dim=1).tolist()):
+        states = mean.transformer(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
+        for row, length in enumerate(tokens.attention_mask.sum(dim=1).tolist()):
             torch.testing.assert_close(mean(tokens)[row], states[row, :length].mean(dim=0))
         torch.testing.assert_close(first(tokens), states[:, 0])
 
@@ -54,15 +56,15 @@ def test_pooling_is_over_word_pieces_and_never_over_padding(encoder):
 def test_a_texts_vector_knows_nothing_of_other_texts(encoder):
     made = encoder()
     with torch.no_grad():
-        together = made(made.tokeniser.tokenize(TEXTS))
+        together = made(made.tokenizer.tokenize(TEXTS))
         for place, text in enumerate(TEXTS):
-            assert float((made(made.tokeniser.tokenize([text]))[0] - together[place]).abs().max()) <= 1e-6
+            assert float((made(made.tokenizer.tokenize([text]))[0] - together[place]).abs().max()) <= 1e-6
 
 
 def test_a_long_text_is_cut_at_the_limit(encoder):
     made = encoder(limit=10)
-    tokens = made.tokeniser.tokenize(["cell " * 500, "cell"])
-    assert tokens.attention.sum(dim=1).tolist() == [10, 3]
+    tokens = made.tokenizer.tokenize(["cell " * 500, "cell"])
+    assert tokens.attention_mask.sum(dim=1).tolist() == [10, 3]
 
 
 def test_what_is_adapted_is_named_and_all_else_is_frozen(encoder):

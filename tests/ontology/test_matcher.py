@@ -157,11 +157,11 @@ def test_a_mould_is_found_by_its_own_name_only():
 
 
 def test_how_a_match_came_about_is_told():
-    told = {
+    methods = {
         label: match_label(label, "CL")[0].method
         for label in ("cl_0000236", "B cells", "B lymphocyte", "CD4 Tcm", "B cell_X1 high")
     }
-    assert list(told.values()) == ["id", "name", "synonym", "abbreviation", "part"]
+    assert list(methods.values()) == ["id", "name", "synonym", "abbreviation", "part"]
 
 
 def test_runners_up_follow_in_order_and_none_twice():
@@ -183,10 +183,10 @@ def test_whatever_is_written_gives_scores_within_bounds(label: str):
 
 def test_most_terms_are_found_by_their_own_name():
     cells = ontology("CL")
-    some = [cells.term(term) for term in cells.term_ids()[1::40]]
-    some = [term for term in some if not term.name.endswith("(Mmus)")]
-    right = sum(match_label(term.name, "CL", top=1)[0].term.id == term.id for term in some)
-    assert right / len(some) > 0.98
+    terms = [cells.term(term) for term in cells.term_ids()[1::40]]
+    terms = [term for term in terms if not term.name.endswith("(Mmus)")]
+    right = sum(match_label(term.name, "CL", top=1)[0].term.id == term.id for term in terms)
+    assert right / len(terms) > 0.98
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okrcell.ontology.ontology import ontology
-from okrcell.ontology.relations import related_types
+from okrcell.ontology.relations import related
 
 LYMPHOCYTE, T, CD4, CD8, B, NEURON = (
     "CL:0000542", "CL:0000084", "CL:0000624", "CL:0000625", "CL:0000236", "CL:0000540",
@@ -13,7 +13,7 @@ LYMPHOCYTE, T, CD4, CD8, B, NEURON = (
 
 
 def kin(*names):
-    return related_types(names).tolist()
+    return related(names).tolist()
 
 
 def test_a_type_is_kin_to_what_it_is_a_kind_of_at_any_distance():
@@ -36,7 +36,7 @@ def test_an_id_that_the_ontology_does_not_have_is_kin_to_nobody_else():
 
 
 def test_no_names_are_no_error():
-    assert related_types([]).shape == (0, 0)
+    assert related([]).shape == (0, 0)
 
 
 NAMES = [*sorted(ontology("CL").ancestors(CD8)), *sorted(ontology("CL").ancestors(B)), CD4, CD8, NEURON, "mystery"]
@@ -45,15 +45,15 @@ NAMES = [*sorted(ontology("CL").ancestors(CD8)), *sorted(ontology("CL").ancestor
 @given(st.lists(st.sampled_from(NAMES), unique=True, max_size=12), st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
 def test_kinship_is_mutual_and_does_not_depend_on_the_order_of_names(names, chance):
-    related = related_types(names)
-    assert related.dtype == bool
-    assert (related == related.T).all()
-    assert related.diagonal().all()
+    matrix = related(names)
+    assert matrix.dtype == bool
+    assert (matrix == matrix.T).all()
+    assert matrix.diagonal().all()
     order = list(range(len(names)))
     chance.shuffle(order)
-    np.testing.assert_array_equal(related_types([names[place] for place in order]), related[np.ix_(order, order)])
+    np.testing.assert_array_equal(related([names[place] for place in order]), matrix[np.ix_(order, order)])
     home = ontology("CL")
-    for one, row in zip(names, related, strict=True):
+    for one, row in zip(names, matrix, strict=True):
         for other, found in zip(names, row, strict=True):
             above = [
                 upper in home.ancestors(lower)

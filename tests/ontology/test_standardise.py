@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import okrcell as okr
 from okrcell.errors import InputError
 from okrcell.ontology.decisions import check_overrides, decide_terms, read_overrides, write_decisions
-from okrcell.ontology.standardise import candidate_terms
+from okrcell.ontology.standardise import candidate_terms, cell_type_term, tissue_term
 
 OBS = pd.DataFrame(
     {
@@ -33,6 +34,12 @@ def test_each_row_gets_its_ids_and_nothing_where_unsure():
     assert ids["assay"][0] == "EFO:0009922"
 
 
+def test_the_american_spelling_is_the_same_function():
+    assert okr.standardize is okr.standardise is okr.tl.standardize is okr.tl.standardise
+    assert "standardize" in okr.__all__
+    assert "standardize" in okr.tl.__all__
+
+
 def test_the_table_tells_what_was_decided_and_what_else_it_may_be():
     table = decide_terms(OBS).table
     row = table[(table["column"] == "cell_type") & (table["label"] == "CD14+ Mono")].iloc[0]
@@ -40,6 +47,31 @@ def test_the_table_tells_what_was_decided_and_what_else_it_may_be():
     assert "CL:" in row["runners_up"]
     own = table[(table["column"] == "cell_type") & (table["label"] == "B cell")].iloc[0]
     assert (own["term_id"], own["how"], own["score"]) == ("CL:0000787", "id", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("column", "label"),
+    [
+        ("cell_type", "HSC"),
+        ("cell_type", "cycling"),
+        ("tissue", "Smith lung bank"),
+        ("tissue", "hippocampus and prefrontal cortex"),
+        ("assay", "10x something"),
+    ],
+)
+def test_a_match_below_the_threshold_is_listed_but_not_written(column: str, label: str):
+    best = candidate_terms(column, label)[0]
+    assert 0 < best.score < 0.6
+    decisions = decide_terms(pd.DataFrame({column: [label]}))
+    assert list(decisions.ids[column]) == [""]
+    row = decisions.table.iloc[0]
+    assert (row["term_id"], row["how"], row["score"]) == ("", "", 0)
+    assert row["runners_up"].startswith(f"{best.term.id} ")
+
+
+def test_a_profile_takes_no_match_below_the_threshold():
+    assert cell_type_term("HSC") is None
+    assert tissue_term("Smith lung bank") is None
 
 
 def test_the_table_handed_back_decides(tmp_path):

@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-from signature_fakes import SHOWN, TABLES, SignatureModel
+from signature_fakes import CORPUS_WEIGHTS, TABLES, SignatureModel, score_candidates
 
 from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
-from okrcell.model.sample_scores import score_sample
 from okrcell.tasks.candidates import Candidate, parse_candidates
 from okrcell.tasks.explain import (
     SOURCE_BOTH,
     SOURCE_CELLS,
+    SOURCE_TABLES,
     ExpectedSignature,
     detection_rates,
     expected_signatures,
@@ -19,9 +19,8 @@ from okrcell.tasks.explain import (
     gene_contributions,
     source_of,
 )
-from okrcell.tasks.explain import SOURCE_TABLES as BOOKS
 
-SOME = parse_candidates(["B cell", "T cell", "monocyte"])
+CANDIDATES = parse_candidates(["B cell", "T cell", "monocyte"])
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +33,9 @@ def blood_explained(blood, model):
     """B cells and other cells, annotated by signature scores and explained with a source that has MS4A1."""
     expression = read_expression(blood)
     group = np.where(blood.obs["cell_type"] == "B cell", 0, 1)
-    scores = score_sample(expression, SOME, model).scores
+    scores = score_candidates(expression, CANDIDATES, model)[0].scores
     return explain_groups(
-        expression, group, ["b", "rest"], SOME, scores, scores.argmax(axis=1), model, sources=[_Source()], top=6
+        expression, group, ["b", "rest"], CANDIDATES, scores, scores.argmax(axis=1), model, sources=[_Source()], top=6
     )
 
 
@@ -58,50 +57,51 @@ def expected(whole):
 
 
 def test_the_word_of_a_gene_is_the_difference_of_the_names_times_what_the_cells_show():
-    answer, rival, shown = np.array([0.5, 0.0, 0.2]), np.array([0.1, 0.4, 0.2]), np.array([2.0, 1.0, 3.0])
-    said = gene_contributions(shown, expected(answer), expected(rival), 9)
-    assert [(each.gene_idx, pytest.approx(each.value)) for each in said] == [(0, 0.8), (1, -0.4)]
-    assert sum(each.value for each in said) == pytest.approx((answer - rival) @ shown)
-    assert (said[0].from_prediction, said[0].expects_presence) == (True, True)
-    assert (said[1].from_prediction, said[1].expects_presence) == (False, True)
+    predicted, runner_up, relative = np.array([0.5, 0.0, 0.2]), np.array([0.1, 0.4, 0.2]), np.array([2.0, 1.0, 3.0])
+    genes = gene_contributions(relative, expected(predicted), expected(runner_up), 9)
+    assert [(gene.gene_idx, pytest.approx(gene.value)) for gene in genes] == [(0, 0.8), (1, -0.4)]
+    assert sum(gene.value for gene in genes) == pytest.approx((predicted - runner_up) @ relative)
+    assert (genes[0].from_prediction, genes[0].expects_presence) == (True, True)
+    assert (genes[1].from_prediction, genes[1].expects_presence) == (False, True)
 
 
 def test_words_of_all_genes_sum_to_the_lead_in_evidence(blood, model):
     expression = read_expression(blood)
-    said = score_sample(expression, SOME, model)
-    b, t = expected_signatures(said.signatures, model.gene_panel(expression).measured, [0, 1]).values()
+    panel = model.gene_panel(expression)
+    sample, signatures = score_candidates(expression, CANDIDATES, model)
+    b, t = expected_signatures(signatures, panel.measured, [0, 1]).values()
     np.testing.assert_allclose(b.from_tables + b.from_cells, b.weights)
-    shown = said.background.z_scores(model.gene_panel(expression).logs(next(expression.blocks())))[7]
-    words = gene_contributions(shown, b, t, 10_000)
-    assert sum(each.value for each in words) == pytest.approx(said.scores[7, 0] - said.scores[7, 1], rel=1e-3)
+    relative = sample.background.z_scores(panel.log_normalize(next(expression.blocks())))[7]
+    genes = gene_contributions(relative, b, t, 10_000)
+    assert sum(gene.value for gene in genes) == pytest.approx(sample.scores[7, 0] - sample.scores[7, 1], rel=1e-3)
 
 
 def test_a_gene_that_was_not_measured_says_nothing(blood, model):
     without = blood[:, blood.var_names != "CD79A"].copy()
     expression = read_expression(without)
     group, best = np.where(without.obs["cell_type"] == "B cell", 0, -1), np.zeros(without.n_obs, int)
-    scores = score_sample(expression, SOME, model).scores
-    (each,) = explain_groups(expression, group, ["b"], SOME, scores, best, model, top=1000)
-    assert "CD79A" not in {gene.symbol for gene in each.genes}
-    assert "MS4A1" in {gene.symbol for gene in each.genes}
+    scores = score_candidates(expression, CANDIDATES, model)[0].scores
+    (explanation,) = explain_groups(expression, group, ["b"], CANDIDATES, scores, best, model, top=1000)
+    assert "CD79A" not in {gene.symbol for gene in explanation.genes}
+    assert "MS4A1" in {gene.symbol for gene in explanation.genes}
 
 
 def test_the_source_is_who_says_so_and_both_when_both_do():
-    assert source_of(0.9, 0.1, 1.0) == BOOKS
+    assert source_of(0.9, 0.1, 1.0) == SOURCE_TABLES
     assert source_of(0.1, 0.9, 1.0) == SOURCE_CELLS
     assert source_of(0.6, 0.4, 1.0) == SOURCE_BOTH
     # The part of the tables has the opposite sign: the source is the cells.
     assert source_of(-0.9, 1.0, 0.1) == SOURCE_CELLS
-    assert source_of(-0.6, -0.1, -0.7) == BOOKS
+    assert source_of(-0.6, -0.1, -0.7) == SOURCE_TABLES
 
 
 def test_b_cells_are_told_by_their_genes_with_source_and_record(blood_explained):
     b = blood_explained[0]
-    assert (b.answer.name, b.rival.name) == ("B cell", "T cell")
-    assert 0.9 < b.share <= 1
+    assert (b.prediction.name, b.runner_up.name) == ("B cell", "T cell")
+    assert 0.9 < b.fraction <= 1
     by = {gene.symbol: gene for gene in b.genes}
     assert by["CD79A"].supports_prediction
-    assert by["CD79A"].contribution.source == BOOKS
+    assert by["CD79A"].contribution.source == SOURCE_TABLES
     assert by["HLA-DRA"].contribution.source == SOURCE_CELLS
     assert by["MS4A1"].records[0].source == "A table"
     assert by["HLA-DRA"].records == ()
@@ -113,12 +113,12 @@ def test_b_cells_are_told_by_their_genes_with_source_and_record(blood_explained)
 
 
 def test_every_gene_that_speaks_is_one_that_a_signature_names(blood_explained):
-    named = {gene for part in (TABLES, SHOWN) for genes in part.values() for gene in genes}
-    for each in blood_explained:
-        words = [abs(gene.contribution.contribution) for gene in each.genes]
-        assert words == sorted(words, reverse=True)
-        assert len(words) <= 6
-        assert {gene.symbol for gene in each.genes} <= named
+    named = {gene for part in (TABLES, CORPUS_WEIGHTS) for genes in part.values() for gene in genes}
+    for explanation in blood_explained:
+        values = [abs(gene.contribution.value) for gene in explanation.genes]
+        assert values == sorted(values, reverse=True)
+        assert len(values) <= 6
+        assert {gene.symbol for gene in explanation.genes} <= named
 
 
 def test_one_candidate_has_no_rival_and_a_group_without_expression_no_answer(blood, model):
@@ -127,9 +127,9 @@ def test_one_candidate_has_no_rival_and_a_group_without_expression_no_answer(blo
     scores[:2] = np.nan
     group = np.array([1, 1, 0, 0, 0, -1])
     one, none = explain_groups(
-        read_expression(adata), group, ["some", "none"], SOME[:1], scores, np.zeros(6, int), model
+        read_expression(adata), group, ["with expression", "without"], CANDIDATES[:1], scores, np.zeros(6, int), model
     )
-    assert one.prediction == SOME[0]
+    assert one.prediction == CANDIDATES[0]
     assert (one.runner_up, one.n_cells) == (None, 3)
     assert np.isnan(one.scores[1])
     assert one.genes
@@ -139,19 +139,19 @@ def test_one_candidate_has_no_rival_and_a_group_without_expression_no_answer(blo
 def test_a_model_without_signatures_says_so(blood):
     with pytest.raises(InputError, match="has no gene signatures"):
         explain_groups(
-            read_expression(blood[:3].copy()), np.zeros(3, int), ["all"], SOME, np.zeros((3, 3)), np.zeros(3, int),
+            read_expression(blood[:3].copy()), np.zeros(3, int), ["all"], CANDIDATES, np.zeros((3, 3)), np.zeros(3, int),
             SignatureModel(blood, signatures=False),
         )  # fmt: skip
 
 
 def test_a_sentence_is_explained_by_the_known_types_it_was_read_from(blood, model):
-    glowing = [Candidate("a cell that makes antibodies", "", ("a cell that makes antibodies",)), SOME[1]]
+    glowing = [Candidate("a cell that makes antibodies", "", ("a cell that makes antibodies",)), CANDIDATES[1]]
     scores = np.tile(np.array([0.9, 0.1], np.float32), (blood.n_obs, 1))
     group = np.where(blood.obs["cell_type"] == "B cell", 0, -1)
-    (each,) = explain_groups(
+    (explanation,) = explain_groups(
         read_expression(blood), group, ["b"], glowing, scores, np.zeros(blood.n_obs, int), model, sources=[_Source()]
     )
-    by = {gene.symbol: gene for gene in each.genes}
+    by = {gene.symbol: gene for gene in explanation.genes}
     assert by["MS4A1"].supports_prediction
     assert by["MS4A1"].records[0].record == "CL:0000236"
 

@@ -121,8 +121,8 @@ def test_one_example_of_each_type_does_better_than_regression_on_components(cell
         known = examples != ""
         found = annotate_few_shot(expression, examples, ground.embedder, sample_features=ground)
         ours.append(np.mean((np.array(found.names)[found.prediction.best_idx] == labels)[~known]))
-        learner = LogisticRegression(max_iter=500).fit(ground.feature_set.scores[known], labels[known])
-        theirs.append(np.mean((learner.predict(ground.feature_set.scores) == labels)[~known]))
+        learner = LogisticRegression(max_iter=500).fit(ground.feature_set.log_components[known], labels[known])
+        theirs.append(np.mean((learner.predict(ground.feature_set.log_components) == labels)[~known]))
     assert np.mean(ours) > np.mean(theirs) + 0.05
 
 

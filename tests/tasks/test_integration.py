@@ -152,7 +152,7 @@ def test_memberships_sum_to_one_and_share_out_the_batches(monkeypatch):
         return np.abs(share - 0.5).mean()
 
     drawn = unevenness()
-    monkeypatch.setattr("okrcell.tasks.integration.DIVERSITY", 0.0)
+    monkeypatch.setattr("okrcell.tasks.integration.THETA", 0.0)
     assert drawn < 0.8 * unevenness()
 
 

@@ -22,7 +22,7 @@ def labels_of(adata):
 
 
 def right(found, truth):
-    return float(np.mean(np.array(found.names)[found.answer.best] == truth))
+    return float(np.mean(np.array(found.names)[found.prediction.best_idx] == truth))
 
 
 @settings(max_examples=50, deadline=None)

@@ -25,7 +25,7 @@ def _no_knowledge_files(tmp_path_factory):
         patched.setenv("OKRCELL_CACHE", str(tmp_path_factory.mktemp("cache")))
         # A few of the types that the model has seen, for it takes seconds to read of them all.
         seen = parse_candidates([*TYPES, "CD14-positive monocyte", "regulatory T cell", "plasma cell", "hepatocyte"])
-        patched.setattr("okrcell.tasks.candidates.seen_types", lambda _: tuple(seen))
+        patched.setattr("okrcell.tasks.candidates.known_types", lambda _: tuple(seen))
         yield
 
 

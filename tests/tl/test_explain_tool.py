@@ -219,7 +219,7 @@ def run(*words):
 
 
 def test_the_verb_writes_a_page_a_json_or_a_file_of_cells(few, model, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("okrcell.cli.cells.chosen_model", lambda path: model)
+    monkeypatch.setattr("okrcell.cli.cells.load_model", lambda path: model)
     few.write_h5ad(tmp_path / "cells.h5ad")
     for ending in ("md", "json", "h5ad"):
         output = tmp_path / f"why.{ending}"

@@ -76,7 +76,7 @@ def test_answers_survive_a_file(embedded, model, tmp_path):
 def test_the_picture_shows_batch_and_type_before_and_after(embedded, model, monkeypatch, tmp_path):
     adata = embedded.copy()
     integrate(adata, model, "donor")
-    monkeypatch.setattr("okrcell.cells.neighbors.flat_map", lambda points: points[:, :2])
+    monkeypatch.setattr("okrcell.cells.neighbors.embed_2d", lambda points: points[:, :2])
     axes = pl.integration(adata, save=tmp_path / "panel.png")
     assert [ax.get_title(loc="left") for ax in axes] == [
         "donor, before integration",

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from example_profiles import B_CELL, GENES, HEPATOCYTE, MONOCYTE, NK_CELL, PLATELET, T_CELL, TYPES, some_profiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from example_profiles import B_CELL, GENES, HEPATOCYTE, MONOCYTE, NK_CELL, PLATELET, T_CELL, TYPES, some_profiles
 from scipy import sparse
 
 from okrcell.descriptions.metadata_text import label_texts

@@ -10,10 +10,11 @@ from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
 from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
-from okrcell.cells.pca import sample_pca
+from okrcell.cells.pca import N_COMPONENTS, sample_pca
 from okrcell.data.dataset import PairDataset
+from okrcell.model.embedder import Embedder
 from okrcell.model.marker_scores import GenePanel
-from okrcell.model.sample_scores import score_sample
+from okrcell.model.sample_scores import candidate_signatures, score_sample
 from okrcell.tasks.candidates import parse_candidates
 from okrcell.training import held_out_studies as module
 from okrcell.training.cell_type_profiles import build_known_types, build_signature_head, build_study_profiles
@@ -30,6 +31,17 @@ def learned(corpus, vocabulary):
     known = build_known_types(build_study_profiles(pairs, np.arange(len(corpus)), genes, {}), (), None)
     head = build_signature_head(known, some_vectors, lambda pooled: pooled[:, :4])
     return SimpleNamespace(pairs=pairs, genes=genes, known=known, head=head, rows=np.arange(len(corpus)))
+
+
+class WithSignatures(Embedder):
+    """A model of which only the signatures are used."""
+
+    def __init__(self, head):
+        self.head = head
+
+    @property
+    def signatures(self):
+        return self.head
 
 
 def studies(learned, **changes):
@@ -64,7 +76,7 @@ def test_types_that_the_memory_lacks_are_no_candidates_and_their_cells_stay(lear
 
 
 def test_a_study_gives_no_more_cells_than_its_share_and_the_same_with_one_seed(learned, monkeypatch):
-    monkeypatch.setattr(module, "CELLS_OF_A_STUDY", 120)
+    monkeypatch.setattr(module, "MAX_CELLS_PER_STUDY", 120)
     found, again, other = studies(learned), studies(learned), studies(learned, seed=1)
     assert [len(study.truth) for study in found] == [120, 120]
     np.testing.assert_array_equal(found[0].corpus_rows, again[0].corpus_rows)
@@ -82,16 +94,16 @@ def test_learning_and_use_find_the_same_evidence(learned, first):
     told, shown = learned.known.parts("first")
     head = replace(learned.head, knowledge=sparse.csr_matrix(told), cells=sparse.csr_matrix(shown))
     measured = np.asarray(first.rows.getnnz(axis=0) > 0)
-    model = SimpleNamespace(
-        signatures=head,
-        panel=lambda _: GenePanel.from_measured(head, learned.genes.astype(np.intp), measured[learned.genes]),
-    )
+    embedder = WithSignatures(head)
+    panel = GenePanel.from_measured(head, learned.genes.astype(np.intp), measured[learned.genes])
     found = score_study(first, learned.known, learned.head, learned.genes)
     expression = module._as_expression(first.rows)
-    used = score_sample(expression, parse_candidates(first.types), model)
+    texts = [candidate.texts for candidate in parse_candidates(first.types)]
+    signatures = candidate_signatures(first.types, texts, embedder).combined
+    used = score_sample(expression, panel, head, first.types, signatures, head.combined)
     np.testing.assert_allclose(found.scores, used.scores, rtol=1e-3, atol=1e-3)
     filled = np.flatnonzero(~np.isnan(used.margin))
-    graph = knn_graph(sample_pca(expression, module.N_COMPONENTS)[filled])
+    graph = knn_graph(sample_pca(expression, N_COMPONENTS)[filled])
     share = smoothing_weight(int(measured[learned.genes].sum()))
     drawn = smooth_over_knn(np.column_stack([used.scores, used.margin])[filled], graph, weight=share)
     np.testing.assert_allclose(found.smoothed[filled], drawn[:, :-1], rtol=1e-3, atol=1e-3)
@@ -129,7 +141,7 @@ def test_a_cell_without_expression_has_no_score_and_changes_nobodys(learned, fir
     assert np.flatnonzero(np.isnan(found.margin)).tolist() == [gone]
     assert np.isnan(found.smoothed[gone]).all()
     rest = np.setdiff1d(np.arange(len(first.truth)), [gone])
-    without = replace(first, rows=first.rows[rest], corpus_row=first.corpus_rows[rest], truth=first.truth[rest])
+    without = replace(first, rows=first.rows[rest], corpus_rows=first.corpus_rows[rest], truth=first.truth[rest])
     again = score_study(without, learned.known, learned.head, learned.genes)
     np.testing.assert_allclose(found.smoothed[rest], again.smoothed, rtol=1e-3, atol=1e-3)
 

@@ -70,7 +70,7 @@ def test_knowledge_without_a_share_changes_nothing(run_settings, knowing):
 def test_what_is_remembered_is_of_measured_cells_alone(knowing):
     settings = knowing({"objective": WHOLE})
     ground = RunInputs.from_settings(settings)
-    trained = pretrain(settings, ground=ground)
+    trained = pretrain(settings, inputs=ground)
     table = pd.read_parquet(trained.reliability)
     np.testing.assert_array_equal(
         np.sort(table["row"]), ground.partition.train[ground.pairs.has_text[ground.partition.train]]
@@ -126,7 +126,7 @@ def test_genes_start_from_what_is_written_of_them(knowing, run_settings):
 def test_types_left_out_as_cells_are_not_seen_and_their_words_are_learned(knowing):
     settings = knowing({"split": {"validation": 0.2, "leave_types": [T_CELL]}})
     ground = RunInputs.from_settings(settings)
-    checkpoint = load_checkpoint(pretrain(settings, ground=ground).model)
+    checkpoint = load_checkpoint(pretrain(settings, inputs=ground).model)
     seen = checkpoint.facts["seen"]["cell_types"]
     assert B_CELL in seen
     assert not {T_CELL, "CL:0000625", "CL:0000815"} & set(seen)

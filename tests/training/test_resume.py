@@ -34,7 +34,7 @@ pretrain(parse_settings(PretrainSettings, json.loads(sys.argv[1]), "test"), resu
 """
 SOME = {
     "schedule": {"steps": [14, 14], "warmup": 0.1, "decay": "cosine"},
-    "stream": {"balance": 0.5, "fewest_genes": 0.3},
+    "stream": {"balance": 0.5, "min_gene_fraction": 0.3},
 }
 ROBUST = {
     "preset": "improved",
@@ -120,7 +120,7 @@ def test_a_run_killed_again_and_again_at_any_moment_ends_with_the_same_numbers(r
         **SOME,
         "model": {"cell_encoder": {"kind": kind}, "text_encoder": {"adapt": "last_block", "pooling": "first"}},
         "save_every": 2,
-        "objective": {**ROBUST, "partners": {"alike": "masked"}},
+        "objective": {**ROBUST, "partners": {"same_type": "masked"}},
         "noise": {"kind": "shuffled", "rate": 0.3},
     }
     unbroken = pretrain(run_settings(changes, output="unbroken"))

@@ -32,7 +32,7 @@ def test_a_run_on_shared_ground_is_the_run_it_is_alone(run_settings):
     }
     logs = {}
     for name, change in runs.items():
-        logs[name] = numbers(pretrain(run_settings({**KEPT, **change}, output=name), ground=ground))
+        logs[name] = numbers(pretrain(run_settings({**KEPT, **change}, output=name), inputs=ground))
     assert len(ground.token_cache) > 0
     assert ground.text_cache.pooled
     assert ground.text_cache.states
@@ -48,7 +48,7 @@ def test_noise_is_laid_upon_a_run_and_not_upon_its_ground(run_settings):
     ground = RunInputs.from_settings(run_settings(SHORT))
     before = ground.pairs.description.copy()
     settings = run_settings({**SHORT, "noise": {"kind": "shuffled", "rate": 0.6}, "objective": WHOLE})
-    table = pd.read_parquet(pretrain(settings, ground=ground).reliability)
+    table = pd.read_parquet(pretrain(settings, inputs=ground).reliability)
     np.testing.assert_array_equal(ground.pairs.description, before)
     assert 0.5 < table["wrong"].mean() < 0.7
     truth = np.array(ground.pairs.cell_type_names)[ground.pairs.cell_type[before[table["row"]]]]
@@ -57,7 +57,7 @@ def test_noise_is_laid_upon_a_run_and_not_upon_its_ground(run_settings):
 
 def test_the_table_of_trust_tells_of_every_pair_that_was_learned_from(run_settings):
     ground = RunInputs.from_settings(run_settings(SHORT))
-    table = pd.read_parquet(pretrain(run_settings({**SHORT, "objective": WHOLE}), ground=ground).reliability)
+    table = pd.read_parquet(pretrain(run_settings({**SHORT, "objective": WHOLE}), inputs=ground).reliability)
     described = ground.partition.train[ground.pairs.has_text[ground.partition.train]]
     assert table["row"].tolist() == described.tolist()
     assert "wrong" not in table
@@ -89,7 +89,7 @@ def test_an_objective_that_judges_nobody_leaves_no_table(run_settings):
 def test_a_run_that_needs_another_ground_is_refused_and_what_differs_is_named(run_settings, change, named):
     ground = RunInputs.from_settings(run_settings(SHORT))
     with pytest.raises(SettingsError, match=named):
-        pretrain(run_settings({**SHORT, **change}), ground=ground)
+        pretrain(run_settings({**SHORT, **change}), inputs=ground)
 
 
 @pytest.mark.parametrize(
@@ -109,3 +109,11 @@ def test_what_is_of_the_run_alone_needs_no_other_ground(run_settings, change):
 def test_no_corpus_no_ground(run_settings, tmp_path):
     with pytest.raises(InputError, match="absent"):
         RunInputs.from_settings(run_settings({"corpus": str(tmp_path / "absent")}))
+
+
+def test_shared_inputs_are_read_under_their_former_name_too_but_not_given_twice(run_settings):
+    inputs = RunInputs.from_settings(run_settings(SHORT))
+    with pytest.raises(SettingsError, match="genes_in_cells"):
+        pretrain(run_settings({**SHORT, "genes_in_cells": 11}), ground=inputs)
+    with pytest.raises(SettingsError, match="give only one of them"):
+        pretrain(run_settings(SHORT), inputs=inputs, ground=inputs)

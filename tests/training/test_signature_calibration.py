@@ -13,39 +13,11 @@ from okrcell.model.marker_scores import confidence_from_margin
 from okrcell.training.calibration import (
     EVIDENCE_TEMPERATURE_RANGE,
     _assay_panel,
-    _fit_evidence_temperature,
     _logistic,
     _monotone,
     calibrate_signatures,
 )
 from okrcell.training.held_out_studies import HeldOutStudy
-
-
-@pytest.mark.parametrize("true", [0.4, 3.0, 20.0])
-def test_the_temperature_that_made_the_answers_is_found(true):
-    rng = np.random.default_rng(0)
-    scores = rng.normal(scale=3 * true, size=(4000, 6))
-    weight = np.exp((scores - scores.max(axis=1, keepdims=True)) / true)
-    truth = ((weight / weight.sum(axis=1, keepdims=True)).cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
-    found = _fit_evidence_temperature([(scores, truth)])
-    assert found == pytest.approx(true, rel=0.1)
-    # Cells of unknown type, and those that a panel leaves empty, have no say.
-    more = np.concatenate([scores, np.full((500, 6), np.nan), rng.normal(size=(500, 6))])
-    known = np.concatenate([truth, np.zeros(500, dtype=int), np.full(500, -1)])
-    assert _fit_evidence_temperature([(more, known)]) == pytest.approx(found)
-    assert _fit_evidence_temperature([(scores, truth), (scores[:0], truth[:0])]) == pytest.approx(found)
-
-
-def test_every_study_has_the_same_say_in_the_temperature():
-    rng = np.random.default_rng(0)
-    sure, wrong = rng.normal(size=(50, 3)) * 4, rng.normal(size=(50, 3)) * 4
-    trials = [(sure, sure.argmax(axis=1)), (wrong, rng.integers(0, 3, 50))]
-    many = [(np.tile(sure, (40, 1)), np.tile(sure.argmax(axis=1), 40)), trials[1]]
-    assert (
-        EVIDENCE_TEMPERATURE_RANGE[0]
-        < _fit_evidence_temperature(trials)
-        == pytest.approx(_fit_evidence_temperature(many))
-    )
 
 
 @given(values=st.dictionaries(st.integers(1, 30000).map(str), st.floats(0.1, 90), min_size=1))

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from okrcell.losses.contrastive import PairEmbeddings
 from okrcell.losses.objective import ABLATIONS, ObjectiveSettings
+from okrcell.training import pretrain as loop
 from okrcell.training.schedule import StepInfo
 from okrcell.training.setup import RunInputs, build_optimizer, launch_fabric
 from okrcell.training.state import StepRecord, TrainState
@@ -37,7 +38,7 @@ def visit(*rows, seed=0, r=0.5, trust=0.25):
 
 
 def copied(memory):
-    return {name: tensor.clone() for name, tensor in memory.state().items()}
+    return {name: tensor.clone() for name, tensor in memory.state_dict().items()}
 
 
 def same(one, other):
@@ -52,7 +53,7 @@ def memory_of(model, **chosen):
 def test_a_run_remembers_what_its_objective_asks_for_and_no_more(model, name):
     asked = ObjectiveSettings(**ABLATIONS[name])
     memory = memory_of(model, **ABLATIONS[name])
-    assert (memory.ema_model is not None) == (asked.bank.size > 0 or asked.reliability.embeddings == "twin")
+    assert (memory.ema_model is not None) == (asked.bank.size > 0 or asked.reliability.embeddings == "ema")
     assert memory.bank.size == asked.bank.size * (asked.alignment != "none")
     assert len(memory.history) == 10 * asked.uses_reliability
 
@@ -165,7 +166,7 @@ def test_a_step_reads_the_memory_and_does_not_move_it(taking, name):
     before = copied(memory)
     one, other = (step_of(stream.batch(1), StepInfo(2, 0.5, 2), memory) for _ in range(2))
     one.loss.total.backward()
-    assert same(before, memory.state())
+    assert same(before, memory.state_dict())
     assert all(torch.equal(first, second) for first, second in zip(one.loss, other.loss, strict=True))
 
 
@@ -181,28 +182,33 @@ def test_what_was_seen_a_step_ago_is_a_negative_now(taking):
 
 def test_a_cell_without_a_text_is_neither_remembered_nor_judged(taking):
     step_of, stream, memory = taking({"preset": "faithful", "bank": {"size": 700}})
-    batch = next(batch for batch in map(stream.batch, range(40)) if (batch.trust == 0).any())
+    batch = next(batch for batch in map(stream.batch, range(40)) if (batch.weight == 0).any())
     seen = step_of(batch, StepInfo(1, 0.1, 2), memory).record
-    assert seen.rows.tolist() == batch.row[batch.trust > 0].tolist()
+    assert seen.rows.tolist() == batch.row[batch.weight > 0].tolist()
     memory.update(seen, step_of.model, 2)
-    assert len(memory.bank) == int(batch.trust.sum())
-    assert not memory.table.visits[batch.row[batch.trust == 0]].any()
+    assert len(memory.bank) == int(batch.weight.sum())
+    assert not memory.history.visits[batch.row[batch.weight == 0]].any()
 
 
 def test_a_pair_that_is_not_trusted_is_remembered_as_one_without_a_say(taking):
     step_of, stream, memory = taking(
-        {**ABLATIONS["improved_bank"], "reliability": {"chance": 1e6, "power": 50, "wake": 0.0}}
+        {
+            **ABLATIONS["improved_bank"],
+            "reliability": {"chance_multiple": 1e6, "steepness": 50, "min_reliable_fraction": 0.0},
+        }
     )
     seen = step_of(stream.batch(0), StepInfo(1, 0.5, 5), memory).record
-    doubted = seen.trust < 0.5
+    doubted = seen.weights < 0.5
     assert doubted.any()
-    assert (seen.slow.cell_type[doubted] == -1).all()
-    assert (seen.slow.cell_type[~doubted] >= 0).all()
+    assert (seen.ema_embeddings.cell_type[doubted] == -1).all()
+    assert (seen.ema_embeddings.cell_type[~doubted] >= 0).all()
 
 
 def test_trust_sleeps_until_enough_of_a_batch_would_be_trusted_and_then_stays_awake(model):
     """A model that knows little would trust the commonest type alone, and learn nothing else."""
-    memory = memory_of(model, preset="improved", reliability={"wake": 0.5, "trust": "symmetry", "sharpness": 0.05})
+    memory = memory_of(
+        model, preset="improved", reliability={"min_reliable_fraction": 0.5, "weighting": "symmetry", "sharpness": 0.05}
+    )
     fits, rows = torch.eye(16)[:4], torch.arange(4)
     well = PairEmbeddings(fits, fits, rows)
     badly = PairEmbeddings(fits, fits.roll(1, dims=0), rows)
@@ -214,7 +220,43 @@ def test_trust_sleeps_until_enough_of_a_batch_would_be_trusted_and_then_stays_aw
     awake = memory.pair_weights(well, rows, epoch=2, temperature=HEAT)
     assert awake.reliability_active
     memory.update(StepRecord(None, rows, awake.match_prob, awake.weights, awake.reliability_active), model, epoch=2)
-    again = memory_of(model, preset="improved", reliability={"wake": 0.5, "trust": "symmetry", "sharpness": 0.05})
+    again = memory_of(
+        model, preset="improved", reliability={"min_reliable_fraction": 0.5, "weighting": "symmetry", "sharpness": 0.05}
+    )
     again.load_state_dict(memory.state_dict())
     for one in (memory, again):
         assert one.pair_weights(badly, rows, epoch=2, temperature=HEAT).weights.max() < 0.5
+
+
+@pytest.mark.parametrize(("name", "view"), [("faithful", "masked"), ("improved_bank", "full")])
+def test_the_ema_model_sees_the_view_that_its_preset_names(taking, name, view):
+    step_of, loader, state = taking(ABLATIONS[name])
+    batch = loader.batch(0)
+    assert batch.masked.any()
+    embeddings = step_of(batch, StepInfo(1, 0.5, 2), state).record.ema_embeddings
+    has_text = batch.weight > 0
+    with torch.no_grad():
+        masked, full = (
+            state.ema_model.model.embed_cells(batch.cells, hidden)[has_text] for hidden in (batch.masked, None)
+        )
+    assert not torch.allclose(masked, full, atol=1e-3)
+    torch.testing.assert_close(embeddings.cells, {"masked": masked, "full": full}[view])
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_run_empties_the_bank_when_stage_2_begins(run_settings, monkeypatch, reset):
+    states, sizes = [], []
+
+    class RecordedState(TrainState):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            states.append(self)
+
+    monkeypatch.setattr(loop, "TrainState", RecordedState)
+    objective = {"preset": "control", "bank": {"size": 100, "reset_at_stage": reset}}
+    changes = {"objective": objective, "stream": {"batch_size": 10}, "schedule": {"steps": [3, 2]}, "calibrate": False}
+    loop.pretrain(run_settings(changes), progress=lambda *_: sizes.append(len(states[0].bank)))
+    assert len(sizes) == 5
+    assert sizes[2] > 20
+    assert (sizes[3] <= 10) == reset
+    assert sizes[4] > sizes[3] > 0

@@ -21,7 +21,7 @@ OBJECTIVES = {
     "improved": {
         "preset": "improved",
         "bank": {"size": 50, "momentum": 0.7, "positive_key": "momentum"},
-        "reliability": {"judge": "twin", "recorded_from": 1},
+        "reliability": {"embeddings": "ema", "recorded_from": 1},
     },
 }
 OF_EACH_DEVICE = ("loss.gene", "loss.cell", "loss.cell_type", "loss.total")

@@ -30,7 +30,7 @@ def joined(halves):
         return torch.nn.functional.pad(part, (0, width - part.shape[1]))
 
     cells = CellTokens(*(torch.cat([wide(getattr(half.cells, name)) for half in halves]) for name in ("gene", "value")))
-    others = [torch.cat([getattr(half, name) for half in halves]) for name in ("text", "cell_type", "trust", "row")]
+    others = [torch.cat([getattr(half, name) for half in halves]) for name in ("text", "cell_type", "weight", "row")]
     return PairBatch(cells, torch.cat([wide(half.masked) for half in halves]), *others)
 
 

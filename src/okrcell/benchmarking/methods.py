@@ -16,8 +16,6 @@ from okrcell.cells.counts import find_counts
 
 MethodKind = Literal["ours", "control", "baseline"]
 """ours: okrcell as released. control: a part of it, or another checkpoint. baseline: a method from the literature."""
-
-
 VALUE_KIND_KEY = "kind"
 """Key of ``uns``: "counts" if X holds whole counts, "linear" if the file holds normalised or log-normalised values."""
 _BASELINES = "okrcell.benchmarking.baselines"
@@ -95,7 +93,7 @@ class EmbeddingMethod(Protocol):
         Parameters
         ----------
         cells
-            Cells without labels, counts or linear values in X (float32, CSR); see `okrcell.benchmarking.methods.bare`.
+            Cells without labels, counts or linear values in X (float32, CSR); see `unlabeled_cells`.
         batch_key
             Column of obs with the batch to correct for; None in the task clustering.
         seed

@@ -1,4 +1,4 @@
-"""A model that caches the vectors of cells and texts."""
+"""Time and memory of a prediction, and a model that caches the vectors of cells and texts."""
 
 import hashlib
 import time
@@ -20,8 +20,6 @@ from okrcell.model.checkpoint import load_checkpoint
 from okrcell.model.embedder import Embedder, Progress, bundled_model, load
 
 _PROC_SELF = Path("/proc/self")
-
-
 _cached_seconds = 0.0
 
 

@@ -23,7 +23,7 @@ from okrcell.benchmarking.records import (
     read_records,
     replace_records,
 )
-from okrcell.benchmarking.report.publish import publish
+from okrcell.benchmarking.report.tables import publish
 from okrcell.benchmarking.resources import weights_sha256
 from okrcell.benchmarking.tasks import unseen_types
 from okrcell.benchmarking.tasks.task import IMPLEMENTED_BY, MAIN_METRICS, TASKS, get_task
@@ -73,7 +73,7 @@ def select_methods(
     models
         Name to the folder of a further checkpoint, evaluated like that of `OKRCELL`.
     data, knowledge
-        Folders that some methods need; see `TuningMethod.requires`.
+        Folders that some methods need; see `Method.requires`.
     registry
         Registry of methods.
 
@@ -189,7 +189,7 @@ def run_plan(plan: BenchmarkPlan, folder: Path, log: MessageCallback) -> Benchma
         finished_keys = {_record_key(line) for line in finished}
         excluded = _excluded(plan)
         jobs = [job for job in _build_jobs(plan, excluded) if _drop_finished(job, finished_keys)]
-        n_items = sum(len(job["left"]) for job in jobs)
+        n_items = sum(len(job["items"]) for job in jobs)
         for name, reason in plan.selection.unavailable.items():
             log(f"{name} is skipped: {reason}.")
         for (name, task), reason in excluded.items():
@@ -239,11 +239,11 @@ def _build_jobs(plan: BenchmarkPlan, excluded: Container[tuple[str, str]]) -> li
             "task": task,
             "set": name,
             "method": method_name,
-            "answer": implementation,
+            "implementation": implementation,
             "model": method.model,
             "data": str(plan.data) if plan.data else None,
             "knowledge": str(plan.knowledge) if plan.knowledge else None,
-            "left": [asdict(item) for item in get_task(task).items(name, plan.seeds)],
+            "items": [asdict(item) for item in get_task(task).items(name, plan.seeds)],
         }
         for method_name, method in methods
         for task in plan.tasks
@@ -254,14 +254,14 @@ def _build_jobs(plan: BenchmarkPlan, excluded: Container[tuple[str, str]]) -> li
 
 def _drop_finished(job: Job, finished_keys: set[tuple[Any, ...]]) -> bool:
     """Remove finished items from a job in place; return whether any item is left."""
-    job["left"] = [item for item in job["left"] if _record_key({**job, **item}) not in finished_keys]
-    return bool(job["left"])
+    job["items"] = [item for item in job["items"] if _record_key({**job, **item}) not in finished_keys]
+    return bool(job["items"])
 
 
 def _execute(jobs: Sequence[Job], plan: BenchmarkPlan, folder: Path, log: MessageCallback) -> None:
     (folder / LOG_DIR).mkdir(exist_ok=True)
     eta = ETA()
-    pending = {_record_key(line): line for job in jobs for item in job["left"] if (line := {**job, **item})}
+    pending = {_record_key(line): line for job in jobs for item in job["items"] if (line := {**job, **item})}
     total, started = len(pending), {}
 
     def on_result(job: Job, line: Record) -> None:
@@ -275,7 +275,7 @@ def _execute(jobs: Sequence[Job], plan: BenchmarkPlan, folder: Path, log: Messag
             eta.add(record, now - previous)
             _progress(record)
         elif "failure" in line:
-            missing = [dropped for item in job["left"] if (dropped := pending.pop(_record_key({**job, **item}), None))]
+            missing = [dropped for item in job["items"] if (dropped := pending.pop(_record_key({**job, **item}), None))]
             append_record(folder / RECORDS_FILE, {**{name: job[name] for name in ("task", "set", "method")}, **line})
             log(
                 f"{job['method']} failed on {job['task']}, {job['set']} ({len(missing)} scores missing): {line['failure']}"
@@ -407,7 +407,7 @@ def benchmark(
     SettingsError
         If a method is unknown, ``again`` names a method that is not part of the run, or ``output`` holds results of other
         files or models.
-    WorkLeftError
+    IncompleteError
         If a run of the task noise failed.
 
     Notes

@@ -1,4 +1,4 @@
-"""A worker process that exchanges JSON lines over pipes."""
+"""A pool of worker processes that exchange JSON lines over pipes; the time that is left."""
 
 import json
 import os
@@ -14,14 +14,11 @@ from okrcell.errors import IncompleteError, InputError, OkrcellError
 
 DEFAULT_SECONDS = 10.0
 """Seconds assumed per score before any was measured."""
-
-
 SOURCE_DIR = Path(__file__).parents[2]
 """Folder that okrcell is imported from; the worker processes import the same one."""
+WORKER_MODULE = "okrcell.benchmarking.worker"
 Job = dict[str, Any]
-"""Request to `okrcell.benchmarking.worker`: one method, one task, one data set, and the items (case, seed) to score."""
-METHOD_WORKER = "okrcell.benchmarking.worker"
-TRIAL_WORKER = "okrcell.benchmarking.noise.worker"
+"""Request to a worker: one method, one task, one data set, and the items (case, seed) to score."""
 
 
 class ETA:
@@ -51,18 +48,20 @@ def _keys(line: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [(line["task"], line["set"], line["method"]), (line["task"], line["method"]), (line["task"],), ()]
 
 
+class WorkerExitError(Exception):
+    """A worker process ended before its answer did; the argument is its exit status."""
+
+
 class WorkerProcess:
-    """Run a module in a process with one thread; it answers JSON lines with JSON lines.
+    """A process of `WORKER_MODULE` with one thread; it answers JSON lines with JSON lines.
 
     Parameters
     ----------
-    module
-        Module to run with ``python -m``.
     log
         File that stderr is appended to.
     """
 
-    def __init__(self, module: str, log: Path) -> None:
+    def __init__(self, log: Path) -> None:
         path = os.pathsep.join(filter(None, (str(SOURCE_DIR), os.environ.get("PYTHONPATH", ""))))
         threads = dict.fromkeys(
             ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
@@ -71,7 +70,7 @@ class WorkerProcess:
         self.log = log
         with log.open("a", encoding="utf-8") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-X", "faulthandler", "-m", module],
+                [sys.executable, "-P", "-X", "faulthandler", "-m", WORKER_MODULE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -80,14 +79,14 @@ class WorkerProcess:
                 encoding="utf-8",
             )
 
-    def request(self, message: dict[str, Any], time_limit: float) -> Iterator[dict[str, Any]]:
+    def request(self, message: dict[str, Any], time_limit: float = threading.TIMEOUT_MAX) -> Iterator[dict[str, Any]]:
         """Send a line, and yield the lines of the answer up to the one with the key "done" or "failure".
 
         Raises
         ------
         TimeoutError
-            If the answer takes longer than ``time_limit``; the process is killed.
-        WorkLeftError
+            If the answer takes longer than ``time_limit`` seconds; the process is killed.
+        WorkerExitError
             If the process ends by itself.
         """
         timed_out = threading.Event()
@@ -100,28 +99,28 @@ class WorkerProcess:
         timer.daemon = True
         timer.start()
         try:
-            self.send(message)
-            while (response := self.receive()) is not None:
+            self._send(message)
+            while (response := self._receive()) is not None:
                 yield response
                 if response.keys() & {"done", "failure"}:
                     return
         finally:
             timer.cancel()
-        status = self.wait()
+        status = self._process.wait()
         if timed_out.is_set():
             raise TimeoutError
-        raise IncompleteError(f"the process ended with status {status}; see {self.log.name}")
+        raise WorkerExitError(status)
 
-    def send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         """Send a line."""
         try:
             assert self._process.stdin is not None  # noqa: S101
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
         except OSError:
-            return  # the process has ended; `receive` returns None
+            return  # the process has ended; `_receive` returns None
 
-    def receive(self) -> dict[str, Any] | None:
+    def _receive(self) -> dict[str, Any] | None:
         """Wait for the next line; None if the process ends first."""
         try:
             assert self._process.stdout is not None  # noqa: S101
@@ -129,10 +128,6 @@ class WorkerProcess:
         except OSError:
             return None
         return json.loads(line) if line.endswith("\n") else None  # an incomplete line means that the process has ended
-
-    def wait(self) -> int:
-        """Wait until the process has ended; return its exit status."""
-        return self._process.wait()
 
     @property
     def is_alive(self) -> bool:
@@ -151,6 +146,85 @@ class WorkerProcess:
                     continue  # unsent data of a killed process
 
 
+class WorkerPool:
+    """Threads that pass groups of requests to worker processes, one process per thread.
+
+    Parameters
+    ----------
+    n_workers
+        Number of threads.
+    """
+
+    def __init__(self, n_workers: int) -> None:
+        self._processes: list[WorkerProcess | None] = [None] * n_workers
+        self._lock = threading.Lock()
+        self._errors: list[BaseException] = []
+
+    def run(self, groups: Sequence[Any], run_group: Callable[[Any, int], None]) -> None:
+        """Call ``run_group`` with each group and the index of its thread, in the order of ``groups``.
+
+        The first exception kills all processes and is raised here.
+        """
+        pending = deque(groups)
+
+        def worker_loop(worker: int) -> None:
+            while True:
+                with self._lock:
+                    if not pending or self._errors:
+                        return
+                    group = pending.popleft()
+                try:
+                    run_group(group, worker)
+                except BaseException as error:  # noqa: BLE001 - raised again below, in the thread of the caller
+                    with self._lock:
+                        self._errors.append(error)
+
+        threads = [
+            threading.Thread(target=worker_loop, args=(worker,), daemon=True)
+            for worker in range(min(len(self._processes), len(pending)))
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive() and not self._errors:
+                    thread.join(timeout=0.2)  # short timeouts, so that Ctrl-C interrupts
+        except BaseException as error:
+            self._errors.append(error)
+            raise
+        finally:
+            for worker in range(len(self._processes)):
+                self.stop_process(worker)
+        if self._errors:
+            raise self._errors[0]
+
+    def process(self, worker: int, log: Path) -> WorkerProcess:
+        """Return the process of a thread; start one with this log if there is none, or it has ended."""
+        with self._lock:
+            process = self._processes[worker]
+            if process is not None and process.is_alive:
+                return process
+            if process is not None:
+                process.stop()
+            if self._errors:
+                raise IncompleteError("the pool has been stopped")
+            process = self._processes[worker] = WorkerProcess(log)
+            return process
+
+    def stop_process(self, worker: int) -> None:
+        """Kill the process of a thread, if there is one."""
+        with self._lock:
+            process, self._processes[worker] = self._processes[worker], None
+        if process is not None:
+            process.stop()
+
+    def call(self, callback: Callable[..., None], *args: Any) -> None:
+        """Call ``callback`` in turn with the other threads, unless the pool has been stopped."""
+        with self._lock:
+            if not self._errors:
+                callback(*args)
+
+
 def run_jobs(
     jobs: Sequence[Sequence[Job]],
     n_workers: int,
@@ -160,92 +234,48 @@ def run_jobs(
 ) -> None:
     """Run jobs in worker processes, and pass on every result line as soon as it arrives.
 
-    An exception of ``on_result`` stops all workers and is raised here.
+    A job that fails does not stop the others. An exception of ``on_result`` stops all workers and is raised here.
 
     Parameters
     ----------
     jobs
-        Groups of jobs. Each group has a process of its own and its jobs run in order.
+        Groups of jobs. Each group has a process of its own and its jobs run in order; a job that ends the process is
+        followed by a new one.
     n_workers
         Number of parallel processes.
     time_limit
-        Time limit of a job; a job that exceeds it is stopped and has failed.
+        Time limit of a job in seconds; a job that exceeds it is stopped and has failed.
     log_dir
         Folder for the stderr of the processes.
     on_result
         Callback, called with a job and a line, never in parallel: {"begun": True}, then one {"record": ...} per score,
         at the end {"failure": reason} or {"done": True}.
     """
-    pending = deque(jobs)
-    lock = threading.Lock()
-    errors: list[BaseException] = []
-    running: set[WorkerProcess] = set()
+    pool = WorkerPool(n_workers)
 
-    def emit(job: Job, line: dict[str, Any]) -> None:
-        with lock:
-            if not errors:
-                on_result(job, line)
-
-    def worker_loop() -> None:
-        while True:
-            with lock:
-                if not pending or errors:
-                    return
-                group = pending.popleft()
-            try:
-                _run_group(group, time_limit, log_dir, emit, running)
-            except BaseException as error:  # noqa: BLE001 - raised again below, in the thread of the caller
-                with lock:
-                    errors.append(error)
-                return
-
-    threads = [threading.Thread(target=worker_loop, daemon=True) for _ in range(min(n_workers, len(pending)))]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive() and not errors:
-                thread.join(timeout=0.2)  # short timeouts, so that Ctrl-C interrupts
-    except BaseException as error:
-        errors.append(error)
-        raise
-    finally:
-        for process in tuple(running):
-            process.stop()
-    if errors:
-        raise errors[0]
-
-
-def _run_group(
-    group: Sequence[Job],
-    time_limit: float,
-    log_dir: Path,
-    emit: Callable[[Job, dict[str, Any]], None],
-    running: set[WorkerProcess],
-) -> None:
-    """Run the jobs of a group in one process; start a new one after a job that ended the process."""
-    process: WorkerProcess | None = None
-    try:
+    def run_group(group: Sequence[Job], worker: int) -> None:
         for job in group:
-            if process is None or not process.is_alive:
-                process = WorkerProcess(METHOD_WORKER, log_dir / f"{job['task']}.{job['method']}.log")
-                running.add(process)
-            emit(job, {"begun": True})
-            try:
-                for line in process.request(job, time_limit):
-                    emit(job, line)
-            except TimeoutError:
-                emit(job, {"failure": f"it exceeded the time limit of {time_limit / 60:g} minutes"})
-            except OkrcellError as error:
-                emit(job, {"failure": str(error)})
-    finally:
-        if process is not None:
-            process.stop()
-            running.discard(process)
+            process = pool.process(worker, log_dir / f"{job['task']}.{job['method']}.log")
+            pool.call(on_result, job, {"begun": True})
+            for line in _result_lines(process, job, time_limit):
+                pool.call(on_result, job, line)
+        pool.stop_process(worker)
+
+    pool.run(jobs, run_group)
+
+
+def _result_lines(process: WorkerProcess, job: Job, time_limit: float) -> Iterator[dict[str, Any]]:
+    """Yield the lines of the answer to a job; the last one is a failure if the process does not finish the job."""
+    try:
+        yield from process.request(job, time_limit)
+    except TimeoutError:
+        yield {"failure": f"it exceeded the time limit of {time_limit / 60:g} minutes"}
+    except WorkerExitError as error:
+        yield {"failure": f"the process ended with status {error}; see {process.log.name}"}
 
 
 def run_trials(
-    work: Iterable[dict[str, Any]], n_workers: int, log_dir: Path, on_record: Callable[[dict[str, Any]], None]
+    requests: Iterable[dict[str, Any]], n_workers: int, log_dir: Path, on_record: Callable[[dict[str, Any]], None]
 ) -> None:
     """Train and score runs in worker processes, and pass on each record as soon as it arrives.
 
@@ -254,8 +284,8 @@ def run_trials(
 
     Parameters
     ----------
-    work
-        Requests to `okrcell.benchmarking.noise.worker`, processed in this order.
+    requests
+        Requests of runs to the workers, processed in this order.
     n_workers
         Number of parallel processes.
     log_dir
@@ -267,70 +297,42 @@ def run_trials(
     ------
     InputError
         If the settings or inputs of the only failed run are invalid.
-    WorkLeftError
+    IncompleteError
         If runs failed, or a process ended.
     """
-    pending = deque(work)
-    processes = [
-        WorkerProcess(TRIAL_WORKER, log_dir / f"worker-{i + 1}.log") for i in range(min(n_workers, len(pending)))
-    ]
-    lock = threading.Lock()
+    pool = WorkerPool(n_workers)
+    finished: list[dict[str, Any]] = []
     failures: list[OkrcellError] = []
-    errors: list[BaseException] = []
-    n_finished = 0
 
-    def worker_loop(worker: WorkerProcess) -> None:
-        nonlocal n_finished
-        while True:
-            with lock:
-                if not pending or errors:
-                    return
-                request = pending.popleft()
-            try:
-                record = _request_record(worker, request)
-                with lock:
-                    if not errors:
-                        on_record(record)
-                        n_finished += 1
-            except BaseException as error:  # noqa: BLE001 - raised again below, in the thread of the caller
-                with lock:
-                    if isinstance(error, OkrcellError) and n_finished and worker.is_alive:
-                        failures.append(error)
-                        continue
-                    errors.append(error)
-                # Results of the other workers would not be read any more.
-                for process in processes:
-                    process.stop()
-                return
+    def run_trial(request: dict[str, Any], worker: int) -> None:
+        process = pool.process(worker, log_dir / f"worker-{worker + 1}.log")
+        try:
+            record = _trial_record(process, request)
+        except OkrcellError as error:
+            if not finished or not process.is_alive:
+                raise
+            failures.append(error)
+            return
+        pool.call(on_record, record)
+        finished.append(record)
 
-    threads = [threading.Thread(target=worker_loop, args=(worker,), daemon=True) for worker in processes]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(timeout=0.2)  # short timeouts, so that Ctrl-C interrupts
-    finally:
-        for worker in processes:
-            worker.stop()
-    if errors:
-        raise errors[0]
+    pool.run(list(requests), run_trial)
     if len(failures) == 1:
         raise failures[0]
     if failures:
         raise IncompleteError(f"{len(failures)} runs failed, the others are done. First failure: {failures[0]}")
 
 
-def _request_record(process: WorkerProcess, request: dict[str, Any]) -> dict[str, Any]:
+def _trial_record(process: WorkerProcess, request: dict[str, Any]) -> dict[str, Any]:
     """Send a run to a process, and return its record."""
     name = request["settings"]["title"]
-    process.send(request)
-    response = process.receive()
-    if response is None:
+    try:
+        response = next(process.request(request))
+    except WorkerExitError as error:
         raise IncompleteError(
-            f"The process of the run {name} ended with status {process.wait()}; see {process.log} "
+            f"The process of the run {name} ended with status {error}; see {process.log} "
             "(status -9: probably out of memory, use fewer workers). Run again to resume."
-        )
+        ) from None
     if "mistake" in response:
         raise InputError(f"The run {name} cannot be trained: {response['mistake']}")
     if "failure" in response:

@@ -1,4 +1,4 @@
-"""Find the raw counts in X, raw or layers."""
+"""Find the raw counts in X, raw or layers, and read any matrix in blocks of rows."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,8 +17,6 @@ from okrcell.errors import InputError
 
 MAX_IN_MEMORY = 50_000_000
 """Number of stored values up to which a CSC matrix is converted to CSR in memory (about 0.6 GB)."""
-
-
 MatrixKind = Literal["counts", "log1p", "linear", "scaled", "empty"]
 COUNT_LAYERS = ("counts", "raw_counts", "raw", "count", "umi", "umis", "umi_counts", "matrix")
 PARTIAL_LAYERS = ("spliced", "unspliced", "ambiguous")

@@ -1,5 +1,6 @@
 """Expression on the gene axis of the gene table, in blocks of rows."""
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,8 @@ from scipy import sparse
 from okrcell.cells.counts import MatrixRows, find_counts
 from okrcell.cells.genes import GeneResolution, GeneTable
 from okrcell.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 ID_COLUMNS = ("ensembl_id", "gene_ids", "gene_id", "ensembl", "ensembl_ids", "feature_id")
 SYMBOL_COLUMNS = ("gene_symbol", "feature_name", "gene_symbols", "gene_name", "gene_names", "symbol")
@@ -127,11 +130,13 @@ def read_expression(
         raise InputError(_low_coverage_message(resolution, matrix.var, adata))
     kind = "counts" if matrix.inspection.kind in ("counts", "empty") else matrix.inspection.kind
     assert kind != "scaled"  # noqa: S101 - find_counts rejects z-scores
+    findings = (*matrix.findings, *_gene_findings(resolution, n_ignored))
+    logger.info("Reading %s (%s) of %d cells: %s", matrix.source, kind, adata.n_obs, "; ".join(findings))
     return Expression(
         n_cells=adata.n_obs,
         kind=kind,
         source=matrix.source,
-        findings=(*matrix.findings, *_gene_findings(resolution, n_ignored)),
+        findings=findings,
         resolution=resolution,
         table=table,
         rows=matrix.rows,

@@ -1,4 +1,4 @@
-"""Gene table: resolve Ensembl ids, symbols, previous symbols and aliases of genes."""
+"""Gene table that resolves ids, symbols and aliases of genes, and the gene vocabulary of a model."""
 
 import re
 from collections import Counter
@@ -28,8 +28,6 @@ DUPLICATE_SUFFIX = re.compile(r"^(.+)[-.]\d{1,2}$")
 GeneMatch = tuple[int, str]
 """Row of the gene table (-1 if unknown) and the type of name that matched."""
 NO_MATCH: GeneMatch = (-1, "unknown")
-
-
 PADDING = 0
 """Padding token; gene ``i`` of the vocabulary is token ``i + 1``."""
 TARGET_SUM = 10_000.0

@@ -1,4 +1,4 @@
-"""Readers for h5ad, zarr, 10x, mtx, loom, csv and tsv files."""
+"""Read h5ad, zarr, 10x, mtx, loom, csv and tsv files; write results to h5ad."""
 
 import gzip
 import json
@@ -32,8 +32,6 @@ UNSUPPORTED_SUFFIXES = {
     ".h5seurat": "a Seurat object: write it as h5ad first (SeuratDisk::Convert)",
 }
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-
-
 OKRCELL_KEY = "okrcell"
 """Keys of ``obsm`` and ``uns`` that contain this word are ours and are overwritten."""
 CHUNK_SIZE = 1000

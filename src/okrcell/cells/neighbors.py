@@ -1,4 +1,4 @@
-"""kNN graph of cells, smoothing over it, and a 2D embedding."""
+"""kNN search and graph of cells, smoothing over the graph, and a 2D embedding."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,8 +11,6 @@ MAX_EXACT = 50_000
 """Largest number of cells for brute-force search. It takes ten seconds on one core for so many cells; approximate search
 takes one second and missed 10 to 20 % of the neighbours. Brute-force time grows quadratically, so larger samples use
 approximate search."""
-
-
 N_NEIGHBORS = 15
 MIN_UMAP_CELLS = 10
 MIN_WHOLE_TRANSCRIPTOME = 2000
@@ -79,7 +77,7 @@ def knn_graph(
     n_neighbors
         Number of neighbours including the cell itself, at least 2.
     seed
-        Random seed of the approximate search in samples of more than 50,000 cells (`nearest`).
+        Random seed of the approximate search in samples of more than 50,000 cells (`knn_search`).
     """
     n_cells = len(points)
     if n_cells < 2:
@@ -96,12 +94,7 @@ def diffuse_over_knn(
     values: Float[np.ndarray, "cell dim"], graph: sparse.csr_matrix, rounds: int
 ) -> Float[np.ndarray, "cell dim"]:
     """Average each cell with the mean of its neighbours, ``rounds`` times; cells without neighbours are unchanged."""
-    total = np.asarray(graph.sum(axis=1)).ravel()
-    isolated = total == 0
-    transitions = sparse.csr_matrix(
-        sparse.diags(np.divide(1, total, out=np.zeros_like(total), where=~isolated)) @ graph
-    )
-    transitions = cast("sparse.csr_matrix", transitions + sparse.diags(isolated.astype(total.dtype)))
+    transitions = _transition_matrix(graph)
     for _ in range(rounds):
         values = (values + transitions @ values) / 2
     return values
@@ -121,21 +114,26 @@ def smoothing_weight(n_genes: int) -> float:
 def smooth_over_knn(
     values: Float[np.ndarray, "cell dim"], graph: sparse.csr_matrix, *, weight: float = 0.5, rounds: int = 3
 ) -> Float[np.ndarray, "cell dim"]:
-    """Average each cell's values over its neighbours: ``Z <- (1 - share) values + share A Z``, ``rounds`` times.
+    """Average each cell's values over its neighbours: ``Z <- (1 - weight) values + weight A Z``, ``rounds`` times.
 
     Method 11.5, after GRIT (arXiv 2508.04747). A is ``graph`` with rows normalised to sum 1; cells without neighbours are
     unchanged.
     """
+    transitions = _transition_matrix(graph)
+    smoothed = values
+    for _ in range(rounds):
+        smoothed = (1 - weight) * values + weight * (transitions @ smoothed)
+    return smoothed
+
+
+def _transition_matrix(graph: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Normalise each row to sum 1; a cell without neighbours gets a loop to itself."""
     total = np.asarray(graph.sum(axis=1)).ravel()
     isolated = total == 0
     transitions = sparse.csr_matrix(
         sparse.diags(np.divide(1, total, out=np.zeros_like(total), where=~isolated)) @ graph
     )
-    transitions = cast("sparse.csr_matrix", transitions + sparse.diags(isolated.astype(total.dtype)))
-    smoothed = values
-    for _ in range(rounds):
-        smoothed = (1 - weight) * values + weight * (transitions @ smoothed)
-    return smoothed
+    return cast("sparse.csr_matrix", transitions + sparse.diags(isolated.astype(total.dtype)))
 
 
 def embed_2d(points: Float[np.ndarray, "cell dim"], *, seed: int = 0) -> Float[np.ndarray, "cell 2"]:

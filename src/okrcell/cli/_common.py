@@ -1,13 +1,11 @@
-"""Options, input, output and progress that the commands share."""
+"""Options, input and output that the commands share."""
 
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
 
 from okrcell.errors import InputError
 
@@ -25,8 +23,6 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-
-stderr_console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 ModelPath = Annotated[
     Path | None, Parameter(name="--model", help="Model folder or hub id; default: the bundled model.")
@@ -97,27 +93,6 @@ def print_findings(adata: "AnnData", command: str) -> None:
     # On stderr, so that stdout carries results only.
     for finding in adata.uns["okrcell"][command]["findings"]:
         print(f"  {finding}", file=sys.stderr)
-
-
-@contextmanager
-def progress_bar(title: str) -> "Generator[Any]":
-    """Show a progress bar on stderr; yields a function of the number done, the total and an optional text."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[word]}"),
-    )
-    with Progress(*columns, console=stderr_console, transient=True, disable=not stderr_console.is_terminal) as progress:
-        task = progress.add_task(title, total=None, word="")
-
-        def step(completed: int, total: int, detail: str = "") -> None:
-            progress.update(task, completed=completed, total=total, word=detail)
-
-        yield step
 
 
 def check_page_output(output: Path | None, cells: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands that apply a model to a file of cells: demo, embed, annotate, find."""
+"""Commands that apply a model to a file of cells: cluster, integrate, describe, explain, demo, embed, annotate, find."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,12 +18,12 @@ from okrcell.cli._common import (
     load_model,
     print_absent_sources,
     print_findings,
-    progress_bar,
     read_cells,
     save_output,
     write_page,
 )
 from okrcell.errors import InputError
+from okrcell.progress import progress_bar
 
 Seed = Annotated[int, Parameter(help="Random seed.")]
 

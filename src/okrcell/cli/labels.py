@@ -1,4 +1,4 @@
-"""Command that finds doubtful labels: audit."""
+"""Commands for the labels of cells: standardise, audit."""
 
 import os
 import sys
@@ -19,11 +19,11 @@ from okrcell.cli._common import (
     check_output,
     load_model,
     print_findings,
-    progress_bar,
     read_cells,
     save_output,
 )
 from okrcell.errors import InputError
+from okrcell.progress import progress_bar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def standardise(
 ) -> None:
     """Add ontology ids of cell types, tissues, diseases, stages, sexes and assays, and write a table of decisions to review."""
     from okrcell.ontology.decisions import read_overrides, write_decisions
-    from okrcell.tl.standardise import standardise as give_terms
+    from okrcell.tl.standardise import standardise as standardise_cells
 
     check_output(output, cells)
     override_table = None if overrides is None else read_overrides(overrides)
@@ -62,7 +62,7 @@ def standardise(
         embedder = SentenceEncoder()
     adata = read_cells(cells)
     with progress_bar("Standardising") as step:
-        give_terms(adata, overrides=override_table, embedder=embedder, progress=step)
+        standardise_cells(adata, overrides=override_table, embedder=embedder, progress=step)
     table = adata.uns["okrcell"]["standardise"]["decisions"]
     decisions_path = _decisions_path(output, overrides)
     write_decisions(table, decisions_path)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from okrcell.cli._common import Layer, Orthologs, app, progress_bar
+from okrcell.cli._common import Layer, Orthologs, app
 from okrcell.errors import IncompleteError, InputError
+from okrcell.progress import progress_bar
 
 if TYPE_CHECKING:
     from okrcell.descriptions.llm_cache import CostEstimate
@@ -54,7 +55,8 @@ def fetch(
     knowledge_files = KnowledgeFiles(location)
     if not knowledge_files.is_cache:
         raise InputError(
-            f"{knowledge_files.folder} is your own folder, which is only read. Leave --knowledge and OKRCELL_KNOWLEDGE out to fetch."
+            f"{knowledge_files.folder} is your own folder, which is only read. "
+            "Leave --knowledge and OKRCELL_KNOWLEDGE out to fetch."
         )
     files = _resolve_files(names) if names else [file for file in file_catalog() if knowledge_files.remote_file(file)]
     if not files:
@@ -153,8 +155,7 @@ def prepare(
     from okrcell.data.prepare import prepare as prepare_files
 
     settings = PrepareSettings(layer=layer, orthologs=orthologs)
-    with progress_bar("Preparing") as step:
-        result = prepare_files(files, output, settings, lambda file, cells, total: step(cells, total, file.name))
+    result = prepare_files(files, output, settings)
     for file in result.files:
         print(f"{file.study}: {file.cells:,} cells" + (", already present" if file.already else ""))
         for finding in file.findings:
@@ -208,16 +209,14 @@ def enrich(
     )
     if estimate and settings.writer != "endpoint":
         raise InputError("--estimate needs a language model. Pass one with --llm and --base-url.")
-    with progress_bar("Enriching") as step:
-        result = tl.enrich(
-            cells,
-            output or cells / "descriptions.parquet",
-            settings,
-            knowledge=knowledge,
-            literature=literature,
-            confirm=_print_estimate_and_exit if estimate else _print_estimate,
-            progress=step,
-        )
+    result = tl.enrich(
+        cells,
+        output or cells / "descriptions.parquet",
+        settings,
+        knowledge=knowledge,
+        literature=literature,
+        confirm=_print_estimate_and_exit if estimate else _print_estimate,
+    )
     if estimate:
         print(f"No calls needed: all {len(result.descriptions):,} descriptions exist.", file=sys.stderr)
         return
@@ -274,10 +273,5 @@ def pretrain(
 
     knowledge_settings = None if knowledge is None else {"folder": knowledge}
     settings = load_settings(PretrainSettings, config, corpus=corpus, output=output, knowledge=knowledge_settings)
-    with progress_bar("Training") as step:
-        trained = train(
-            settings,
-            resume=resume,
-            progress=lambda done, total, loss: step(done, total, f"loss {loss.total.item():.3f}"),
-        )
+    trained = train(settings, resume=resume)
     print(f"Wrote the model to {trained.model} after {trained.steps:,} steps; the log is {trained.log}.")

@@ -33,7 +33,6 @@ from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
 from okrcell.errors import InputError
-from okrcell.provenance import fingerprint
 
 OBS_COLUMNS = (
     "cell_type",
@@ -373,7 +372,7 @@ class Corpus:
     def open(cls, path: str | Path, table: GeneTable | None = None) -> Self:
         """Open the corpus in the folder ``path``; with ``table``, also check that the corpus uses this gene table.
 
-        Only existence and sizes of the files are checked; `verify` reads their contents.
+        Only existence and sizes of the files are checked.
 
         Raises
         ------
@@ -475,24 +474,6 @@ class Corpus:
     def gene_count(self) -> NDArray[np.int64]:
         """Number of cells that express each gene."""
         return self._gene_stats[1].copy()
-
-    def verify(self) -> None:
-        """Compare the sha256 of every shard with the manifest.
-
-        Raises
-        ------
-        InputError
-            If a file differs; the message names the first one.
-        """
-        for shard in self.manifest.shards:
-            for file, expected in (
-                (shard_file(self.path, shard.number), shard.sha256),
-                (obs_file(self.path, shard.number), shard.obs_sha256),
-            ):
-                if fingerprint(file) != expected:
-                    raise InputError(
-                        f"{file} is damaged: its sha256 differs from the manifest. Prepare the corpus again."
-                    )
 
     def _read_cell(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
         shard_index = bisect_right(self._offsets, index) - 1

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from scipy import sparse
 from torch import Tensor
 
@@ -64,9 +64,13 @@ class StreamSettings(Settings):
     0: all cells equally often. 1: all types of all studies equally often (method 11.8 proposes 0.5)."""
     mask: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)] = (0.25, 0.5, 0.75)
     """Fractions of genes masked for the masked-expression losses; one is sampled per step [paper]. (0,) disables masking."""
-    max_masked_genes: Annotated[int, Field(ge=1)] | None = None
+    max_masked_genes: Annotated[
+        Annotated[int, Field(ge=1)] | None, Field(validation_alias=AliasChoices("max_masked_genes", "most_hidden"))
+    ] = None
     """Maximum number of masked genes per cell (ours: predicting fewer genes costs less); None for no limit."""
-    min_gene_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    min_gene_fraction: Annotated[
+        float, Field(gt=0, le=1, validation_alias=AliasChoices("min_gene_fraction", "fewest_genes"))
+    ] = 1.0
     """Minimum fraction of its genes that a cell keeps; the others are dropped to simulate smaller panels; 1 disables this
     (ours). The fraction is sampled per cell; half of the cells keep all genes."""
     keep_tokens: bool = False
@@ -85,8 +89,8 @@ class PairBatch:
     masked: Bool[Tensor, "pair token"]
     """Genes whose value is masked."""
     text: Int[Tensor, "pair"]
-    """Index of the sampled text in `Pairs.texts` (with simulated pairs: in `SimulatedPairs.texts`, which begins with
-    `Pairs.texts`); 0 for a cell without text."""
+    """Index of the sampled text in `PairDataset.texts` (with simulated pairs: in `SimulatedPairs.texts`, which begins with
+    `PairDataset.texts`); 0 for a cell without text."""
     cell_type: Int[Tensor, "pair"]
     """Index of the cell type, -1 if unknown."""
     weight: Float[Tensor, "pair"]
@@ -199,7 +203,7 @@ class PairDataLoader:
     def _build_token_cache(self, token_cache: TokenCache | None) -> TokenCache:
         for is_resampled, remedy in (
             (self._samples_genes, "set model.tokeniser.select to highest or relative"),
-            (self.settings.min_gene_fraction < 1, "set stream.fewest_genes to 1"),
+            (self.settings.min_gene_fraction < 1, "set stream.min_gene_fraction to 1"),
         ):
             if is_resampled:
                 raise SettingsError(

@@ -128,7 +128,7 @@ class PairDataset:
         return self.cells.rows(rows)
 
     def sample_text(self, description: int, random_number: float) -> int:
-        """Index in ``texts`` of the text that a random number ``random_number`` in [0, 1) selects; 0 if the description has none."""
+        """Index in ``texts`` of the text that ``random_number`` in [0, 1) selects; 0 if the description has none."""
         if not len(self.text_indices[description]):
             return 0
         index = int(np.searchsorted(np.cumsum(self.probabilities[description]), random_number, side="right"))

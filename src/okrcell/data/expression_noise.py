@@ -79,8 +79,8 @@ class DropoutNoise:
         """Drop whole values, or thin the molecules of each gene binomially."""
         if self.unit == "molecules":
             return _thin_molecules(cell, self.rate, rng)[0]
-        is_kept = rng.random(len(cell.value)) >= self.rate
-        return SparseCell(cell.gene[is_kept], cell.value[is_kept])
+        is_retained = rng.random(len(cell.value)) >= self.rate
+        return SparseCell(cell.gene[is_retained], cell.value[is_retained])
 
 
 class AmbientProfile(NamedTuple):

@@ -405,7 +405,8 @@ def _reason_unchanged(settings: NoiseSettings, n_eligible: int) -> str:
 
 
 def _noise_note(kind: NoiseKind, n_described: int, n_eligible: int, n_selected: int, n_noisy: int) -> str:
-    note = f"{n_noisy:,} of {n_described:,} described training cells ({n_noisy / n_described:.1%}) {NOISE_DESCRIPTIONS[kind][0]}."
+    fraction = n_noisy / n_described
+    note = f"{n_noisy:,} of {n_described:,} described training cells ({fraction:.1%}) {NOISE_DESCRIPTIONS[kind][0]}."
     if n_eligible < n_described:
         note += f" {n_described - n_eligible:,} cannot have this noise; it is {n_noisy / n_eligible:.1%} of the others."
     if n_noisy < n_selected:

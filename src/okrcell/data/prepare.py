@@ -14,6 +14,7 @@ from okrcell.cells.io import open_cells
 from okrcell.data.corpus import CorpusSource
 from okrcell.data.corpus_writer import CorpusWriter
 from okrcell.errors import InputError
+from okrcell.progress import ProgressOption, progress_bar
 from okrcell.provenance import fingerprint, provenance_record
 from okrcell.settings import Settings
 
@@ -69,7 +70,7 @@ def prepare(
     files: Sequence[str | Path],
     output: str | Path,
     settings: PrepareSettings | None = None,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
     *,
     table: GeneTable | None = None,
 ) -> PrepareReport:
@@ -95,8 +96,9 @@ def prepare(
         - ``minimum_coverage`` (default 0.05): minimum fraction of gene names that must be resolved, in [0, 1].
         - ``block_cells`` (default 2048): number of cells in memory at a time, 1 to 65,536.
     progress
-        Function that is called after each block with the path of the file, the number of its cells written so far and
-        its total number of cells.
+        Show a bar on stderr: None (default) only if stderr is a terminal, True always, False never. A function is called
+        instead, after each block, with the path of the file, the number of its cells written so far and its total number
+        of cells.
     table
         Gene table that defines the gene axis of the corpus; the bundled table of human genes if None.
 
@@ -149,16 +151,19 @@ def prepare(
     if not files:
         raise InputError("No files to prepare: pass at least one file of cells, such as cells.h5ad.")
     reports: list[PreparedFile] = []
-    with CorpusWriter(output, table, block_cells=settings.block_cells) as writer:
+    with (
+        progress_bar("Preparing", progress, lambda file, done, total: (done, total, file.name)) as report_progress,
+        CorpusWriter(output, table, block_cells=settings.block_cells) as writer,
+    ):
         for file in map(Path, files):
-            reports.append(_append_file(writer, file, settings, table, progress))
+            reports.append(_append_file(writer, file, settings, table, report_progress))
         corpus_cells = sum(source.cells for source in writer.sources)
     n_added = sum(report.cells for report in reports if not report.already)
     return PrepareReport(Path(output), n_added, corpus_cells, tuple(reports))
 
 
 def _append_file(
-    writer: CorpusWriter, file: Path, settings: PrepareSettings, table: GeneTable, progress: Progress | None
+    writer: CorpusWriter, file: Path, settings: PrepareSettings, table: GeneTable, progress: Progress
 ) -> PreparedFile:
     try:
         adata = open_cells(file)
@@ -188,7 +193,7 @@ def _append_file(
                 cast("pd.DataFrame", adata.obs),
                 study=study_name(file, [source.study for source in writer.sources]),
                 origin=provenance_record("prepare", **facts),
-                progress=None if progress is None else lambda n_written: progress(file, n_written, expression.n_cells),
+                progress=lambda n_written: progress(file, n_written, expression.n_cells),
             )
             return _summarize(file, writer.sources[-1], already=False)
         finally:

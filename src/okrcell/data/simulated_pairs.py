@@ -160,8 +160,8 @@ class SimulatedPairs:
         """Cell Ontology ids of the simulated cell types."""
         if not self.types or not len(rows):
             raise InputError(
-                f"The corpus does not express {MIN_POSITIVE_MARKERS} marker genes of any of the {len(markers.types)} cell types in the "
-                "knowledge files. Remove knowledge from the settings, or set knowledge.share to 0."
+                f"The corpus does not express {MIN_POSITIVE_MARKERS} marker genes of any of the {len(markers.types)} cell "
+                "types in the knowledge files. Remove knowledge from the settings, or set knowledge.share to 0."
             )
         self._markers = {name: _type_markers(strength, markers.type_index[name]) for name in self.types}
         texts_by_type = [_type_texts(name) for name in self.types]

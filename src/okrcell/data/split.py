@@ -104,7 +104,10 @@ def train_validation_split(obs: pd.DataFrame, settings: SplitSettings | None = N
         selected[np.argmax(np.where(is_held_out, -1.0, random_numbers))] = False
     is_validation = selected[group]
     groups = tuple(sorted(np.asarray(names)[selected].tolist()))
-    note = f"{len(groups)} of {len(names)} groups of study and donor, {is_validation.mean():.1%} of the cells, are used for validation."
+    note = (
+        f"{len(groups)} of {len(names)} groups of study and donor, {is_validation.mean():.1%} of the cells, are used for "
+        "validation."
+    )
     n_too_large = int(((random_numbers < settings.validation) & ~is_eligible & ~is_held_out).sum())
     if n_too_large:
         note += f" {n_too_large} more are used for training because each has over {settings.largest:.0%} of the cells."

@@ -1,9 +1,10 @@
-"""Descriptions as a Parquet file: write and read.
+"""Cited descriptions of profiles, stored as a Parquet file.
 
-One row per profile: the fields of the profile; ``text``; ``sentences`` (text, and ``cites``, the indices in ``citations``
-of the evidence for each); ``citations`` (text, source, record, snapshot, licence, sha256 of the text); ``phrasings`` and
-``original``, the texts that training samples from; ``dropped`` sentences with reasons; ``similarity``, ``writer``,
-``prompt``, ``outcome``, ``remark``. The provenance of the run ("receipt") is in the schema metadata of the file.
+The file has one row per profile: the fields of the profile; ``text``; ``sentences`` (text, and ``cites``, the indices
+in ``citations`` of the evidence for each); ``citations`` (text, source, record, snapshot, licence, sha256 of the text);
+``phrasings`` and ``original``, the texts that training samples from; ``dropped`` sentences with reasons;
+``similarity``, ``writer``, ``prompt``, ``outcome``, ``remark``. The provenance of the run ("receipt") is in the schema
+metadata of the file.
 """
 
 import json

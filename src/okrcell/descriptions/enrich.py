@@ -1,4 +1,4 @@
-"""Write descriptions concurrently; screen those of a language model."""
+"""Enrichment pipeline: collect the evidence of many profiles, write their descriptions and screen them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -23,8 +23,6 @@ from okrcell.settings import Settings, parse_settings, read_yaml
 
 CountProgress = Callable[[int, int], None]
 """Progress callback: number of finished profiles, total number."""
-
-
 StageProgress = Callable[[int, int, str], None]
 """Progress callback: number of finished items, total number, name of the stage."""
 
@@ -217,7 +215,7 @@ def describe_profiles(
         If the writer is a language model and ``settings.endpoint`` is missing.
     InputError
         If the writer is a language model and ``ledger`` is None.
-    BudgetSpent
+    BudgetExceeded
         If the next request could exceed the budget; all answers so far are stored.
     """
     uses_template = settings.writer == "template"

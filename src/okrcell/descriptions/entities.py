@@ -118,8 +118,6 @@ ACRONYMS = word_set(
     """
 )
 """Acronyms that are also gene names but nearly always mean something else."""
-
-
 _GENE_LIKE_NAME = re.compile(r"(?<![^\W_])[A-Za-z][A-Za-z0-9]*(?:[-.][A-Za-z0-9]+)*")
 _CD_WITH_LEVEL = re.compile(r"(CD\d+[A-Z]*)(?:high|hi|low|lo|dim|neg|pos|int|bright)")
 _PHENOTYPE = re.compile(r"\b[A-Z][a-z]{2,}(?=\+|-(?:positive|negative|high|low|dim|bright)\b)")
@@ -127,8 +125,6 @@ _CODE_NAME = re.compile(r"(?=.*[A-Z])(?=.*\d)[A-Za-z0-9-]{2,}|Ig[AGMDE]\d?")
 _FAMILY_NAMES = "|".join(name.replace(" ", "[ -]") for name in PROTEIN_FAMILIES)
 _FAMILY_MEMBER = re.compile(rf"\b(?P<family>(?i:{_FAMILY_NAMES})s?)[ -](?P<member>\d+[A-Z]?|[A-Z]\d*)\b")
 _GREEK_LETTERS = {"alpha": "A", "beta": "B", "gamma": "G", "delta": "D", "epsilon": "E"}
-
-
 ONTOLOGIES = ("CL", "UBERON", "MONDO")
 """Ontologies whose terms are searched."""
 NameEntry = tuple[str, Iterable[str]]

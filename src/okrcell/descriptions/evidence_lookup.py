@@ -1,4 +1,4 @@
-"""Marker genes of a cell type, ranked by consensus over the marker tables."""
+"""Evidence of all sources for a profile, and marker genes ranked by consensus over the marker tables."""
 
 import re
 from collections import Counter
@@ -139,7 +139,8 @@ def marker_tissue(piece: Evidence) -> str:
 def _rank_markers(pieces: Sequence[Evidence], max_genes: int, excluded: Iterable[str]) -> RankedMarkers:
     """Rank genes by the number of records that list them, then by their mean rank in these records.
 
-    Genes listed in a single record are used only up to `MAX_UNCONFIRMED_MARKERS` genes in total: lists are long, and their ends unreliable.
+    Genes listed in a single record are used only up to `MAX_UNCONFIRMED_MARKERS` genes in total: lists are long, and
+    their ends unreliable.
     """
     excluded = set(excluded)
     ranks: dict[str, list[int]] = {}
@@ -191,10 +192,10 @@ class EvidenceCache:
 def gather_evidence(profile: CellProfile, sources: Sequence[KnowledgeSource] | EvidenceCache) -> list[Evidence]:
     """Return the evidence for a profile: its terms, a broader cell type where needed, its marker genes.
 
-    The order is: cell type, tissue, disease; if fewer than `ENOUGH` marker genes are known, the nearest broader type
-    with at least that many, preceded by a record of the is-a relation; then gene records of the first `GENES` marker
-    genes. Markers of tissues other than the profile's are left out. For many profiles, pass one `EvidenceCache`: it caches
-    the lookups.
+    The order is: cell type, tissue, disease; if fewer than `MIN_MARKERS` marker genes are known, the nearest broader type
+    with at least that many, preceded by a record of the is-a relation; then gene records of the first
+    `MAX_FUNCTION_GENES` marker genes. Markers of tissues other than the profile's are left out. For many profiles, pass
+    one `EvidenceCache`: it caches the lookups.
     """
     cache = sources if isinstance(sources, EvidenceCache) else EvidenceCache(sources)
     terms = dict.fromkeys(filter(None, (profile.cell_type_id, profile.tissue_id, profile.disease_id)))

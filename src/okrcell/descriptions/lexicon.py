@@ -24,15 +24,11 @@ _NUMBER_WORDS = {
 _ROMAN_VALUES = {
     "I": "1", "II": "2", "III": "3", "IV": "4", "V": "5", "VI": "6", "VII": "7", "VIII": "8", "IX": "9", "X": "10",
 }  # fmt: skip
-
-
 _WORD_ENDINGS = (
     "izations", "ization", "isation", "ations", "ation", "ators", "ator", "ating", "ated", "ates", "ate", "ities",
     "ity", "ments", "ment", "ings", "ing", "ions", "ion", "ives", "ive", "ors", "or", "ies", "ied", "ers", "er", "ed",
     "es", "al", "ic", "ly", "y", "e",
 )  # fmt: skip
-
-
 Sign = Literal["present", "high", "low", "absent"]
 """Stated presence: present, present in large amount, present in small amount, or absent."""
 SUFFIX_SIGNS: dict[str, Sign] = {

@@ -133,11 +133,17 @@ class Budget:
         """Return the error for an exhausted budget: what was spent, what the next request may cost, what to do."""
         spent_cost = spent.max_cost
         if self.tokens is not None and spent_cost.tokens + max_cost.tokens > self.tokens:
-            amounts = f"{spent_cost.tokens:,} of {self.tokens:,} tokens are spent and the next request may take {max_cost.tokens:,}"
+            amounts = (
+                f"{spent_cost.tokens:,} of {self.tokens:,} tokens are spent and the next request may take "
+                f"{max_cost.tokens:,}"
+            )
             setting = "budget_tokens"
         else:
             max_money = 0.0 if self.money is None else self.money
-            amounts = f"{spent_cost.money:.4g} of {max_money:.4g} in money is spent and the next request may cost {max_cost.money:.2g}"
+            amounts = (
+                f"{spent_cost.money:.4g} of {max_money:.4g} in money is spent and the next request may cost "
+                f"{max_cost.money:.2g}"
+            )
             setting = "budget_money"
         unconfirmed_tokens = spent.unconfirmed.tokens
         note = (
@@ -146,7 +152,8 @@ class Budget:
             else ""
         )
         return BudgetExceeded(
-            f"The budget is exhausted: {amounts}{note}. All answers so far are stored; raise {setting} and run again to continue."
+            f"The budget is exhausted: {amounts}{note}. All answers so far are stored; raise {setting} and run again to "
+            "continue."
         )
 
 
@@ -198,7 +205,8 @@ class PendingRequest:
 
     def commit(self, response: CachedResponse) -> None:
         """Commit the answer to disk."""
-        self._cache._commit_response(self._row_id, response)  # pyright: ignore[reportPrivateUsage] # OpenCall is part of Ledger
+        # A pending request is part of its cache.
+        self._cache._commit_response(self._row_id, response)  # pyright: ignore[reportPrivateUsage]
         self.committed = True
 
 
@@ -267,13 +275,13 @@ class RequestCache:
 
     @contextmanager
     def open_request(self, request: LLMRequest, max_cost: RequestCost, budget: Budget) -> Generator[PendingRequest]:
-        """Store a request before it is sent; the block ends after `PendingRequest.paid` or by an exception.
+        """Store a request before it is sent; the block ends after `PendingRequest.commit` or by an exception.
 
         After `NotBilled` the request costs nothing; after any other exception it counts as ``max_cost``.
 
         Raises
         ------
-        BudgetSpent
+        BudgetExceeded
             If ``max_cost`` exceeds the remaining budget after all pending requests have ended.
         """
         pending = PendingRequest(self, self._begin_request(request, max_cost, budget))

@@ -1,4 +1,4 @@
-"""Parse a language model's response into cited sentences; JSON schema of the answer."""
+"""Endpoint settings, prompts, JSON schema of the answer, and parsing of a language model's response."""
 
 import ipaddress
 import json
@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from okrcell.descriptions.description import Sentence
 from okrcell.descriptions.llm_cache import Budget, Prices
-from okrcell.descriptions.metadata_text import capitalize_first, split_sentences
+from okrcell.descriptions.metadata_text import capitalize_first
 from okrcell.errors import OkrcellError
-from okrcell.evidence import Aspect, Evidence
+from okrcell.evidence import Aspect, Evidence, split_sentences
 from okrcell.ontology.obs_profile import CellProfile, profile_evidence
 from okrcell.settings import Settings
 
@@ -36,8 +36,6 @@ _ASPECT_LABELS: dict[Aspect, str] = {
     "gene": "what the gene is",
     "function": "function",
 }
-
-
 _WORD_PATTERN = re.compile(r"[^\W\d_]{1,6}|\d{1,2}|[^\w\s]|_")
 _PIECES_PER_MATCH = 1.17
 """Word pieces of a BERT tokenizer per match of the pattern: the 95th percentile over biological texts."""

@@ -1,4 +1,4 @@
-"""Language-model client with response cache, budget and retries."""
+"""Language-model writer, and its client with response cache, budget and retries."""
 
 import json
 import threading
@@ -43,8 +43,6 @@ MAX_CONSECUTIVE_FAILURES = 4
 
 Messages = Sequence[Mapping[str, str]]
 Schema = Mapping[str, Any]
-
-
 __all__ = ["EndpointSettings", "EndpointWriter"]
 CHARACTERS_PER_TOKEN = 4.0
 """Characters per token of English prose; replaced by the measured average after the first answers."""
@@ -92,7 +90,7 @@ class LLMClient:
             If this request fails.
         EndpointError
             If the endpoint cannot be used at all.
-        BudgetSpent
+        BudgetExceeded
             If the request could exceed the budget.
         """
         with self._cache.lock_key(key):
@@ -204,8 +202,8 @@ class LLMClient:
         if retry_after is not None:
             if retry_after > self._settings.longest_wait:
                 raise EndpointError(
-                    f"{self._settings.base_url} requests a wait of {retry_after:g} s. All answers so far are stored; run again later,"
-                    " with a smaller concurrency or a longer longest_wait."
+                    f"{self._settings.base_url} requests a wait of {retry_after:g} s. All answers so far are stored; run "
+                    "again later, with a smaller concurrency or a longer longest_wait."
                 )
             with self._lock:
                 self._not_before = max(self._not_before, monotonic() + retry_after)
@@ -237,7 +235,7 @@ class EndpointWriter:
             If there is no usable answer for this profile; other profiles may succeed.
         EndpointError
             If the endpoint cannot be used at all.
-        BudgetSpent
+        BudgetExceeded
             If the next request could exceed the budget.
         """
         if not profile.has_values:

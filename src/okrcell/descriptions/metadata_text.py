@@ -1,19 +1,15 @@
-"""Original text of a profile: metadata and ontology only."""
+"""Original text of a profile (metadata and ontology only), prompt texts of a label, and English phrasing."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from okrcell.descriptions.description import Description, Sentence
-from okrcell.descriptions.evidence_lookup import (
-    EvidenceIndex,
-)
+from okrcell.descriptions.evidence_lookup import EvidenceIndex
 from okrcell.errors import InputError
-from okrcell.evidence import Evidence
+from okrcell.evidence import Evidence, split_sentences
 from okrcell.ontology.obs_profile import CellProfile, profile_evidence
 from okrcell.ontology.ontology import Term, normalize_name, ontology, prefix_of
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(])")
-_ABBREVIATION_END = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|al|approx|sp|spp|ca|Fig|no|St|Dr)|\b[A-Z])\.$")
 _SUBJECT_AND_VERB = re.compile(
     r"(?:An?|Any|The|In|These|This)\b(?:(?!\b(?:that|which|who|whose|where|with|in)\b)[^.,;])*?\s"
     r"(?:is|are|has|have|can|may|refers|consists|expresses|express|include|includes)\s"
@@ -21,23 +17,10 @@ _SUBJECT_AND_VERB = re.compile(
 _LEADING_ARTICLE = re.compile(
     r"(?:An?|Any)\s+(?!of\b|class\b|group\b|type of|collection\b|term\b|general\b|population\b)"
 )
-
-
 NORMAL_ID = "PATO:0000461"
 """PATO term for tissue without disease ("normal")."""
 _SAMPLE_CODE = re.compile(r"^\S*\w\.\w\S*$")
 """One word with a full stop inside: a sample code of the Immunological Genome Project."""
-
-
-def split_sentences(text: str) -> list[str]:
-    """Split a text into sentences; abbreviations such as "e.g." and initials do not end a sentence."""
-    sentences: list[str] = []
-    for part in _SENTENCE_END.split(text.strip()):
-        if sentences and _ABBREVIATION_END.search(sentences[-1]):
-            sentences[-1] += f" {part}"
-        elif part:
-            sentences.append(part)
-    return sentences
 
 
 def truncate_sentences(text: str, limit: int) -> str:
@@ -217,7 +200,7 @@ def original_phrasings(profile: CellProfile, index: EvidenceIndex) -> Iterator[s
 
 
 def prose_definition(term_id: str, index: EvidenceIndex) -> Evidence | None:
-    """Return the term's definition if it is prose (`readable`)."""
+    """Return the term's definition if it is prose (`is_prose`)."""
     definition = index.definition(term_id)
     return definition if definition is not None and is_prose(definition.text) else None
 

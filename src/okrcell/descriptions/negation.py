@@ -32,8 +32,6 @@ _CATEGORY_NOUNS = frozenset({"affinity", "molecular", "density", "voltage", "thr
 """Words after "low" that denote a category ("a low affinity receptor"), not an amount."""
 MAX_DISTANCE = 12
 """Maximum distance, in words, of a negation ahead and of a predicate ("... are absent") back."""
-
-
 AntonymPair = tuple[tuple[str, ...], tuple[str, ...]]
 """Word beginnings of two opposite meanings."""
 ANTONYMS: tuple[AntonymPair, ...] = (

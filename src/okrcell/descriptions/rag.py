@@ -1,7 +1,8 @@
-"""Literature index of a user: open it from the cache or build it."""
+"""Literature retrieval for profiles, from a passage index in the user's cache."""
 
 import atexit
 import hashlib
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Sequence
@@ -25,6 +26,8 @@ from okrcell.provenance import provenance_record
 from okrcell.settings import Settings
 from okrcell.storage import cache_folder
 
+logger = logging.getLogger(__name__)
+
 TEXT_SEARCH_SOURCES = ("literature",)
 """Sources that are not looked up by term id; their passages are searched by text."""
 _VERSIONED_PACKAGES = ("okrcell", "cellxgene_ontology_guide")
@@ -38,9 +41,9 @@ class RetrievalSettings(Settings):
     """Number of passages per profile (our reconstruction: the paper does not say; 3 and 10 are the alternatives)."""
     disease: bool = True
     """Include the disease in the query. The paper's query leaves it out, although its prompt requests a passage on it;
-    False is `faithful`."""
+    False is as in the paper."""
     widen: bool = True
-    """Add a second query with the parents and synonyms of the cell type [ours]; False is `faithful`."""
+    """Add a second query with the parents and synonyms of the cell type [ours]; False is as in the paper."""
 
 
 def build_query(profile: CellProfile, settings: RetrievalSettings) -> str:
@@ -151,10 +154,13 @@ def _open_or_build_index(
 ) -> PassageIndex:
     if folder.exists():
         try:
-            return PassageIndex.open(folder, embedder)
-        except InputError:
-            # A damaged cached index is rebuilt below.
-            pass
+            index = PassageIndex.open(folder, embedder)
+        except InputError as error:
+            logger.warning("The cached passage index %s is damaged and is built again: %s", folder, error)
+        else:
+            logger.info("Using the cached passage index %s", folder)
+            return index
+    logger.info("Building the passage index %s", folder)
     passages = (passage for source in sources for passage in source.passages())
     return PassageIndex.build(folder, passages, embedder, progress)
 

@@ -18,8 +18,6 @@ from okrcell.settings import Settings
 
 MAX_CALIBRATION_TEXTS = 2_000
 """Maximum number of texts for the pairwise cosines of mismatched texts; a random sample of this size is used."""
-
-
 MIN_TYPES = 20
 """Minimum number of cell types for a calibrated threshold."""
 

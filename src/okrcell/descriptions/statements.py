@@ -29,8 +29,6 @@ from okrcell.descriptions.negation import (
 )
 
 _WEB_ADDRESS = re.compile(r"(?i)\bhttps?:|\bwww\.|\b[a-z0-9-]+\.(?:com|org|net|io|example)\b(?!\.[a-z])")
-
-
 _STOPWORDS = word_set(
     """
     about above according affect allow also although amon among another appear associated based because become been being

@@ -25,12 +25,11 @@ from okrcell.descriptions.metadata_text import (
     original_phrasings,
     prose_definition,
     sample_sentences,
-    split_sentences,
     truncate_sentences,
     type_sentences,
     unique_texts,
 )
-from okrcell.evidence import Evidence, KnowledgeSource
+from okrcell.evidence import Evidence, KnowledgeSource, split_sentences
 from okrcell.ontology.obs_profile import CellProfile
 from okrcell.ontology.ontology import OntologySource, normalize_name, ontology
 
@@ -56,8 +55,6 @@ _OFF_TOPIC = re.compile(
 )
 """Topics that are not the function of the gene in a cell: inheritance, history, other genes."""
 _FAMILY_STATEMENT = re.compile(r"(?=.*\b(?:member|belongs|one of)\b)(?=.*(?:famil|group|class|subunit)).{0,130}")
-
-
 MIN_QUOTE_CHARS, MAX_QUOTE_CHARS = 50, 280
 """Minimum and maximum length of a quoted sentence, in characters."""
 _CONTEXT_DEPENDENT = re.compile(

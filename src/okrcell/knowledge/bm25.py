@@ -15,8 +15,6 @@ PASSAGE_CHUNK_SIZE = 4096
 """Number of passages that are counted in one chunk."""
 PAIR_CHUNK_SIZE = 1 << 20
 """Number of (word, passage) pairs that are weighted in one chunk."""
-
-
 NGRAM_LENGTH = 4
 """Length of a character n-gram."""
 K1, B = 1.5, 0.3

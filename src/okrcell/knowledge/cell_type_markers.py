@@ -27,8 +27,6 @@ MAX_GENES = 150
 
 MarkerStatement = tuple[MarkerRow, str]
 """Row of a marker table, and the name of the resource or paper that states it."""
-
-
 _TABLE_FILES = {
     "accordion": ("cellmarker_accordion_by_cl.csv.gz", "cellmarker_accordion_healthy.csv.gz"),
     "cellmarker2": ("cellmarker2_raw.csv.gz",),

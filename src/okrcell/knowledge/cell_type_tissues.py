@@ -138,7 +138,7 @@ def _marker_rows(knowledge_files: KnowledgeFiles, leaks: bool) -> Iterator[Marke
 
 @cache
 def _tissue_weight(first: str, second: str) -> float:
-    """Return 1 for equal tissues, `STEP_WEIGHT` per step if one is an ancestor of the other within `MAX_STEPS` steps, else 0."""
+    """1 for equal tissues, `STEP_WEIGHT` per step to an ancestor or descendant within `MAX_STEPS` steps, else 0."""
     uberon = ontology("UBERON")
     current_second = uberon.current_id(second) if second else None
     if current_second is None:

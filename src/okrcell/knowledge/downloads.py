@@ -20,14 +20,14 @@ from okrcell.provenance import fingerprint
 from okrcell.settings import Settings, parse_settings
 from okrcell.storage import cache_folder
 
+logger = logging.getLogger(__name__)
+
 DownloadProgress = Callable[[int, int, str], None]
 """Callback with (bytes received, total bytes, file name)."""
 
 TIMEOUT = 30
 """Seconds without data after which a connection is given up."""
 _CHUNK_SIZE = 1 << 16
-
-
 _KNOWLEDGE_HINT = "Pass --knowledge for another folder or URL."
 KNOWLEDGE_ENV = "OKRCELL_KNOWLEDGE"
 """Environment variable with the folder or URL of the knowledge files."""
@@ -177,7 +177,7 @@ class KnowledgeFiles:
 
     Parameters
     ----------
-    place
+    location
         A folder, which is only read, or a URL from which files are downloaded by name into the user's cache. Default: the
         environment variable OKRCELL_KNOWLEDGE, else the user's cache, which `fetch` fills from the published files.
 
@@ -247,6 +247,7 @@ class KnowledgeFiles:
         if not (path.is_file() and fingerprint(path) in entry.accepted_sha256):
             if remote is None:
                 raise InputError(self.missing_message(name))
+            logger.info("Downloading %s from %s to %s", name, remote.url, path)
             fetch_file(remote.url, path, remote.sha256, remote.bytes, progress)
         return LocalFile(path, entry)
 

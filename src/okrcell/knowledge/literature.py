@@ -1,4 +1,4 @@
-"""Abstracts of papers, from a file or a folder."""
+"""Abstracts of papers from PubMed XML or JSON, split into passages, with the cell types that they name."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from xml.parsers import expat
 from pydantic import Field
 
 from okrcell.errors import InputError
-from okrcell.evidence import Evidence
+from okrcell.evidence import Evidence, split_sentences
 from okrcell.knowledge.downloads import cached_fingerprint
 from okrcell.knowledge.markers import open_binary
 from okrcell.ontology.ontology import normalize_name, ontology
@@ -30,11 +30,7 @@ _PARENT_ELEMENTS = {
 """Elements that are read, with their required parent element: references have PubMed ids too, and ``OtherAbstract``
 contains translations."""
 _CHUNK_SIZE = 1 << 16
-
-
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|et al|approx|resp|Fig|Figs|Dr|No|St|spp|sp|ca|[A-Z])\.)$")
 _MIN_NAME_LENGTH = 5
 """Minimum number of characters of a name; shorter ones ("B 1", "TEC") are ambiguous."""
 DEFAULT_LICENCE = "abstract (c) its publisher"
@@ -154,7 +150,9 @@ class PassageSettings(Settings):
 
 def split_passages(text: str, settings: PassageSettings) -> tuple[str, ...]:
     """Split a text into overlapping passages of whole sentences."""
-    sentences = [(sentence, count_tokens(sentence)) for sentence in split_sentences(text)]
+    sentences = [
+        (sentence, count_tokens(sentence)) for sentence in split_sentences(" ".join(text.split()), abstract=True)
+    ]
     passages: list[str] = []
     start = 0
     while start < len(sentences):
@@ -177,20 +175,6 @@ def split_passages(text: str, settings: PassageSettings) -> tuple[str, ...]:
 def count_tokens(text: str) -> int:
     """Return the number of words and punctuation marks."""
     return len(_TOKEN.findall(text))
-
-
-def split_sentences(text: str) -> tuple[str, ...]:
-    """Split a text into sentences; "e.g.", "et al." and initials do not end a sentence."""
-    text = " ".join(text.split())
-    sentences: list[str] = []
-    start = 0
-    for end in _SENTENCE_END.finditer(text):
-        sentence = text[start : end.end()].strip()
-        if not _ABBREVIATION.search(sentence):
-            sentences.append(sentence)
-            start = end.end()
-    rest = text[start:].strip()
-    return (*sentences, rest) if rest else tuple(sentences)
 
 
 def find_cell_types(text: str) -> tuple[str, ...]:
@@ -246,7 +230,7 @@ class LiteratureSource:
 
     Parameters
     ----------
-    place
+    path
         A file, or a folder of files: PubMed XML, JSON lines or a JSON list, each plain or gzip. A JSON record has
         "pmid" (or "id"), "title" and "abstract" (or "text"), and optionally "journal", "year" and "licence".
     snapshot

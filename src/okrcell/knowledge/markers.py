@@ -1,4 +1,4 @@
-"""Marker genes and absent genes of cell types, sorted by support."""
+"""Marker genes of cell types, sorted by support, from the Cell Marker Accordion, CellMarker 2 and PanglaoDB."""
 
 import csv
 import gzip
@@ -20,8 +20,6 @@ from okrcell.ontology.ontology import normalize_name, ontology, prefix_of
 
 # Definitions and abstracts may exceed the default field limit of the csv module (131,072 characters).
 _MAX_FIELD_SIZE = 10_000_000
-
-
 MAX_GENES = 30
 """Maximum number of genes in one evidence text."""
 _ResourcesByGene = dict[str, set[str]]

@@ -103,7 +103,7 @@ class PassageHit(NamedTuple):
 
     evidence: Evidence
     score: float
-    """Fused score (see `fuse`), comparable within one search only."""
+    """Fused score (see `fuse_rankings`), comparable within one search only."""
     bm25_rank: int | None
     """Rank by words, starting at 1; None if no word is shared or the rank is below the search depth."""
     ngram_rank: int | None
@@ -212,14 +212,14 @@ class PassageIndex:
         ----------
         query
             Words, a name or a sentence; blank text returns nothing. Several phrasings of one query, such as
-            `okrcell.ontology.relations.questions` of a term, are searched together with equal weight.
+            `okrcell.ontology.relations.search_queries` of a term, are searched together with equal weight.
         top
             Maximum number of passages.
         sources
             Restrict the search to these sources (`Evidence.source`).
         term_ids
-            Restrict the search to passages about one of these ontology terms (see `okrcell.ontology.relations`).
-            Passages without terms, such as plain abstracts, are then left out.
+            Restrict the search to passages about one of these ontology terms. Passages without terms, such as plain
+            abstracts, are then left out.
         weights
             Weights of the search methods; methods of weight 0 are skipped.
         """

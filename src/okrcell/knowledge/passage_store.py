@@ -1,4 +1,4 @@
-"""Memory-mapped store of passages with random access."""
+"""Memory-mapped passages, and the files and manifest of a passage index."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -18,8 +18,6 @@ from okrcell.settings import Settings
 from okrcell.storage import atomic_dir, recover_dir
 
 MANIFEST_FILE = "index.json"
-
-
 BATCH_ROWS = 8192
 """Passages per record batch."""
 SCHEMA = pa.schema(

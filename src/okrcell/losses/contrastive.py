@@ -1,9 +1,10 @@
-"""Targets of the contrastive loss: positive, negative and ignored keys of each pair."""
+"""Contrastive losses of pairs and keys (InfoNCE, SigLIP, complementary loss), and their targets."""
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
+from pydantic import AliasChoices, Field
 from torch import Tensor
 from torch.nn import functional
 
@@ -94,10 +95,14 @@ def complementary_loss(
 class TargetSettings(Settings):
     """Definition of positives and negatives (method 5.7, row 3)."""
 
-    same_type: Literal["own", "masked", "shared"] = "own"
+    same_type: Annotated[
+        Literal["own", "masked", "shared"], Field(validation_alias=AliasChoices("same_type", "alike"))
+    ] = "own"
     """Other pairs of the same cell type. own: negatives, as in the paper. masked: ignored. shared: positives of equal weight
     ("several positives with equal share")."""
-    related_types: Literal["negative", "masked"] = "negative"
+    related_types: Annotated[
+        Literal["negative", "masked"], Field(validation_alias=AliasChoices("related_types", "kin"))
+    ] = "negative"
     """Pairs whose type is an ancestor or a descendant ("T cell" and "CD8 T cell"). negative: negatives (paper). masked:
     ignored. Siblings are always negatives."""
 

@@ -1,4 +1,4 @@
-"""Memory bank of recent pairs, used as further keys."""
+"""Momentum encoder and memory bank (MoCo): an EMA copy of the model, and recent pairs as further keys."""
 
 import copy
 from collections.abc import Mapping

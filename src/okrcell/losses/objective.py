@@ -1,8 +1,8 @@
-"""Training objective: weighted sum of named losses."""
+"""Training objective: settings and presets, and the weighted sum of the losses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from jaxtyping import Bool, Float, Int
 from pydantic import Field, model_validator
@@ -20,7 +20,7 @@ from okrcell.losses.contrastive import (
 )
 from okrcell.losses.momentum import BankSettings
 from okrcell.losses.pair_weights import CurriculumSettings, ReliabilitySettings, sample_weights
-from okrcell.settings import Settings, deep_merge
+from okrcell.settings import Settings, deep_merge, rename_old_keys
 
 Overrides = Mapping[str, Any]
 """Fields of `ObjectiveSettings` that differ from their defaults, which are the paper's."""
@@ -32,15 +32,15 @@ CONTROL: Overrides = {
     "negative_weight": 0.0,
 }
 IMPROVED: Overrides = {
-    "partners": {"alike": "shared", "kin": "masked"},
+    "partners": {"same_type": "shared", "related_types": "masked"},
     "bank": {"size": 0, "view": "full"},
     "reliability": {
         "sharpness": "temperature",
         "duplicates": "correct",
-        "trust": "bet",
-        "keys": "trusted",
+        "weighting": "logistic",
+        "key_filter": "trusted",
         "warmup": 1,
-        "wake": 0.25,
+        "min_reliable_fraction": 0.25,
         "stability": "smooth",
     },
     "curriculum": {"guard": "trust", "scale": "keys"},
@@ -54,7 +54,7 @@ ABLATIONS: Mapping[str, Overrides] = {
     "cell_only": {"preset": "control", "alignment": "none"},
     "siglip": {"preset": "control", "alignment": "sigmoid"},
     "info_nce": {"preset": "control"},
-    "info_nce_shared": {"preset": "control", "partners": {"alike": "shared", "kin": "masked"}},
+    "info_nce_shared": {"preset": "control", "partners": {"same_type": "shared", "related_types": "masked"}},
     "info_nce_bank": {"preset": "control", "bank": {"size": 4096}},
     "cca": {"preset": "faithful", **WITHOUT_BANK, **WITHOUT_CURRICULUM},
     "cca_cmmb": {"preset": "faithful", **WITHOUT_CURRICULUM},
@@ -143,7 +143,7 @@ class ObjectiveSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _apply_preset(cls, values: Any) -> Any:
-        return with_preset(values) if isinstance(values, dict) else values
+        return with_preset(rename_old_keys(cls, cast(dict[str, Any], values))) if isinstance(values, dict) else values
 
     @property
     def uses_reliability(self) -> bool:
@@ -222,7 +222,7 @@ def contrastive_loss(
     progress
         u, the fraction of all steps that is done.
     related
-        Pairs of cell types of which one is an ancestor of the other; see `partners`.
+        Pairs of cell types of which one is an ancestor of the other; see `contrastive_targets`.
     """
     targets = contrastive_targets(pairs.cell_type, keys.cell_type, settings.partners, related)
     zero = pairs.cells.sum() * 0
@@ -257,8 +257,8 @@ def total_loss(
 ) -> Loss:
     """Weighted sum of the losses (E21; the sum is the paper's, the weights are our reconstruction).
 
-    ``cell_type`` covers all cells, -1 where unknown. ``contrastive`` and ``reliability`` cover the cells with a text; ``contrastive`` is
-    None if there are none.
+    ``cell_type`` covers all cells, -1 where unknown. ``contrastive`` and ``reliability`` cover the cells with a text;
+    ``contrastive`` is None if there are none.
     """
     gene_loss = predictions.hidden_fraction * expression_loss(
         predictions.gep, predictions.value, predictions.hidden, predictions.n_bins

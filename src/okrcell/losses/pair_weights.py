@@ -1,14 +1,14 @@
-"""Pair reliability: mutual match probability (E9) and weight (E11)."""
+"""Weights of pairs: reliability (E9 to E11) with its history over epochs, and the curriculum (E15 to E19)."""
 
 import math
 from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from torch import Tensor
 
-from okrcell.settings import Settings
+from okrcell.settings import Settings, former_values
 
 PAPER_N_KEYS = 448 + 4096
 """Number of keys in the paper's setting: pairs of a step over all devices, plus our size of the bank."""
@@ -64,7 +64,7 @@ def sample_weights(
     difficulty
         Mean cross-entropy of both directions, in nats (E16).
     reliability
-        W of each pair, in [0, 1]; used only if ``settings.guard`` is ``reliability``.
+        W of each pair, in [0, 1]; used only if ``settings.guard`` is ``trust``.
     """
     if not settings.use:
         return torch.ones_like(difficulty)
@@ -84,7 +84,11 @@ class ReliabilitySettings(Settings):
 
     use: bool = True
     """False: every pair has weight 1."""
-    embeddings: Literal["model", "twin"] = "model"
+    embeddings: Annotated[
+        Literal["model", "ema"],
+        Field(validation_alias=AliasChoices("embeddings", "judge")),
+        former_values(twin="ema"),
+    ] = "model"
     """Embeddings that r is computed from: the model's of this step, or its EMA copy's, which vary less (ours)."""
     symmetry: Literal["geometric", "mean", "harmonic", "minimum"] = "geometric"
     """Combination of the two directions (E9; our reconstruction. mean: as the code of CRCL, arXiv 2310.17468)."""
@@ -93,20 +97,27 @@ class ReliabilitySettings(Settings):
     duplicates: Literal["ignore", "correct"] = "ignore"
     """Pairs of one cell type in a batch. ignore: they compete, so that "common" looks like "unreliable"
     (paper, as far as is known). correct: they count as one (method 5.2)."""
-    weighting: Literal["symmetry", "bet"] = "symmetry"
-    """W as a function of r. symmetry: r itself (E11). bet: 1 / (1 + (even / r)^power), where ``even`` is ``chance_multiple`` times the
-    probability of a random guess among the distinct cell types of the batch (ours). It is near 1 for a pair far above
-    chance, even a hard one, and near 0 below; r itself down-weights hard types along with wrong pairs."""
-    chance_multiple: Annotated[float, Field(gt=0)] = 8.0
-    """With ``bet``: the r at which W is 0.5, in multiples of a random guess; at most 0.5."""
-    steepness: Annotated[float, Field(gt=0)] = 8.0
-    """With ``bet``: steepness of W at that point."""
-    key_filter: Literal["all", "trusted"] = "all"
+    weighting: Annotated[
+        Literal["symmetry", "logistic"],
+        Field(validation_alias=AliasChoices("weighting", "trust")),
+        former_values(bet="logistic"),
+    ] = "symmetry"
+    """W as a function of r. symmetry: r itself (E11). logistic: 1 / (1 + (midpoint / r)^steepness), where the midpoint is
+    ``chance_multiple`` times the probability of a random guess among the distinct cell types of the batch (ours). It is near
+    1 for a pair far above chance, even a hard one, and near 0 below; r itself down-weights hard types along with wrong
+    pairs."""
+    chance_multiple: Annotated[float, Field(gt=0, validation_alias=AliasChoices("chance_multiple", "chance"))] = 8.0
+    """With ``logistic``: the r at which W is 0.5, in multiples of a random guess; at most 0.5."""
+    steepness: Annotated[float, Field(gt=0, validation_alias=AliasChoices("steepness", "power"))] = 8.0
+    """With ``logistic``: steepness of W at that point."""
+    key_filter: Annotated[Literal["all", "trusted"], Field(validation_alias=AliasChoices("key_filter", "keys"))] = "all"
     """Pairs that serve as keys of other pairs. all: every pair (paper). trusted: other pairs ignore a pair with W below 0.5,
     in the batch and in the bank (ours): its label may be another cell's."""
     warmup: Annotated[int, Field(ge=0)] = 0
     """Epochs in which every pair has weight 1 (`improved`: 1, method 5.7, row 2)."""
-    min_reliable_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+    min_reliable_fraction: Annotated[
+        float, Field(ge=0, le=1, validation_alias=AliasChoices("min_reliable_fraction", "wake"))
+    ] = 0.0
     """Reliability weights are 1 until at least this fraction of a batch has weight >= 0.5; from then on they are always used.
     0: used as soon as the warm-up is over (paper). A model early in training gives weight only to the commonest type, and
     would then learn nothing else (ours)."""
@@ -136,8 +147,8 @@ def match_probability(
 ) -> Float[Tensor, "pair"]:
     """Return r of each pair: the probability that cell and text choose each other, in [0, 1] (E9, our reconstruction).
 
-    ``same_type`` marks pairs of one cell type. Only pairs of the batch are compared: an entry of a bank has no partner there. No
-    gradient.
+    ``same_type`` marks pairs of one cell type. Only pairs of the batch are compared: an entry of a bank has no partner there.
+    No gradient.
     """
     with torch.autocast(cells.device.type, enabled=False):
         similarity = cells.float() @ texts.float().T / sharpness
@@ -173,7 +184,7 @@ def reliability_weights(
     if not settings.use or epoch <= settings.warmup:
         return torch.ones_like(match_prob)
     weights = match_prob
-    if settings.weighting == "bet":
+    if settings.weighting == "logistic":
         n_types = n_distinct_types(same_type)
         if n_types < 2:
             # With a single cell type no text can be confused with another.

@@ -21,8 +21,9 @@ UNASSIGNED = -1
 
 
 N_NEIGHBORS_LISI = 90
-"""Neighbours of each cell for cLISI; `N_NEIGHBORS_CONNECTIVITY` of them for graph connectivity. Values of scib-metrics' pipeline."""
+"""Neighbours of each cell for cLISI, as in the pipeline of scib-metrics."""
 N_NEIGHBORS_CONNECTIVITY = 15
+"""Nearest of these neighbours that graph connectivity uses, as in the pipeline of scib-metrics."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Mean, standard deviation and t-interval over seeds."""
+"""Mean, standard deviation and t-interval over seeds or data sets."""
 
 import math
 from collections.abc import Sequence
@@ -8,19 +8,19 @@ import numpy as np
 from scipy.special import stdtrit
 
 CONFIDENCE_LEVEL = 0.95
-"""Coverage of the intervals, if values are normally distributed over seeds."""
+"""Coverage of the intervals, if values are normally distributed over seeds or data sets."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean over seeds with its standard deviation and interval."""
+    """Mean over seeds or data sets, with standard deviation and interval."""
 
     mean: float
     sd: float | None
-    """Standard deviation of one seed (divisor n - 1); None with fewer than two seeds."""
+    """Standard deviation of one value (divisor n - 1); None with fewer than two values."""
     low: float | None
     high: float | None
-    """Ends of Student's t-interval of the mean; None with fewer than two seeds."""
+    """Ends of Student's t-interval of the mean; None with fewer than two values."""
     n: int
 
     @property

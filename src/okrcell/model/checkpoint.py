@@ -127,8 +127,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     missing = [name for name in _saved_weight_names(model) if name not in weights]
     if mismatched or missing:
         raise CheckpointError(
-            f"{path / WEIGHTS_FILE} does not fit {MODEL_FILE}: {len(missing)} tensors are missing and {len(mismatched)} have another "
-            f"shape (such as {(missing + mismatched)[0]}). The folder is damaged or mixed; fetch the model again."
+            f"{path / WEIGHTS_FILE} does not fit {MODEL_FILE}: {len(missing)} tensors are missing and {len(mismatched)} "
+            f"have another shape (such as {(missing + mismatched)[0]}). The folder is damaged or mixed; fetch the model again."
         )
     model.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=False)
     facts = {key: value for key, value in description.items() if key not in {"format", "settings"}}

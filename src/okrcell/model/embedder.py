@@ -1,10 +1,11 @@
 """A trained model in use: load it, and embed cells and texts as unit vectors."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,49 +20,12 @@ from okrcell.model.checkpoint import Checkpoint, load_checkpoint
 from okrcell.model.marker_scores import GenePanel
 from okrcell.model.signatures import SignatureHead
 
+logger = logging.getLogger(__name__)
+
 Progress = Callable[[int, int], None]
 """Called with the number of cells done and the total number of cells."""
 CELL_BATCH_SIZE = 128
 TEXT_BATCH_SIZE = 64
-
-
-class CellEmbedder(Protocol):
-    """Protocol of methods that embed cells: `Embedder` and the baselines of a benchmark.
-
-    Attributes
-    ----------
-    name : str
-        Name of the method, for reports.
-
-    Examples
-    --------
-    A trained model follows the protocol; so does any object with these two members.
-
-    >>> import okrcell as okr
-    >>> from okrcell.model.embedder import CellEmbedder
-    >>> embedder: CellEmbedder = okr.load()
-    >>> embedder.name
-    'mini'
-    """
-
-    name: str
-
-    def embed_cells(self, expression: Expression, progress: Progress | None = None) -> Float[np.ndarray, "cell dim"]:
-        """Embed cells.
-
-        Parameters
-        ----------
-        expression : Expression
-            Expression of the cells on the gene table, read in blocks.
-        progress : callable, default: None
-            Called after each block with the number of cells done and the total number of cells.
-
-        Returns
-        -------
-        numpy.ndarray of float32, shape (cell, dim)
-            Vectors of unit length; NaN for a cell without expression.
-        """
-        ...
 
 
 class Embedder:
@@ -362,6 +326,7 @@ def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     download: Any = snapshot_download
+    logger.info("Downloading the model %s, if it is not cached", name)
     try:
         return Path(download(name, allow_patterns=["*.json", "*.safetensors", "*.tsv", "*.md"]))
     except Exception as error:  # noqa: BLE001  (the hub client raises many types of errors, with one meaning here)

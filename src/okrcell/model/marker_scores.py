@@ -213,7 +213,10 @@ class SignatureContrast:
     def scores(
         self, log_expr: sparse.csr_matrix, background: Background, other_signatures: sparse.csr_matrix | None = None
     ) -> Float[np.ndarray, "cell candidate"]:
-        """Score cells for the candidates, or for ``other_signatures`` (rows from `restrict_to_panel`), relative to the candidates' mean."""
+        """Score cells for the candidates, or for ``other_signatures``, relative to the candidates' mean.
+
+        Rows of ``other_signatures`` are from `restrict_to_panel`.
+        """
         signatures = self.signatures if other_signatures is None else other_signatures
         products = _standardized_products(
             log_expr, background, sparse.csr_matrix(sparse.vstack([signatures, sparse.csr_matrix(self.mean_signature)]))

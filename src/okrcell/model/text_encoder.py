@@ -112,7 +112,7 @@ class TextEncoder(nn.Module):
 
     @property
     def supports_state_cache(self) -> bool:
-        """Whether `penultimate_states` and `forward_last_layer` are available, so that frozen layers run once per distinct text."""
+        """Whether the frozen layers can run once per text (`penultimate_states`, `forward_last_layer`)."""
         return self.transformer.config.model_type in CACHEABLE_MODEL_TYPES
 
     @torch.no_grad()

@@ -38,7 +38,7 @@ CELL_TYPE_ABBREVIATIONS = {
     "diff": "differentiated", "imm": "immature", "prolif": "proliferating", "cyto": "cytotoxic", "endo": "endothelial",
     "epi": "epithelial", "lymph": "lymphatic", "pigm": "pigmented",
 }  # fmt: skip
-"""Common cell type abbreviations and their words, normalised as by `meaning`."""
+"""Common cell type abbreviations and their words, normalised by `normalize_words`."""
 
 SINGLE_MARKER_TYPES = {
     "cd3+": "t", "cd4+": "cd4+ t", "cd8+": "cd8+ t", "cd14+": "cd14+ monocyte", "cd15+": "granulocyte", "cd19+": "b",
@@ -58,8 +58,6 @@ DISEASE_ABBREVIATIONS = {
     "mm": "multiple myeloma", "ckd": "chronic kidney disease", "dcm": "dilated cardiomyopathy",
 }  # fmt: skip
 """Common disease abbreviations."""
-
-
 MAX_EXPANSIONS = 3
 """Maximum number of expansions of one word."""
 
@@ -72,8 +70,6 @@ MIN_UNIQUE_PREFIX = 5
 """Minimum length of a prefix that is certain if one word holds most of the names with this prefix."""
 
 _GLUED_MARKER = re.compile(r"(cd\d)([a-z]{2,})")
-
-
 TISSUE_ABBREVIATIONS = {
     "pbmc": "blood", "pbl": "blood", "bm": "bone marrow", "bmmc": "bone marrow", "csf": "cerebrospinal fluid",
     "ln": "lymph node", "cns": "central nervous system", "pfc": "prefrontal cortex", "dlpfc": "prefrontal cortex",
@@ -102,7 +98,7 @@ class Abbreviations:
     ----------
     names
         For each name its words, and the prominence of its term (grows with the number of descendants).
-    short
+    expand_short
         Whether abbreviations are expanded; otherwise only misspelt words are corrected.
     """
 

@@ -17,8 +17,6 @@ _GESTATION = re.compile(
     re.IGNORECASE,
 )
 _CARNEGIE = re.compile(r"(?:\bcs|carnegie(?: stage)?) *(\d{1,2})", re.IGNORECASE)
-
-
 CANONICAL_WORDS = {
     "progenitor": "precursor", "neuronal": "neuron", "neurone": "neuron", "endothelium": "endothelial",
     "epithelium": "epithelial", "muscular": "muscle", "glia": "glial", "microglia": "microglial",

@@ -29,8 +29,6 @@ from okrcell.ontology.ontology import Ontology, Term, ontology
 
 MAX_READINGS = 12
 """Maximum number of readings of one label."""
-
-
 _Expansion = tuple[tuple[str, ...], float, bool]
 MatchMethod = Literal["id", "name", "synonym", "abbreviation", "part", "dense"]
 """Basis of a match: the id, the name or a synonym of the term; equal words after expansion of abbreviations; part of the
@@ -381,7 +379,9 @@ def _lower_score(candidate: _ScoredTerm) -> _ScoredTerm:
     if candidate.score < DOUBTFUL_SCORE:
         return candidate
     excess = (candidate.score - DOUBTFUL_SCORE) / (1 - DOUBTFUL_SCORE)
-    return replace(candidate, score=DOUBTFUL_SCORE + 0.9 * excess * (MIN_MATCH_SCORE - DOUBTFUL_SCORE), doubted=True)
+    return replace(
+        candidate, score=DOUBTFUL_SCORE + 0.9 * excess * (MIN_MATCH_SCORE - DOUBTFUL_SCORE), is_doubtful=True
+    )
 
 
 def _main_words(label: str, label_qualifier: str, reading: LabelReading) -> list[str]:
@@ -411,7 +411,7 @@ def match_label(
 ) -> tuple[TermMatch, ...]:
     """Return the candidate terms of ``label`` in the ontology ``prefix``, best first (see `OntologyMatcher.match`).
 
-    >>> match("CD8 Tem", "CL")[0].term.name
+    >>> match_label("CD8 Tem", "CL")[0].term.name
     'effector memory CD8-positive, alpha-beta T cell'
 
     Raises

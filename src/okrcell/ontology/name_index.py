@@ -1,4 +1,4 @@
-"""Inverted index from words to the names and synonyms of an ontology."""
+"""Search structures over ontology names: inverted index of words, embeddings, anatomy words."""
 
 import hashlib
 import math
@@ -27,8 +27,6 @@ from okrcell.storage import atomic_file, cache_folder
 
 MAX_NAMES_WITH_SYNONYMS = 20_000
 """Maximum number of names with synonyms; above it only the names of the terms are embedded (a tenth of the time)."""
-
-
 MAX_NAME_WORDS = 3
 """Maximum number of words of an anatomical name."""
 MAX_STRUCTURE_DESCENDANTS = 2500
@@ -110,7 +108,7 @@ def _ontology_names(prefix: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def find_structures(words: Sequence[str]) -> frozenset[str]:
-    """Return the Uberon ids named by ``words`` (normalised as by `meaning`): "decidual" names the decidua."""
+    """Return the Uberon ids named by ``words`` (normalised by `normalize_words`): "decidual" names the decidua."""
     structure_ids: set[str] = set()
     start = 0
     while start < len(words):
@@ -232,7 +230,7 @@ class NameIndex:
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """Weight of each word by rarity: from 2 for "T" to 6 for a word of one name; 0.4 for the words of `FAINT`."""
+        """Weight of each word by rarity: from 2 for "T" to 6 for a word of one name; 0.4 for `LOW_WEIGHT_WORDS`."""
         return self._index[2]
 
     @cached_property

@@ -22,10 +22,10 @@ from okrcell.ontology.standardise import (
     disease_term,
     names_tissue_or_cell,
     parse_sex,
+    resolve_tissue,
     stage_term,
     term_by_id,
     term_by_name,
-    tissue_term,
 )
 
 PROFILE_COLUMNS = ("cell_type", "tissue", "disease", "development_stage", "sex", "assay")
@@ -93,7 +93,7 @@ def read_profile(values: Mapping[str, str]) -> CellProfile:
     """Build one profile from raw values, keyed by column of obs."""
     words = {column: values.get(column, "") for column in PROFILE_COLUMNS}
     ids = {column: values.get(f"{column}_ontology_term_id", "") for column in PROFILE_COLUMNS}
-    tissue = term_by_id(ids["tissue"], "UBERON", "CL") or tissue_term(words["tissue"])
+    tissue = resolve_tissue(words["tissue"], ids["tissue"])
     tissue_id = tissue.id if tissue else ""
     tissue_words = lowercase_words(clean_label(remove_stage(remove_remarks(split_camel_case(words["tissue"])))))
     cell_type = term_by_id(ids["cell_type"], "CL") or cell_type_term(words["cell_type"], tissue_id)

@@ -20,8 +20,6 @@ _CITATION = re.compile(
     r"|\s*\b(?:PMID|DOI|doi):\s?\S+?(?=[.,;]?(?:\s|$))"
 )
 _CATALOG = re.compile(r"\s*Reference transcriptomic data for this type can be found in [^\n]*")
-
-
 GREEK_LETTERS = {
     "α": " alpha ", "β": " beta ", "γ": " gamma ", "δ": " delta ", "ε": " epsilon ", "ζ": " zeta ", "κ": " kappa ",
     "λ": " lambda ", "μ": " mu ", "σ": " sigma ", "τ": " tau ", "ω": " omega ",

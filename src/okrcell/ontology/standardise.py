@@ -125,6 +125,11 @@ def tissue_term(label: str) -> Term | None:
     )
 
 
+def resolve_tissue(label: str, term_id: str = "") -> Term | None:
+    """Return the tissue of an Uberon or Cell Ontology id, or of the label if the id is not valid."""
+    return term_by_id(term_id, *COLUMN_ONTOLOGIES["tissue"]) or tissue_term(label)
+
+
 @lru_cache(10_000)
 def disease_term(label: str) -> Term | None:
     """Return the disease of a label, or the PATO term "normal" for healthy tissue."""

@@ -8,7 +8,10 @@ from okrcell.pl.embedding import answers, confidence, match
 from okrcell.pl.explanation import explanation
 from okrcell.pl.retrieval import retrieval
 
+annotation = answers
+
 __all__ = [
+    "annotation",
     "answers",
     "audit",
     "calibration",

@@ -1,4 +1,4 @@
-"""Embedding plots of cells colored by confidence or by match with a text."""
+"""Plots of cells on an embedding, colored by cell type, confidence or match with a text."""
 
 from collections.abc import Mapping
 from pathlib import Path

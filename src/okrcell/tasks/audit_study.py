@@ -13,7 +13,7 @@ from okrcell.cells.expression import Expression
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.ontology.ontology import ontology
-from okrcell.ontology.relations import related_types
+from okrcell.ontology.relations import related
 from okrcell.tasks.label_errors import AuditSettings, LabelAudit, audit_labels
 from okrcell.tasks.labels import StudyLabels, column_as_text, read_study_labels
 
@@ -157,7 +157,7 @@ def audit_study(
     cell_vectors = model.embed_cells(expression, progress) if vectors is None else vectors
     components = pca_features(expression)
     label_audit = audit_labels(
-        cell_vectors, components, labels.vectors(model), labels.label_idx, related_types(labels.names), groups, settings
+        cell_vectors, components, labels.vectors(model), labels.label_idx, related(labels.names), groups, settings
     )
     return StudyAudit(labels, label_audit, obs, label_key)
 

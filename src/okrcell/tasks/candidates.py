@@ -1,6 +1,7 @@
 """Candidate cell types with their texts and Cell Ontology ids."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,11 +18,11 @@ from okrcell.model.text_encoder import mean_text_vectors
 from okrcell.ontology.ontology import ontology, prefix_of
 from okrcell.storage import atomic_file, cache_folder
 
+logger = logging.getLogger(__name__)
+
 CELL_ONTOLOGY = "CL"
 MAX_FILE_SIZE = 10_000_000
 """Maximum size of a candidates file, in bytes."""
-
-
 EMBED_BATCH_SIZE = 128
 
 
@@ -178,6 +179,7 @@ def cached_type_vectors(
         try:
             vectors = np.load(cache_path)
             if vectors.shape == (len(types), embedder.dim):
+                logger.info("Using the cached text vectors %s", cache_path)
                 return vectors
         except (OSError, ValueError):
             pass  # a damaged cache file is written again
@@ -205,5 +207,7 @@ def _write_cache(vectors: Float[np.ndarray, "type dim"], cache_path: Path) -> No
         cache_path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(cache_path) as draft, draft.open("wb") as file:
             np.save(file, vectors)
-    except (OSError, InputError):
-        pass
+    except (OSError, InputError) as error:
+        logger.warning("The text vectors are not cached: %s", error)
+    else:
+        logger.info("Cached %d text vectors in %s", len(vectors), cache_path)

@@ -1,4 +1,4 @@
-"""Text prior of the classifier: logits from label texts, and their fitted weight."""
+"""Linear head with a prior from label texts, its calibration and its cross-validation."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp
+from scipy.special import logsumexp
 
 from okrcell.errors import InputError
 from okrcell.tasks.candidates import Candidate, parse_candidates
+from okrcell.temperature import fit_temperature, label_log_probs
 
 HEAD_C = 10.0
 """Inverse regularisation strength (C of logistic regression), for features with a mean squared norm of about 1."""
@@ -190,8 +191,6 @@ def fit_inverse_temperature(
     `assign_folds` (whole groups if there are at least three) and shrunk to 1 for few cells. It
     is calibrated for cells of the same study; a head is less accurate on another study.
     """
-    from scipy.optimize import minimize_scalar
-
     is_frequent = np.bincount(label_idx, minlength=prior_logits.shape[1])[label_idx] >= MIN_EXAMPLES
     if is_frequent.sum() < MIN_EXAMPLES or len(np.unique(label_idx[is_frequent])) < 2:
         return 1.0
@@ -207,15 +206,12 @@ def fit_inverse_temperature(
             features[is_test], prior_logits[is_test]
         )
 
-    def loss(log_factor: float) -> float:
-        log_prob = log_softmax(np.exp(log_factor) * logits, axis=1)[np.arange(len(label_idx)), label_idx]
+    def loss(factor: float) -> float:
+        log_probs = np.maximum(label_log_probs(factor * logits, label_idx), -10)
         # Shrinkage to a factor of 1.
-        return float(-np.maximum(log_prob, -10).sum() + CALIBRATION_PRIOR_CELLS * log_factor**2)
+        return float(-log_probs.sum() + CALIBRATION_PRIOR_CELLS * np.log(factor) ** 2)
 
-    result = minimize_scalar(
-        loss, bounds=(np.log(MIN_INVERSE_TEMPERATURE), np.log(MAX_INVERSE_TEMPERATURE)), method="bounded"
-    )
-    return float(np.exp(result.x))
+    return fit_temperature(loss, (MIN_INVERSE_TEMPERATURE, MAX_INVERSE_TEMPERATURE))
 
 
 @dataclass(frozen=True)
@@ -284,7 +280,7 @@ def fit_text_weight(
     """Return the text weight, one of `TEXT_WEIGHTS` up to ``max_weight``, with the highest likelihood of the example labels."""
 
     def likelihood(weight: float) -> float:
-        return float(log_softmax(weight * logits, axis=1)[np.arange(len(label_idx)), label_idx].sum())
+        return float(label_log_probs(weight * logits, label_idx).sum())
 
     return max((weight for weight in TEXT_WEIGHTS if weight <= max_weight), key=likelihood)
 

@@ -14,14 +14,13 @@ from okrcell.cells.neighbors import diffuse_over_knn, knn_graph
 from okrcell.cells.pca import N_COMPONENTS, sample_pca
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
+from okrcell.tasks.features import scale_total_variance
 
 N_SUBSAMPLES = 6
 SUBSAMPLE_FRACTION = 0.8
 """Fraction of the cells in each subsample."""
 AGREEMENT_TOLERANCE = 0.05
 LEIDEN_ITERATIONS = 2
-
-
 N_DIMENSIONS = 20
 SMOOTHING_ROUNDS = 3
 RESOLUTIONS = tuple(round(0.1 * step, 1) for step in range(1, 21))
@@ -216,10 +215,3 @@ def principal_components(
     if n_components < 1:
         return np.zeros((len(values), 1), dtype=np.float32)
     return PCA(n_components, svd_solver="covariance_eigh").fit_transform(values).astype(np.float32)
-
-
-def scale_total_variance(values: Float[np.ndarray, "cell dim"]) -> Float[np.ndarray, "cell dim"]:
-    """Centre, and scale all columns by one factor to a total variance of 1."""
-    centered = values - values.mean(axis=0)
-    scale = np.sqrt(np.mean(np.sum(centered**2, axis=1)))
-    return centered / scale if scale > 0 else centered

@@ -114,9 +114,9 @@ def estimate_confidence(
     """Return the probability that the most probable candidate is right; NaN for a cell without expression.
 
     The odds among the candidates and the margin over known types outside the candidates are combined with the weights of
-    the model (`okrcell.model.marker_scores.confidence_from_margin`). The probability of the best candidate includes its descendants
-    among the candidates, because a prediction is also right for its descendants: "T cell" has a high confidence if
-    "CD4-positive T cell" is probable too. A model without these weights returns the probability itself.
+    the model (`okrcell.model.marker_scores.confidence_from_margin`). The probability of the best candidate includes its
+    descendants among the candidates, because a prediction is also right for its descendants: "T cell" has a high confidence
+    if "CD4-positive T cell" is probable too. A model without these weights returns the probability itself.
 
     Parameters
     ----------
@@ -163,7 +163,8 @@ def predict(
     probability
         Probabilities of the candidates; rows sum to 1, or are NaN.
     confidence
-        Confidence from `estimate_confidence`; by default the probability of the best candidate, as for mutually exclusive labels.
+        Confidence from `estimate_confidence`; by default the probability of the best candidate, as for mutually exclusive
+        labels.
     """
     is_empty = np.asarray(np.isnan(probability).any(axis=1))
     candidate_prob = np.where(is_empty[:, None], 0.0, probability)

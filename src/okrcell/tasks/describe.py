@@ -74,14 +74,20 @@ def vote_sentence(group: str, n_cells: int, vote: GroupVote, n_candidates: int, 
         text = f"{subject} has no cell with expression, so its type is unknown."
     elif vote.status == "confident":
         context = f"of {candidates_text}" if n_candidates > 1 else "and no other candidate was given"
-        text = f"{subject} is most likely {indefinite_article(vote.name)} {vote.name}: {fraction_text} nearest to it, {context}."
+        text = (
+            f"{subject} is most likely {indefinite_article(vote.name)} {vote.name}: "
+            f"{fraction_text} nearest to it, {context}."
+        )
     elif vote.status == "broad":
         text = (
             f"{subject} is most likely some kind of {vote.name}: {fraction_text} nearest to kinds of it, "
             f"but none of {candidates_text} has more than half; the most frequent are {nearest_text}."
         )
     else:
-        text = f"The type of {lowercase_first(subject)} is unknown: its cells disagree. The most frequent of {candidates_text} are {nearest_text}."
+        text = (
+            f"The type of {lowercase_first(subject)} is unknown: its cells disagree. "
+            f"The most frequent of {candidates_text} are {nearest_text}."
+        )
     return Sentence(text, (vote_evidence(group, vote, model),))
 
 
@@ -90,7 +96,10 @@ def contradiction_sentence(
 ) -> Sentence:
     """Sentence about a group whose vote is contradicted by known marker genes."""
     subject = _subject(group, n_cells)
-    reason = f"{vote.fraction:.0%} of its cells are nearest to {vote.name}, but the known marker genes of that type contradict it."
+    reason = (
+        f"{vote.fraction:.0%} of its cells are nearest to {vote.name}, "
+        "but the known marker genes of that type contradict it."
+    )
     if confirmed is None:
         text = f"The type of {lowercase_first(subject)} is unknown: {reason}"
     else:
@@ -110,7 +119,8 @@ def competitor_sentence(
         else f"{best_type.name}, the only candidate"
     )
     text = (
-        f"The type of {lowercase_first(_subject(group, n_cells))} is unknown: {best_type.fraction:.0%} of its cells are nearest to {candidates_text}, but "
+        f"The type of {lowercase_first(_subject(group, n_cells))} is unknown: "
+        f"{best_type.fraction:.0%} of its cells are nearest to {candidates_text}, but "
         f"{competitor.fraction_doubted:.0%} match another type that the model knows at least twice as well; the best is "
         f"{competitor.name} (mean match {competitor.similarity:.2f}, against {best_type.similarity:.2f})."
     )

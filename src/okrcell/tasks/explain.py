@@ -52,7 +52,7 @@ def expected_signatures(
 ) -> dict[int, ExpectedSignature]:
     """Split the signatures of the candidates ``candidate_idx`` by source, scaled as in `SignatureContrast`.
 
-    The scalar product of relative expression and ``whole`` is a cell's signature score for the candidate.
+    The scalar product of relative expression and ``weights`` is a cell's signature score for the candidate.
     """
     panel = measured.astype(np.float64)
     length = np.sqrt(np.asarray(signatures.combined.multiply(panel[None, :]).power(2).sum(axis=1)).ravel())

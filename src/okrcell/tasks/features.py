@@ -16,9 +16,8 @@ from okrcell.errors import InputError
 
 N_NEIGHBORS = 15
 """Number of nearest neighbours of a cell."""
-
-
 N_COMPONENTS = 50
+"""Number of principal components of the samples; more than in `okrcell.cells.pca`."""
 MIN_SHARED_GENES = 20
 """Minimum number of shared genes of two samples."""
 PRIOR_MODEL_WEIGHT, PRIOR_CELLS = 0.5, 20
@@ -104,13 +103,16 @@ class FeatureSet:
     def sample_features(self) -> Float[np.ndarray, "cell feature"]:
         """Features without the model; each of the two parts has a mean squared norm of 1."""
         return np.hstack(
-            [scale_mean_square(self.z_components[:, : N_COMPONENTS * 2 // 5]), scale_mean_square(self.log_components)]
+            [
+                scale_total_variance(self.z_components[:, : N_COMPONENTS * 2 // 5]),
+                scale_total_variance(self.log_components),
+            ]
         )
 
     @property
     def features(self) -> Float[np.ndarray, "cell feature"]:
         """Features of the samples and of the model, the latter scaled by its weight."""
-        return np.hstack([self.sample_features, self.model_weight * scale_mean_square(self.model_components)])
+        return np.hstack([self.sample_features, self.model_weight * scale_total_variance(self.model_components)])
 
 
 def compute_features(
@@ -162,12 +164,12 @@ def compute_features(
     return replace(feature_set, model_weight=min(weights, default=0.0))
 
 
-def scale_mean_square(values: Float[np.ndarray, "cell value"]) -> Float[np.ndarray, "cell value"]:
-    """Centre, and scale all columns by one factor to a mean squared norm of 1."""
+def scale_total_variance(values: Float[np.ndarray, "cell value"]) -> Float[np.ndarray, "cell value"]:
+    """Center, and scale all columns by one factor to a total variance of 1, which is a mean squared norm of 1."""
     if not len(values):
         return values
     centered = values - values.mean(axis=0)
-    return (centered / max(float(np.sqrt((centered**2).sum(axis=1).mean())), 1e-6)).astype(np.float32)
+    return centered / max(float(np.sqrt((centered**2).sum(axis=1).mean())), 1e-6)
 
 
 def _principal_components(

@@ -15,7 +15,7 @@ from okrcell.model.embedder import Embedder, Progress
 from okrcell.tasks.candidates import Candidate, candidate_vectors
 from okrcell.tasks.classifier import fit_head, fit_inverse_temperature, fit_text_weight, read_labels, text_logits
 from okrcell.tasks.confidence import Prediction, calibrated_temperature, predict
-from okrcell.tasks.features import FeatureSet, compute_features, knn_affinity, scale_mean_square
+from okrcell.tasks.features import FeatureSet, compute_features, knn_affinity, scale_total_variance
 
 SMOOTHING_ROUNDS = 4
 """Number of smoothing rounds over the kNN affinity; each moves a cell half the way to its neighbours (method 11.5)."""
@@ -161,8 +161,8 @@ def compute_sample_features(
     affinity = knn_affinity(feature_set.features, seed)
     features = np.hstack(
         [
-            scale_mean_square(diffuse_over_knn(feature_set.features, affinity, SMOOTHING_ROUNDS)),
-            DETAIL_WEIGHT * scale_mean_square(feature_set.log_components),
+            scale_total_variance(diffuse_over_knn(feature_set.features, affinity, SMOOTHING_ROUNDS)),
+            DETAIL_WEIGHT * scale_total_variance(feature_set.log_components),
         ]
     )
     softmax_temperature = calibrated_temperature(embedder.facts, embedder.n_measured_genes(expression))

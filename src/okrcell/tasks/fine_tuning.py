@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from scipy import sparse
 from torch import Tensor, nn
 
@@ -31,13 +31,15 @@ TuningMethod = Literal["encoder", "lora"]
 class FineTuningSettings(Settings):
     """Settings of the fine-tuning of the cell encoder; chosen on pretraining studies."""
 
-    max_epochs: Annotated[int, Field(ge=0)] = 15
+    max_epochs: Annotated[int, Field(ge=0, validation_alias=AliasChoices("max_epochs", "rounds"))] = 15
     """Maximum number of epochs."""
     patience: Annotated[int, Field(ge=1)] = 3
     """Epochs without improvement of the validation loss after which training stops; the best epoch is restored."""
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    validation_fraction: Annotated[
+        float, Field(gt=0, lt=1, validation_alias=AliasChoices("validation_fraction", "held_out"))
+    ] = 0.15
     """Fraction of cells used for validation; whole donors if there are at least three."""
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[int, Field(ge=1, validation_alias=AliasChoices("batch_size", "batch"))] = 64
     """Cells per training step."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     """Learning rate of the whole encoder (AdamW)."""
@@ -47,7 +49,7 @@ class FineTuningSettings(Settings):
     """Learning rate of the linear head."""
     rank: Annotated[int, Field(ge=1)] = 8
     """Rank r of the low-rank adapters."""
-    max_cells: Annotated[int, Field(ge=1)] = 4_000
+    max_cells: Annotated[int, Field(ge=1, validation_alias=AliasChoices("max_cells", "most_cells"))] = 4_000
     """Maximum number of reference cells; common types are subsampled, rare types are kept whole."""
 
 

@@ -8,10 +8,11 @@ from jaxtyping import Bool, Float, Int, Shaped
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
-from okrcell.cells.pca import MAX_Z, MIN_BATCH_CELLS, highly_variable_genes, sample_pca
+from okrcell.cells.pca import MAX_Z, MIN_BATCH_CELLS, N_COMPONENTS, highly_variable_genes, sample_pca
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
-from okrcell.tasks.clustering import N_COMPONENTS, joint_representation, principal_components, scale_total_variance
+from okrcell.tasks.clustering import joint_representation, principal_components
+from okrcell.tasks.features import scale_total_variance
 
 SIGMA = 0.1
 """Width of the soft cluster assignment (sigma of Harmony)."""

@@ -224,7 +224,8 @@ def annotate_from_reference(
     example_labels = read_labels(labels, label_texts, label_ids)
     if len(example_labels.label_idx) != reference.n_cells:
         raise InputError(
-            f"There are {len(example_labels.label_idx):,} labels for the {reference.n_cells:,} cells of the reference. Pass one per cell."
+            f"There are {len(example_labels.label_idx):,} labels for the {reference.n_cells:,} cells of the reference. "
+            "Pass one per cell."
         )
     if method != "head":
         return _predict_fine_tuned(

@@ -19,8 +19,8 @@ from okrcell.model.embedder import Embedder, Progress
 from okrcell.model.marker_scores import MIN_SPREAD, Background, GenePanel, SignatureContrast, estimate_background
 from okrcell.model.sample_scores import background_rows
 from okrcell.model.signatures import SignatureHead
-from okrcell.ontology.obs_profile import read_profile
 from okrcell.ontology.ontology import ontology
+from okrcell.ontology.standardise import resolve_tissue
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, default_candidates, parse_candidates
 from okrcell.tasks.confidence import Prediction, concat, estimate_confidence, predict, probabilities
 from okrcell.tasks.zero_shot import CELL_CHUNK_SIZE, MIN_SMOOTHING_CELLS, annotate_zero_shot
@@ -106,17 +106,19 @@ class TissuePrior:
 def read_tissues(obs: pd.DataFrame) -> NDArray[np.str_]:
     """Read each cell's tissue from the columns "tissue" and "tissue_ontology_term_id": Uberon id, "" if unknown.
 
-    Names are mapped to their terms (`okrcell.ontology.obs_profile`); a name that is no tissue gives "".
+    Names are mapped to their terms (`okrcell.ontology.standardise`); a name that is no tissue gives "".
     """
-    columns = [column for column in TISSUE_COLUMNS if column in obs]
-    if not columns or not len(obs):
+    if not len(obs) or not any(column in obs for column in TISSUE_COLUMNS):
         return np.full(len(obs), "", dtype="<U16")
-    values = [obs[column].astype(object).fillna("").astype(str) for column in columns]
+    values = [
+        obs[column].astype(object).fillna("").astype(str) if column in obs else [""] * len(obs)
+        for column in TISSUE_COLUMNS
+    ]
     code, distinct = pd.factorize(pd.MultiIndex.from_arrays(values))
     if len(distinct) > MAX_TISSUES:
         return np.full(len(obs), "", dtype="<U16")
-    ids = [read_profile(dict(zip(columns, row, strict=True))).tissue_id for row in distinct]
-    return np.array(ids, dtype="<U16")[code]
+    terms = [resolve_tissue(label, term_id) for label, term_id in distinct]
+    return np.array([term.id if term else "" for term in terms], dtype="<U16")[code]
 
 
 @dataclass(frozen=True)
@@ -177,8 +179,9 @@ def select_types(
     """Select the types that fit a sample (ours).
 
     A subset of cells is compared with every type that has a signature, by signature score, similarity and the prior of the
-    type in the tissue. The prediction of a cell is the type with the highest expected utility (`ontology_utility`): a prediction one
-    step away from the truth has half the utility of a right one, so a type that is too fine is replaced by its parent.
+    type in the tissue. The prediction of a cell is the type with the highest expected utility (`ontology_utility`): a
+    prediction one step away from the truth has half the utility of a right one, so a type that is too fine is replaced by
+    its parent.
 
     Parameters
     ----------

@@ -117,9 +117,16 @@ def annotate_zero_shot(
         embedder.facts, n_genes, "smoothed_evidence_temperature_by_genes" if smooth else "evidence_temperature_by_genes"
     )
     return _predict_chunks(
-        candidates, scores, margin, embedder, softmax_temperature,
-        similarity=similarity, signature_scores=sample_scores.scores, signatures=signatures, smoothed=smooth,
-    )  # fmt: skip
+        candidates,
+        scores,
+        margin,
+        embedder,
+        softmax_temperature,
+        similarity=similarity,
+        signature_scores=sample_scores.scores,
+        signatures=signatures,
+        smoothed=smooth,
+    )
 
 
 def annotate_by_similarity(
@@ -162,21 +169,31 @@ def _predict_chunks(
     margin: Float[np.ndarray, " cell"] | None,
     embedder: Embedder,
     temperature: float,
-    **fields: Any,
+    *,
+    similarity: Float[np.ndarray, "cell candidate"],
+    signature_scores: Float[np.ndarray, "cell candidate"] | None = None,
+    signatures: Signatures | None = None,
+    smoothed: bool = False,
 ) -> ZeroShotPrediction:
+    """Predict from scores, in chunks of cells, so that memory is bounded by the scores."""
     probability = np.empty_like(scores)
     parts: list[Prediction] = []
-    # In blocks, so that memory is bounded by the scores.
     for start in range(0, max(len(scores), 1), CELL_CHUNK_SIZE):
-        block = slice(start, start + CELL_CHUNK_SIZE)
-        probability[block] = probabilities(scores[block], temperature)
-        block_margin = None if margin is None else margin[block]
-        confidence = (
-            None
-            if margin is None
-            else estimate_confidence(probability[block], candidates, block_margin, embedder.facts)
-        )
-        parts.append(predict(probability[block], candidates, confidence))
+        chunk = slice(start, start + CELL_CHUNK_SIZE)
+        probability[chunk] = probabilities(scores[chunk], temperature)
+        confidence = None
+        if margin is not None:
+            confidence = estimate_confidence(probability[chunk], candidates, margin[chunk], embedder.facts)
+        parts.append(predict(probability[chunk], candidates, confidence))
     return ZeroShotPrediction(
-        tuple(candidates), scores, probability, concat(parts), temperature, margin=margin, **fields
+        tuple(candidates),
+        scores,
+        probability,
+        concat(parts),
+        temperature,
+        similarity,
+        signature_scores,
+        margin,
+        signatures,
+        smoothed,
     )

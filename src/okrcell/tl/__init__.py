@@ -11,6 +11,9 @@ from okrcell.tl.integrate import integrate
 from okrcell.tl.retrieval import find_cells, find_texts
 from okrcell.tl.standardise import standardise
 
+standardize = standardise
+"""Alias of `standardise`."""
+
 __all__ = [
     "annotate",
     "audit",
@@ -27,4 +30,5 @@ __all__ = [
     "find_texts",
     "integrate",
     "standardise",
+    "standardize",
 ]

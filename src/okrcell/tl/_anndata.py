@@ -1,6 +1,7 @@
 """Shared steps of the tools: model, counts, stored embeddings, provenance."""
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
+from okrcell.progress import progress_bar
 from okrcell.provenance import provenance_record
 
 if TYPE_CHECKING:
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
 
     from okrcell.cells.expression import Expression
     from okrcell.evidence import Evidence
-    from okrcell.model.embedder import Embedder, Progress
+    from okrcell.model.embedder import Embedder
+    from okrcell.progress import ProgressOption
 
+
+logger = logging.getLogger(__name__)
 
 SEED_LIMIT = 2**32
 """Exclusive upper limit of a seed; scikit-learn and pynndescent accept no larger one."""
-
-
 MAX_GROUPS = 1000
 """A column with more distinct values than this is a measurement or an identifier, not a grouping."""
 EVIDENCE_COLUMNS = ("number", "source", "record", "snapshot", "licence", "text", "sha256")
@@ -159,10 +162,11 @@ def read_counts(adata: "AnnData", layer: str | None, *, orthologs: bool) -> "Exp
 
 
 def embed_and_store(
-    adata: "AnnData", model: "Embedder", expression: "Expression", slot: str, progress: "Progress | None"
+    adata: "AnnData", model: "Embedder", expression: "Expression", slot: str, progress: "ProgressOption"
 ) -> "NDArray[np.float32]":
     """Embed the cells, write the vectors to ``obsm[slot]`` and the sha256 of the weights to ``uns["okrcell"]["vectors"]``."""
-    embeddings = model.embed_cells(expression, progress)
+    with progress_bar("Embedding", progress) as report:
+        embeddings = model.embed_cells(expression, report)
     adata.obsm[slot] = embeddings
     records = dict(adata.uns.get("okrcell", {}))
     records["vectors"] = {**dict(records.get("vectors", {})), slot: model.fingerprint}
@@ -175,7 +179,7 @@ def get_embeddings(
     model: "Embedder",
     expression: "Expression | None",
     layer: str | None,
-    progress: "Progress | None",
+    progress: "ProgressOption",
 ) -> "NDArray[np.float32]":
     """Return the stored embeddings of this model (`has_embeddings`), or compute and store them.
 
@@ -189,6 +193,7 @@ def get_embeddings(
     float32, shape (cell, dim), rows of unit length; NaN for a cell without expression.
     """
     if expression is None or has_embeddings(adata, model, layer):
+        logger.info("Using the embeddings in obsm['%s'], which this model computed", EMBEDDING_KEY)
         return np.asarray(adata.obsm[EMBEDDING_KEY])
     return embed_and_store(adata, model, expression, EMBEDDING_KEY, progress)
 

@@ -24,8 +24,9 @@ layer : str, optional
 orthologs : bool, default False
     Map mouse genes to their one-to-one human orthologs. If False, mouse genes raise an error.""",
     "progress": """\
-progress : callable, optional
-    Called as ``progress(done, total)`` with the number of cells embedded so far and in total.""",
+progress : bool or callable, optional
+    Show a bar on stderr. By default only if stderr is a terminal; True always, False never. A function is called instead, as
+    ``progress(done, total)`` with the number of cells embedded so far and in total.""",
     "knowledge": """\
 knowledge : str or Path, optional
     Folder or URL of the knowledge files (marker tables, descriptions, gene summaries). By default the environment variable

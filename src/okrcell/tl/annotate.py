@@ -24,7 +24,8 @@ from okrcell.tl._docs import doc_params
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from okrcell.model.embedder import Embedder, Progress
+    from okrcell.model.embedder import Embedder
+    from okrcell.progress import ProgressOption
     from okrcell.tasks.candidates import Candidate
     from okrcell.tasks.confidence import Prediction
 
@@ -83,7 +84,7 @@ def run_zero_shot(
     seed: int = 0,
     layer: str | None,
     orthologs: bool,
-    progress: "Progress | None",
+    progress: "ProgressOption",
 ) -> None:
     """Annotate among ``candidates``, or among all types the model knows, and write the slots of `okrcell.tl.annotate`."""
     from okrcell.tasks.candidates import parse_candidates as read_candidates
@@ -128,7 +129,7 @@ def run_few_shot(
     seed: int,
     layer: str | None,
     orthologs: bool,
-    progress: "Progress | None",
+    progress: "ProgressOption",
 ) -> None:
     """Annotate from the labelled cells in ``obs[key]`` and write the slots of `okrcell.tl.annotate`."""
     from okrcell.tasks.few_shot import annotate_few_shot
@@ -178,7 +179,7 @@ def run_label_transfer(
     seed: int,
     layer: str | None,
     orthologs: bool,
-    progress: "Progress | None",
+    progress: "ProgressOption",
 ) -> None:
     """Annotate from ``reference.obs[label_key]`` and write the slots of `okrcell.tl.annotate`.
 
@@ -247,7 +248,7 @@ def annotate(
     seed: int = 0,
     layer: str | None = None,
     orthologs: bool = False,
-    progress: "Progress | None" = None,
+    progress: "ProgressOption" = None,
 ) -> None:
     """Assign a cell type to each cell: zero-shot, few-shot, or by label transfer from a labelled reference.
 

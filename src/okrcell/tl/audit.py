@@ -11,7 +11,8 @@ from okrcell.tl._docs import doc_params
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from okrcell.model.embedder import Embedder, Progress
+    from okrcell.model.embedder import Embedder
+    from okrcell.progress import ProgressOption
     from okrcell.tasks.label_errors import AuditSettings
 
 
@@ -25,7 +26,7 @@ def audit(
     settings: "AuditSettings | None" = None,
     layer: str | None = None,
     orthologs: bool = False,
-    progress: "Progress | None" = None,
+    progress: "ProgressOption" = None,
 ) -> None:
     """Estimate for each label the probability that it is correct, and the most likely label.
 
@@ -40,8 +41,8 @@ def audit(
         Column of ``obs`` with donors or batches. With at least three of them, a cell is predicted only from cells of other
         batches. By default it is predicted from all other folds, which found more errors in our measurements.
     settings : AuditSettings, optional
-        Settings of the method (`okrcell.tasks.label_errors.AuditSettings`), including the random seed. The defaults were chosen on
-        pretraining studies.
+        Settings of the method (`okrcell.tasks.label_errors.AuditSettings`), including the random seed. The defaults were
+        chosen on pretraining studies.
     {layer}
     {orthologs}
     {progress}

@@ -13,7 +13,8 @@ from okrcell.tl._docs import doc_params
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from okrcell.model.embedder import Embedder, Progress
+    from okrcell.model.embedder import Embedder
+    from okrcell.progress import ProgressOption
 
 JOINT_KEY = "X_okrcell_joined"
 
@@ -30,7 +31,7 @@ def cluster(
     layer: str | None = None,
     orthologs: bool = False,
     seed: int = 0,
-    progress: "Progress | None" = None,
+    progress: "ProgressOption" = None,
 ) -> None:
     """Cluster cells by the Leiden algorithm, with a resolution chosen by stability.
 
@@ -115,8 +116,8 @@ def cluster(
     >>> adata.uns["okrcell"]["cluster"]["resolution"]
     0.5
     """
-    from okrcell.cells.pca import sample_pca
-    from okrcell.tasks.clustering import N_COMPONENTS, RESOLUTIONS, check_resolutions, joint_representation
+    from okrcell.cells.pca import N_COMPONENTS, sample_pca
+    from okrcell.tasks.clustering import RESOLUTIONS, check_resolutions, joint_representation
     from okrcell.tasks.clustering import cluster as grouped
 
     if neighbours < 2:

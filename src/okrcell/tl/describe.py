@@ -26,7 +26,8 @@ from okrcell.tl._docs import doc_params
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from okrcell.model.embedder import Embedder, Progress
+    from okrcell.model.embedder import Embedder
+    from okrcell.progress import ProgressOption
     from okrcell.tasks.describe import GroupDescription
 
 
@@ -48,7 +49,7 @@ def describe(
     seed: int = 0,
     layer: str | None = None,
     orthologs: bool = False,
-    progress: "Progress | None" = None,
+    progress: "ProgressOption" = None,
 ) -> None:
     """Describe each group of cells: its likely cell type, its marker genes, and cited sentences.
 

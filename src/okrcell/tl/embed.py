@@ -8,7 +8,8 @@ from okrcell.tl._docs import doc_params
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from okrcell.model.embedder import Embedder, Progress
+    from okrcell.model.embedder import Embedder
+    from okrcell.progress import ProgressOption
 
 
 @doc_params
@@ -19,7 +20,7 @@ def embed(
     layer: str | None = None,
     orthologs: bool = False,
     key_added: str = EMBEDDING_KEY,
-    progress: "Progress | None" = None,
+    progress: "ProgressOption" = None,
 ) -> None:
     """Embed cells in the joint space of cells and texts.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from okrcell.descriptions.description import Description
 from okrcell.errors import InputError
+from okrcell.progress import ProgressOption, progress_bar
 from okrcell.provenance import provenance_record
 from okrcell.tl._docs import doc_params
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from okrcell.descriptions.llm_cache import CostEstimate
     from okrcell.evidence import KnowledgeSource, TextEmbedder
     from okrcell.ontology.obs_profile import CellProfile
-
-Progress = Callable[[int, int, str], None]
-"""Called with the number of items done, the total and the name of the running step."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,13 @@ class Enriched:
         if self.screening is None:
             return lines
         screening = self.screening
+        dropped = f"{screening['dropped']:,} of {screening['sentences']:,} written sentences dropped"
         if screening["threshold"] is None:
-            dropped = f"{screening['dropped']:,} of {screening['sentences']:,} written sentences dropped"
             return (*lines, f"Screening: {dropped}; too few cell types to compare whole texts.")
         return (
             *lines,
-            f"Screening: {screening['dropped']:,} of {screening['sentences']:,} written sentences dropped, {screening['rejected']:.0%} "
-            f"of texts rejected under cosine {screening['threshold']:.3f}, {screening['swapped_rejected']:.0%} of swapped ones.",
+            f"Screening: {dropped}, {screening['rejected']:.0%} of texts rejected under cosine "
+            f"{screening['threshold']:.3f}, {screening['swapped_rejected']:.0%} of swapped ones.",
         )
 
 
@@ -80,7 +78,7 @@ def enrich(
     literature: str | Path | None = None,
     ledger: str | Path | None = None,
     confirm: "Callable[[CostEstimate], None] | None" = None,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
 ) -> Enriched:
     """Describe the cells of a study in cited sentences, one description per distinct profile.
 
@@ -96,8 +94,8 @@ def enrich(
         Parquet file to write, atomically. Descriptions in it that were made from the same sources and settings are reused, and
         profiles of other studies stay in it; otherwise it is replaced. By default nothing is written to disk.
     settings : EnrichSettings, optional
-        Writer, knowledge sources, retrieval and screening (`okrcell.descriptions.enrich.EnrichSettings`). By default the template
-        writer, which works offline.
+        Writer, knowledge sources, retrieval and screening (`okrcell.descriptions.enrich.EnrichSettings`). By default the
+        template writer, which works offline.
     {knowledge}
     literature : str or Path, optional
         File or folder of abstracts, used as an additional source.
@@ -105,10 +103,11 @@ def enrich(
         File that stores the answers of a language model; an answer in it is not requested, nor paid for, again. By default the
         path of ``output`` with the suffix ".ledger". Not used by the template writer.
     confirm : callable, optional
-        Called once with an `okrcell.descriptions.llm_cache.Estimate` of calls, tokens and money before the first call to a
+        Called once with an `okrcell.descriptions.llm_cache.CostEstimate` of calls, tokens and money before the first call to a
         language model. It may raise to stop.
-    progress : callable, optional
-        Called as ``progress(done, total, step)``; step is "indexing", "writing" or "screening".
+    progress : bool or callable, optional
+        Show a bar on stderr. By default only if stderr is a terminal; True always, False never. A function is called instead,
+        as ``progress(done, total, step)``; step is "indexing", "writing" or "screening".
 
     Returns
     -------
@@ -128,7 +127,7 @@ def enrich(
     ------
     InputError
         If the cells have no usable column, or the cells, a source, a setting or the output cannot be used.
-    BudgetSpent
+    BudgetExceeded
         If the next call of the language model could exceed the budget. All answers so far are in the ledger.
 
     See Also
@@ -208,9 +207,10 @@ def enrich(
         ledger_file = ledger or (output_path.with_suffix(".ledger") if output_path else None)
         # Screening compares the texts of a language model with each other, so all are needed; the ledger returns paid answers.
         to_write = missing if settings.writer == "template" else profiles
-        new_descriptions, report = describe_profiles(
-            to_write, settings, sources, _load_sentence_encoder, ledger_file, confirm, progress or _ignore_progress
-        )
+        with progress_bar("Enriching", progress) as on_progress:
+            new_descriptions, report = describe_profiles(
+                to_write, settings, sources, _load_sentence_encoder, ledger_file, confirm, on_progress
+            )
         by_profile |= dict(zip(to_write, new_descriptions, strict=True))
     descriptions = tuple(by_profile[profile] for profile in profiles)
     if output_path is not None and missing:
@@ -294,7 +294,3 @@ def _load_sentence_encoder() -> "TextEmbedder":
     from okrcell.model.text_encoder import SentenceEncoder
 
     return SentenceEncoder()
-
-
-def _ignore_progress(done: int, total: int, step: str) -> None:
-    pass

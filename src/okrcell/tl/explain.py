@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
+from okrcell.progress import progress_bar
 from okrcell.tl._anndata import (
     evidence_table,
     get_model,
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from okrcell.evidence import Evidence
-    from okrcell.model.embedder import Embedder, Progress
+    from okrcell.model.embedder import Embedder
+    from okrcell.progress import ProgressOption
     from okrcell.tasks.candidates import Candidate
     from okrcell.tasks.explain import ExplainingGene, Explanation
 
@@ -99,7 +101,7 @@ def get_or_annotate(
     *,
     layer: str | None,
     orthologs: bool,
-    progress: "Progress | None",
+    progress: "ProgressOption",
 ) -> "Sequence[Candidate]":
     """Return the candidates of the stored zero-shot annotation; annotate first if it is missing or does not match.
 
@@ -167,7 +169,7 @@ def explain(
     knowledge: str | Path | None = None,
     layer: str | None = None,
     orthologs: bool = False,
-    progress: "Progress | None" = None,
+    progress: "ProgressOption" = None,
 ) -> None:
     """List the genes that support a zero-shot annotation, and those that support the runner-up.
 
@@ -187,8 +189,9 @@ def explain(
     {knowledge}
     {layer}
     {orthologs}
-    progress : callable, optional
-        Called as ``progress(done, total)``, with numbers of cells if they are annotated first, then with numbers of groups.
+    progress : bool or callable, optional
+        Show a bar on stderr. By default only if stderr is a terminal; True always, False never. A function is called instead,
+        as ``progress(done, total)``, with numbers of cells if they are annotated first, then with numbers of groups.
 
     Returns
     -------
@@ -279,9 +282,10 @@ def explain(
     else:
         group, names = read_groups(adata, column) if grouped is None else grouped
     expression = read_counts(adata, layer, orthologs=orthologs)
-    explanations = explain_groups(
-        expression, group, names, parsed_candidates, scores, best, model, sources=sources, top=top, progress=progress
-    )
+    with progress_bar("Explaining", progress) as report:
+        explanations = explain_groups(
+            expression, group, names, parsed_candidates, scores, best, model, sources=sources, top=top, progress=report
+        )
     confidence = np.asarray(adata.obs["okrcell_confidence"], dtype=np.float64)
     adata.uns[EXPLANATIONS_KEY] = {
         slot_name(item.group): explanation_to_slot(item, confidence[group == i]) for i, item in enumerate(explanations)
@@ -327,7 +331,8 @@ def _index_cells(adata: "AnnData", cells: Sequence[str]) -> "NDArray[np.intp]":
         )
     if (counts > 1).any():
         raise InputError(
-            f"The name '{requested[int((counts > 1).argmax())]}' belongs to several cells. Run adata.obs_names_make_unique() first."
+            f"The name '{requested[int((counts > 1).argmax())]}' belongs to several cells. "
+            "Run adata.obs_names_make_unique() first."
         )
     return group
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-    from okrcell.model.embedder import Embedder, Progress
+    from okrcell.model.embedder import Embedder
+    from okrcell.progress import ProgressOption
 
 NO_BATCH = "(no batch)"
 
@@ -27,7 +28,7 @@ def integrate(
     layer: str | None = None,
     orthologs: bool = False,
     seed: int = 0,
-    progress: "Progress | None" = None,
+    progress: "ProgressOption" = None,
 ) -> None:
     """Compute a representation of the cells without batch effects.
 

@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
+from okrcell.progress import progress_bar
 from okrcell.tl._anndata import get_embeddings, get_model, has_embeddings, read_counts, read_groups, write_provenance
 from okrcell.tl._docs import doc_params
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from okrcell.model.embedder import Embedder, Progress
+    from okrcell.model.embedder import Embedder
+    from okrcell.progress import ProgressOption
     from okrcell.tasks.candidates import Candidate
     from okrcell.tasks.retrieval import TextRanking
 
@@ -27,7 +29,7 @@ def find_cells(
     layer: str | None = None,
     orthologs: bool = False,
     key_added: str = "okrcell_match",
-    progress: "Progress | None" = None,
+    progress: "ProgressOption" = None,
 ) -> None:
     """Compute the cosine similarity of each cell to a text.
 
@@ -110,7 +112,7 @@ def find_texts(
     layer: str | None = None,
     orthologs: bool = False,
     key_added: str = "okrcell_texts",
-    progress: "Progress | None" = None,
+    progress: "ProgressOption" = None,
 ) -> None:
     """Rank texts by their cosine similarity to each cell, and optionally to each group of cells.
 
@@ -130,8 +132,9 @@ def find_texts(
     {orthologs}
     key_added : str, default "okrcell_texts"
         Name of the slots to write.
-    progress : callable, optional
-        Called as ``progress(done, total)``, first with numbers of cells embedded, then with numbers of texts embedded.
+    progress : bool or callable, optional
+        Show a bar on stderr. By default only if stderr is a terminal; True always, False never. A function is called instead,
+        as ``progress(done, total)``, first with numbers of cells embedded, then with numbers of texts embedded.
 
     Returns
     -------
@@ -199,7 +202,8 @@ def find_texts(
     group, group_names = (None, []) if groupby is None else read_groups(adata, groupby)
     expression = None if has_embeddings(adata, model, layer) else read_counts(adata, layer, orthologs=orthologs)
     embeddings = get_embeddings(adata, model, expression, layer, progress)
-    text_embeddings = ontology_vectors(model, progress) if texts is None else candidate_vectors(parsed_texts, model)
+    with progress_bar("Embedding texts", progress) as report:
+        text_embeddings = ontology_vectors(model, report) if texts is None else candidate_vectors(parsed_texts, model)
 
     ranking = rank_texts(embeddings, text_embeddings, top)
     names_or_unknown = np.array([*(item.name for item in parsed_texts), "unknown"], dtype=object)

@@ -7,7 +7,6 @@ import pandas as pd
 
 from okrcell.errors import InputError
 from okrcell.ontology.decisions import (
-    DecisionProgress,
     Decisions,
     check_overrides,
     count_by_method,
@@ -17,6 +16,7 @@ from okrcell.ontology.decisions import (
     read_overrides,
 )
 from okrcell.ontology.standardise import COLUMN_ONTOLOGIES
+from okrcell.progress import ProgressOption, progress_bar
 from okrcell.provenance import provenance_record
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def standardise(
     *,
     overrides: "str | Path | pd.DataFrame | None" = None,
     embedder: "TextEmbedder | None" = None,
-    progress: DecisionProgress | None = None,
+    progress: ProgressOption = None,
 ) -> None:
     """Map labels in ``obs`` to ontology terms, in the columns of the CELLxGENE schema.
 
@@ -49,8 +49,9 @@ def standardise(
     embedder : TextEmbedder, optional
         Encoder that compares labels with term names by their embeddings where the words alone are ambiguous, for example
         ``okrcell.model.text_encoder.SentenceEncoder()``. By default only words are compared.
-    progress : callable, optional
-        Called as ``progress(done, total, label)`` after each distinct label of a column.
+    progress : bool or callable, optional
+        Show a bar on stderr. By default only if stderr is a terminal; True always, False never. A function is called instead,
+        as ``progress(done, total, label)`` after each distinct label of a column.
 
     Returns
     -------
@@ -77,9 +78,9 @@ def standardise(
 
     Notes
     -----
-    The ontologies are CL, UBERON, MONDO, HsapDv, PATO and EFO. Labels are normalized and matched to names and synonyms; a match
-    with a score of at least 0.6 is accepted. A cell type is read in its tissue. The paper [1]_ standardizes by the Cell
-    Ontology alone; one ontology per column is our reconstruction (method 2.2).
+    ``standardize`` is an alias. The ontologies are CL, UBERON, MONDO, HsapDv, PATO and EFO. Labels are normalized and
+    matched to names and synonyms; a match with a score of at least 0.6 is accepted. A cell type is read in its tissue.
+    The paper [1]_ standardizes by the Cell Ontology alone; one ontology per column is our reconstruction (method 2.2).
 
     References
     ----------
@@ -114,7 +115,8 @@ def standardise(
         override_table = check_overrides(overrides)
     else:
         override_table = None if overrides is None else read_overrides(overrides)
-    result = decide_terms(obs, overrides=override_table, embedder=embedder, progress=progress)
+    with progress_bar("Standardising", progress) as report:
+        result = decide_terms(obs, overrides=override_table, embedder=embedder, progress=report)
     for column, ids in result.ids.items():
         adata.obs[f"{column}_ontology_term_id"] = ids
     record = provenance_record(

@@ -1,7 +1,8 @@
-"""Temperature calibration of similarities on held-out cells."""
+"""Calibration on held-out cells: temperatures of similarities and of signature scores, and the confidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -10,8 +11,8 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.optimize import minimize
+from scipy.special import softmax
 
 from okrcell.cells.tokenizer import CellTokenizer
 from okrcell.data.dataset import PairDataset
@@ -21,6 +22,7 @@ from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.marker_scores import log_odds, signed_sqrt
 from okrcell.model.signatures import SignatureHead
 from okrcell.ontology.relations import related
+from okrcell.temperature import fit_temperature, nll
 from okrcell.training.cell_type_profiles import KnownTypes
 from okrcell.training.held_out_studies import HeldOutStudy, StudyScores, score_study
 
@@ -35,9 +37,6 @@ REMOVED_TYPE_WEIGHT = 0.1
 the confidence is then fitted on the trials with all types."""
 MIN_COEFFICIENT = 0.0
 """Lower bound of the coefficients: neither a larger probability nor a larger margin may lower the confidence."""
-Trial = tuple[Float[np.ndarray, "cell candidate"], NDArray[np.intp]]
-
-
 SIMILARITY_PANEL_SIZES = (50, 200, 500, 2000, 8000)
 """Numbers of genes of smaller assays."""
 MAX_CELLS_PER_STUDY = 400
@@ -54,8 +53,9 @@ def calibrate_signatures(
     """Fit temperatures of signature scores, raw and smoothed over neighbors, and the coefficients of the confidence.
 
     Each study is classified with signatures fitted without its group. Temperatures maximize the likelihood, all studies
-    with equal weight, for panels of several sizes. The coefficients of the confidence (`okrcell.model.marker_scores.sureness`) are
-    fitted to whether predictions are right, with all types among the candidates and with one of them removed.
+    with equal weight, for panels of several sizes. The coefficients of the confidence
+    (`okrcell.model.marker_scores.confidence_from_margin`) are fitted to whether predictions are right, with all types among
+    the candidates and with one of them removed.
 
     Returns
     -------
@@ -74,12 +74,12 @@ def calibrate_signatures(
             )
             for study in usable
         ]
-        raw[str(size)] = _fit_evidence_temperature(
-            [(scores.scores, study.truth) for scores, study in zip(study_scores, usable, strict=True)]
-        )
-        smoothed[str(size)] = _fit_evidence_temperature(
-            [(scores.smoothed, study.truth) for scores, study in zip(study_scores, usable, strict=True)]
-        )
+        scored = list(zip(study_scores, usable, strict=True))
+        for temperatures, trials in (
+            (raw, [(scores.scores, study.truth) for scores, study in scored]),
+            (smoothed, [(scores.smoothed, study.truth) for scores, study in scored]),
+        ):
+            temperatures[str(size)] = fit_temperature(partial(nll, trials), EVIDENCE_TEMPERATURE_RANGE)
         full_panel_scores = study_scores
     return {
         "evidence_temperature_by_genes": _monotone(raw),
@@ -114,24 +114,8 @@ def _assay_panel(study: HeldOutStudy, size: int, genes: NDArray[np.intp], seed: 
     return panel
 
 
-def _fit_evidence_temperature(trials: Sequence[Trial]) -> float:
-    def nll(log_temperature: float) -> float:
-        total = 0.0
-        for scores, truth in trials:
-            rows = np.flatnonzero((truth >= 0) & np.isfinite(scores).all(axis=1))
-            if len(rows) == 0:
-                continue
-            log_probs = log_softmax(scores[rows] / np.exp(log_temperature), axis=1)
-            total -= float(log_probs[np.arange(len(rows)), truth[rows]].mean())
-        return total
-
-    bounds = (float(np.log(EVIDENCE_TEMPERATURE_RANGE[0])), float(np.log(EVIDENCE_TEMPERATURE_RANGE[1])))
-    result: Any = minimize_scalar(nll, bounds=bounds, method="bounded")
-    return float(np.exp(result.x))
-
-
 def _monotone(temperatures: dict[str, float]) -> dict[str, float]:
-    """Make temperatures non-decreasing with fewer genes, whatever the noise on few cells."""
+    """Make temperatures non-decreasing with fewer genes, in place: noise on few cells must not raise the confidence."""
     ordered = sorted(temperatures, key=int, reverse=True)
     for larger, smaller in pairwise(ordered):
         temperatures[smaller] = max(temperatures[smaller], temperatures[larger])
@@ -234,14 +218,10 @@ def calibrate_similarity(
     temperatures: dict[str, float] = {}
     for size in (*(size for size in SIMILARITY_PANEL_SIZES if size < n_genes), n_genes):
         panel = _random_panel(cells_per_gene, size, n_genes, seed)
-        scored_studies = [(_similarities(model, study, tokenizer, panel), study.truth) for study in studies]
-        temperatures[str(size)] = _fit_similarity_temperature(scored_studies)
-    ordered = sorted(temperatures, key=int, reverse=True)
-    # Fewer genes must not give more confidence, which noise on few cells could suggest.
-    for larger, smaller in pairwise(ordered):
-        temperatures[smaller] = max(temperatures[smaller], temperatures[larger])
+        trials = [(_similarities(model, study, tokenizer, panel), study.truth) for study in studies]
+        temperatures[str(size)] = fit_temperature(partial(nll, trials), SIMILARITY_TEMPERATURE_RANGE)
     return {
-        "temperature_by_genes": temperatures,
+        "temperature_by_genes": _monotone(temperatures),
         "cells": sum(len(study.truth) for study in studies),
         "studies": [study.name for study in studies],
     }
@@ -301,21 +281,3 @@ def _prompt_texts(name: str) -> tuple[str, ...]:
     except InputError:
         # An author's label that has the form of an id.
         return (name,)
-
-
-def _fit_similarity_temperature(
-    scored_studies: list[tuple[Float[np.ndarray, "cell candidate"], NDArray[np.intp]]],
-) -> float:
-    def nll(log_temperature: float) -> float:
-        total = 0.0
-        for scores, truth in scored_studies:
-            logits = torch.from_numpy(scores).double() / float(np.exp(log_temperature))
-            total += float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(truth)))
-        return total
-
-    result: Any = minimize_scalar(
-        nll,
-        bounds=(float(np.log(SIMILARITY_TEMPERATURE_RANGE[0])), float(np.log(SIMILARITY_TEMPERATURE_RANGE[1]))),
-        method="bounded",
-    )
-    return float(np.exp(result.x))

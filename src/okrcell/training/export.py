@@ -1,4 +1,4 @@
-"""Model card, written into the model folder."""
+"""Export of a finished run: model folder with its card, facts of the run, reliability table."""
 
 from collections import Counter
 from collections.abc import Sequence

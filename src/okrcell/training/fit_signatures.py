@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from okrcell.cells.genes import GeneTable
 from okrcell.knowledge.cell_type_tissues import count_cell_type_tissues, load_cell_type_tissues
@@ -15,6 +14,7 @@ from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.embedder import Embedder
 from okrcell.model.signatures import SignatureHead
 from okrcell.ontology.obs_profile import read_profiles
+from okrcell.temperature import nll
 from okrcell.training.calibration import calibrate_signatures
 from okrcell.training.cell_type_profiles import (
     build_known_types,
@@ -37,7 +37,7 @@ def fit_signatures(
 
     Returns
     -------
-    The head, and further facts of the model: ``calibration``, and ``load_cell_type_tissues`` (`okrcell.knowledge.cell_type_tissues`).
+    The head, and further facts of the model: ``calibration``, and ``type_places``, the tissues of each type.
     """
     table = GeneTable.bundled()
     tokens = inputs.vocabulary.tokens(table)
@@ -66,19 +66,24 @@ def fit_signatures(
     calibration = calibrate_signatures(studies, type_signatures, head, genes, settings.seed)
     validation_rows = set(inputs.partition.validation.tolist())
     unseen_studies = [study for study in studies if set(study.corpus_rows.tolist()) <= validation_rows]
-    trials: list[tuple[Float[np.ndarray, "cell candidate"], Float[np.ndarray, "cell candidate"], NDArray[np.intp]]] = []
+    scores: list[tuple[Float[np.ndarray, "cell candidate"], Float[np.ndarray, "cell candidate"], NDArray[np.intp]]] = []
     for study in unseen_studies:
         rows = np.flatnonzero(study.truth >= 0)
         cell_tokens = inputs.tokenizer.tokenize(study.rows[rows])
         with torch.inference_mode():
             cells = model.embed_cells(cell_tokens).numpy()
         vectors = head.vectors[torch.from_numpy(head.index_of(study.types))].numpy()
-        trials.append(
+        scores.append(
             (score_study(study, type_signatures, head, genes).scores[rows], cells @ vectors.T, study.truth[rows])
         )
     if calibration:
         temperature = calibration["evidence_temperature_by_genes"][str(len(genes))]
-        calibration["similarity_weight"] = min(SIMILARITY_WEIGHTS, key=lambda weight: _nll(trials, weight, temperature))
+        calibration["similarity_weight"] = min(
+            SIMILARITY_WEIGHTS,
+            key=lambda weight: nll(
+                [(score + weight * similarity, truth) for score, similarity, truth in scores], temperature
+            ),
+        )
         calibration["labels_in_doubt"] = list(dropped_studies)
         calibration["similarity_learned_on"] = [study.name for study in unseen_studies]
     return head, {"calibration": calibration, "type_places": _type_tissues(settings, inputs)}
@@ -95,16 +100,3 @@ def _type_tissues(settings: PretrainSettings, inputs: RunInputs) -> dict[str, di
     if settings.knowledge is None:
         return count_cell_type_tissues((), typed).to_dict()
     return load_cell_type_tissues(settings.knowledge.folder, training_cells=typed).to_dict()
-
-
-def _nll(
-    trials: list[tuple[Float[np.ndarray, "cell candidate"], Float[np.ndarray, "cell candidate"], NDArray[np.intp]]],
-    weight: float,
-    temperature: float,
-) -> float:
-    total = 0.0
-    for evidence, similarity, truth in trials:
-        finite = np.isfinite(similarity).all(axis=1)
-        log_probs = log_softmax((evidence + weight * similarity)[finite] / temperature, axis=1)
-        total -= float(log_probs[np.arange(int(finite.sum())), truth[finite]].mean())
-    return total

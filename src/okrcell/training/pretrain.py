@@ -1,6 +1,5 @@
 """Pretraining of the dual encoder: the training loop, from a corpus to a model folder. Read this module first."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,9 @@ from torch import nn
 from okrcell.cells.tokenizer import CellTokens
 from okrcell.data.dataloader import PairBatch, PairDataLoader
 from okrcell.data.label_noise import add_noise
+from okrcell.errors import SettingsError
 from okrcell.losses.objective import Loss
+from okrcell.progress import ProgressOption, progress_bar
 from okrcell.training.export import export_run
 from okrcell.training.log import Log
 from okrcell.training.schedule import EpochSchedule, Schedule, StepInfo
@@ -31,10 +32,6 @@ from okrcell.training.step import TrainingStep
 
 MAX_VALIDATION_BATCHES = 20
 """Enough to show a trend; all validation cells of a large corpus would cost more than the steps between two checks."""
-
-
-Progress = Callable[[int, int, Loss], None]
-"""Called after each step with the steps done, the total number of steps, and the loss."""
 
 
 def loss_dict(loss: Loss) -> dict[str, float]:
@@ -57,6 +54,10 @@ def validate(module: nn.Module, loader: PairDataLoader, fabric: Fabric, step_inf
         n_cells += len(batch.row)
     module.train()
     return {f"validation_{name}": value / max(n_cells, 1) for name, value in sums.items()}
+
+
+def _loss_to_bar(done: int, total: int, loss: Loss) -> tuple[int, int, str]:
+    return done, total, f"loss {loss.total.item():.3f}"
 
 
 def to_device(fabric: Fabric, batch: PairBatch) -> PairBatch:
@@ -88,7 +89,8 @@ def pretrain(
     settings: PretrainSettings,
     *,
     resume: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
+    inputs: RunInputs | None = None,
     ground: RunInputs | None = None,
 ) -> PretrainResult:
     """Train a model on a corpus, in two stages.
@@ -100,11 +102,14 @@ def pretrain(
         YAML file with ``okrcell.settings.load_settings(PretrainSettings, path)``.
     resume : bool, default: False
         Continue from ``latest/`` in the run's folder. On the same machine the numbers equal those of an uninterrupted run.
-    progress : callable, default: None
-        Called after each step with the number of steps done, the total number of steps, and the `Loss`.
-    ground : `Ground`, default: None
+    progress : bool or callable, default: None
+        Show a bar on stderr: None only if stderr is a terminal, True always, False never. A function is called instead, after
+        each step, with the number of steps done, the total number of steps, and the `Loss`.
+    inputs : `RunInputs`, default: None
         Inputs shared by several runs on the same corpus. They are checked against ``settings``, and the runs fill their
         caches. By default they are built from ``settings``.
+    ground : `RunInputs`, default: None
+        Former name of ``inputs``.
 
     Returns
     -------
@@ -119,7 +124,7 @@ def pretrain(
     CheckpointError
         If there is nothing to resume, or it is damaged.
     SettingsError
-        If the settings do not fit ``ground``, the machine or the resumed run.
+        If the settings do not fit ``inputs``, the machine or the resumed run; or both ``inputs`` and ``ground`` are given.
 
     Notes
     -----
@@ -158,20 +163,18 @@ def pretrain(
     """
     fabric = launch_fabric(settings)
     torch.manual_seed(settings.seed)
-    if ground is None:
-        ground = RunInputs.from_settings(settings)
-    ground.check_compatible(settings)
-    noisy_pairs = add_noise(ground.pairs, ground.partition.train, settings.noise)
-    train_loader, validation_loader = ground.loaders(noisy_pairs.dataset, settings.stream)
+    inputs = _run_inputs(settings, inputs, ground)
+    noisy_pairs = add_noise(inputs.pairs, inputs.partition.train, settings.noise)
+    train_loader, validation_loader = inputs.loaders(noisy_pairs.dataset, settings.stream)
     schedule = Schedule(settings.schedule, -(-train_loader.steps_per_epoch // fabric.world_size))
     epoch_schedule = EpochSchedule.from_settings(settings.objective, schedule, train_loader, fabric.world_size)
 
-    model = ground.new_model(settings.model)
+    model = inputs.new_model(settings.model)
     training_step = TrainingStep(
-        model, noisy_pairs.dataset, settings, fabric, ground.text_cache, ground.knowledge_pairs
+        model, noisy_pairs.dataset, settings, fabric, inputs.text_cache, inputs.knowledge_pairs
     )
     optimizer = build_optimizer(training_step, settings)
-    start_step = prepare_run_dir(settings, ground.fingerprint, resume=resume)
+    start_step = prepare_run_dir(settings, inputs.fingerprint, resume=resume)
     wrapped_step, optimizer = fabric.setup(training_step, optimizer)
     state = TrainState(
         model, settings.objective, len(noisy_pairs.dataset.corpus), epoch_schedule.n_epochs, fabric.device
@@ -182,40 +185,51 @@ def pretrain(
 
     def save(step: int) -> None:
         if fabric.is_global_zero:
-            resume_point = ResumePoint(step, settings.model_dump(mode="json"), ground.fingerprint)
+            resume_point = ResumePoint(step, settings.model_dump(mode="json"), inputs.fingerprint)
             save_resume_point(settings.output / LATEST_DIR, resume_point, training_step, optimizer, state)
 
     if not resume:
         save(0)
     wrapped_step.train()
-    for step in range(start_step, schedule.total_steps):
-        step_info = epoch_schedule.step_info(step)
-        if step == schedule.stage2_start:
-            state.new_stage()
-        batch = to_device(fabric, train_loader.batch(step, fabric.global_rank, fabric.world_size))
-        schedule.set_lr(optimizer, step)
+    with progress_bar("Training", progress if fabric.is_global_zero else False, _loss_to_bar) as report:
+        for step in range(start_step, schedule.total_steps):
+            step_info = epoch_schedule.step_info(step)
+            if step == schedule.stage2_start:
+                state.new_stage()
+            batch = to_device(fabric, train_loader.batch(step, fabric.global_rank, fabric.world_size))
+            schedule.set_lr(optimizer, step)
 
-        loss, record = wrapped_step(batch, step_info, state)
-        fabric.backward(loss.total)
-        fabric.clip_gradients(wrapped_step, optimizer, max_norm=settings.schedule.clip)
-        optimizer.step()
-        optimizer.zero_grad()
-        state.update(record, model, step_info.epoch)
+            loss, record = wrapped_step(batch, step_info, state)
+            fabric.backward(loss.total)
+            fabric.clip_gradients(wrapped_step, optimizer, max_norm=settings.schedule.clip)
+            optimizer.step()
+            optimizer.zero_grad()
+            state.update(record, model, step_info.epoch)
 
-        log.write(step, stage=step_info.stage, **loss_dict(loss), temperature=model.temperature.item())
-        if progress is not None and fabric.is_global_zero:
-            progress(step + 1, schedule.total_steps, loss)
-        if (step + 1) % settings.check_every == 0 and step + 1 < schedule.total_steps:
-            log.write(step, **validate(wrapped_step, validation_loader, fabric, step_info))
-        if (step + 1) % settings.save_every == 0 or step + 1 == schedule.total_steps:
-            save(step + 1)
+            log.write(step, stage=step_info.stage, **loss_dict(loss), temperature=model.temperature.item())
+            report(step + 1, schedule.total_steps, loss)
+            if (step + 1) % settings.check_every == 0 and step + 1 < schedule.total_steps:
+                log.write(step, **validate(wrapped_step, validation_loader, fabric, step_info))
+            if (step + 1) % settings.save_every == 0 or step + 1 == schedule.total_steps:
+                save(step + 1)
 
     validation = validate(wrapped_step, validation_loader, fabric, epoch_schedule.step_info(schedule.total_steps - 1))
     log.write(schedule.total_steps, **validation)
     log.close()
     if fabric.is_global_zero:
-        export_run(settings, ground, noisy_pairs, model, state, schedule.total_steps, validation)
+        export_run(settings, inputs, noisy_pairs, model, state, schedule.total_steps, validation)
     reliability_path = settings.output / RELIABILITY_FILE if settings.objective.uses_reliability else None
     return PretrainResult(
         settings.output / MODEL_DIR, settings.output / LOG_FILE, schedule.total_steps, validation, reliability_path
     )
+
+
+def _run_inputs(settings: PretrainSettings, inputs: RunInputs | None, ground: RunInputs | None) -> RunInputs:
+    """Return the shared inputs, or those of ``settings``; ``ground`` is the former name of ``inputs``."""
+    if inputs is not None and ground is not None:
+        raise SettingsError("Both inputs and ground are given. ground is the former name of inputs; give only one of them.")
+    shared = inputs or ground
+    if shared is None:
+        return RunInputs.from_settings(settings)
+    shared.check_compatible(settings)
+    return shared

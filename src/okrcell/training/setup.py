@@ -17,14 +17,15 @@ from okrcell.data.dataloader import PairDataLoader, StreamSettings, TokenCache
 from okrcell.data.dataset import PairDataset
 from okrcell.data.simulated_pairs import SimulatedPairs
 from okrcell.data.split import Split, exclude_types, train_validation_split
-from okrcell.errors import InputError, SettingsError
+from okrcell.errors import CheckpointError, InputError, SettingsError
 from okrcell.knowledge.cell_type_markers import MarkerConsensus, gene_texts, load_marker_consensus
 from okrcell.model.cell_text_model import CellTextModel, ModelSettings
 from okrcell.model.gene_init import MAX_WORD_PIECES, cached_embed, gene_vectors, init_gene_embeddings
 from okrcell.model.text_encoder import SentenceEncoder
+from okrcell.settings import parse_settings
 from okrcell.storage import recover_dir
 from okrcell.training.settings import ComputeSettings, PretrainSettings
-from okrcell.training.state import read_resume_point
+from okrcell.training.state import STATE_FILE, read_resume_point
 from okrcell.training.step import FrozenTextCache, TrainingStep
 
 LATEST_DIR, MODEL_DIR, LOG_FILE, RELIABILITY_FILE = "latest", "model", "log.jsonl", "reliability.parquet"
@@ -170,7 +171,7 @@ def build_optimizer(step: TrainingStep, settings: PretrainSettings) -> torch.opt
 def prepare_run_dir(settings: PretrainSettings, fingerprint: str, *, resume: bool) -> int:
     """Create the run's folder, or read the progress of the run to resume; return the first step.
 
-    ``fingerprint`` is that of all training inputs (`Ground.fingerprint`).
+    ``fingerprint`` is that of all training inputs (`RunInputs.fingerprint`).
 
     Raises
     ------
@@ -202,9 +203,12 @@ def prepare_run_dir(settings: PretrainSettings, fingerprint: str, *, resume: boo
             )
         return 0
     resume_point = read_resume_point(latest)
-    current = settings.model_dump(mode="json")
+    try:
+        previous = parse_settings(PretrainSettings, resume_point.settings, str(latest / STATE_FILE))
+    except SettingsError as error:
+        raise CheckpointError(f"{latest / STATE_FILE} does not hold settings of this version: {error}") from None
     changed = sorted(
-        _changed_settings(current, resume_point.settings)
+        _changed_settings(settings.model_dump(mode="json"), previous.model_dump(mode="json"))
         - {"output", "corpus", "texts.descriptions", "knowledge.folder"}
     )
     if changed:
@@ -301,7 +305,7 @@ class RunInputs:
     def loaders(self, pairs: PairDataset, settings: StreamSettings) -> tuple[PairDataLoader, PairDataLoader]:
         """Return the loader of training batches of ``pairs``, which may have noise, and that of the validation cells."""
         # Validation cells keep all their genes.
-        all_genes = settings.model_copy(update={"fewest_genes": 1.0})
+        all_genes = settings.model_copy(update={"min_gene_fraction": 1.0})
         return (
             PairDataLoader(
                 pairs, self.partition.train, self.tokenizer, settings, self.token_cache, self.knowledge_pairs

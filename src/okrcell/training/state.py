@@ -61,7 +61,7 @@ class TrainState:
     ) -> None:
         self._settings = settings
         contrastive = settings.alignment != "none"
-        use_ema = contrastive and (settings.bank.size > 0 or settings.reliability.embeddings == "twin")
+        use_ema = contrastive and (settings.bank.size > 0 or settings.reliability.embeddings == "ema")
         self.ema_model = EMAModel(model, settings.bank.momentum) if use_ema else None
         self.bank = MemoryBank(settings.bank.size if contrastive else 0, model.dim, device)
         self.history = ReliabilityHistory(n_pairs if contrastive and settings.reliability.use else 0, n_epochs)

@@ -16,7 +16,7 @@ from okrcell.losses.contrastive import PairEmbeddings
 from okrcell.losses.objective import Loss, MaskedPredictions, contrastive_loss, total_loss
 from okrcell.model.cell_text_model import CellTextModel, MaskedCellOutput
 from okrcell.model.text_encoder import TextTokens
-from okrcell.ontology.relations import related_types
+from okrcell.ontology.relations import related
 from okrcell.training.schedule import StepInfo
 from okrcell.training.settings import PretrainSettings
 from okrcell.training.state import StepRecord, TrainState
@@ -127,7 +127,7 @@ class TrainingStep(nn.Module):
     pairs; the wrapper's mean over devices is then the gradient of a single device with all pairs.
     """
 
-    kin: Tensor
+    related_types: Tensor
     """Cell types that are equal, or of which one is an ancestor of the other: bool (type, type)."""
 
     def __init__(
@@ -146,7 +146,7 @@ class TrainingStep(nn.Module):
             self.type_head = nn.Linear(settings.model.cell_encoder.width, len(pairs.cell_type_names))
         # Texts and types of simulated pairs follow those of the cells, with a common index.
         text_source = pairs if knowledge_pairs is None else knowledge_pairs
-        self.register_buffer("kin", torch.from_numpy(related_types(text_source.cell_type_names)), persistent=False)
+        self.register_buffer("related_types", torch.from_numpy(related(text_source.cell_type_names)), persistent=False)
         self._text_bank = TextBank(model, text_source.texts, text_cache)
         self._simulated_weight = 1.0 if knowledge_pairs is None else knowledge_pairs.settings.trust
         self._settings = settings
@@ -179,9 +179,7 @@ class TrainingStep(nn.Module):
         if state is not None:
             if bool(is_measured.any()):
                 reference = (
-                    ema_embeddings
-                    if ema_embeddings is not None and settings.reliability.embeddings == "twin"
-                    else pairs
+                    ema_embeddings if ema_embeddings is not None and settings.reliability.embeddings == "ema" else pairs
                 )
                 temperature = self.model.temperature.detach()
                 pair_weights = state.pair_weights(
@@ -200,7 +198,7 @@ class TrainingStep(nn.Module):
                 )
             keys = own_keys.concat(state.bank.entries)
         contrastive = contrastive_loss(
-            pairs, keys, weights, self.model.temperature, step_info.progress, self.kin, settings
+            pairs, keys, weights, self.model.temperature, step_info.progress, self.related_types, settings
         )
         loss = total_loss(predictions, cell_type, contrastive, weights, settings)
         if state is None:

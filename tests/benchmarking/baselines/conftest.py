@@ -1,4 +1,4 @@
-"""Blood as a benchmark shows it: bare cells, their types apart."""
+"""Blood cells as a benchmark passes them: without labels, the types beside them."""
 
 import numpy as np
 import pytest
@@ -25,11 +25,11 @@ def with_an_empty_cell(cells):
 
 
 def emptied(cells, row):
-    kept = np.ones(cells.n_obs, dtype=np.float32)
-    kept[row] = 0
-    spoilt = cells.copy()
-    spoilt.X = sparse.csr_matrix(sparse.diags(kept) @ cells.X)
-    return spoilt
+    mask = np.ones(cells.n_obs, dtype=np.float32)
+    mask[row] = 0
+    result = cells.copy()
+    result.X = sparse.csr_matrix(sparse.diags(mask) @ cells.X)
+    return result
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
-"""scVI and scANVI, run for real: minutes."""
+"""scVI and scANVI, run for real; takes minutes."""
 
 import numpy as np
 import pytest
 
 from okrcell.benchmarking.baselines import scvi
-from okrcell.benchmarking.baselines import scvi as scanvi
 
 pytestmark = [pytest.mark.bench, pytest.mark.filterwarnings("ignore")]
 
@@ -47,14 +46,14 @@ def test_nothing_is_left_in_the_working_folder(cells, monkeypatch, tmp_path):
 
 
 def test_scanvi_names_the_query_by_the_reference(cells, types):
-    named = scanvi.annotate_scanvi(cells[::2].copy(), types[::2], cells[1::2].copy(), 0)
-    assert np.mean(named.label == types[1::2]) > 0.5
-    np.testing.assert_allclose(named.scores.sum(axis=1), 1, atol=1e-3)
-    assert set(named.names) == set(types)
+    annotation = scvi.annotate_scanvi(cells[::2].copy(), types[::2], cells[1::2].copy(), 0)
+    assert np.mean(annotation.label == types[1::2]) > 0.5
+    np.testing.assert_allclose(annotation.scores.sum(axis=1), 1, atol=1e-3)
+    assert set(annotation.names) == set(types)
 
 
 def test_scanvi_goes_on_from_one_model_for_each_draw(cells, types):
     labels = np.where(np.arange(len(types)) % 10 == 0, types, "")
-    answers = list(scanvi.few_shot_scanvi(cells, [labels, np.roll(labels, 0)], 0))
-    assert len(answers) == 2
-    assert np.mean(answers[0].label == types) > 0.4
+    annotations = list(scvi.few_shot_scanvi(cells, [labels, np.roll(labels, 0)], 0))
+    assert len(annotations) == 2
+    assert np.mean(annotations[0].label == types) > 0.4

@@ -1,4 +1,4 @@
-"""Baselines that name cells without a reference: markers, and what public cells teach."""
+"""Baselines that annotate cells without a reference: marker genes, and label transfer from public cells."""
 
 import gzip
 
@@ -6,7 +6,7 @@ import anndata as ad
 import numpy as np
 import pytest
 
-from okrcell.benchmarking.baselines import marker_genes as markers_openly
+from okrcell.benchmarking.baselines import marker_genes
 from okrcell.benchmarking.baselines.label_transfer import PretrainingLabelTransfer
 from okrcell.benchmarking.baselines.marker_genes import (
     MarkerAnnotator,
@@ -47,53 +47,60 @@ def test_resources_made_from_benchmarked_atlases_have_no_say(knowledge):
 
 
 def test_a_score_is_the_weighted_sum_of_z_scores():
-    logs = ad.AnnData(np.array([[0, 1.0], [2, 1], [4, 4]], dtype=np.float32))
+    log_expr = ad.AnnData(np.array([[0, 1.0], [2, 1], [4, 4]], dtype=np.float32))
     from scipy import sparse
 
-    logs.X = sparse.csr_matrix(logs.X)
-    logs.var_names = ["A", "B"]
-    z = (logs.X.toarray() - [2, 2]) / [np.sqrt(8 / 3), np.sqrt(2)]
-    scores = marker_scores(logs, ["x", "y"], {"x": {"A": 3, "B": -4, "absent": 9}})
+    log_expr.X = sparse.csr_matrix(log_expr.X)
+    log_expr.var_names = ["A", "B"]
+    z = (log_expr.X.toarray() - [2, 2]) / [np.sqrt(8 / 3), np.sqrt(2)]
+    scores = marker_scores(log_expr, ["x", "y"], {"x": {"A": 3, "B": -4, "absent": 9}})
     np.testing.assert_allclose(scores[:, 0], (3 * z[:, 0] - 4 * z[:, 1]) / 5, rtol=1e-6)
     assert np.isnan(scores[:, 1]).all()
 
 
-@pytest.mark.parametrize("how", [MarkerAnnotator, SmoothedMarkerAnnotator])
-def test_markers_name_most_cells_and_never_by_what_nothing_is_known_of(how, knowledge, with_an_empty_cell, types):
+@pytest.mark.parametrize("annotator", [MarkerAnnotator, SmoothedMarkerAnnotator])
+def test_markers_name_most_cells_and_never_by_what_nothing_is_known_of(annotator, knowledge, with_an_empty_cell, types):
     candidates = [B, NK, MONOCYTE, T, "CL:0000115", ACINAR]
-    named = how(MethodContext(knowledge=knowledge))(with_an_empty_cell, candidates, 0)
-    assert named.names == tuple(candidates)
-    assert named.label[3] == ""
-    assert np.isnan(named.scores[3]).all()
-    assert "CL:0000115" not in named.label
-    some = np.arange(len(types)) != 3
-    for word, term in (("B cell", B), ("natural killer cell", NK), ("CD14-positive monocyte", MONOCYTE)):
-        assert np.mean(named.label[(types == word) & some] == term) > 0.7
+    annotation = annotator(MethodContext(knowledge=knowledge))(with_an_empty_cell, candidates, 0)
+    assert annotation.names == tuple(candidates)
+    assert annotation.label[3] == ""
+    assert np.isnan(annotation.scores[3]).all()
+    assert "CL:0000115" not in annotation.label
+    expressed = np.arange(len(types)) != 3
+    for name, term in (("B cell", B), ("natural killer cell", NK), ("CD14-positive monocyte", MONOCYTE)):
+        assert np.mean(annotation.label[(types == name) & expressed] == term) > 0.7
 
 
 def test_without_any_marker_there_is_no_answer(knowledge, cells):
-    named = MarkerAnnotator(MethodContext(knowledge=knowledge))(cells, ["CL:0000115", "CL:0000057"], 0)
-    assert set(named.label) == {""}
+    annotation = MarkerAnnotator(MethodContext(knowledge=knowledge))(cells, ["CL:0000115", "CL:0000057"], 0)
+    assert set(annotation.label) == {""}
 
 
-@pytest.mark.parametrize("how", [markers_openly.OpenMarkerAnnotator, markers_openly.SmoothedOpenMarkerAnnotator])
-def test_openly_every_type_of_enough_markers_is_a_candidate(how, knowledge, with_an_empty_cell, types, monkeypatch):
-    monkeypatch.setattr(markers_openly, "MIN_MARKERS", 2)
-    monkeypatch.setattr(markers_openly, "MIN_CANDIDATES", 1)
-    named = how(MethodContext(knowledge=knowledge))(with_an_empty_cell, "blood", 0)
+@pytest.mark.parametrize("annotator", [marker_genes.OpenMarkerAnnotator, marker_genes.SmoothedOpenMarkerAnnotator])
+def test_openly_every_type_of_enough_markers_is_a_candidate(
+    annotator, knowledge, with_an_empty_cell, types, monkeypatch
+):
+    monkeypatch.setattr(marker_genes, "MIN_MARKERS", 2)
+    monkeypatch.setattr(marker_genes, "MIN_CANDIDATES", 1)
+    annotation = annotator(MethodContext(knowledge=knowledge))(with_an_empty_cell, "blood", 0)
     # Of acinar cells one marker is known, which would stand for every cell that happens to have it.
-    assert set(named.names) == {B, T, NK, MONOCYTE}
-    monkeypatch.setattr(markers_openly, "MIN_MARKERS", 30)
-    monkeypatch.setattr(markers_openly, "MIN_CANDIDATES", 4)
-    assert set(how(MethodContext(knowledge=knowledge))(with_an_empty_cell, "blood", 0).names) == {B, T, NK, MONOCYTE}
-    assert named.label[3] == ""
-    some = (types == "B cell") & (np.arange(len(types)) != 3)
-    assert np.mean(named.label[some] == B) > 0.7
+    assert set(annotation.names) == {B, T, NK, MONOCYTE}
+    monkeypatch.setattr(marker_genes, "MIN_MARKERS", 30)
+    monkeypatch.setattr(marker_genes, "MIN_CANDIDATES", 4)
+    assert set(annotator(MethodContext(knowledge=knowledge))(with_an_empty_cell, "blood", 0).names) == {
+        B,
+        T,
+        NK,
+        MONOCYTE,
+    }
+    assert annotation.label[3] == ""
+    is_b_cell = (types == "B cell") & (np.arange(len(types)) != 3)
+    assert np.mean(annotation.label[is_b_cell] == B) > 0.7
 
 
 @pytest.fixture
 def public(tmp_path, blood):
-    """A folder of data whose only study is half of the blood cells, with their ids; T cells are named by their kind."""
+    """A folder of data whose only study is half of the blood cells, with their ids; T cells are annotation by their kind."""
     ids = {"B cell": B, "natural killer cell": NK, "CD14-positive monocyte": "CL:0001054"}
     study = blood[::2].copy()
     term = study.obs["cell_type"].map(ids).fillna("")
@@ -106,13 +113,13 @@ def public(tmp_path, blood):
 
 def test_labels_are_transferred_to_the_candidate_that_they_are_a_kind_of(public, cells, types):
     candidates = [T, B, MONOCYTE, ACINAR, NK]
-    named = PretrainingLabelTransfer(MethodContext(data=public))(cells[1::2].copy(), candidates, 0)
+    annotation = PretrainingLabelTransfer(MethodContext(data=public))(cells[1::2].copy(), candidates, 0)
     truth = types[1::2]
-    assert named.names == tuple(candidates)
-    for word, term in (("B cell", B), ("natural killer cell", NK), ("CD14-positive monocyte", MONOCYTE)):
-        assert np.mean(named.label[truth == word] == term) > 0.7
-    assert ACINAR not in named.label
-    np.testing.assert_allclose(named.scores.sum(axis=1), 1, atol=1e-4)
+    assert annotation.names == tuple(candidates)
+    for name, term in (("B cell", B), ("natural killer cell", NK), ("CD14-positive monocyte", MONOCYTE)):
+        assert np.mean(annotation.label[truth == name] == term) > 0.7
+    assert ACINAR not in annotation.label
+    np.testing.assert_allclose(annotation.scores.sum(axis=1), 1, atol=1e-4)
 
 
 def test_nothing_to_learn_from_is_one_line(tmp_path, cells):

@@ -15,9 +15,9 @@ CD4, NAIVE, MEMORY, B = "CL:0000624", "CL:0000895", "CL:0000897", "CL:0000236"
 def test_every_set_of_every_task_has_cards():
     for task in TASKS:
         for name in get_task(task).SETS:
-            for one in get_task(task).datasets_of(name):
-                assert cards_of(one)
-                assert title_of(one)
+            for dataset in get_task(task).datasets_of(name):
+                assert cards_of(dataset)
+                assert title_of(dataset)
             assert get_task(task).items(name, (0, 1))
 
 
@@ -25,7 +25,7 @@ def test_cards_are_complete_and_joined_ones_exist():
     assert all(
         card.file.startswith("evaluate/") and card.source and card.licence and card.studies for card in cards().values()
     )
-    assert all(name in cards() for one in joined_datasets().values() for name in one.of)
+    assert all(name in cards() for name in joined_datasets().values() for name in name.of)
 
 
 def test_a_type_one_side_alone_names_becomes_the_broader_one_of_the_other():
@@ -37,32 +37,32 @@ def test_a_type_one_side_alone_names_becomes_the_broader_one_of_the_other():
 
 def test_frozen_types_are_what_the_rule_gives(shared_data: Path):
     for transfer in transfers().values():
-        one, other = (
+        reference, query = (
             sorted({*load_side(side, {}, shared_data).term_ids}) for side in (transfer.reference, transfer.query)
         )
-        whole = [
+        all_types = [
             sorted({*load_dataset(side.set, shared_data).term_ids} - {""})
             for side in (transfer.reference, transfer.query)
         ]
-        assert transfer.types == shared_types(*whole), transfer.name
-        assert set(one) <= set(whole[0])
-        assert set(other) <= set(whole[1])
+        assert transfer.types == shared_types(*all_types), transfer.name
+        assert set(reference) <= set(all_types[0])
+        assert set(query) <= set(all_types[1])
 
 
 def test_a_set_is_read_without_its_labels_in_sight(shared_data: Path):
-    known = load_dataset("wang", shared_data)
-    assert list(known.cells.obs.columns) == []
-    assert known.cells.uns["kind"] == "linear"
-    assert (known.labels == known.term_ids).all()
-    assert known.author_labels[0] == "alpha" or set(known.author_labels) >= {"alpha", "beta"}
+    dataset = load_dataset("wang", shared_data)
+    assert list(dataset.cells.obs.columns) == []
+    assert dataset.cells.uns["kind"] == "linear"
+    assert (dataset.labels == dataset.term_ids).all()
+    assert dataset.author_labels[0] == "alpha" or set(dataset.author_labels) >= {"alpha", "beta"}
 
 
 def test_joined_sets_share_genes_and_tell_their_files_apart(shared_data: Path):
-    known = load_dataset("islets", shared_data)
+    dataset = load_dataset("islets", shared_data)
     parts = [load_dataset(name, shared_data) for name in ("segerstolpe", "xin", "wang")]
-    assert len(known) == sum(map(len, parts))
-    assert set(known.cells.var_names) == set.intersection(*(set(part.cells.var_names) for part in parts))
-    assert known.batch["study"].tolist() == [part.name for part in parts for _ in range(len(part))]
+    assert len(dataset) == sum(map(len, parts))
+    assert set(dataset.cells.var_names) == set.intersection(*(set(part.cells.var_names) for part in parts))
+    assert dataset.batch["study"].tolist() == [part.name for part in parts for _ in range(len(part))]
     lines = load_dataset("cellmix", shared_data)
     assert set(lines.author_labels) == {"A549", "H838", "H2228", "H1975", "HCC827"}
 
@@ -84,11 +84,11 @@ def test_a_file_with_an_address_is_fetched_and_checked(tmp_path, monkeypatch):
     served = tmp_path / "served.h5ad"
     served.write_bytes(b"cells")
     monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path / "cache")
-    told = {"url": served.as_uri(), "sha256": hashlib.sha256(b"cells").hexdigest()}
+    changes = {"url": served.as_uri(), "sha256": hashlib.sha256(b"cells").hexdigest()}
     monkeypatch.setattr("pooch.retrieve", _copied)
-    assert find_file(cards()["wang"].model_copy(update=told), None).read_bytes() == b"cells"
+    assert find_file(cards()["wang"].model_copy(update=changes), None).read_bytes() == b"cells"
     with pytest.raises(InputError, match="could not be fetched"):
-        find_file(cards()["wang"].model_copy(update={**told, "sha256": "0" * 64}), None)
+        find_file(cards()["wang"].model_copy(update={**changes, "sha256": "0" * 64}), None)
 
 
 def _copied(url, known_hash, path, progressbar):

@@ -13,7 +13,7 @@ from okrcell.benchmarking.datasets.splits import draw_at_most, draw_examples, dr
 from okrcell.benchmarking.tasks import few_shot
 from okrcell.errors import InputError
 
-NAMES = [f"cell{number}" for number in range(50)]
+NAMES = [f"cell{i}" for i in range(50)]
 
 
 def test_the_order_is_that_of_the_hashes_for_ever():
@@ -32,29 +32,29 @@ def test_a_seed_draws_four_fifths_and_no_more_than_asked():
 @given(st.lists(st.sampled_from(["", "T", "B", "NK"]), min_size=1, max_size=40), st.integers(0, 5))
 def test_examples_are_few_of_each_label_and_grow_with_k(label, draw):
     labels = np.array(label)
-    names = [f"cell{number}" for number in range(len(label))]
-    found = {k: draw_examples(names, labels, "a set", draw, k) for k in (1, 5, 9)}
-    for k, rows in found.items():
-        for word in {*label} - {""}:
-            many = int((labels == word).sum())
-            assert (labels[rows] == word).sum() == min(k, many // 2)
+    names = [f"cell{i}" for i in range(len(label))]
+    rows_by_k = {k: draw_examples(names, labels, "a set", draw, k) for k in (1, 5, 9)}
+    for k, rows in rows_by_k.items():
+        for name in {*label} - {""}:
+            n_cells = int((labels == name).sum())
+            assert (labels[rows] == name).sum() == min(k, n_cells // 2)
         assert "" not in labels[rows]
-    assert set(found[1].tolist()) <= set(found[5].tolist()) <= set(found[9].tolist())
+    assert set(rows_by_k[1].tolist()) <= set(rows_by_k[5].tolist()) <= set(rows_by_k[9].tolist())
 
 
 @pytest.mark.parametrize("name", ["wang", "xin"])
 def test_draws_are_those_that_were_frozen(shared_data: Path, name):
-    known = load_dataset(name, shared_data)
+    dataset = load_dataset(name, shared_data)
     for seed in range(5):
         assert (
-            splits.digest(known, draw_four_fifths(known.cells.obs_names, name, seed))
+            splits.digest(dataset, draw_four_fifths(dataset.cells.obs_names, name, seed))
             == splits.frozen_digests()[name][f"seed {seed}"]
         )
-        assert len(splits.seed_subset(known, seed)) == int(0.8 * len(known))
-    assert len(splits.full_subset(known)) == len(known)
+        assert len(splits.seed_subset(dataset, seed)) == int(0.8 * len(dataset))
+    assert len(splits.full_subset(dataset)) == len(dataset)
     for k in few_shot.N_EXAMPLES:
         for draw in range(10):
-            splits.example_rows(known, draw, k)
+            splits.example_rows(dataset, draw, k)
 
 
 def test_another_draw_than_the_frozen_one_is_refused(shared_data: Path, monkeypatch):

@@ -8,21 +8,21 @@ from okrcell.benchmarking.records import BenchmarkResult
 
 
 @pytest.fixture
-def asked(monkeypatch, tmp_path):
-    """Collect what the verb asks for, without doing it."""
-    seen: dict = {}
+def arguments(monkeypatch, tmp_path):
+    """Collect the arguments of the verb, without running a benchmark."""
+    arguments: dict = {}
 
-    def pretended(output, **given):
-        seen.update(given, output=output)
+    def fake_benchmark(output, **options):
+        arguments.update(options, output=output)
         return BenchmarkResult(output, output / "report.md", output / "runs.jsonl", 3, 2)
 
-    monkeypatch.setattr("okrcell.benchmarking.run.benchmark", pretended)
-    return seen
+    monkeypatch.setattr("okrcell.benchmarking.run.benchmark", fake_benchmark)
+    return arguments
 
 
-def test_options_become_a_plan(asked, capsys, tmp_path):
-    words = ["benchmark", "--config", "noise.yaml", "-o", str(tmp_path), "--objectives", "info_nce,improved"]
-    words += [
+def test_options_become_a_plan(arguments, capsys, tmp_path):
+    argv = ["benchmark", "--config", "noise.yaml", "-o", str(tmp_path), "--objectives", "info_nce,improved"]
+    argv += [
         "--kinds",
         "sibling",
         "--rates",
@@ -35,18 +35,18 @@ def test_options_become_a_plan(asked, capsys, tmp_path):
         "a.h5ad",
         "b.h5ad",
     ]
-    with pytest.raises(SystemExit) as ended:
-        okrcell.cli.main(words)
-    assert not ended.value.code
-    plan = asked["plan"]
+    with pytest.raises(SystemExit) as exit_info:
+        okrcell.cli.main(argv)
+    assert not exit_info.value.code
+    plan = arguments["plan"]
     assert (plan.objectives, plan.kinds) == (("info_nce", "improved"), ("sibling",))
-    assert (plan.rates, plan.seeds, asked["workers"], asked["tasks"]) == ((0.0, 0.3), (1, 2), 2, ("noise",))
-    assert [file.name for file in asked["files"]] == ["a.h5ad", "b.h5ad"]
+    assert (plan.rates, plan.seeds, arguments["workers"], arguments["tasks"]) == ((0.0, 0.3), (1, 2), 2, ("noise",))
+    assert [file.name for file in arguments["files"]] == ["a.h5ad", "b.h5ad"]
     assert "report.md from 3 runs, 2 of them new" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("argv", "expected"),
     [
         (["--rates", "0,much"], "--rates expects numbers"),
         (["--seeds", "0.5"], "--seeds expects whole numbers"),
@@ -55,9 +55,9 @@ def test_options_become_a_plan(asked, capsys, tmp_path):
         (["--objective", "info_nce"], "--objective"),
     ],
 )
-def test_a_slip_in_an_option_is_one_line(asked, capsys, words, said):
-    with pytest.raises(SystemExit) as ended:
-        okrcell.cli.main(["benchmark", "--config", "c.yaml", "-o", "out", *words])
-    told = capsys.readouterr().err
-    assert ended.value.code == 2
-    assert said in told and told.count("\n") == 1
+def test_a_slip_in_an_option_is_one_line(arguments, capsys, argv, expected):
+    with pytest.raises(SystemExit) as exit_info:
+        okrcell.cli.main(["benchmark", "--config", "c.yaml", "-o", "out", *argv])
+    message = capsys.readouterr().err
+    assert exit_info.value.code == 2
+    assert expected in message and message.count("\n") == 1

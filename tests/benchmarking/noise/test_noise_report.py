@@ -39,7 +39,7 @@ def record(objective, kind, rate, seed, f1, reliability=None, **changes):
     }
 
 
-def judged(area):
+def reliability_of(area):
     counts = [[0] * (len(EDGES) - 1), [3] * (len(EDGES) - 1)]
     return {
         "pairs": 100,
@@ -58,42 +58,46 @@ def judged(area):
 @pytest.fixture
 def records():
     """Two objectives over three seeds; a third one was run without noise, by one seed."""
-    made = [record("siglip", "none", 0.0, 0, 0.33)]
-    for seed, luck in enumerate((0.0, 0.04, -0.02)):
-        made.append(record("improved", "none", 0.0, seed, 0.50 + luck))
-        made.append(record("info_nce", "none", 0.0, seed, 0.51 + luck))
+    records = [record("siglip", "none", 0.0, 0, 0.33)]
+    for seed, offset in enumerate((0.0, 0.04, -0.02)):
+        records.append(record("improved", "none", 0.0, seed, 0.50 + offset))
+        records.append(record("info_nce", "none", 0.0, seed, 0.51 + offset))
         for kind, gain in (("sibling", 0.02), ("shuffled", 0.1)):
-            made.append(record("info_nce", kind, 0.4, seed, 0.30 + luck))
-            made.append(record("improved", kind, 0.4, seed, 0.30 + luck + gain + seed / 1000, judged(0.9 + seed / 100)))
-    return made
+            records.append(record("info_nce", kind, 0.4, seed, 0.30 + offset))
+            records.append(
+                record(
+                    "improved", kind, 0.4, seed, 0.30 + offset + gain + seed / 1000, reliability_of(0.9 + seed / 100)
+                )
+            )
+    return records
 
 
 def test_differences_are_taken_seed_by_seed(records):
-    found = summarize(records)
-    gain = found.score("improved", "shuffled", 0.4).over_control["macro_f1"]
+    summary = summarize(records)
+    gain = summary.score("improved", "shuffled", 0.4).over_control["macro_f1"]
     assert (gain.mean, gain.sd, gain.n) == (pytest.approx(0.101), pytest.approx(0.001), 3)
     assert gain.excludes_zero
-    assert found.score("info_nce", "shuffled", 0.4).over_control["macro_f1"] is None
-    assert found.score("siglip", "none", 0).over_control["macro_f1"].low is None
+    assert summary.score("info_nce", "shuffled", 0.4).over_control["macro_f1"] is None
+    assert summary.score("siglip", "none", 0).over_control["macro_f1"].low is None
 
 
 def test_without_noise_all_kinds_are_one(records):
-    found = summarize(records)
-    assert found.score("improved", "shuffled", 0.0) is found.score("improved", "sibling", 0.0)
-    assert found.score("improved", "dropout", 0.4) is None
-    assert (found.kinds, found.rates) == (["shuffled", "sibling"], [0.0, 0.4])
+    summary = summarize(records)
+    assert summary.score("improved", "shuffled", 0.0) is summary.score("improved", "sibling", 0.0)
+    assert summary.score("improved", "dropout", 0.4) is None
+    assert (summary.kinds, summary.rates) == (["shuffled", "sibling"], [0.0, 0.4])
 
 
 def test_what_low_reliability_finds_is_averaged_over_seeds(records):
-    (one, _) = summarize(records).findings
-    assert (one.kind, one.rate, one.wrong) == ("shuffled", 0.4, 0.4)
-    assert one.symmetry[0] is None
-    assert one.symmetry[1].mean == one.trust.mean == pytest.approx(0.91)
-    assert np.sum(one.clean_counts) == 3 * 3 * (len(EDGES) - 1)
+    (entry, _) = summarize(records).findings
+    assert (entry.kind, entry.rate, entry.wrong) == ("shuffled", 0.4, 0.4)
+    assert entry.symmetry[0] is None
+    assert entry.symmetry[1].mean == entry.trust.mean == pytest.approx(0.91)
+    assert np.sum(entry.clean_counts) == 3 * 3 * (len(EDGES) - 1)
 
 
 def test_costs_are_beside_the_control(records):
-    costs = {one.objective: one for one in summarize(records).costs}
+    costs = {entry.objective: entry for entry in summarize(records).costs}
     assert costs["improved"].over_control == pytest.approx(1.25)
     assert costs["siglip"].runs == 1
 
@@ -113,10 +117,10 @@ def test_the_page_has_every_table_and_picture(records, tmp_path):
     assert figures["inputs"] == MADE["inputs"] and figures["runs"] == len(records)
 
 
-@pytest.mark.parametrize("few", [1, 2, 4, 8])
-def test_a_benchmark_that_has_only_begun_is_reported_too(records, tmp_path, few):
-    page = publish(records[:few], MADE, tmp_path).read_text()
-    assert f"{few} trainings" in page
+@pytest.mark.parametrize("n_records", [1, 2, 4, 8])
+def test_a_benchmark_that_has_only_begun_is_reported_too(records, tmp_path, n_records):
+    page = publish(records[:n_records], MADE, tmp_path).read_text()
+    assert f"{n_records} trainings" in page
     assert "nan" not in page.lower()
 
 
@@ -135,11 +139,11 @@ def test_a_curve_needs_three_rates_where_there_are_so_many():
 
     rates = {"info_nce": (0.0, 0.2, 0.4), "improved": (0.0, 0.2, 0.3, 0.4), "cca": (0.0, 0.4)}
     records = [
-        record(name, "shuffled" if rate else "none", rate, 0, 0.3) for name, some in rates.items() for rate in some
+        record(name, "shuffled" if rate else "none", rate, 0, 0.3) for name, values in rates.items() for rate in values
     ]
     assert list(_curve_scores(summarize(records), "shuffled")) == ["info_nce", "improved"]
-    few = [one for one in records if one["rate"] in {0, 0.4}]
-    assert list(_curve_scores(summarize(few), "shuffled")) == ["info_nce", "improved", "cca"]
+    two_rates = [entry for entry in records if entry["rate"] in {0, 0.4}]
+    assert list(_curve_scores(summarize(two_rates), "shuffled")) == ["info_nce", "improved", "cca"]
 
 
 def test_the_ladder_shows_the_noise_that_most_objectives_bore(records):

@@ -30,25 +30,25 @@ def scored(frame, tmp_path):
 
 
 def test_each_auroc_equals_the_reference(table, tmp_path):
-    found = scored(table, tmp_path)
-    assert (found["pairs"], found["wrong"]) == (600, int(table["wrong"].sum()))
-    assert found["auroc"]["symmetry"][0] is None
+    scores = scored(table, tmp_path)
+    assert (scores["pairs"], scores["wrong"]) == (600, int(table["wrong"].sum()))
+    assert scores["auroc"]["symmetry"][0] is None
     seen = table.iloc[50:]
-    assert found["auroc"]["symmetry"][1] == pytest.approx(roc_auc_score(seen["wrong"], -seen["epoch_2"]))
+    assert scores["auroc"]["symmetry"][1] == pytest.approx(roc_auc_score(seen["wrong"], -seen["epoch_2"]))
     mean = table[["epoch_2", "epoch_3"]].astype(float).mean(axis=1)
-    assert found["auroc"]["mean_symmetry"][2] == pytest.approx(roc_auc_score(table["wrong"], -mean))
-    assert found["auroc"]["trust"] == pytest.approx(roc_auc_score(table["wrong"], -table["trust"]))
+    assert scores["auroc"]["mean_symmetry"][2] == pytest.approx(roc_auc_score(table["wrong"], -mean))
+    assert scores["auroc"]["trust"] == pytest.approx(roc_auc_score(table["wrong"], -table["trust"]))
     rare = table["cell_type"] == "NK"
-    assert found["auroc"]["strata"]["rare"] == pytest.approx(roc_auc_score(table["wrong"][rare], -mean[rare]))
+    assert scores["auroc"]["strata"]["rare"] == pytest.approx(roc_auc_score(table["wrong"][rare], -mean[rare]))
 
 
 def test_histograms_count_every_recorded_pair_once(table, tmp_path):
-    found = scored(table, tmp_path)
+    scores = scored(table, tmp_path)
     for epoch in range(3):
         recorded = table[f"epoch_{epoch + 1}"].notna()
-        assert sum(found["clean"][epoch]) == int((recorded & ~table["wrong"]).sum())
-        assert sum(found["wrong_pairs"][epoch]) == int((recorded & table["wrong"]).sum())
-    assert len(found["clean"][0]) == len(EDGES) - 1
+        assert sum(scores["clean"][epoch]) == int((recorded & ~table["wrong"]).sum())
+        assert sum(scores["wrong_pairs"][epoch]) == int((recorded & table["wrong"]).sum())
+    assert len(scores["clean"][0]) == len(EDGES) - 1
 
 
 def test_pairs_that_were_never_visited_do_not_count(table, tmp_path):
@@ -67,8 +67,8 @@ def test_labels_stay_together_and_commoner_ones_are_never_in_a_rarer_third(label
     label = np.array(labels)
     third = abundance_strata(label)
     size = {name: int((label == name).sum()) for name in set(labels)}
-    of = {name: set(third[label == name].tolist()) for name in size}
-    assert all(len(some) == 1 for some in of.values())
-    for one in size:
-        for other in size:
-            assert size[one] >= size[other] or max(of[one]) <= min(of[other])
+    thirds_of = {name: set(third[label == name].tolist()) for name in size}
+    assert all(len(thirds) == 1 for thirds in thirds_of.values())
+    for a in size:
+        for b in size:
+            assert size[a] >= size[b] or max(thirds_of[a]) <= min(thirds_of[b])

@@ -91,19 +91,19 @@ def killed_once(tmp_path_factory, corpus_folder, tiny_model):
     assert all(map(gone, workers)), "a worker went on alone"
     with (output / RECORDS_FILE).open("a") as file:
         file.write('{"objective": "impro')  # as if it had been killed in the middle of a line
-    told: list[str] = []
-    done = benchmark(output, config=config, plan=NoisePlan(**PLAN), say=told.append)
-    return config, output, before, done, told
+    messages: list[str] = []
+    result = benchmark(output, config=config, plan=NoisePlan(**PLAN), say=messages.append)
+    return config, output, before, result, messages
 
 
 def test_a_killed_benchmark_goes_on_and_makes_each_run_once(killed_once):
-    _, output, before, done, told = killed_once
+    _, output, before, result, messages = killed_once
     records = read_records(output / RECORDS_FILE)
     assert 1 <= len(before) < 4
     assert records[: len(before)] == before
     assert len({run_of(record) for record in records}) == len(records) == 4
-    assert (done.runs, done.made) == (4, 4 - len(before))
-    assert told[0].startswith(f"{4 - len(before)} runs") and "minutes left" in told[1]
+    assert (result.runs, result.made) == (4, 4 - len(before))
+    assert messages[0].startswith(f"{4 - len(before)} runs") and "minutes left" in messages[1]
     assert not (output / RUNNING_DIR).exists()
 
 
@@ -123,10 +123,10 @@ def test_each_record_carries_what_the_report_needs(killed_once):
 def test_nothing_left_to_do_writes_the_report_again(killed_once, monkeypatch):
     config, output, *_ = killed_once
     (output / "report.md").unlink()
-    monkeypatch.setattr(running, "share_out", None)  # no process is started
-    done = benchmark(output, config=config, plan=NoisePlan(**PLAN))
-    page = done.report.read_text()
-    assert (done.runs, done.made) == (4, 0)
+    monkeypatch.setattr(running, "run_trials", None)  # no process is started
+    result = benchmark(output, config=config, plan=NoisePlan(**PLAN))
+    page = result.report.read_text()
+    assert (result.runs, result.made) == (4, 0)
     assert "| `improved` |" in page and "| `info_nce` |" in page and "(second" not in page
     for picture in ("noise.png", "ladder.png", "reliability-improved.png"):
         assert (output / picture).stat().st_size > 10_000 and f"]({picture})" in page
@@ -138,7 +138,7 @@ def test_runs_with_other_settings_or_data_are_refused_by_name(killed_once, tmp_p
     from okrcell.data.prepare import prepare
 
     config, output, *_ = killed_once
-    monkeypatch.setattr(running, "share_out", None)
+    monkeypatch.setattr(running, "run_trials", None)
     values = yaml.safe_load(config.read_text())
     changed = tmp_path / "changed.yaml"
     changed.write_text(yaml.safe_dump({**values, "genes_in_cells": 11}))
@@ -170,14 +170,14 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("given", "said"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_told_before_any_process_is_started(config, tmp_path, monkeypatch, given, said):
-    monkeypatch.setattr(running, "share_out", None)
+@pytest.mark.parametrize(("arguments", "expected"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_told_before_any_process_is_started(config, tmp_path, monkeypatch, arguments, expected):
+    monkeypatch.setattr(running, "run_trials", None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.docx").write_text("do not lose me")
-    with pytest.raises(InputError, match=said):
-        benchmark(**{"output": "out", "config": config, **given})
+    with pytest.raises(InputError, match=expected):
+        benchmark(**{"output": "out", "config": config, **arguments})
 
 
 ANSWERS = {
@@ -191,14 +191,14 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize(("answer", "kind", "said"), ANSWERS.values(), ids=ANSWERS)
-def test_what_a_process_answers_instead_of_a_record_is_told(config, tmp_path, monkeypatch, answer, kind, said):
+@pytest.mark.parametrize(("answer", "error", "expected"), ANSWERS.values(), ids=ANSWERS)
+def test_what_a_process_answers_instead_of_a_record_is_told(config, tmp_path, monkeypatch, answer, error, expected):
     (tmp_path / "answer").write_text(json.dumps(answer) + "\n" if answer else "")
-    pretended = tmp_path / "python"
-    pretended.write_text(f"#!/bin/sh\nread line\ncat {tmp_path / 'answer'}\n")
-    pretended.chmod(0o755)
-    monkeypatch.setattr("okrcell.benchmarking.worker_pool.sys.executable", str(pretended))
-    with pytest.raises(kind, match=said):
+    fake_python = tmp_path / "python"
+    fake_python.write_text(f"#!/bin/sh\nread line\ncat {tmp_path / 'answer'}\n")
+    fake_python.chmod(0o755)
+    monkeypatch.setattr("okrcell.benchmarking.worker_pool.sys.executable", str(fake_python))
+    with pytest.raises(error, match=expected):
         benchmark(tmp_path / "out", config=config, plan=NoisePlan(objectives=("info_nce",), rates=(0,), seeds=(0,)))
     assert read_records(tmp_path / "out" / RECORDS_FILE) == []
 

@@ -1,11 +1,11 @@
-"""Models are asked as the verb annotate asks them."""
+"""Models are scored by the same protocol as `okrcell.tl.annotate`."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 import okrcell as okr
-from okrcell.benchmarking.datasets.labelled import TRUE_TYPE_KEY, read_held_out_studies, read_labeled_file
+from okrcell.benchmarking.datasets.labeled import TRUE_TYPE_KEY, read_held_out_studies, read_labeled_file
 from okrcell.benchmarking.noise.trial import ZeroShotEvaluator
 from okrcell.data.dataset import PairDataset
 from okrcell.errors import InputError
@@ -14,37 +14,41 @@ from okrcell.ontology.ontology import ontology
 
 
 @pytest.fixture
-def labelled(blood, tmp_path):
+def labeled(blood, tmp_path):
     """A file of which every tenth cell has no id."""
     adata = blood[::3].copy()
     ids = {name: ontology("CL").find(name).id for name in set(adata.obs["cell_type"])}
     adata.obs[TRUE_TYPE_KEY] = [
-        "unknown" if place % 10 == 0 else ids[name] for place, name in enumerate(adata.obs["cell_type"])
+        "unknown" if i % 10 == 0 else ids[name] for i, name in enumerate(adata.obs["cell_type"])
     ]
-    adata.write_h5ad(tmp_path / "labelled.h5ad")
-    return adata, tmp_path / "labelled.h5ad"
+    adata.write_h5ad(tmp_path / "labeled.h5ad")
+    return adata, tmp_path / "labeled.h5ad"
 
 
-def test_scores_are_those_of_annotate(labelled, checkpoint):
-    adata, file = labelled
+def test_scores_are_those_of_annotate(labeled, checkpoint):
+    adata, file = labeled
     embedder = Embedder(checkpoint)
-    (found,) = ZeroShotEvaluator([read_labeled_file(file)]).evaluate(embedder)
+    (scores,) = ZeroShotEvaluator([read_labeled_file(file)]).evaluate(embedder)
     truth = adata.obs[TRUE_TYPE_KEY]
     known = (truth != "unknown").to_numpy()
     okr.tl.annotate(adata, embedder, candidates=sorted(set(truth[known])))
-    answer = adata.obs["okrcell_cell_type_ontology_term_id"].astype(str)[known]
-    assert (found["set"], found["cells"], found["candidates"]) == ("labelled", int(known.sum()), truth[known].nunique())
-    assert found["accuracy"] == pytest.approx(accuracy_score(truth[known], answer))
-    assert found["macro_f1"] == pytest.approx(f1_score(truth[known], answer, average="macro", zero_division=0))
+    predicted = adata.obs["okrcell_cell_type_ontology_term_id"].astype(str)[known]
+    assert (scores["set"], scores["cells"], scores["candidates"]) == (
+        "labeled",
+        int(known.sum()),
+        truth[known].nunique(),
+    )
+    assert scores["accuracy"] == pytest.approx(accuracy_score(truth[known], predicted))
+    assert scores["macro_f1"] == pytest.approx(f1_score(truth[known], predicted, average="macro", zero_division=0))
 
 
-def test_a_model_is_scored_the_same_after_another(labelled, checkpoint, tiny_model, vocabulary):
+def test_a_model_is_scored_the_same_after_another(labeled, checkpoint, tiny_model, vocabulary):
     import torch
 
     from okrcell.model.cell_text_model import CellTextModel
     from okrcell.model.checkpoint import Checkpoint
 
-    _, file = labelled
+    _, file = labeled
     other = CellTextModel(checkpoint.model.settings, n_genes=len(vocabulary) // 2).eval()
     with torch.no_grad():
         for _, parameter in other.text_encoder.named_adapted_parameters():
@@ -52,17 +56,17 @@ def test_a_model_is_scored_the_same_after_another(labelled, checkpoint, tiny_mod
     genes = type(vocabulary)(
         *(part[: len(vocabulary) // 2] for part in (vocabulary.ensembl_id, vocabulary.symbol, vocabulary.scale))
     )
-    examination = ZeroShotEvaluator([read_labeled_file(file)])
-    first = examination.evaluate(Embedder(checkpoint))
-    between = examination.evaluate(Embedder(Checkpoint(other, genes, {}, "other")))
-    assert examination.evaluate(Embedder(checkpoint)) == first
-    assert between == ZeroShotEvaluator([read_labeled_file(file)]).evaluate(
+    evaluator = ZeroShotEvaluator([read_labeled_file(file)])
+    first = evaluator.evaluate(Embedder(checkpoint))
+    scores_of_other = evaluator.evaluate(Embedder(Checkpoint(other, genes, {}, "other")))
+    assert evaluator.evaluate(Embedder(checkpoint)) == first
+    assert scores_of_other == ZeroShotEvaluator([read_labeled_file(file)]).evaluate(
         Embedder(Checkpoint(other, genes, {}, "other"))
     )
 
 
-def test_a_cell_without_expression_has_no_answer(labelled, checkpoint):
-    adata, file = labelled
+def test_a_cell_without_expression_has_no_answer(labeled, checkpoint):
+    adata, file = labeled
     empty = adata.copy()
     empty.X = empty.X * 0
     empty.X.eliminate_zeros()
@@ -70,8 +74,8 @@ def test_a_cell_without_expression_has_no_answer(labelled, checkpoint):
     matrix[0] = adata.X[0].toarray()  # a file of nothing but zeros would be refused
     empty.X = matrix.tocsr()
     empty.write_h5ad(file)
-    (found,) = ZeroShotEvaluator([read_labeled_file(file)]).evaluate(Embedder(checkpoint))
-    assert found["accuracy"] == 0
+    (scores,) = ZeroShotEvaluator([read_labeled_file(file)]).evaluate(Embedder(checkpoint))
+    assert scores["accuracy"] == 0
 
 
 def test_held_out_studies_have_their_own_types_as_candidates(corpus):
@@ -80,8 +84,8 @@ def test_held_out_studies_have_their_own_types_as_candidates(corpus):
     assert study.name == "second"
     assert len(study.truth) == int((corpus.obs["study"] == "second").sum()) - 10
     names = [candidate.name for candidate in study.candidates]
-    told = corpus.obs["cell_type"][corpus.obs["study"] == "second"].astype(str)
-    assert set(names) == set(told) - {"unknown", ""}
+    labels = corpus.obs["cell_type"][corpus.obs["study"] == "second"].astype(str)
+    assert set(names) == set(labels) - {"unknown", ""}
     np.testing.assert_array_equal(np.bincount(study.truth) > 0, True)
 
 

@@ -33,7 +33,7 @@ class Knowing:
 
     def __call__(self, query, candidates, seed):
         self.requests.append(list(candidates))
-        there = np.isin(self.known.term, candidates)
+        there = np.isin(self.known.term_ids, candidates)
         scores = np.tile([0.6, 0.5, *[0.0] * (len(candidates) - 2)], (len(there), 1))
         scores[there, 0] = 0.9
         label = np.full(len(there), candidates[0])
@@ -51,7 +51,7 @@ def test_a_method_is_judged_by_its_word_else_by_what_serves_it_best(known, in_pl
     in_place(unknown)
     method = Knowing(known, how)
     outcomes = list(unknown.evaluate(method, "pbmc3k", None, [Item("", 0), Item("", 1)]))
-    assert len(method.requests) == len(set(known.term.tolist()) - {""})
+    assert len(method.requests) == len(set(known.term_ids.tolist()) - {""})
     assert [one.item.seed for one in outcomes] == [0, 1]
     for one in outcomes:
         np.testing.assert_equal(one.scores["auroc_unknown"], judged)

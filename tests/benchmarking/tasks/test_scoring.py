@@ -1,4 +1,4 @@
-"""What is told of names that were given."""
+"""Scores of predicted labels."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ SHARES = np.array([[0.6, 0.4], [0.3, 0.7], [0.9, 0.1], [np.nan, np.nan]])
 def test_what_a_method_says_of_its_own_sureness_outranks_its_scores():
     plain = Annotation(LABEL, (B, NK), SHARES, probabilities=True)
     np.testing.assert_allclose(confidence_of(plain), [0.6, 0.7, 0.9, np.nan])
-    said = Annotation(LABEL, (B, NK), SHARES, probabilities=True, confidence=np.array([0.5, 0.5, 0.0, 0.9]))
-    np.testing.assert_allclose(confidence_of(said), [0.5, 0.5, 0.0, np.nan])
+    own = Annotation(LABEL, (B, NK), SHARES, probabilities=True, confidence=np.array([0.5, 0.5, 0.0, 0.9]))
+    np.testing.assert_allclose(confidence_of(own), [0.5, 0.5, 0.0, np.nan])
     assert confidence_of(Annotation(LABEL, (B, NK), SHARES)) is None
 
 

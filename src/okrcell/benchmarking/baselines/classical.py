@@ -1,4 +1,4 @@
-"""Helpers of the baselines: expressed cells, shared genes, predictions of a subset of cells."""
+"""Baselines on genes or principal components: HVG + PCA, kNN, logistic regression; helpers shared by all baselines."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,8 +14,6 @@ from okrcell.errors import InputError
 
 MIN_SHARED_GENES = 10
 """Minimum number of genes that reference and query share."""
-
-
 N_TOP_GENES = 2000
 N_COMPONENTS = 50
 MAX_Z_SCORE = 10.0
@@ -143,7 +141,7 @@ def _batches_large_enough(batch: Sequence[str]) -> bool:
 
 def project_onto_reference(
     reference: AnnData, query: AnnData, seed: int
-) -> tuple[Float[np.ndarray, "known component"], Float[np.ndarray, "asked component"], NDArray[np.intp]]:
+) -> tuple[Float[np.ndarray, "reference component"], Float[np.ndarray, "query component"], NDArray[np.intp]]:
     """Return components of reference and query, and the indices of query cells with expression.
 
     Variable genes, means, standard deviations and loadings are those of the reference.
@@ -186,9 +184,9 @@ def few_shot_knn(cells: AnnData, draws: Sequence[NDArray[np.str_]], seed: int) -
 
 
 def predict_knn(
-    train_vectors: Float[np.ndarray, "known component"],
+    train_vectors: Float[np.ndarray, "train component"],
     labels: NDArray[np.str_],
-    query_vectors: Float[np.ndarray, "asked component"],
+    query_vectors: Float[np.ndarray, "query component"],
     rows: NDArray[np.intp],
     cells: int,
     n_neighbors: int,
@@ -250,7 +248,7 @@ def predict_logistic_regression(
     rows: NDArray[np.intp],
     cells: int,
 ) -> Annotation:
-    """Label ``query_features``, the cells ``rows``, by a logistic regression on ``train_features``; a single label is predicted for all."""
+    """Label the cells ``rows`` by a logistic regression on ``train_features``; a single label is predicted for all."""
     from sklearn.linear_model import LogisticRegression
 
     names = np.unique(labels).tolist()

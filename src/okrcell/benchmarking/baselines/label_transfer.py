@@ -31,7 +31,8 @@ class PretrainingLabelTransfer:
     def __init__(self, context: MethodContext) -> None:
         if context.data is None or not (context.data / PRETRAINING_DIR).is_dir():
             raise InputError(
-                f"Label transfer trains on the folder {PRETRAINING_DIR} of the data, which is missing; give the data folder with --data"
+                f"Label transfer trains on the folder {PRETRAINING_DIR} of the data, which is missing; give the data folder "
+                "with --data"
             )
         self._folder = context.data / PRETRAINING_DIR
 

@@ -1,5 +1,6 @@
-"""Load a data set: cells without labels, with labels, batches and metadata beside them."""
+"""Data sets: cards, download, and cells without labels with their labels, batches and metadata beside them."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -20,6 +21,8 @@ from okrcell.errors import InputError
 from okrcell.ontology.ontology import ontology
 from okrcell.provenance import fingerprint
 from okrcell.settings import Settings, parse_settings
+
+logger = logging.getLogger(__name__)
 
 CELL_ONTOLOGY = "CL"
 
@@ -135,6 +138,7 @@ def _download(card: DatasetCard) -> Path:
             "with --data."
         )
     fetch: Any = pooch.retrieve
+    logger.info("Downloading the set %s from %s, if it is not cached", card.name, card.url)
     try:
         return Path(
             fetch(card.url, known_hash=f"sha256:{card.sha256}", path=pooch.os_cache("okrcell"), progressbar=False)
@@ -155,7 +159,7 @@ class LabeledDataset:
 
     name: str
     cells: AnnData
-    """Cells without labels, see `bare`; methods see subsets of them."""
+    """Cells without labels, see `okrcell.benchmarking.methods.unlabeled_cells`; methods see subsets of them."""
     author_labels: NDArray[np.str_]
     """Author label of each cell, "" where there is none."""
     term_ids: NDArray[np.str_]
@@ -178,8 +182,8 @@ class LabeledDataset:
         return replace(
             self,
             cells=self.cells[rows].copy(),
-            words=self.author_labels[rows],
-            term=self.term_ids[rows],
+            author_labels=self.author_labels[rows],
+            term_ids=self.term_ids[rows],
             batch={name: values[rows] for name, values in self.batch.items()},
             facts=self.facts.iloc[rows],
         )

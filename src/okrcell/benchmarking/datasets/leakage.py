@@ -21,8 +21,6 @@ from okrcell.ontology.ontology import ontology
 
 MIN_CELLS = 5
 """Minimum number of cells of a type in at least one data set; metrics of fewer are unreliable."""
-
-
 MIN_GENES = 20
 """Minimum number of expressed genes; cells with fewer may be equal by chance."""
 CHUNK_SIZE = 4096

@@ -1,4 +1,4 @@
-"""Pairs of reference and query for annotation, with the cell types that both sides resolve."""
+"""Frozen draws of cells; pairs of reference and query for annotation, with the types that both sides resolve."""
 
 import hashlib
 import json

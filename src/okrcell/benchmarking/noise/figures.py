@@ -1,4 +1,4 @@
-"""Line plots of scores against the rate of noise."""
+"""All figures of the label-noise report."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 DEFAULT_RATE = 0.4
 """Preferred rate of noise in the figure; the nearest available rate is drawn."""
-
-
 MAX_EPOCHS = 5
 """Maximum number of epochs in the figure."""
 TICKS = (0, 0.04, 0.25, 0.5, 1)

@@ -14,7 +14,7 @@ from okrcell.data.label_noise import NoiseSettings
 from okrcell.errors import SettingsError
 from okrcell.losses.objective import ABLATIONS
 from okrcell.provenance import fingerprint, provenance_record, write_json
-from okrcell.settings import Settings, deep_merge, parse_settings
+from okrcell.settings import Settings, deep_merge, parse_settings, rename_old_keys
 from okrcell.training.settings import PretrainSettings
 
 NO_NOISE = "none"
@@ -104,7 +104,7 @@ def run_settings(run: NoiseRun, config: Mapping[str, Any], output: Path, origin:
         "compute": {"threads": 1, "devices": 1, "nodes": 1},
         "save_every": NO_CHECKPOINTS,
     }
-    return parse_settings(PretrainSettings, deep_merge(config, changes), origin)
+    return parse_settings(PretrainSettings, deep_merge(rename_old_keys(PretrainSettings, config), changes), origin)
 
 
 def _check_known(names: Sequence[str], choices: Mapping[str, Any] | Sequence[str], category: str) -> None:
@@ -167,7 +167,7 @@ def check_settings(records: Sequence[dict[str, Any]], settings: Mapping[NoiseRun
         if run not in settings:
             continue
         current = settings[run].model_dump(mode="json", exclude={"corpus": True, "output": True})
-        if changed := differing_keys(current, record["settings"]):
+        if changed := differing_keys(current, rename_old_keys(PretrainSettings, record["settings"])):
             raise SettingsError(
                 f"The run {run.name} was trained with other settings ({', '.join(changed)}); use the same, or another folder "
                 "with -o."

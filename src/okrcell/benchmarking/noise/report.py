@@ -83,10 +83,10 @@ def _opening(records: Sequence[Record]) -> str:
     )
     return (
         f"# Training on wrong pairs: {len(records)} trainings\n\n"
-        f"Each run trains on the same cells for {_join_numbers(steps)} steps of {_join_numbers(batches)} pairs, with one objective, a "
-        "fraction of wrong training pairs, and one seed for weights, order and noise. The model is evaluated by zero-shot "
-        f"annotation among the types of each data set: {names}. Scores are means over these data sets; ± is the standard "
-        f"deviation over seeds ({', '.join(map(str, seeds))}), intervals are of Student's t over seeds."
+        f"Each run trains on the same cells for {_join_numbers(steps)} steps of {_join_numbers(batches)} pairs, with one "
+        "objective, a fraction of wrong training pairs, and one seed for weights, order and noise. The model is evaluated "
+        f"by zero-shot annotation among the types of each data set: {names}. Scores are means over these data sets; ± is the "
+        f"standard deviation over seeds ({', '.join(map(str, seeds))}), intervals are of Student's t over seeds."
     )
 
 

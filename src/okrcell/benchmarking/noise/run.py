@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.datasets.labelled import true_types
+from okrcell.benchmarking.datasets.labeled import true_types
 from okrcell.benchmarking.noise.figures import detections_to_draw, draw_curves, draw_histograms, draw_ladder
 from okrcell.benchmarking.noise.plan import (
     MODELS_DIR,
@@ -42,8 +42,6 @@ from okrcell.storage import atomic_file
 from okrcell.training.settings import PretrainSettings
 
 REPORT_FILE, SUMMARY_FILE = "report.md", "summary.json"
-
-
 MessageCallback = Callable[[str], object]
 
 
@@ -118,7 +116,7 @@ def noise_benchmark(
         If a file or the corpus cannot be read, or ``output`` cannot be written.
     SettingsError
         If a setting is invalid, or ``output`` holds runs with other settings or data.
-    WorkLeftError
+    IncompleteError
         If a run failed; finished runs are kept.
     """
     if workers < 1:
@@ -195,7 +193,7 @@ def _train_runs(
             "settings": settings[run].model_dump(mode="json"),
             "origin": origin,
             "files": [str(file) for file in files],
-            "keep": str(folder / MODELS_DIR / run.name) if keep_models else None,
+            "model_dir": str(folder / MODELS_DIR / run.name) if keep_models else None,
         }
         for run in pending
     ]

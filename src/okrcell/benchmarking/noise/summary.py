@@ -26,7 +26,7 @@ Record = Mapping[str, Any]
 
 
 def score_reliability(path: Path) -> dict[str, Any] | None:
-    """Read the reliability table of a run (`PretrainResult.reliability`), and score how well low reliability detects wrong pairs.
+    """Score how well low reliability detects wrong pairs, in the reliability table of a run (`PretrainResult.reliability`).
 
     Wrong pairs are the positives of the AUROC, with 1 minus the reliability as score. Pairs that were never visited are left
     out.

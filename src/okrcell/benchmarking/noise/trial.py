@@ -1,9 +1,9 @@
-"""Train and score one run."""
+"""Train and score one run of the label-noise benchmark."""
 
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.benchmarking.datasets.labelled import LabeledCells, read_held_out_studies, read_labeled_file
+from okrcell.benchmarking.datasets.labeled import LabeledCells, read_held_out_studies, read_labeled_file
 from okrcell.benchmarking.noise.plan import NoiseRun
 from okrcell.benchmarking.noise.summary import score_reliability
 from okrcell.benchmarking.resources import peak_memory, reset_peak_memory
@@ -29,8 +29,6 @@ from okrcell.training.settings import PretrainSettings
 from okrcell.training.setup import RunInputs
 
 BATCH_SIZE = 256
-
-
 LAST_STEPS = 20
 """Number of last steps that the reported losses are averaged over."""
 
@@ -73,7 +71,7 @@ class ZeroShotEvaluator:
 class _CachedTextProjection:
     """Text embedder that caches the outputs of the text encoder before the projection."""
 
-    name = "remembered"
+    name = "cached"
 
     def __init__(self, model: CellTextModel, pooled: dict[tuple[str, str], torch.Tensor]) -> None:
         self._model = model
@@ -135,17 +133,13 @@ class TrialRunner:
         self._inputs: RunInputs | None = None
         self._evaluator: ZeroShotEvaluator | None = None
 
-    def run_trial(
-        self, run: NoiseRun, settings: PretrainSettings, *, model_dir: Path | None, check_parent: Callable[[], None]
-    ) -> dict[str, Any]:
+    def run_trial(self, run: NoiseRun, settings: PretrainSettings, *, model_dir: Path | None) -> dict[str, Any]:
         """Train a run, score its model, and return its record.
 
         Parameters
         ----------
         model_dir
             Folder that the run's folder is moved to; None deletes it.
-        check_parent
-            Called at each step; an exception ends the run.
 
         Raises
         ------
@@ -159,10 +153,9 @@ class TrialRunner:
         ticks: list[float] = []
 
         def tick(*_: object) -> None:
-            check_parent()
             ticks.append(time.perf_counter())
 
-        trained = pretrain(settings, progress=tick, ground=inputs)
+        trained = pretrain(settings, progress=tick, inputs=inputs)
         peak = peak_memory()
         embedder = Embedder.from_pretrained(trained.model)
         sets = evaluator.evaluate(embedder)

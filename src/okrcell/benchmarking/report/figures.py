@@ -1,4 +1,4 @@
-"""Line plots: scores by number of examples, by downsampling, and by confidence."""
+"""All figures of the report, and the style that the figures of label noise share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,8 +27,6 @@ COLORS = ("#4F46B8", "#D55E00", "#009E73", "#CC79A7", "#0072B2", "#B8860B", "#56
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """Markers, for figures printed without colour."""
 CLEAN_COLOR, WRONG_COLOR = "#0072B2", "#D55E00"
-
-
 OURS_COLOR, CONTROL_COLOR, BASELINE_COLOR = "#4F46B8", "#8F89D6", "#6B7079"
 ROW_HEIGHT = 0.27
 """Height of a method's row in inches."""

@@ -152,7 +152,7 @@ TASK_INFO: Mapping[str, TaskInfo] = {
     ),
     "unseen_types": TaskInfo(
         "Unseen cell types",
-        "Zero-shot annotation with a model that was trained on no cells of ten types (frozen in sets/left_out_types.yaml) "
+        "Zero-shot annotation with a model that was trained on no cells of ten types (frozen in datasets/left_out_types.yaml) "
         "or of their descendants; candidates are the Cell Ontology ids of the data set. Macro-F1 is the mean over these "
         "types, over all cells of the data set, so false positives count; accuracy is of the cells of these types. Models "
         "that were trained on cells of these types are excluded.",

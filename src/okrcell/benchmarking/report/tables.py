@@ -1,13 +1,13 @@
-"""Result tables, shared by Markdown and HTML."""
+"""Result tables, and the report around them as Markdown and HTML."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from okrcell.benchmarking.report.figures import FigureFiles
+from okrcell.benchmarking.report.figures import FigureFiles, draw_figures
 from okrcell.benchmarking.report.summary import (
     LOWER_IS_BETTER,
     METRIC_TITLES,
@@ -20,10 +20,14 @@ from okrcell.benchmarking.report.summary import (
     dataset_title,
     format_case,
     format_points,
+    summarize,
 )
-from okrcell.benchmarking.report.text import ReportText, report_text
+from okrcell.benchmarking.report.text import ReportText, comparisons, report_text
 from okrcell.metrics.intervals import Estimate
+from okrcell.provenance import write_json
+from okrcell.storage import atomic_file
 
+REPORT_FILE, PAGE_FILE, SUMMARY_FILE = "report.md", "report.html", "summary.json"
 GIGABYTE = 1_000_000_000
 MISSING = "–"
 
@@ -54,6 +58,35 @@ class ResultTable:
     head: tuple[str, ...]
     rows: tuple[TableRow, ...]
     note: str = ""
+
+
+def publish(
+    records: Sequence[Mapping[str, Any]], provenance: Mapping[str, Any], absent: Mapping[str, str], folder: Path
+) -> Path:
+    """Write the report as Markdown and HTML, its figures, and all numbers as JSON; return the path of the HTML page.
+
+    Parameters
+    ----------
+    records
+        Lines of the records.
+    provenance
+        Provenance of the benchmark.
+    absent
+        Method that was selected but not run, to the reason.
+    folder
+        Folder of the benchmark.
+    """
+    summary = summarize(records, provenance["methods"])
+    pictures = draw_figures(summary, folder)
+    comparison_dicts = [asdict(comparison) | {"outcome": comparison.outcome} for comparison in comparisons(summary)]
+    write_json(
+        folder / SUMMARY_FILE, {**provenance, "absent": dict(absent), "verdicts": comparison_dicts, **asdict(summary)}
+    )
+    with atomic_file(folder / REPORT_FILE) as draft:
+        draft.write_text(render_markdown(summary, provenance, pictures, absent), encoding="utf-8")
+    with atomic_file(folder / PAGE_FILE) as draft:
+        draft.write_text(render_page(summary, provenance, pictures, absent, folder), encoding="utf-8")
+    return folder / PAGE_FILE
 
 
 def result_tables(summary: BenchmarkSummary, task: str) -> list[ResultTable]:

@@ -95,10 +95,10 @@ def _compare(
     }[outcome]
     if behind and len(table.sets) > 1:
         # A baseline is named if it is not the one of the sentence before.
-        details = [
-            f"{dataset_title(set_name)} ({'' if baseline == best.method else f'{summary.titles[baseline]}, '}{format_points(-margin)})"
-            for set_name, (baseline, margin) in behind.items()
-        ]
+        details: list[str] = []
+        for set_name, (baseline, margin) in behind.items():
+            title = "" if baseline == best.method else f"{summary.titles[baseline]}, "
+            details.append(f"{dataset_title(set_name)} ({title}{format_points(-margin)})")
         text += f" By data set, a baseline is ahead on {len(behind)} of {len(table.sets)}: {'; '.join(details)}."
     return BaselineComparison(table.task, table.case, measure, ours.method, best.method, delta, behind, text)
 
@@ -150,7 +150,8 @@ def report_text(summary: BenchmarkSummary, provenance: Mapping[str, Any], absent
     """
     comparison_list = comparisons(summary)
     failures = [
-        f"{summary.titles.get(failure.method, failure.method)}, {TASK_INFO[failure.task].title}, {dataset_title(failure.set)}: {failure.why}"
+        f"{summary.titles.get(failure.method, failure.method)}, {TASK_INFO[failure.task].title}, "
+        f"{dataset_title(failure.set)}: {failure.why}"
         for failure in summary.failures
     ]
     failures += [f"{name} was not run: {reason}" for name, reason in absent.items()]

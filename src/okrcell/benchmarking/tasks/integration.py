@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from okrcell.benchmarking.baselines import classical as hvg_pca
+from okrcell.benchmarking.baselines.classical import embed_hvg_pca
 from okrcell.benchmarking.datasets.datasets import cards, joined_datasets, load_dataset
 from okrcell.benchmarking.datasets.splits import seed_subset
 from okrcell.benchmarking.methods import EmbeddingMethod, select_cells
@@ -41,7 +41,7 @@ def evaluate(method: EmbeddingMethod, name: str, data: Path | None, pending: Seq
         rows = np.arange(len(subset))
         with measure_resources() as usage:
             vectors = method(select_cells(subset.cells, rows, **{column: batch}), column, item.seed)
-        unintegrated = hvg_pca.embed_hvg_pca(select_cells(subset.cells, rows), None, item.seed)
+        unintegrated = embed_hvg_pca(select_cells(subset.cells, rows), None, item.seed)
         integration = integration_scores(vectors, np.nan_to_num(unintegrated), subset.author_labels, batch)
         scores = {"avg_bio": integration.average_bio, "avg_batch": integration.average_batch, **asdict(integration)}
         yield ItemResult(item, scores, usage, int((subset.author_labels != "").sum()))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from anndata import AnnData
 
-from okrcell.benchmarking.datasets import downsampling as spoiling
+from okrcell.benchmarking.datasets import downsampling
 from okrcell.benchmarking.datasets.datasets import load_dataset
 from okrcell.benchmarking.datasets.splits import draw_at_most, draw_four_fifths
 from okrcell.benchmarking.methods import ZeroShotAnnotator, select_cells
@@ -25,9 +25,9 @@ PANELS = {f"{genes} genes": genes for genes in (2000, 1000, 500, 200)}
 DEPTHS = {f"depth 1/{factor}": 1 / factor for factor in (2, 4, 10)}
 CASES: Mapping[str, Callable[[AnnData], AnnData]] = {
     UNMODIFIED: lambda cells: cells,
-    **{case: partial(spoiling.dropout, rate=rate, seed=0) for case, rate in DROPOUT.items()},
-    **{case: partial(spoiling.gene_panel, genes=genes, seed=0) for case, genes in PANELS.items()},
-    **{case: partial(spoiling.downsample_counts, depth=depth, seed=0) for case, depth in DEPTHS.items()},
+    **{case: partial(downsampling.dropout, rate=rate, seed=0) for case, rate in DROPOUT.items()},
+    **{case: partial(downsampling.gene_panel, genes=genes, seed=0) for case, genes in PANELS.items()},
+    **{case: partial(downsampling.downsample_counts, depth=depth, seed=0) for case, depth in DEPTHS.items()},
 }
 N_GENES = {"pbmc3k": 32738, "kang_ifnb": 14053, "kang_8donors": 1287, "segerstolpe": 2000, "xin": 980, "wang": 219}
 """Number of genes of each data set; larger panels are left out."""

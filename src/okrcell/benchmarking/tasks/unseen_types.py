@@ -39,8 +39,8 @@ def exclusion_reason(method: Method) -> str:
         return ""
     suffix = f" and {len(trained) - 3} more" if len(trained) > 3 else ""
     return (
-        f"its model.json does not list {', '.join(trained[:3])}{suffix} under seen.left_out_types (types left out of training); "
-        "train a model with split.leave_types and give it with --models"
+        f"its model.json does not list {', '.join(trained[:3])}{suffix} under seen.left_out_types "
+        "(types left out of training); train a model with split.leave_types and give it with --models"
     )
 
 
