@@ -79,8 +79,8 @@ def test_a_killed_process_leaves_the_old_file_whole(tmp_path: Path):
     run_until_killed(
         """
 import os, signal, sys
-from okrcell.storage import whole_file
-with whole_file(sys.argv[1]) as draft:
+from okrcell.storage import atomic_file
+with atomic_file(sys.argv[1]) as draft:
     draft.write_text("ha")
     os.kill(os.getpid(), signal.SIGKILL)
 """,
@@ -140,8 +140,8 @@ def test_a_process_killed_while_it_fills_a_folder_leaves_the_old_one_whole(tmp_p
     run_until_killed(
         """
 import os, signal, sys
-from okrcell.storage import whole_folder
-with whole_folder(sys.argv[1]) as draft:
+from okrcell.storage import atomic_dir
+with atomic_dir(sys.argv[1]) as draft:
     (draft / "card.json").write_text("ha")
     os.kill(os.getpid(), signal.SIGKILL)
 """,
@@ -154,7 +154,7 @@ with whole_folder(sys.argv[1]) as draft:
 KILLED_AT_A_RENAME = """
 import os, signal, sys
 from pathlib import Path
-from okrcell.storage import whole_folder
+from okrcell.storage import atomic_dir
 
 rename, renames = Path.replace, []
 
@@ -165,7 +165,7 @@ def replace(self, target):
     return rename(self, target)
 
 Path.replace = replace
-with whole_folder(sys.argv[1]) as draft:
+with atomic_dir(sys.argv[1]) as draft:
     (draft / "inner").mkdir()
     (draft / "card.json").write_text("new")
     (draft / "inner" / "weights").write_text("new")

@@ -23,7 +23,7 @@ GENES = {
 }
 """The corpus has cells of the first type but not of the second, and lacks the genes of the third."""
 ROWS = np.arange(20, 700)
-ALL = ("masked", "text", "cell_type", "trust", "row")
+ALL = ("masked", "text", "cell_type", "weight", "row")
 
 
 @pytest.fixture(scope="module")

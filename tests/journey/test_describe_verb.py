@@ -23,7 +23,7 @@ def _no_knowledge_files(monkeypatch, tmp_path):
     monkeypatch.delenv("OKRCELL_KNOWLEDGE", raising=False)
     monkeypatch.setenv("OKRCELL_CACHE", str(tmp_path / "cache"))
     # A type that the model has seen, for it takes seconds to read of them all.
-    monkeypatch.setattr("okrcell.tasks.candidates.seen_types", lambda _: tuple(parse_candidates(["monocyte"])))
+    monkeypatch.setattr("okrcell.tasks.candidates.known_types", lambda _: tuple(parse_candidates(["monocyte"])))
 
 
 def run(*words):

@@ -71,7 +71,7 @@ def test_texts_keep_their_order_and_know_nothing_of_one_another(embedder):
 
 def test_a_panel_of_some_genes_is_counted_and_works(embedder, blood):
     whole, panel = read_expression(blood), read_expression(blood[:, :200])
-    assert 0 < embedder.measured(panel) < embedder.measured(whole) <= len(embedder.vocabulary)
+    assert 0 < embedder.n_measured_genes(panel) < embedder.n_measured_genes(whole) <= len(embedder.vocabulary)
     assert np.isfinite(embedder.embed_cells(panel)).any(axis=1).mean() > 0.95
 
 

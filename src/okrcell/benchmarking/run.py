@@ -424,8 +424,8 @@ def benchmark(
     >>> import okrcell as okr
     >>> from okrcell.benchmarking.methods import METHODS
     >>> from okrcell.benchmarking.run import TASKS
-    >>> TASKS[:4]
-    ('clustering', 'integration', 'annotation', 'few_shot')
+    >>> list(TASKS)[:4]
+    ['clustering', 'integration', 'annotation', 'few_shot']
     >>> [name for name, method in METHODS.items() if method.kind == "ours"]
     ['okrcell']
     >>> METHODS["hvg_pca"].title

@@ -227,7 +227,9 @@ def pretrain(
 def _run_inputs(settings: PretrainSettings, inputs: RunInputs | None, ground: RunInputs | None) -> RunInputs:
     """Return the shared inputs, or those of ``settings``; ``ground`` is the former name of ``inputs``."""
     if inputs is not None and ground is not None:
-        raise SettingsError("Both inputs and ground are given. ground is the former name of inputs; give only one of them.")
+        raise SettingsError(
+            "Both inputs and ground are given. ground is the former name of inputs; give only one of them."
+        )
     shared = inputs or ground
     if shared is None:
         return RunInputs.from_settings(settings)

@@ -40,8 +40,12 @@ def configured(run_settings, path, changes=None) -> Path:
 
 
 def children(process) -> list[Path]:
-    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    return [Path("/proc") / number for number in listed.read_text().split()] if listed.exists() else []
+    # The kernel lists the children of each thread apart; workers are started by the threads of the pool.
+    children_files = Path(f"/proc/{process.pid}/task").glob("*/children")
+    try:
+        return [Path("/proc") / pid for file in children_files for pid in file.read_text().split()]
+    except OSError:
+        return []  # the process or a thread has ended meanwhile
 
 
 def gone(process: Path) -> bool:
