@@ -198,11 +198,11 @@ class WorkerPool:
         if self._errors:
             raise self._errors[0]
 
-    def process(self, worker: int, log: Path) -> WorkerProcess:
-        """Return the process of a thread; start one with this log if there is none, or it has ended."""
+    def process(self, worker: int, log: Path, *, restart: bool) -> WorkerProcess:
+        """Return the process of a thread; start one with this log if there is none, or, with ``restart``, if it has ended."""
         with self._lock:
             process = self._processes[worker]
-            if process is not None and process.is_alive:
+            if process is not None and (process.is_alive or not restart):
                 return process
             if process is not None:
                 process.stop()
@@ -255,7 +255,7 @@ def run_jobs(
 
     def run_group(group: Sequence[Job], worker: int) -> None:
         for job in group:
-            process = pool.process(worker, log_dir / f"{job['task']}.{job['method']}.log")
+            process = pool.process(worker, log_dir / f"{job['task']}.{job['method']}.log", restart=True)
             pool.call(on_result, job, {"begun": True})
             for line in _result_lines(process, job, time_limit):
                 pool.call(on_result, job, line)
@@ -305,7 +305,7 @@ def run_trials(
     failures: list[OkrcellError] = []
 
     def run_trial(request: dict[str, Any], worker: int) -> None:
-        process = pool.process(worker, log_dir / f"worker-{worker + 1}.log")
+        process = pool.process(worker, log_dir / f"worker-{worker + 1}.log", restart=False)
         try:
             record = _trial_record(process, request)
         except OkrcellError as error:
