@@ -4,12 +4,15 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from okrcell.cells.anndata_checks import read_records
 from okrcell.errors import InputError
+from okrcell.escaping import escape_markdown
 from okrcell.progress import progress_bar
 from okrcell.provenance import provenance_record
 
@@ -131,7 +134,7 @@ def render_citations(records: pd.DataFrame) -> Iterator[str]:
         text = str(row["text"])
         quote = text if len(text) <= MAX_QUOTE_LENGTH else f"{text[:MAX_QUOTE_LENGTH].rsplit(' ', 1)[0]} …"
         source = ", ".join(filter(None, (str(row[key]) for key in ("source", "record", "snapshot", "licence"))))
-        yield f"{row['number']}. {source}: “{quote}”"
+        yield f"{row['number']}. {escape_markdown(source)}: “{escape_markdown(quote)}”"
 
 
 def to_json(value: Any) -> Any:
@@ -148,10 +151,21 @@ def to_json(value: Any) -> Any:
 
 
 def get_model(model: "Embedder | None") -> "Embedder":
-    """Return ``model``, or the bundled model if it is None."""
-    from okrcell.model.embedder import load
+    """Return ``model``, or the bundled model if it is None.
 
-    return load() if model is None else model
+    Raises
+    ------
+    InputError
+        If ``model`` is something else, such as the path of a model.
+    """
+    from okrcell.model.embedder import Embedder, load
+
+    if model is None:
+        return load()
+    if not isinstance(model, Embedder):
+        seen = f"the path {model}" if isinstance(model, str | Path) else f"a {type(model).__name__}"
+        raise InputError(f"model must be a loaded model, but it is {seen}. Pass okrcell.load(...), or leave it out.")
+    return model
 
 
 def read_counts(adata: "AnnData", layer: str | None, *, orthologs: bool) -> "Expression":
@@ -164,46 +178,67 @@ def read_counts(adata: "AnnData", layer: str | None, *, orthologs: bool) -> "Exp
 def embed_and_store(
     adata: "AnnData", model: "Embedder", expression: "Expression", slot: str, progress: "ProgressOption"
 ) -> "NDArray[np.float32]":
-    """Embed the cells, write the vectors to ``obsm[slot]`` and the sha256 of the weights to ``uns["okrcell"]["vectors"]``."""
+    """Embed the cells, write the vectors to ``obsm[slot]`` and what they were computed from to ``uns["okrcell"]``."""
     with progress_bar("Embedding", progress) as report:
         embeddings = model.embed_cells(expression, report)
     adata.obsm[slot] = embeddings
-    records = dict(adata.uns.get("okrcell", {}))
-    records["vectors"] = {**dict(records.get("vectors", {})), slot: model.fingerprint}
+    records = read_records(adata)
+    records["vectors"] = {**records.get("vectors", {}), slot: model.fingerprint}
+    records["vector_inputs"] = {
+        **records.get("vector_inputs", {}),
+        slot: {"matrix": expression.source, **_embedding_facts(embeddings, model, expression)},
+    }
     adata.uns["okrcell"] = records
     return embeddings
+
+
+def _embedding_facts(
+    embeddings: "NDArray[np.float32]", model: "Embedder", expression: "Expression"
+) -> dict[str, str]:
+    """Sha256 of embeddings and of what they were computed from."""
+    return {
+        "expression_sha256": expression.fingerprint,
+        "model_sha256": str(model.facts.get("model_sha256", "")),
+        "sha256": hashlib.sha256(np.ascontiguousarray(embeddings)).hexdigest(),
+    }
 
 
 def get_embeddings(
     adata: "AnnData",
     model: "Embedder",
-    expression: "Expression | None",
-    layer: str | None,
+    expression: "Expression",
     progress: "ProgressOption",
 ) -> "NDArray[np.float32]":
-    """Return the stored embeddings of this model (`has_embeddings`), or compute and store them.
-
-    Parameters
-    ----------
-    expression
-        Expression of the cells; None if embeddings are stored and nothing was read.
+    """Return the stored embeddings of these cells by this model (`stored_embeddings`), or compute and store them.
 
     Returns
     -------
     float32, shape (cell, dim), rows of unit length; NaN for a cell without expression.
     """
-    if expression is None or has_embeddings(adata, model, layer):
-        logger.info("Using the embeddings in obsm['%s'], which this model computed", EMBEDDING_KEY)
-        return np.asarray(adata.obsm[EMBEDDING_KEY])
+    embeddings = stored_embeddings(adata, model, expression)
+    if embeddings is not None:
+        return embeddings
     return embed_and_store(adata, model, expression, EMBEDDING_KEY, progress)
 
 
-def has_embeddings(adata: "AnnData", model: "Embedder", layer: str | None = None) -> bool:
-    """Whether ``obsm`` holds embeddings of a model with the same weights; always False if ``layer`` is given."""
-    if layer is not None:
-        return False
-    fingerprint = dict(adata.uns.get("okrcell", {})).get("vectors", {}).get(EMBEDDING_KEY, "")
-    return EMBEDDING_KEY in adata.obsm and bool(model.fingerprint) and fingerprint == model.fingerprint
+def stored_embeddings(
+    adata: "AnnData", model: "Embedder", expression: "Expression"
+) -> "NDArray[np.float32] | None":
+    """Return the embeddings in ``obsm``; None if they are not those of this expression by this model."""
+    records = read_records(adata)
+    facts = records.get("vector_inputs", {}).get(EMBEDDING_KEY)
+    if EMBEDDING_KEY not in adata.obsm or not isinstance(facts, Mapping) or not model.fingerprint:
+        return None
+    embeddings = np.asarray(adata.obsm[EMBEDDING_KEY])
+    if records.get("vectors", {}).get(EMBEDDING_KEY) != model.fingerprint or embeddings.dtype != np.float32:
+        return None
+    current = _embedding_facts(embeddings, model, expression)
+    changed = [name for name, value in current.items() if facts.get(name) != value]
+    if changed:
+        logger.info("The embeddings in obsm['%s'] are computed again: %s differs", EMBEDDING_KEY, ", ".join(changed))
+        return None
+    logger.info("Using the embeddings in obsm['%s'], which this model computed from these values", EMBEDDING_KEY)
+    return embeddings
 
 
 def write_provenance(
@@ -211,14 +246,15 @@ def write_provenance(
 ) -> None:
     """Write the provenance record to ``uns["okrcell"][verb]``.
 
-    It holds ``facts``, the model and the sha256 of its weights, the matrix that was read, its findings and gene coverage,
-    package versions and time.
+    It holds ``facts``, the model and its sha256, the matrix that was read, its sha256, findings and gene coverage, package
+    versions and time.
     """
     facts["findings"] = []
     if expression is not None:
         facts |= {
             "matrix": expression.source,
             "kind": expression.kind,
+            "expression_sha256": expression.fingerprint,
             "findings": list(expression.findings),
             "gene_coverage": float(expression.resolution.coverage),
             "model_genes_measured": model.n_measured_genes(expression),
@@ -226,5 +262,6 @@ def write_provenance(
         }
     names_sha256 = hashlib.sha256("\n".join([*adata.obs_names, "", *adata.var_names]).encode()).hexdigest()
     input_facts = {"cells": adata.n_obs, "genes": adata.n_vars, "names_sha256": names_sha256}
+    facts["model_sha256"] = str(model.facts.get("model_sha256", ""))
     record = provenance_record(verb, model=model.name, weights_sha256=model.fingerprint, input=input_facts, **facts)
-    adata.uns["okrcell"] = {**adata.uns.get("okrcell", {}), verb: record}
+    adata.uns["okrcell"] = {**read_records(adata), verb: record}

@@ -18,8 +18,7 @@ model : Embedder, optional
     Model from `okrcell.load`. By default the model that is bundled with the package.""",
     "layer": """\
 layer : str, optional
-    Matrix to read: the name of a layer, "X" or "raw". By default the matrix that is nearest to raw counts. If a layer is
-    given, embeddings stored in ``obsm["X_okrcell"]`` are computed again instead of reused.""",
+    Matrix to read: the name of a layer, "X" or "raw". By default the matrix that is nearest to raw counts.""",
     "orthologs": """\
 orthologs : bool, default False
     Map mouse genes to their one-to-one human orthologs. If False, mouse genes raise an error.""",
@@ -33,11 +32,11 @@ knowledge : str or Path, optional
     ``OKRCELL_KNOWLEDGE``, else the files that were downloaded before. Without any file, only the ontologies are used.""",
     "embedding_slot": """\
 ``obsm["X_okrcell"]`` : float32 array, shape (cell, dim)
-    Cell embeddings, rows of unit length, NaN for a cell without expression. Reused if they were written by a model with the
-    same weights and ``layer`` is None; otherwise computed and stored.""",
+    Cell embeddings, rows of unit length, NaN for a cell without expression. Reused if the same model computed them from the
+    same matrix, genes and cells, by their sha256; otherwise computed and stored.""",
     "provenance": """\
-Provenance record: arguments, model and sha256 of its weights, the matrix that was read, its findings and gene coverage,
-package versions and time.""",
+Provenance record: arguments, model and its sha256, the matrix that was read, its sha256, findings and gene coverage, package
+versions and time.""",
     "unreadable": """\
 If counts or genes cannot be read: the matrix holds z-scores, fewer than 5 % of the gene names are known, or the genes
 are of mouse and ``orthologs`` is False.""",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from okrcell.cells.anndata_checks import check_anndata
 from okrcell.tl._anndata import get_embeddings, get_model, read_counts, write_provenance
 from okrcell.tl._docs import doc_params
 
@@ -112,12 +113,13 @@ def audit(
     from okrcell.tasks.audit_study import audit_study, check_labels
     from okrcell.tasks.label_errors import AuditSettings
 
+    check_anndata(adata)
     model = get_model(model)
     settings = AuditSettings() if settings is None else settings
     obs = pd.DataFrame(adata.obs)
     check_labels(obs, label_key, batch_key)
     expression = read_counts(adata, layer, orthologs=orthologs)
-    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    embeddings = get_embeddings(adata, model, expression, progress)
     result = audit_study(
         obs, expression, model, label_key=label_key, batch_key=batch_key, settings=settings, vectors=embeddings
     )

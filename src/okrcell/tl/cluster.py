@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from okrcell.cells.anndata_checks import check_anndata
 from okrcell.errors import InputError
 from okrcell.tl._anndata import check_seed, get_embeddings, get_model, read_counts, write_provenance
 from okrcell.tl._docs import doc_params
@@ -120,6 +121,7 @@ def cluster(
     from okrcell.tasks.clustering import RESOLUTIONS, check_resolutions, joint_representation
     from okrcell.tasks.clustering import cluster as grouped
 
+    check_anndata(adata)
     if neighbours < 2:
         raise InputError(f"neighbours must be at least 2 (the cell itself is counted), but it is {neighbours}.")
     check_seed(seed)
@@ -130,7 +132,7 @@ def cluster(
     model = get_model(model)
     if use_rep is None:
         expression = read_counts(adata, layer, orthologs=orthologs)
-        embeddings = get_embeddings(adata, model, expression, layer, progress)
+        embeddings = get_embeddings(adata, model, expression, progress)
         representation = joint_representation(embeddings, sample_pca(expression, N_COMPONENTS), seed=seed)
         adata.obsm[JOINT_KEY] = representation
     else:

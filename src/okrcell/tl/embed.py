@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from okrcell.cells.anndata_checks import check_anndata
 from okrcell.tl._anndata import EMBEDDING_KEY, embed_and_store, get_model, read_counts, write_provenance
 from okrcell.tl._docs import doc_params
 
@@ -44,7 +45,10 @@ def embed(
             Embedding of each cell, rows of unit length; NaN for a cell without expression of any gene that the model knows. The
             product with a text embedding is the cosine similarity of cell and text.
         ``uns["okrcell"]["vectors"][key_added]`` : str
-            sha256 of the model weights, by which later calls decide whether the embeddings can be reused.
+            sha256 of the model weights.
+        ``uns["okrcell"]["vector_inputs"][key_added]`` : dict
+            Matrix that was read, and sha256 of its values and genes, of the model and of the embeddings. Later calls reuse the
+            embeddings only if all are the same.
         ``uns["okrcell"]["embed"]`` : dict
             {provenance}
 
@@ -86,6 +90,7 @@ def embed(
     >>> adata.obs["bulk_labels"].iloc[similarity.argmax()]
     'CD19+ B'
     """
+    check_anndata(adata)
     model = get_model(model)
     expression = read_counts(adata, layer, orthologs=orthologs)
     embed_and_store(adata, model, expression, key_added, progress)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from okrcell.cells.anndata_checks import check_anndata
 from okrcell.tl._anndata import check_seed, get_embeddings, get_model, read_counts, write_provenance
 from okrcell.tl._docs import doc_params
 
@@ -102,13 +103,14 @@ def integrate(
     from okrcell.tasks.integration import integrate_vectors
     from okrcell.tasks.labels import check_column
 
+    check_anndata(adata)
     check_seed(seed)
     obs = pd.DataFrame(adata.obs)
     check_column(obs, batch_key, "batch_key='...'")
     batches = _read_batches(obs, batch_key)
     model = get_model(model)
     expression = read_counts(adata, layer, orthologs=orthologs)
-    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    embeddings = get_embeddings(adata, model, expression, progress)
     result = integrate_vectors(expression, embeddings, batches, seed=seed)
     adata.obsm[key_added] = result.vectors
     names, counts = np.unique(batches, return_counts=True)

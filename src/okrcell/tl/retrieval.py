@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from okrcell.cells.anndata_checks import check_anndata
 from okrcell.errors import InputError
 from okrcell.progress import progress_bar
-from okrcell.tl._anndata import get_embeddings, get_model, has_embeddings, read_counts, read_groups, write_provenance
+from okrcell.tl._anndata import get_embeddings, get_model, read_counts, read_groups, write_provenance
 from okrcell.tl._docs import doc_params
 
 if TYPE_CHECKING:
@@ -91,11 +92,12 @@ def find_cells(
     """
     from okrcell.tasks.retrieval import text_similarity
 
+    check_anndata(adata)
     model = get_model(model)
     if not text.strip():
         raise InputError("The text to search for is empty. Pass a description of the cells, such as 'B cell'.")
-    expression = None if has_embeddings(adata, model, layer) else read_counts(adata, layer, orthologs=orthologs)
-    adata.obs[key_added] = text_similarity(get_embeddings(adata, model, expression, layer, progress), text, model)
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    adata.obs[key_added] = text_similarity(get_embeddings(adata, model, expression, progress), text, model)
     write_provenance(
         adata, "find", model, expression, text=text, key_added=key_added, layer=layer or "", orthologs=orthologs
     )
@@ -195,13 +197,14 @@ def find_texts(
     from okrcell.tasks.candidates import parse_candidates as read_texts
     from okrcell.tasks.retrieval import group_vectors, rank_texts
 
+    check_anndata(adata)
     if top < 1:
         raise InputError(f"top must be at least 1, but it is {top}.")
     model = get_model(model)
     parsed_texts = ontology_types() if texts is None else tuple(read_texts(texts))
     group, group_names = (None, []) if groupby is None else read_groups(adata, groupby)
-    expression = None if has_embeddings(adata, model, layer) else read_counts(adata, layer, orthologs=orthologs)
-    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    embeddings = get_embeddings(adata, model, expression, progress)
     with progress_bar("Embedding texts", progress) as report:
         text_embeddings = ontology_vectors(model, report) if texts is None else candidate_vectors(parsed_texts, model)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from okrcell.cells.anndata_checks import check_anndata, read_records
 from okrcell.errors import InputError
 from okrcell.ontology.decisions import (
     Decisions,
@@ -105,6 +106,7 @@ def standardise(
     >>> adata.uns["okrcell"]["standardise"]["overrides"]
     1
     """
+    check_anndata(adata)
     obs = pd.DataFrame(adata.obs)
     if not any(name in obs or f"{name}_ontology_term_id" in obs for name in COLUMN_ONTOLOGIES):
         raise InputError(
@@ -130,7 +132,7 @@ def standardise(
     )
     decisions = result.table.set_axis([str(i) for i in range(len(result.table))])
     adata.uns["okrcell"] = {
-        **adata.uns.get("okrcell", {}),
+        **read_records(adata),
         "standardise": {**record, "decisions": decisions},
     }
 
