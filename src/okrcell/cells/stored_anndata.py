@@ -43,7 +43,7 @@ def read_stored_anndata(store: Any) -> AnnData:
     uns = _read_readable(store, "uns", findings)
     for finding in findings:
         warnings.warn(finding + ".", stacklevel=2)
-    X = _on_disk(store["X"]) if "X" in store else None
+    X = _on_disk(store["X"]) if _is_stored(store, "X") else None
     adata = AnnData(X=X, obs=obs, var=var, uns=uns, raw=raw, **aligned)
     return add_read_findings(adata, findings)
 
@@ -154,8 +154,12 @@ def _on_disk(element: Any) -> Any:
     return element if hasattr(element, "shape") else read_element(element)
 
 
+def _is_stored(store: Any, name: str) -> bool:
+    return name in store and store[name].attrs.get("encoding-type") != "null"
+
+
 def _read_raw(store: Any, n_obs: int, findings: list[str]) -> dict[str, Any] | None:
-    if "raw" not in store or "X" not in store["raw"]:
+    if not _is_stored(store, "raw") or "X" not in store["raw"]:
         return None
     matrix, var = _on_disk(store["raw"]["X"]), read_element(store["raw"]["var"])
     if tuple(matrix.shape) != (n_obs, len(var)):
