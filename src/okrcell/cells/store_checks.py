@@ -30,15 +30,16 @@ def check_hdf5(file: h5py.File, path: Path) -> None:
         If the file has an external link, external storage, a virtual dataset or an array of impossible size.
     """
 
-    def check_link(name: bytes, info: Any) -> None:
-        if info.type not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
-            raise InputError(_outside_message(path, name.decode(errors="replace"), "is a link to another file"))
+    def is_outward(name: bytes, info: Any) -> bytes | None:
+        return None if info.type in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT) else name
 
     def check_object(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             _check_dataset(name, item, path)
 
-    file.id.links.visit(check_link, info=True)
+    link = file.id.links.visit(is_outward, info=True)
+    if link is not None:
+        raise InputError(_outside_message(path, link.decode(errors="replace"), "is a link to another file"))
     file.visititems(check_object)
 
 
