@@ -1,5 +1,6 @@
 """Outputs are written atomically, even if the process is killed."""
 
+import errno
 import os
 import signal
 import stat
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.storage import atomic_dir, atomic_file, backup_path, recover_dir
+from okrcell.storage import atomic_dir, atomic_file, backup_path, file_lock, recover_dir
 
 
 class PowerCutError(Exception):
@@ -216,3 +217,83 @@ def test_a_rename_that_fails_puts_the_old_folder_back(tmp_path: Path, monkeypatc
         fill(draft, "new")
     assert contents(target) == whole("old")
     assert list(tmp_path.iterdir()) == [target]
+
+
+LEAVES_A_DRAFT = """
+import os, signal, sys
+from okrcell.storage import atomic_dir, atomic_file
+with atomic_file(sys.argv[1]) as file, atomic_dir(sys.argv[2]) as folder:
+    file.write_text("ha")
+    (folder / "card.json").write_text("ha")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_run_removes_the_drafts_of_a_killed_one_and_no_others(tmp_path: Path):
+    run_until_killed(LEAVES_A_DRAFT, tmp_path / "cells.h5ad", tmp_path / "model")
+    assert len(list(tmp_path.iterdir())) == 2
+    foreign = tmp_path / ".cells.h5ad.okrcell-00000000-1-0123abcd.h5ad"  # a process of another machine
+    foreign.write_text("ha")
+    with atomic_file(tmp_path / "other.tsv") as draft, atomic_file(tmp_path / "another.tsv") as second:
+        draft.write_text("new")
+        second.write_text("new")
+        assert sorted(tmp_path.iterdir()) == sorted([draft, second, foreign])
+    assert {path.name for path in tmp_path.iterdir()} == {"other.tsv", "another.tsv", foreign.name}
+
+
+@pytest.mark.parametrize("writer", [atomic_file, atomic_dir])
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path, writer: type[atomic_file]):
+    for _ in range(2):  # the second time a folder has a backup
+        with writer(tmp_path / ("ä" * 127)) as draft:
+            if writer is atomic_file:
+                draft.write_text("new")
+    assert [len(os.fsencode(path.name)) for path in tmp_path.iterdir()] == [254]
+    with pytest.raises(InputError, match="has 256 bytes, at most 255 are possible"), writer(tmp_path / ("ä" * 128)):
+        pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "file"),
+        RuntimeError("Can't write data (file write failed: errno = 28, error message = 'No space left on device')"),
+        ValueError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_one_line_whichever_library_finds_it(tmp_path: Path, error: Exception):
+    with (
+        pytest.raises(InputError, match=r"Cannot write .*cells\.h5ad: No space left on device\. Free some space"),
+        atomic_file(tmp_path / "cells.h5ad"),
+    ):
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_too_large_for_the_system_leaves_the_old_one(tmp_path: Path):
+    target = tmp_path / "cells.h5ad"
+    target.write_text("old")
+    script = """
+import resource, sys
+from okrcell.errors import InputError
+from okrcell.storage import atomic_file
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    with atomic_file(sys.argv[1]) as draft:
+        draft.write_bytes(bytes(5000))
+except InputError as error:
+    print(error)
+"""
+    ended = subprocess.run([sys.executable, "-c", script, target], check=True, capture_output=True, text=True)
+    assert "File too large" in ended.stdout
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_file_has_one_writer_at_a_time(tmp_path: Path):
+    target = tmp_path / "texts.parquet"
+    for _ in range(2):
+        with file_lock(target):
+            with pytest.raises(InputError, match=r"Another process is writing .*texts\.parquet"), file_lock(target):
+                pass
+            with file_lock(tmp_path / "other.parquet"):
+                pass
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ import yaml
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from okrcell.errors import SettingsError
+from okrcell.escaping import hide_credentials
 
 
 class Settings(BaseModel):
@@ -70,7 +71,9 @@ def parse_settings(settings_type: type[SettingsT], values: Any, origin: str) -> 
                 else f"known here: {', '.join(sorted(valid_keys))}."
             )
             raise SettingsError(f"{origin}: unknown setting '{path}'; {hint}") from None
-        raise SettingsError(f"{origin}: setting '{path}': {details['msg']}; seen: {details.get('input')!r}.") from None
+        value = details.get("input")
+        seen = hide_credentials(value) if isinstance(value, str) and path.endswith("url") else value
+        raise SettingsError(f"{origin}: setting '{path}': {details['msg']}; seen: {seen!r}.") from None
 
 
 def load_settings(kind: type[SettingsT], path: str | Path, **overrides: Any) -> SettingsT:
@@ -96,6 +99,8 @@ def read_yaml(path: str | Path) -> Any:
         If the file is missing or is not YAML.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"{path} cannot be read as YAML: it is no regular file.")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from cyclopts import Group, Parameter
 
 from okrcell.cli._common import app
 from okrcell.errors import InputError
+from okrcell.escaping import printable
 
 NOISE_GROUP = Group("Options of --tasks noise", sort_key=1)
 
@@ -111,7 +112,7 @@ def benchmark(
         **options,
         corpus=corpus,
         workers=workers,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
+        say=lambda line: print(printable(line), file=sys.stderr, flush=True),
     )
     print(f"Wrote {result.report} from {result.runs:,} runs, {result.made:,} of them new.")
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from okrcell.cli._common import Layer, Orthologs, app
+from okrcell.cli._common import Layer, Orthologs, app, check_places
 from okrcell.errors import IncompleteError, InputError
+from okrcell.escaping import printable
 from okrcell.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -157,9 +158,9 @@ def prepare(
     settings = PrepareSettings(layer=layer, orthologs=orthologs)
     result = prepare_files(files, output, settings)
     for file in result.files:
-        print(f"{file.study}: {file.cells:,} cells" + (", already present" if file.already else ""))
+        print(f"{printable(file.study)}: {file.cells:,} cells" + (", already present" if file.already else ""))
         for finding in file.findings:
-            print(f"  {finding}")
+            print(f"  {printable(finding)}")
     print(f"Wrote {result.cells:,} cells to {output}, which now has {result.corpus_cells:,}.")
 
 
@@ -201,6 +202,8 @@ def enrich(
 
     if output is None and not (cells / "corpus.json").exists():
         raise InputError(f"{cells} is not a corpus folder, so there is no default output. Pass a file with -o.")
+    output = output or cells / "descriptions.parquet"
+    check_places([output, output.with_suffix(".ledger")], [cells, config, literature])
     settings = load_enrich_settings(
         config,
         endpoint={name: value for name, value in (("model", llm), ("base_url", base_url)) if value},
@@ -211,7 +214,7 @@ def enrich(
         raise InputError("--estimate needs a language model. Pass one with --llm and --base-url.")
     result = tl.enrich(
         cells,
-        output or cells / "descriptions.parquet",
+        output,
         settings,
         knowledge=knowledge,
         literature=literature,
@@ -227,7 +230,7 @@ def enrich(
         )
     print(f"Knowledge sources: {', '.join(result.sources)}.")
     for line in result.summary():
-        print(line)
+        print(printable(line))
     print(f"Wrote {len(result.descriptions):,} descriptions to {result.output}, {result.reused:,} of them reused.")
     if result.failed:
         n_failed, reason = result.failed

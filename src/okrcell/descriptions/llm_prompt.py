@@ -175,8 +175,8 @@ class EndpointSettings(Settings):
         try:
             parts = urlsplit(address)
             _ = parts.port
-        except ValueError as error:
-            raise ValueError(f"this is no web address: {error}") from None
+        except ValueError:
+            raise ValueError("this is no web address") from None
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("this must be a web address such as https://api.deepseek.com/v1")
         return address.rstrip("/")

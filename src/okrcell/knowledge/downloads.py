@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import yaml
 
 from okrcell.errors import InputError
+from okrcell.escaping import hide_credentials
 from okrcell.provenance import fingerprint
 from okrcell.settings import Settings, parse_settings
 from okrcell.storage import cache_folder
@@ -184,17 +185,25 @@ class KnowledgeFiles:
     Raises
     ------
     InputError
-        If the folder does not exist.
+        If the folder does not exist, or the URL contains credentials.
     """
 
     def __init__(self, location: str | Path | None = None) -> None:
         source = str(location or os.environ.get(KNOWLEDGE_ENV) or "")
-        self.url = source.rstrip("/") if urlsplit(source).scheme in {"http", "https"} else None
+        try:
+            parts = urlsplit(source)
+        except ValueError:
+            raise InputError(f"{hide_credentials(source)} is no web address. Pass a folder or a URL.") from None
+        self.url = source.rstrip("/") if parts.scheme in {"http", "https"} else None
+        if self.url is not None and (parts.username or parts.password or parts.query or parts.fragment):
+            raise InputError(
+                f"The URL of the knowledge files must have no user, password, query or fragment: {hide_credentials(self.url)}. "
+                "Pass one without, or download the files and pass their folder."
+            )
         self._user_folder = Path(source).expanduser() if source and self.url is None else None
         if self._user_folder is not None and not self._user_folder.is_dir():
-            raise InputError(
-                f"There is no folder of knowledge files at {self._user_folder}. Pass an existing folder or a URL."
-            )
+            place = hide_credentials(source) if "://" in source else self._user_folder
+            raise InputError(f"There is no folder of knowledge files at {place}. Pass an existing folder or a URL.")
 
     @property
     def folder(self) -> Path:

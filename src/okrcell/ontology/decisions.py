@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okrcell.errors import InputError
+from okrcell.escaping import escape_formulas, unescape_formula
 from okrcell.evidence import TextEmbedder
 from okrcell.ontology.matcher import MIN_MATCH_SCORE
 from okrcell.ontology.ontology import ontology
@@ -117,7 +118,7 @@ def read_overrides(path: str | Path) -> pd.DataFrame:
         message = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
         reason = message.splitlines()[0]
         raise InputError(f"{path} cannot be read as a tab-separated table ({reason}).") from None
-    return check_overrides(table, str(path))
+    return check_overrides(table.map(unescape_formula), str(path))
 
 
 def check_overrides(table: pd.DataFrame, origin: str = "overrides") -> pd.DataFrame:
@@ -155,7 +156,7 @@ def check_overrides(table: pd.DataFrame, origin: str = "overrides") -> pd.DataFr
 def write_decisions(table: pd.DataFrame, path: str | Path) -> None:
     """Write the table tab-separated and atomically; after editing it can be used as overrides."""
     with atomic_file(path) as draft:
-        table.to_csv(draft, sep="\t", index=False, encoding="utf-8")
+        escape_formulas(table).to_csv(draft, sep="\t", index=False, encoding="utf-8")
 
 
 def count_undecided(table: pd.DataFrame) -> int:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from okrcell.errors import InputError
 from okrcell.evidence import TextEmbedder
 from okrcell.ontology.abbreviations import (
     ASSAY_ABBREVIATIONS,
@@ -23,6 +24,7 @@ from okrcell.ontology.abbreviations import (
 )
 from okrcell.ontology.label_parsing import FILLER_WORDS, LOW_WEIGHT_WORDS, normalize_words
 from okrcell.ontology.ontology import Ontology, ontology
+from okrcell.ontology.published_names import PUBLISHED_SYNONYMS
 from okrcell.storage import atomic_file, cache_folder
 
 MAX_NAMES_WITH_SYNONYMS = 20_000
@@ -92,7 +94,7 @@ def _load_or_embed(path: Path, names: tuple[str, ...], embedder: TextEmbedder) -
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as draft, draft.open("wb") as file:
             np.save(file, vectors, allow_pickle=False)
-    except OSError:
+    except (OSError, InputError):
         pass  # without a writable cache the vectors are computed each time
     return vectors
 
@@ -202,11 +204,18 @@ class OntologyName:
     weight: float
     """Sum of the weights of its words."""
     method: Literal["name", "synonym"]
+    is_published: bool = False
+    """Whether it is one of `PUBLISHED_SYNONYMS`."""
 
     @property
     def is_ambiguous(self) -> bool:
         """Whether it is an ambiguous synonym of at most four letters."""
-        return len(self.words) == 1 and self.method == "synonym" and all(len(word) <= 4 for word in self.words)
+        return (
+            not self.is_published
+            and len(self.words) == 1
+            and self.method == "synonym"
+            and all(len(word) <= 4 for word in self.words)
+        )
 
 
 class NameIndex:
@@ -282,6 +291,17 @@ class NameIndex:
         )
 
     @cached_property
+    def _published_words(self) -> list[tuple[str, Literal["name", "synonym"], tuple[str, ...]]]:
+        published = PUBLISHED_SYNONYMS if self.ontology.prefix == "CL" else {}
+        return [(term_id, "synonym", normalize_words(name)) for term_id, names in published.items() for name in names]
+
+    @cached_property
+    def published(self) -> Mapping[frozenset[str], str]:
+        """Term ids by the words of the `PUBLISHED_SYNONYMS`, with abbreviations expanded."""
+        n_own = len(self._words_of_names)
+        return {entry.words: entry.term_id for entry in self.entries[n_own:]}
+
+    @cached_property
     def _words_of_names(self) -> list[tuple[str, Literal["name", "synonym"], tuple[str, ...]]]:
         names: list[tuple[str, Literal["name", "synonym"], tuple[str, ...]]] = []
         for term_id in self.ontology.term_ids():
@@ -297,7 +317,8 @@ class NameIndex:
         filler_words: list[frozenset[str]] = []
         entries_by_word: dict[str, list[int]] = defaultdict(list)
         expansions = self.expansions if self.ontology.prefix == "CL" else {}
-        for i, (_, method, words) in enumerate(self._words_of_names):
+        all_names = [*self._words_of_names, *self._published_words]
+        for i, (_, method, words) in enumerate(all_names):
             # Only synonyms are expanded: the "endo" of an endo-epithelial cell is not endothelium.
             expanded = frozenset(
                 expanded_word
@@ -312,9 +333,11 @@ class NameIndex:
             word: _word_weight(word, len(indices) / len(content_words)) for word, indices in entries_by_word.items()
         }
         entries = [
-            OntologyName(term_id, words, filler, sum(weights[word] for word in words), method)
-            for (term_id, method, _), words, filler in zip(
-                self._words_of_names, content_words, filler_words, strict=True
+            OntologyName(
+                term_id, words, filler, sum(weights[word] for word in words), method, i >= len(self._words_of_names)
+            )
+            for i, ((term_id, method, _), words, filler) in enumerate(
+                zip(all_names, content_words, filler_words, strict=True)
             )
         ]
         return entries, dict(entries_by_word), weights

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from okrcell.descriptions.description import Description
 from okrcell.errors import InputError
 from okrcell.progress import ProgressOption, progress_bar
 from okrcell.provenance import provenance_record
+from okrcell.storage import file_lock
 from okrcell.tl._docs import doc_params
 
 if TYPE_CHECKING:
@@ -126,7 +128,8 @@ def enrich(
     Raises
     ------
     InputError
-        If the cells have no usable column, or the cells, a source, a setting or the output cannot be used.
+        If the cells have no usable column, the cells, a source, a setting or the output cannot be used, or another process is
+        writing the output.
     BudgetExceeded
         If the next call of the language model could exceed the budget. All answers so far are in the ledger.
 
@@ -162,6 +165,21 @@ def enrich(
     >>> all(sentence.evidence for sentence in description.sentences)
     True
     """
+    # Two runs into one file would each lose what the other has written.
+    with nullcontext() if output is None else file_lock(output):
+        return _enrich(cells, output, settings, knowledge, literature, ledger, confirm, progress)
+
+
+def _enrich(
+    cells: "AnnData | str | Path",
+    output: str | Path | None,
+    settings: "EnrichSettings | None",
+    knowledge: str | Path | None,
+    literature: str | Path | None,
+    ledger: str | Path | None,
+    confirm: "Callable[[CostEstimate], None] | None",
+    progress: ProgressOption,
+) -> Enriched:
     from okrcell.descriptions.description import load_if_exists, save_descriptions
     from okrcell.descriptions.enrich import EnrichSettings, describe_profiles
     from okrcell.knowledge.downloads import KnowledgeFiles

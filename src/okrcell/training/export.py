@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from okrcell.data.label_noise import NoisyDataset
 from okrcell.data.split import Split
 from okrcell.descriptions.description import Description
+from okrcell.escaping import escape_markdown
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.checkpoint import Checkpoint, save_checkpoint
 from okrcell.model.signatures import SignatureHead
@@ -173,7 +174,7 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any], signatures: Si
         if isinstance(value, float)
     )
     return CARD_TEMPLATE.format(
-        title=settings.title,
+        title=escape_markdown(settings.title),
         dim=settings.model.dim or "the text encoder's width",
         preset=settings.objective.preset,
         deviations="".join(f", {name} {value}" for name, value in settings.objective.deviations.items()),
@@ -197,7 +198,7 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any], signatures: Si
         encoder=f"{encoder.kind}, {encoder.blocks} blocks of width {encoder.width}, {settings.model.tokeniser.limit} genes",
         text=settings.model.text_encoder.name,
         adapted=f"its layer `{settings.model.text_encoder.adapt}` trained" if second_stage else "frozen",
-        note=facts["validation"]["note"],
+        note=escape_markdown(facts["validation"]["note"]),
         metrics=metrics,
         signatures="" if signatures is None else _signatures_section(facts, signatures),
         unseen="a type without training cells is matched by its text alone"
@@ -214,7 +215,7 @@ def _signatures_section(facts: dict[str, Any], signatures: SignatureHead) -> str
         from_tables=int((signatures.knowledge.getnnz(axis=1) > 0).sum()),
         tables=", ".join(table.split(", sha256")[0] for table in facts["receipt"]["knowledge"]) or "none",
         from_cells=int((signatures.cells.getnnz(axis=1) > 0).sum()),
-        dropped=", ".join(calibration.get("labels_in_doubt", [])) or "none",
+        dropped=escape_markdown(", ".join(calibration.get("labels_in_doubt", []))) or "none",
         weight=calibration.get("similarity_weight", 0.0),
     )
 

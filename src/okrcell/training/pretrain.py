@@ -181,7 +181,6 @@ def pretrain(
     )
     if resume:
         restore_resume_point(settings.output / LATEST_DIR, training_step, optimizer, state)
-    log = Log(settings.output / LOG_FILE, from_step=start_step, disabled=not fabric.is_global_zero)
 
     def save(step: int) -> None:
         if fabric.is_global_zero:
@@ -190,6 +189,7 @@ def pretrain(
 
     if not resume:
         save(0)
+    log = Log(settings.output / LOG_FILE, from_step=start_step, disabled=not fabric.is_global_zero)
     wrapped_step.train()
     with progress_bar("Training", progress if fabric.is_global_zero else False, _loss_to_bar) as report:
         for step in range(start_step, schedule.total_steps):

@@ -197,7 +197,9 @@ def prepare_run_dir(settings: PretrainSettings, fingerprint: str, *, resume: boo
             settings.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"Cannot create the run's folder {settings.output}: {error.strerror}.") from None
-        if (settings.output / LOG_FILE).exists():
+        # An empty log is left by a run that was killed before its first checkpoint.
+        log = settings.output / LOG_FILE
+        if log.exists() and log.stat().st_size > 0:
             raise InputError(
                 f"{settings.output} contains a {LOG_FILE} but no run to resume; choose another output folder."
             )

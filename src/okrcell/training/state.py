@@ -189,7 +189,7 @@ def read_resume_point(path: Path) -> ResumePoint:
         return ResumePoint(facts["step"], facts["settings"], facts["corpus"])
     except FileNotFoundError:
         raise CheckpointError(
-            f"There is no run to resume at {path.parent}: it has no {path.name}/{STATE_FILE}."
+            f"There is no run to resume at {path.parent}: it has no {path.name}/{STATE_FILE}. Start it anew, without --resume."
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path / STATE_FILE} is damaged: {error}. Start a new run.") from None

@@ -23,6 +23,7 @@ from okrcell.benchmarking.report.summary import (
     summarize,
 )
 from okrcell.benchmarking.report.text import ReportText, comparisons, report_text
+from okrcell.escaping import escape_markdown
 from okrcell.metrics.intervals import Estimate
 from okrcell.provenance import write_json
 from okrcell.storage import atomic_file
@@ -259,16 +260,16 @@ def render_markdown(
     """Write the report."""
     text = report_text(summary, provenance, absent)
     sections = [f"# {text.title}", text.opening, *_comparison_list(text, "")]
-    sections += [f"![{title}]({file})" for title, file in pictures.get("", ())]
+    sections += [f"![{escape_markdown(title)}]({file})" for title, file in pictures.get("", ())]
     for task in summary.tasks:
         sections += [f"## {TASK_INFO[task].title}", TASK_INFO[task].protocol, *_comparison_list(text, task)]
-        sections += [f"![{title}]({file})" for title, file in pictures.get(task, ())]
+        sections += [f"![{escape_markdown(title)}]({file})" for title, file in pictures.get(task, ())]
         for grid in result_tables(summary, task):
-            sections += [f"**{grid.title}**", _table(grid), *([grid.note] if grid.note else [])]
+            sections += [f"**{grid.title}**", _table(grid), *([escape_markdown(grid.note)] if grid.note else [])]
     if text.failures:
-        sections += ["## Failures", "\n".join(f"- {line}" for line in text.failures)]
+        sections += ["## Failures", "\n".join(f"- {escape_markdown(line)}" for line in text.failures)]
     sections += ["## Data sets", *_rows(("data set", "cells scored", "source", "licence of the source"), text.sets)]
-    sections += ["## Reproducibility", text.provenance]
+    sections += ["## Reproducibility", escape_markdown(text.provenance)]
     return "\n\n".join(sections) + "\n"
 
 
@@ -277,19 +278,22 @@ def _comparison_list(text: ReportText, task: str) -> list[str]:
     if not lines:
         return []
     heads = {comparison.task: f"**{TASK_INFO[comparison.task].title}.** " for comparison in lines} if not task else {}
-    return ["\n".join(f"- {heads.get(comparison.task, '')}{comparison.sentence}" for comparison in lines)]
+    return [
+        "\n".join(f"- {heads.get(comparison.task, '')}{escape_markdown(comparison.sentence)}" for comparison in lines)
+    ]
 
 
 def _table(grid: ResultTable) -> str:
     lines = [("method", *grid.head), ("---", *("---:" for _ in grid.head))]
     for row in grid.rows:
+        title = escape_markdown(row.title)
         cells = [f"**{cell.text}**" if cell.best else cell.text for cell in row.cells]
-        lines.append((f"**{row.title}**" if row.kind == "ours" else row.title, *cells))
+        lines.append((f"**{title}**" if row.kind == "ours" else title, *cells))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
+    lines = [head, ["---"] * len(head), *([escape_markdown(cell) for cell in row] for row in rows)]
     return ["\n".join(f"| {' | '.join(line)} |" for line in lines)]
 
 

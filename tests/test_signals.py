@@ -1,0 +1,143 @@
+"""Signals and errors end the command line with one line and the right exit status."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import okrcell.cli
+from okrcell.signals import stop_signals
+
+WRITES_A_DRAFT = """
+import sys, time
+from pathlib import Path
+from okrcell.signals import stop_signals
+from okrcell.storage import atomic_file
+with stop_signals(ends_process=True), atomic_file(sys.argv[1]) as draft:
+    draft.write_text("ha")
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def run_and_send(number: int, script: str, *arguments: str | Path, sends: int = 1) -> tuple[int, str]:
+    """Start Python code that prints a line when it is ready, send it a signal, and return exit status and stderr."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        for _ in range(sends):
+            process.send_signal(number)
+        errors = process.communicate(timeout=30)[1]
+        return process.returncode, errors
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_removes_the_draft_and_is_one_line(tmp_path: Path, number: signal.Signals, status: int):
+    ended = run_and_send(number, WRITES_A_DRAFT, tmp_path / "cells.h5ad")
+    assert ended == (status, f"okrcell: stopped by {number.name}.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+SWALLOWED = """
+import gc, sys, time
+from okrcell.signals import stop_signals
+
+class Slow:
+    def __del__(self):
+        print("ready", flush=True)
+        time.sleep(30)
+
+with stop_signals(ends_process=True):
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = Slow(); del x; time.sleep(30)",  # an exception in a destructor is dropped by Python
+        "try:\n        print('ready', flush=True); time.sleep(30)\n    except BaseException:\n        raise ImportError",
+    ],
+)
+def test_a_signal_counts_where_its_exception_is_lost_or_replaced(code: str):
+    assert run_and_send(signal.SIGTERM, SWALLOWED.format(code)) == (143, "okrcell: stopped by SIGTERM.\n")
+
+
+def test_handlers_are_restored_and_ignored_signals_stay_ignored():
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        with stop_signals():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            with stop_signals():
+                pass
+            assert signal.getsignal(signal.SIGTERM) not in before
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3])
+def test_a_signal_while_modules_are_imported_is_one_line(delay: float, tmp_path: Path):
+    command = [sys.executable, "-m", "okrcell", "annotate", "absent.h5ad", "-o", "out.h5ad"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.1 + delay)  # before that, the interpreter starts and handles signals itself
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=30)[1]
+    assert (process.returncode, errors) == (130, "okrcell: stopped by SIGINT.\n")
+
+
+def run_main(*words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        okrcell.cli.main(words)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "shown"),
+    [
+        (OSError(28, "No space left on device", "out.h5ad"), 2, "out.h5ad: No space left on device. Free some space"),
+        (PermissionError(13, "Permission denied", "in\x1b.h5ad"), 2, r"in\x1b.h5ad: Permission denied. Check"),
+        (MemoryError(), 2, "Not enough memory. Use fewer cells"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), 2, "Not enough memory"),
+        (KeyError("a\nb"), 1, "Unexpected error (KeyError: 'a\\nb'). This is a fault of okrcell"),
+        (KeyboardInterrupt(), 130, "stopped by SIGINT."),
+    ],
+)
+def test_any_error_is_one_line(monkeypatch, capsys, error: BaseException, status: int, shown: str):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(okrcell.cli, "app", fail)
+    assert run_main("embed") == status
+    errors = capsys.readouterr().err
+    assert shown in errors and errors.count("\n") == 1 and errors.endswith("\n")
+
+
+def test_output_that_nobody_reads_ends_the_command_quietly():
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "okrcell", "knowledge", "list"]
+    ended = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, check=False)
+    os.close(write_end)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+def test_output_to_a_full_disk_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "okrcell", "knowledge", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            text=True,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == "okrcell: No space left on device. Free some space, or choose another place.\n"
