@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from okrcell.cells.anndata_checks import check_anndata
 from okrcell.errors import InputError
+from okrcell.escaping import escape_markdown
 from okrcell.tl._anndata import (
     check_seed,
     evidence_table,
@@ -138,6 +140,7 @@ def describe(
     from okrcell.tasks.candidates import parse_candidates as read_candidates
     from okrcell.tasks.describe import describe_groups
 
+    check_anndata(adata)
     if genes < 1:
         raise InputError(f"genes must be at least 1, but it is {genes}.")
     check_seed(seed)
@@ -148,7 +151,7 @@ def describe(
     files = KnowledgeFiles(knowledge)
     sources, missing_sources = open_sources(None, files), unavailable_sources(files)
     expression = read_counts(adata, layer, orthologs=orthologs)
-    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    embeddings = get_embeddings(adata, model, expression, progress)
     descriptions = describe_groups(
         expression,
         embeddings,
@@ -261,9 +264,9 @@ def descriptions_page(adata: "AnnData") -> str:
     """
     record, descriptions = _read_descriptions(adata)
     lines = [
-        f"# Groups of {record['groupby']}",
+        f"# Groups of {escape_markdown(record['groupby'])}",
         "",
-        f"{record['input']['cells']:,} cells; model {record['model']}; "
+        f"{record['input']['cells']:,} cells; model {escape_markdown(record['model'])}; "
         f"{len(record['candidates'])} candidate types (source: {record['candidates_named_by']}). "
         "The share of cells is the fraction of a group whose nearest candidate is the type; the mean probability "
         "is the average over its cells of the probability of the type.",
@@ -328,18 +331,22 @@ def _read_descriptions(adata: "AnnData") -> tuple[Mapping[str, Any], dict[str, M
 
 
 def _render_description(name: str, description: Mapping[str, Any]) -> Iterator[str]:
-    term = f" ({description['cell_type_ontology_term_id']})" if description["cell_type_ontology_term_id"] else ""
+    term = (
+        f" ({escape_markdown(description['cell_type_ontology_term_id'])})"
+        if description["cell_type_ontology_term_id"]
+        else ""
+    )
     prefix = {"confident": "", "broad": "some kind of "}.get(str(description["status"]), "")
-    yield f"## {name}: {prefix}{description['cell_type']}{term}"
+    yield f"## {escape_markdown(name)}: {prefix}{escape_markdown(description['cell_type'])}{term}"
     yield ""
-    yield str(description["text"])
+    yield escape_markdown(description["text"])
     types = description["types"]
     if len(types):
         yield ""
         yield "| likely type | id | share of cells | mean probability |"
         yield "|---|---|---:|---:|"
         for row in types.to_dict("records"):
-            label = f"{row['cell_type']} | {row['cell_type_ontology_term_id']}"
+            label = f"{escape_markdown(row['cell_type'])} | {escape_markdown(row['cell_type_ontology_term_id'])}"
             yield f"| {label} | {row['share']:.0%} | {row['probability']:.2f} |"
     genes = description["genes"].head(MAX_GENES_ON_PAGE)
     if len(genes):
@@ -347,6 +354,6 @@ def _render_description(name: str, description: Mapping[str, Any]) -> Iterator[s
         yield "| gene | log2 fold change | cells in the group | cells outside |"
         yield "|---|---:|---:|---:|"
         for row in genes.to_dict("records"):
-            yield f"| {row['gene']} | {row['log2_fold']:.1f} | {row['inside']:.0%} | {row['outside']:.0%} |"
+            yield f"| {escape_markdown(row['gene'])} | {row['log2_fold']:.1f} | {row['inside']:.0%} | {row['outside']:.0%} |"
     yield ""
     yield from render_citations(description["evidence"])

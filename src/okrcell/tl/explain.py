@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from okrcell.cells.anndata_checks import check_anndata, read_records
 from okrcell.errors import InputError
+from okrcell.escaping import escape_markdown
 from okrcell.progress import progress_bar
 from okrcell.tl._anndata import (
     evidence_table,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
+    from okrcell.cells.expression import Expression
     from okrcell.evidence import Evidence
     from okrcell.model.embedder import Embedder
     from okrcell.progress import ProgressOption
@@ -97,6 +100,7 @@ def _gene_row(gene: "ExplainingGene", number_of: "Mapping[Evidence, int]") -> tu
 def get_or_annotate(
     adata: "AnnData",
     model: "Embedder",
+    expression: "Expression",
     candidates: Sequence[str] | None,
     *,
     layer: str | None,
@@ -105,12 +109,12 @@ def get_or_annotate(
 ) -> "Sequence[Candidate]":
     """Return the candidates of the stored zero-shot annotation; annotate first if it is missing or does not match.
 
-    The annotation matches if it has the same weights, layer and candidates.
+    The annotation matches if it has the same weights, expression and candidates.
     """
     from okrcell.tasks.candidates import Candidate
     from okrcell.tl.annotate import annotate
 
-    if not _has_matching_annotation(adata, model, candidates, layer):
+    if not _has_matching_annotation(adata, model, expression, candidates):
         annotate(adata, model, candidates=candidates, layer=layer, orthologs=orthologs, progress=progress)
     record: dict[str, Any] = adata.uns["okrcell"]["annotate"]
     texts: dict[str, list[str]] = json.loads(record["candidate_texts"])
@@ -119,11 +123,11 @@ def get_or_annotate(
 
 
 def _has_matching_annotation(
-    adata: "AnnData", model: "Embedder", candidates: Sequence[str] | None, layer: str | None
+    adata: "AnnData", model: "Embedder", expression: "Expression", candidates: Sequence[str] | None
 ) -> bool:
-    """Whether the stored annotation is zero-shot, with these candidates, this layer and the weights of this model.
+    """Whether the stored annotation is zero-shot, of these candidates, this expression and this model.
 
-    A record of an older release, without ``candidate_ids``, does not match.
+    A record of an older release, without ``expression_sha256``, does not match.
 
     Raises
     ------
@@ -132,7 +136,7 @@ def _has_matching_annotation(
     """
     from okrcell.tasks.candidates import parse_candidates as read_candidates
 
-    record: dict[str, Any] = dict(adata.uns.get("okrcell", {})).get("annotate", {})
+    record = read_records(adata).get("annotate", {})
     if CELL_TYPE_KEY not in adata.obs or "okrcell_scores" not in adata.obsm or not record:
         return False
     zero_shot = str(record.get("method", "")).startswith("zero-shot")
@@ -143,7 +147,10 @@ def _has_matching_annotation(
         )
     if not zero_shot or "candidate_ids" not in record:
         return False
-    matches = record.get("weights_sha256") == model.fingerprint and str(record.get("layer", "")) == (layer or "")
+    matches = (
+        record.get("weights_sha256") == model.fingerprint
+        and record.get("expression_sha256") == expression.fingerprint
+    )
     if candidates is not None:
         matches = matches and [candidate.name for candidate in read_candidates(candidates)] == list(
             record["candidates"]
@@ -261,6 +268,7 @@ def explain(
     from okrcell.knowledge.registry import open_sources, unavailable_sources
     from okrcell.tasks.explain import explain_groups
 
+    check_anndata(adata)
     if top < 1:
         raise InputError(f"top must be at least 1, but it is {top}.")
     if groupby is not None and cells is not None:
@@ -274,14 +282,16 @@ def explain(
     grouped = read_groups(adata, column) if cell_indices is None and column != CELL_TYPE_KEY else None
     files = KnowledgeFiles(knowledge)
     sources, missing_sources = open_sources(None, files), unavailable_sources(files)
-    parsed_candidates = get_or_annotate(adata, model, candidates, layer=layer, orthologs=orthologs, progress=progress)
+    expression = read_counts(adata, layer, orthologs=orthologs)
+    parsed_candidates = get_or_annotate(
+        adata, model, expression, candidates, layer=layer, orthologs=orthologs, progress=progress
+    )
     scores = np.asarray(adata.obsm["okrcell_scores"], dtype=np.float32)
     best = best_candidate_indices(adata, parsed_candidates)
     if cell_indices is not None:
         group, names = cell_indices, [str(name) for name in cells or ()]
     else:
         group, names = read_groups(adata, column) if grouped is None else grouped
-    expression = read_counts(adata, layer, orthologs=orthologs)
     with progress_bar("Explaining", progress) as report:
         explanations = explain_groups(
             expression, group, names, parsed_candidates, scores, best, model, sources=sources, top=top, progress=report
@@ -375,11 +385,12 @@ def explanations_page(adata: "AnnData") -> str:
     True
     """
     record, explanations = _read_explanations(adata)
-    subject = f"groups of {record['groupby']}" if record["groupby"] else "single cells"
+    subject = f"groups of {escape_markdown(record['groupby'])}" if record["groupby"] else "single cells"
     lines = [
         f"# Explanations of {subject}",
         "",
-        f"{record['input']['cells']:,} cells; model {record['model']}; {len(record['candidates'])} candidates. "
+        f"{record['input']['cells']:,} cells; model {escape_markdown(record['model'])}; "
+        f"{len(record['candidates'])} candidates. "
         "The contribution of a gene is its relative expression times the difference of its weights in the signatures of the "
         "answer and the runner-up: above zero it supports the answer, below zero the runner-up.",
     ]
@@ -442,8 +453,12 @@ def _read_explanations(adata: "AnnData") -> tuple[Mapping[str, Any], dict[str, M
 
 
 def _render_explanation(name: str, explanation: Mapping[str, Any]) -> Iterator[str]:
-    term = f" ({explanation['cell_type_ontology_term_id']})" if explanation["cell_type_ontology_term_id"] else ""
-    yield f"## {name}: {explanation['cell_type']}{term}"
+    term = (
+        f" ({escape_markdown(explanation['cell_type_ontology_term_id'])})"
+        if explanation["cell_type_ontology_term_id"]
+        else ""
+    )
+    yield f"## {escape_markdown(name)}: {escape_markdown(explanation['cell_type'])}{term}"
     yield ""
     if explanation["cell_type"] == "unknown":
         yield "No cell has expression, so there is no explanation."
@@ -453,9 +468,8 @@ def _render_explanation(name: str, explanation: Mapping[str, Any]) -> Iterator[s
         if explanation["cells"] > 1
         else "1 cell"
     )
-    runner_up = (
-        f"The runner-up is {explanation['runner_up']}." if explanation["runner_up"] else "There was no other candidate."
-    )
+    second = escape_markdown(explanation["runner_up"])
+    runner_up = f"The runner-up is {second}." if second else "There was no other candidate."
     yield f"{fraction}, with a mean confidence of {explanation['confidence']:.2f}. {runner_up}"
     genes = pd.DataFrame(explanation["genes"])
     if not len(genes):
@@ -466,10 +480,11 @@ def _render_explanation(name: str, explanation: Mapping[str, Any]) -> Iterator[s
     yield "| " + " | ".join(TABLE_HEADINGS) + " |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|---|---|"
     for row in genes.to_dict("records"):
+        gene, speaks, source, evidence = (escape_markdown(row[key]) for key in ("gene", "speaks", "source", "evidence"))
         numbers = f"{row['contribution']:+.3f} | {row['relative']:+.2f} | {row['expected']:+.3f}"
         numbers += f" | {row['runner_up_expected']:+.3f}"
         cells = f"{_format_percent(row['inside'])} | {_format_percent(row['outside'])}"
-        yield f"| {row['gene']} | {row['speaks']} | {numbers} | {cells} | {row['source']} | {row['evidence']} |"
+        yield f"| {gene} | {speaks} | {numbers} | {cells} | {source} | {evidence} |"
     records = pd.DataFrame(explanation["evidence"])
     if len(records):
         yield ""
