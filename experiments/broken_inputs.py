@@ -1,0 +1,349 @@
+"""Open hundreds of damaged files with the commands of okrcell: each is answered, or refused in one line.
+
+Every file is opened in a forked process with a time limit; what it prints, writes and needs is counted. The page
+docs/results/broken-inputs.md has the table.
+
+    python experiments/broken_inputs.py [--seed 0] [--files 450] [--only h5ad] [--json counts.json]
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+import damaged_files as make
+from damaged_files import BYTE_DAMAGE, HDF5_DAMAGE, Damage
+from damaged_text import FOLDER_DAMAGE, NESTED_DAMAGE, TEXT_DAMAGE, text_in_folder
+
+LIMIT_SECONDS, KILL_SECONDS, LIMIT_GIGABYTES = 30, 120, 1.0
+CANDIDATES = "B cell,monocyte,natural killer cell"
+SECRET = "secret-7f3a9c-of-another-file"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format, how it is made and damaged, and the commands that read it."""
+
+    name: str
+    make: Callable[[Path], None]
+    damage: dict[str, Damage]
+    commands: tuple[str, ...]
+    """Commands with {input} for the damaged file, {cells} for a valid file of cells, and {out} for the output folder."""
+
+
+@dataclass
+class Outcome:
+    """What a command did with a damaged file."""
+
+    format: str
+    damage: str
+    command: str
+    status: int
+    seconds: float
+    """Processor time, which does not depend on what else the machine does."""
+    gigabytes: float
+    """Peak memory above that of the parent process."""
+    lines: int
+    """Lines on stderr."""
+    message: str
+    faults: list[str] = field(default_factory=list)
+
+
+ALL_CELL_COMMANDS = (
+    "embed {input} -o {out}/o.h5ad",
+    "annotate {input} -o {out}/o.h5ad --candidates " + CANDIDATES.replace(" ", "_"),
+    "standardise {input} -o {out}/o.h5ad",
+    "find {input} B_cell -o {out}/o.h5ad",
+    "cluster {input} -o {out}/o.h5ad",
+    "integrate {input} -o {out}/o.h5ad --batch-key donor",
+    "describe {input} --groupby cell_type -o {out}/o.md --candidates " + CANDIDATES.replace(" ", "_"),
+    "explain {input} -o {out}/o.json --candidates " + CANDIDATES.replace(" ", "_"),
+    "audit {input} -o {out}/o.tsv",
+    "prepare {input} -o {out}/corpus",
+    "enrich {input} -o {out}/o.parquet --sources ontologies",
+    "annotate {cells} -o {out}/o.h5ad --reference {input}",
+)
+CELL_COMMANDS = ("embed {input} -o {out}/o.h5ad", "prepare {input} -o {out}/corpus", *ALL_CELL_COMMANDS[1:4])
+WITH_CANDIDATES = ("annotate {cells} -o {out}/o.h5ad --candidates {input}",)
+WITH_MODEL = ("embed {cells} -o {out}/o.h5ad --model {input}", "find {cells} B_cell -o {out}/o.h5ad --model {input}")
+WITH_KNOWLEDGE = (
+    "enrich {cells} -o {out}/o.parquet --knowledge {input}",
+    "describe {cells} --groupby cell_type -o {out}/o.md --knowledge {input} --candidates "
+    + CANDIDATES.replace(" ", "_"),
+)
+WITH_CORPUS = (
+    "enrich {input} -o {out}/o.parquet --sources ontologies",
+    "pretrain {settings} --corpus {input} -o {out}/run",
+    "audit {input} -o {out}/o.tsv",
+)
+WITH_LITERATURE = ("enrich {cells} -o {out}/o.parquet --literature {input} --sources ontologies",)
+WITH_PRETRAIN_SETTINGS = ("pretrain {input} --corpus {corpus} -o {out}/run",)
+WITH_ENRICH_SETTINGS = ("enrich {cells} -o {out}/o.parquet --config {input}",)
+HDF5 = BYTE_DAMAGE | HDF5_DAMAGE
+TABLE = BYTE_DAMAGE | TEXT_DAMAGE
+TREE = TEXT_DAMAGE | NESTED_DAMAGE
+FORMATS = (
+    Format("cells.h5ad", make.make_h5ad, HDF5, ALL_CELL_COMMANDS),
+    Format("dense.h5ad", make.make_dense_h5ad, HDF5, ALL_CELL_COMMANDS),
+    Format("cells.zarr", make.make_zarr, FOLDER_DAMAGE | text_in_folder(".z*", TEXT_DAMAGE, NESTED_DAMAGE), CELL_COMMANDS),
+    Format("tenx3.h5", partial(make.make_10x, version=3), HDF5, CELL_COMMANDS),
+    Format("tenx2.h5", partial(make.make_10x, version=2), HDF5_DAMAGE, CELL_COMMANDS),
+    Format("mtx", make.make_mtx, FOLDER_DAMAGE | text_in_folder("*.*", TEXT_DAMAGE), CELL_COMMANDS),
+    Format("cells.loom", make.make_loom, HDF5, CELL_COMMANDS),
+    Format("cells.csv", make.make_table, TABLE, CELL_COMMANDS),
+    Format("cells.tsv.gz", make.make_table, TABLE, CELL_COMMANDS),
+    Format("model", make.make_model, FOLDER_DAMAGE | text_in_folder("*.json", TEXT_DAMAGE, NESTED_DAMAGE), WITH_MODEL),
+    Format("knowledge", make.make_knowledge, FOLDER_DAMAGE | text_in_folder("*.*", TEXT_DAMAGE), WITH_KNOWLEDGE),
+    Format("papers.jsonl", make.make_literature, BYTE_DAMAGE | TREE, WITH_LITERATURE),
+    Format("pretrain.yaml", make.make_pretrain_settings, BYTE_DAMAGE | TREE, WITH_PRETRAIN_SETTINGS),
+    Format("enrich.yaml", make.make_enrich_settings, BYTE_DAMAGE | TREE, WITH_ENRICH_SETTINGS),
+    Format("candidates.txt", make.make_candidates, TABLE, WITH_CANDIDATES),
+    Format("candidates.csv", make.make_candidates, TABLE, WITH_CANDIDATES),
+    Format("candidates.json", make.make_candidates, BYTE_DAMAGE | TREE, WITH_CANDIDATES),
+    Format("candidates.yaml", make.make_candidates, BYTE_DAMAGE | TREE, WITH_CANDIDATES),
+    Format("overrides.tsv", make.make_overrides, TABLE, ("standardise {cells} -o {out}/o.h5ad --overrides {input}",)),
+    Format("corpus", make.make_corpus, FOLDER_DAMAGE | text_in_folder("corpus.json", TEXT_DAMAGE, NESTED_DAMAGE), WITH_CORPUS),
+    Format("texts.parquet", make.make_descriptions, BYTE_DAMAGE, ("enrich {cells} -o {input} --sources ontologies",)),
+)  # fmt: skip
+
+
+def main() -> None:
+    """Damage, open, count; exit status 1 if a file was neither answered nor refused in one line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--files", type=int, default=450, help="number of damaged files; more than there are: all")
+    parser.add_argument("--only", default="", help="part of the names of the formats to run")
+    parser.add_argument("--json", type=Path, help="file for the outcomes")
+    options = parser.parse_args()
+    import_everything()
+    with tempfile.TemporaryDirectory(prefix="okrcell-broken-") as name:
+        folder = Path(name)
+        os.environ["OKRCELL_CACHE"] = str(folder / "cache")
+        outcomes = run_all(folder, [kind for kind in FORMATS if options.only in kind.name], options.seed, options.files)
+    print(render(outcomes))
+    if options.json:
+        options.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n")
+    raise SystemExit(any(outcome.faults for outcome in outcomes))
+
+
+def import_everything() -> None:
+    """Import what the commands import, so that a forked process starts at once."""
+    import anndata.io
+    import pyarrow.parquet
+    import sklearn.decomposition
+    import torch
+    import transformers
+    import zarr
+
+    import okrcell.cli
+    import okrcell.data.prepare
+    import okrcell.model.embedder
+    import okrcell.training.pretrain
+
+    torch.set_num_threads(1)
+    _ = (anndata.io, pyarrow.parquet, sklearn.decomposition, transformers, zarr, okrcell)
+
+
+def run_all(folder: Path, formats: list[Format], seed: int, n_files: int) -> list[Outcome]:
+    """Open damaged files with one command each, in turn."""
+    make_valid_inputs(folder, formats)
+    cases = [
+        (kind, name, damage, kind.commands[number % len(kind.commands)])
+        for kind in formats
+        for number, (name, damage) in enumerate(kind.damage.items())
+    ]
+    chosen = sorted(random.Random(seed).sample(range(len(cases)), min(n_files, len(cases))))
+    outcomes: list[Outcome] = []
+    for number in chosen:
+        kind, name, damage, command = cases[number]
+        outcome = open_damaged(folder, kind, name, damage, command, random.Random(f"{seed} {kind.name} {name}"))
+        outcomes.append(outcome)
+        for fault in outcome.faults:
+            print(f"{kind.name}, {name}, {command}: {fault}: {outcome.message}", file=sys.stderr, flush=True)
+        if len(outcomes) % 50 == 0:
+            print(f"{len(outcomes)} of {len(chosen)} files", file=sys.stderr, flush=True)
+    return outcomes
+
+
+def make_valid_inputs(folder: Path, formats: list[Format]) -> None:
+    """Write one valid file of each format, in a forked process: the parent must not start threads."""
+
+    def write() -> int:
+        (folder / "valid").mkdir()
+        make.make_h5ad(folder / "valid" / "good.h5ad")
+        make.make_corpus(folder / "valid" / "good-corpus")
+        make.make_pretrain_settings(folder / "valid" / "good.yaml")
+        for kind in formats:
+            kind.make(folder / "valid" / kind.name)
+        return 0
+
+    status, _, _, text = run_forked(write, KILL_SECONDS * 5)
+    if status:
+        raise SystemExit(f"The valid files could not be made: {text}")
+
+
+def open_damaged(folder: Path, kind: Format, name: str, damage: Damage, command: str, rng: random.Random) -> Outcome:
+    """Damage a copy of the valid file, run a command on it and look at what it did."""
+    place = folder / "case"
+    shutil.rmtree(place, ignore_errors=True)
+    (place / "outside").mkdir(parents=True)
+    (place / "out").mkdir()
+    (place / "outside" / "secret.txt").write_text(SECRET)
+    make_secret_hdf5(place / "outside" / "secret.h5")
+    (place / "in").mkdir()
+    target, valid = place / "in" / kind.name, folder / "valid" / kind.name
+    if valid.is_dir():
+        shutil.copytree(valid, target)
+    else:
+        shutil.copyfile(valid, target)
+    damage(target, rng)
+    words = [
+        word.replace("_", " ").format(
+            input=target, out=place / "out", cells=folder / "valid" / "good.h5ad",
+            corpus=folder / "valid" / "good-corpus", settings=folder / "valid" / "good.yaml",
+        )
+        for word in command.split()
+    ]  # fmt: skip
+    before = snapshot(place) | snapshot(folder / "valid")
+    status, seconds, gigabytes, text = run_forked(partial(run_command, words, place), KILL_SECONDS)
+    lines = text.strip().splitlines()
+    outcome = Outcome(
+        kind.name, name, command.split(maxsplit=1)[0], status, round(seconds, 1), round(gigabytes, 2),
+        len(lines), lines[-1][:300] if lines else "",
+    )  # fmt: skip
+    after = snapshot(place) | snapshot(folder / "valid")
+    is_updated = "-o {input}" in command
+    changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    outside = [path for path in changed if "/out/" not in path and not (is_updated and status == 0 and "/in/" in path)]
+    outcome.faults = find_faults(outcome, text, outside, place / "out")
+    return outcome
+
+
+def find_faults(outcome: Outcome, text: str, outside: list[str], out: Path) -> list[str]:
+    """List what must not happen."""
+    faults = {
+        "traceback": "Traceback" in text or outcome.status == 1,
+        "crash": outcome.status < 0 and outcome.status != -signal.SIGKILL,
+        "hang": outcome.seconds > LIMIT_SECONDS or outcome.status == -signal.SIGKILL,
+        "memory": outcome.gigabytes > LIMIT_GIGABYTES,
+        "more than one line": outcome.status == 2 and outcome.lines != 1,
+        "another exit status": outcome.status not in {0, 1, 2} and outcome.status >= 0,
+        f"changed {', '.join(outside)}": bool(outside),
+        "output of a refusal": outcome.status != 0 and any(path.is_file() for path in out.rglob("*")),
+        "content of another file": any(
+            SECRET.encode() in file.read_bytes() for file in out.rglob("*") if file.is_file()
+        ),
+        "control characters": any(not (char.isprintable() or char == "\n") for char in text),
+    }
+    return [name for name, found in faults.items() if found]
+
+
+def run_command(words: list[str], place: Path) -> int:
+    """Run a command line in this process and return its exit status."""
+    from okrcell.cli import main as okrcell
+
+    os.chdir(place)
+    try:
+        okrcell(words)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else bool(end.code)
+    return 0
+
+
+def run_forked(work: Callable[[], int], limit: float) -> tuple[int, float, float, str]:
+    """Run a function in a forked process: exit status (negative for a signal), processor seconds, gigabytes, stderr."""
+    with tempfile.TemporaryFile() as errors, Path(os.devnull).open("w") as nowhere:
+        start, parent_memory = time.monotonic(), read_memory("VmRSS")
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(errors.fileno(), 2)
+            sys.stdout, sys.stderr = io.TextIOWrapper(io.FileIO(1, "w")), io.TextIOWrapper(io.FileIO(2, "w"))
+            resource.setrlimit(resource.RLIMIT_AS, (40 << 30, 40 << 30))
+            status = 1
+            try:
+                status = work()
+            except BaseException:  # noqa: BLE001 - reported to the parent
+                traceback.print_exc()
+            sys.stderr.flush()
+            peak = read_memory("VmHWM") - parent_memory
+            os.write(errors.fileno(), f"\0{peak}".encode())
+            os._exit(status)
+        while True:
+            ended, state, usage = os.wait4(pid, os.WNOHANG)
+            seconds = time.monotonic() - start
+            if ended:
+                break
+            if seconds > limit:
+                os.killpg(pid, signal.SIGKILL)
+            time.sleep(0.01)
+        errors.seek(0)
+        text, mark, peak = errors.read().decode("utf-8", "replace").rpartition("\0")
+        memory = int(peak) if mark else usage.ru_maxrss * 1024 - parent_memory
+        return os.waitstatus_to_exitcode(state), usage.ru_utime + usage.ru_stime, memory / 1e9, text if mark else peak
+
+
+def read_memory(name: str) -> int:
+    """Memory of this process in bytes, by its name in /proc."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def make_secret_hdf5(path: Path) -> None:
+    """Write a file that no output may contain and no command may change."""
+    import h5py
+    import numpy as np
+
+    with h5py.File(path, "w") as file:
+        file["text"] = np.frombuffer(SECRET.encode(), dtype="u1")
+
+
+def snapshot(folder: Path) -> dict[str, str]:
+    """Kind and sha256 of everything in a folder."""
+    found: dict[str, str] = {}
+    for path in folder.rglob("*"):
+        is_content = path.is_file() and not path.is_symlink()
+        found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest() if is_content else "other"
+    return found
+
+
+def render(outcomes: list[Outcome]) -> str:
+    """Table of counts by format, in Markdown."""
+    by_format: dict[str, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        by_format[outcome.format].append(outcome)
+    head = ("format", "files", "refused", "answered", "tracebacks", "crashes", "hangs", "writes elsewhere", "other faults",
+            "slowest, s", "peak memory, GB")  # fmt: skip
+    lines = [head, ("---", *["---:"] * (len(head) - 1))]
+    for name, group in [*by_format.items(), ("all", outcomes)]:
+        faults = Counter(fault.split(" ")[0] for outcome in group for fault in outcome.faults)
+        other = faults.total() - sum(faults[kind] for kind in ("traceback", "crash", "hang", "changed"))
+        counts = (
+            len(group),
+            sum(outcome.status == 2 for outcome in group),
+            sum(outcome.status == 0 for outcome in group),
+            *(faults[kind] for kind in ("traceback", "crash", "hang", "changed")),
+            other,
+        )
+        peaks = (max(outcome.seconds for outcome in group), max(outcome.gigabytes for outcome in group))
+        lines.append((name, *map(str, counts), f"{peaks[0]:.1f}", f"{peaks[1]:.2f}"))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
