@@ -179,3 +179,16 @@ def test_categories_give_the_same_as_words():
 def test_two_tissues_are_not_one():
     best = candidate_terms("tissue", "hippocampus and prefrontal cortex")
     assert not best or best[0].term.name not in ("prefrontal cortex",) or best[0].score < 0.6
+
+
+def test_labels_that_look_like_formulas_are_text_in_the_table_and_come_back(tmp_path):
+    labels = ["=HYPERLINK(A1)", "+B cell", "-T", "@x", "'=quoted", "-0.5", "B cell"]
+    obs = pd.DataFrame({"cell_type": labels}, index=pd.Index(map(str, range(len(labels)))))
+    table = decide_terms(obs).table
+    table["term_id"] = "CL:0000236"
+    write_decisions(table, tmp_path / "table.tsv")
+    written = pd.read_csv(tmp_path / "table.tsv", sep="\t", dtype=str)["label"]
+    assert sorted(written) == sorted(["'=HYPERLINK(A1)", "'+B cell", "'-T", "'@x", "''=quoted", "-0.5", "B cell"])
+    again = decide_terms(obs, overrides=read_overrides(tmp_path / "table.tsv"))
+    assert list(again.ids["cell_type"]) == ["CL:0000236"] * len(labels)
+    assert not again.unused

@@ -22,20 +22,22 @@ CELL_TYPE_ABBREVIATIONS = {
     "dc": "dendritic", "pdc": "plasmacytoid dendritic", "cdc": "conventional dendritic", "mdc": "myeloid dendritic",
     "cdc1": "1 conventional dendritic", "cdc2": "2 conventional dendritic", "modc": "monocyte derived dendritic",
     "mo": "monocyte", "mono": "monocyte", "mph": "macrophage", "mac": "macrophage", "macro": "macrophage",
-    "pmn": "neutrophil", "rbc": "erythrocyte", "ery": "erythrocyte", "eryth": "erythrocyte", "plt": "platelet",
+"pmn": "neutrophil", "rbc": "erythrocyte", "ery": "erythrocyte", "eryth": "erythrocyte", "plt": "platelet",
     "mk": "megakaryocyte", "hspc": "hematopoietic precursor", "hpc": "hematopoietic precursor",
     "clp": "common lymphoid precursor", "cmp": "common myeloid precursor", "gmp": "granulocyte monocyte precursor",
     "mep": "megakaryocyte erythroid precursor", "mpp": "multipotent precursor",
     # tissues
     "ec": "endothelial", "lec": "lymphatic endothelial", "smc": "smooth muscle", "vsmc": "vascular smooth muscle",
-    "cm": "cardiomyocyte", "fb": "fibroblast", "caf": "cancer associated fibroblast", "at1": "alveolar 1",
+    "cm": "heart muscle",
+    "cardiomyocyte": "heart muscle", "sm": "smooth muscle", "myof": "myofibroblast",
+    "fb": "fibroblast", "caf": "cancer associated fibroblast", "at1": "alveolar 1",
     "at2": "alveolar 2", "aec": "alveolar", "msc": "mesenchymal stem", "es": "embryonic stem", "esc": "embryonic stem",
     "eec": "enteroendocrine", "ta": "transit amplifying", "evt": "extravillous trophoblast",
     "opc": "oligodendrocyte precursor", "nsc": "neural stem", "rgc": "retinal ganglion",
     "exc": "glutamatergic", "excitatory": "glutamatergic", "inh": "gabaergic", "inhibitory": "gabaergic",
     # states
-    "mem": "memory", "eff": "effector", "act": "activated", "reg": "regulatory", "prog": "precursor",
-    "diff": "differentiated", "imm": "immature", "prolif": "proliferating", "cyto": "cytotoxic", "endo": "endothelial",
+    "tex": "exhausted t", "mem": "memory", "eff": "effector", "act": "activated", "reg": "regulatory", "prog": "precursor",
+    "diff": "differentiated", "imm": "immature", "prolif": "cycling", "cyto": "cytotoxic", "endo": "endothelial",
     "epi": "epithelial", "lymph": "lymphatic", "pigm": "pigmented",
 }  # fmt: skip
 """Common cell type abbreviations and their words, normalised by `normalize_words`."""

@@ -26,8 +26,24 @@ CANONICAL_WORDS = {
     "vascular": "vessel", "prostatic": "prostate", "ovarian": "ovary", "testicular": "testis",
     "ductal": "duct", "acinar": "acinus", "i": "1", "ii": "2", "iii": "3", "iv": "4", "hi": "high", "bright": "high",
     "bri": "high", "lo": "low", "dim": "low", "int": "intermediate", "activation": "activated", "ciliary": "ciliated",
+    "neutrophilic": "neutrophil", "basophilic": "basophil", "eosinophilic": "eosinophil", "monocytic": "monocyte",
+    "ventricular": "ventricle", "atrial": "atrium", "arterial": "artery", "venous": "vein", "capillar": "capillary",
+    "mesothelium": "mesothelial", "urothelium": "urothelial", "mesenchyme": "mesenchymal", "stroma": "stromal",
+    "nasal": "nose", "bronchial": "bronchus", "tracheal": "trachea", "alveolus": "alveolar", "decidua": "decidual",
+    "proliferating": "cycling", "proliferative": "cycling", "dividing": "cycling", "mitotic": "cycling",
+    "nonclassic": "nonclassical", "effectors": "effector",
 }  # fmt: skip
 """Canonical word of adjectives, synonyms and Roman numerals."""
+CD_ANTIGENS = {
+    "PTPRC": "CD45", "MS4A1": "CD20", "FCGR3A": "CD16", "NCAM1": "CD56", "FCGR1A": "CD64", "ITGAX": "CD11c",
+    "ITGAM": "CD11b", "ITGAE": "CD103", "ITGA2B": "CD41", "ITGB3": "CD61", "CD3D": "CD3", "CD3E": "CD3", "CD3G": "CD3",
+    "CD8A": "CD8", "CD8B": "CD8", "IL2RA": "CD25", "IL7R": "CD127", "IL3RA": "CD123", "SELL": "CD62L", "THBD": "CD141",
+    "CLEC4C": "CD303", "NRP1": "CD304", "PECAM1": "CD31", "THY1": "CD90", "NT5E": "CD73", "ENG": "CD105", "MME": "CD10",
+    "SDC1": "CD138", "TFRC": "CD71", "GYPA": "CD235a", "CR2": "CD21", "FCER2": "CD23", "FUT4": "CD15", "B3GAT1": "CD57",
+    "KLRB1": "CD161", "KLRD1": "CD94", "PROM1": "CD133", "CSF1R": "CD115", "MCAM": "CD146", "CXCR3": "CD183",
+    "CXCR5": "CD185", "ALCAM": "CD166", "SIGLEC1": "CD169",
+}  # fmt: skip
+"""CD antigens by the symbols of their genes: an "FCGR3A+ monocyte" is a CD16-positive monocyte."""
 FILLER_WORDS = frozenset(
     {"cell", "of", "the", "in", "a", "an", "and", "with", "from", "type", "human", "lineage", "like", "population"}
     | {"subset", "group", "alphabeta", "thymusderived", "positive", "disease"}
@@ -40,6 +56,7 @@ _PHRASES = (
     (re.compile(r"\bgamma delta\b"), "gammadelta"),
     (re.compile(r"\bthymus derived\b"), "thymusderived"),
     (re.compile(r"\b(t|b|nk|natural killer) lymphocyte\b"), r"\1 cell"),
+    (re.compile(r"\bstem (?:and |or )?(?:progenitor|precursor)\b"), "progenitor"),
     (re.compile(r"\b(non|pre|pro|double) (?=[a-z0-9])"), r"\1"),
     (re.compile(r"\b([tb])cell\b"), r"\1 cell"),
 )
@@ -53,6 +70,7 @@ _GLUED_WORDS = re.compile(
 )
 _GLUED_POSITIVE = re.compile(r"(?<=[A-Z0-9])pos(?![a-z])")
 _GENE_LEVEL = re.compile(r"\b([A-Z][A-Z0-9-]+)[ _]+(high|hi|low|lo|pos|neg)\b")
+_CD_GENE = re.compile(rf"\b({'|'.join(sorted(CD_ANTIGENS))})(?![A-Za-z0-9])")
 _SIGNS = {"pos": "+", "positive": "+", "neg": "-", "negative": "-", "high": "high", "hi": "high", "bright": "high",
          "low": "low", "lo": "low", "dim": "low"}  # fmt: skip
 _PLACEHOLDER = re.compile(
@@ -72,6 +90,7 @@ _POSITION = re.compile(r"\b(peripheral|venous|whole|left|right|upper|lower|anter
 _TUMOR = re.compile(
     r"(?<!non-)(?<!non )(tumou?r|cancer|malignan|neoplas|carcinoma|(?<!str)oma\b|leuk[a]?emi)", re.IGNORECASE
 )
+_STEM_AND_PROGENITOR = re.compile(r"\bstem\s*(?:/|\band\b|\bor\b|&)\s*progenitor", re.IGNORECASE)
 _TRAILING_NUMBER = re.compile(r"[\s_-]+(type[\s_-]*)?\d{1,2}[a-z]?$", re.IGNORECASE)
 
 
@@ -103,6 +122,7 @@ def normalize_words(name: str) -> tuple[str, ...]:
     A marker is one word with its sign ("CD8-positive", "CD8+" and "CD8" become ``cd8+``; "CD14-low" and "CD14dim" become
     ``cd14low``), adjectives of organs become nouns, and Roman numerals become Arabic.
     """
+    name = _CD_GENE.sub(lambda match: CD_ANTIGENS[match[1]], name)
     name = _GLUED_POSITIVE.sub("+ ", name)
     name = _GENE_LEVEL.sub(lambda match: match[1] + _SIGNS[match[2]] + " ", name.replace("_", " "))
     words = normalize_name(_GLUED_WORDS.sub(" ", name))
@@ -165,7 +185,8 @@ def qualifier(label: str) -> str:
 
 def alternatives(label: str) -> tuple[str, ...]:
     """Split a label that names several types ("Microglia/Macrophage", "T or NK cell"); empty for a single type."""
-    parts = re.split(r"\s*/\s*|\s+(?:or|and|&)\s+", remove_remarks(label))
+    joined = _STEM_AND_PROGENITOR.sub("stem progenitor", remove_remarks(label))
+    parts = re.split(r"\s*/\s*|\s+(?:or|and|&)\s+", joined)
     all_types = all(re.search(r"[A-Za-z]", part) and not re.fullmatch(r"CD\d+\w*[+-]?", part) for part in parts)
     return tuple(parts) if all_types and len(parts) > 1 else ()
 
@@ -179,6 +200,21 @@ def running_number(label: str) -> str:
 def capitalized_words(label: str) -> frozenset[str]:
     """Return the words in capitals or ending in capitals ("MuSC"), lower-cased: gene symbols or initials."""
     return frozenset(word.lower() for word in re.findall(r"\b[A-Z][A-Z0-9]{2,}\b|\b[A-Za-z]?[a-z]+[A-Z]+s?\b", label))
+
+
+def remove_group_letter(label: str) -> str:
+    """Remove the letter of a group: "Macrophages_B" becomes "Macrophages"."""
+    return re.sub(r"(?<=[A-Za-z]{3})_[A-Z]$", "", label)
+
+
+def open_brackets(label: str) -> str:
+    """Return a label without its brackets, but with the words in them: "Goblet (nasal)" becomes "Goblet nasal"."""
+    return " ".join(re.sub(r"\s*[()]\s*", " ", label).split())
+
+
+def bracketed_words(label: str) -> frozenset[str]:
+    """Return the words in brackets, normalised."""
+    return frozenset(word for remark in re.findall(r"\(([^()]*)\)", label) for word in normalize_words(remark))
 
 
 def is_tumor(label: str) -> bool:

@@ -1,35 +1,34 @@
 """Rank the terms of an ontology for an author label."""
 
 import html
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from heapq import nlargest, nsmallest
-from itertools import islice, product
 from typing import Literal
 
 from okrcell.evidence import TextEmbedder
-from okrcell.ontology.abbreviations import SINGLE_MARKER_TYPES
 from okrcell.ontology.label_parsing import (
     FILLER_WORDS,
     alternatives,
+    bracketed_words,
     capitalized_words,
     clean_label,
     is_tumor,
     normalize_words,
+    open_brackets,
     opposite_signs,
     qualifier,
+    remove_group_letter,
     remove_remarks,
     running_number,
 )
+from okrcell.ontology.label_reading import LabelReading, expand_abbreviations
 from okrcell.ontology.name_index import NameIndex, OntologyName, mentions_tissue, names_unrelated_structure
 from okrcell.ontology.ontology import Ontology, Term, ontology
+from okrcell.ontology.published_names import GREEK_CELLS, TISSUE_SYNONYMS
 
-MAX_READINGS = 12
-"""Maximum number of readings of one label."""
-_Expansion = tuple[tuple[str, ...], float, bool]
 MatchMethod = Literal["id", "name", "synonym", "abbreviation", "part", "dense"]
 """Basis of a match: the id, the name or a synonym of the term; equal words after expansion of abbreviations; part of the
 words of the label, so that the term is broader; or cosine similarity of embeddings."""
@@ -45,60 +44,12 @@ PRECURSOR_WORDS = frozenset({"precursor", "stem"})
 """Words that turn a cell type into another one, where other words only narrow it."""
 MAX_COMMON_DESCENDANTS = 600
 """Maximum number of descendants of a common ancestor of two types; "cell" and "motile cell" have more."""
+MIN_REFINED_SCORE = 0.45
+"""Minimum score of a broader term that is refined to a subtype."""
+REFINED_SCORE = 0.93
+"""Score of a subtype whose name is composed of a name of its ancestor and the other words of the label."""
 TISSUE_FACTOR = 1.06
 """Score factor for the term of an abbreviation whose definition mentions the tissue of the cells."""
-
-
-@dataclass(frozen=True)
-class LabelReading:
-    """One reading of a label."""
-
-    text: str
-    """All words in their order."""
-    words: frozenset[str]
-    """Words used for matching."""
-    confidence: float
-    """Product of the confidences of its expansions, in [0, 1]."""
-    is_expanded: bool
-    """Whether any abbreviation was expanded."""
-    guessed_words: frozenset[str]
-    """Words that are derived from letters alone."""
-
-
-def expand_abbreviations(label: str, index: NameIndex) -> list[LabelReading]:
-    """Return the readings of ``label``, with the most likely expansion of each word first."""
-    words = normalize_words(label)
-    capitalized = capitalized_words(label)
-    readings: list[LabelReading] = []
-    for options in islice(product(*(_expansions(word, index, capitalized) for word in words)), MAX_READINGS):
-        content_words = frozenset(word for expansion, *_ in options for word in expansion) - FILLER_WORDS
-        is_expanded = any(expansion != (word,) for (expansion, *_), word in zip(options, words, strict=True))
-        single_word = next(iter(content_words)) if len(content_words) == 1 else ""
-        if index.ontology.prefix == "CL" and single_word in SINGLE_MARKER_TYPES:
-            content_words, is_expanded = frozenset(SINGLE_MARKER_TYPES[single_word].split()), True
-        text = " ".join(word for expansion, *_ in options for word in expansion)
-        guessed_words = (
-            frozenset(word for expansion, _, is_guess in options if is_guess for word in expansion) - FILLER_WORDS
-        )
-        readings.append(
-            LabelReading(
-                text, content_words, math.prod(confidence for _, confidence, _ in options), is_expanded, guessed_words
-            )
-        )
-    return readings
-
-
-def _expansions(word: str, index: NameIndex, capitalized: frozenset[str]) -> list[_Expansion]:
-    if word in index.expansions:
-        alternatives: list[_Expansion] = [((word,), 0.9, False)] if index.entries_with_word(word) else []
-        return [(index.expansions[word], 0.98, False), *alternatives]
-    if word in FILLER_WORDS or len(word) < 2 or index.abbreviations.is_common(word):
-        return [((word,), 1.0, False)]
-    expansions = index.abbreviations.expand(word, is_capitals=word in capitalized)
-    alternatives_by_letters = [(expansion.words, expansion.confidence, expansion.is_guess) for expansion in expansions]
-    if index.abbreviations.is_word(word):
-        return [((word,), 1.0, False), *alternatives_by_letters]
-    return [*alternatives_by_letters, ((word,), 0.9, False)]
 
 
 @dataclass(frozen=True)
@@ -109,6 +60,8 @@ class TermMatch:
     score: float
     """Score in [0, 1]: 1 for an id, at least `MIN_MATCH_SCORE` if it is accepted without review."""
     method: MatchMethod
+    omitted: tuple[str, ...] = ()
+    """Words of the label that neither the name nor an ancestor of the term contains: the term is broader than the label."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +73,7 @@ class _ScoredTerm:
     """Whether it is based on letters alone."""
     is_doubtful: bool = False
     """Whether its score was lowered below `MIN_MATCH_SCORE`; it is not raised again."""
+    omitted: tuple[str, ...] = ()
 
 
 class OntologyMatcher:
@@ -151,6 +105,10 @@ class OntologyMatcher:
             previous = candidates.get(candidate.term_id)
             if previous is None or candidate.score > previous.score:
                 candidates[candidate.term_id] = candidate
+        for candidate in nlargest(3, candidates.values(), key=lambda candidate: candidate.score):
+            refined = self._refine(candidate, label, tissue_id)
+            if refined is not None and refined.score > candidates.get(refined.term_id, refined).score - 1e-9:
+                candidates[refined.term_id] = refined
         if tissue_words := self._tissue_words(tissue_id):
             for candidate in nlargest(8, candidates.values(), key=lambda candidate: candidate.score):
                 is_abbreviation = (
@@ -181,7 +139,8 @@ class OntologyMatcher:
             key=lambda candidate: (-candidate.score, METHOD_ORDER.index(candidate.method), candidate.term_id),
         )
         return tuple(
-            TermMatch(self.ontology.term(candidate.term_id), candidate.score, candidate.method) for candidate in ranked
+            TermMatch(self.ontology.term(candidate.term_id), candidate.score, candidate.method, candidate.omitted)
+            for candidate in ranked
         )
 
     def _lexical_matches(self, label: str, tissue_id: str) -> Iterator[_ScoredTerm]:
@@ -193,8 +152,12 @@ class OntologyMatcher:
         if not cleaned:
             return
         # The qualifier is recognised by the underscores of the raw label.
-        label = " ".join(html.unescape(label).split())
-        parts = () if is_tumor(label) else self._split_alternatives(label)
+        label = remove_group_letter(" ".join(html.unescape(label).split()))
+        published_id = self._published_id(label, tissue_id)
+        if published_id is not None:
+            yield _ScoredTerm(published_id, 0.98, "synonym")
+        is_whole = published_id is not None or is_tumor(label) or self.ontology.find_exact(cleaned) is not None
+        parts = () if is_whole else self._split_alternatives(label)
         for term, score in ((self.ontology.find_exact(cleaned), 0.99), (self.ontology.find(cleaned), 0.97)):
             if term is not None and self._index.is_matchable(term.id):
                 if self.ontology.has_name(cleaned, term.id):
@@ -209,6 +172,20 @@ class OntologyMatcher:
             # A label with two alternatives matches neither of them.
             yield _lower_score(candidate) if parts and candidate.term_id not in common_ids else candidate
         yield from common_matches
+
+    def _published_id(self, label: str, tissue_id: str) -> str | None:
+        """Return the term whose published synonym has the same words as the label."""
+        words = normalize_words(label)
+        if self.ontology.prefix == "CL":
+            name = tuple(word for word in words if word != "cell")
+            for organ, synonyms in _synonyms_by_organ().items() if tissue_id else ():
+                if name in synonyms and mentions_tissue((organ,), tissue_id):
+                    return synonyms[name]
+            is_islet = not tissue_id or mentions_tissue(("pancreas",), tissue_id)
+            if is_islet and " ".join(words) in GREEK_CELLS:
+                return GREEK_CELLS[" ".join(words)]
+        expanded = frozenset(part for word in words for part in self._index.expansions.get(word, (word,)))
+        return self._index.published.get(expanded - FILLER_WORDS or expanded)
 
     def _split_alternatives(self, label: str) -> tuple[str, ...]:
         parts = alternatives(label)
@@ -231,10 +208,12 @@ class OntologyMatcher:
         label_qualifier, capitalized = qualifier(label), capitalized_words(label)
         label_words = normalize_words(label)
         number_words = frozenset(filter(None, (running_number(label),)))
+        bare_label = remove_remarks(label) or label
         qualifier_words = frozenset(normalize_words(label_qualifier)) - frozenset(
-            normalize_words(label.removesuffix(label_qualifier))
+            normalize_words(bare_label.removesuffix(label_qualifier))
         )
-        for reading in expand_abbreviations(label if require_all else remove_remarks(label) or label, self._index):
+        qualifier_words |= bracketed_words(label) - frozenset(normalize_words(bare_label))
+        for reading in expand_abbreviations(label if require_all else open_brackets(label), self._index):
             word_weights = {word: self._index.weights.get(word, 0.0) for word in reading.words}
             # A word of the label that is missing in a name makes the name broader; the cost depends on the word.
             cost = {
@@ -249,9 +228,15 @@ class OntologyMatcher:
                 if weight < 0.3 * entry.weight or _contradicts(reading.words, entry.words):
                     continue
                 missing_words = entry.words - reading.words
+                omitted_words = reading.words - entry.words
+                implied_words = (
+                    omitted_words & self._ancestor_words(entry.term_id) if omitted_words else frozenset[str]()
+                )
                 # A word of the tissue in the name counts as 0.9 of a word of the label, so a name without it is preferred.
                 tissue_weight = 0.9 * sum(self._index.weights[word] for word in missing_words & tissue_words)
-                label_coverage = weight / (weight + sum(cost[word] for word in reading.words - entry.words))
+                # Labels leave out what a cell lacks: a CD56-bright cell is CD16-negative.
+                tissue_weight += 0.75 * sum(self._index.weights[word] for word in missing_words if _is_absence(word))
+                label_coverage = weight / (weight + sum(cost[word] for word in omitted_words - implied_words))
                 name_coverage = (weight + tissue_weight) / entry.weight
                 if require_all and label_coverage < 1:
                     continue
@@ -267,11 +252,19 @@ class OntologyMatcher:
                         if reading.is_expanded
                         else entry.method
                     )
-                    candidate = _ScoredTerm(entry.term_id, score, method, bool(entry.words & reading.guessed_words))
-                    number_match = number_words & entry.words
+                    candidate = _ScoredTerm(
+                        entry.term_id,
+                        score,
+                        method,
+                        bool(entry.words & reading.guessed_words),
+                        omitted=tuple(sorted(omitted_words - implied_words)),
+                    )
+                    number_match = number_words & entry.words and not entry.is_published
+                    only_precursor = bool(omitted_words) and entry.words <= PRECURSOR_WORDS
                     misses_head = label_coverage < 1 and heads and not self._has_head(entry, heads)
                     is_doubtful = score >= MIN_MATCH_SCORE and (
                         number_match
+                        or only_precursor
                         or misses_head
                         or self._is_unsupported_guess(entry, reading, tissue_id)
                         or self._conflicts_with_tissue(
@@ -279,6 +272,34 @@ class OntologyMatcher:
                         )
                     )
                     yield _lower_score(candidate) if is_doubtful else candidate
+
+    def _refine(self, candidate: _ScoredTerm, label: str, tissue_id: str) -> _ScoredTerm | None:
+        """Return the subtype whose name is a name of the matched term plus the omitted words; None if there is none.
+
+        "ventricular cardiomyocyte" is matched to the cardiomyocyte, a cardiac muscle cell, and refined to the ventricular
+        cardiac muscle cell.
+        """
+        is_numbered = any(word.isdigit() for word in candidate.omitted)
+        if not candidate.omitted or is_numbered or candidate.score < MIN_REFINED_SCORE or self.ontology.prefix != "CL":
+            return None
+        own_words = self._words_of_term(candidate.term_id)
+        for entry_index in self._index.entries_with_word(candidate.omitted[0]):
+            entry = self._index.entries[entry_index]
+            omitted = frozenset(candidate.omitted)
+            is_composed = omitted <= entry.words <= own_words | omitted
+            is_subtype = is_composed and candidate.term_id in self.ontology.ancestors(entry.term_id)
+            if is_subtype and not self._conflicts_with_tissue(entry.term_id, normalize_words(label), tissue_id):
+                return _ScoredTerm(entry.term_id, REFINED_SCORE, "abbreviation", candidate.is_guess)
+        return None
+
+    def _words_of_term(self, term_id: str) -> frozenset[str]:
+        names = self.ontology.names_of(term_id)
+        return frozenset(
+            part
+            for name in names
+            for word in normalize_words(name)
+            for part in self._index.expansions.get(word, (word,))
+        )
 
     def _has_head(self, entry: OntologyName, heads: frozenset[str]) -> bool:
         """Tell whether the name of an entry or of an ancestor contains one of the head words."""
@@ -374,6 +395,14 @@ class OntologyMatcher:
         return frozenset(word for name in names for word in normalize_words(name)) - FILLER_WORDS
 
 
+@cache
+def _synonyms_by_organ() -> dict[str, dict[tuple[str, ...], str]]:
+    return {
+        organ: {normalize_words(name): term_id for name, term_id in synonyms.items()}
+        for organ, synonyms in TISSUE_SYNONYMS.items()
+    }
+
+
 def _lower_score(candidate: _ScoredTerm) -> _ScoredTerm:
     """Lower a score below `MIN_MATCH_SCORE` without changing the order of the lowered matches."""
     if candidate.score < DOUBTFUL_SCORE:
@@ -389,6 +418,11 @@ def _main_words(label: str, label_qualifier: str, reading: LabelReading) -> list
     main_label = remove_remarks(label).removesuffix(label_qualifier).split(",")[0]
     excluded_words = frozenset(normalize_words(label)) - frozenset(normalize_words(main_label))
     return [word for word in reading.text.split() if word in reading.words and word not in excluded_words]
+
+
+def _is_absence(word: str) -> bool:
+    """Whether a word is a marker that is absent or low: "cd16-", "cd14low"."""
+    return word.endswith("-") or (word.endswith("low") and any(map(str.isdigit, word)))
 
 
 def _contradicts(label: frozenset[str], name: frozenset[str]) -> bool:

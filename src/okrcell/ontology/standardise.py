@@ -82,7 +82,7 @@ def candidate_terms(
             for candidate in candidates
             if candidate.term.id == direct_term.id and candidate.score >= MIN_MATCH_SCORE
         ),
-        TermMatch(direct_term, 0.9, "part"),
+        TermMatch(direct_term, 0.9, "abbreviation"),
     )
     return (direct_match, *(candidate for candidate in candidates if candidate.term.id != direct_term.id))[:top]
 
@@ -102,9 +102,8 @@ def cell_type_term(label: str, tissue_id: str = "") -> Term | None:
     A label with additional words is mapped to the broader term ("Fibroblast_APOD high" is a fibroblast), except if it
     names a tumour. The tissue resolves "beta" in a pancreatic islet.
     """
-    candidates = match_label(label, "CL", tissue_id=tissue_id, top=1)
-    term_in_tissue = None if _is_exact(candidates) else cell_type_in_tissue(label, tissue_id)
-    return term_in_tissue or (candidates[0].term if candidates and candidates[0].score >= MIN_MATCH_SCORE else None)
+    candidates = candidate_terms("cell_type", label, tissue_id=tissue_id, top=1)
+    return candidates[0].term if candidates and candidates[0].score >= MIN_MATCH_SCORE else None
 
 
 def cell_type_in_tissue(label: str, tissue_id: str) -> Term | None:

@@ -2,12 +2,14 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from okrcell.descriptions.metadata_text import is_prose, label_texts
@@ -15,14 +17,18 @@ from okrcell.errors import InputError
 from okrcell.evidence import TextEmbedder
 from okrcell.model.embedder import Embedder
 from okrcell.model.text_encoder import mean_text_vectors
+from okrcell.ontology.label_parsing import clean_label
 from okrcell.ontology.ontology import ontology, prefix_of
+from okrcell.ontology.resolver import ResolvedType, resolve_cell_type
 from okrcell.storage import atomic_file, cache_folder
+from okrcell.tasks.candidate_files import split_candidates
 
 logger = logging.getLogger(__name__)
 
 CELL_ONTOLOGY = "CL"
 MAX_FILE_SIZE = 10_000_000
 """Maximum size of a candidates file, in bytes."""
+FILE_SUFFIXES = (".txt", ".tsv", ".csv", ".list", ".json", ".yaml", ".yml", ".md", ".xlsx", ".xls", ".r", ".rds")
 EMBED_BATCH_SIZE = 128
 
 
@@ -37,72 +43,169 @@ class Candidate:
     texts: tuple[str, ...]
 
 
-def parse_candidates(entries: Sequence[str]) -> list[Candidate]:
-    """Parse candidates: names, Cell Ontology ids or free text. Duplicate terms are removed; the order is kept.
+@dataclass(frozen=True)
+class ResolvedCandidates:
+    """Candidates with a remark on each entry that is not the name or id of its term."""
+
+    candidates: list[Candidate]
+    remarks: tuple[str, ...]
+    """One line per entry that was resolved to another name or to nothing, merged with another entry, or left out."""
+
+
+def parse_candidates(entries: Iterable[object], tissue_id: str = "", *, strict: bool = False) -> list[Candidate]:
+    """Parse candidates: names, Cell Ontology ids or free text (see `resolve_candidates`)."""
+    return resolve_candidates(entries, tissue_id, strict=strict).candidates
+
+
+def resolve_candidates(entries: Iterable[object], tissue_id: str = "", *, strict: bool = False) -> ResolvedCandidates:
+    """Resolve candidates to Cell Ontology terms; the order is kept, and entries of the same term are merged.
+
+    A name is matched as by `okrcell.tl.standardise`. A name whose qualifier is in no type gets the broader term, if no other
+    candidate has this term; otherwise it is read as free text, as are sentences. Each remark is logged.
+
+    Parameters
+    ----------
+    entries
+        Names, ids or sentences. Placeholders, numbers and missing values are left out.
+    tissue_id
+        Uberon id of the tissue of the cells, "" if unknown.
+    strict
+        Refuse names that are not resolved.
 
     Raises
     ------
     InputError
-        If the list is empty, an entry is empty, or an id does not exist.
+        If no candidate is left, an entry is empty or the id of another ontology, an id does not exist, or a name is not
+        resolved and ``strict`` is set.
     """
-    if isinstance(entries, str):
-        raise InputError(f"candidates must be a list of names, but is the string '{entries}'. Write ['{entries}'].")
-    parsed: dict[str, Candidate] = {}
-    for entry in entries:
-        candidate = _parse_candidate(str(entry))
+    if isinstance(entries, str | bytes | Mapping) or not hasattr(entries, "__iter__"):
+        raise InputError(f"candidates must be a list of names, but is {entries!r}. Write ['B cell', 'T cell'].")
+    names = [_entry_text(entry) for entry in entries]
+    left_out = [name for name in names if name is None or is_placeholder(name)]
+    resolved = [resolve_cell_type(name, tissue_id) for name in names if name and not is_placeholder(name)]
+    if not resolved:
+        hint = f" ({', '.join(map(repr, left_out[:3]))} names no cell type)" if left_out else ""
+        raise InputError(f"There are no candidates{hint}. Pass at least one name, Cell Ontology id or sentence.")
+    resolved = [_as_free_text(entry) if _is_ambiguous(entry, resolved) else entry for entry in resolved]
+    unresolved = [entry for entry in resolved if entry.term is None]
+    if strict and unresolved:
+        listed = ", ".join(f"'{entry.entry}'{entry.question}" for entry in unresolved)
+        raise InputError(
+            f"{len(unresolved)} of {len(resolved)} candidates name no known cell type: {listed}. Correct them, or leave "
+            "--strict (strict=True) out to read them as free text."
+        )
+    candidates: dict[str, Candidate] = {}
+    remarks = [f"{name}: names no cell type; left out" for name in dict.fromkeys(map(str, left_out))]
+    for entry in resolved:
+        candidate = _to_candidate(entry)
         # Two names of one type would split its probability, and both would have a low confidence.
-        parsed.setdefault(candidate.term_id or candidate.name, candidate)
-    if not parsed:
-        raise InputError("There are no candidates. Pass at least one name, Cell Ontology id or sentence.")
-    return list(parsed.values())
+        first = candidates.setdefault(candidate.term_id or candidate.name, candidate)
+        if entry.remark:
+            remarks.append(entry.remark)
+        if first is not candidate and first.name != candidate.name:
+            remarks.append(f"{candidate.name}: the same type as the candidate {first.name}, {first.term_id}; used once")
+    for remark in remarks:
+        logger.log(logging.INFO if " -> " in remark else logging.WARNING, "%s", remark)
+    return ResolvedCandidates(list(candidates.values()), tuple(remarks))
+
+
+def _entry_text(entry: object) -> str | None:
+    """Return an entry as text with single spaces; None for a missing value."""
+    if (
+        entry is None
+        or entry is pd.NA
+        or entry is pd.NaT
+        or (isinstance(entry, float | np.floating) and np.isnan(entry))
+    ):
+        return None
+    if not isinstance(entry, str | int | float | np.number):
+        raise InputError(f"A candidate must be a text, but {entry!r} is of type {type(entry).__name__}.")
+    text = " ".join(str(entry).split())
+    if not text:
+        raise InputError("A candidate is empty; give a cell type name, a Cell Ontology id or a sentence.")
+    return text
+
+
+def is_placeholder(name: str) -> bool:
+    """Whether a name is a number or a placeholder such as "nan" or "unknown"."""
+    return not clean_label(name) and not name.endswith("?")
+
+
+def _is_ambiguous(entry: ResolvedType, entries: Sequence[ResolvedType]) -> bool:
+    """Whether the term of an entry covers only a part of it and is the term of another entry as well."""
+    if entry.term is None or entry.is_exact:
+        return False
+    return any(
+        other.term is not None and other.term.id == entry.term.id and other.entry.casefold() != entry.entry.casefold()
+        for other in entries
+    )
+
+
+def _as_free_text(entry: ResolvedType) -> ResolvedType:
+    return ResolvedType(entry.entry, None, broader=entry.term)
+
+
+def _to_candidate(resolved: ResolvedType) -> Candidate:
+    if resolved.term is None:
+        return Candidate(resolved.entry, "", (resolved.entry,))
+    texts = label_texts(resolved.term.id)
+    if resolved.method == "id":
+        return Candidate(resolved.term.name, resolved.term.id, texts)
+    return Candidate(resolved.entry, resolved.term.id, texts if resolved.is_exact else (resolved.entry, *texts))
 
 
 def read_candidates(source: str) -> list[str]:
-    """Parse the option ``--candidates``: a text file with one candidate per line, or names separated by commas.
+    """Parse the option ``--candidates``: names separated by commas or semicolons, or a file of names.
+
+    A file has one name per line, or is a table with a column cell_type, a JSON or YAML list, or an R vector
+    (`okrcell.tasks.candidate_files.split_candidates`).
 
     Raises
     ------
     InputError
-        If the file is missing, too large, not UTF-8 or has no candidate.
+        If the file is missing, a folder, too large or not UTF-8, or its names cannot be told apart.
     """
     path = Path(source)
-    if _is_file(path):
-        if path.stat().st_size > MAX_FILE_SIZE:
-            raise InputError(
-                f"{source} has {path.stat().st_size:,} bytes; a list of candidates has at most {MAX_FILE_SIZE:,}."
-            )
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            raise InputError(f"{source} is not a UTF-8 text file. Write one candidate per line.") from None
-        except OSError as error:
-            raise InputError(f"{source} cannot be read: {error.strerror}.") from None
-        entries = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        if not entries:
-            raise InputError(f"{source} contains no candidate. Write one name, Cell Ontology id or sentence per line.")
-        return entries
-    if path.suffix in {".txt", ".tsv", ".csv", ".list"} and "," not in source:
+    if _is_path(path, "is_dir"):
+        raise InputError(
+            f"{source} is a folder, not a list of candidates. Pass names, or a file with one name per line."
+        )
+    is_file = _is_path(path, "is_file")
+    looks_like_file = path.suffix.lower() in FILE_SUFFIXES or source.startswith(("/", "./", "../", "~"))
+    if not is_file and looks_like_file and "," not in source:
         raise InputError(f"The candidates file {source} does not exist.")
-    return _rejoin_commas([entry.strip() for entry in source.split(",") if entry.strip()])
+    origin = source if is_file else "--candidates"
+    entries = split_candidates(_read_text(path) if is_file else source, origin, _names_type)
+    if not entries:
+        raise InputError(f"{origin} contains no candidate. Write one name, Cell Ontology id or sentence per line.")
+    return entries
 
 
-def _is_file(path: Path) -> bool:
+def _read_text(path: Path) -> str:
     try:
-        return path.is_file()
-    except OSError:
-        # A long list of names exceeds the maximum length of a file name.
+        size = path.stat().st_size
+        if size > MAX_FILE_SIZE:
+            raise InputError(f"{path} has {size:,} bytes; a list of candidates has at most {MAX_FILE_SIZE:,}.")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a UTF-8 text file. Write one candidate per line.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _names_type(text: str) -> bool:
+    try:
+        return resolve_cell_type(text).term is not None
+    except InputError:
         return False
 
 
-def _rejoin_commas(entries: list[str]) -> list[str]:
-    """Rejoin names that contain a comma, such as "CD4-positive, alpha-beta T cell"."""
-    find_term = ontology(CELL_ONTOLOGY).find
-    joined: list[str] = []
-    while entries:
-        size = next((size for size in (4, 3, 2) if size <= len(entries) and find_term(", ".join(entries[:size]))), 1)
-        joined.append(", ".join(entries[:size]))
-        entries = entries[size:]
-    return joined
+def _is_path(path: Path, kind: Literal["is_file", "is_dir"]) -> bool:
+    try:
+        return bool(getattr(path, kind)())
+    except (OSError, ValueError):
+        # A long list of names exceeds the maximum length of a file name.
+        return False
 
 
 def default_candidates(embedder: Embedder) -> list[Candidate]:
@@ -128,16 +231,6 @@ def default_candidates(embedder: Embedder) -> list[Candidate]:
 def candidate_vectors(candidates: Sequence[Candidate], embedder: TextEmbedder) -> Float[np.ndarray, "candidate dim"]:
     """Return a unit vector for each candidate: the normalized mean of the vectors of its texts."""
     return mean_text_vectors([candidate.texts for candidate in candidates], embedder)
-
-
-def _parse_candidate(entry: str) -> Candidate:
-    texts = label_texts(entry)
-    name = " ".join(entry.split())
-    if prefix_of(name) == CELL_ONTOLOGY:
-        term = ontology(CELL_ONTOLOGY).term(name)
-        return Candidate(term.name, term.id, texts)
-    term = ontology(CELL_ONTOLOGY).find(name)
-    return Candidate(name, term.id if term else "", texts)
 
 
 @cache

@@ -1,0 +1,102 @@
+"""Names of published annotations (Azimuth, CellTypist, HLCA, hECA, KPMP) that the Cell Ontology does not list as synonyms."""
+
+PUBLISHED_SYNONYMS: dict[str, tuple[str, ...]] = {
+    # blood and marrow
+    "CL:0002394": ("type 1 conventional dendritic cell", "DC1", "CD141+ DC", "CLEC9A+ DC", "XCR1+ DC"),
+    "CL:0002399": ("type 2 conventional dendritic cell", "DC2", "CD1C+ DC"),
+    "CL:0017009": ("ASDC", "AXL+ SIGLEC6+ DC", "AXL+ dendritic cell", "AS DC"),
+    "CL:0001029": ("DC precursor", "pre-DC", "pDC precursor", "pre-pDC"),
+    "CL:0002010": ("pre-mDC", "pre-cDC", "cDC precursor"),
+    "CL:0002396": ("CD16+ monocyte", "non-classical CD16+ monocyte", "CD14dim CD16+ monocyte"),
+    "CL:0000900": ("naive cytotoxic T cell", "CD45RA+ naive cytotoxic CD8+ T cell"),
+    "CL:0000818": ("B intermediate", "immature transitional B cell"),
+    "CL:0000817": ("pre-B cell",),
+    "CL:0000957": ("large pre-B cell",),
+    "CL:0000954": ("small pre-B cell",),
+    "CL:0002045": ("pre-pro-B cell",),
+    "CL:0000945": ("B lineage lymphocyte",),
+    "CL:0000542": ("lymphoid",),
+    "CL:0000738": ("immune", "white blood cell", "WBC"),
+    "CL:0000809": ("double positive T cell", "double positive thymocyte", "DPT"),
+    "CL:0002489": ("CD4-CD8- thymocyte",),
+    "CL:0002425": ("ETP", "early thymic progenitor"),
+    "CL:0000936": ("ELP", "LMPP"),
+    "CL:0008001": ("HSPC", "hematopoietic stem and progenitor cell", "HSC/MPP", "hematopoietic progenitor"),
+    "CL:0000837": ("multipotent progenitor",),
+    "CL:0000838": ("lymphoid progenitor",),
+    "CL:0000839": ("myeloid progenitor",),
+    "CL:0000050": ("MEMP", "EMP", "megakaryocyte erythroid mast cell progenitor", "erythroid megakaryocyte progenitor"),
+    "CL:0002028": ("BaEoMa", "basophil eosinophil mast cell progenitor"),
+    "CL:0000553": ("early megakaryocyte",),
+    "CL:0000556": ("megakaryocyte/platelet",),
+    "CL:0000764": ("erythroid", "early erythroid", "mid erythroid", "late erythroid", "early erythrocyte", "late erythrocyte"),
+    "CL:0000559": ("monocyte precursor",),
+    "CL:0000113": ("MNP", "monocyte/macrophage", "mono-mac"),
+    "CL:0001082": ("ILC precursor", "ILCP"),
+    "CL:0000939": ("CD16+ NK cell", "CD56-dim NK cell"),
+    "CL:0000938": ("CD16- NK cell", "CD56-bright NK cell"),
+    "CL:0000912": ("Tem/effector helper T cell", "Tcm/naive helper T cell"),
+    "CL:0000910": ("Tem/Temra cytotoxic T cell", "Tem/Trm cytotoxic T cell", "Tcm/naive cytotoxic T cell", "Trm cytotoxic T"),
+    "CL:0000235": ("monocyte derived macrophage",),
+    # pancreas
+    "CL:0000171": ("islet alpha cell",),
+    "CL:0000169": ("islet beta cell",),
+    "CL:0000173": ("islet delta cell",),
+    "CL:0002275": ("islet gamma cell", "pancreatic gamma cell"),
+    "CL:0005019": ("islet epsilon cell",),
+    # lung
+    "CL:4028003": ("aerocyte", "EC aerocyte capillary", "capillary aerocyte"),
+    "CL:4028002": ("EC general capillary", "gCap"),
+    "CL:4028004": ("alveolar fibroblast",),
+    "CL:2000093": ("peribronchial fibroblast",),
+    "CL:4033043": ("interstitial Mph perivascular", "interstitial Mph"),
+    "CL:0019001": ("SMG serous",),
+    "CL:0000319": ("SMG mucous",),
+    "CL:0005012": ("multiciliated cell",),
+    # heart, vessels, kidney
+    "CL:2000046": ("ventricular cardiomyocyte",),
+    "CL:0002129": ("atrial cardiomyocyte",),
+    "CL:1001107": ("ascending thin limb cell", "thin ascending limb cell"),
+    "CL:1001111": ("descending thin limb cell", "thin descending limb cell"),
+    "CL:1001106": ("thick ascending limb cell",),
+    "CL:1000849": ("distal convoluted tubule cell",),
+    "CL:1000768": ("connecting tubule cell",),
+    "CL:0002306": ("proximal tubule cell",),
+    "CL:0005011": ("alpha intercalated cell",),
+    "CL:0002201": ("beta intercalated cell",),
+    # epithelia, skin, eye, brain
+    "CL:0002187": ("basal keratinocyte",),
+    "CL:0000604": ("rod photoreceptor", "rod cell"),
+    "CL:0000573": ("cone photoreceptor", "cone cell"),
+    "CL:4030059": ("L2/3 IT",),
+    "CL:4030064": ("L5 IT",),
+    "CL:4030065": ("L6 IT",),
+    "CL:4023012": ("L5/6 NP",),
+    "CL:4023038": ("L6b",),
+}  # fmt: skip
+"""Further synonyms by Cell Ontology id."""
+
+GREEK_CELLS = {
+    "alpha cell": "CL:0000171", "beta cell": "CL:0000169", "delta cell": "CL:0000173", "gamma cell": "CL:0002275",
+    "epsilon cell": "CL:0005019",
+}  # fmt: skip
+"""Cells of the pancreatic islet; the letter without "cell" has this meaning in the pancreas only."""
+TISSUE_SYNONYMS: dict[str, dict[str, str]] = {
+    "pancreas": {
+        "acinar": "CL:0002064", "ductal": "CL:0002079", "stellate": "CL:0002410", "activated stellate": "CL:0002410",
+        "quiescent stellate": "CL:0002410", "endocrine": "CL:0008024", "gamma": "CL:0002275", "a": "CL:0000171",
+        "b": "CL:0000169", "d": "CL:0000173",
+    },
+    "kidney": {
+        "pec": "CL:1000452", "pod": "CL:0000653", "pt": "CL:0002306", "pt s1": "CL:4030009", "pt s2": "CL:4030010",
+        "pt s3": "CL:4030011", "tal": "CL:1001106", "c tal": "CL:1001109", "ctal": "CL:1001109", "m tal": "CL:1001108",
+        "mtal": "CL:1001108", "atl": "CL:1001107", "dtl": "CL:1001111", "dtl1": "CL:1001111", "dtl2": "CL:1001111",
+        "dtl3": "CL:1001111", "dct": "CL:1000849", "dct1": "CL:4030016", "dct2": "CL:4030017", "cnt": "CL:1000768",
+        "md": "CL:1000850", "pc": "CL:1001431", "ic": "CL:0005010", "ic a": "CL:0005011", "ic b": "CL:0002201",
+        "cnt pc": "CL:4030018", "cnt ic a": "CL:4030020", "ccd pc": "CL:1000714", "ccd ic a": "CL:1000715",
+        "omcd pc": "CL:1000716", "omcd ic a": "CL:1000717", "imcd": "CL:1000718", "ec gc": "CL:1001005",
+        "ec ptc": "CL:1001033", "ec avr": "CL:1001131", "ec dvr": "CL:1001285", "ec lym": "CL:0002138", "mc": "CL:0000650",
+        "ren": "CL:0000648", "principal": "CL:0005009",
+    },
+}  # fmt: skip
+"""Labels that have a meaning in one organ and its parts only."""
