@@ -114,3 +114,10 @@ def test_preparing_enriching_and_training_show_bars_too(blood, run_settings, std
     okr.pretrain(run_settings({"schedule": {"steps": [1, 1]}}))
     assert "Training" in stream.getvalue()
     assert "loss " in stream.getvalue()
+
+
+def test_labels_are_no_markup_and_no_control_characters_in_a_bar(stderr):
+    stream = stderr(is_terminal=True)
+    with progress_bar("Standardising", True) as report:
+        report(1, 2, "[red]T[/red] [/] cell\x1b[31m")
+    assert r"[red]T[/red] [/] cell\x1b[31m" in stream.getvalue()

@@ -28,6 +28,7 @@ from okrcell.descriptions.screening import ScreeningSettings
 from okrcell.errors import InputError, SettingsError
 from okrcell.evidence import Evidence
 from okrcell.ontology.obs_profile import CellProfile
+from okrcell.storage import file_lock
 
 MANY = [DescriptionRequest(CellProfile(f"cell {number}", label=f"cell {number}"), ()) for number in range(40)]
 
@@ -276,3 +277,28 @@ def test_an_estimate_sends_nothing_and_writes_nothing(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         okrcell.cli.main([*words, "--estimate"])
     assert ended.value.code == 2
+
+
+def test_a_second_run_into_one_file_says_so(tmp_path, capsys):
+    cells(**BLOOD).write_h5ad(tmp_path / "cells.h5ad")
+    words = ["enrich", str(tmp_path / "cells.h5ad"), "-o", str(tmp_path / "d.parquet"), "--sources", "ontologies"]
+    with file_lock(tmp_path / "d.parquet"), pytest.raises(SystemExit) as ended:
+        okrcell.cli.main(words)
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert "Another process is writing" in errors and errors.count("\n") == 1
+    with pytest.raises(SystemExit) as ended:
+        okrcell.cli.main(words)
+    assert ended.value.code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.h5ad", "d.parquet"]
+
+
+@pytest.mark.parametrize("url", ["ftp://anna:s3cret@host/v1", "https://anna:s3cret@host:port/v1", "anna:s3cret@host"])
+def test_a_password_in_the_address_of_a_model_is_not_repeated(url, tmp_path, capsys):
+    cells(**BLOOD).write_h5ad(tmp_path / "cells.h5ad")
+    words = ["enrich", str(tmp_path / "cells.h5ad"), "-o", str(tmp_path / "d.parquet"), "--llm", "m", "--base-url", url]
+    with pytest.raises(SystemExit) as ended:
+        okrcell.cli.main(words)
+    errors = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "web address" in errors and "s3cret" not in errors

@@ -282,3 +282,13 @@ def test_the_verbs_load_nothing_heavy():
     heavy = "torch", "pandas", "pooch", "cellxgene_ontology_guide", "scanpy"
     code = f"import okrcell.cli.pretraining, sys; assert not set({heavy}) & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://anna:s3cret@host/files", "https://host/files?token=s3cret", "ftp://anna:s3cret@host", "http://[s3cret"],
+)
+def test_a_password_in_the_address_of_the_files_is_refused_and_not_repeated(url):
+    with pytest.raises(InputError) as refused:
+        KnowledgeFiles(url)
+    assert "s3cret" not in str(refused.value) or url == "http://[s3cret"

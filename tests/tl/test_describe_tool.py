@@ -49,20 +49,20 @@ def few(blood):
     return blood[:30].copy()
 
 
-def told(adata, group):
+def description_of(adata, group):
     return adata.uns["okrcell_descriptions"][group]
 
 
 def test_every_group_is_described_and_no_row_is_touched(cells, blood):
     assert sorted(cells.uns["okrcell_descriptions"]) == ["B", "mono|other", "rest"]
-    counted = [told(cells, group)["cells"] for group in ("B", "mono|other", "rest")]
+    counted = [description_of(cells, group)["cells"] for group in ("B", "mono|other", "rest")]
     assert counted == cells.obs["group"].value_counts().sort_index().tolist()
     assert cells.uns["okrcell"]["describe"]["cells_without_group"] == 5
     assert cells.obs_names.tolist() == blood.obs_names.tolist()
 
 
 def test_b_cells_are_told_by_their_type_and_their_genes(cells):
-    b = told(cells, "B")
+    b = description_of(cells, "B")
     assert (b["cell_type"], b["cell_type_ontology_term_id"], b["status"]) == ("B cell", "CL:0000236", "confident")
     assert {"CD79A", "MS4A1"} <= set(b["genes"]["gene"])
     assert "lymphocyte of B lineage" in b["text"]
@@ -85,11 +85,11 @@ def test_what_the_model_found_is_not_said_to_stand_in_the_file(cells):
 
 def test_shares_are_those_of_the_nearest_candidates(cells, model):
     other = cells[(cells.obs["group"] == "B").to_numpy()].copy()
-    some = parse_candidates(TYPES)
+    candidates = parse_candidates(TYPES)
     vectors = model.embed_cells(read_expression(other))
-    scores = pd.DataFrame(vectors @ candidate_vectors(some, model).T, columns=[each.name for each in some])
+    scores = pd.DataFrame(vectors @ candidate_vectors(candidates, model).T, columns=[each.name for each in candidates])
     nearest = scores.idxmax(axis=1).value_counts(normalize=True)
-    types = told(cells, "B")["types"].set_index("cell_type")
+    types = description_of(cells, "B")["types"].set_index("cell_type")
     np.testing.assert_allclose(types["share"], nearest[types.index], atol=1e-9)
     np.testing.assert_allclose(types["match"], scores.mean()[types.index], atol=1e-5)
 
@@ -98,7 +98,9 @@ def test_it_can_be_written_to_a_file_and_read_again(cells, tmp_path):
     cells.write_h5ad(tmp_path / "described.h5ad")
     again = anndata.read_h5ad(tmp_path / "described.h5ad")
     assert descriptions_page(again) == descriptions_page(cells)
-    pd.testing.assert_frame_equal(told(again, "B")["types"], told(cells, "B")["types"], check_dtype=False)
+    pd.testing.assert_frame_equal(
+        description_of(again, "B")["types"], description_of(cells, "B")["types"], check_dtype=False
+    )
 
 
 def test_the_page_has_a_chapter_a_group_and_the_json_has_everything(cells):
@@ -106,7 +108,7 @@ def test_the_page_has_a_chapter_a_group_and_the_json_has_everything(cells):
     assert next(line for line in page.splitlines() if line.startswith("## ")) == "## B: B cell (CL:0000236)"
     read = json.loads(descriptions_json(cells))
     assert list(read["groups"]) == ["B", "mono/other", "rest"]
-    assert read["groups"]["B"]["genes"][0]["gene"] == told(cells, "B")["genes"]["gene"].iloc[0]
+    assert read["groups"]["B"]["genes"][0]["gene"] == description_of(cells, "B")["genes"]["gene"].iloc[0]
     with pytest.raises(InputError, match=r"Run okrcell\.tl\.describe first"):
         descriptions_page(anndata.AnnData(np.zeros((1, 1), dtype=np.float32)))
 
@@ -114,16 +116,16 @@ def test_the_page_has_a_chapter_a_group_and_the_json_has_everything(cells):
 def test_one_group_has_no_other_to_differ_from(few, model):
     few.obs["group"] = "all"
     describe(few, model, "group", candidates=TYPES)
-    assert len(told(few, "all")["genes"]) == 0
-    assert "No gene could be compared" in told(few, "all")["text"]
+    assert len(description_of(few, "all")["genes"]) == 0
+    assert "No gene could be compared" in description_of(few, "all")["text"]
 
 
 def test_a_single_cell_and_a_single_candidate_are_enough(few, model):
     one = few[:1].copy()
     one.obs["group"] = 7
     describe(one, model, "group", candidates=["monocyte"])
-    assert told(one, "7")["types"]["share"].tolist() == [1.0]
-    assert "no other candidate was given" in told(one, "7")["text"]
+    assert description_of(one, "7")["types"]["share"].tolist() == [1.0]
+    assert "no other candidate was given" in description_of(one, "7")["text"]
 
 
 def test_cells_without_expression_say_nothing_and_spoil_nothing(few, model):
@@ -132,7 +134,7 @@ def test_cells_without_expression_say_nothing_and_spoil_nothing(few, model):
     rows[:4] = 0
     few.X = rows.tocsr()
     describe(few, model, "group", candidates=TYPES)
-    nothing, full = told(few, "empty"), told(few, "full")
+    nothing, full = description_of(few, "empty"), description_of(few, "full")
     assert (nothing["status"], nothing["cell_type"], nothing["without_expression"]) == ("unknown", "unknown", 3)
     assert "its type is unknown" in nothing["text"]
     assert full["without_expression"] == 1
@@ -143,8 +145,8 @@ def test_free_text_that_names_no_type_is_given_back_as_it_is(few, model):
     few.obs["group"] = ["a", "b"] * 15
     describe(few, model, "group", candidates=["a thing that glows in the dark"])
     # A sentence lies further from its cells than a name does, and is not doubted on that account.
-    assert told(few, "a")["cell_type_ontology_term_id"] == ""
-    assert told(few, "a")["cell_type"] == "a thing that glows in the dark"
+    assert description_of(few, "a")["cell_type_ontology_term_id"] == ""
+    assert description_of(few, "a")["cell_type"] == "a thing that glows in the dark"
 
 
 def test_candidates_that_are_all_wrong_are_not_believed(cells, model):
@@ -154,7 +156,7 @@ def test_candidates_that_are_all_wrong_are_not_believed(cells, model):
         assert (each["status"], each["cell_type"]) == ("unknown", "unknown")
         assert "is unknown" in each["text"]
         assert len(each["types"]) > 0
-    assert "B cell" in told(adata, "B")["text"]
+    assert "B cell" in description_of(adata, "B")["text"]
 
 
 class Tables:
@@ -180,7 +182,7 @@ def test_a_type_whose_marker_genes_are_missing_is_not_believed(blood, model, mon
     adata = blood[:200].copy()
     adata.obs["group"] = np.where(adata.obs["cell_type"].str.contains("T cell"), "T", "others")
     describe(adata, model, "group", candidates=["regulatory T cell", "monocyte"])
-    t = told(adata, "T")
+    t = description_of(adata, "T")
     assert t["types"]["cell_type"].iloc[0] == "regulatory T cell"
     assert (t["status"], t["cell_type"]) == ("broad", "T cell")
     assert "contradict it" in t["text"]
@@ -193,7 +195,7 @@ def test_without_any_type_that_markers_bear_out_it_is_left_open(blood, model, mo
     adata = blood[:200].copy()
     adata.obs["group"] = np.where(adata.obs["cell_type"].str.contains("T cell"), "T", "others")
     describe(adata, model, "group", candidates=["regulatory T cell", "monocyte"])
-    t = told(adata, "T")
+    t = description_of(adata, "T")
     assert (t["status"], t["cell_type"], t["cell_type_ontology_term_id"]) == ("unknown", "unknown", "")
     assert "is unknown" in t["text"]
 
@@ -226,3 +228,16 @@ def test_the_same_cells_give_the_same_words(few, model):
     describe(few, model, "group", candidates=TYPES)
     describe(again, model, "group", candidates=TYPES)
     assert descriptions_page(few) == descriptions_page(again)
+
+
+def test_markup_in_names_is_shown_on_the_page_and_not_rendered(cells):
+    hostile = "<img src=x onerror=alert(1)>|[B](javascript:x)\n# B\x1b[2J"
+    named = cells.copy()
+    record, groups = named.uns["okrcell"]["describe"], dict(named.uns["okrcell_descriptions"])
+    groups[hostile] = {**groups["B"], "cell_type": hostile, "text": hostile}
+    named.uns["okrcell"] = {**named.uns["okrcell"], "describe": {**record, "groups": [hostile], "groupby": hostile}}
+    named.uns["okrcell_descriptions"] = groups
+    page = descriptions_page(named)
+    assert len([line for line in page.splitlines() if line.startswith("#")]) == 2
+    assert "\x1b" not in page and "](j" not in page
+    assert page.count("<img") == page.count("\\<img") == 4

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from okrcell.errors import CheckpointError, InputError
 from okrcell.losses.contrastive import PairEmbeddings
 from okrcell.losses.objective import ObjectiveSettings
 from okrcell.training.log import read_log
@@ -32,7 +34,7 @@ from okrcell.training.pretrain import pretrain
 from okrcell.training.settings import PretrainSettings
 pretrain(parse_settings(PretrainSettings, json.loads(sys.argv[1]), "test"), resume=sys.argv[2] == "resume")
 """
-SOME = {
+BASE_SETTINGS = {
     "schedule": {"steps": [14, 14], "warmup": 0.1, "decay": "cosine"},
     "stream": {"balance": 0.5, "min_gene_fraction": 0.3},
 }
@@ -46,9 +48,9 @@ ROBUST = {
 
 def start(settings):
     resume = (settings.output / "latest").exists() or (settings.output / ".latest.old").exists()
-    told = json.dumps(settings.model_dump(mode="json"))
+    settings_json = json.dumps(settings.model_dump(mode="json"))
     return subprocess.Popen(
-        [sys.executable, "-c", RUN, told, "resume" if resume else "anew"], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", RUN, settings_json, "resume" if resume else "anew"], stderr=subprocess.PIPE, text=True
     )
 
 
@@ -101,7 +103,7 @@ def compare(broken, unbroken):
     ],
 )
 def test_a_run_killed_in_each_stage_ends_with_the_numbers_of_an_unbroken_one(run_settings, objective):
-    changes = {**SOME, "objective": objective, "noise": {"kind": "shuffled", "rate": 0.3}}
+    changes = {**BASE_SETTINGS, "objective": objective, "noise": {"kind": "shuffled", "rate": 0.3}}
     unbroken = pretrain(run_settings(changes, output="unbroken"))
     broken = run_settings(changes, output="broken")
     rng = random.Random(5)
@@ -117,7 +119,7 @@ def test_a_run_killed_in_each_stage_ends_with_the_numbers_of_an_unbroken_one(run
 @pytest.mark.parametrize("kind", ["full", "latent"])
 def test_a_run_killed_again_and_again_at_any_moment_ends_with_the_same_numbers(run_settings, kind):
     changes = {
-        **SOME,
+        **BASE_SETTINGS,
         "model": {"cell_encoder": {"kind": kind}, "text_encoder": {"adapt": "last_block", "pooling": "first"}},
         "save_every": 2,
         "objective": {**ROBUST, "partners": {"same_type": "masked"}},
@@ -166,9 +168,9 @@ def test_weights_optimiser_memory_and_chance_come_back_as_they_were(tmp_path):
     assert read_resume_point(tmp_path / "latest") == ResumePoint(5, {"seed": 0}, "abc")
     for one, two in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(one, two)
-    kept, again = memory.state_dict(), its_memory.state_dict()
-    assert kept.keys() == again.keys()
-    assert all(torch.equal(kept[name], again[name]) for name in kept)
+    state, restored_state = memory.state_dict(), its_memory.state_dict()
+    assert state.keys() == restored_state.keys()
+    assert all(torch.equal(state[name], restored_state[name]) for name in state)
 
 
 def test_a_position_of_another_model_is_refused(tmp_path):
@@ -203,10 +205,28 @@ def test_two_processes_share_a_run_and_it_is_resumed(run_settings, tmp_path):
     # Each process starts the script anew, so there must be one.
     script = tmp_path / "run.py"
     script.write_text(RUN)
-    told = json.dumps(settings.model_dump(mode="json"))
+    settings_json = json.dumps(settings.model_dump(mode="json"))
     for how in ("anew", "resume"):
-        command = [sys.executable, script, told, how]
+        command = [sys.executable, script, settings_json, how]
         ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180)
         assert ended.returncode == 0, ended.stderr
     steps = [line["step"] for line in read_log(settings.output / "log.jsonl") if "total" in line]
     assert steps == list(range(6))
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_started_anew(run_settings):
+    settings = run_settings({"schedule": {"steps": [1, 0]}})
+    settings.output.mkdir()
+    # What such runs leave: an empty log (before 0.2, the log was made first), and a draft of the checkpoint.
+    (settings.output / "log.jsonl").touch()
+    draft = settings.output / ".latest.0123abcd"
+    draft.mkdir()
+    with pytest.raises(CheckpointError, match=r"Start it anew, without --resume"):
+        pretrain(settings, resume=True)
+    assert pretrain(settings).steps == 1
+    assert not draft.exists()
+    (settings.output / "log.jsonl").write_text("a log of something else\n")
+    for folder in ("latest", "model"):
+        shutil.rmtree(settings.output / folder)
+    with pytest.raises(InputError, match=r"contains a log\.jsonl but no run"):
+        pretrain(settings)
