@@ -2,11 +2,12 @@
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import scanpy as sc
 from anndata import AnnData, read_h5ad
 
-from okrcell.cells.io import open_cells, save_cells
+from okrcell.cells.io import check_storable, open_cells, save_cells
 from okrcell.errors import InputError
 
 
@@ -76,3 +77,30 @@ def test_the_copy_is_a_sound_file(source, tmp_path):
     save_cells(learned(source), tmp_path / "out.h5ad", source=source)
     with h5py.File(tmp_path / "out.h5ad") as file:
         assert file["obsm/X_okrcell"].attrs["encoding-type"] == "array"
+
+
+def test_columns_that_h5ad_cannot_hold_are_refused_before_the_work(tmp_path):
+    (tmp_path / "in.csv").write_text("cell,_index,CD3D,LYZ\na,T cell,1,0\nb,T cell,0,2\n")
+    adata = open_cells(tmp_path / "in.csv")
+    with pytest.raises(InputError, match=r"columns of .*in\.csv cannot be written as h5ad") as caught:
+        check_storable(adata, tmp_path / "in.csv")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError):
+        save_cells(adata, tmp_path / "out.h5ad")
+
+
+def test_columns_that_h5ad_can_hold_pass_the_check(source, tmp_path):
+    check_storable(learned(source), source)
+    (tmp_path / "in.csv").write_text("cell,A/B,type,CD3D,LYZ\na,x,,1,0\na,y,T cell,0,2\n")
+    adata = open_cells(tmp_path / "in.csv")
+    check_storable(adata, tmp_path / "in.csv")
+    adata.obs_names_make_unique()
+    save_cells(adata, tmp_path / "out.h5ad")
+    assert list(read_h5ad(tmp_path / "out.h5ad").obs["A/B"]) == ["x", "y"]
+
+
+def test_a_type_far_below_is_seen_before_the_work(source):
+    adata = learned(source)
+    adata.obs["mixed"] = pd.Series([*["a"] * 40, *[1] * 10], index=adata.obs_names, dtype=object)
+    with pytest.raises(InputError, match="cannot be written as h5ad"):
+        check_storable(adata, source)

@@ -1,14 +1,16 @@
 """What was noticed while a file was read, kept in ``uns["okrcell"]["read"]`` for the provenance records of all verbs."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from anndata import AnnData
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 RECORDS_KEY = "okrcell"
 READ_KEY = "read"
 
 
-def add_read_findings(adata: AnnData, findings: Sequence[str]) -> AnnData:
+def add_read_findings(adata: "AnnData", findings: Sequence[str]) -> "AnnData":
     """Add sentences on how the file was read to ``uns["okrcell"]["read"]["findings"]``; nothing changes if there are none."""
     records = adata.uns.get(RECORDS_KEY, {})
     if findings and isinstance(records, Mapping):
@@ -17,7 +19,7 @@ def add_read_findings(adata: AnnData, findings: Sequence[str]) -> AnnData:
     return adata
 
 
-def read_findings(adata: AnnData) -> list[str]:
+def read_findings(adata: "AnnData") -> list[str]:
     """Sentences on how the file was read; empty if nothing was noticed."""
     records = adata.uns.get(RECORDS_KEY)
     record = records.get(READ_KEY) if isinstance(records, Mapping) else None

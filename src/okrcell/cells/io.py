@@ -11,6 +11,7 @@ from typing import Any
 import anndata
 import h5py
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from anndata import read_h5ad as read_whole_h5ad
 from anndata.io import write_elem
@@ -180,7 +181,7 @@ def save_cells(adata: AnnData, path: str | Path, *, source: str | Path | None = 
         raise InputError(f"Results are written as h5ad, so the name must end in .h5ad; seen: {path}.")
     with atomic_file(path) as temp_path:
         try:
-            with _nullable_strings():
+            with _storage_settings():
                 if source is not None and _is_h5ad(Path(source)):
                     shutil.copyfile(source, temp_path)
                     _write_results(adata, temp_path, Path(source))
@@ -193,14 +194,52 @@ def save_cells(adata: AnnData, path: str | Path, *, source: str | Path | None = 
             raise InputError(f"{path} cannot be written ({reason}).") from error
 
 
+def check_storable(adata: AnnData, source: str | Path) -> None:
+    """Check that the tables of ``adata``, which was read from ``source``, can be written as h5ad, before any work.
+
+    Of each column a row of every type of value is written to memory.
+
+    Raises
+    ------
+    InputError
+        If a column cannot be written.
+    """
+    obs, var = (_rows_of_each_type(pd.DataFrame(table)) for table in (adata.obs, adata.var))
+    try:
+        with _storage_settings(), h5py.File("trial", "w", driver="core", backing_store=False) as file:
+            if _is_h5ad(Path(source)):  # var is copied with the file
+                write_elem(file, "obs", obs)
+            else:
+                trial = AnnData(obs=obs, var=var)
+                trial.strings_to_categoricals()  # as write_h5ad does
+                write_elem(file, "trial", trial)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"The columns of {source} cannot be written as h5ad ({reason}). Rename or convert the column, or leave it out."
+        ) from error
+
+
+def _rows_of_each_type(table: pd.DataFrame) -> pd.DataFrame:
+    """The first row and, for each column of objects, the first row with a value of each type; all of them twice."""
+    rows = {0} if len(table) else set[int]()
+    for column in range(table.shape[1]):
+        if pd.api.types.is_object_dtype(table.dtypes.iloc[column]):
+            types = [type(value).__name__ for value in table.iloc[:, column]]
+            rows.update(map(types.index, set(types)))
+    return table.iloc[2 * sorted(rows)]  # twice, because anndata stores words that repeat in another way
+
+
 @contextmanager
-def _nullable_strings() -> Generator[None]:
-    """Let anndata write columns and names that may miss values as it read them, which older versions could not."""
-    if not hasattr(anndata.settings, "allow_write_nullable_strings"):
-        yield
-        return
-    with anndata.settings.override(allow_write_nullable_strings=True):
-        yield
+def _storage_settings() -> Generator[None]:
+    """Let anndata write strings that may be missing and names with "/" as it read them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*([Ff]orward slashes|names are not unique).*")
+        if hasattr(anndata.settings, "allow_write_nullable_strings"):
+            with anndata.settings.override(allow_write_nullable_strings=True):
+                yield
+        else:
+            yield
 
 
 def _write_results(adata: AnnData, temp_path: Path, source: Path) -> None:

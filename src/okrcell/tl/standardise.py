@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from okrcell.cells.anndata_checks import check_anndata, read_records
+from okrcell.cells.findings import read_findings
 from okrcell.errors import InputError
 from okrcell.ontology.decisions import (
     Decisions,
@@ -128,7 +129,7 @@ def standardise(
         ontologies=ontology_releases(list(result.ids)),
         embedder="" if embedder is None else embedder.name,
         overrides=result.overridden,
-        findings=_findings(result),
+        findings=[*read_findings(adata), *_findings(result)],
     )
     decisions = result.table.set_axis([str(i) for i in range(len(result.table))])
     adata.uns["okrcell"] = {
