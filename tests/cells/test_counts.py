@@ -124,6 +124,15 @@ def test_a_layer_can_be_chosen_and_a_missing_one_is_named(counted):
         find_counts(adata, "umi")
 
 
+def test_a_layer_called_raw_is_taken_if_there_is_no_raw(counted):
+    adata = counted.copy()
+    adata.raw = None
+    adata.layers["raw"] = adata.X.copy()
+    assert find_counts(adata, "raw").source == "layers['raw']"
+    adata.raw = counted.copy()
+    assert find_counts(adata, "raw").source == "raw"
+
+
 def test_what_is_no_number_is_refused(counted):
     adata = AnnData(np.full((3, 14), "many", dtype=object), var=counted.var)
     with pytest.raises(InputError, match="X must hold numbers, but it holds values of type object"):
@@ -138,7 +147,7 @@ def test_a_file_without_cells_or_expression_is_refused(counted):
 
 
 def test_the_kind_holds_for_every_dtype(counted):
-    for dtype in (np.int8, np.int64, np.uint16, np.float16, np.float64, bool):
+    for dtype in (np.int8, np.int64, np.uint16, np.float16, np.float64):
         adata = AnnData(counted.X.toarray().astype(dtype), var=counted.var)
         assert find_counts(adata).inspection.kind == "counts"
 

@@ -93,14 +93,24 @@ def test_duplicated_genes_are_summed_and_said(blood):
     assert np.allclose(twice, 2 * once, rtol=1e-5)
 
 
-def test_spoilt_and_empty_cells_stay_in_their_place(blood):
+def test_nan_is_unknown_for_its_gene_alone_and_counted(blood):
     values = blood.X.toarray()
-    values[3, 5], values[7, 0], values[11] = np.nan, np.inf, 0
-    whole, spoilt = matrix(blood), matrix(AnnData(values, var=blood.var))
-    assert spoilt.shape == whole.shape
-    assert np.flatnonzero(np.diff(spoilt.indptr) == 0).tolist() == [3, 7, 11]
-    intact = np.setdiff1d(np.arange(200), [3, 7, 11])
-    assert same(spoilt[intact], whole[intact])
+    expected = values.copy()
+    values[3, 5], values[7, :50], values[11], values[20] = np.nan, np.nan, np.nan, 0
+    expected[3, 5], expected[7, :50], expected[11], expected[20] = 0, 0, 0, 0
+    found = matrix(AnnData(values, var=blood.var))
+    assert same(found, matrix(AnnData(expected, var=blood.var)))
+    assert np.flatnonzero(np.diff(found.indptr) == 0).tolist() == [11, 20]
+    findings = read_expression(AnnData(values, var=blood.var)).findings
+    assert "816 values that are NaN (not measured), in 765 of 765 genes and 3 of 200 cells" in " ".join(findings)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
+def test_infinite_values_are_refused_wherever_they_are(blood, form):
+    values = np.tile(blood.X.toarray(), (4, 1))
+    values[701, 3] = np.inf
+    with pytest.raises(InputError, match="X must be finite, but 1 values are infinite"):
+        read_expression(AnnData(form(values), var=blood.var))
 
 
 def test_negative_values_that_the_sample_did_not_see_are_refused(blood):
@@ -139,14 +149,15 @@ def test_antibodies_are_set_aside(blood):
     assert any("3 features that are not genes" in finding for finding in expression.findings)
 
 
-def test_mouse_is_said_to_be_mouse_and_mapped_if_asked(blood):
+def test_mouse_is_mapped_and_said_first_or_refused(blood):
     adata = blood.copy()
     adata.var_names = [name.capitalize() for name in blood.var_names]
-    with pytest.raises(InputError, match=r"genes are of mouse .* orthologs=True .*--orthologs"):
-        read_expression(adata)
-    expression = read_expression(adata, orthologs=True)
+    expression = read_expression(adata)
     assert expression.resolution.coverage > 0.7
-    assert any("one-to-one human orthologs" in finding for finding in expression.findings)
+    assert expression.findings[0].startswith("MOUSE: the genes are of mouse")
+    assert "one-to-one human orthologs" in expression.findings[0]
+    with pytest.raises(InputError, match=r"genes are of mouse .* only human genes are accepted"):
+        read_expression(adata, orthologs=False)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_empty_and_spoilt_cells_keep_their_place(write, tmp_path):
 
     prepare([write("spoilt.h5ad", change=spoil)], tmp_path / "corpus")
     lengths = np.diff(Corpus.open(tmp_path / "corpus").rows(np.arange(30)).indptr)
-    assert np.flatnonzero(lengths == 0).tolist() == [0, 5, 7]
+    assert np.flatnonzero(lengths == 0).tolist() == [0, 5]  # NaN hides one gene of cell 7 alone
 
 
 def test_log_values_are_made_linear(write, tmp_path):
@@ -138,10 +138,10 @@ def test_a_study_is_named_after_its_file():
 
 
 def test_progress_is_told_by_file(write, tmp_path):
-    heard = []
+    progress_calls = []
     file = write("one.h5ad")
-    prepare([file], tmp_path / "corpus", PrepareSettings(block_cells=20), lambda *told: heard.append(told))
-    assert heard == [(file, 20, 30), (file, 30, 30)]
+    prepare([file], tmp_path / "corpus", PrepareSettings(block_cells=20), lambda *call: progress_calls.append(call))
+    assert progress_calls == [(file, 20, 30), (file, 30, 30)]
 
 
 def test_no_files_are_refused(tmp_path):

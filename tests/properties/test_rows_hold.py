@@ -16,7 +16,7 @@ HELD = np.array([0, 1, 2, 4, 5])
 counts = arrays.arrays(
     np.float32,
     st.tuples(st.integers(1, 40), st.just(len(NAMES))),
-    elements=st.one_of(st.just(0.0), st.integers(0, 5000).map(float), st.just(np.nan), st.just(np.inf)),
+    elements=st.one_of(st.just(0.0), st.integers(0, 5000).map(float), st.just(np.nan)),
 )
 
 
@@ -27,8 +27,7 @@ def test_rows_are_never_dropped_moved_or_changed(values, size, form):
     adata = AnnData(shaped)
     adata.var_names = NAMES
     rows = sparse.vstack(list(read_expression(adata).blocks(size)), format="csr")
-    sound = np.isfinite(values).all(axis=1)
-    expected = np.where(sound, np.where(np.isfinite(values), values, 0)[:, HELD].sum(axis=1), 0)
+    expected = np.nansum(values[:, HELD], axis=1)  # NaN is not measured: the other genes of the cell count
     assert rows.shape[0] == len(values)
     assert np.allclose(np.asarray(rows.sum(axis=1)).ravel(), expected)
     assert (rows.data > 0).all()

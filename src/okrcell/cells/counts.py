@@ -1,37 +1,34 @@
 """Find the raw counts in X, raw or layers, and read any matrix in blocks of rows."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from anndata.abc import CSCDataset
+from anndata.abc import CSCDataset, CSRDataset
 from numpy.typing import NDArray
 from scipy import sparse
 
+from okrcell.cells.inspection import KIND_DESCRIPTIONS, UNUSABLE_KINDS, MatrixInspection, MatrixKind, inspect_values
 from okrcell.errors import InputError
 
 MAX_IN_MEMORY = 50_000_000
 """Number of stored values up to which a CSC matrix is converted to CSR in memory (about 0.6 GB)."""
-MatrixKind = Literal["counts", "log1p", "linear", "scaled", "empty"]
+CHECK_ROWS, CHECK_VALUES = 2048, 5_000_000
+"""Numbers of rows, or of stored values, that are checked at a time."""
+READ_ERRORS = (OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError, ArithmeticError)
+"""What a library may raise for a damaged file."""
 COUNT_LAYERS = ("counts", "raw_counts", "raw", "count", "umi", "umis", "umi_counts", "matrix")
 PARTIAL_LAYERS = ("spliced", "unspliced", "ambiguous")
 """Layers that count only part of the molecules; used last, or if selected by name."""
-MAX_LOG = 25.0
-"""Upper bound of log expression: a million molecules are 13.8 in natural and 19.9 in binary logarithm."""
-MAX_NATURAL_LOG = 14.5
-"""Upper bound of natural log expression; larger log values are taken to be binary logarithms."""
-KIND_DESCRIPTIONS: Mapping[MatrixKind, str] = {
-    "counts": "counts",
-    "log1p": "log values",
-    "linear": "normalised values, not log",
-    "scaled": "z-scores",
-    "empty": "only zeros",
-}
+WEIGHTS: Mapping[MatrixKind, float] = {"counts": 1.1, "log1p": 1.0, "linear": 1.0, "binary": 1e-3, "empty": 1e-6}
+"""Weight of each gene of a matrix that holds these values, if they are exact; used to choose among matrices."""
+INEXACT_WEIGHT, PARTIAL_WEIGHT = 0.5, 0.01
+"""Weights of values whose scale is assumed, and of layers that count only part of the molecules."""
 
 
 class MatrixRows:
@@ -64,7 +61,7 @@ class MatrixRows:
         """
         try:
             block = self._by_row[start:stop]
-        except (OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
+        except READ_ERRORS as error:
             raise InputError(
                 f"{self.name} cannot be read at rows {start} to {stop}: the file is damaged ({error})."
             ) from None
@@ -80,6 +77,29 @@ class MatrixRows:
         """Iterate over all rows in order, ``size`` at a time."""
         for start in range(0, len(self), size):
             yield self.read(start, min(start + size, len(self)))
+
+    def stored_values(self) -> Iterator[NDArray[Any]]:
+        """Iterate over the stored values, zeros of sparse matrices left out, in chunks of bounded size.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged.
+        """
+        matrix: Any = self._matrix
+        if isinstance(self._matrix, CSRDataset | CSCDataset):
+            data: Any = matrix.group["data"]
+        elif sparse.issparse(self._matrix):
+            data = matrix.data
+        else:
+            for block in self.blocks(CHECK_ROWS):
+                yield np.asarray(block.data)
+            return
+        for start in range(0, data.shape[0], CHECK_VALUES):
+            try:
+                yield np.asarray(data[start : start + CHECK_VALUES])
+            except READ_ERRORS as error:
+                raise InputError(f"{self.name} cannot be read: the file is damaged ({error}).") from None
 
     def sample(self, chunks: int = 8, size: int = 64) -> sparse.csr_matrix:
         """Up to ``chunks * size`` rows from evenly spaced positions; deterministic."""
@@ -148,19 +168,6 @@ def _scratch_array(length: int, dtype: type[np.generic]) -> Any:
 
 
 @dataclass(frozen=True)
-class MatrixInspection:
-    """Kind of values in a matrix, inferred from a sample of rows."""
-
-    kind: MatrixKind
-    base: float = float(np.e)
-    """Base of the logarithm if ``kind`` is log1p."""
-    exact: bool = False
-    """Whether the values are exactly log1p of counts scaled per cell."""
-    examples: tuple[float, ...] = ()
-    """A few example values, for messages."""
-
-
-@dataclass(frozen=True)
 class ExpressionMatrix:
     """Matrix that expression is read from."""
 
@@ -171,55 +178,62 @@ class ExpressionMatrix:
     findings: tuple[str, ...]
 
 
-def find_counts(adata: AnnData, layer: str | None = None) -> ExpressionMatrix:
-    """Choose the matrix closest to raw counts among X, ``raw`` and the layers; ties go to the one with more genes.
+@dataclass(frozen=True)
+class MatrixCandidate:
+    """Matrix of a file with its kind of values and its number of genes, known ones if the matrices differ in them."""
 
-    ``layer`` overrides the choice: the name of a layer, or "X" or "raw".
+    rows: MatrixRows
+    var: pd.DataFrame
+    source: str
+    inspection: MatrixInspection
+    n_genes: int
+
+    @property
+    def description(self) -> str:
+        """Kind of values and number of genes."""
+        return f"{KIND_DESCRIPTIONS[self.inspection.kind]}, {self.n_genes:,} genes"
+
+    @property
+    def score(self) -> tuple[float, int]:
+        """Number of known genes, weighted by how much of the counts the values keep; then the number of columns."""
+        kind, is_exact = self.inspection.kind, self.inspection.exact
+        weight = WEIGHTS[kind] if is_exact or kind not in ("log1p", "linear") else INEXACT_WEIGHT
+        if any(self.source == f"layers['{name}']" for name in PARTIAL_LAYERS):
+            weight = min(weight, PARTIAL_WEIGHT)
+        return weight * self.n_genes, self.rows.shape[1]
+
+
+def find_counts(
+    adata: AnnData, layer: str | None = None, count_genes: Callable[[pd.DataFrame], int] = len
+) -> ExpressionMatrix:
+    """Choose among X, ``raw`` and the layers the matrix that tells most about the counts of most genes.
+
+    Counts, scaled counts and exact log1p of these tell the same, so the one with more known genes is read; counts are
+    preferred if the difference is below 10 %, and to inexact values if it is below a factor of two. ``layer`` overrides the
+    choice: the name of a layer, or "X" or "raw"; without ``raw``, the latter is a layer of this name. ``count_genes`` counts
+    the known genes of a table such as ``var``.
 
     Raises
     ------
     InputError
-        If the file has no cells or genes, if ``layer`` does not exist, or if only z-scores are found.
+        If the file has no cells or genes, if ``layer`` does not exist, or if no matrix holds expression.
     """
     matrices = _list_matrices(adata)
     if layer is not None:
-        source = layer if layer in ("X", "raw") else f"layers['{layer}']"
+        source = layer if layer in matrices else f"layers['{layer}']"
         if source not in matrices:
             raise InputError(f"There is no {source} in this file. There are: {', '.join(matrices)}.")
         matrices = {source: matrices[source]}
-    inspections = _inspect_matrices(matrices)
-    rank: dict[MatrixKind, int] = {"counts": 0, "linear": 1, "log1p": 1, "empty": 2, "scaled": 3}
-    best_source = min(inspections, key=lambda source: (rank[inspections[source].kind], -matrices[source][0].shape[1]))
-    inspection = inspections[best_source]
-    if inspection.kind == "scaled":
-        raise InputError(_z_scores_message(best_source, inspection, adata, layer))
+    candidates = _inspect_matrices(matrices, count_genes)
+    usable = [candidate for candidate in candidates if candidate.inspection.kind not in UNUSABLE_KINDS]
+    if not usable:
+        raise InputError(_unusable_message(candidates[0], adata, layer))
+    best = max(usable, key=lambda candidate: candidate.score)
+    inspection = best.inspection
     if inspection.kind == "log1p" and not inspection.exact and (base := _log_base_from_uns(adata)):
         inspection = replace(inspection, base=base)
-    rows, var = matrices[best_source]
-    return ExpressionMatrix(
-        rows, var, best_source, inspection, tuple(_matrix_findings(best_source, inspection, inspections))
-    )
-
-
-def inspect_matrix(rows: MatrixRows) -> MatrixInspection:
-    """Infer from a sample of rows whether a matrix holds counts, log values, normalised values or z-scores."""
-    sample = rows.sample()
-    finite = np.isfinite(sample.data)
-    values = sample.data[finite & (sample.data != 0)].astype(np.float64)
-    if not len(values):
-        return MatrixInspection("empty")
-    if values.min() < 0:
-        return MatrixInspection("scaled", examples=tuple(float(value) for value in np.sort(values)[:2]))
-    examples = tuple(float(value) for value in values[:2])
-    if np.all(np.abs(values - np.round(values)) < 1e-6):
-        return MatrixInspection("counts", examples=examples)
-    per_cell = _positive_rows(sample)
-    for base in (np.e, 2.0, 10.0):
-        if values.max() < MAX_LOG and _are_scaled_counts([np.expm1(row * np.log(base)) for row in per_cell]):
-            return MatrixInspection("log1p", float(base), exact=True, examples=examples)
-    if values.max() > MAX_LOG or _are_scaled_counts(per_cell):
-        return MatrixInspection("linear", examples=examples)
-    return MatrixInspection("log1p", 2.0 if values.max() > MAX_NATURAL_LOG else float(np.e), examples=examples)
+    best = replace(best, inspection=inspection)
+    return ExpressionMatrix(best.rows, best.var, best.source, inspection, tuple(_matrix_findings(best, candidates)))
 
 
 def _list_matrices(adata: AnnData) -> dict[str, tuple[MatrixRows, pd.DataFrame]]:
@@ -250,15 +264,19 @@ def _list_matrices(adata: AnnData) -> dict[str, tuple[MatrixRows, pd.DataFrame]]
     return readable
 
 
-def _inspect_matrices(matrices: Mapping[str, tuple[MatrixRows, pd.DataFrame]]) -> dict[str, MatrixInspection]:
+def _inspect_matrices(
+    matrices: Mapping[str, tuple[MatrixRows, pd.DataFrame]], count_genes: Callable[[pd.DataFrame], int]
+) -> list[MatrixCandidate]:
     """Inspect matrices until one holds counts and has the largest number of genes."""
-    inspections: dict[str, MatrixInspection] = {}
-    max_genes = max(rows.shape[1] for rows, _ in matrices.values())
-    for source, (rows, _) in matrices.items():
-        inspections[source] = inspect_matrix(rows)
-        if inspections[source].kind == "counts" and rows.shape[1] == max_genes:
+    candidates: list[MatrixCandidate] = []
+    n_columns = {rows.shape[1] for rows, _ in matrices.values()}
+    for source, (rows, var) in matrices.items():
+        inspection = inspect_values(rows.sample())
+        n_genes = count_genes(var) if len(n_columns) > 1 else rows.shape[1]
+        candidates.append(MatrixCandidate(rows, var, source, inspection, n_genes))
+        if inspection.kind == "counts" and rows.shape[1] == max(n_columns):
             break
-    return inspections
+    return candidates
 
 
 def _log_base_from_uns(adata: AnnData) -> float | None:
@@ -267,67 +285,119 @@ def _log_base_from_uns(adata: AnnData) -> float | None:
     return float(base) if isinstance(base, int | float | np.number) and base > 1 else None
 
 
-def _positive_rows(sample: sparse.csr_matrix, min_values: int = 10, max_rows: int = 64) -> list[NDArray[np.float64]]:
-    """Positive values of up to ``max_rows`` rows that have at least ``min_values`` of them."""
-    rows: list[NDArray[np.float64]] = []
-    for start, stop in zip(sample.indptr[:-1], sample.indptr[1:], strict=True):
-        row = sample.data[start:stop].astype(np.float64)
-        row = row[row > 0]
-        if len(row) >= min_values and np.isfinite(row).all():
-            rows.append(row)
-        if len(rows) == max_rows:
-            break
-    return rows
-
-
-def _are_scaled_counts(rows: list[NDArray[np.float64]]) -> bool:
-    """Whether the values of most cells are integer multiples of the cell's smallest value."""
-    n_tested = n_passed = 0
-    for row in rows:
-        ratios = row / row.min()
-        small_ratios = ratios[ratios < 50]
-        if small_ratios.max() < 1.5:
-            continue
-        n_tested += 1
-        n_passed += float(np.mean(np.abs(small_ratios - np.round(small_ratios)) < 0.01)) > 0.95
-    return n_tested > 0 and n_passed > 0.8 * n_tested
-
-
-def _matrix_findings(
-    best_source: str, inspection: MatrixInspection, inspections: Mapping[str, MatrixInspection]
-) -> list[str]:
+def _matrix_findings(best: MatrixCandidate, candidates: Sequence[MatrixCandidate]) -> list[str]:
+    """Sentences on which matrix was chosen over which, and on what it holds."""
+    kind = best.inspection.kind
     sentences: list[str] = []
-    if best_source != "X" and "X" in inspections:
-        contents = (
-            "fewer genes" if inspections["X"].kind == inspection.kind else KIND_DESCRIPTIONS[inspections["X"].kind]
-        )
-        sentences.append(f"{KIND_DESCRIPTIONS[inspection.kind]} were found in {best_source}; X holds {contents}")
-    if inspection.kind == "log1p":
-        base = "natural logarithm" if inspection.base == np.e else f"logarithm of base {inspection.base:g}"
-        exactness = (
-            "exactly log1p of scaled counts" if inspection.exact else "assumed to be log1p of normalised expression"
-        )
-        sentences.append(
-            f"{best_source} holds log values, {exactness} ({base}); no counts were found, so the logarithm was inverted"
-        )
-    elif inspection.kind == "linear":
-        sentences.append(f"{best_source} holds normalised values, not log; no counts were found")
-    elif inspection.kind == "empty":
-        sentences.append(f"{best_source} holds no expressed gene in the sampled rows")
-    return sentences
+    for other in candidates:
+        if other.source == "X" != best.source:
+            is_same = other.inspection.kind == kind
+            contents = "fewer genes" if is_same else KIND_DESCRIPTIONS[other.inspection.kind]
+            sentences.append(f"{KIND_DESCRIPTIONS[kind]} were found in {best.source}; X holds {contents}")
+        elif other.source != best.source and _is_worth_mention(other, best):
+            sentences.append(f"{best.source} ({best.description}) was chosen over {other.source} ({other.description})")
+    return sentences + _value_findings(best, has_counts=any(other.inspection.kind == "counts" for other in candidates))
 
 
-def _z_scores_message(best_source: str, inspection: MatrixInspection, adata: AnnData, layer: str | None) -> str:
-    examples = ", ".join(f"{value:.3f}" for value in inspection.examples)
-    message = (
-        f"{best_source} must hold counts or log values, but it has negative values such as [{examples}], like z-scores."
+def _is_worth_mention(other: MatrixCandidate, best: MatrixCandidate) -> bool:
+    kind = other.inspection.kind
+    return (
+        kind == "binary"
+        or kind in UNUSABLE_KINDS[1:]
+        or (kind not in ("scaled", "empty") and other.n_genes != best.n_genes)
     )
+
+
+def _value_findings(best: MatrixCandidate, *, has_counts: bool) -> list[str]:
+    source, inspection = best.source, best.inspection
+    lack = "" if has_counts else "no counts were found, so "
+    match inspection.kind:
+        case "log1p":
+            base = "natural logarithm" if inspection.base == np.e else f"logarithm of base {inspection.base:g}"
+            exactness = "exactly log1p of scaled counts" if inspection.exact else _inexact_log(inspection)
+            return [f"{source} holds log values, {exactness} ({base}); {lack}the logarithm was inverted"]
+        case "linear" if inspection.reason:
+            examples = ", ".join(f"{value:.3g}" for value in inspection.examples)
+            return [
+                f"{source} holds {inspection.reason} (such as {examples}); they are read as they are, not as log values"
+            ]
+        case "linear":
+            return [f"{source} holds normalised values, not log{'' if has_counts else '; no counts were found'}"]
+        case "binary":
+            return [
+                f"{source} holds only 0 and 1: which genes were detected, not how much; predictions are less certain"
+            ]
+        case "empty":
+            return [f"{source} holds no expressed gene in the sampled rows"]
+        case _:
+            return []
+
+
+def _inexact_log(inspection: MatrixInspection) -> str:
+    remark = f" ({inspection.reason})" if inspection.reason else ""
+    return f"assumed to be log1p of normalised expression{remark}"
+
+
+def _unusable_message(worst: MatrixCandidate, adata: AnnData, layer: str | None) -> str:
+    message = f"{worst.source} must hold counts or log values, but {worst.inspection.reason}."
     if layer is not None:
-        kinds = {
-            source: inspect_matrix(rows).kind
-            for source, (rows, _) in _list_matrices(adata).items()
-            if source != best_source
-        }
-        if alternatives := [source for source, kind in kinds.items() if kind not in ("scaled", "empty")]:
+        others = {source: rows for source, (rows, _) in _list_matrices(adata).items() if source != worst.source}
+        kinds = {source: inspect_values(rows.sample()).kind for source, rows in others.items()}
+        if alternatives := [source for source, kind in kinds.items() if kind not in (*UNUSABLE_KINDS, "empty")]:
             return f"{message} Use {' or '.join(alternatives)} instead."
-    return f"{message} raw and layers hold no other expression: use the data from before sc.pp.scale."
+    step = "sc.pp.scale" if worst.inspection.kind == "scaled" else "that step"
+    return f"{message} raw and layers hold no other expression: use the data from before {step}."
+
+
+@dataclass(frozen=True)
+class ValueCheck:
+    """What a pass over all values of a matrix found besides finite values of zero or more."""
+
+    noise: float
+    """Largest size of negative values; values up to it are noise of smoothing around zero."""
+    findings: tuple[str, ...]
+
+
+def check_values(matrix: ExpressionMatrix) -> ValueCheck:
+    """Look at all values of a matrix, in bounded memory: count NaN, measure noise around zero.
+
+    Raises
+    ------
+    InputError
+        If there are infinite values, or negative values that are too large to be noise.
+    """
+    n_nan = n_negative = n_infinite = 0
+    lowest = 0.0
+    for values in matrix.rows.stored_values():
+        if not len(values) or (values.min() >= 0 and np.isfinite(values.max())):  # NaN fails both comparisons
+            continue
+        is_nan = np.isnan(values)
+        n_nan += int(is_nan.sum())
+        n_infinite += int(np.isinf(values).sum())
+        n_negative += int((values < 0).sum())
+        lowest = min(lowest, float(np.min(values, where=np.isfinite(values), initial=0.0)))
+    source = matrix.source
+    if n_infinite:
+        raise InputError(f"{source} must be finite, but {n_infinite:,} values are infinite. Replace or leave them out.")
+    if -lowest > matrix.inspection.max_noise:
+        raise InputError(f"{source} must not be negative, but it holds values such as [{lowest:.3f}].")
+    sentences = [_nan_finding(matrix.rows, n_nan)] if n_nan else []
+    if n_negative:
+        sentences.append(
+            f"{source} was smoothed or corrected: {n_negative:,} values are slightly negative (down to {lowest:.2g}); "
+            f"values of up to {-lowest:.2g} were read as zero"
+        )
+    return ValueCheck(-lowest, tuple(sentences))
+
+
+def _nan_finding(rows: MatrixRows, n_nan: int) -> str:
+    """Count the genes and cells with NaN."""
+    has_nan, n_cells = np.zeros(rows.shape[1], dtype=bool), 0
+    for block in rows.blocks(CHECK_ROWS):
+        is_nan = np.isnan(block.data)
+        has_nan[block.indices[is_nan]] = True
+        n_cells += len(np.unique(np.searchsorted(block.indptr, np.flatnonzero(is_nan), side="right")))
+    return (
+        f"{rows.name} has {n_nan:,} values that are NaN (not measured), in {has_nan.sum():,} of {rows.shape[1]:,} genes and "
+        f"{n_cells:,} of {len(rows):,} cells; they were read as not expressed in these cells"
+    )

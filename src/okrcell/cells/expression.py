@@ -1,10 +1,13 @@
 """Expression on the gene axis of the gene table, in blocks of rows."""
 
+import hashlib
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -12,17 +15,20 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from okrcell.cells.counts import MatrixRows, find_counts
+from okrcell.cells.counts import ExpressionMatrix, MatrixRows, check_values, find_counts
+from okrcell.cells.features import MIN_COVERAGE, GeneFeatures, resolve_features
+from okrcell.cells.findings import read_findings
 from okrcell.cells.genes import GeneResolution, GeneTable
 from okrcell.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-ID_COLUMNS = ("ensembl_id", "gene_ids", "gene_id", "ensembl", "ensembl_ids", "feature_id")
-SYMBOL_COLUMNS = ("gene_symbol", "feature_name", "gene_symbols", "gene_name", "gene_names", "symbol")
 LIKELY_CAUSES = (
     (r"ENS(MUS)?T\d{6,}", "they are transcript ids: sum the transcripts of each gene first"),
-    (r"ENS[A-Z]{3,4}G\d{6,}", "they are Ensembl ids of another species: map them to human orthologs first"),
+    (
+        r"ENS[A-Z]{3,4}[GP]\d{6,}",
+        "they are Ensembl ids of another species, or of proteins: map them to human genes first",
+    ),
     (r"(FBgn|WBGene|AT\dG|Y[A-P][LR]\d)\d*", "they are genes of another species (fly, worm, plant or yeast)"),
     (
         r"\d+(\.0)?",
@@ -33,6 +39,7 @@ LIKELY_CAUSES = (
     (r"(chr)?[\dXY]{1,2}[:\-_]\d+[\-_]\d+", "they are regions of the genome (peaks), not genes"),
     (r"[ACGT]{10,}.*", "they are cell barcodes: transpose the table (adata.T) so that cells are rows"),
 )
+TURNED_MESSAGE = "The row names are genes: transpose the table (adata.T) so that cells are rows."
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Expression:
     """Expression on the gene axis of a `GeneTable`, read in blocks of rows in the order of the file."""
 
     n_cells: int
-    kind: Literal["counts", "log1p", "linear"]
+    kind: Literal["counts", "log1p", "linear", "binary"]
     """Kind of values in the file; `blocks` are always on the linear scale."""
     source: str
     """Matrix that is read: "X", "raw" or "layers['…']"."""
@@ -51,42 +58,68 @@ class Expression:
     rows: MatrixRows = field(repr=False)
     base: float = float(np.e)
     """Base of the logarithm that is inverted if ``kind`` is log1p."""
+    noise: float = 0.0
+    """Values of up to this size are noise around zero, which smoothing leaves; read as zero."""
+    is_other_species: NDArray[np.bool_] | None = field(default=None, repr=False)
+    """Cells of another species in a file of several; read as empty rows."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sha256 of all that is read: the values, the genes that they belong to, and the kind of values.
+
+        Equal fingerprints give equal `blocks`. The matrix is read once, in blocks.
+        """
+        lengths, columns, values = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+        for block in self.rows.blocks(2048):
+            lengths.update(np.diff(block.indptr).astype(np.int64).tobytes())
+            columns.update(np.ascontiguousarray(block.indices, dtype=np.int32).data)
+            values.update(np.ascontiguousarray(block.data, dtype=np.float32).data)
+        facts = f"{self.kind} {self.base!r} {self.noise!r} {self.table.version} {self.rows.shape}"
+        set_aside = b"" if self.is_other_species is None else self.is_other_species.tobytes()
+        genes = self.resolution.row.tobytes()
+        parts = (lengths.digest(), columns.digest(), values.digest(), genes, facts.encode(), set_aside)
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     def blocks(self, size: int = 2048) -> Iterator[sparse.csr_matrix]:
         """Iterate over all cells in order, ``size`` at a time.
 
         Blocks are float32 (cell, gene of the table), on the linear scale, with sorted genes and only positive stored values.
-        A cell with NaN or infinite values, or without expression, is an empty row. Genes that resolve to the same row of the
-        table are summed. Memory is bounded by one block.
+        NaN is read as not expressed. A cell of another species, or without expression, is an empty row. Genes that resolve to
+        the same row of the table are summed. Memory is bounded by one block.
 
         Raises
         ------
         InputError
-            If a row holds negative values, or the file is damaged.
+            If a row holds infinite or negative values, or the file is damaged.
         """
-        to_table = gene_projection(self.resolution.row, len(self.table))
+        projection = gene_projection(self.resolution.row, len(self.table))
+        for index, block in enumerate(self.project(projection, size)):
+            if self.is_other_species is not None:
+                is_own = ~self.is_other_species[index * size : (index + 1) * size]
+                block.data *= np.repeat(is_own, np.diff(block.indptr))
+            block.eliminate_zeros()
+            block.sort_indices()
+            yield block
+
+    def project(self, projection: sparse.csr_matrix, size: int) -> Iterator[sparse.csr_matrix]:
+        """Iterate over blocks of linear expression, multiplied with ``projection`` (gene of the file, column)."""
         for block in self.rows.blocks(size):
-            projected = sparse.csr_matrix(self._to_linear(block) @ to_table)
-            projected.eliminate_zeros()
-            projected.sort_indices()
-            yield projected
+            yield sparse.csr_matrix(self._to_linear(block) @ projection)
 
     def _to_linear(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
-        values: Any = block.data
-        starts: Any = block.indptr
-        if len(values) and np.nanmin(values, initial=0.0) < 0:
-            lowest = float(np.nanmin(values))
-            raise InputError(f"{self.source} must not be negative, but it holds values such as [{lowest:.3f}].")
+        values: Any = np.where(np.isnan(block.data), np.float32(0), block.data)
+        if len(values) and values.min() < -self.noise:
+            raise InputError(f"{self.source} must not be negative, but it holds values such as [{values.min():.3f}].")
+        if self.noise:
+            values = np.where(values > self.noise, values, np.float32(0))
         if self.kind == "log1p":
             with np.errstate(over="ignore"):
                 values = np.expm1(values * np.float32(np.log(self.base)))
-        finite = np.isfinite(values)
-        if not finite.all():
-            cell = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-            is_invalid = np.zeros(len(starts) - 1, dtype=bool)
-            is_invalid[cell[~finite]] = True
-            values = np.where(is_invalid[cell], np.float32(0), values)
-        return sparse.csr_matrix((values, block.indices, starts), shape=block.shape)
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"{self.source} must be finite, but it holds infinite values, or too large ones for logarithms."
+            )
+        return sparse.csr_matrix((values, block.indices, block.indptr), shape=block.shape)
 
 
 def read_expression(
@@ -94,10 +127,10 @@ def read_expression(
     *,
     table: GeneTable | None = None,
     layer: str | None = None,
-    orthologs: bool = False,
+    orthologs: bool = True,
     minimum_coverage: float = 0.05,
 ) -> Expression:
-    """Locate the counts and resolve the genes of a file; only a sample of rows is read.
+    """Locate the counts, resolve the genes of a file and check all values, in bounded memory.
 
     Parameters
     ----------
@@ -106,65 +139,114 @@ def read_expression(
     table
         Gene table that defines the gene axis; by default the bundled one.
     layer
-        Matrix to read: the name of a layer, "X" or "raw". By default the one closest to raw counts.
+        Matrix to read: the name of a layer, "X" or "raw". By default the one that tells most about the counts of most genes.
     orthologs
-        Accept mouse genes and map them to their one-to-one human orthologs.
+        Map mouse genes to their one-to-one human orthologs; if False, mouse genes are refused.
     minimum_coverage
         Minimum fraction of the file's gene names that must be resolved, in [0, 1].
 
     Raises
     ------
     InputError
-        If there are only z-scores, if the genes are mouse genes and ``orthologs`` is False, or if too few gene names are
-        resolved.
+        If no matrix holds expression, if values are infinite, if no feature is a gene, if the genes are of another species (or
+        of mouse and ``orthologs`` is False), or if too few gene names are resolved.
     """
     table = GeneTable.bundled() if table is None else table
-    matrix = find_counts(adata, layer)
-    resolution, n_ignored = resolve_genes(matrix.var, table, orthologs=orthologs)
-    if resolution.species == "mouse" and not orthologs:
-        raise InputError(
-            f"The genes are of mouse (such as {', '.join(map(str, matrix.var.index[:3]))}), but human genes are needed. "
-            "To map them to their one-to-one human orthologs, pass orthologs=True (on the command line: --orthologs)."
-        )
-    if not (resolution.row >= 0).any() or resolution.coverage < minimum_coverage:
-        raise InputError(_low_coverage_message(resolution, matrix.var, adata))
-    kind = "counts" if matrix.inspection.kind in ("counts", "empty") else matrix.inspection.kind
-    assert kind != "scaled"  # noqa: S101 - find_counts rejects z-scores
-    findings = (*matrix.findings, *_gene_findings(resolution, n_ignored))
-    logger.info("Reading %s (%s) of %d cells: %s", matrix.source, kind, adata.n_obs, "; ".join(findings))
-    return Expression(
+    matrix, features = _choose_matrix(adata, layer, table, orthologs=orthologs)
+    _check_genes(features, matrix.var, adata, minimum_coverage, orthologs=orthologs)
+    values = check_values(matrix)
+    kind = "counts" if matrix.inspection.kind == "empty" else matrix.inspection.kind
+    assert kind in ("counts", "log1p", "linear", "binary")  # noqa: S101 - find_counts refuses the other kinds
+    findings = (*_species_findings(features), *read_findings(adata), *matrix.findings, *values.findings)
+    expression = Expression(
         n_cells=adata.n_obs,
         kind=kind,
         source=matrix.source,
-        findings=findings,
-        resolution=resolution,
+        findings=(*findings, *_gene_findings(features)),
+        resolution=features.resolution,
         table=table,
         rows=matrix.rows,
         base=matrix.inspection.base,
+        noise=values.noise,
     )
+    expression = _set_aside_other_species(expression, features)
+    logger.info("Reading %s (%s) of %d cells: %s", matrix.source, kind, adata.n_obs, "; ".join(expression.findings))
+    return expression
 
 
-def resolve_genes(var: pd.DataFrame, table: GeneTable, *, orthologs: bool = False) -> tuple[GeneResolution, int]:
-    """Resolve each gene of ``var`` by its Ensembl id, otherwise by its symbol, from the usual columns and the index.
+def _choose_matrix(
+    adata: AnnData, layer: str | None, table: GeneTable, *, orthologs: bool
+) -> tuple[ExpressionMatrix, GeneFeatures]:
+    """Choose the matrix to read and resolve its genes; the genes of each table of names are resolved once."""
+    resolved: dict[int, tuple[pd.DataFrame, GeneFeatures]] = {}
 
-    Returns the resolution (one entry per row of ``var``) and the number of features that are not genes, such as the
-    antibodies of 10x files; these are excluded from the coverage.
-    """
-    is_gene = np.ones(len(var), dtype=bool)
-    if "feature_types" in var:
-        is_expression = (var["feature_types"].astype(str) == "Gene Expression").to_numpy()
-        is_gene = is_expression if is_expression.any() else is_gene
-    index_names = var.index.astype(str)
-    columns = [var[name].astype(str) for name in ID_COLUMNS if name in var]
-    columns += [var[name].astype(str) for name in SYMBOL_COLUMNS if name in var]
-    if len(index_names) and np.mean(index_names.str.contains("ENSG0")) > 0.5:
-        columns.insert(0, index_names.to_series())
-    else:
-        columns.append(index_names.to_series())
-    resolution = table.resolve_any([column.to_numpy()[is_gene].tolist() for column in columns], orthologs=orthologs)
-    row = np.full(len(var), -1, dtype=np.int32)
-    row[is_gene] = resolution.row
-    return replace(resolution, row=row), int((~is_gene).sum())
+    def resolve(var: pd.DataFrame) -> GeneFeatures:
+        if id(var) not in resolved:
+            resolved[id(var)] = var, _resolve_with_names_of_x(var, adata, table, orthologs=orthologs)
+        return resolved[id(var)][1]
+
+    try:
+        matrix = find_counts(adata, layer, lambda var: int((resolve(var).resolution.row >= 0).sum()))
+    except InputError as error:
+        if _is_turned(adata):
+            raise InputError(f"{TURNED_MESSAGE} ({error})") from None
+        raise
+    return matrix, resolve(matrix.var)
+
+
+def _resolve_with_names_of_x(var: pd.DataFrame, adata: AnnData, table: GeneTable, *, orthologs: bool) -> GeneFeatures:
+    """Resolve the genes of X or ``raw``; the names in ``var`` help if those of ``raw`` are unknown."""
+    features = resolve_features(var, table, orthologs=orthologs)
+    is_unique = var.index.is_unique and adata.var.index.is_unique
+    if features.resolution.coverage >= MIN_COVERAGE or var is adata.var or not is_unique:
+        return features
+    x_var = cast("pd.DataFrame", adata.var)
+    names = x_var[[name for name in x_var if name not in var]].assign(**{"name in X": x_var.index})
+    if len(var) == len(names) and not var.index.isin(names.index).any():
+        names = names.set_axis(var.index)
+    completed = resolve_features(var.join(names), table, orthologs=orthologs)
+    return replace(completed, column="X") if completed.resolution.coverage > features.resolution.coverage else features
+
+
+def _check_genes(
+    features: GeneFeatures, var: pd.DataFrame, adata: AnnData, minimum_coverage: float, *, orthologs: bool
+) -> None:
+    """Refuse features that are not genes, genes of another species, and names that are mostly unknown."""
+    examples = ", ".join(map(str, var.index[:3]))
+    if sum(features.other_types.values()) == len(var):
+        types = ", ".join(f"{name} ({count:,})" for name, count in features.other_types.items())
+        raise InputError(
+            f"No feature is a gene, but there are: {types}; seen: {examples}. Pass the gene expression of these cells."
+        )
+    if features.species == "mouse" and not orthologs:
+        raise InputError(
+            f"The genes are of mouse (such as {examples}), but only human genes are accepted. To map them to their one-to-one "
+            "human orthologs, leave out species='human' (--species human), in prepare pass orthologs=True (--orthologs)."
+        )
+    if features.species not in ("human", "mouse", "unknown"):
+        raise InputError(
+            f"The genes are of {features.species} (such as {examples}), another species: only human genes are known, and mouse "
+            "genes with a one-to-one human ortholog. Map them to human orthologs first."
+        )
+    if not (features.resolution.row >= 0).any() or features.resolution.coverage < minimum_coverage:
+        raise InputError(_low_coverage_message(features.resolution, var, adata))
+
+
+def _set_aside_other_species(expression: Expression, features: GeneFeatures) -> Expression:
+    """Mark the cells whose molecules are mostly of another species, in a file of several, and count them."""
+    if features.labels is None:
+        return expression
+    groups = [features.labels == "human", ~np.isin(features.labels, ("", "human"))]
+    projection = sparse.csr_matrix(np.stack(groups, axis=1).astype(np.float32))
+    totals = np.concatenate([block.toarray() for block in expression.project(projection, 2048)])
+    is_other = totals[:, 1] > totals[:, 0]
+    names = Counter(features.labels[groups[1]].tolist())
+    genes = " and ".join(f"{count / len(groups[1]):.1%} ({count:,}) are of {name}" for name, count in names.items())
+    finding = (
+        f"of the genes, {genes}: they were left out, and {is_other.sum():,} of {len(is_other):,} cells, whose molecules are "
+        f"mostly of {' or '.join(names)}, were read as empty (status unknown)"
+    )
+    return replace(expression, is_other_species=is_other, findings=(finding, *expression.findings))
 
 
 def gene_projection(row: NDArray[np.int32], n_genes: int) -> sparse.csr_matrix:
@@ -174,20 +256,31 @@ def gene_projection(row: NDArray[np.int32], n_genes: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((ones, (resolved, row[resolved])), shape=(len(row), n_genes))
 
 
-def _gene_findings(resolution: GeneResolution, n_ignored: int) -> list[str]:
-    match_counts = resolution.match_counts
+def _species_findings(features: GeneFeatures) -> list[str]:
+    if features.species != "mouse":
+        return []
+    n_mapped = features.resolution.match_counts.get("mouse_ortholog", 0)
+    return [
+        f"MOUSE: the genes are of mouse; {n_mapped:,} were mapped to their one-to-one human orthologs, and the model knows "
+        "human cells only (species='human' or --species human refuses mouse)"
+    ]
+
+
+def _gene_findings(features: GeneFeatures) -> list[str]:
+    resolution, match_counts = features.resolution, features.resolution.match_counts
     sentences = [f"{resolution.coverage:.1%} of {sum(match_counts.values()):,} gene names were resolved"]
     if resolution.duplicated:
         sentences.append(f"{resolution.duplicated:,} duplicated genes were summed")
     n_former = match_counts.get("previous", 0) + match_counts.get("alias", 0)
     if n_former:
         sentences.append(f"{n_former:,} genes were resolved by a previous symbol or an alias")
-    if match_counts.get("mouse_ortholog"):
-        sentences.append(
-            f"{match_counts['mouse_ortholog']:,} mouse genes were mapped to their one-to-one human orthologs"
-        )
-    if n_ignored:
-        sentences.append(f"{n_ignored:,} features that are not genes (feature_types) were ignored")
+    if features.column == "X":
+        sentences.append("raw has too few known gene names, so those of X were used")
+    elif features.column:
+        sentences.append(f"gene names were read from var['{features.column}']")
+    if n_ignored := sum(features.other_types.values()):
+        types = ", ".join(features.other_types)
+        sentences.append(f"{n_ignored:,} features that are not genes ({types}) were ignored")
     return sentences
 
 
@@ -198,10 +291,13 @@ def _low_coverage_message(resolution: GeneResolution, var: pd.DataFrame, adata: 
     for pattern, cause in LIKELY_CAUSES:
         if np.mean([re.fullmatch(pattern, name) is not None for name in names]) > 0.5:
             return f"{message} It seems that {cause}."
-    obs_resolution = GeneTable.bundled().resolve([str(name) for name in adata.obs_names[:2000]])
-    if obs_resolution.coverage > 0.5:
-        return f"{message} The row names are genes: transpose the table (adata.T) so that cells are rows."
+    if _is_turned(adata):
+        return f"{message} {TURNED_MESSAGE}"
     return f"{message} Put gene symbols or Ensembl ids in var_names, or in var['gene_symbol'] or var['ensembl_id']."
+
+
+def _is_turned(adata: AnnData) -> bool:
+    return GeneTable.bundled().resolve([str(name) for name in adata.obs_names[:2000]]).coverage > 0.5
 
 
 def iter_rows(expression: Expression, rows: NDArray[np.intp]) -> Iterator[sparse.csr_matrix]:

@@ -22,7 +22,7 @@ MISSING_NAMES = frozenset({"", "nan", "na", "none", "<na>", "null", "-", "unknow
 """Placeholders for a missing name ("NaN" is also an alias of SCN11A)."""
 HUMAN_ID = re.compile(r"(ENSG\d{11})(\.\d+)?")
 MOUSE_ID = re.compile(r"(ENSMUSG\d{11})(\.\d+)?")
-GENOME_PREFIX = re.compile(r"^(GRCh3[78]|hg19|hg38)[_-]+")
+HUMAN_PREFIX = re.compile(r"^(GRCh3[78]|hg19|hg38|(?i:human|homo_sapiens))[-_.:]+")
 DUPLICATE_SUFFIX = re.compile(r"^(.+)[-.]\d{1,2}$")
 
 GeneMatch = tuple[int, str]
@@ -127,6 +127,10 @@ class GeneTable:
             duplicated=int(resolved.sum()) - len(np.unique(row[resolved])),
         )
 
+    def is_symbol(self, name: str) -> bool:
+        """Whether a name is the current or a previous symbol of a human gene."""
+        return name in self._by_symbol or name in self.previous
+
     def _match(self, name: str, file_names: set[str]) -> GeneMatch:
         name = name.strip()
         if name.casefold() in MISSING_NAMES:
@@ -138,7 +142,7 @@ class GeneTable:
         for match_type, names in (("symbol", self._by_symbol), ("previous", self.previous), ("alias", self.alias)):
             if (row := names.get(name, -1)) >= 0:
                 return row, match_type
-        if (stripped := GENOME_PREFIX.sub("", name)) != name:
+        if (stripped := HUMAN_PREFIX.sub("", name)) != name:
             return self._match(stripped, file_names)
         if (row := self._by_normalized_name.get(_normalize_name(name), -1)) >= 0:
             return row, "case"
@@ -157,9 +161,8 @@ class GeneTable:
         """Detect mouse genes by ENSMUSG ids or by the spelling of mouse symbols (Cd3d, not CD3D)."""
         if sum(name.startswith("ENSMUSG") for name in names) > len(names) / 2:
             return True
-        n_mouse = sum(name in _mouse_symbols() for name in names)
-        n_human = sum(name in self._by_symbol or name in self.previous for name in names)
-        return n_mouse > n_human and n_mouse > len(names) / 5
+        n_mouse = sum(map(mouse_symbols().__contains__, names))
+        return n_mouse > len(names) / 5 and n_mouse > sum(map(self.is_symbol, names))
 
     @cached_property
     def _by_id(self) -> dict[str, int]:
@@ -210,7 +213,8 @@ def _mouse_table() -> dict[str, list[str]]:
 
 
 @cache
-def _mouse_symbols() -> frozenset[str]:
+def mouse_symbols() -> frozenset[str]:
+    """Symbols of the mouse genes that have a one-to-one human ortholog."""
     return frozenset(_mouse_table()["mouse_symbol"])
 
 
