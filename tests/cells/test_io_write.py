@@ -104,3 +104,16 @@ def test_a_type_far_below_is_seen_before_the_work(source):
     adata.obs["mixed"] = pd.Series([*["a"] * 40, *[1] * 10], index=adata.obs_names, dtype=object)
     with pytest.raises(InputError, match="cannot be written as h5ad"):
         check_storable(adata, source)
+
+
+def test_a_column_of_a_reserved_name_in_an_h5ad_file_is_seen_before_the_work(source):
+    with h5py.File(source, "r+") as file:
+        obs = file["obs"]
+        obs["index2"] = obs[obs.attrs["_index"]][:]
+        obs["index2"].attrs.update(dict(obs[obs.attrs["_index"]].attrs))
+        if "_index" not in obs:
+            obs["_index"] = obs["index2"]
+        obs.attrs["_index"] = "index2"
+        obs.attrs["column-order"] = [*obs.attrs["column-order"], "_index"]
+    with pytest.raises(InputError, match="'_index' is a reserved name"):
+        check_storable(open_cells(source), source)

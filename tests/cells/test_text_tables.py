@@ -250,3 +250,33 @@ def test_wide_and_long_tables_keep_their_values(opened):
     frame.columns = [*GENES, *(f"gene{number}" for number in range(295))]
     for text in (frame.to_csv(), frame.T.to_csv()):
         same(opened(text), frame.index, frame.columns, counts)
+
+
+def test_a_table_without_names_of_cells_is_refused(opened):
+    refused(opened, FRAME.to_csv(index=False), "first column, but that column is the gene CD3D")
+
+
+def test_a_column_of_totals_is_no_cell(opened):
+    adata = opened(FRAME.T.assign(Total=FRAME.sum()).to_csv())
+    same(adata)
+    assert "columns read as var: Total" in read_findings(adata)
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_line_ends_of_other_systems_are_read(opened, end):
+    same(opened(FRAME.T.to_csv().replace("\n", end)))
+    same(
+        opened(
+            f"# a comment{end}gene,{','.join(CELLS)}{end}type,T,B,NK{end}"
+            + FRAME.T.to_csv(header=False).replace("\n", end)
+        )
+    )
+
+
+def test_a_line_break_in_a_quoted_label_is_read(opened):
+    adata = opened('cell,type,CD3D,LYZ\na,"T\ncell",1,0\nb,B,0,2\n')
+    assert adata.obs["type"].tolist() == ["T\ncell", "B"]
+
+
+def test_infinite_values_are_kept_for_the_check_of_values(opened):
+    assert np.isinf(opened("cell,CD3D,LYZ\na,Inf,1\nb,0,2\n").X.toarray()[0, 0])

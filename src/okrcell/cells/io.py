@@ -213,6 +213,8 @@ def check_storable(adata: AnnData, source: str | Path) -> None:
                 trial = AnnData(obs=obs, var=var)
                 trial.strings_to_categoricals()  # as write_h5ad does
                 write_elem(file, "trial", trial)
+                if adata.raw is not None:
+                    write_elem(file, "raw", _rows_of_each_type(pd.DataFrame(adata.raw.var)))
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(

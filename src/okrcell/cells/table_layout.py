@@ -32,7 +32,7 @@ ANNOTATION_COLUMNS = frozenset(
     txend, entrez, entrezid, entrez_id, entrezgene, entrezgene_id, ncbi_gene_id, gc_content, percentage_gene_gc_content,
     ncount_rna, nfeature_rna, percent.mt, percent_mt, percent.mito, pct_counts_mt, n_genes, n_genes_by_counts, n_counts,
     total_counts, ngene, numi, size_factor, cluster, clusters, leiden, louvain, seurat_clusters, umap_1, umap_2, tsne_1,
-    tsne_2, pseudotime
+    tsne_2, pseudotime, total, totals, sum, rowsum, rowsums
     """,
     )
 )

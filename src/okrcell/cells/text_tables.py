@@ -17,6 +17,7 @@ from okrcell.cells.findings import add_read_findings
 from okrcell.cells.genes import GeneTable
 from okrcell.cells.table_layout import (
     DECIMAL_FINDING,
+    HEADER_WORDS,
     MISSING_VALUES,
     TableLayout,
     check_thousands,
@@ -235,6 +236,7 @@ def _build_anndata(path: Path, layout: TableLayout, columns: _Columns) -> AnnDat
     labels.columns = pd.Index(_unique_names([layout.names[column] for column in columns.words]))
     column_names = [layout.names[column] for column in columns.numeric]
     row_names, genes_in_rows = _find_gene_names(columns.row_names, labels, column_names)
+    _check_row_names(path, layout.names[0], columns.row_names, genes_in_rows)
     _check_words(path, layout, labels, genes_in_rows)
     for name in filter(is_annotation, labels):
         labels[name] = _to_numbers(pd.Series(labels[name]))
@@ -263,6 +265,22 @@ def _find_gene_names(index: list[str], labels: pd.DataFrame, column_names: list[
     if best > max(header_coverage, coverage, MIN_COVERAGE):
         return names_by_coverage[best], True
     return index, coverage > header_coverage
+
+
+def _check_row_names(path: Path, name: str, row_names: list[str], genes_in_rows: bool) -> None:
+    """Check that the first column holds names and not the values of a gene.
+
+    Raises
+    ------
+    InputError
+        If it has the name of a gene and holds numbers.
+    """
+    is_gene = not genes_in_rows and name.casefold() not in HEADER_WORDS and _gene_coverage([name]) > 0
+    if is_gene and not any(is_word(row_name, ".") for row_name in row_names):
+        raise InputError(
+            f"{path} must have the names of the cells in its first column, but that column is the gene {name}. Write the "
+            "table again with names of rows."
+        )
 
 
 def _check_words(path: Path, layout: TableLayout, labels: pd.DataFrame, genes_in_rows: bool) -> None:
