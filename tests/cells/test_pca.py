@@ -74,3 +74,17 @@ def test_no_cell_with_expression_gives_no_component(blood):
     nothing = blood[:4].copy()
     nothing.X = sparse.csr_matrix(nothing.shape, dtype=np.float32)
     assert np.isnan(sample_pca(read_expression(nothing))).all()
+
+
+def test_few_cells_have_the_components_of_a_full_decomposition():
+    rng = np.random.default_rng(0)
+    values = sparse.csr_matrix(rng.poisson(1.0, size=(30, 80)).astype(np.float32))
+    centered = values.toarray() - values.toarray().mean(axis=0)
+    left, lengths, _ = np.linalg.svd(centered, full_matrices=False)
+    components = pca(values, 5)
+    np.testing.assert_allclose(np.abs(components), np.abs(left * lengths)[:, :5], rtol=1e-3, atol=1e-4)
+
+
+def test_cells_that_do_not_differ_have_components_of_zero():
+    same = sparse.csr_matrix(np.ones((4, 9), dtype=np.float32))
+    np.testing.assert_allclose(pca(same, 2), 0, atol=1e-5)

@@ -141,8 +141,6 @@ def z_scores(log_expr: sparse.csr_matrix) -> sparse.csr_matrix:
 
 def pca(values: sparse.csr_matrix, n_components: int) -> Float[np.ndarray, "cell component"]:
     """Scores of the first ``n_components`` principal components, float32 (cell, component), at least one column."""
-    from scipy.linalg import eigh
-
     n_cells, n_genes = cast("tuple[int, int]", values.shape)
     n_components = min(n_components, n_cells - 1, n_genes)
     if n_components < 1:
@@ -150,15 +148,34 @@ def pca(values: sparse.csr_matrix, n_components: int) -> Float[np.ndarray, "cell
     # Exact solution from the (gene, gene) covariance matrix: reproducible, and fast for 2,000 genes, because only the first
     # eigenvectors are computed.
     mean = np.asarray(values.mean(axis=0), dtype=np.float64).ravel()
-    product = cast("sparse.csr_matrix", values.T @ values).toarray().astype(np.float64)
-    covariance = (product - n_cells * np.outer(mean, mean)) / (n_cells - 1)
-    _, loadings = eigh(
-        covariance, subset_by_index=(n_genes - n_components, n_genes - 1), overwrite_a=True, check_finite=False
-    )
-    loadings = loadings[:, ::-1]
+    if n_cells < n_genes:
+        loadings = _loadings_from_cells(values, mean, n_components)
+    else:
+        product = cast("sparse.csr_matrix", values.T @ values).toarray().astype(np.float64)
+        loadings = _leading_eigenvectors((product - n_cells * np.outer(mean, mean)) / (n_cells - 1), n_components)
     # The sign of an eigenvector is arbitrary: its largest entry is made positive, as in scikit-learn.
     loadings = loadings * np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(n_components)])
     return (values @ loadings - mean @ loadings).astype(np.float32)
+
+
+def _loadings_from_cells(
+    values: sparse.csr_matrix, mean: Float[np.ndarray, " gene"], n_components: int
+) -> Float[np.ndarray, "gene component"]:
+    """Loadings by the smaller (cell, cell) matrix of scalar products, which has the same eigenvalues."""
+    product = cast("sparse.csr_matrix", values @ values.T).toarray().astype(np.float64)
+    product -= product.mean(axis=0) + product.mean(axis=1)[:, None] - product.mean()
+    vectors = _leading_eigenvectors(product, n_components)
+    loadings = values.T @ vectors - np.outer(mean, vectors.sum(axis=0))
+    length = np.linalg.norm(loadings, axis=0)
+    return np.divide(loadings, length, out=np.zeros_like(loadings), where=length > 1e-12)
+
+
+def _leading_eigenvectors(matrix: Float[np.ndarray, "a a"], n_vectors: int) -> Float[np.ndarray, "a component"]:
+    from scipy.linalg import eigh
+
+    size = len(matrix)
+    _, vectors = eigh(matrix, subset_by_index=(size - n_vectors, size - 1), overwrite_a=True, check_finite=False)
+    return vectors[:, ::-1]
 
 
 def _top_dispersion_genes(

@@ -60,13 +60,13 @@ class MaskedCellOutput:
 class CellTextModel(nn.Module):
     """Cell encoder, text encoder and the projectors into one shared space (method 3)."""
 
-    def __init__(self, settings: ModelSettings, *, n_genes: int) -> None:
+    def __init__(self, settings: ModelSettings, *, n_genes: int, lazy_text_encoder: bool = False) -> None:
         super().__init__()
         self.settings = settings
         width = settings.cell_encoder.width
         self.cell_encoder = build_cell_encoder(settings.cell_encoder, n_genes=n_genes, n_bins=settings.tokeniser.bins)
         self.decoder = ExpressionDecoder(width)
-        self.text_encoder = TextEncoder(settings.text_encoder)
+        self.text_encoder = TextEncoder(settings.text_encoder, lazy=lazy_text_encoder)
         text_width = self.text_encoder.width
         self.dim = settings.dim or text_width
         if settings.text_projector == "none" and self.dim != text_width:

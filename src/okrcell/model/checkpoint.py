@@ -60,6 +60,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half
         Store 16-bit floats: half the size, relative precision of 0.05 %.
     """
     model = checkpoint.model
+    model.text_encoder.load()
     state_dict = model.state_dict()
     weights = {
         name: state_dict[name].detach().cpu().contiguous().to(torch.float16 if half else state_dict[name].dtype)
@@ -117,20 +118,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             f"{expected_sha256[:12]}, seen {installed_sha256[:12]}). Install the version that the model card names."
         )
     try:
-        model = CellTextModel(settings, n_genes=len(vocabulary))
+        model = CellTextModel(settings, n_genes=len(vocabulary), lazy_text_encoder=True)
     except SettingsError as error:
         raise CheckpointError(f"{path / MODEL_FILE} does not describe a model of this version: {error}") from None
-    state_dict = model.state_dict()
-    mismatched = [
-        name for name, tensor in weights.items() if name not in state_dict or state_dict[name].shape != tensor.shape
-    ]
-    missing = [name for name in _saved_weight_names(model) if name not in weights]
-    if mismatched or missing:
-        raise CheckpointError(
-            f"{path / WEIGHTS_FILE} does not fit {MODEL_FILE}: {len(missing)} tensors are missing and {len(mismatched)} "
-            f"have another shape (such as {(missing + mismatched)[0]}). The folder is damaged or mixed; fetch the model again."
-        )
-    model.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=False)
+    _load_state(model, {name: tensor.float() for name, tensor in weights.items()}, path)
     facts = {key: value for key, value in description.items() if key not in {"format", "settings"}}
     signatures = _load_signatures(path, facts, model, len(vocabulary)) if "signatures_sha256" in facts else None
     return Checkpoint(model.eval(), vocabulary, facts, path.resolve().name, signatures)
@@ -186,6 +177,35 @@ def _load_weights(path: Path, expected_sha256: str | None) -> dict[str, Tensor]:
     if expected_sha256 and fingerprint(path) != expected_sha256:
         raise CheckpointError(f"{path} changed after it was saved: its sha256 differs. Fetch the model again.")
     return weights
+
+
+def _load_state(model: CellTextModel, weights: dict[str, Tensor], path: Path) -> None:
+    """Set all weights of the model; those of the text encoder wait until it is loaded."""
+    expected = _saved_shapes(model)
+    if not _fits(expected, weights) and not model.text_encoder.is_loaded:
+        # The encoder's file may list its weights under other names than the model has.
+        model.text_encoder.load()
+        expected = _saved_shapes(model)
+    if not _fits(expected, weights):
+        mismatched = [name for name, tensor in weights.items() if expected.get(name) != tensor.shape]
+        missing = [name for name in expected if name not in weights]
+        raise CheckpointError(
+            f"{path / WEIGHTS_FILE} does not fit {MODEL_FILE}: {len(missing)} tensors are missing and {len(mismatched)} "
+            f"have another shape (such as {(missing + mismatched)[0]}). The folder is damaged or mixed; fetch the model again."
+        )
+    text_names = [name for name in weights if name.startswith(TEXT_PREFIX)]
+    model.text_encoder.load_adapted_weights({name.removeprefix(TEXT_PREFIX): weights.pop(name) for name in text_names})
+    model.load_state_dict(weights, strict=False)
+
+
+def _saved_shapes(model: CellTextModel) -> dict[str, torch.Size]:
+    """Shapes of the saved weights, without loading the text encoder if its file lists them."""
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items() if not name.startswith(TEXT_PREFIX)}
+    return shapes | {TEXT_PREFIX + name: shape for name, shape in model.text_encoder.adapted_shapes().items()}
+
+
+def _fits(expected: dict[str, torch.Size], weights: dict[str, Tensor]) -> bool:
+    return expected == {name: tensor.shape for name, tensor in weights.items()}
 
 
 def _saved_weight_names(model: CellTextModel) -> list[str]:

