@@ -218,7 +218,30 @@ def test_any_two_colours_can_be_told_apart(eye):
     lab = np.stack([116 * root[:, 1] - 16, 500 * (root[:, 0] - root[:, 1]), 200 * (root[:, 1] - root[:, 2])], axis=1)
     apart = np.linalg.norm(lab[:, None] - lab[None], axis=-1)
     np.fill_diagonal(apart, np.inf)
-    assert apart.min() >= 18
+    assert apart.min() >= (22 if eye == "none" else 11)
+    assert apart[:10, :10].min() >= (29 if eye == "none" else 14)
+
+
+def test_there_are_24_colours_and_each_stands_out_on_white():
+    assert len(set(PALETTE)) == len(PALETTE) >= 24
+    for colour in (*PALETTE, UNKNOWN_COLOR):
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+        assert 1.05 / (luminance(tuple(linear)) + 0.05) >= 3, colour
+
+
+def test_small_groups_have_a_number_and_a_colour_of_their_own(cells, ax):
+    names = np.array(["large"] * 670 + [f"type {i}" for i in range(15) for _ in range(2)])
+    cells.obs["okrcell_cell_type"] = names
+    pl.answers(cells, ax=ax, show=False)
+    assert {text.get_text() for text in ax.texts} == {str(number) for number in range(1, 17)}
+    assert len({handle.get_color() for handle in ax.get_legend().legend_handles}) == 16
+
+
+def test_what_the_status_allows_is_plotted_where_it_is_known(cells, ax):
+    cells.obs["okrcell_label"] = "lymphocyte"
+    pl.answers(cells, ax=ax, show=False)
+    assert ax.get_title(loc="left") == "okrcell_label"
+    assert [entry.split()[1] for entry in entries(ax)] == ["lymphocyte"]
 
 
 @pytest.mark.parametrize("kind", COLORMAPS)

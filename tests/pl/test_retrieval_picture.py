@@ -55,12 +55,18 @@ def test_only_the_first_texts_of_the_groups_asked_for_are_drawn(cells, ax):
     assert words(ax) == ["0  (2)", "0.60  B cell"]
 
 
+def test_ids_of_the_labels_count_where_there_are_some(cells, ax):
+    cells.obs["label_ontology_term_id"] = ["CL:0000576"] * 3 + ["CL:0000542"] * 2
+    retrieval(cells, groups=["0", "1"], top=1, truth="label", ax=ax, show=False)
+    assert colours(ax) == [RELATION_COLORS["narrower"], RELATION_COLORS["right"]]
+
+
 def test_colours_tell_how_a_text_stands_to_the_label(cells, ax):
     retrieval(cells, groups=["0", "1"], truth="label", ax=ax, show=False)
     assert colours(ax)[:2] == [RELATION_COLORS["right"], RELATION_COLORS["broader"]]
     assert colours(ax)[3] == RELATION_COLORS["wrong"]  # a monocyte is no kind of NK cell
-    told = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert told == ["same type", "broader type", "other type", "unknown: label or text without ontology term"]
+    legend_labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend_labels == ["same type", "broader type", "other type", "unknown: label or text without ontology term"]
     assert "1  (3) – labelled NK cell" in words(ax)
 
 

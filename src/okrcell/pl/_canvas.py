@@ -1,7 +1,7 @@
 """Axes, colors, color bars and text of plots; showing and saving of figures."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okrcell.errors import InputError
+from okrcell.escaping import printable
 from okrcell.storage import atomic_file
 
 if TYPE_CHECKING:
@@ -28,11 +29,13 @@ MIN_LABEL_DISTANCE = 0.075
 
 
 PALETTE = (
-    "#4F46B8", "#3FB5A3", "#CC6677", "#88CCEE", "#999933", "#882255", "#DDCC77", "#117733", "#AA4499", "#5C99E0",
+    "#2D2D96", "#4BA53C", "#4B3C1E", "#A52D69", "#0096E1", "#A587B4", "#A52D00", "#87875A", "#A55AB4", "#0087FF", "#FF4B87",
+    "#5A3C4B", "#00A596", "#967800", "#690F78", "#2D690F", "#693C78", "#F0693C", "#A51E3C", "#006996", "#3C5A3C", "#B45A69",
+    "#0F5AB4", "#A55A3C",
 )  # fmt: skip
-"""Ten categorical colors for light and dark backgrounds, after Paul Tol's muted scheme (SRON/EPS/TN/09-002) with a lighter
-indigo and an added blue. Any two differ by at least 18 CIELAB units, also with simulated deuteranopia and protanopia."""
-UNKNOWN_COLOR = "#9A9EA6"
+"""24 categorical colors with a contrast of at least 3:1 on white, found by maximin search (ours). Any two differ by at least 22
+CIELAB units, and by 11 with simulated deuteranopia or protanopia; among the first ten by at least 29 and 14."""
+UNKNOWN_COLOR = "#8C919A"
 """Grey, for cells without a label or value."""
 COLORMAPS = {
     "value": ("#F0E8C6", "#A8D3B0", "#45A8A8", "#2C6A9B", "#252A6B"),
@@ -199,7 +202,11 @@ def draw_grid_lines(ax: "Axes", rows: int, columns: int) -> None:
 
 
 def wrap_text(text: str, width: int, lines: int = 4) -> str:
-    """Break text into lines of at most ``width`` characters; text beyond ``lines`` lines is cut off with "…"."""
+    """Break text into lines of at most ``width`` characters; text beyond ``lines`` lines is cut off with "…".
+
+    What matplotlib would read as a formula (between dollar signs) stays text.
+    """
+    text = printable(text.replace("\n", " ")).replace("$", r"\$")
     return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …")) or text
 
 
@@ -245,6 +252,23 @@ def obs_column(adata: "AnnData", key: str) -> "pd.Series":
         raise InputError(f"There is no column '{key}' in obs. {hint} the name of an existing column.")
     series: Any = adata.obs[key]
     return series
+
+
+def term_ids(adata: "AnnData", key: str) -> NDArray[np.object_]:
+    """Current Cell Ontology id of each cell from the column ``<key>_ontology_term_id``; "" where there is none."""
+    from okrcell.ontology.ontology import ontology
+
+    column = f"{key}_ontology_term_id"
+    if column not in adata.obs:
+        return np.full(adata.n_obs, "", dtype=object)
+    current_id = ontology("CL").current_id
+    ids = adata.obs[column].astype(object).fillna("").astype(str)
+    return ids.map({term_id: current_id(term_id) or "" for term_id in ids.unique()}).to_numpy(dtype=object)
+
+
+def assign_colors(names: Iterable[str]) -> dict[str, str]:
+    """Color by name, in order; colors repeat after the last of `PALETTE`."""
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(dict.fromkeys(names))}
 
 
 def scatter_kwargs(size: float | None, n_cells: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from okrcell.errors import InputError
-from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, obs_column, save_and_show
+from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, obs_column, save_and_show, term_ids
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -92,7 +92,9 @@ def calibration(
 
     Notes
     -----
-    A prediction is correct if it equals the label, or if both name the same Cell Ontology term. The bins of the diagram are
+    A prediction is correct if it has the Cell Ontology id of the label. Ids are read from ``<column>_ontology_term_id``, such
+    as ``cell_type_ontology_term_id``, where it exists; otherwise the prediction must equal the label, or both must name the
+    same term. The bins of the diagram are
     deciles of confidence; cells of equal confidence share a bin, so there may be fewer than ten. The intervals are Wilson
     score intervals. The expected calibration error is that of [1]_ (equation 3), with ten bins of equal width.
 
@@ -171,19 +173,18 @@ def evaluate_predictions(
             f"obs['{confidence}'] must hold probabilities in [0, 1], but its range is {finite.min():.3g} to {finite.max():.3g}."
         )
     labels, predictions = (obs_column(adata, key).astype(object).fillna("").astype(str) for key in (truth, answer))
+    label_ids, predicted_ids = (term_ids(adata, key) for key in (truth, answer))
     has_label = ~labels.isin(UNLABELED).to_numpy()
     if not has_label.any():
         raise InputError(
             f"No cell has a label in obs['{truth}'], so accuracy cannot be computed. Pass a labeled column as truth."
         )
-    pairs = pd.DataFrame({"label": labels.to_numpy(), "given": predictions.to_numpy()})[has_label]
-    is_correct = {
-        pair: _same_cell_type(
-            str(pair[0]) if expected is None else expected.get(str(pair[0]), str(pair[0])), str(pair[1])
-        )
-        for pair in set(pairs.itertuples(index=False, name=None))
-    }
-    correct = np.array([is_correct[pair] for pair in pairs.itertuples(index=False, name=None)], dtype=bool)
+    pairs = pd.DataFrame(
+        {"label": labels.to_numpy(), "label_id": label_ids, "given": predictions.to_numpy(), "given_id": predicted_ids}
+    )[has_label]
+    rows = list(pairs.itertuples(index=False, name=None))
+    is_correct = {row: _is_correct(*map(str, row), expected or {}) for row in set(rows)}
+    correct = np.array([is_correct[row] for row in rows], dtype=bool)
     return np.nan_to_num(probs[has_label], nan=0.0), correct
 
 
@@ -211,6 +212,14 @@ def reliability_curve(probs: Float[np.ndarray, "cell"], correct: Bool[np.ndarray
         center + half_width,
         n_nonempty,
     )
+
+
+def _is_correct(label: str, label_id: str, predicted: str, predicted_id: str, expected: Mapping[str, str]) -> bool:
+    if label in expected:
+        return _same_cell_type(expected[label], predicted)
+    if label_id and predicted_id:
+        return label_id == predicted_id
+    return _same_cell_type(label, predicted)
 
 
 def _same_cell_type(expected: str, predicted: str) -> bool:

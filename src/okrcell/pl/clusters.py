@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl._canvas import PALETTE, save_and_show, wrap_text
+from okrcell.pl._canvas import PALETTE, assign_colors, save_and_show, wrap_text
 from okrcell.pl.embedding import answers
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 UMAP_KEY = "X_umap"
 
 
-LABEL_KEYS = ("cell_type", "okrcell_cell_type", "okrcell_cluster")
+LABEL_KEYS = ("cell_type", "okrcell_label", "okrcell_cell_type", "okrcell_cluster")
 """Columns of ``obs`` with cell types or clusters; the first that exists is plotted."""
 
 
@@ -101,7 +101,7 @@ def clusters(
         if title is None
         else title
     )
-    palette = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+    palette = assign_colors(names)
     answers(plotted, key=key, basis=str(plotted_basis), palette=palette, title=heading, size=size, ax=left, show=False)
     _replace_numbers_by_names(left, names)
     _draw_stability(right, provenance)
@@ -184,8 +184,8 @@ def integration(
     adata : AnnData
         Cells with the embedding and the provenance record ``uns["okrcell"]["integrate"]`` of `okrcell.tl.integrate`.
     label_key : str, optional
-        Column of ``obs`` with cell types. None (default): the first of "cell_type", "okrcell_cell_type" and "okrcell_cluster"
-        that exists; if none does, only batches are plotted.
+        Column of ``obs`` with cell types. None (default): the first of "cell_type", "okrcell_label", "okrcell_cell_type" and
+        "okrcell_cluster" that exists; if none does, only batches are plotted.
     before : str, default "X_okrcell"
         Slot of ``obsm`` with the embedding before integration, such as "X_pca".
     size : float, optional

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from okrcell.errors import InputError
 from okrcell.pl._canvas import (
-    PALETTE,
     UNKNOWN_COLOR,
     add_colorbar,
     add_legend,
+    assign_colors,
     colormap,
     draw_unlabeled,
     embedding_coords,
@@ -38,7 +38,7 @@ UNLABELED = ("", "unknown", "nan")
 def answers(
     adata: "AnnData",
     *,
-    key: str = "okrcell_cell_type",
+    key: str | None = None,
     basis: str = "X_umap",
     palette: Mapping[str, str] | None = None,
     title: str | None = None,
@@ -55,13 +55,14 @@ def answers(
     ----------
     adata : AnnData
         Cells with predictions in ``obs`` and two-dimensional coordinates in ``obsm``.
-    key : str, default "okrcell_cell_type"
-        Column of ``obs`` with predicted cell types or other categories. Missing, empty and "unknown" cells are grey.
+    key : str, optional
+        Column of ``obs`` with predicted cell types or other categories. Missing, empty and "unknown" cells are grey. None
+        (default): "okrcell_label", or "okrcell_cell_type" where that is missing.
     basis : str, default "X_umap"
         Slot of ``obsm`` whose first two columns are the coordinates; "umap" is accepted for "X_umap".
     palette : mapping of str to str, optional
-        Color by cell type; its order is the order of the legend. None (default): ten colors that remain distinct with color
-        vision deficiency, assigned by number of cells and repeated where there are more types.
+        Color by cell type; its order is the order of the legend. None (default): 24 colors, assigned by number of cells and
+        repeated where there are more types. Pass the same mapping to several plots, so that a type keeps its color.
     title : str, optional
         Title. None (default): ``key``.
     size : float, optional
@@ -93,14 +94,16 @@ def answers(
     >>> okr.tl.annotate(adata, model, candidates=["B cell", "T cell", "monocyte", "natural killer cell", "dendritic cell"])
     >>> ax = okr.pl.answers(adata, basis="X_umap", show=False)
     >>> ax.get_xlabel(), ax.get_title(loc="left")
-    ('UMAP 1', 'okrcell_cell_type')
+    ('UMAP 1', 'okrcell_label')
     """
+    if key is None:
+        key = "okrcell_label" if "okrcell_label" in adata.obs else "okrcell_cell_type"
     coords = embedding_coords(adata, basis)
     names: Any = obs_column(adata, key).astype("object").fillna("unknown").astype(str)
     has_label = ~names.isin(UNLABELED).to_numpy()
     counts = {str(name): int(number) for name, number in names[has_label].value_counts().items()}
     if palette is None:
-        palette = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(counts)}
+        palette = assign_colors(counts)
     labels = [name for name in palette if name in counts] + [name for name in counts if name not in palette]
 
     is_new, ax = ax is None, get_axes(ax, 7.2, 4.6)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.errors import InputError
-from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show, wrap_text
+from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show, term_ids, wrap_text
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,11 +24,11 @@ RELATIONS = {
 }
 """Legend text by relation of a text to the label of the cells."""
 RELATION_COLORS = {
-    "right": PALETTE[7],
-    "broader": PALETTE[1],
-    "narrower": PALETTE[9],
-    "sibling": PALETTE[6],
-    "wrong": PALETTE[2],
+    "right": "#117733",
+    "broader": "#1E9C8B",
+    "narrower": "#3D84CC",
+    "sibling": "#A68A1E",
+    "wrong": "#CC6677",
 }
 
 
@@ -48,7 +48,7 @@ def majority_types(adata: "AnnData", group_key: str, label_key: str) -> dict[str
     group_key
         Column of ``obs`` with the groups.
     label_key
-        Column of ``obs`` with names or ids of the Cell Ontology.
+        Column of ``obs`` with names or ids of the Cell Ontology. Where ``<label_key>_ontology_term_id`` exists, its ids count.
 
     Returns
     -------
@@ -68,14 +68,14 @@ def majority_types(adata: "AnnData", group_key: str, label_key: str) -> dict[str
             )
     cell_ontology = ontology("CL")
     types: dict[str, tuple[str, str]] = {}
-    labels = pd.Series(adata.obs[label_key]).astype(object)
+    labels = pd.DataFrame({"label": adata.obs[label_key].astype(object), "id": term_ids(adata, label_key)})
     for name, rows in labels.groupby(pd.Series(adata.obs[group_key]).astype(object), observed=True):
         counts = rows.dropna().astype(str).value_counts()
         if len(counts):
-            label = str(counts.index[0])
+            label, stored_id = map(str, counts.index[0])
             current = cell_ontology.current_id(label) if prefix_of(label) == "CL" else None
             term = cell_ontology.term(current) if current else cell_ontology.find(label)
-            types[str(name)] = (term.id if term else "", term.name if current and term else label)
+            types[str(name)] = (stored_id or (term.id if term else ""), term.name if current and term else label)
     return types
 
 
@@ -137,9 +137,9 @@ def retrieval(
     top : int, default 3
         Number of texts per group, at least 1.
     truth : str, optional
-        Column of ``obs`` with names or ids of the Cell Ontology. Bars are then colored by the ontology relation of each text
-        to the most frequent label of its group: same, broader, narrower, sibling or other type, or unknown. None (default):
-        one color.
+        Column of ``obs`` with names or ids of the Cell Ontology; the ids in ``<truth>_ontology_term_id`` count where that
+        column exists. Bars are then colored by the ontology relation of each text to the most frequent label of its group:
+        same, broader, narrower, sibling or other type, or unknown. None (default): one color.
     title : str, optional
         Title. None (default): "Best matching texts by" and the name of the group column.
     ax : matplotlib.axes.Axes, optional
