@@ -1,52 +1,31 @@
 """HTML report of the demo and its generated sentences."""
 
-import base64
-import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from okrcell import pl
 from okrcell.demo.dataset import CANDIDATES, LABEL_KEY, match_key
 from okrcell.demo.metrics import AgreementMetrics, SearchMetrics
-from okrcell.pl._canvas import PALETTE
+from okrcell.pl._canvas import assign_colors
+from okrcell.report.page import percent, render_page
+from okrcell.report.pictures import DrawFunction, Picture, draw_picture, new_figure, theme_style
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from okrcell.demo.metrics import AgreementMetrics, SearchMetrics
 
 
 UMAP_KEY = "X_umap_okrcell"
 """Slot of ``obsm`` with the UMAP of the embeddings."""
-THEMES = {"light": ("#FFFFFF", "#22262E", "#9AA1AD"), "dark": ("#171B22", "#E4E7EC", "#5C6675")}
-"""Background, text and line color by theme; the backgrounds match the cards of the report."""
-FONTS = "system-ui, 'Segoe UI', 'Helvetica Neue', 'Noto Sans', 'DejaVu Sans', sans-serif"
-PREDICTION_COLORS = dict(zip(CANDIDATES.values(), PALETTE, strict=True))
-LABEL_COLORS = dict(zip(CANDIDATES, PALETTE, strict=True))
-
-DrawFunction = Callable[["Axes"], Any]
+PREDICTION_COLORS = assign_colors(CANDIDATES.values())
+LABEL_COLORS = {label: PREDICTION_COLORS[name] for label, name in CANDIDATES.items()}
+"""A label has the color of the type that is expected for it."""
 
 
 WELL_CALIBRATED = 0.05
 """Maximum difference of mean confidence and accuracy that is reported as calibrated."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the report."""
-
-    name: str
-    alt: str
-    """Alternative text."""
-    light: str
-    """SVG as a data URI."""
-    dark: str
-    """The same for a dark background."""
 
 
 def draw_pictures(
@@ -85,23 +64,10 @@ def draw_pictures(
     return pictures
 
 
-def draw_picture(name: str, alt: str, draw_function: DrawFunction, size: tuple[float, float], folder: Path) -> Picture:
-    """Draw a figure for both themes, and save the light one as ``folder/name.png``; ``size`` is in inches."""
-    images = {}
-    for theme in THEMES:
-        with _theme_style(theme):
-            figure = _new_figure(size)
-            draw_function(figure.subplots())
-            images[theme] = _svg_data_uri(figure)
-            if theme == "light":
-                figure.savefig(folder / f"{name}.png", dpi=200)
-    return Picture(name, alt, images["light"], images["dark"])
-
-
 def draw_overview(adata: "AnnData", text: str, key: str, title: str, path: Path) -> None:
     """Draw predictions, one search and the confusion matrix on a sheet of 1600 by 900 pixels."""
-    with _theme_style("light"):
-        figure = _new_figure((12.8, 7.2))
+    with theme_style("light"):
+        figure = new_figure((12.8, 7.2))
         subfigures: Any = figure.subfigures(1, 2, width_ratios=[0.76, 1])
         left, right = subfigures
         top_ax, bottom_ax = left.subplots(2, 1)
@@ -115,7 +81,13 @@ def draw_overview(adata: "AnnData", text: str, key: str, title: str, path: Path)
 def plot_predictions(adata: "AnnData") -> DrawFunction:
     """Cells by predicted cell type."""
     return lambda ax: pl.answers(
-        adata, basis=UMAP_KEY, palette=PREDICTION_COLORS, title="Predicted cell types", ax=ax, show=False
+        adata,
+        key="okrcell_cell_type",
+        basis=UMAP_KEY,
+        palette=PREDICTION_COLORS,
+        title="Predicted cell types",
+        ax=ax,
+        show=False,
     )
 
 
@@ -143,47 +115,6 @@ def plot_match(adata: "AnnData", key: str, text: str) -> DrawFunction:
     return lambda ax: pl.match(adata, key=key, basis=UMAP_KEY, title=f"“{text}”", ax=ax, show=False)
 
 
-def _theme_style(theme: str) -> Any:
-    """Context manager of matplotlib settings for a theme; restores the previous settings."""
-    from matplotlib import rc_context
-
-    background, text_color, line_color = THEMES[theme]
-    style: Any = {
-        "figure.facecolor": background,
-        "axes.facecolor": background,
-        "savefig.facecolor": background,
-        "text.color": text_color,
-        "axes.labelcolor": text_color,
-        "axes.titlecolor": text_color,
-        "axes.edgecolor": line_color,
-        "xtick.color": text_color,
-        "ytick.color": text_color,
-        "font.family": ["DejaVu Sans"],
-        "font.size": 10.5,
-        "svg.fonttype": "none",
-        "svg.hashsalt": "okrcell",
-    }
-    return rc_context(style)
-
-
-def _new_figure(size: tuple[float, float]) -> "Figure":
-    """Create a figure outside pyplot, so that no window opens."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _svg_data_uri(figure: "Figure") -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    # Text stays text in the fonts of the reader's system, which are no wider than the font used for the layout.
-    text = buffer.getvalue().replace("'DejaVu Sans'", FONTS)
-    return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()
-
-
 def report(
     metrics: "AgreementMetrics",
     searches: "Sequence[SearchMetrics]",
@@ -202,12 +133,9 @@ def report(
     """
     import json
 
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = percent
-    source = files("okrcell.demo").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    return environment.from_string(source).render(
+    return render_page(
+        "okrcell.demo",
+        "report.html.jinja",
         figures=metrics,
         searches=searches,
         pictures=pictures,
@@ -217,15 +145,6 @@ def report(
         reliability=calibration_sentence(metrics, calibrated="calibration" in facts),
         errors=frequent_errors(metrics),
     )
-
-
-def percent(fraction: float, digits: int = 0) -> str:
-    """Format a fraction as a percentage; values just below 1 or above 0 become "> 99%" and "< 1%"."""
-    if 0.995 <= fraction < 1 and digits == 0:
-        return "> 99%"
-    if 0 < fraction < 0.005 and digits == 0:
-        return "< 1%"
-    return f"{fraction * 100:.{digits}f}%"
 
 
 def calibration_sentence(metrics: "AgreementMetrics", *, calibrated: bool) -> str:
