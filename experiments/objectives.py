@@ -98,18 +98,20 @@ def _prepare_batches(
 def main() -> None:
     """Print a Markdown table: median step time, ratio to the control (median, minimum, maximum of rounds), state size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path)
+    parser.add_argument("config", type=Path, nargs="?")
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--objectives", default=",".join((CONTROL, "faithful", "improved")))
     parser.add_argument("--rounds", type=int, default=40, help="timed steps of each objective")
     parser.add_argument("--warm", type=int, default=20, help="warm-up steps, which fill the memory banks")
     parser.add_argument("--json", type=Path, help="write the results with their provenance")
     args = parser.parse_args()
+    if not (args.config and args.corpus):
+        parser.exit(0, "Nothing to train on: give a settings file, such as configs/noise.yaml, and --corpus.\n")
     objectives = list(dict.fromkeys([CONTROL, *args.objectives.split(",")]))
     if unknown := [name for name in objectives if name not in ABLATIONS]:
         parser.error(f"no objective {unknown[0]}; choose from {', '.join(ABLATIONS)}")
 
-    config = read_yaml(args.config) | ({"corpus": str(args.corpus)} if args.corpus else {})
+    config = read_yaml(args.config) | {"corpus": str(args.corpus)}
     settings = {
         name: run_settings(NoiseRun(name, NO_NOISE, 0.0, 0), config, Path("unused"), str(args.config))
         for name in objectives

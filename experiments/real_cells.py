@@ -19,12 +19,17 @@ def knowledge_folder() -> Path | None:
 
 
 def blood_file(folder: Path) -> Path:
-    """Return a file of blood cells; without data sets, scanpy's pbmc68k_reduced (700 cells) is written to ``folder``."""
+    """Return a file of blood cells; without data sets, scanpy's pbmc68k_reduced (700 cells) is written to ``folder``.
+
+    Its log values are converted back and rounded, so that they are whole numbers as counts are.
+    """
     data = data_folder()
-    if data is not None:
+    if data is not None and (data / "evaluate" / "pbmc3k.h5ad").exists():
         return data / "evaluate" / "pbmc3k.h5ad"
     import scanpy as sc
 
     path = folder / "pbmc68k_reduced.h5ad"
-    sc.datasets.pbmc68k_reduced().raw.to_adata().write_h5ad(path)
+    adata = sc.datasets.pbmc68k_reduced().raw.to_adata()
+    adata.X = adata.X.expm1().rint()
+    adata.write_h5ad(path)
     return path

@@ -254,6 +254,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.part == "speed" and args.index is None:
         parser.error("speed needs --index, the folder of an existing or new index")
+    if args.part == "speed" and args.knowledge is None:
+        parser.exit(0, "No knowledge files: give --knowledge, or set OKRCELL_KNOWLEDGE to their folder.\n")
     figures = definitions() if args.part == "definitions" else speed(args.knowledge, args.index, args.queries)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results[args.part] = provenance_record(f"experiments/retrieval.py {args.part}", **figures)

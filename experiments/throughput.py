@@ -26,7 +26,7 @@ from real_cells import blood_file, knowledge_folder
 from scipy import sparse
 
 METHODS = ("okrcell", "markers", "markers_smoothed", "celltypist")
-KEPT_FRACTION = 0.9
+DOWNSAMPLING_FRACTION = 0.9
 """Fraction of a cell's molecules that each repeat keeps."""
 LABEL_KEY = "cell_type"
 
@@ -136,22 +136,30 @@ def _run_baseline(method: str, cells: str, output: str, candidates: str) -> None
 
 
 def _write_repeated(source: Path, cells: int, genes: int, target: Path) -> None:
-    """Write ``cells`` cells with ``genes`` genes; genes that the source lacks have no counts."""
+    """Write ``cells`` cells with ``genes`` genes; genes that the source lacks have a name of the gene table and no counts."""
     adata = anndata.read_h5ad(source)
     rng = np.random.default_rng(0)
     rows = np.arange(cells) % adata.n_obs
     counts = sparse.csr_matrix(adata.X)[rows]
-    counts.data = rng.binomial(np.rint(counts.data).astype(np.int64), KEPT_FRACTION).astype(np.float32)
+    counts.data = rng.binomial(np.rint(counts.data).astype(np.int64), DOWNSAMPLING_FRACTION).astype(np.float32)
     counts.eliminate_zeros()
     counts = counts[:, :genes] if genes < adata.n_vars else counts
     counts.resize((cells, genes))
     var = adata.var.iloc[: min(genes, adata.n_vars)]
-    unmeasured = pd.DataFrame(index=[f"unmeasured-{i}" for i in range(genes - len(var))])
+    unmeasured = pd.DataFrame(index=_other_genes(var.index, genes - len(var)))
     var = pd.concat([var, unmeasured]).astype(object).fillna("")
     obs = adata.obs.iloc[rows].set_axis([f"cell-{i}" for i in range(cells)])
     if LABEL_KEY in obs:
         obs = obs[[LABEL_KEY]].astype(object)
     anndata.AnnData(counts, obs=obs, var=var).write_h5ad(target)
+
+
+def _other_genes(names: pd.Index, n_genes: int) -> list[str]:
+    """Return names of genes that are not among ``names``: those of the gene table first, so that the file is recognised."""
+    from okrcell.cells.genes import GeneTable
+
+    symbols = pd.Index(GeneTable.bundled().symbol).drop_duplicates().difference(names, sort=False)
+    return [*symbols[:n_genes], *(f"unmeasured-{i}" for i in range(n_genes - len(symbols)))]
 
 
 def _print_profile(args: argparse.Namespace, cells: Path, output: Path) -> None:

@@ -1,0 +1,64 @@
+"""Cold start: wall time of short commands, each in a process of its own.
+
+    python experiments/cold_start.py [cells.h5ad] [--cells 200] [--repeats 5]
+
+The first cells of the file are annotated once among Cell Ontology ids, which need no text encoder, and once among free texts. A
+first run, which is not counted, fills the caches of the file system. One Markdown row is printed per command.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import anndata
+from real_cells import blood_file
+
+TERM_IDS = "CL:0000624,CL:0000625,CL:0000236,CL:0000623,CL:0001054,CL:0002396,CL:0000451,CL:0000233"
+FREE_TEXTS = "a lymphocyte that makes antibodies,a cell that kills infected cells,a phagocyte of the blood"
+
+
+def main() -> None:
+    """Print the median, minimum and maximum seconds of each command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", nargs="?", type=Path)
+    parser.add_argument("--cells", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    print("| command | status | seconds, median | minimum | maximum |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        cells = Path(folder) / "cells.h5ad"
+        anndata.read_h5ad(args.file or blood_file(Path(folder)))[: args.cells].copy().write_h5ad(cells)
+        for name, options in _commands(cells, Path(folder) / "annotated.h5ad").items():
+            runs = [_run(options) for _ in range(args.repeats + 1)][1:]
+            seconds = [run[0] for run in runs]
+            statuses = ", ".join(map(str, sorted({run[1] for run in runs})))
+            print(
+                f"| {name} | {statuses} | {statistics.median(seconds):.2f} | {min(seconds):.2f} | {max(seconds):.2f} |",
+                flush=True,
+            )
+
+
+def _commands(cells: Path, output: Path) -> dict[str, list[str]]:
+    annotate = ["annotate", str(cells), "-o", str(output)]
+    return {
+        "`--help`": ["--help"],
+        "`annotate`, no such file": ["annotate", "absent.h5ad", "-o", str(output)],
+        "`annotate`, no such column": [*annotate, "--examples-key", "absent"],
+        "`annotate`, ids": [*annotate, "--candidates", TERM_IDS],
+        "`annotate`, free text": [*annotate, "--candidates", FREE_TEXTS],
+    }
+
+
+def _run(options: list[str]) -> tuple[float, int]:
+    """Return wall seconds and exit status."""
+    start = time.perf_counter()
+    ended = subprocess.run([sys.executable, "-m", "okrcell", *options], check=False, capture_output=True)
+    return time.perf_counter() - start, ended.returncode
+
+
+if __name__ == "__main__":
+    main()
