@@ -26,18 +26,18 @@ CELLS = (
 """What cells of a corpus would have shown."""
 
 
-def weights(said, symbols):
+def weights(weights_by_symbol, symbols):
     """Lay weights by symbol out on genes, as (type, gene); symbols that are not among the genes are passed over."""
     place = {symbol: number for number, symbol in enumerate(symbols)}
-    dense = np.zeros((len(said), len(place)), dtype=np.float32)
-    for number, genes in enumerate(said):
+    dense = np.zeros((len(weights_by_symbol), len(place)), dtype=np.float32)
+    for number, genes in enumerate(weights_by_symbol):
         for symbol, weight in genes.items():
             if symbol in place:
                 dense[number, place[symbol]] = weight
     return sparse.csr_matrix(dense)
 
 
-def some_head(symbols, *, width=16, dim=16, seed=0):
+def example_head(symbols, *, width=16, dim=16, seed=0):
     """Make a memory of the five types over some genes, two texts a type, what is usual drawn at random."""
     made = np.random.default_rng(seed)
     genes = len(symbols)

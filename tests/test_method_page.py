@@ -103,11 +103,11 @@ def ladder() -> str:
 def runs() -> str:
     """Lay three whole settings side by side, what differs; the objective has its own table."""
     columns = {"default": of_defaults(), "`paper.yaml`": of_file("paper.yaml"), "`mini.yaml`": of_file("mini.yaml")}
-    theirs = columns["`paper.yaml`"]
+    paper_values = columns["`paper.yaml`"]
     rooms = ("model", "stream", "schedule", "compute.precision", "compute.devices", "compute.nodes", "compute.gather")
     rows = [
         [f"`{path}`", *(word(values[path]) for values in columns.values())]
-        for path in theirs
+        for path in paper_values
         if path.startswith(rooms) and len({word(values[path]) for values in columns.values()}) > 1
     ]
     return table(["setting", *columns], rows)
@@ -131,7 +131,7 @@ def rewritten(page: str) -> str:
 # What the pages say.
 
 
-def said(path: Path = METHOD) -> str:
+def page_text(path: Path = METHOD) -> str:
     return path.read_text(encoding="utf-8")
 
 
@@ -148,7 +148,9 @@ def codes(text: str) -> list[str]:
 
 def choices(head: str) -> list[tuple[str, str, str]]:
     """Take setting, stated value and what else is offered from the tables that state values under ``head``."""
-    rows = chain.from_iterable(rows for heads, rows in tables(said()) if heads[:3] == ["setting", head, "also offered"])
+    rows = chain.from_iterable(
+        rows for heads, rows in tables(page_text()) if heads[:3] == ["setting", head, "also offered"]
+    )
     return [(codes(row[0])[0], row[1], row[2]) for row in rows]
 
 
@@ -175,7 +177,7 @@ def equations_named(text: str) -> set[int]:
 @pytest.fixture(scope="module")
 def overview() -> list[list[str]]:
     """Rows of the table of equations: number, what it says, where it is, whence."""
-    return next(rows for head, rows in tables(said()) if head[0] == "equation")
+    return next(rows for head, rows in tables(page_text()) if head[0] == "equation")
 
 
 def test_each_equation_appears_once_and_in_order(overview):
@@ -183,14 +185,14 @@ def test_each_equation_appears_once_and_in_order(overview):
 
 
 def test_each_equation_is_told_below_the_table():
-    told = said().partition("## 2.")[2]
-    assert equations_named(told) >= set(EQUATIONS)
+    explanations = page_text().partition("## 2.")[2]
+    assert equations_named(explanations) >= set(EQUATIONS)
 
 
 def test_the_file_that_holds_an_equation_names_it(overview):
     for number, _, where, _ in overview:
         files = {code.partition("::")[0] for code in codes(where)}
-        assert any(int(number[1:]) in equations_named(said(SOURCE / file)) for file in files), number
+        assert any(int(number[1:]) in equations_named(page_text(SOURCE / file)) for file in files), number
 
 
 def test_each_equation_says_whose_it_is(overview):
@@ -200,14 +202,14 @@ def test_each_equation_says_whose_it_is(overview):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_function_that_a_page_names_is_there(page):
-    for code in codes(said(page)):
+    for code in codes(page_text(page)):
         path, colons, name = code.partition("::")
-        assert not colons or name in names_of(ast.parse(said(SOURCE / path))), code
+        assert not colons or name in names_of(ast.parse(page_text(SOURCE / path))), code
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_link_of_a_page_leads_somewhere(page):
-    for link in re.findall(r"\]\(([^)#]+)\)", said(page)):
+    for link in re.findall(r"\]\(([^)#]+)\)", page_text(page)):
         assert link.startswith("https://") or (page.parent / link).exists(), link
 
 
@@ -222,9 +224,9 @@ def test_a_stated_value_is_the_value(head):
 
 
 def test_every_choice_of_the_objective_is_told():
-    told = {path for path, *_ in choices("faithful")}
+    documented_paths = {path for path, *_ in choices("faithful")}
     all_of_them = {f"objective.{path}" for path in leaves(ObjectiveSettings().model_dump())}
-    assert all_of_them - told == {"objective.preset", "objective.sigmoid_bias"}
+    assert all_of_them - documented_paths == {"objective.preset", "objective.sigmoid_bias"}
 
 
 STATED = choices("faithful") + choices("default")
@@ -243,7 +245,7 @@ def test_alternatives_are_all_that_the_setting_offers(path, value, others):
 def test_every_setting_that_a_page_names_is_there():
     rooms = "|".join(PretrainSettings.model_fields.keys() | {"screening", "retrieval"})
     for page in PAGES:
-        for code in codes(said(page)):
+        for code in codes(page_text(page)):
             if match := re.fullmatch(rf"((?:{rooms})(?:\.[a-z_]+)+)(?:: (.+))?", code):
                 path, value = match.groups()
                 kind = annotated(path)
@@ -252,34 +254,34 @@ def test_every_setting_that_a_page_names_is_there():
 
 
 def test_the_generated_tables_are_those_of_the_settings():
-    assert said() == rewritten(said()), "run: python tests/test_method_page.py"
+    assert page_text() == rewritten(page_text()), "run: python tests/test_method_page.py"
 
 
 def test_rungs_that_the_page_names_are_on_the_ladder():
-    words = said().partition("## 10.")[2].partition("## 11.")[0].partition("<!--")[0]
+    words = page_text().partition("## 10.")[2].partition("## 11.")[0].partition("<!--")[0]
     named = {code for code in codes(words) if not code.startswith("okrcell ")}
     assert named
     assert named <= set(ABLATIONS)
 
 
 def test_sections_that_docstrings_name_are_on_the_page():
-    page = said()
+    page = page_text()
     headings = set(re.findall(r"^#+ (\d+(?:\.\d+)*)", page, re.MULTILINE))
     rows = {row[0] for head, rows in tables(page) if head[0] == "row" for row in rows}
     for path in sorted(SOURCE.rglob("*.py")):
-        for section, row in re.findall(r"\bmethod (\d+(?:\.\d+)*)(?:, row (\d+))?", said(path)):
+        for section, row in re.findall(r"\bmethod (\d+(?:\.\d+)*)(?:, row (\d+))?", page_text(path)):
             assert section in headings, f"{path.name} names section {section}"
             assert not row or row in rows, f"{path.name} names row {row}"
 
 
 def test_sections_stand_in_order():
-    numbers = re.findall(r"^#+ (\d+(?:\.\d+)*)", said(), re.MULTILINE)
+    numbers = re.findall(r"^#+ (\d+(?:\.\d+)*)", page_text(), re.MULTILINE)
     ordered = [tuple(int(part) for part in number.split(".")) for number in numbers]
     assert all(one < other for one, other in pairwise(ordered))
 
 
 def test_settings_files_in_the_how_to_are_accepted():
-    blocks = re.findall(r"```yaml\n(.*?)```", said(PAGES[1]), re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", page_text(PAGES[1]), re.DOTALL)
     whole, *parts = [yaml.safe_load(text) for text in blocks]
     for values in (whole, *({**whole, **part} for part in parts)):
         PretrainSettings.model_validate(values)
@@ -288,7 +290,7 @@ def test_settings_files_in_the_how_to_are_accepted():
 def test_commands_in_the_how_to_are_understood():
     from okrcell.cli._common import app
 
-    blocks = re.findall(r"```bash\n(.*?)```", said(PAGES[1]), re.DOTALL)
+    blocks = re.findall(r"```bash\n(.*?)```", page_text(PAGES[1]), re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     commands = [line.partition("#")[0].removeprefix("okrcell ") for line in lines if line.startswith("okrcell ")]
     assert commands
@@ -297,4 +299,4 @@ def test_commands_in_the_how_to_are_understood():
 
 
 if __name__ == "__main__":
-    METHOD.write_text(rewritten(said()), encoding="utf-8")
+    METHOD.write_text(rewritten(page_text()), encoding="utf-8")

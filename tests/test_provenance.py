@@ -16,14 +16,14 @@ from okrcell.provenance import PACKAGES, fingerprint, provenance_record, write_j
 
 def test_a_receipt_says_what_was_done_when_and_with_which_versions():
     before = datetime.now(UTC).replace(microsecond=0)
-    told = provenance_record("embed", seed=7, inputs={"cells.h5ad": "abc"})
-    assert told["verb"] == "embed"
-    assert (told["seed"], told["inputs"]) == (7, {"cells.h5ad": "abc"})
-    assert before <= datetime.fromisoformat(told["time"]) <= datetime.now(UTC)
-    assert set(told["versions"]) == set(PACKAGES)
-    assert told["versions"]["okrcell"] == version("okrcell")
-    assert "not installed" not in told["versions"].values()
-    assert json.loads(json.dumps(told)) == told
+    record = provenance_record("embed", seed=7, inputs={"cells.h5ad": "abc"})
+    assert record["verb"] == "embed"
+    assert (record["seed"], record["inputs"]) == (7, {"cells.h5ad": "abc"})
+    assert before <= datetime.fromisoformat(record["time"]) <= datetime.now(UTC)
+    assert set(record["versions"]) == set(PACKAGES)
+    assert record["versions"]["okrcell"] == version("okrcell")
+    assert "not installed" not in record["versions"].values()
+    assert json.loads(json.dumps(record)) == record
 
 
 def test_a_package_that_is_absent_is_said_to_be(monkeypatch: pytest.MonkeyPatch):

@@ -45,7 +45,7 @@ class Cells:
             yield self.matrix[start : start + size]
 
 
-def some_cells(n, seed=0, genes=GENES):
+def example_cells(n, seed=0, genes=GENES):
     matrix = sparse.random(n, genes, density=0.3, random_state=seed, format="csr", dtype=np.float32)
     matrix.data = np.ceil(matrix.data * 20).astype(np.float32)
     return sparse.csr_matrix(matrix)
@@ -78,20 +78,20 @@ def same(found, expected):
 
 
 def test_rows_come_back_in_the_order_asked_across_shards_and_appends(tmp_path):
-    first, second = some_cells(50, 1), some_cells(31, 2)
+    first, second = example_cells(50, 1), example_cells(31, 2)
     put(tmp_path / "corpus", first, shard_cells=20, block_cells=7)
     corpus = put(tmp_path / "corpus", second, shard_cells=20, block_cells=7)
     everything = sparse.vstack([first, second], format="csr")
-    asked = np.random.default_rng(0).integers(0, 81, 200)
+    rows = np.random.default_rng(0).integers(0, 81, 200)
     assert len(corpus) == 81
     same(corpus.rows(np.arange(81)), everything)
-    same(corpus.rows(asked), everything[asked])
+    same(corpus.rows(rows), everything[rows])
     assert corpus.rows([]).shape == (0, GENES)
     check_hashes(corpus)
 
 
 def test_empty_cells_stay_where_they_are(tmp_path):
-    matrix = some_cells(10).tolil()
+    matrix = example_cells(10).tolil()
     matrix[[0, 4, 9]] = 0
     corpus = put(tmp_path / "corpus", sparse.csr_matrix(matrix.tocsr()), block_cells=4)
     assert np.flatnonzero(np.diff(corpus.rows(np.arange(10)).indptr) == 0).tolist() == [0, 4, 9]
@@ -99,13 +99,13 @@ def test_empty_cells_stay_where_they_are(tmp_path):
 
 @pytest.mark.parametrize("value", [65_535.0, 65_536.0, 1_234_567.0, 0.1, 3.4e38])
 def test_no_value_is_rounded(tmp_path, value):
-    matrix = some_cells(10)
+    matrix = example_cells(10)
     matrix.data[-1] = value
     same(put(tmp_path / "corpus", matrix, block_cells=4).rows(np.arange(10)), matrix)
 
 
 def test_whole_counts_take_half_the_room(tmp_path):
-    counts = some_cells(2000)
+    counts = example_cells(2000)
     halves = counts.copy()
     halves.data += 0.5
     put(tmp_path / "counts", counts)
@@ -115,7 +115,7 @@ def test_whole_counts_take_half_the_room(tmp_path):
 
 
 def test_an_index_out_of_range_is_refused(tmp_path):
-    corpus = put(tmp_path / "corpus", some_cells(5))
+    corpus = put(tmp_path / "corpus", example_cells(5))
     for wrong in ([5], [-1]):
         with pytest.raises(IndexError, match="cells 0 to 4"):
             corpus.rows(wrong)
@@ -125,9 +125,9 @@ def test_obs_speaks_in_words_of_all_studies(tmp_path):
     path = tmp_path / "corpus"
     with CorpusWriter(path, table_of()) as writer:
         obs = known(3, cell_type=pd.Categorical(["B cell", None, "T cell"]), donor_id=[1.0, np.nan, 2.0], colour="red")
-        writer.append(Cells(some_cells(3)), obs, study="first", origin={})
+        writer.append(Cells(example_cells(3)), obs, study="first", origin={})
         obs = known(2, cell_type=[" T cell", "monocyte"], donor=["a", "b"], study=["own", ""])
-        writer.append(Cells(some_cells(2), kind="log1p"), obs, study="second", origin={})
+        writer.append(Cells(example_cells(2), kind="log1p"), obs, study="second", origin={})
     obs = Corpus.open(path).obs
     assert obs["cell_type"].tolist() == ["B cell", "", "T cell", "T cell", "monocyte"]
     assert obs["donor"].tolist() == ["1", "", "2", "a", "b"]
@@ -138,7 +138,7 @@ def test_obs_speaks_in_words_of_all_studies(tmp_path):
 
 
 def test_gene_figures_are_those_of_all_cells(tmp_path):
-    first, second = some_cells(50, 1), some_cells(31, 2)
+    first, second = example_cells(50, 1), example_cells(31, 2)
     put(tmp_path / "corpus", first, block_cells=7)
     corpus = put(tmp_path / "corpus", second)
     everything = sparse.vstack([first, second]).toarray().astype(np.float64)
@@ -151,10 +151,10 @@ def test_gene_figures_are_those_of_all_cells(tmp_path):
 
 
 def test_an_opened_corpus_is_not_disturbed_by_an_append(tmp_path):
-    first = some_cells(10, 1)
+    first = example_cells(10, 1)
     opened = put(tmp_path / "corpus", first)
     before = opened.fingerprint
-    later = put(tmp_path / "corpus", some_cells(5, 2))
+    later = put(tmp_path / "corpus", example_cells(5, 2))
     assert len(opened) == 10
     assert opened.gene_count().sum() == first.nnz
     same(opened.rows(np.arange(10)), first)
@@ -162,11 +162,11 @@ def test_an_opened_corpus_is_not_disturbed_by_an_append(tmp_path):
 
 
 def test_equal_appends_have_equal_fingerprints(tmp_path):
-    assert put(tmp_path / "a", some_cells(9)).fingerprint == put(tmp_path / "b", some_cells(9)).fingerprint
+    assert put(tmp_path / "a", example_cells(9)).fingerprint == put(tmp_path / "b", example_cells(9)).fingerprint
 
 
 def test_a_worker_opens_the_files_itself(tmp_path):
-    corpus = put(tmp_path / "corpus", some_cells(500))
+    corpus = put(tmp_path / "corpus", example_cells(500))
     corpus.rows([1])
     sent = pickle.dumps(corpus)
     assert len(sent) < 2000
@@ -177,7 +177,7 @@ def test_open_files_do_not_grow_with_shards(tmp_path):
     handles = Path("/proc/self/fd")
     if not handles.is_dir():
         pytest.skip("needs /proc")
-    corpus = put(tmp_path / "corpus", some_cells(60), shard_cells=2, block_cells=2)
+    corpus = put(tmp_path / "corpus", example_cells(60), shard_cells=2, block_cells=2)
     before = len(list(handles.iterdir()))
     corpus.rows(np.arange(60))
     assert len(list(handles.iterdir())) == before
@@ -191,10 +191,10 @@ def test_a_failed_append_takes_everything_back(tmp_path):
 
     for name in ("new", "old"):
         path = tmp_path / name
-        former = put(path, some_cells(5)) if name == "old" else None
+        former = put(path, example_cells(5)) if name == "old" else None
         with pytest.raises(InputError, match="damaged in the middle"), CorpusWriter(path, table_of()) as writer:
-            writer.append(Cells(some_cells(4)), known(4), study="good", origin={})
-            writer.append(Broken(some_cells(6)), known(6), study="bad", origin={})
+            writer.append(Cells(example_cells(4)), known(4), study="good", origin={})
+            writer.append(Broken(example_cells(6)), known(6), study="bad", origin={})
         if former is None:
             assert not path.exists()
         else:
@@ -204,11 +204,11 @@ def test_a_failed_append_takes_everything_back(tmp_path):
 
 
 def test_after_a_failed_append_the_writer_can_go_on(tmp_path):
-    good, late = some_cells(4, 1), some_cells(3, 2)
+    good, late = example_cells(4, 1), example_cells(3, 2)
     with CorpusWriter(tmp_path / "corpus", table_of()) as writer:
         writer.append(Cells(good), known(4), study="good", origin={})
         with pytest.raises(InputError, match="another gene table"):
-            writer.append(Cells(some_cells(3, genes=9)), known(3), study="of another table", origin={})
+            writer.append(Cells(example_cells(3, genes=9)), known(3), study="of another table", origin={})
         writer.append(Cells(late), known(3), study="late", origin={})
     corpus = Corpus.open(tmp_path / "corpus")
     same(corpus.rows(np.arange(7)), sparse.vstack([good, late], format="csr"))
@@ -220,11 +220,11 @@ def test_obs_must_have_a_row_for_each_cell(tmp_path):
         pytest.raises(InputError, match="obs has 3 rows for 4 cells"),
         CorpusWriter(tmp_path / "c", table_of()) as writer,
     ):
-        writer.append(Cells(some_cells(4)), known(3), study="short", origin={})
+        writer.append(Cells(example_cells(4)), known(3), study="short", origin={})
 
 
 def test_another_gene_table_is_refused(tmp_path):
-    put(tmp_path / "corpus", some_cells(4))
+    put(tmp_path / "corpus", example_cells(4))
     for genes in (39, 41):
         with pytest.raises(InputError, match="gene table test"):
             CorpusWriter(tmp_path / "corpus", table_of("other", genes))
@@ -250,7 +250,7 @@ def test_a_strangers_folder_is_left_alone(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="no lock there")
 def test_two_writers_at_once_are_refused(tmp_path):
     with CorpusWriter(tmp_path / "corpus", table_of()) as writer:
-        writer.append(Cells(some_cells(4)), known(4), study="one", origin={})
+        writer.append(Cells(example_cells(4)), known(4), study="one", origin={})
         with pytest.raises(InputError, match="Another process"):
             CorpusWriter(tmp_path / "corpus", table_of())
     assert len(Corpus.open(tmp_path / "corpus")) == 4
@@ -277,7 +277,7 @@ def test_no_corpus_is_said_with_the_command_that_makes_one(tmp_path):
     ],
 )
 def test_damage_is_seen_when_the_corpus_is_opened(tmp_path, damage, seen):
-    put(tmp_path / "corpus", some_cells(5))
+    put(tmp_path / "corpus", example_cells(5))
     damage(tmp_path / "corpus")
     with pytest.raises(InputError, match=seen):
         Corpus.open(tmp_path / "corpus")
@@ -285,7 +285,7 @@ def test_damage_is_seen_when_the_corpus_is_opened(tmp_path, damage, seen):
 
 def test_damage_inside_a_shard_never_reaches_a_matrix(tmp_path):
     path = tmp_path / "corpus"
-    matrix = some_cells(64)
+    matrix = example_cells(64)
     put(path, matrix)
     file = path / "shards" / "00000.arrow"
     whole = file.read_bytes()
@@ -309,7 +309,7 @@ import sys, time
 import numpy as np, pandas as pd
 sys.path.insert(0, {here!r})
 import okrcell.data.corpus_writer as room
-from test_corpus import Cells, known, some_cells, table_of
+from test_corpus import Cells, known, example_cells, table_of
 
 def hang(*_):
     print("now", flush=True)
@@ -325,7 +325,7 @@ class Slow(Cells):
 if {moment!r} == "committing":
     room.write_json = hang
 with room.CorpusWriter({path!r}, table_of(), shard_cells=10, block_cells=5) as writer:
-    writer.append(Slow(some_cells(40, 7)), known(40), study="killed", origin={{}})
+    writer.append(Slow(example_cells(40, 7)), known(40), study="killed", origin={{}})
 """
 
 
@@ -334,7 +334,7 @@ with room.CorpusWriter({path!r}, table_of(), shard_cells=10, block_cells=5) as w
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_killed_writer_leaves_the_former_corpus(tmp_path, moment, begun):
     path = tmp_path / "corpus"
-    first = some_cells(15, 1)
+    first = example_cells(15, 1)
     if begun:
         put(path, first)
     script = textwrap.dedent(WRITER_THAT_HANGS).format(here=str(Path(__file__).parent), moment=moment, path=str(path))
@@ -350,7 +350,7 @@ def test_a_killed_writer_leaves_the_former_corpus(tmp_path, moment, begun):
     else:
         with pytest.raises(InputError, match="no corpus"):
             Corpus.open(path)
-    second = some_cells(6, 2)
+    second = example_cells(6, 2)
     corpus = put(path, second)
     expected = sparse.vstack([first, second], format="csr") if begun else second
     same(corpus.rows(np.arange(len(corpus))), expected)

@@ -101,9 +101,9 @@ def test_only_genes_are_hidden_and_one_share_is_drawn_for_a_step(stream):
 def test_no_more_genes_are_hidden_than_allowed(stream):
     free, bounded = stream(batch_size=64), stream(batch_size=64, max_masked_genes=5)
     for step in range(4):
-        every, some = free.batch(step).masked, bounded.batch(step).masked
-        assert some.sum(dim=1).tolist() == every.sum(dim=1).clamp(max=5).tolist()
-        assert not (some & ~every).any()
+        free_mask, bounded_mask = free.batch(step).masked, bounded.batch(step).masked
+        assert bounded_mask.sum(dim=1).tolist() == free_mask.sum(dim=1).clamp(max=5).tolist()
+        assert not (bounded_mask & ~free_mask).any()
 
 
 def test_a_cell_without_type_or_genes_has_no_trust_and_all_others_have_it(pairs, vocabulary, stream):

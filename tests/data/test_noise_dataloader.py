@@ -74,28 +74,28 @@ def test_kept_tokens_make_the_same_batches(pairs, vocabulary, select, noise):
 
 
 def test_a_cell_with_few_genes_and_one_without_any_are_kept_like_others(pairs, tokeniser):
-    kept = TokenCache(pairs, tokeniser)
+    cache = TokenCache(pairs, tokeniser)
     for rows in ([3], [3, 3, 5], [699, 3, 5, 0], []):
-        tokens, plain = kept.tokens(np.array(rows, dtype=np.int64)), tokeniser.tokenize(pairs.corpus.rows(rows))
+        tokens, plain = cache.tokens(np.array(rows, dtype=np.int64)), tokeniser.tokenize(pairs.corpus.rows(rows))
         assert torch.equal(tokens.gene, plain.gene)
         assert torch.equal(tokens.value, plain.value)
-    assert len(kept) == 4
+    assert len(cache) == 4
 
 
 def test_streams_share_what_is_kept_unless_expression_is_tampered_with(pairs, tokeniser, monkeypatch):
-    kept = TokenCache(pairs, tokeniser)
+    cache = TokenCache(pairs, tokeniser)
     settings = StreamSettings(batch_size=len(ROWS), keep_tokens=True)
     wrong_texts = add_noise(pairs, ROWS, NoiseSettings(kind="shuffled", rate=0.5))
     spoiled = add_noise(pairs, ROWS, NoiseSettings(kind="permuted", rate=0.5))
-    one = PairDataLoader(pairs, ROWS, tokeniser, settings, kept).batch(0)
-    assert len(kept) == len(ROWS)
+    one = PairDataLoader(pairs, ROWS, tokeniser, settings, cache).batch(0)
+    assert len(cache) == len(ROWS)
     with monkeypatch.context() as no_more:
         no_more.setattr(tokeniser, "tokenize", lambda *_: pytest.fail("tokenised again"))
-        two = PairDataLoader(wrong_texts.dataset, ROWS, tokeniser, settings, kept).batch(0)
+        two = PairDataLoader(wrong_texts.dataset, ROWS, tokeniser, settings, cache).batch(0)
     assert same(one, two, "gene", "value", "masked", "row")
-    three = PairDataLoader(spoiled.dataset, ROWS, tokeniser, settings, kept).batch(0)
+    three = PairDataLoader(spoiled.dataset, ROWS, tokeniser, settings, cache).batch(0)
     assert not torch.equal(one.cells.value, three.cells.value)
-    assert same(one, PairDataLoader(pairs, ROWS, tokeniser, settings, kept).batch(0), *ALL)
+    assert same(one, PairDataLoader(pairs, ROWS, tokeniser, settings, cache).batch(0), *ALL)
 
 
 def test_tokens_that_are_drawn_anew_cannot_be_kept(pairs, tokeniser, vocabulary):

@@ -71,11 +71,11 @@ def test_texts_and_types_of_the_corpus_keep_their_places(knowledge, pairs):
 def test_a_drawn_text_tells_of_the_type_that_is_drawn(knowledge):
     made = knowledge()
     drawn = made.sample(200, np.random.default_rng(0))
-    told = {}
+    texts_of_type = {}
     for text, kind in zip(drawn.text.tolist(), drawn.cell_type.tolist(), strict=True):
-        told.setdefault(made.cell_type_names[kind], set()).add(made.texts[text])
-    assert set(told) == {B_CELL, PLASMA_CELL}
-    for kind, texts in told.items():
+        texts_of_type.setdefault(made.cell_type_names[kind], set()).add(made.texts[text])
+    assert set(texts_of_type) == {B_CELL, PLASMA_CELL}
+    for kind, texts in texts_of_type.items():
         assert set(label_texts(kind)) <= texts
         names = (ontology("CL").term(kind).name, *ontology("CL").term(kind).synonyms)
         assert all(any(name.lower() in text.lower() for name in names) for text in texts)
@@ -129,10 +129,10 @@ def test_a_batch_with_knowledge_is_the_same_whenever_it_is_asked_for(stream, kno
     one, other = stream(knowledge(share=0.2), balance=0.5), stream(knowledge(share=0.2), balance=0.5)
     one.batch(0)
     for step in (5, 2):
-        mine, its = one.batch(step), other.batch(step)
-        assert torch.equal(mine.cells.gene, its.cells.gene)
-        assert torch.equal(mine.cells.value, its.cells.value)
-        assert all(torch.equal(getattr(mine, name), getattr(its, name)) for name in ALL)
+        batch, other_batch = one.batch(step), other.batch(step)
+        assert torch.equal(batch.cells.gene, other_batch.cells.gene)
+        assert torch.equal(batch.cells.value, other_batch.cells.value)
+        assert all(torch.equal(getattr(batch, name), getattr(other_batch, name)) for name in ALL)
     assert not torch.equal(one.batch(5).text, one.batch(6).text)
 
 

@@ -110,10 +110,10 @@ def test_a_single_group_is_split_by_cell_and_says_so():
     np.testing.assert_array_equal(longer.validation[longer.validation < 400], found.validation)
 
 
-@pytest.mark.parametrize(("cells", "kept"), [(0, 0), (1, 0), (2, 1)])
-def test_hardly_any_cells_are_no_trouble(cells, kept):
+@pytest.mark.parametrize(("cells", "n_validation"), [(0, 0), (1, 0), (2, 1)])
+def test_hardly_any_cells_are_no_trouble(cells, n_validation):
     found = train_validation_split(cells_of({("only", ""): cells}))
-    assert (len(found.train), len(found.validation)) == (cells - kept, kept)
+    assert (len(found.train), len(found.validation)) == (cells - n_validation, n_validation)
 
 
 def test_studies_that_are_named_are_held_out_whole_and_a_misspelt_one_is_refused():

@@ -52,11 +52,11 @@ def test_a_description_without_enrichment_is_its_own_original():
 @pytest.fixture
 def enriched_file(corpus, tmp_path):
     plain = describe(read_profiles(corpus.obs).distinct)
-    some = [
+    descriptions = [
         Description(one.profile, one.sentences, (f"Enriched: {one.phrasings[0]}",), original=one.phrasings)
         for one in plain
     ]
-    save_descriptions(tmp_path / "descriptions.parquet", some, {})
+    save_descriptions(tmp_path / "descriptions.parquet", descriptions, {})
     return tmp_path / "descriptions.parquet"
 
 
@@ -68,8 +68,8 @@ def test_texts_are_drawn_at_the_share_that_was_set(corpus, enriched_file):
 
 
 def test_a_corpus_that_outgrew_its_descriptions_is_refused(corpus, enriched_file):
-    some = describe([CellProfile("B cell")])
-    save_descriptions(enriched_file, some, {})
+    descriptions = describe([CellProfile("B cell")])
+    save_descriptions(enriched_file, descriptions, {})
     with pytest.raises(InputError, match="Run `okrcell enrich` on the corpus again"):
         PairDataset.from_corpus(corpus, TextSettings(descriptions=enriched_file))
 
@@ -80,8 +80,8 @@ def test_other_descriptions_give_another_fingerprint(corpus, enriched_file):
 
 
 def test_cells_whose_text_was_refused_take_no_part_in_alignment(corpus, enriched_file, vocabulary):
-    some = load_descriptions(enriched_file).descriptions
-    refused = [replace(some[0], sentences=(), phrasings=(), original=(), outcome="dropped"), *some[1:]]
+    descriptions = load_descriptions(enriched_file).descriptions
+    refused = [replace(descriptions[0], sentences=(), phrasings=(), original=(), outcome="dropped"), *descriptions[1:]]
     save_descriptions(enriched_file, refused, {})
     pairs = PairDataset.from_corpus(corpus, TextSettings(descriptions=enriched_file))
     assert not pairs.has_text[pairs.description == 0].any()

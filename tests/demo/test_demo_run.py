@@ -95,9 +95,9 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    said = []
-    result = run_demo(tmp_path_factory.mktemp("demo") / "okrcell-demo", StandIn(), said.append)
-    return result, said
+    messages = []
+    result = run_demo(tmp_path_factory.mktemp("demo") / "okrcell-demo", StandIn(), messages.append)
+    return result, messages
 
 
 def test_all_that_was_promised_is_there(demo):
@@ -137,7 +137,7 @@ def test_every_picture_has_words_and_every_section_a_name(demo):
 
 
 def test_numbers_are_those_of_the_run(demo):
-    result, said = demo
+    result, messages = demo
     adata = anndata.read_h5ad(result.folder / "annotated.h5ad")
     accuracy = float(
         (adata.obs[LABEL_KEY].astype(str).map(CANDIDATES) == adata.obs["okrcell_cell_type"].astype(str)).mean()
@@ -147,7 +147,7 @@ def test_numbers_are_those_of_the_run(demo):
     receipt = json.loads((result.folder / "receipt.json").read_text(encoding="utf-8"))
     assert receipt["agreement"]["accuracy"] == pytest.approx(accuracy)
     assert f"{accuracy * 100:.1f}%" in Page(result.report.read_text(encoding="utf-8")).text
-    assert any(f"{accuracy:.1%}" in line for line in said)
+    assert any(f"{accuracy:.1%}" in line for line in messages)
 
 
 def test_balanced_accuracy_and_f1_equal_the_reference(demo):

@@ -50,7 +50,7 @@ def test_page_json_and_cells_are_written(file, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--groupby", "leidn"], "Did you mean leiden?"),
         (["--groupby", "leiden", "-o", "page.txt"], "must end in .md, .json, .h5ad"),
@@ -61,8 +61,8 @@ def test_page_json_and_cells_are_written(file, tmp_path, capsys):
         ([], "Run okrcell.tl.cluster first"),
     ],
 )
-def test_a_mistake_is_one_line(file, words, told, capsys):
+def test_a_mistake_is_one_line(file, words, message, capsys):
     assert run("describe", file, *words) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
-    assert told in lines[0]
+    assert message in lines[0]

@@ -81,9 +81,9 @@ def test_a_model_learns_from_enriched_texts(folder, capsys):
 
 def test_knowledge_tells_what_there_is(folder, capsys):
     run("knowledge", "list", "--knowledge", folder)
-    told = capsys.readouterr().out
-    assert "ontologies" in told
-    assert "gene_summaries" in told
+    output = capsys.readouterr().out
+    assert "ontologies" in output
+    assert "gene_summaries" in output
     run("knowledge", "info", "accordion", "--knowledge", folder)
     assert "sha256" in capsys.readouterr().out
 
@@ -119,9 +119,9 @@ def test_annotate_keeps_every_row_and_fills_the_slots(folder):
     assert set(after.obs["okrcell_status"]) <= {"confident", "broad", "unknown"}
     best = after.obsm["okrcell_scores"].to_numpy().argmax(axis=1)
     assert [names[place] for place in best] == after.obs["okrcell_cell_type"].tolist()
-    told = after.uns["okrcell"]["annotate"]
-    assert told["model"] == "model"
-    assert list(told["candidates"]) == names
+    record = after.uns["okrcell"]["annotate"]
+    assert record["model"] == "model"
+    assert list(record["candidates"]) == names
     np.testing.assert_array_equal(after.X, before.X)
 
 

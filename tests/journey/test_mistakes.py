@@ -86,10 +86,10 @@ def test_a_mistake_is_one_line_that_names_it(mistake, folder, capsys, monkeypatc
     before = {path.name: path.stat().st_size for path in folder.iterdir()}
     with pytest.raises(SystemExit) as ended:
         okrcell.cli.main(words)
-    told = capsys.readouterr().err.strip().splitlines()
+    errors = capsys.readouterr().err.strip().splitlines()
     assert ended.value.code == 2
-    assert len(told) == 1, told
-    assert named in told[0]
+    assert len(errors) == 1, errors
+    assert named in errors[0]
     assert {path.name: path.stat().st_size for path in folder.iterdir()} == before
 
 

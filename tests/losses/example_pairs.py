@@ -29,11 +29,11 @@ def alike(pairs):
 
 def judged(pairs, settings, epoch=1, stable=None, temperature=HEAT):
     """Return r and W."""
-    asked = settings.reliability
-    sharpness = temperature if asked.sharpness == "temperature" else asked.sharpness
-    agreed = match_probability(pairs.cells, pairs.texts, alike(pairs), sharpness, asked)
+    reliability = settings.reliability
+    sharpness = temperature if reliability.sharpness == "temperature" else reliability.sharpness
+    agreed = match_probability(pairs.cells, pairs.texts, alike(pairs), sharpness, reliability)
     stable = torch.ones(len(agreed)) if stable is None else stable
-    return agreed, reliability_weights(agreed, stable, alike(pairs), epoch, asked)
+    return agreed, reliability_weights(agreed, stable, alike(pairs), epoch, reliability)
 
 
 def total(aligned, settings):

@@ -31,7 +31,7 @@ class Choices:
 
 
 @dataclass
-class Told:
+class ReferenceLoss:
     """What each pair contributes."""
 
     agreed: np.ndarray
@@ -161,13 +161,13 @@ def cra(cells, texts, kinds, past, progress, epoch, choices, stable=None, fixed=
         omega = 1 - trust if choices.omega == "adaptive" else np.full(size, choices.omega)
     else:
         trust, weight, omega = fixed
-    told = Told(agreed, trust, weight)
+    loss = ReferenceLoss(agreed, trust, weight)
     for i in range(size):
         whole = weight[i] if choices.weigh == "whole" else 1.0
         one, other = whole * trust[i] * hard_c[i], whole * trust[i] * hard_t[i]
         against = weight[i] * (no_c[i] / all_c[i] ** omega[i] + no_t[i] / all_t[i] ** omega[i])
-        told.cell_to_text += one / size
-        told.text_to_cell += other / size
-        told.complementary += against / size
-    told.total = told.cell_to_text + told.text_to_cell + choices.negative_weight * told.complementary
-    return told
+        loss.cell_to_text += one / size
+        loss.text_to_cell += other / size
+        loss.complementary += against / size
+    loss.total = loss.cell_to_text + loss.text_to_cell + choices.negative_weight * loss.complementary
+    return loss

@@ -33,7 +33,7 @@ def nothing_hidden(cells):
 @settings(max_examples=40, deadline=None)
 def test_gradients_are_finite(rung, pairs, remembered, dtype, signs, kinds, progress, epoch, stable, temperature):
     # Vectors along one axis: all similarities are +1 or -1 (or 0), as hard as it gets; texts often are all equal.
-    asked = ObjectiveSettings(**ABLATIONS[rung])
+    objective = ObjectiveSettings(**ABLATIONS[rung])
     axis = torch.zeros(16, 3, dtype=dtype)
     axis[:, 0] = torch.tensor(signs, dtype=dtype)
     cells, texts = axis[:pairs].clone().requires_grad_(), axis[8 : 8 + pairs].clone().requires_grad_()
@@ -42,14 +42,14 @@ def test_gradients_are_finite(rung, pairs, remembered, dtype, signs, kinds, prog
     past = PairEmbeddings(
         axis[5 : 5 + remembered], axis[13 : 13 + remembered], torch.tensor(kinds[5 : 5 + remembered], dtype=torch.long)
     )
-    agreed, trust = judged(here, asked, epoch, torch.full((pairs,), stable), heat.detach())
+    agreed, trust = judged(here, objective, epoch, torch.full((pairs,), stable), heat.detach())
     keys = (
         here.mask_untrusted(trust >= 0.5).concat(past)
-        if asked.reliability.key_filter == "trusted"
+        if objective.reliability.key_filter == "trusted"
         else here.concat(past)
     )
-    aligned = contrastive_loss(here, keys, trust, heat, progress, KIN, asked)
-    loss = total_loss(nothing_hidden(pairs), here.cell_type, aligned, trust, asked)
+    aligned = contrastive_loss(here, keys, trust, heat, progress, KIN, objective)
+    loss = total_loss(nothing_hidden(pairs), here.cell_type, aligned, trust, objective)
     loss.total.backward()
 
     assert all(bool(part.isfinite()) for part in loss)
@@ -61,14 +61,14 @@ def test_gradients_are_finite(rung, pairs, remembered, dtype, signs, kinds, prog
 def test_half_precision_in_a_batch_of_many_differs_from_full_by_no_more_than_its_rounding():
     rng = torch.Generator().manual_seed(0)
     full = torch.nn.functional.normalize(torch.randn(64, 32, generator=rng), dim=-1)
-    kinds, asked, heat = torch.arange(64) % 20, ObjectiveSettings(preset="improved"), torch.tensor(0.05)
+    kinds, objective, heat = torch.arange(64) % 20, ObjectiveSettings(preset="improved"), torch.tensor(0.05)
     found = []
     for dtype in (torch.float32, torch.float16):
         texts = full.to(dtype)
         cells = (full + 0.1).to(dtype)
         pairs = PairEmbeddings(cells, texts, kinds)
-        _, trust = judged(pairs, asked, epoch=2)
-        found.append(contrastive_loss(pairs, pairs, trust, heat, 0.5, None, asked))
+        _, trust = judged(pairs, objective, epoch=2)
+        found.append(contrastive_loss(pairs, pairs, trust, heat, 0.5, None, objective))
     for one, other in zip(*found, strict=True):
         assert other.dtype == torch.float32
         torch.testing.assert_close(one, other, rtol=0.02, atol=0.02)

@@ -13,9 +13,9 @@ from okrcell.losses.pair_weights import CurriculumSettings, ReliabilitySettings
 
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_every_rung_of_the_ladder_is_a_whole_objective_that_survives_a_file(name):
-    asked = ObjectiveSettings(**ABLATIONS[name])
-    assert ObjectiveSettings.model_validate(asked.model_dump(mode="json")) == asked
-    assert asked.uses_reliability == (asked.alignment != "none" and asked.reliability.use)
+    objective = ObjectiveSettings(**ABLATIONS[name])
+    assert ObjectiveSettings.model_validate(objective.model_dump(mode="json")) == objective
+    assert objective.uses_reliability == (objective.alignment != "none" and objective.reliability.use)
 
 
 def test_rungs_differ_from_one_another():
@@ -24,26 +24,26 @@ def test_rungs_differ_from_one_another():
 
 
 def test_faithful_is_what_each_idea_is_by_default():
-    asked = ObjectiveSettings(preset="faithful")
-    assert asked.partners == TargetSettings()
-    assert asked.bank == BankSettings()
-    assert asked.reliability == ReliabilitySettings()
-    assert asked.curriculum == CurriculumSettings()
-    stated = (asked.negative_weight, asked.reliability.cutoff, asked.reliability.recorded_from)
+    objective = ObjectiveSettings(preset="faithful")
+    assert objective.partners == TargetSettings()
+    assert objective.bank == BankSettings()
+    assert objective.reliability == ReliabilitySettings()
+    assert objective.curriculum == CurriculumSettings()
+    stated = (objective.negative_weight, objective.reliability.cutoff, objective.reliability.recorded_from)
     assert stated == (5, 3, 2)
-    assert (asked.reliability.stable_after, asked.curriculum.switch) == (3, 0.2)
-    assert (asked.curriculum.start, asked.curriculum.end, asked.curriculum.exponent) == (2, 10, 0.5)
-    assert (asked.omega, asked.bank.size, asked.bank.momentum) == (0.5, 4096, 0.995)
+    assert (objective.reliability.stable_after, objective.curriculum.switch) == (3, 0.2)
+    assert (objective.curriculum.start, objective.curriculum.end, objective.curriculum.exponent) == (2, 10, 0.5)
+    assert (objective.omega, objective.bank.size, objective.bank.momentum) == (0.5, 4096, 0.995)
 
 
 def test_the_control_is_plain_info_nce():
-    asked = ObjectiveSettings()
-    assert asked == ObjectiveSettings(preset="control")
-    assert asked.alignment == "softmax"
-    assert (asked.bank.size, asked.negative_weight) == (0, 0)
-    assert not asked.reliability.use
-    assert not asked.curriculum.use
-    assert not asked.uses_reliability
+    objective = ObjectiveSettings()
+    assert objective == ObjectiveSettings(preset="control")
+    assert objective.alignment == "softmax"
+    assert (objective.bank.size, objective.negative_weight) == (0, 0)
+    assert not objective.reliability.use
+    assert not objective.curriculum.use
+    assert not objective.uses_reliability
 
 
 def test_each_rung_adds_to_the_one_below_what_its_name_says():
@@ -64,12 +64,12 @@ def test_a_preset_has_no_deviations_and_each_other_choice_is_named(preset):
 
 
 def test_what_is_said_goes_before_the_preset_and_what_is_not_said_stays():
-    asked, usual = (
+    objective, usual = (
         ObjectiveSettings(preset="improved", reliability={"warmup": 40}),
         ObjectiveSettings(preset="improved"),
     )
-    assert asked.reliability == usual.reliability.model_copy(update={"warmup": 40})
-    assert asked.deviations == {"reliability.warmup": 40}
+    assert objective.reliability == usual.reliability.model_copy(update={"warmup": 40})
+    assert objective.deviations == {"reliability.warmup": 40}
 
 
 def test_to_fill_in_changes_neither_the_presets_nor_what_was_given():

@@ -67,40 +67,40 @@ def doubles(vectors):
 )
 @settings(max_examples=60, deadline=None)
 def test_it_equals_its_description(chosen, choices, kinds, past_kinds, seed, closeness, progress, epoch):
-    asked = ObjectiveSettings(**chosen)
+    objective = ObjectiveSettings(**chosen)
     pairs = pairs_of(kinds, seed, closeness, one_text_each=True)
     past = pairs_of(past_kinds, seed + 5, closeness)._replace(cell_type=torch.tensor(past_kinds, dtype=torch.long))
     stable = torch.rand(len(kinds), generator=torch.Generator().manual_seed(seed))
-    agreed, trust = judged(pairs, asked, epoch, stable)
-    seen = contrastive_loss(pairs, pairs.concat(past), trust, HEAT, progress, None, asked)
+    agreed, trust = judged(pairs, objective, epoch, stable)
+    seen = contrastive_loss(pairs, pairs.concat(past), trust, HEAT, progress, None, objective)
 
     expected = cra(*doubles(pairs), doubles(past), progress, epoch, choices, stable.numpy())
     np.testing.assert_allclose(agreed, expected.agreed, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(trust, expected.trust, rtol=1e-4, atol=1e-6)
     for name in ("cell_to_text", "text_to_cell", "complementary"):
         assert float(getattr(seen, name)) == pytest.approx(getattr(expected, name), rel=5e-4, abs=1e-5), name
-    assert float(total(seen, asked)) == pytest.approx(expected.total, rel=5e-4, abs=1e-4)
+    assert float(total(seen, objective)) == pytest.approx(expected.total, rel=5e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize(("chosen", "choices"), WAYS)
 @pytest.mark.parametrize("progress", [0.05, 0.6])
 def test_its_gradient_is_that_of_the_description_with_trust_and_weights_held_fast(chosen, choices, progress):
-    asked = ObjectiveSettings(**chosen)
+    objective = ObjectiveSettings(**chosen)
     pairs, past = pairs_of([0, 1, 0, 2, 3], seed=3, closeness=0.5, one_text_each=True), pairs_of([1, 2, 4], seed=9)
-    _, trust = judged(pairs, asked, epoch=2)
+    _, trust = judged(pairs, objective, epoch=2)
     live = pairs._replace(cells=pairs.cells.clone().requires_grad_(), texts=pairs.texts.clone().requires_grad_())
-    total(contrastive_loss(live, live.concat(past), trust, HEAT, progress, None, asked), asked).backward()
+    total(contrastive_loss(live, live.concat(past), trust, HEAT, progress, None, objective), objective).backward()
 
     cells, texts, kinds = doubles(pairs)
-    told = cra(cells, texts, kinds, doubles(past), progress, 2, choices)
-    omega = 1 - told.trust if choices.omega == "adaptive" else np.full(len(kinds), choices.omega)
+    reference = cra(cells, texts, kinds, doubles(past), progress, 2, choices)
+    omega = 1 - reference.trust if choices.omega == "adaptive" else np.full(len(kinds), choices.omega)
     rng, step = np.random.default_rng(0), 1e-5
     for _ in range(4):
         cell_way, text_way = rng.normal(size=cells.shape), rng.normal(size=texts.shape)
         ends = [
             cra(
                 cells + sign * step * cell_way, texts + sign * step * text_way, kinds, doubles(past), progress, 2,
-                choices, fixed=(told.trust, told.weight, omega),
+                choices, fixed=(reference.trust, reference.weight, omega),
             ).total
             for sign in (1, -1)
         ]  # fmt: skip
@@ -127,15 +127,15 @@ def test_with_full_trust_and_nothing_else_it_is_the_sum_of_two_cross_entropies()
 @pytest.mark.parametrize("progress", [0.1, 0.7])
 def test_swapping_the_roles_of_cells_and_texts_changes_nothing(chosen, choices, progress):
     # With a text for each cell: the correction for shared texts is made for texts, not for cells.
-    asked = ObjectiveSettings(**chosen)
+    objective = ObjectiveSettings(**chosen)
     pairs, past = pairs_of(range(6), closeness=0.4), pairs_of([2, 9, 3, 3], seed=8)
     one, other = (
-        contrastive_loss(each, each.concat(slow), judged(each, asked, 2)[1], HEAT, progress, None, asked)
+        contrastive_loss(each, each.concat(slow), judged(each, objective, 2)[1], HEAT, progress, None, objective)
         for each, slow in ((pairs, past), (swapped(pairs), swapped(past)))
     )
     torch.testing.assert_close(one.cell_to_text, other.text_to_cell)
     torch.testing.assert_close(one.complementary, other.complementary)
-    torch.testing.assert_close(total(one, asked), total(other, asked))
+    torch.testing.assert_close(total(one, objective), total(other, objective))
 
 
 def swapped(pairs):
@@ -145,16 +145,16 @@ def swapped(pairs):
 @pytest.mark.parametrize(("chosen", "choices"), WAYS)
 @pytest.mark.parametrize("progress", [0.1, 0.7])
 def test_the_order_of_the_batch_says_nothing(chosen, choices, progress):
-    asked, past = ObjectiveSettings(**chosen), pairs_of([1, 2, 2], seed=6)
+    objective, past = ObjectiveSettings(**chosen), pairs_of([1, 2, 2], seed=6)
     kinds, order = torch.tensor([0, 1, 0, 2, 4, 1, 3]), torch.tensor([4, 0, 6, 3, 1, 5, 2])
     found = []
     for places in (torch.arange(7), order):
         whole = pairs_of(kinds, closeness=0.4, one_text_each=True)
         pairs = PairEmbeddings(*(part[places] for part in whole))
         pairs = pairs._replace(cells=pairs.cells.requires_grad_(), texts=pairs.texts.requires_grad_())
-        agreed, trust = judged(pairs, asked, 2)
-        aligned = contrastive_loss(pairs, pairs.concat(past), trust, HEAT, progress, None, asked)
-        total(aligned, asked).backward()
+        agreed, trust = judged(pairs, objective, 2)
+        aligned = contrastive_loss(pairs, pairs.concat(past), trust, HEAT, progress, None, objective)
+        total(aligned, objective).backward()
         back = places.argsort()
         found.append([agreed[back], trust[back], *aligned, pairs.cells.grad[back], pairs.texts.grad[back]])
     for one, other in zip(*found, strict=True):
@@ -174,11 +174,11 @@ def test_an_untrusted_pair_is_pulled_by_nothing_and_pushed_only_as_anothers_key(
 
 @pytest.mark.parametrize("name", ["control", "faithful", "improved"])
 def test_a_pair_that_is_not_believed_moves_neither_as_query_nor_as_key(name):
-    asked = ObjectiveSettings(preset=name, negative_weight=0)
+    objective = ObjectiveSettings(preset=name, negative_weight=0)
     pairs = pairs_of([0, 1, 2, 1, 3], closeness=0.4)
     live = pairs._replace(cells=pairs.cells.clone().requires_grad_(), texts=pairs.texts.clone().requires_grad_())
     trust = torch.tensor([1.0, 1, 1, 0, 1])
-    aligned = contrastive_loss(live, live.mask_untrusted(trust > 0.5), trust, HEAT, 0.5, None, asked)
+    aligned = contrastive_loss(live, live.mask_untrusted(trust > 0.5), trust, HEAT, 0.5, None, objective)
     (aligned.cell_to_text + aligned.text_to_cell).backward()
     assert not live.cells.grad[3].any()
     assert not live.texts.grad[3].any()
@@ -192,13 +192,13 @@ def test_pairs_of_one_type_do_not_repel_when_they_are_masked_or_shared(progress,
     # Texts along the axes: what a cell feels along axis j is what its likeness to text j means to the loss.
     size = len(kinds)
     for way in ("masked", "shared"):
-        asked = ObjectiveSettings(preset="faithful", partners={"same_type": way}, omega="adaptive")
+        objective = ObjectiveSettings(preset="faithful", partners={"same_type": way}, omega="adaptive")
         cells = functional.normalize(torch.eye(size) + unit(size, size, seed), dim=-1).requires_grad_()
         pairs = PairEmbeddings(cells, torch.eye(size), torch.tensor(kinds))
-        _, trust = judged(pairs, asked)
-        aligned, same = contrastive_loss(pairs, pairs, trust, HEAT, progress, None, asked), alike(pairs)
+        _, trust = judged(pairs, objective)
+        aligned, same = contrastive_loss(pairs, pairs, trust, HEAT, progress, None, objective), alike(pairs)
         if way == "masked":
-            total(aligned, asked).backward()
+            total(aligned, objective).backward()
             assert not cells.grad[same & ~torch.eye(size, dtype=torch.bool)].any()
         else:
             aligned.cell_to_text.backward()
@@ -213,8 +213,8 @@ def test_a_remembered_text_of_the_type_repels_masked_not_and_attracts_shared(way
     pair, past = pairs_of([0]), pairs_of([0, 3], seed=5)
     texts = past.texts.clone().requires_grad_()
     keys = pair.concat(past._replace(texts=texts))
-    asked = ObjectiveSettings(preset="faithful", partners={"same_type": way})
-    total(contrastive_loss(pair, keys, torch.ones(1), torch.tensor(1.0), 0.5, None, asked), asked).backward()
+    objective = ObjectiveSettings(preset="faithful", partners={"same_type": way})
+    total(contrastive_loss(pair, keys, torch.ones(1), torch.tensor(1.0), 0.5, None, objective), objective).backward()
     felt = float(texts.grad[key - 1] @ pair.cells[0])
     expected = 1 if key == 2 else {"own": 1, "masked": 0, "shared": -1}[way]
     assert np.sign(felt) == expected

@@ -8,11 +8,11 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from okrcell.metrics.annotation import accuracy, auroc, macro_f1
 
-SOME = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.25, 0.5, 1.0])), min_size=2, max_size=40)
+PREDICTIONS = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.25, 0.5, 1.0])), min_size=2, max_size=40)
 ANSWERS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40)
 
 
-@given(SOME)
+@given(PREDICTIONS)
 def test_auroc_equals_the_reference_with_ties(pairs):
     positive, score = (np.array(column) for column in zip(*pairs, strict=True))
     if positive.all() or not positive.any():

@@ -16,7 +16,7 @@ from okrcell.metrics.retrieval import hit_rate, ndcg, ontology_gain, rank, recal
 SIMILARITY = np.array([[0.9, 0.1, 0.2, 0.3], [0.8, 0.5, 0.7, 0.1], [0.4, 0.3, 0.1, 0.2]])
 OWN = np.array([0, 1, 2])
 RELEVANT = np.array([[True, True, False, False], [False, True, True, False], [False, False, True, True]])
-SOME = st.integers(1, 4).flatmap(
+RETRIEVALS = st.integers(1, 4).flatmap(
     lambda items: st.tuples(
         arrays(float, (1, items), elements=st.sampled_from([0.0, 0.5, 1.0])),
         arrays(bool, (1, items)),
@@ -63,7 +63,7 @@ def test_equal_scores_give_what_chance_gives():
     np.testing.assert_allclose(hit_rate(flat, relevant, 3), 1 - (8 * 7 * 6) / (10 * 9 * 8))
 
 
-@given(SOME)
+@given(RETRIEVALS)
 def test_ties_give_the_mean_over_all_orders(drawn):
     scores, relevant, gain, own, k = drawn
     orders = [

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from example_signatures import some_head
+from example_signatures import example_head
 from okrcell.model.marker_scores import (
     MAX_Z_SCORE,
     MIN_PRIOR_WEIGHT,
@@ -18,7 +18,7 @@ from okrcell.model.marker_scores import (
 )
 
 GENES = 30
-HEAD = some_head([f"gene{number}" for number in range(GENES)])
+HEAD = example_head([f"gene{number}" for number in range(GENES)])
 LEVEL, SPREAD, LINEAR = (getattr(HEAD, name).numpy().astype(float) for name in ("level", "spread", "linear"))
 
 
@@ -74,8 +74,8 @@ def test_a_cell_without_known_genes_stays_empty_whether_its_zeros_are_stored_or_
 def plainly_usual(logs, weight=None):
     """The same in the open, over cells that have expression."""
     weight = np.ones(len(logs)) if weight is None else weight
-    some = logs.any(axis=1)
-    logs, weight, cells = logs[some], weight[some], some.sum()
+    has_expression = logs.any(axis=1)
+    logs, weight, cells = logs[has_expression], weight[has_expression], has_expression.sum()
     share = (PRIOR_CELLS + MIN_PRIOR_WEIGHT * cells) / (PRIOR_CELLS + cells)
     level = (1 - share) * np.average(logs, axis=0, weights=weight) + share * LEVEL
     return level, np.sqrt((1 - share) * logs.var(axis=0) + share * SPREAD**2 + MIN_SPREAD**2)

@@ -98,16 +98,16 @@ def test_vectors_have_unit_length(model):
 
 
 def test_a_view_tells_of_the_hidden_genes_and_no_others(model):
-    some = cells()
-    masked = torch.zeros_like(some.gene, dtype=torch.bool)
+    tokens = cells()
+    masked = torch.zeros_like(tokens.gene, dtype=torch.bool)
     masked[0, 1] = masked[3, 0] = masked[3, 5] = True
-    view = model.encode_masked(some, masked)
+    view = model.encode_masked(tokens, masked)
     assert view.hidden.sum(dim=1).tolist() == [1, 0, 0, 2, 0]
-    assert sorted(view.value[3][view.hidden[3]].tolist()) == sorted(some.value[3, [0, 5]].tolist())
-    assert view.value[0][view.hidden[0]].tolist() == [int(some.value[0, 1])]
-    nothing = model.encode_masked(some, torch.zeros_like(masked))
+    assert sorted(view.value[3][view.hidden[3]].tolist()) == sorted(tokens.value[3, [0, 5]].tolist())
+    assert view.value[0][view.hidden[0]].tolist() == [int(tokens.value[0, 1])]
+    nothing = model.encode_masked(tokens, torch.zeros_like(masked))
     assert not nothing.hidden.any()
-    torch.testing.assert_close(nothing.vector, model.embed_cells(some))
+    torch.testing.assert_close(nothing.vector, model.embed_cells(tokens))
 
 
 def test_the_temperature_starts_where_it_is_set_and_has_a_floor(model):

@@ -21,7 +21,7 @@ def folder(checkpoint, tmp_path):
     return tmp_path / "model"
 
 
-def some_cells(genes):
+def example_cells(genes):
     made = torch.Generator().manual_seed(0)
     return CellTokens(
         torch.randint(1, genes + 1, (6, 20), generator=made), torch.randint(1, 51, (6, 20), generator=made)
@@ -32,7 +32,7 @@ def vectors(checkpoint: Checkpoint):
     model = checkpoint.model
     with torch.no_grad():
         texts = model.text_encoder.tokenizer.tokenize(["B cell", "monocyte of the blood"])
-        return model.embed_cells(some_cells(len(checkpoint.vocabulary))), model.embed_texts(texts)
+        return model.embed_cells(example_cells(len(checkpoint.vocabulary))), model.embed_texts(texts)
 
 
 def test_vectors_are_the_same_after_saving_and_loading(checkpoint, folder):
@@ -63,8 +63,8 @@ def test_half_precision_is_half_the_size_and_nearly_the_same(checkpoint, folder,
 
 def test_a_loaded_model_can_be_saved_again(folder, tmp_path):
     save_checkpoint(load_checkpoint(folder), tmp_path / "again", card="", half=True)
-    told = json.loads((tmp_path / "again" / "model.json").read_text())
-    assert told["weights_sha256"] == fingerprint(tmp_path / "again" / "weights.safetensors")
+    facts = json.loads((tmp_path / "again" / "model.json").read_text())
+    assert facts["weights_sha256"] == fingerprint(tmp_path / "again" / "weights.safetensors")
     assert load_checkpoint(tmp_path / "again").facts["seen"] == {"cells": 0}
 
 
@@ -75,8 +75,8 @@ def test_the_folder_holds_tables_and_tensors_only_and_not_the_frozen_text_encode
         "model.json",
         "weights.safetensors",
     ]
-    kept = [name for name in load_file(folder / "weights.safetensors") if name.startswith("text_encoder.")]
-    assert sorted(kept) == sorted(
+    names = [name for name in load_file(folder / "weights.safetensors") if name.startswith("text_encoder.")]
+    assert sorted(names) == sorted(
         f"text_encoder.{name}" for name, _ in checkpoint.model.text_encoder.named_adapted_parameters()
     )
 
@@ -84,9 +84,9 @@ def test_the_folder_holds_tables_and_tensors_only_and_not_the_frozen_text_encode
 def edit(change):
     def damage(folder):
         path = folder / "model.json"
-        told = json.loads(path.read_text())
-        change(told)
-        path.write_text(json.dumps(told))
+        facts = json.loads(path.read_text())
+        change(facts)
+        path.write_text(json.dumps(facts))
 
     return damage
 
@@ -108,7 +108,7 @@ def without(name):
 
 def rewrite(folder, weights):
     save_file(weights, folder / "weights.safetensors")
-    edit(lambda told: told.update(weights_sha256=fingerprint(folder / "weights.safetensors")))(folder)
+    edit(lambda facts: facts.update(weights_sha256=fingerprint(folder / "weights.safetensors")))(folder)
 
 
 def truncate(name, keep):
@@ -146,13 +146,13 @@ class Trap:
         (flip, "its sha256 differs"),
         (lambda folder: (folder / "model.json").write_text("[]"), "not of format 1"),
         (lambda folder: (folder / "model.json").write_bytes(b"\xff\xfe\x00"), "model.json is damaged"),
-        (edit(lambda told: told.update(format=99)), "not of format 1"),
-        (edit(lambda told: told.pop("settings")), "does not describe a model"),
-        (edit(lambda told: told["settings"].update(surprise=1)), "surprise"),
-        (edit(lambda told: told["settings"]["cell_encoder"].update(width=20)), "have another shape"),
-        (edit(lambda told: told["settings"]["cell_encoder"].update(blocks=2)), "tensors are missing"),
-        (edit(lambda told: told["settings"].update(text_projector="none", dim=24)), "does not describe a model"),
-        (edit(lambda told: told.update(text_encoder_sha256="0" * 64)), "was trained on another"),
+        (edit(lambda facts: facts.update(format=99)), "not of format 1"),
+        (edit(lambda facts: facts.pop("settings")), "does not describe a model"),
+        (edit(lambda facts: facts["settings"].update(surprise=1)), "surprise"),
+        (edit(lambda facts: facts["settings"]["cell_encoder"].update(width=20)), "have another shape"),
+        (edit(lambda facts: facts["settings"]["cell_encoder"].update(blocks=2)), "tensors are missing"),
+        (edit(lambda facts: facts["settings"].update(text_projector="none", dim=24)), "does not describe a model"),
+        (edit(lambda facts: facts.update(text_encoder_sha256="0" * 64)), "was trained on another"),
         (another_shape, "1 have another shape"),
         (without("cell_projector"), "1 tensors are missing"),
         (without("text_encoder."), "1 tensors are missing"),
@@ -168,7 +168,7 @@ def test_a_damaged_folder_is_one_line_and_nothing_in_it_is_run(folder, damage, s
 def test_another_text_encoder_at_the_same_place_is_noticed(checkpoint, folder, tiny_text_encoder, tmp_path):
     moved = tmp_path / "encoder"
     shutil.copytree(tiny_text_encoder, moved)
-    edit(lambda told: told["settings"]["text_encoder"].update(name=str(moved)))(folder)
+    edit(lambda facts: facts["settings"]["text_encoder"].update(name=str(moved)))(folder)
     load_checkpoint(folder)
     weights = load_file(moved / "model.safetensors")
     save_file({name: tensor + 1 for name, tensor in weights.items()}, moved / "model.safetensors", {"format": "pt"})

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from example_signatures import TYPES, some_head
+from example_signatures import TYPES, example_head
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import load_checkpoint, save_checkpoint
 from okrcell.model.embedder import Embedder
@@ -18,7 +18,7 @@ from okrcell.provenance import fingerprint
 
 @pytest.fixture
 def known(checkpoint):
-    return replace(checkpoint, signatures=some_head(checkpoint.vocabulary.symbol.tolist()))
+    return replace(checkpoint, signatures=example_head(checkpoint.vocabulary.symbol.tolist()))
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def folder(known, tmp_path):
 
 def edit(change):
     def damage(folder):
-        told = json.loads((folder / "model.json").read_text())
-        change(told)
-        (folder / "model.json").write_text(json.dumps(told))
+        facts = json.loads((folder / "model.json").read_text())
+        change(facts)
+        (folder / "model.json").write_text(json.dumps(facts))
 
     return damage
 
@@ -43,7 +43,7 @@ def rewritten(change):
         held = load_file(folder / SIGNATURES_FILE)
         change(held)
         save_file({name: tensor.contiguous() for name, tensor in held.items()}, folder / SIGNATURES_FILE)
-        edit(lambda told: told.update(signatures_sha256=fingerprint(folder / SIGNATURES_FILE)))(folder)
+        edit(lambda facts: facts.update(signatures_sha256=fingerprint(folder / SIGNATURES_FILE)))(folder)
 
     return damage
 
@@ -89,12 +89,12 @@ def test_signatures_that_are_taken_away_are_not_told_of_any_more(folder, tmp_pat
         (lambda folder: (folder / SIGNATURES_FILE).unlink(), "is missing or damaged"),
         (lambda folder: (folder / SIGNATURES_FILE).write_bytes(b"\x80\x04K\x01."), "is missing or damaged"),
         (flip, "its sha256 differs"),
-        (edit(lambda told: told.update(signatures_sha256="0" * 64)), "its sha256 differs"),
-        (edit(lambda told: told.update(signatures_sha256=7)), "signatures_sha256 is missing or has the wrong type"),
-        (edit(lambda told: told.pop("known_types")), "damaged|fit"),
-        (edit(lambda told: told.update(known_types="CL:0000236")), "known_types is missing or has the wrong type"),
-        (edit(lambda told: told["known_types"].pop()), "damaged|fit"),
-        (edit(lambda told: told["known_types"].append("CL:0000000")), "damaged|fit"),
+        (edit(lambda facts: facts.update(signatures_sha256="0" * 64)), "its sha256 differs"),
+        (edit(lambda facts: facts.update(signatures_sha256=7)), "signatures_sha256 is missing or has the wrong type"),
+        (edit(lambda facts: facts.pop("known_types")), "damaged|fit"),
+        (edit(lambda facts: facts.update(known_types="CL:0000236")), "known_types is missing or has the wrong type"),
+        (edit(lambda facts: facts["known_types"].pop()), "damaged|fit"),
+        (edit(lambda facts: facts["known_types"].append("CL:0000000")), "damaged|fit"),
         (rewritten(lambda held: held.update(key=held["key"][:, :-1])), "belongs to another model"),
         (rewritten(lambda held: held.update(vectors=held["vectors"][:, :-1])), "belongs to another model"),
         (rewritten(lambda held: held.update(level=held["level"][:-1])), "does not fit"),
@@ -114,12 +114,12 @@ def test_a_panel_knows_which_genes_of_the_model_the_file_measured(known, blood):
     from okrcell.cells.expression import read_expression
 
     model = Embedder(known)
-    some = blood[:5, :200]
-    panel = model.gene_panel(read_expression(some))
+    subset = blood[:5, :200]
+    panel = model.gene_panel(read_expression(subset))
     symbols = model.vocabulary.symbol
-    resolved = model.gene_table.resolve(some.var_names.tolist()).row
+    resolved = model.gene_table.resolve(subset.var_names.tolist()).row
     np.testing.assert_array_equal(panel.measured, np.isin(panel.columns, resolved))
-    assert panel.measured.sum() == model.n_measured_genes(read_expression(some))
+    assert panel.measured.sum() == model.n_measured_genes(read_expression(subset))
     np.testing.assert_array_equal(model.gene_table.symbol[panel.columns], symbols)
     assert panel.target_sum == pytest.approx(float(model.signatures.linear.numpy()[panel.measured].sum()), rel=1e-5)
 

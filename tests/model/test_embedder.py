@@ -28,10 +28,10 @@ def test_every_cell_gets_a_unit_vector_in_its_own_place(embedder, blood):
 
 
 def test_a_cells_vector_is_the_same_whoever_else_is_in_the_file(embedder, blood):
-    some, all_cells = blood[:40], blood[:300]
-    np.testing.assert_allclose(vectors(embedder, some), vectors(embedder, all_cells)[:40], atol=1e-6)
+    subset, all_cells = blood[:40], blood[:300]
+    np.testing.assert_allclose(vectors(embedder, subset), vectors(embedder, all_cells)[:40], atol=1e-6)
     for cell in (0, 17, 39):
-        np.testing.assert_allclose(vectors(embedder, blood[[cell]])[0], vectors(embedder, some)[cell], atol=1e-6)
+        np.testing.assert_allclose(vectors(embedder, blood[[cell]])[0], vectors(embedder, subset)[cell], atol=1e-6)
 
 
 def test_counts_and_their_logarithm_give_the_same_vector(embedder, blood):
@@ -54,9 +54,11 @@ def test_a_cell_without_expression_has_no_vector_and_keeps_its_place(embedder, b
 
 
 def test_progress_counts_up_to_all_cells(embedder, blood):
-    told = []
-    embedder.embed_cells(read_expression(blood), progress=lambda done, all_cells: told.append((done, all_cells)))
-    assert told[-1] == (700, 700)
+    progress_calls = []
+    embedder.embed_cells(
+        read_expression(blood), progress=lambda done, all_cells: progress_calls.append((done, all_cells))
+    )
+    assert progress_calls[-1] == (700, 700)
 
 
 def test_texts_keep_their_order_and_know_nothing_of_one_another(embedder):

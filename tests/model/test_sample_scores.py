@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from example_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, TYPES, some_head
+from example_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, TYPES, example_head
 from okrcell.cells.expression import Expression, read_expression
 from okrcell.model import sample_scores as module
 from okrcell.model.checkpoint import Checkpoint
@@ -32,7 +32,7 @@ def model(tiny_model, vocabulary):
     from okrcell.settings import parse_settings
 
     shape = CellTextModel(parse_settings(ModelSettings, tiny_model, "test"), n_genes=len(vocabulary))
-    return Embedder(Checkpoint(shape.eval(), vocabulary, {}, "tiny", some_head(vocabulary.symbol.tolist())))
+    return Embedder(Checkpoint(shape.eval(), vocabulary, {}, "tiny", example_head(vocabulary.symbol.tolist())))
 
 
 def signatures_of(candidates, model):
@@ -77,11 +77,11 @@ def test_scaling_the_counts_of_a_cell_changes_nothing(blood, model):
 @settings(deadline=None, max_examples=10)
 def test_any_panel_and_any_number_of_cells_give_a_score_or_none(blood, model, seed, genes, cells):
     made = np.random.default_rng(seed)
-    some = blood[np.sort(made.permutation(700)[:cells]), np.sort(made.permutation(765)[:genes])].copy()
-    expression = read_expression(some, minimum_coverage=0.0)
+    subset = blood[np.sort(made.permutation(700)[:cells]), np.sort(made.permutation(765)[:genes])].copy()
+    expression = read_expression(subset, minimum_coverage=0.0)
     found = score(expression, model)
-    mine = np.isin(expression.resolution.row, model.gene_panel(expression).columns)
-    filled = np.asarray(some.X[:, mine].sum(axis=1)).ravel() > 0
+    is_model_gene = np.isin(expression.resolution.row, model.gene_panel(expression).columns)
+    filled = np.asarray(subset.X[:, is_model_gene].sum(axis=1)).ravel() > 0
     assert found.scores.shape == (cells, 4)
     np.testing.assert_array_equal(np.isfinite(found.scores).all(axis=1), filled)
     np.testing.assert_array_equal(np.isfinite(found.margin), filled)
@@ -133,8 +133,8 @@ def test_blocks_of_the_file_change_nothing(blood, model, monkeypatch):
 def test_some_cells_tell_nearly_what_all_do(blood, model, monkeypatch):
     whole = score(blood, model)
     monkeypatch.setattr(module, "MAX_BACKGROUND_CELLS", 200)
-    some = score(blood, model)
-    assert (some.scores.argmax(axis=1) == whole.scores.argmax(axis=1)).mean() > 0.93
+    subsample_scores = score(blood, model)
+    assert (subsample_scores.scores.argmax(axis=1) == whole.scores.argmax(axis=1)).mean() > 0.93
 
 
 def test_who_names_only_liver_cells_in_blood_is_far_behind_its_rivals(blood, model):

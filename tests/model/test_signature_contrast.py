@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from example_signatures import some_head
+from example_signatures import example_head
 from okrcell.model import marker_scores as module
 from okrcell.model.marker_scores import (
     MIN_NORM,
@@ -19,7 +19,7 @@ from okrcell.model.marker_scores import (
 
 GENES = 40
 ALL = np.ones(GENES, dtype=bool)
-HEAD = some_head([f"gene{number}" for number in range(GENES)])
+HEAD = example_head([f"gene{number}" for number in range(GENES)])
 
 
 def signatures(candidates, seed=0, filled=0.3):
@@ -34,7 +34,7 @@ def cells(number, seed=0):
     return sparse.csr_matrix((made.gamma(1, 1, (number, GENES)) * (made.random((number, GENES)) < 0.4)).astype("f4"))
 
 
-def some_usual(seed=0):
+def example_background(seed=0):
     made = np.random.default_rng(seed)
     return Background(made.gamma(1, 0.5, GENES), made.uniform(0.2, 1.5, GENES))
 
@@ -62,14 +62,14 @@ def plainly_scored(signatures, measured, logs, known, others=None):
 @settings(max_examples=60, deadline=None)
 def test_scores_are_those_of_the_formula_on_any_panel(seed, candidates, filled, panel):
     measured = np.random.default_rng(seed).random(GENES) < panel
-    some, logs, known = signatures(candidates, seed, filled), cells(7, seed), some_usual(seed)
-    contrast = SignatureContrast.from_signatures(some, measured)
-    expected = plainly_scored(some, measured, logs, known)
+    candidate_signatures, logs, known = signatures(candidates, seed, filled), cells(7, seed), example_background(seed)
+    contrast = SignatureContrast.from_signatures(candidate_signatures, measured)
+    expected = plainly_scored(candidate_signatures, measured, logs, known)
     np.testing.assert_allclose(contrast.scores(logs, known), expected, rtol=1e-3, atol=1e-3)
     rivals = signatures(3, seed + 1)
     np.testing.assert_allclose(
         contrast.scores(logs, known, restrict_to_panel(rivals, measured)),
-        plainly_scored(some, measured, logs, known, rivals),
+        plainly_scored(candidate_signatures, measured, logs, known, rivals),
         rtol=1e-3,
         atol=1e-3,
     )
@@ -77,9 +77,9 @@ def test_scores_are_those_of_the_formula_on_any_panel(seed, candidates, filled, 
 
 def test_multiplying_sparse_or_dense_gives_the_same(monkeypatch):
     contrast = SignatureContrast.from_signatures(signatures(60, filled=0.05), ALL)
-    found = contrast.scores(cells(9), some_usual())
+    found = contrast.scores(cells(9), example_background())
     monkeypatch.setattr(module, "MIN_SPARSE_ROWS", 10**6)
-    np.testing.assert_allclose(contrast.scores(cells(9), some_usual()), found, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(contrast.scores(cells(9), example_background()), found, rtol=1e-4, atol=1e-5)
 
 
 def test_genes_that_were_not_measured_have_no_say():
@@ -88,7 +88,7 @@ def test_genes_that_were_not_measured_have_no_say():
     spoilt = logs.toarray()
     spoilt[:, ~measured] = 9
     contrast = SignatureContrast.from_signatures(signatures(4), measured)
-    known = some_usual()
+    known = example_background()
     changed = Background(np.where(measured, known.level, 5.0), known.spread)
     np.testing.assert_allclose(
         contrast.scores(logs, known), contrast.scores(sparse.csr_matrix(spoilt), changed), rtol=1e-5, atol=1e-6
@@ -100,9 +100,9 @@ def test_genes_that_were_not_measured_have_no_say():
 def test_the_order_of_cells_and_candidates_does_not_matter(seed):
     made = np.random.default_rng(seed)
     rows, columns = made.permutation(12), made.permutation(5)
-    some, logs, known = signatures(5, seed), cells(12, seed), some_usual(seed)
-    first = SignatureContrast.from_signatures(some, ALL).scores(logs, known)
-    second = SignatureContrast.from_signatures(some[columns], ALL).scores(logs[rows], known)
+    candidate_signatures, logs, known = signatures(5, seed), cells(12, seed), example_background(seed)
+    first = SignatureContrast.from_signatures(candidate_signatures, ALL).scores(logs, known)
+    second = SignatureContrast.from_signatures(candidate_signatures[columns], ALL).scores(logs[rows], known)
     np.testing.assert_allclose(first[np.ix_(rows, columns)], second, rtol=1e-3, atol=1e-4)
 
 
@@ -111,7 +111,7 @@ def test_what_all_candidates_share_tells_none_of_them_apart():
     apart[[0, 1, 2], [1, 2, 3]] = 1
     shared = apart.copy()
     shared[:, 9] = 1
-    logs, known = cells(20), some_usual()
+    logs, known = cells(20), example_background()
     louder = logs.toarray()
     louder[:, 9] = 8
     contrast = SignatureContrast.from_signatures(sparse.csr_matrix(shared), ALL)
@@ -127,13 +127,13 @@ def test_what_all_candidates_share_tells_none_of_them_apart():
 def test_a_candidate_alone_is_scored_by_all_its_genes():
     contrast = SignatureContrast.from_signatures(signatures(1), ALL)
     assert not contrast.mean_signature.any()
-    assert contrast.scores(cells(3), some_usual()).shape == (3, 1)
+    assert contrast.scores(cells(3), example_background()).shape == (3, 1)
 
 
 def test_candidates_that_predict_the_same_get_the_same():
     twice = sparse.csr_matrix(sparse.vstack([signatures(1), signatures(1)]))
     np.testing.assert_allclose(
-        SignatureContrast.from_signatures(twice, ALL).scores(cells(5), some_usual()), 0, atol=1e-3
+        SignatureContrast.from_signatures(twice, ALL).scores(cells(5), example_background()), 0, atol=1e-3
     )
 
 
@@ -141,9 +141,9 @@ def test_a_signature_of_which_nothing_was_measured_is_silent_and_a_faint_one_sta
     dense = np.zeros((3, GENES), dtype=np.float32)
     dense[0, :5], dense[1, 30:], dense[2, 30:] = 1, 1, 1
     dense[2, 0] = 0.01
-    kept = restrict_to_panel(sparse.csr_matrix(dense), np.arange(GENES) < 20)
-    np.testing.assert_allclose(np.linalg.norm(kept.toarray(), axis=1), [1, 0, 0.01 / MIN_NORM], rtol=1e-5)
-    assert kept.nnz == 6
+    panel_signatures = restrict_to_panel(sparse.csr_matrix(dense), np.arange(GENES) < 20)
+    np.testing.assert_allclose(np.linalg.norm(panel_signatures.toarray(), axis=1), [1, 0, 0.01 / MIN_NORM], rtol=1e-5)
+    assert panel_signatures.nnz == 6
 
 
 def lopsided(many, few):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from scipy import sparse
 
-from example_signatures import B_CELL, HEPATOCYTE, TYPES, some_head
+from example_signatures import B_CELL, HEPATOCYTE, TYPES, example_head
 from okrcell.errors import CheckpointError
 from okrcell.model.signatures import DISTANCE_POWER, MIN_DISTANCE, SIGNATURES_FILE, SignatureHead
 
@@ -19,7 +19,7 @@ SYMBOLS = ("CD79A", "MS4A1", "CD3D", "CD3E", "LYZ", "CST3", "NKG7", "GNLY", "HP"
 
 @pytest.fixture
 def head():
-    return some_head(SYMBOLS)
+    return example_head(SYMBOLS)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_text_of_a_known_type_is_read_as_that_type_and_no_other(head):
 @given(seed=st.integers(0, 10**6), texts=st.integers(0, 9), keys=st.integers(1, 12))
 @settings(deadline=None)
 def test_shares_are_shares_whatever_is_read(seed, texts, keys):
-    head = some_head(SYMBOLS)
+    head = example_head(SYMBOLS)
     head = replace(head, key=head.key[:keys], key_type=head.key_type[:keys])
     pooled = torch.from_numpy(np.random.default_rng(seed).normal(size=(texts, 16)).astype(np.float32))
     found = head.match_texts(pooled)

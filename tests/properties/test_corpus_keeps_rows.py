@@ -76,5 +76,5 @@ def test_rows_come_back_equal_and_in_order(runs, shard_cells, data):
         assert found.nnz == np.count_nonzero(everything)
         np.testing.assert_array_equal(corpus.gene_count(), np.count_nonzero(everything, axis=0))
         if len(everything):
-            asked = data.draw(st.lists(st.integers(0, len(everything) - 1), max_size=20))
-            np.testing.assert_array_equal(corpus.rows(asked).toarray(), everything[asked])
+            rows = data.draw(st.lists(st.integers(0, len(everything) - 1), max_size=20))
+            np.testing.assert_array_equal(corpus.rows(rows).toarray(), everything[rows])

@@ -17,21 +17,21 @@ from okrcell.model.cell_encoder import (
 SHAPE = BlockSettings(width=16, heads=4, feed_forward=24, dropout=0.0)
 
 
-def copy_attention(ours: Attention, theirs: nn.MultiheadAttention) -> None:
+def copy_attention(ours: Attention, reference: nn.MultiheadAttention) -> None:
     with torch.no_grad():
-        theirs.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key_value.weight]))
-        theirs.in_proj_bias.copy_(torch.cat([ours.query.bias, ours.key_value.bias]))
-    theirs.out_proj.load_state_dict(ours.out.state_dict())
+        reference.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key_value.weight]))
+        reference.in_proj_bias.copy_(torch.cat([ours.query.bias, ours.key_value.bias]))
+    reference.out_proj.load_state_dict(ours.out.state_dict())
 
 
 def test_attention_is_torchs_multi_head_attention():
     torch.manual_seed(0)
-    ours, theirs = Attention(SHAPE), nn.MultiheadAttention(16, 4, batch_first=True)
-    copy_attention(ours, theirs)
+    ours, reference = Attention(SHAPE), nn.MultiheadAttention(16, 4, batch_first=True)
+    copy_attention(ours, reference)
     queries, context = torch.randn(3, 5, 16), torch.randn(3, 7, 16)
     hidden = torch.rand(3, 7) < 0.4
     hidden[:, 0] = False
-    expected, _ = theirs(queries, context, context, key_padding_mask=hidden)
+    expected, _ = reference(queries, context, context, key_padding_mask=hidden)
     torch.testing.assert_close(ours(queries, context, ~hidden[:, None, None, :]), expected)
 
 
@@ -40,17 +40,17 @@ def test_attention_is_torchs_multi_head_attention():
 def test_a_block_is_torchs_transformer_layer(norm, activation):
     torch.manual_seed(0)
     ours = Block(SHAPE.model_copy(update={"norm": norm, "activation": activation}))
-    theirs = nn.TransformerEncoderLayer(
+    reference = nn.TransformerEncoderLayer(
         16, 4, 24, dropout=0.0, activation=activation, norm_first=norm == "pre", batch_first=True
     )
-    copy_attention(ours.attention, theirs.self_attn)
-    theirs.norm1.load_state_dict(ours.attention_norm.state_dict())
-    theirs.norm2.load_state_dict(ours.feed_norm.state_dict())
-    theirs.linear1.load_state_dict(ours.feed[0].state_dict())
-    theirs.linear2.load_state_dict(ours.feed[3].state_dict())
+    copy_attention(ours.attention, reference.self_attn)
+    reference.norm1.load_state_dict(ours.attention_norm.state_dict())
+    reference.norm2.load_state_dict(ours.feed_norm.state_dict())
+    reference.linear1.load_state_dict(ours.feed[0].state_dict())
+    reference.linear2.load_state_dict(ours.feed[3].state_dict())
     tokens, hidden = torch.randn(3, 6, 16), torch.rand(3, 6) < 0.4
     hidden[:, 0] = False
-    expected = theirs(tokens, src_key_padding_mask=hidden)
+    expected = reference(tokens, src_key_padding_mask=hidden)
     torch.testing.assert_close(ours(tokens, allowed=~hidden[:, None, None, :]), expected)
 
 
@@ -61,7 +61,7 @@ def test_known_keys_are_seen_by_all_and_hidden_ones_by_themselves():
     assert allowed == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 0]]
 
 
-def some_cells():
+def example_cells():
     made = torch.Generator().manual_seed(1)
     gene = torch.stack([torch.randperm(30, generator=made)[:8] + 1 for _ in range(3)])
     value = torch.randint(1, 11, (3, 8), generator=made)
@@ -78,7 +78,7 @@ def encoder(request):
 
 
 def test_the_value_of_a_hidden_gene_reaches_nothing(encoder):
-    cells, masked = some_cells()
+    cells, masked = example_cells()
     other = CellTokens(cells.gene, torch.where(masked, 11 - cells.value, cells.value))
     assert not torch.equal(other.value, cells.value)
     one, two = encoder(cells, masked), encoder(other, masked)
@@ -87,7 +87,7 @@ def test_the_value_of_a_hidden_gene_reaches_nothing(encoder):
 
 
 def test_which_genes_are_hidden_reaches_only_those_genes(encoder):
-    cells, masked = some_cells()
+    cells, masked = example_cells()
     other = CellTokens(torch.where(masked, 31 - cells.gene, cells.gene), cells.value)
     one, two = encoder(cells, masked), encoder(other, masked)
     torch.testing.assert_close(one.cell, two.cell)
@@ -96,7 +96,7 @@ def test_which_genes_are_hidden_reaches_only_those_genes(encoder):
 
 
 def test_known_genes_reach_the_cell_and_the_hidden_genes(encoder):
-    cells, masked = some_cells()
+    cells, masked = example_cells()
     changed = cells.value.clone()
     changed[:, 0] = 11 - changed[:, 0]
     one, two = encoder(cells, masked), encoder(CellTokens(cells.gene, changed), masked)
@@ -105,7 +105,7 @@ def test_known_genes_reach_the_cell_and_the_hidden_genes(encoder):
 
 
 def test_a_cell_with_all_genes_hidden_says_nothing_and_is_finite(encoder):
-    cells, _ = some_cells()
+    cells, _ = example_cells()
     everything = torch.ones_like(cells.gene, dtype=torch.bool)
     states = encoder(cells, everything)
     assert bool(states.cell.isfinite().all())

@@ -45,13 +45,13 @@ def test_it_equals_its_definition_in_float64(way):
     queries, keys, targets = unit(7), unit(10, seed=1), targets_of(way)
     logits = queries.double().numpy() @ keys.double().numpy().T / 0.05
     log_probability = match_log_probs(queries, keys, targets, 0.05)
-    for row, target, seen, told in zip(
+    for row, target, seen, log_probs in zip(
         logits, targets.numpy(), soft_cross_entropy(log_probability, targets), log_probability, strict=True
     ):
         counted = ~np.isnan(target)
         log_sum = np.log(np.exp(row[counted] - row[counted].max()).sum()) + row[counted].max()
-        np.testing.assert_allclose(told[torch.from_numpy(counted)], row[counted] - log_sum, rtol=1e-4, atol=1e-5)
-        assert bool((told[torch.from_numpy(~counted)] == -torch.inf).all())
+        np.testing.assert_allclose(log_probs[torch.from_numpy(counted)], row[counted] - log_sum, rtol=1e-4, atol=1e-5)
+        assert bool((log_probs[torch.from_numpy(~counted)] == -torch.inf).all())
         assert float(seen) == pytest.approx(
             float((target[counted] * (log_sum - row[counted])).sum()), rel=1e-4, abs=1e-6
         )
@@ -108,7 +108,7 @@ def test_autocast_does_not_make_likely_keys_alike():
     queries, keys, targets = unit(40, 64), unit(40, 64, seed=1), torch.eye(40)
     with torch.autocast("cpu", torch.bfloat16):
         seen = match_log_probs(queries, keys, targets, 0.01)
-        asked = siglip_loss(queries, keys, targets, 0.01, -10.0)
-    assert seen.dtype == asked.dtype == torch.float32
+        siglip = siglip_loss(queries, keys, targets, 0.01, -10.0)
+    assert seen.dtype == siglip.dtype == torch.float32
     torch.testing.assert_close(seen, match_log_probs(queries, keys, targets, 0.01))
-    torch.testing.assert_close(asked, siglip_loss(queries, keys, targets, 0.01, -10.0))
+    torch.testing.assert_close(siglip, siglip_loss(queries, keys, targets, 0.01, -10.0))

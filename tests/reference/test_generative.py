@@ -12,7 +12,7 @@ from okrcell.losses.objective import expression_loss
 from okrcell.model.cell_encoder import ExpressionDecoder
 
 
-def some(cells=4, tokens=9, seed=0):
+def example_predictions(cells=4, tokens=9, seed=0):
     made = torch.Generator().manual_seed(seed)
     predicted = torch.randn(cells, tokens, generator=made)
     value = torch.randint(1, 51, (cells, tokens), generator=made)
@@ -20,7 +20,7 @@ def some(cells=4, tokens=9, seed=0):
 
 
 def test_it_is_the_mean_squared_error_over_the_hidden_genes():
-    predicted, value, masked = some()
+    predicted, value, masked = example_predictions()
     errors = (predicted.double().numpy() - value.numpy() / 51)[masked.numpy()] ** 2
     assert float(expression_loss(predicted, value, masked, 51)) == pytest.approx(errors.mean(), rel=1e-6)
     expected = torch.nn.functional.mse_loss(predicted[masked], value[masked] / 51)
@@ -28,7 +28,7 @@ def test_it_is_the_mean_squared_error_over_the_hidden_genes():
 
 
 def test_known_genes_and_padding_have_no_say():
-    predicted, value, masked = some()
+    predicted, value, masked = example_predictions()
     predicted.requires_grad_()
     loss = expression_loss(predicted, value, masked, 51)
     loss.backward()
@@ -38,7 +38,7 @@ def test_known_genes_and_padding_have_no_say():
 
 
 def test_nothing_hidden_costs_nothing():
-    predicted, value, masked = some()
+    predicted, value, masked = example_predictions()
     predicted.requires_grad_()
     loss = expression_loss(predicted, value, torch.zeros_like(masked), 51)
     loss.backward()

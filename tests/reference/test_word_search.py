@@ -17,8 +17,8 @@ texts = st.lists(st.text(alphabet="ab -", max_size=12).map(lambda text: f"x {tex
 def test_the_scores_are_those_of_bm25s(by, texts, first, question):
     reference = bm25s.BM25(k1=K1, b=B, method="lucene")
     reference.index([TOKENIZERS[by](text) for text in texts], show_progress=False)
-    asked = TOKENIZERS[by](question)
-    expected = reference.get_scores(asked) if reference.get_tokens_ids(asked) else np.zeros(len(texts))
+    query_tokens = TOKENIZERS[by](question)
+    expected = reference.get_scores(query_tokens) if reference.get_tokens_ids(query_tokens) else np.zeros(len(texts))
     whole = BM25Search.build(by, texts)
     grown = BM25Search.build(by, texts[first:], BM25Search.build(by, texts[:first]))
     np.testing.assert_allclose(whole.scores(question), expected, rtol=1e-5)

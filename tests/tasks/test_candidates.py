@@ -32,11 +32,11 @@ def test_a_repeated_candidate_counts_once_in_its_first_place():
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [([], "no candidates"), (["B cell", " "], "empty"), (["CL:9999999"], "CL:9999999"), ("B cell", "list")],
 )
-def test_what_is_no_candidate_is_refused(words, told):
-    with pytest.raises(InputError, match=told):
+def test_what_is_no_candidate_is_refused(words, message):
+    with pytest.raises(InputError, match=message):
         parse_candidates(words)
 
 
@@ -54,10 +54,10 @@ def test_a_file_without_candidates_is_refused(tmp_path, content):
 
 
 def test_a_candidate_is_the_direction_of_the_mean_of_its_texts():
-    some = parse_candidates(["a cell that glows", "CL:0000236"])
+    candidates = parse_candidates(["a cell that glows", "CL:0000236"])
     embedder = Counting()
-    vectors = candidate_vectors(some, embedder)
-    texts = len(some[1].texts)
+    vectors = candidate_vectors(candidates, embedder)
+    texts = len(candidates[1].texts)
     assert embedder.calls == 1
     np.testing.assert_allclose(vectors[0, 0], 1)
     np.testing.assert_allclose(vectors[1, 1:], np.full(texts, texts**-0.5), rtol=1e-6)

@@ -80,10 +80,13 @@ def test_resolutions_are_above_zero(resolutions):
 
 
 def test_model_and_sample_have_an_equal_say():
-    told, _ = heaps(seed=1)
-    own = np.random.default_rng(2).normal(size=told.shape).astype(np.float32)
+    model_vectors, _ = heaps(seed=1)
+    own = np.random.default_rng(2).normal(size=model_vectors.shape).astype(np.float32)
     np.testing.assert_allclose(
-        joint_representation(told, own), joint_representation(told * 1000, own * 0.001), rtol=1e-3, atol=1e-3
+        joint_representation(model_vectors, own),
+        joint_representation(model_vectors * 1000, own * 0.001),
+        rtol=1e-3,
+        atol=1e-3,
     )
 
 
@@ -97,10 +100,10 @@ def test_noise_of_a_vector_averages_out_among_neighbours():
 
 
 def test_cells_without_expression_do_not_change_what_others_are_compared_by():
-    told, _ = heaps(seed=1)
+    model_vectors, _ = heaps(seed=1)
     own, _ = heaps(seed=2)
-    alone = joint_representation(told, own)
-    more = np.vstack([told, told[:1] * np.nan]), np.vstack([own, own[:1] * np.nan])
+    alone = joint_representation(model_vectors, own)
+    more = np.vstack([model_vectors, model_vectors[:1] * np.nan]), np.vstack([own, own[:1] * np.nan])
     both = joint_representation(*more)
     assert np.isnan(both[-1]).all()
     np.testing.assert_allclose(both[:-1], alone, rtol=1e-4, atol=1e-4)

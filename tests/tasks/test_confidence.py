@@ -50,16 +50,16 @@ def test_two_kinds_of_t_cell_in_doubt_are_surely_a_t_cell():
 
 
 def test_a_branch_that_holds_all_candidates_is_no_answer():
-    some = parse_candidates(
+    candidates = parse_candidates(
         ["CD4-positive, alpha-beta T cell", "CD8-positive, alpha-beta T cell", "gamma-delta T cell"]
     )
-    found = predict(np.array([[0.3, 0.4, 0.3]]), some)
+    found = predict(np.array([[0.3, 0.4, 0.3]]), candidates)
     assert found.broader_id[0] != "CL:0000084"
 
 
 def test_doubt_over_unlike_types_is_unknown():
-    some = parse_candidates(["T cell", "B cell", "a cell that glows", "a cell that hums"])
-    found = predict(np.array([[0.24, 0.24, 0.26, 0.26]]), some)
+    candidates = parse_candidates(["T cell", "B cell", "a cell that glows", "a cell that hums"])
+    found = predict(np.array([[0.24, 0.24, 0.26, 0.26]]), candidates)
     assert (found.status[0], found.broader_id[0]) == ("unknown", "")
 
 

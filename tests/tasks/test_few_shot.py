@@ -15,13 +15,13 @@ from okrcell.tasks.features import knn_affinity, knn_r2
 from okrcell.tasks.few_shot import annotate_few_shot, compute_sample_features
 
 
-def some_labelled(labels, each, seed=0):
+def example_labels(labels, each, seed=0):
     """Keep the labels of ``each`` cells per type."""
-    rng, kept = np.random.default_rng(seed), np.full(len(labels), "", dtype=object)
+    rng, examples = np.random.default_rng(seed), np.full(len(labels), "", dtype=object)
     for name in np.unique(labels):
         chosen = rng.choice(np.flatnonzero(labels == name), each, replace=False)
-        kept[chosen] = name
-    return kept.astype(str)
+        examples[chosen] = name
+    return examples.astype(str)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def test_without_a_start_the_head_is_logistic_regression():
     head = fit_head(features, given, np.zeros((90, 3)), inverse_penalty=2.0)
     logits = head.logits(features, np.zeros((90, 3)))
     ours = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    theirs = LogisticRegression(C=2.0, tol=1e-6, max_iter=1000).fit(features, given).predict_proba(features)
-    np.testing.assert_allclose(ours, theirs, atol=0.01)
+    expected = LogisticRegression(C=2.0, tol=1e-6, max_iter=1000).fit(features, given).predict_proba(features)
+    np.testing.assert_allclose(ours, expected, atol=0.01)
 
 
 def test_a_head_that_may_not_move_says_what_words_said():
@@ -73,8 +73,8 @@ def test_a_text_to_which_all_cells_lie_near_wins_none_of_them():
     cells = np.eye(3, dtype=np.float32)[[0, 1, 0, 1]]
     cells[:, 2] = 2
     texts = np.eye(3, dtype=np.float32)
-    said = text_logits(cells, texts, 0.1)
-    assert said.argmax(axis=1).tolist() == [0, 1, 0, 1]
+    logits = text_logits(cells, texts, 0.1)
+    assert logits.argmax(axis=1).tolist() == [0, 1, 0, 1]
 
 
 @settings(max_examples=25, deadline=None)
@@ -115,20 +115,20 @@ def test_one_example_of_each_type_does_better_than_regression_on_components(cell
     from sklearn.linear_model import LogisticRegression
 
     expression, labels = cells
-    ours, theirs = [], []
+    accuracy, regression_accuracy = [], []
     for seed in range(3):
-        examples = some_labelled(labels, 1, seed)
+        examples = example_labels(labels, 1, seed)
         known = examples != ""
         found = annotate_few_shot(expression, examples, ground.embedder, sample_features=ground)
-        ours.append(np.mean((np.array(found.names)[found.prediction.best_idx] == labels)[~known]))
+        accuracy.append(np.mean((np.array(found.names)[found.prediction.best_idx] == labels)[~known]))
         learner = LogisticRegression(max_iter=500).fit(ground.feature_set.log_components[known], labels[known])
-        theirs.append(np.mean((learner.predict(ground.feature_set.log_components) == labels)[~known]))
-    assert np.mean(ours) > np.mean(theirs) + 0.05
+        regression_accuracy.append(np.mean((learner.predict(ground.feature_set.log_components) == labels)[~known]))
+    assert np.mean(accuracy) > np.mean(regression_accuracy) + 0.05
 
 
 def test_the_same_seed_gives_the_same_numbers_and_a_ground_is_no_shortcut(cells, ground):
     expression, labels = cells
-    examples = some_labelled(labels, 2)
+    examples = example_labels(labels, 2)
     one = annotate_few_shot(expression, examples, ground.embedder, sample_features=ground)
     again = annotate_few_shot(expression, examples, ground.embedder, seed=0)
     np.testing.assert_allclose(one.probability, again.probability, atol=1e-5)
@@ -144,7 +144,7 @@ def embedder(checkpoint):
 
 def test_a_cell_without_expression_has_no_answer_and_changes_nobody_elses(blood, embedder):
     few = blood[:60].copy()
-    labels = some_labelled(few.obs["cell_type"].to_numpy().astype(str), 1)
+    labels = example_labels(few.obs["cell_type"].to_numpy().astype(str), 1)
     whole = annotate_few_shot(read_expression(few), labels, embedder)
     gap = blood[:61].copy()
     gap = gap[[*range(30), 60, *range(30, 60)]].copy()

@@ -27,7 +27,7 @@ def cells(blood):
 
 
 @pytest.fixture(scope="module")
-def told(cells):
+def model_vectors(cells):
     """Noisy model vectors of the three types."""
     which = np.searchsorted(KINDS, cells.obs["cell_type"].to_numpy(dtype=str), sorter=np.argsort(KINDS))
     noise = np.random.default_rng(0).normal(size=(cells.n_obs, 12)) * 0.15
@@ -48,9 +48,9 @@ def mixing(points, batch):
     return float((batch[near] != batch[:, None]).mean())
 
 
-def test_a_batch_that_is_a_copy_by_another_technology_comes_together(cells, told):
+def test_a_batch_that_is_a_copy_by_another_technology_comes_together(cells, model_vectors):
     both = ad.concat([cells, other_technology(cells)], index_unique="-", merge="same")
-    vectors = np.vstack([told, told])
+    vectors = np.vstack([model_vectors, model_vectors])
     batch = np.repeat(["one", "other"], cells.n_obs)
     expression = read_expression(both)
     apart = mixing(joint_representation(vectors, sample_pca(expression, 30)), batch)
@@ -61,64 +61,66 @@ def test_a_batch_that_is_a_copy_by_another_technology_comes_together(cells, told
     assert mixing(found.vectors, kind) < 0.1
 
 
-def test_two_batches_without_a_common_type_stay_apart(cells, told):
+def test_two_batches_without_a_common_type_stay_apart(cells, model_vectors):
     kind = cells.obs["cell_type"].to_numpy(dtype=str)
     batch = np.where(kind == KINDS[1], "monocytes", "lymphocytes")
-    found = integrate_vectors(read_expression(cells), told, batch)
+    found = integrate_vectors(read_expression(cells), model_vectors, batch)
     assert found.uncorrected == ("lymphocytes", "monocytes")
     assert mixing(found.vectors, batch) < 0.03
 
 
-def test_with_one_batch_cells_are_compared_by_what_they_were(cells, told):
+def test_with_one_batch_cells_are_compared_by_what_they_were(cells, model_vectors):
     expression = read_expression(cells)
-    found = integrate_vectors(expression, told, np.full(cells.n_obs, "only"))
-    np.testing.assert_array_equal(found.vectors, joint_representation(told, sample_pca(expression, 30)))
+    found = integrate_vectors(expression, model_vectors, np.full(cells.n_obs, "only"))
+    np.testing.assert_array_equal(found.vectors, joint_representation(model_vectors, sample_pca(expression, 30)))
     assert found.batches == ("only",)
 
 
-def test_nothing_depends_on_the_order_of_rows(cells, told):
+def test_nothing_depends_on_the_order_of_rows(cells, model_vectors):
     order = np.random.default_rng(5).permutation(cells.n_obs)
     batch = np.where(np.arange(cells.n_obs) % 3 == 0, "one", "other")
-    first = integrate_vectors(read_expression(cells), told, batch).vectors
-    second = integrate_vectors(read_expression(cells[order].copy()), told[order], batch[order]).vectors
+    first = integrate_vectors(read_expression(cells), model_vectors, batch).vectors
+    second = integrate_vectors(read_expression(cells[order].copy()), model_vectors[order], batch[order]).vectors
     one, other = pairwise_distances(first[order]), pairwise_distances(second)
     # Clusters are initialised at sampled cells, so values differ in the last bits, but neighbours do not.
     assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.98
 
 
-def test_the_same_seed_gives_the_same_numbers(cells, told):
+def test_the_same_seed_gives_the_same_numbers(cells, model_vectors):
     batch = np.where(np.arange(cells.n_obs) % 2, "one", "other")
-    runs = [integrate_vectors(read_expression(cells), told, batch, seed=3).vectors for _ in range(2)]
+    runs = [integrate_vectors(read_expression(cells), model_vectors, batch, seed=3).vectors for _ in range(2)]
     np.testing.assert_array_equal(*runs)
 
 
-def test_a_cell_without_expression_spoils_nobody(cells, told):
+def test_a_cell_without_expression_spoils_nobody(cells, model_vectors):
     batch = np.where(np.arange(cells.n_obs) % 2, "one", "other")
-    some, vectors = cells.copy(), told.copy()
-    filled = some.X.tolil()
+    adata, vectors = cells.copy(), model_vectors.copy()
+    filled = adata.X.tolil()
     filled[7] = 0
-    some.X, vectors[7] = filled.tocsr(), np.nan
-    found = integrate_vectors(read_expression(some), vectors, batch).vectors
+    adata.X, vectors[7] = filled.tocsr(), np.nan
+    found = integrate_vectors(read_expression(adata), vectors, batch).vectors
     rest = np.arange(cells.n_obs) != 7
     assert np.isnan(found[7]).all()
     assert np.isfinite(found[rest]).all()
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6, 25])
-def test_any_number_of_cells_in_two_batches_works(cells, told, size):
+def test_any_number_of_cells_in_two_batches_works(cells, model_vectors, size):
     batch = np.where(np.arange(size) % 2, "one", "other")
-    assert np.isfinite(integrate_vectors(read_expression(cells[:size].copy()), told[:size], batch).vectors).all()
+    assert np.isfinite(
+        integrate_vectors(read_expression(cells[:size].copy()), model_vectors[:size], batch).vectors
+    ).all()
 
 
-def test_a_batch_of_one_cell_works(cells, told):
+def test_a_batch_of_one_cell_works(cells, model_vectors):
     batch = np.full(cells.n_obs, "many")
     batch[0] = "lonely"
-    assert np.isfinite(integrate_vectors(read_expression(cells), told, batch).vectors).all()
+    assert np.isfinite(integrate_vectors(read_expression(cells), model_vectors, batch).vectors).all()
 
 
-def test_each_cell_needs_a_batch(cells, told):
+def test_each_cell_needs_a_batch(cells, model_vectors):
     with pytest.raises(InputError, match="2 batches"):
-        integrate_vectors(read_expression(cells), told, np.array(["one", "other"]))
+        integrate_vectors(read_expression(cells), model_vectors, np.array(["one", "other"]))
 
 
 def test_kinds_that_one_batch_has_alone_have_no_weight():

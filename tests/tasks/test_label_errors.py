@@ -44,14 +44,14 @@ def test_agreement_is_what_training_calls_so():
     cells, _, words, given_labels = made_up(cells=60)
     ours = match_probability(cells, words, np.bincount(given_labels, minlength=4))
     same = torch.from_numpy(given_labels[:, None] == given_labels[None])
-    theirs = agreement_in_training(
+    expected = agreement_in_training(
         torch.from_numpy(cells),
         torch.from_numpy(words[given_labels]),
         same,
         0.05,
         ReliabilitySettings(duplicates="correct"),
     )
-    np.testing.assert_allclose(ours[np.arange(60), given_labels], theirs.numpy(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(ours[np.arange(60), given_labels], expected.numpy(), rtol=1e-4, atol=1e-6)
 
 
 def test_a_cell_without_expression_agrees_with_nothing_and_changes_nothing():
@@ -110,19 +110,20 @@ def test_a_cell_does_not_testify_for_itself():
     fold = np.arange(100) % N_FOLDS
     changed = truth.copy()
     changed[7] = (truth[7] + 1) % 4
-    told = [
-        cross_val_predict_proba(own, some, np.ones(100), fold, 4, np.random.default_rng(0)) for some in (truth, changed)
+    probabilities = [
+        cross_val_predict_proba(own, labels, np.ones(100), fold, 4, np.random.default_rng(0))
+        for labels in (truth, changed)
     ]
-    np.testing.assert_allclose(told[0][7], told[1][7], rtol=1e-6)
-    assert np.abs(told[0] - told[1]).max() > 1e-4
+    np.testing.assert_allclose(probabilities[0][7], probabilities[1][7], rtol=1e-6)
+    assert np.abs(probabilities[0] - probabilities[1]).max() > 1e-4
 
 
 def test_one_label_in_the_other_folds_is_foretold_with_certainty():
-    told = cross_val_predict_proba(
+    probabilities = cross_val_predict_proba(
         np.ones((4, 2)), np.zeros(4, dtype=int), np.ones(4), np.arange(4), 3, np.random.default_rng(0)
     )
-    np.testing.assert_allclose(told.sum(axis=1), 1, rtol=1e-6)
-    assert (told.argmax(axis=1) == 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    assert (probabilities.argmax(axis=1) == 0).all()
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3])
@@ -204,10 +205,10 @@ def test_no_cell_with_a_label_is_no_accident():
 
 
 def test_relations_follow_the_ontology():
-    told = label_relations(("CL:0000084", "CL:0000624", "CL:0000236", "my cluster"))
-    assert told[0].tolist() == ["same", "narrower", "other", "other", ""]
-    assert told[1, 0] == "broader"
-    assert told[3].tolist() == ["other", "other", "other", "same", ""]
+    relations = label_relations(("CL:0000084", "CL:0000624", "CL:0000236", "my cluster"))
+    assert relations[0].tolist() == ["same", "narrower", "other", "other", ""]
+    assert relations[1, 0] == "broader"
+    assert relations[3].tolist() == ["other", "other", "other", "same", ""]
 
 
 def test_labels_of_one_meaning_are_one_label():
@@ -219,15 +220,15 @@ def test_labels_of_one_meaning_are_one_label():
 
 
 @pytest.mark.parametrize(
-    ("column", "told"),
+    ("column", "message"),
     [
         ({"cluster": ["a", "b"]}, "no column 'cell_type'; it has cluster"),
         ({"cell_type": ["B cell", "B cell"]}, "All labelled cells are 'B cell'"),
         ({"cell_type": ["unknown", None]}, "No cell has a label"),
     ],
 )
-def test_what_cannot_be_looked_over_is_refused(column, told):
-    with pytest.raises(InputError, match=told):
+def test_what_cannot_be_looked_over_is_refused(column, message):
+    with pytest.raises(InputError, match=message):
         check_labels(pd.DataFrame(column), "cell_type")
 
 

@@ -29,9 +29,9 @@ def right(found, truth):
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=80), st.integers(1, 80))
 def test_rare_types_are_kept_whole_and_no_type_twice_as_much_as_it_must(types, most):
     given = np.array(types)
-    kept = balanced_subsample(np.arange(len(given)), given, most, seed=0)
-    assert len(kept) == min(most, len(given)) == len(set(kept.tolist()))
-    before, after = np.bincount(given, minlength=5), np.bincount(given[kept], minlength=5)
+    selected_cells = balanced_subsample(np.arange(len(given)), given, most, seed=0)
+    assert len(selected_cells) == min(most, len(given)) == len(set(selected_cells.tolist()))
+    before, after = np.bincount(given, minlength=5), np.bincount(given[selected_cells], minlength=5)
     cut = after < before
     assert not cut.any() or after[cut].min() >= after.max() - 1
 
@@ -40,8 +40,8 @@ def test_another_composition_is_not_taken_for_another_technology():
     rng = np.random.default_rng(0)
     centres = np.array([[3.0, 0.0], [0.0, 3.0], [-3.0, 0.0]])
     given = np.repeat([0, 1, 2], 100)
-    asked = np.repeat([0, 1, 2], [200, 10, 0])
-    reference, query = (centres[some] + 0.3 * rng.normal(size=(len(some), 2)) for some in (given, asked))
+    query_labels = np.repeat([0, 1, 2], [200, 10, 0])
+    reference, query = (centres[labels] + 0.3 * rng.normal(size=(len(labels), 2)) for labels in (given, query_labels))
     is_query = np.arange(300 + 210) >= 300
     start = np.zeros((510, 3))
     stays = remove_batch_shift(np.vstack([reference, query]).astype(np.float32), given, is_query, start)

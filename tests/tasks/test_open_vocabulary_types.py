@@ -30,8 +30,8 @@ def test_types_are_found_and_cells_named_by_their_genes(blood, model):
 
 
 def test_the_most_frequent_types_come_first(blood, model):
-    some = blood[blood.obs["cell_type"].isin(["B cell", "CD14-positive monocyte"])].copy()
-    found = annotate_open_vocabulary(read_expression(some), model, tissue=BLOOD)
+    subset = blood[blood.obs["cell_type"].isin(["B cell", "CD14-positive monocyte"])].copy()
+    found = annotate_open_vocabulary(read_expression(subset), model, tissue=BLOOD)
     assert {each.term_id for each in found.candidates[:2]} == {B_CELL, MONOCYTE}
     assert np.isin(found.prediction.best_idx, [0, 1]).mean() > 0.8
 
@@ -44,11 +44,11 @@ def test_one_cell_is_named_and_the_same_each_time(blood, model):
 
 
 def test_cells_without_expression_stay_where_they_are_and_are_unknown(blood, model):
-    some = blood[:60].copy()
-    matrix = some.X.tolil()
+    subset = blood[:60].copy()
+    matrix = subset.X.tolil()
     matrix[[2, 7]] = 0
-    some.X = matrix.tocsr()
-    expression = read_expression(some)
+    subset.X = matrix.tocsr()
+    expression = read_expression(subset)
     found = annotate_open_vocabulary(expression, model)
     assert np.flatnonzero(np.isnan(found.scores).any(axis=1)).tolist() == [2, 7]
     assert (found.prediction.status[[2, 7]] == "unknown").all()

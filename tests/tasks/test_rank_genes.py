@@ -35,13 +35,13 @@ def test_each_group_has_its_own_genes(counted):
 def test_they_are_those_that_scanpy_finds(counted):
     group = np.repeat([0, 1], 30)
     ours = rank_genes(read_expression(counted), group, 2)[0]
-    theirs = counted.copy()
-    sc.pp.normalize_total(theirs, target_sum=1e4)
-    sc.pp.log1p(theirs)
-    theirs.obs["group"] = [str(number) for number in group]
-    theirs.obs["group"] = theirs.obs["group"].astype("category")
-    sc.tl.rank_genes_groups(theirs, "group", method="t-test")
-    table = sc.get.rank_genes_groups_df(theirs, "0").set_index("names")
+    expected = counted.copy()
+    sc.pp.normalize_total(expected, target_sum=1e4)
+    sc.pp.log1p(expected)
+    expected.obs["group"] = [str(number) for number in group]
+    expected.obs["group"] = expected.obs["group"].astype("category")
+    sc.tl.rank_genes_groups(expected, "group", method="t-test")
+    table = sc.get.rank_genes_groups_df(expected, "0").set_index("names")
     for gene in ours.genes:
         assert gene.log2_fold == pytest.approx(table["logfoldchanges"][gene.symbol], rel=1e-3)
         assert gene.p_adjusted == pytest.approx(table["pvals_adj"][gene.symbol], rel=1e-3)

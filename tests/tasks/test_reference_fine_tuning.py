@@ -34,8 +34,8 @@ def embedder(request, tiny_model, vocabulary):
 
 @pytest.fixture
 def reference(blood):
-    some = blood[blood.obs["cell_type"].isin(["B cell", "CD14-positive monocyte", "dendritic cell"])][:150].copy()
-    return read_expression(some), read_labels(some.obs["cell_type"].tolist())
+    subset = blood[blood.obs["cell_type"].isin(["B cell", "CD14-positive monocyte", "dendritic cell"])][:150].copy()
+    return read_expression(subset), read_labels(subset.obs["cell_type"].tolist())
 
 
 @pytest.mark.parametrize("method", ["encoder", "lora"])

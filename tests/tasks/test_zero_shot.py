@@ -8,7 +8,7 @@ from scipy import sparse
 from signature_fakes import score_candidates
 
 import okrcell as okr
-from example_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, some_head
+from example_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, example_head
 from okrcell.cells.expression import read_expression
 from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
 from okrcell.cells.pca import N_COMPONENTS, sample_pca
@@ -30,7 +30,7 @@ CALIBRATION = {
 
 
 def with_head(checkpoint, **calibration):
-    head = some_head(checkpoint.vocabulary.symbol.tolist())
+    head = example_head(checkpoint.vocabulary.symbol.tolist())
     facts = {**checkpoint.facts, "calibration": {**CALIBRATION, **calibration}}
     return Embedder(replace(checkpoint, signatures=head, facts=facts))
 

@@ -30,10 +30,10 @@ def test_a_reference_fills_the_slots_and_is_left_alone(halves, model, tmp_path):
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(scores.max(axis=1), query.obs["okrcell_confidence"], rtol=1e-6)
     assert set(query.obs["okrcell_status"]) <= {"confident", "broad", "unknown"}
-    told = query.uns["okrcell"]["annotate"]
-    assert told["method"] == "reference, head"
-    assert told["reference"]["cells"] == 350
-    assert sum(told["examples"]) == 350
+    record = query.uns["okrcell"]["annotate"]
+    assert record["method"] == "reference, head"
+    assert record["reference"]["cells"] == 350
+    assert sum(record["examples"]) == 350
     assert list(reference.obs) == list(before.obs)
     assert not reference.uns
     assert not reference.obsm
@@ -69,15 +69,15 @@ def test_placeholders_and_missing_labels_teach_nothing(halves, model):
     labels.iloc[5:9] = np.nan
     reference.obs["cell_type"] = labels
     okr.tl.annotate(query, model, reference=reference)
-    told = query.uns["okrcell"]["annotate"]
-    assert told["learned_from"] == 341
-    assert "unknown" not in told["candidates"]
+    record = query.uns["okrcell"]["annotate"]
+    assert record["learned_from"] == 341
+    assert "unknown" not in record["candidates"]
 
 
 def test_a_few_examples_name_every_cell_in_its_place(blood, model):
     adata = blood[:120].copy()
-    some = adata.obs_names.isin(adata.obs.groupby("cell_type", observed=True).head(2).index)
-    few = adata.obs["cell_type"].astype(str).where(some, "")
+    is_example = adata.obs_names.isin(adata.obs.groupby("cell_type", observed=True).head(2).index)
+    few = adata.obs["cell_type"].astype(str).where(is_example, "")
     adata.obs["few"] = few
     names = adata.obs_names.tolist()
     okr.tl.annotate(adata, model, examples="few")
@@ -102,7 +102,7 @@ def test_a_cell_without_expression_is_unknown(halves, model):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"examples": "cel_type"}, r"no column 'cel_type'; similar columns are cell_type.*--examples-key"),
         ({"examples": "nothing"}, "No cell has a label in 'nothing'"),
@@ -116,12 +116,12 @@ def test_a_cell_without_expression_is_unknown(halves, model):
         ({"reference": True, "method": "magic"}, "'magic'"),
     ],
 )
-def test_mistakes_are_told_in_a_line(halves, model, changes, told):
+def test_mistakes_are_told_in_a_line(halves, model, changes, message):
     reference, query = halves
     query.obs["nothing"] = "unknown"
     if changes.get("reference"):
         changes = {**changes, "reference": reference}
-    with pytest.raises(InputError, match=told) as raised:
+    with pytest.raises(InputError, match=message) as raised:
         okr.tl.annotate(query, model, **changes)
     assert "\n" not in str(raised.value)
     assert not query.obsm

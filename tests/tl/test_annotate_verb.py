@@ -49,8 +49,8 @@ def test_a_mistaken_column_is_one_line_and_status_two(folder, monkeypatch, capsy
     monkeypatch.chdir(folder)
     words = ("annotate", "cells.h5ad", "-o", "named.h5ad", "--model", "model")
     assert run(monkeypatch, *words, "--examples-key", "fews") == 2
-    told = capsys.readouterr().err.strip().splitlines()
-    assert len(told) == 1
-    assert "similar columns are few" in told[0]
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert "similar columns are few" in errors[0]
     assert run(monkeypatch, *words, "--reference", "nothing.h5ad") == 2
     assert not (folder / "named.h5ad").exists()

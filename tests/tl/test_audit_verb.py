@@ -221,9 +221,9 @@ def test_a_mistake_is_one_line_that_names_it(mistake, folder, capsys, monkeypatc
     monkeypatch.chdir(folder)
     before = {path.name for path in folder.iterdir()}
     assert run(*words) == 2
-    told = capsys.readouterr().err.strip().splitlines()
-    assert len(told) == 1, told
-    assert named in told[0]
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1, errors
+    assert named in errors[0]
     assert {path.name for path in folder.iterdir()} == before
 
 

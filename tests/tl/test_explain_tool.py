@@ -54,9 +54,9 @@ def few(blood):
 
 
 def test_each_answer_is_explained_by_its_genes(cells):
-    told = cells.uns["okrcell_explanations"]
-    assert sorted(told) == sorted(TYPES)
-    b = told["B cell"]
+    explanations = cells.uns["okrcell_explanations"]
+    assert sorted(explanations) == sorted(TYPES)
+    b = explanations["B cell"]
     assert (b["cell_type"], b["cell_type_ontology_term_id"], b["share"]) == ("B cell", "CL:0000236", 1.0)
     assert b["runner_up"] in TYPES[1:]
     assert b["score"] > b["runner_up_score"]
@@ -79,11 +79,11 @@ def test_rows_and_answers_stay_as_they_were(cells, blood, model):
 
 def test_single_cells_are_explained_by_name_and_in_the_order_asked(cells, model):
     adata = cells.copy()
-    asked = adata.obs_names[[7, 3]].tolist()
-    explain(adata, model, cells=asked, top=3)
+    names = adata.obs_names[[7, 3]].tolist()
+    explain(adata, model, cells=names, top=3)
     receipt = adata.uns["okrcell"]["explain"]
-    assert (receipt["explained"], receipt["groupby"], receipt["cells_left_out"]) == (asked, "", 198)
-    for name in asked:
+    assert (receipt["explained"], receipt["groupby"], receipt["cells_left_out"]) == (names, "", 198)
+    for name in names:
         each = adata.uns["okrcell_explanations"][name]
         assert (each["cells"], each["cell_type"]) == (1, adata.obs.loc[name, "okrcell_cell_type"])
         assert set(each["genes"]["inside"]) <= {0.0, 1.0}

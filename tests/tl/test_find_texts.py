@@ -110,8 +110,8 @@ def test_the_whole_ontology_is_read_once_and_kept(model, monkeypatch, tmp_path):
 def test_a_damaged_or_forbidden_cache_only_costs_time(model, monkeypatch, tmp_path):
     monkeypatch.setenv("OKRCELL_CACHE", str(tmp_path / "cache"))
     first = ontology_vectors(Counting(model, "one"))
-    (kept,) = (tmp_path / "cache" / "vectors").iterdir()
-    kept.write_bytes(b"no array")
+    (cache_file,) = (tmp_path / "cache" / "vectors").iterdir()
+    cache_file.write_bytes(b"no array")
     np.testing.assert_array_equal(ontology_vectors(Counting(model, "one")), first)
     (tmp_path / "file").touch()
     monkeypatch.setenv("OKRCELL_CACHE", str(tmp_path / "file"))

@@ -110,16 +110,16 @@ def test_the_verbs_do_the_same(blood, tmp_path, capsys):
         with pytest.raises(SystemExit) as ended:
             main(words)
         assert ended.value.code == 0
-    said = capsys.readouterr().out
-    assert "donor6" in said
-    assert "the finest with stable clusters" in said
+    output = capsys.readouterr().out
+    assert "donor6" in output
+    assert "the finest with stable clusters" in output
     written = ad.read_h5ad(tmp_path / "two.h5ad")
     assert written.obs["okrcell_cluster"].notna().all()
     assert {"integrate", "cluster"} <= set(written.uns["okrcell"])
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["integrate", "--batch-key", "doner"], "similar columns are donor"),
         (["cluster", "--resolution", "0"], "above zero"),
@@ -127,7 +127,7 @@ def test_the_verbs_do_the_same(blood, tmp_path, capsys):
         (["cluster", "--use-rep", "X_pca"], "no X_pca in obsm"),
     ],
 )
-def test_a_slip_on_the_command_line_is_one_line(blood, tmp_path, capsys, words, told):
+def test_a_slip_on_the_command_line_is_one_line(blood, tmp_path, capsys, words, message):
     from okrcell.cli import main
 
     blood[:20].copy().write_h5ad(tmp_path / "cells.h5ad")
@@ -135,5 +135,5 @@ def test_a_slip_on_the_command_line_is_one_line(blood, tmp_path, capsys, words, 
     with pytest.raises(SystemExit) as ended:
         main([verb, str(tmp_path / "cells.h5ad"), "-o", str(tmp_path / "out.h5ad"), *options])
     assert ended.value.code == 2
-    assert told in capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in capsys.readouterr().err.strip().splitlines()[-1]
     assert not (tmp_path / "out.h5ad").exists()

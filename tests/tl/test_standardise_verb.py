@@ -75,19 +75,19 @@ def test_the_verb_never_writes_over_the_table_it_was_given(cells, tmp_path, caps
     cells.write_h5ad(tmp_path / "in.h5ad")
     words = ("standardise", tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad")
     assert run(*words) == 0
-    mine = tmp_path / "out.standardised.tsv"
-    table = pd.read_csv(mine, sep="\t", keep_default_na=False)
+    overrides = tmp_path / "out.standardised.tsv"
+    table = pd.read_csv(overrides, sep="\t", keep_default_na=False)
     table.loc[table["label"] == "NK", "term_id"] = ""
     table.loc[len(table)] = {**table.iloc[0], "label": "no such label", "term_id": "CL:0000084"}
-    table.assign(remark="mine").to_csv(mine, sep="\t", index=False)
-    before = mine.read_bytes()
-    assert run(*words, "--overrides", mine) == 0
-    told = capsys.readouterr()
-    assert mine.read_bytes() == before
+    table.assign(remark="mine").to_csv(overrides, sep="\t", index=False)
+    before = overrides.read_bytes()
+    assert run(*words, "--overrides", overrides) == 0
+    output = capsys.readouterr()
+    assert overrides.read_bytes() == before
     assert (tmp_path / "out.standardised-2.tsv").exists()
-    assert "out.standardised-2.tsv" in told.out
-    assert "1 rows of the overrides decided nothing" in told.err
-    assert "1 of 4 labels were left empty" in told.err  # "mystery"; an override leaves "NK" empty
+    assert "out.standardised-2.tsv" in output.out
+    assert "1 rows of the overrides decided nothing" in output.err
+    assert "1 of 4 labels were left empty" in output.err  # "mystery"; an override leaves "NK" empty
 
 
 def test_the_receipt_counts_the_overrides_that_were_used(cells):

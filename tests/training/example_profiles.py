@@ -26,7 +26,7 @@ def truths(seed=0):
     return pattern - pattern.mean(axis=0)
 
 
-def some_profiles(groups, *, noise=0.3, seed=0):
+def make_profiles(groups, *, noise=0.3, seed=0):
     """Make profiles; ``groups`` says for each group of studies as what its types, in order, are labelled."""
     made = np.random.default_rng(seed)
     group, kind, difference = [], [], []

@@ -42,10 +42,10 @@ def memory_of(markers, studies, genes) -> tuple[KnownTypes, SignatureHead]:
             if row in place:
                 strength[number, place[row]] = 1
     known = build_known_types(profiles, tuple(markers), sparse.csr_matrix(strength))
-    return known, build_signature_head(known, some_vectors, lambda pooled: pooled[:, :4])
+    return known, build_signature_head(known, example_vectors, lambda pooled: pooled[:, :4])
 
 
-def some_vectors(texts):
+def example_vectors(texts):
     """A vector for each text, always the same for the same."""
     rows = [np.random.default_rng(sum(map(ord, text)) + 1000 * len(text)).normal(size=8) for text in texts]
     return torch.tensor(np.array(rows), dtype=torch.float32)

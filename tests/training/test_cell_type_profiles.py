@@ -30,7 +30,7 @@ def corpus(*studies, seed=0):
     rows = sparse.csr_matrix(np.concatenate(rows))
     # A description a cell, so that its place is that of the cell.
     return SimpleNamespace(
-        corpus=SimpleNamespace(obs=pd.concat(obs, ignore_index=True), rows=lambda some: rows[some]),
+        corpus=SimpleNamespace(obs=pd.concat(obs, ignore_index=True), rows=lambda index: rows[index]),
         description=np.arange(len(kinds)),
         cell_type=np.array(kinds, dtype=np.int32),
         cell_type_names=NAMES,
@@ -38,9 +38,9 @@ def corpus(*studies, seed=0):
     )
 
 
-def profiles(pairs, some=None, overlapping=None):
+def profiles(pairs, rows=None, overlapping=None):
     return build_study_profiles(
-        pairs, np.arange(len(pairs.cell_type)) if some is None else some, GENES, overlapping or {}
+        pairs, np.arange(len(pairs.cell_type)) if rows is None else rows, GENES, overlapping or {}
     )
 
 
@@ -97,7 +97,7 @@ def test_more_of_the_same_cells_of_a_type_change_nothing(times, kind):
     rows = np.arange(len(FIVE))
     more = np.concatenate([rows, *[np.flatnonzero(kind == FIVE)] * times])
     twice = SimpleNamespace(**vars(pairs))
-    twice.corpus = SimpleNamespace(obs=pairs.corpus.obs.iloc[more], rows=lambda some: pairs.rows[more][some])
+    twice.corpus = SimpleNamespace(obs=pairs.corpus.obs.iloc[more], rows=lambda index: pairs.rows[more][index])
     twice.cell_type, twice.description = pairs.cell_type[more], np.arange(len(more))
     found, again = profiles(pairs), profiles(twice)
     np.testing.assert_allclose(found.difference, again.difference, atol=1e-4)
@@ -156,11 +156,11 @@ def test_each_sample_of_averages_is_a_study_of_its_own():
     pairs = corpus(("a", np.tile([0, 1, 2, 3, 5], 2), batch), ("cells", FIVE))
     found = profiles(pairs)
     logs = logs_of(pairs)
-    mine = np.flatnonzero(found.group == "a")
-    assert len(mine) == 10
-    of_x = found.difference[mine[:5]]
+    of_group = np.flatnonzero(found.group == "a")
+    assert len(of_group) == 10
+    of_x = found.difference[of_group[:5]]
     np.testing.assert_allclose(of_x.sum(axis=0), 0, atol=1e-3)
-    for row, number in zip(of_x, found.type[mine[:5]], strict=True):
+    for row, number in zip(of_x, found.type[of_group[:5]], strict=True):
         place = [0, 1, 2, 3, 5].index(NAMES.index(found.types[number]))
         np.testing.assert_allclose(row, logs[place] - logs[:5].mean(axis=0), atol=1e-3)
     # They are no cells, so they do not say what is usual of cells.

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from example_profiles import B_CELL, GENES, HEPATOCYTE, MONOCYTE, NK_CELL, PLATELET, T_CELL, TYPES, some_profiles
+from example_profiles import B_CELL, GENES, HEPATOCYTE, MONOCYTE, NK_CELL, PLATELET, T_CELL, TYPES, make_profiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -22,7 +22,7 @@ from okrcell.training.cell_type_profiles import (
 )
 
 
-def told(**weights):
+def knowledge_matrix(**weights):
     """Lay what tables say out on the genes."""
     dense = np.zeros((len(weights), GENES), dtype=np.float32)
     for number, genes in enumerate(weights.values()):
@@ -38,13 +38,13 @@ def plainly_shown(known, without=None):
     z = np.clip(found.difference / (rms + 0.05), -3, 5) * found.measured
     rows = np.zeros((len(known.types), GENES))
     for number, name in enumerate(known.types):
-        mine = np.array(
+        is_of_type = np.array(
             [
                 found.types[kind] == name and group != without
                 for kind, group in zip(found.type, found.group, strict=True)
             ]
         )
-        mean = z[mine].sum(axis=0) / (found.measured[mine].sum(axis=0) + PRIOR_STUDIES)
+        mean = z[is_of_type].sum(axis=0) / (found.measured[is_of_type].sum(axis=0) + PRIOR_STUDIES)
         mean = np.where(mean < 0, NEGATIVE_WEIGHT * mean, mean)
         largest = np.sort(np.abs(mean))[::-1][module.MAX_GENES - 1] if module.MAX_GENES < GENES else 0
         mean[np.abs(mean) < largest] = 0
@@ -52,7 +52,7 @@ def plainly_shown(known, without=None):
     return unit_rows(rows)
 
 
-THREE = some_profiles({"a": TYPES, "b": TYPES, "c": (T_CELL, None, PLATELET, None, MONOCYTE, None)})
+THREE = make_profiles({"a": TYPES, "b": TYPES, "c": (T_CELL, None, PLATELET, None, MONOCYTE, None)})
 
 
 @pytest.mark.parametrize("without", [None, "a", "c", "nobody"])
@@ -66,7 +66,7 @@ def test_what_cells_show_is_that_of_the_formula(without, most, monkeypatch):
 
 
 def test_a_type_that_one_group_alone_showed_is_not_known_without_it():
-    known = build_known_types(some_profiles({"a": TYPES, "b": (T_CELL, None, *TYPES[2:])}), (), None)
+    known = build_known_types(make_profiles({"a": TYPES, "b": (T_CELL, None, *TYPES[2:])}), (), None)
     place = known.types.index(HEPATOCYTE)
     assert known.cells()[place].any()
     assert not known.cells("a")[place].any()
@@ -74,14 +74,14 @@ def test_a_type_that_one_group_alone_showed_is_not_known_without_it():
 
 
 def test_a_gene_that_no_study_measured_has_no_weight():
-    profiles = some_profiles({"a": TYPES, "b": TYPES})
+    profiles = make_profiles({"a": TYPES, "b": TYPES})
     profiles.measured[:, 7] = False
     assert not build_known_types(profiles, (), None).cells()[:, 7].any()
 
 
 def test_books_and_cells_share_a_signature_and_either_alone_has_all_of_it():
-    profiles = some_profiles({"a": (T_CELL, None, PLATELET, B_CELL, MONOCYTE, None)})
-    books = told(b={1: 2.0, 2: 1.0}, nk={3: 1.0})
+    profiles = make_profiles({"a": (T_CELL, None, PLATELET, B_CELL, MONOCYTE, None)})
+    books = knowledge_matrix(b={1: 2.0, 2: 1.0}, nk={3: 1.0})
     known = build_known_types(profiles, (B_CELL, NK_CELL), books)
     assert known.types == (T_CELL, PLATELET, B_CELL, MONOCYTE, NK_CELL)
     knowledge, cells = known.parts()
@@ -94,7 +94,7 @@ def test_books_and_cells_share_a_signature_and_either_alone_has_all_of_it():
 
 
 def test_without_the_only_study_of_a_type_the_books_say_all():
-    known = build_known_types(some_profiles({"a": TYPES}), (B_CELL,), told(b={1: 1.0}))
+    known = build_known_types(make_profiles({"a": TYPES}), (B_CELL,), knowledge_matrix(b={1: 1.0}))
     knowledge, cells = known.parts("a")
     assert not cells.any()
     assert np.linalg.norm(knowledge, axis=1)[known.types.index(B_CELL)] == pytest.approx(1)
@@ -103,7 +103,7 @@ def test_without_the_only_study_of_a_type_the_books_say_all():
 def test_a_term_that_was_replaced_speaks_for_the_one_in_its_place():
     former, now = "CL:0000053", "CL:0000059"
     known = build_known_types(
-        some_profiles({"a": TYPES}), (former, now, "CL:9999999"), told(a={1: 1.0}, b={2: 1.0}, c={3: 1.0})
+        make_profiles({"a": TYPES}), (former, now, "CL:9999999"), knowledge_matrix(a={1: 1.0}, b={2: 1.0}, c={3: 1.0})
     )
     assert former not in known.types
     assert "CL:9999999" not in known.types
@@ -144,15 +144,15 @@ def pooled(texts):
 
 
 def test_the_memory_finds_each_type_by_each_of_its_texts():
-    known = build_known_types(THREE, (B_CELL,), told(b={1: 1.0}))
+    known = build_known_types(THREE, (B_CELL,), knowledge_matrix(b={1: 1.0}))
     head = build_signature_head(known, pooled, lambda rows: rows[:, :5] * 3)
     texts = [label_texts(name) for name in known.types]
-    shares = head.match_texts(pooled([text for some in texts for text in some]))
-    expected = np.repeat(np.eye(len(texts)), [len(some) for some in texts], axis=0)
+    shares = head.match_texts(pooled([text for type_texts in texts for text in type_texts]))
+    expected = np.repeat(np.eye(len(texts)), [len(type_texts) for type_texts in texts], axis=0)
     np.testing.assert_allclose(shares, expected, atol=1e-6)
     knowledge, cells = known.parts()
     np.testing.assert_array_equal(head.knowledge.toarray(), knowledge)
     np.testing.assert_array_equal(head.cells.toarray(), cells)
-    mean = np.stack([pooled(some)[:, :5].numpy().mean(axis=0) for some in texts])
+    mean = np.stack([pooled(type_texts)[:, :5].numpy().mean(axis=0) for type_texts in texts])
     np.testing.assert_allclose(head.vectors.numpy(), unit_rows(mean), atol=1e-5)
     torch.testing.assert_close(head.level, torch.full((GENES,), 0.5))

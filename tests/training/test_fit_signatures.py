@@ -48,19 +48,19 @@ def test_a_run_with_signatures_leaves_them_with_what_they_are_worth(learning, bl
     symbols = model.vocabulary.symbol
     knowledge = head.knowledge.toarray()
     for kind, genes in GENES.items():
-        said = set(symbols[np.flatnonzero(knowledge[head.types.index(kind)] > 0)].tolist())
+        markers = set(symbols[np.flatnonzero(knowledge[head.types.index(kind)] > 0)].tolist())
         written = {{"IGJ": "JCHAIN"}.get(gene, gene) for gene in genes.split()}
-        assert said == written & set(symbols.tolist())
+        assert markers == written & set(symbols.tolist())
     assert head.cells[head.types.index(B_CELL)].nnz > 20
     # Plasma cells were in no study.
     assert head.cells[head.types.index(PLASMA_CELL)].nnz == 0
-    told = model.facts["calibration"]
-    assert told["studies"] == ["first", "second"]
-    assert told["similarity_learned_on"] == ["second"]
-    assert told["labels_in_doubt"] == []
-    assert str(len(symbols)) in told["evidence_temperature_by_genes"]
-    assert told["similarity_weight"] >= 0
-    assert {"top", "lead", "bias"} == set(told["right"])
+    calibration = model.facts["calibration"]
+    assert calibration["studies"] == ["first", "second"]
+    assert calibration["similarity_learned_on"] == ["second"]
+    assert calibration["labels_in_doubt"] == []
+    assert str(len(symbols)) in calibration["evidence_temperature_by_genes"]
+    assert calibration["similarity_weight"] >= 0
+    assert {"top", "lead", "bias"} == set(calibration["right"])
     named = blood[::7].copy()
     okr.tl.annotate(named, model, candidates=["B cell", "monocyte", "natural killer cell", "T cell"])
     receipt = named.uns["okrcell"]["annotate"]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from example_states import some_vectors
+from example_states import example_vectors
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
@@ -29,7 +29,7 @@ def learned(corpus, vocabulary):
     token = vocabulary.tokens(table)
     genes = np.flatnonzero(token > 0)[np.argsort(token[token > 0], kind="stable")]
     known = build_known_types(build_study_profiles(pairs, np.arange(len(corpus)), genes, {}), (), None)
-    head = build_signature_head(known, some_vectors, lambda pooled: pooled[:, :4])
+    head = build_signature_head(known, example_vectors, lambda pooled: pooled[:, :4])
     return SimpleNamespace(pairs=pairs, genes=genes, known=known, head=head, rows=np.arange(len(corpus)))
 
 
@@ -91,8 +91,8 @@ def test_small_studies_and_those_of_one_type_are_passed_over(learned, first):
 
 def test_learning_and_use_find_the_same_evidence(learned, first):
     """The same cells, named by the task with a memory that lacks the study, get the same scores."""
-    told, shown = learned.known.parts("first")
-    head = replace(learned.head, knowledge=sparse.csr_matrix(told), cells=sparse.csr_matrix(shown))
+    knowledge, cells = learned.known.parts("first")
+    head = replace(learned.head, knowledge=sparse.csr_matrix(knowledge), cells=sparse.csr_matrix(cells))
     measured = np.asarray(first.rows.getnnz(axis=0) > 0)
     embedder = WithSignatures(head)
     panel = GenePanel.from_measured(head, learned.genes.astype(np.intp), measured[learned.genes])
@@ -113,9 +113,9 @@ def test_learning_and_use_find_the_same_evidence(learned, first):
 def test_what_the_study_itself_showed_has_no_say(learned, first):
     """Its own profiles may be turned about as one likes: only the scale of a gene over all profiles remembers them."""
     profiles = learned.known.profiles
-    mine = np.flatnonzero(profiles.group == "first")
+    of_study = np.flatnonzero(profiles.group == "first")
     difference = profiles.difference.copy()
-    difference[mine] = difference[np.roll(mine, 1)]
+    difference[of_study] = difference[np.roll(of_study, 1)]
     turned = replace(learned.known, profiles=replace(profiles, difference=difference))
     np.testing.assert_allclose(
         score_study(first, learned.known, learned.head, learned.genes).scores,
@@ -159,8 +159,8 @@ def test_only_what_a_panel_measures_has_a_say(learned, first):
 
 
 def test_other_candidates_may_be_asked_for(learned, first):
-    some = first.types[:3]
-    found = score_study(first, learned.known, learned.head, learned.genes, None, some)
+    candidates = first.types[:3]
+    found = score_study(first, learned.known, learned.head, learned.genes, None, candidates)
     assert found.scores.shape == (len(first.truth), 3)
     assert found.smoothed.shape == (len(first.truth), 3)
     assert found.margin.shape == (len(first.truth),)

@@ -49,8 +49,8 @@ def knowing(run_settings, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("OKRCELL_CACHE", str(tmp_path / "cache"))
 
     def made(changes=None, output="run", **knowledge):
-        told = {"folder": str(folder), "share": 0.25, "gene_start": False, **knowledge}
-        return run_settings({"knowledge": told, **(changes or {})}, output)
+        knowledge_settings = {"folder": str(folder), "share": 0.25, "gene_start": False, **knowledge}
+        return run_settings({"knowledge": knowledge_settings, **(changes or {})}, output)
 
     return made
 
@@ -112,12 +112,12 @@ def test_other_knowledge_needs_another_ground(knowing, run_settings):
 
 def test_genes_start_from_what_is_written_of_them(knowing, run_settings):
     ground = RunInputs.from_settings(knowing(gene_start=True))
-    told = np.isin(ground.vocabulary.symbol, NAMED)
+    is_marker = np.isin(ground.vocabulary.symbol, NAMED)
     torch.manual_seed(0)
     one = ground.new_model(ground.settings.model).cell_encoder.tokens.gene.weight
     torch.manual_seed(1)
     other = ground.new_model(ground.settings.model).cell_encoder.tokens.gene.weight
-    assert told.sum() == 6
+    assert is_marker.sum() == 6
     assert torch.equal(one, other)
     torch.testing.assert_close(one[1:], torch.from_numpy(ground.gene_init))
     assert RunInputs.from_settings(run_settings()).gene_init is None

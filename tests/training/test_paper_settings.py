@@ -63,9 +63,9 @@ def tiny_longformer(save_text_encoder, tmp_path_factory):
 def small_paper(paper, run_settings, tiny_longformer, tmp_path):
     """The paper's settings but for the text encoder's weights, the number of steps and the machine."""
     values = paper.model_dump(mode="json")
-    mine = run_settings()
+    settings = run_settings()
     values["model"]["text_encoder"]["name"] = str(tiny_longformer)
-    values |= {"corpus": str(mine.corpus), "output": str(tmp_path / "paper"), "genes_in_cells": 1}
+    values |= {"corpus": str(settings.corpus), "output": str(tmp_path / "paper"), "genes_in_cells": 1}
     values["schedule"]["steps"] = [1, 1]
     values["split"]["validation"] = 0.01
     values["compute"] = {"accelerator": "cpu", "devices": 1, "threads": 1}

@@ -32,9 +32,9 @@ def original_weights(settings):
 
 def test_the_losses_fall_and_the_model_folder_is_whole(run_settings, blood):
     settings = run_settings({"schedule": {"steps": [60, 20], "learning_rate": 3e-3}, "check_every": 40})
-    told = []
-    trained = pretrain(settings, progress=lambda done, steps, loss: told.append((done, steps)))
-    assert told == [(step + 1, 80) for step in range(80)]
+    progress_calls = []
+    trained = pretrain(settings, progress=lambda done, steps, loss: progress_calls.append((done, steps)))
+    assert progress_calls == [(step + 1, 80) for step in range(80)]
     lines = read_log(trained.log)
     steps = [line for line in lines if "total" in line]
     assert [line["step"] for line in steps] == list(range(80))
@@ -54,20 +54,20 @@ def test_the_losses_fall_and_the_model_folder_is_whole(run_settings, blood):
 
 def test_stage_1_leaves_the_text_encoder_alone(run_settings):
     settings = run_settings({"schedule": {"steps": [4, 0], "weight_decay": 0.1}})
-    kept = adapted_weights(pretrain(settings).model)
+    weights = adapted_weights(pretrain(settings).model)
     before = original_weights(settings)
-    assert kept.keys() == before.keys()
-    assert all(torch.equal(kept[name], before[name]) for name in kept)
+    assert weights.keys() == before.keys()
+    assert all(torch.equal(weights[name], before[name]) for name in weights)
 
 
 @pytest.mark.parametrize("adapt", ["last_attention", "last_block"])
 def test_stage_2_moves_the_adapted_layer(run_settings, adapt):
     settings = run_settings({"schedule": {"steps": [0, 4]}, "model": {"text_encoder": {"adapt": adapt}}})
-    kept = adapted_weights(pretrain(settings).model)
+    weights = adapted_weights(pretrain(settings).model)
     before = original_weights(settings)
-    assert kept.keys() == before.keys()
+    assert weights.keys() == before.keys()
     # A softmax does not feel a constant added to all its keys: their bias has no gradient but rounding.
-    moved = {name: not torch.equal(kept[name], before[name]) for name in kept if "key.bias" not in name}
+    moved = {name: not torch.equal(weights[name], before[name]) for name in weights if "key.bias" not in name}
     assert all(moved.values())
 
 

@@ -14,7 +14,7 @@ from okrcell.training.setup import RunInputs
 SHORT = {"schedule": {"steps": [3, 2]}, "check_every": 100, "save_every": 100}
 CALM = {**SHORT, "model": {"tokeniser": {"select": "highest"}}}
 """Nothing is drawn anew at each visit, so that tokens can be kept."""
-KEPT = {**CALM, "stream": {"keep_tokens": True}}
+CACHED_TOKENS = {**CALM, "stream": {"keep_tokens": True}}
 WHOLE = {"preset": "improved", "bank": {"size": 40}, "reliability": {"recorded_from": 1, "visits_per_epoch": 0.1}}
 
 
@@ -23,7 +23,7 @@ def numbers(trained):
 
 
 def test_a_run_on_shared_ground_is_the_run_it_is_alone(run_settings):
-    ground = RunInputs.from_settings(run_settings(KEPT))
+    ground = RunInputs.from_settings(run_settings(CACHED_TOKENS))
     # Others were here before: they made labels wrong, spoiled counts, and filled what is kept.
     runs = {
         "labels": {"noise": {"kind": "shuffled", "rate": 0.5}, "seed": 3, "objective": WHOLE},
@@ -32,7 +32,7 @@ def test_a_run_on_shared_ground_is_the_run_it_is_alone(run_settings):
     }
     logs = {}
     for name, change in runs.items():
-        logs[name] = numbers(pretrain(run_settings({**KEPT, **change}, output=name), inputs=ground))
+        logs[name] = numbers(pretrain(run_settings({**CACHED_TOKENS, **change}, output=name), inputs=ground))
     assert len(ground.token_cache) > 0
     assert ground.text_cache.pooled
     assert ground.text_cache.states

@@ -36,8 +36,8 @@ def test_the_weights_are_those_of_a_logistic_regression():
     x = rng.normal(size=(3000, 2))
     y = rng.random(3000) < 1 / (1 + np.exp(-(x @ [1.2, 0.4] - 0.7)))
     w = rng.random(3000)
-    theirs = LogisticRegression(C=1e6).fit(x, y, sample_weight=w)
-    np.testing.assert_allclose(_logistic(x, y, w), [*theirs.coef_[0], theirs.intercept_[0]], atol=0.01)
+    regression = LogisticRegression(C=1e6).fit(x, y, sample_weight=w)
+    np.testing.assert_allclose(_logistic(x, y, w), [*regression.coef_[0], regression.intercept_[0]], atol=0.01)
 
 
 def test_nothing_that_speaks_for_an_answer_may_speak_against_it():

@@ -31,9 +31,13 @@ def pairs(*kinds, seed=0):
 
 
 def visit(*rows, seed=0, r=0.5, trust=0.25):
-    some = pairs(*rows, seed=seed)
+    embeddings = pairs(*rows, seed=seed)
     return StepRecord(
-        some, torch.tensor(rows), torch.full((len(rows),), r), torch.full((len(rows),), trust), reliability_active=True
+        embeddings,
+        torch.tensor(rows),
+        torch.full((len(rows),), r),
+        torch.full((len(rows),), trust),
+        reliability_active=True,
     )
 
 
@@ -51,11 +55,11 @@ def memory_of(model, **chosen):
 
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_a_run_remembers_what_its_objective_asks_for_and_no_more(model, name):
-    asked = ObjectiveSettings(**ABLATIONS[name])
+    objective = ObjectiveSettings(**ABLATIONS[name])
     memory = memory_of(model, **ABLATIONS[name])
-    assert (memory.ema_model is not None) == (asked.bank.size > 0 or asked.reliability.embeddings == "ema")
-    assert memory.bank.size == asked.bank.size * (asked.alignment != "none")
-    assert len(memory.history) == 10 * asked.uses_reliability
+    assert (memory.ema_model is not None) == (objective.bank.size > 0 or objective.reliability.embeddings == "ema")
+    assert memory.bank.size == objective.bank.size * (objective.alignment != "none")
+    assert len(memory.history) == 10 * objective.uses_reliability
 
 
 def test_after_a_step_twins_follow_banks_take_in_the_batch_and_the_table_records(model):
@@ -107,9 +111,9 @@ def test_a_pair_that_spreads_over_epochs_loses_its_trust_after_the_third(model):
     for epoch, r in ((2, 0.1), (3, 0.9)):
         memory.update(visit(4, r=r), model, epoch)
         memory.update(visit(*(row for row in range(10) if row != 4), r=0.5), model, epoch)
-    some = PairEmbeddings(torch.eye(16)[:2], torch.eye(16)[:2], torch.tensor([0, 1]))
+    embeddings = PairEmbeddings(torch.eye(16)[:2], torch.eye(16)[:2], torch.tensor([0, 1]))
     for epoch, expected in ((3, 1.0), (4, 0.02)):
-        _, trust, _ = memory.pair_weights(some, torch.tensor([4, 5]), epoch, HEAT)
+        _, trust, _ = memory.pair_weights(embeddings, torch.tensor([4, 5]), epoch, HEAT)
         assert trust[0] <= expected
         assert trust[1] == pytest.approx(1.0, abs=1e-5)
 

@@ -57,12 +57,12 @@ def runs(tmp_path_factory):
 
     def of(name, run_settings):
         if not found:
-            asked = {
+            run_configs = {
                 each: run_settings({**CHANGES, "objective": chosen, "compute": {"devices": 2, "strategy": "ddp"}})
                 for each, chosen in OBJECTIVES.items()
             }
-            told = {each: settings.model_dump(mode="json") for each, settings in asked.items()}
-            (folder / "runs.json").write_text(json.dumps(told))
+            run_values = {each: settings.model_dump(mode="json") for each, settings in run_configs.items()}
+            (folder / "runs.json").write_text(json.dumps(run_values))
             both = [begun(rank, folder) for rank in (0, 1)]
             for process in both:
                 _, errors = process.communicate(timeout=600)

@@ -71,8 +71,8 @@ def taken(settings):
 
 def main():
     folder = Path(sys.argv[1])
-    for name, asked in json.loads((folder / "runs.json").read_text()).items():
-        rank, found = taken(parse_settings(PretrainSettings, asked, "test"))
+    for name, values in json.loads((folder / "runs.json").read_text()).items():
+        rank, found = taken(parse_settings(PretrainSettings, values, "test"))
         save_file(found, folder / f"{name}.{rank}.safetensors")
 
 
