@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from okrcell.errors import OkrcellError, SettingsError
-from okrcell.settings import Settings, load_settings, parse_settings
+from okrcell.settings import Settings, load_settings, parse_settings, read_yaml
 
 
 class Curriculum(Settings):
@@ -94,3 +94,26 @@ def test_what_is_no_plain_yaml_is_refused_and_nothing_in_it_is_run(tmp_path: Pat
 def test_a_folder_is_no_file_of_settings(tmp_path: Path):
     with pytest.raises(SettingsError, match="cannot be read as YAML"):
         load_settings(Training, tmp_path)
+
+
+BOMB = "\n".join(["a0: &a0 [x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))])
+
+
+@pytest.mark.parametrize("content", [BOMB, "&a [*a]", "a: &a {b: *a}"])
+def test_aliases_that_expand_without_end_are_refused(tmp_path: Path, content: str):
+    (tmp_path / "run.yaml").write_text(content)
+    with pytest.raises(SettingsError, match=r"run\.yaml has more than 100,000 values"):
+        load_settings(Training, tmp_path / "run.yaml")
+
+
+@pytest.mark.parametrize("content", ["steps: 2020-99-99", f"steps: {'9' * 5000}", "[" * 5000])
+def test_values_that_python_cannot_hold_are_refused(tmp_path: Path, content: str):
+    (tmp_path / "run.yaml").write_text(content)
+    with pytest.raises(SettingsError, match=r"run\.yaml cannot be read as YAML: ") as caught:
+        load_settings(Training, tmp_path / "run.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_alias_is_no_harm(tmp_path: Path):
+    (tmp_path / "run.yaml").write_text("steps: &n 3\ncurriculum: {strictest: 0.5}\nseed: *n\n")
+    assert read_yaml(tmp_path / "run.yaml")["seed"] == 3

@@ -11,6 +11,12 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Valid
 from okrcell.errors import SettingsError
 from okrcell.escaping import hide_credentials
 
+MAX_YAML_BYTES = 10_000_000
+MAX_YAML_VALUES = 100_000
+"""Maximum number of values of a settings file, with all aliases expanded."""
+MAX_SHOWN = 200
+"""Maximum number of characters of a wrong value in an error message."""
+
 
 class Settings(BaseModel):
     """Base class of settings. Frozen; for an unknown key the error names the closest valid key."""
@@ -73,7 +79,7 @@ def parse_settings(settings_type: type[SettingsT], values: Any, origin: str) -> 
             raise SettingsError(f"{origin}: unknown setting '{path}'; {hint}") from None
         value = details.get("input")
         seen = hide_credentials(value) if isinstance(value, str) and path.endswith("url") else value
-        raise SettingsError(f"{origin}: setting '{path}': {details['msg']}; seen: {seen!r}.") from None
+        raise SettingsError(f"{origin}: setting '{path}': {details['msg']}; seen: {repr(seen)[:MAX_SHOWN]}.") from None
 
 
 def load_settings(kind: type[SettingsT], path: str | Path, **overrides: Any) -> SettingsT:
@@ -102,13 +108,32 @@ def read_yaml(path: str | Path) -> Any:
     if path.exists() and not path.is_file():
         raise SettingsError(f"{path} cannot be read as YAML: it is no regular file.")
     try:
+        if path.stat().st_size > MAX_YAML_BYTES:
+            raise SettingsError(f"{path} has more than {MAX_YAML_BYTES:,} bytes; no settings file is that large.")
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"No settings file at {path}.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        if isinstance(error, SettingsError):
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SettingsError(f"{path} cannot be read as YAML: {reason}.") from None
+    _check_expanded_size(values, path)
     return {} if values is None else values
+
+
+def _check_expanded_size(values: Any, path: Path) -> None:
+    """Check that aliases (``*name``), which stand for a whole part of the file, do not expand to endless settings."""
+    pending, n_values = [values], 0
+    while pending:
+        value = pending.pop()
+        n_values += 1
+        if n_values > MAX_YAML_VALUES:
+            raise SettingsError(f"{path} has more than {MAX_YAML_VALUES:,} values once its aliases are expanded.")
+        if isinstance(value, Mapping):
+            pending += value.values()
+        elif isinstance(value, list | tuple | set):
+            pending += value
 
 
 def deep_merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -193,7 +193,7 @@ def _shorten(name: str) -> str:
     return os.fsencode(name)[:_MAX_PREFIX_BYTES].decode(errors="ignore")
 
 
-def error_number(error: Exception) -> int:
+def error_number(error: BaseException | None) -> int:
     """Return the number of the file system's error behind an exception, 0 if there is none.
 
     Libraries that write in other languages (HDF5, Arrow, safetensors) report it in their message only.

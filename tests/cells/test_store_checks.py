@@ -132,7 +132,7 @@ def claim_many_rows(file):
 def test_what_cannot_be_held_is_refused_before_it_is_read(claim, cells):
     with h5py.File(cells, "r+") as file:
         claim(file)
-    with pytest.raises(InputError, match="claims .* bytes|make no matrix of its shape"):
+    with pytest.raises(InputError, match=r"claims .* bytes|make no matrix of its shape"):
         open_cells(cells)
 
 

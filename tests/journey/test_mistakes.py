@@ -1,5 +1,6 @@
 """A mistake is one clear line and exit status 2; nothing is half written."""
 
+import os
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import scanpy as sc
 import okrcell
 import okrcell.cells.io
 import okrcell.cli
+from okrcell.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,11 @@ def folder(tmp_path_factory):
     mouse.var_names = mouse.var_names.str.capitalize()
     mouse.write_h5ad(folder / "mouse.h5ad")
     (folder / "empty.txt").write_text("\n")
+    for name in ("types.csv", "types.json", "cells.tsv", "out.standardised.tsv"):
+        (folder / name).write_text("B cell\n")
+    (folder / "link.html").symlink_to("scaled.h5ad")
+    for name in ("pipe.h5ad", "pipe.yaml"):
+        os.mkfifo(folder / name)
     (folder / "typo.yaml").write_text("corpus: c\noutput: o\nschedule: {learning_rat: 1}\n")
     return folder
 
@@ -41,7 +48,14 @@ MISTAKES = {
     "a file of something else": (("embed", "words.h5ad", "-o", "out.h5ad"), "words.h5ad"),
     "z-scores only": (("annotate", "scaled.h5ad", "-o", "out.h5ad"), "negative"),
     "genes of a fly": (("embed", "fly.h5ad", "-o", "out.h5ad"), "fly"),
-    "genes of a mouse": (("embed", "mouse.h5ad", "-o", "out.h5ad"), "--orthologs"),
+    "genes of a mouse where only human ones are accepted": (
+        ("embed", "mouse.h5ad", "-o", "out.h5ad", "--species", "human"),
+        "only human genes are accepted",
+    ),
+    "two wishes for the genes of a mouse": (
+        ("embed", "mouse.h5ad", "-o", "out.h5ad", "--species", "human", "--orthologs"),
+        "Pass one of the two",
+    ),
     "no such layer": (("embed", "good.h5ad", "-o", "out.h5ad", "--layer", "spliced"), "spliced"),
     "no candidate in the file": (("annotate", "good.h5ad", "-o", "out.h5ad", "--candidates", "empty.txt"), "empty.txt"),
     "a candidates file that is not there": (
@@ -59,6 +73,27 @@ MISTAKES = {
     "an output in no folder": (("embed", "good.h5ad", "-o", "no/out.h5ad"), "no/out.h5ad"),
     "an output that is no h5ad": (("embed", "good.h5ad", "-o", "out.csv"), "out.csv"),
     "the output is the input": (("embed", "good.h5ad", "-o", "good.h5ad"), "itself"),
+    "the output is the reference": (
+        ("annotate", "good.h5ad", "-o", "scaled.h5ad", "--reference", "scaled.h5ad", "--label-key", "louvain"),
+        "itself",
+    ),
+    "the report is the reference": (
+        ("annotate", "good.h5ad", "-o", "o.h5ad", "--report", "link.html", "--reference", "scaled.h5ad"),
+        "itself",
+    ),
+    "the output is the list of candidates": (
+        ("annotate", "good.h5ad", "-o", "types.csv", "--candidates", "types.csv"),
+        "itself",
+    ),
+    "the page is the list of candidates": (
+        ("describe", "good.h5ad", "-o", "types.json", "--candidates", "types.json"),
+        "itself",
+    ),
+    "the table is the input": (("audit", "cells.tsv", "-o", "cells.tsv"), "itself"),
+    "the decisions are the input": (("standardise", "out.standardised.tsv", "-o", "out.h5ad"), "itself"),
+    "the descriptions are the input": (("enrich", "good.h5ad", "-o", "good.h5ad"), "itself"),
+    "an input that is a pipe": (("embed", "pipe.h5ad", "-o", "out.h5ad"), "pipe or a device"),
+    "settings that are a pipe": (("pretrain", "pipe.yaml"), "pipe.yaml"),
     "an unknown option": (("embed", "good.h5ad", "--outptu", "out.h5ad"), "--outptu"),
     "an unknown verb": (("anotate", "good.h5ad"), "anotate"),
     "no place for descriptions": (("enrich", "good.h5ad"), "-o"),
@@ -101,7 +136,19 @@ def test_the_shell_sees_status_2_and_no_traceback(folder):
     assert ended.stdout == ""
 
 
-def test_genes_of_a_mouse_are_led_to_human_ones_when_asked(folder):
+@pytest.mark.parametrize("options", [{}, {"orthologs": True}])
+def test_genes_of_a_mouse_are_mapped_and_the_record_says_so(folder, options):
     adata = okrcell.cells.io.open_cells(folder / "mouse.h5ad")
-    okrcell.tl.embed(adata, orthologs=True)
+    okrcell.tl.embed(adata, **options)
     assert np.isfinite(adata.obsm["X_okrcell"]).all()
+    record = adata.uns["okrcell"]["embed"]
+    assert (record["species"], record["orthologs"]) == ("mouse", True)
+    assert record["findings"][0].startswith("MOUSE: the genes are of mouse")
+
+
+def test_a_species_that_is_none_of_the_known_ones_is_refused(folder):
+    adata = okrcell.cells.io.open_cells(folder / "good.h5ad")
+    with pytest.raises(InputError, match="species must be 'human' or None, but it is 'rat'"):
+        okrcell.tl.embed(adata, species="rat")
+    okrcell.tl.embed(adata, species="human")
+    assert adata.uns["okrcell"]["embed"]["species"] == "human"

@@ -61,7 +61,7 @@ def test_texts_are_read_once(reader):
 
 def test_a_damaged_copy_is_read_anew(reader, tmp_path):
     first = gene_vectors(SYMBOLS, TEXTS, reader.read, 4, 0)
-    (cache_file,) = (tmp_path / "gene_vectors").glob("*.safetensors")
+    (cache_file,) = (tmp_path / "gene_vectors").glob("*.npy")
     cache_file.write_bytes(cache_file.read_bytes()[:100])
     np.testing.assert_array_equal(first, gene_vectors(SYMBOLS, TEXTS, reader.read, 4, 0))
     assert reader.requests == 80

@@ -125,3 +125,16 @@ def test_mistakes_are_told_in_a_line(halves, model, changes, message):
         okr.tl.annotate(query, model, **changes)
     assert "\n" not in str(raised.value)
     assert not query.obsm
+
+
+@pytest.mark.parametrize("wrong", ["measurement", "barcode", "one"])
+def test_a_column_that_tells_no_types_apart_is_refused(blood, model, wrong):
+    adata = blood[:40].copy()
+    adata.obs["measurement"] = np.linspace(0, 1, 40)
+    adata.obs["barcode"] = adata.obs_names
+    adata.obs["one"] = "B cell"
+    expected = "that is no grouping" if wrong != "one" else "every cell would get this label"
+    with pytest.raises(InputError, match=expected):
+        okr.tl.annotate(blood[:2].copy(), model, reference=adata, label_key=wrong)
+    with pytest.raises(InputError, match=expected):
+        okr.tl.annotate(adata, model, examples=wrong)

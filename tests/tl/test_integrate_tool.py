@@ -137,3 +137,10 @@ def test_a_slip_on_the_command_line_is_one_line(blood, tmp_path, capsys, words, 
     assert ended.value.code == 2
     assert message in capsys.readouterr().err.strip().splitlines()[-1]
     assert not (tmp_path / "out.h5ad").exists()
+
+
+def test_a_batch_for_each_cell_is_refused(blood, model):
+    adata = blood[:30].copy()
+    adata.obs["barcode"] = adata.obs_names
+    with pytest.raises(InputError, match="that is no grouping"):
+        integrate(adata, model, "barcode")

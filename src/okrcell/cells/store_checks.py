@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5l
 
 from okrcell.errors import InputError
 
@@ -31,7 +32,7 @@ def check_hdf5(file: h5py.File, path: Path) -> None:
     """
 
     def is_outward(name: bytes, info: Any) -> bytes | None:
-        return None if info.type in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT) else name
+        return None if info.type in (h5l.TYPE_HARD, h5l.TYPE_SOFT) else name
 
     def check_object(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
@@ -137,7 +138,7 @@ def check_zarr_group(group: Any, path: Path) -> None:
     for array in _zarr_arrays(group):
         n_bytes = math.prod(array.shape) * np.dtype(array.dtype).itemsize
         if n_bytes > MIN_SUSPECT_SIZE:
-            stored = array.nbytes_stored
+            stored: Any = array.nbytes_stored
             check_array_size(n_bytes, int(stored() if callable(stored) else stored), f"{array.path} of {path}")
 
 

@@ -39,6 +39,11 @@ def read_stored_anndata(store: Any) -> AnnData:
     aligned: dict[str, Any] = {
         slot: _aligned(slot, elements, shape, indices.get(slot), findings) for slot, (elements, shape) in slots.items()
     }
+    findings += [
+        f"{slot}['{name}'] has another shape than the file and is left out"
+        for slot, name in misaligned_entries(store)
+        if slot in ("obsp", "varp")
+    ]
     raw = _read_raw(store, len(obs), findings)
     uns = _read_readable(store, "uns", findings)
     for finding in findings:
@@ -54,12 +59,26 @@ def read_element(element: Any) -> Any:
 
 
 def misaligned_entries(store: Any) -> Iterator[tuple[str, str]]:
-    """Iterate over the slots and names of stored arrays whose shape does not fit the cells and genes."""
-    n_obs, n_var = (_n_rows(store[name]) for name in ("obs", "var"))
-    for slot, shape in (("obsm", (n_obs,)), ("varm", (n_var,)), ("layers", (n_obs, n_var))):
-        for name, element in store.get(slot, {}).items():
+    """Iterate over the slots and names of stored entries that do not fit the cells and genes."""
+    obs_names, var_names = (_row_names(store[name]) for name in ("obs", "var"))
+    n_obs, n_var = len(obs_names), len(var_names)
+    shapes = {
+        "obsm": (n_obs,),
+        "varm": (n_var,),
+        "layers": (n_obs, n_var),
+        "obsp": (n_obs, n_obs),
+        "varp": (n_var, n_var),
+    }
+    for slot, shape in shapes.items():
+        for name in store.get(slot, ()):
+            element = store[slot][name]
+            encoding = element.attrs.get("encoding-type")
             seen = element.attrs.get("shape", getattr(element, "shape", None))
-            if seen is not None and tuple(seen)[: len(shape)] != shape:
+            if encoding == "dataframe":
+                fits = _row_names(element).equals(obs_names if slot == "obsm" else var_names)
+            else:
+                fits = encoding != "dict" and (seen is None or _fits(tuple(seen), shape))
+            if not fits:
                 yield slot, str(name)
 
 
@@ -142,9 +161,14 @@ def check_filters(file: h5py.File, path: Path) -> None:
         )
 
 
-def _n_rows(table: Any) -> int:
+def _row_names(table: Any) -> pd.Index:
     index = table.attrs.get("_index")
-    return len(read_element(table).index) if index is None else len(read_element(table[index]))
+    return read_element(table).index if index is None else pd.Index(read_element(table[index])).astype(str)
+
+
+def _fits(seen: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether an array has the lengths ``shape`` and at least two axes."""
+    return seen[: len(shape)] == shape and len(seen) > 1
 
 
 def _on_disk(element: Any) -> Any:
@@ -161,7 +185,11 @@ def _is_stored(store: Any, name: str) -> bool:
 def _read_raw(store: Any, n_obs: int, findings: list[str]) -> dict[str, Any] | None:
     if not _is_stored(store, "raw") or "X" not in store["raw"]:
         return None
-    matrix, var = _on_disk(store["raw"]["X"]), read_element(store["raw"]["var"])
+    try:
+        matrix, var = _on_disk(store["raw"]["X"]), read_element(store["raw"]["var"])
+    except Exception as error:  # noqa: BLE001 - a damaged table may fail in any way
+        findings.append(f"raw cannot be read and is ignored ({_first_line(error)})")
+        return None
     if tuple(matrix.shape) != (n_obs, len(var)):
         findings.append(
             f"raw has the shape {_format_shape(matrix.shape)} instead of {n_obs} × {len(var)} and is left out"
@@ -177,9 +205,12 @@ def _read_readable(store: Any, slot: str, findings: list[str], *, on_disk: bool 
         try:
             elements[name] = (_on_disk if on_disk else read_element)(store[slot][name])
         except Exception as error:  # noqa: BLE001 - an unknown encoding may fail in any way
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            findings.append(f"{slot}['{name}'] cannot be read and is ignored ({reason})")
+            findings.append(f"{slot}['{name}'] cannot be read and is ignored ({_first_line(error)})")
     return elements
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _aligned(
@@ -189,7 +220,7 @@ def _aligned(
     aligned: dict[str, Any] = {}
     for name, element in elements.items():
         seen = tuple(getattr(element, "shape", ()))
-        if seen[: len(shape)] != shape or len(seen) < 2:
+        if not _fits(seen, shape):
             expected = _format_shape([*shape, "…"] if len(shape) == 1 else shape)
             findings.append(
                 f"{slot}['{name}'] has the shape {_format_shape(seen)} instead of {expected} and is left out"

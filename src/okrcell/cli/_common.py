@@ -1,13 +1,15 @@
 """Options, input and output that the commands share."""
 
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from okrcell.errors import InputError
+from okrcell.escaping import escape_formula, printable
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -27,16 +29,35 @@ app = App(
 ModelPath = Annotated[
     Path | None, Parameter(name="--model", help="Model folder or hub id; default: the bundled model.")
 ]
-CellFile = Annotated[Path, Parameter(help="File of cells: h5ad, zarr, 10x h5 or mtx folder, loom, csv.")]
+CellFile = Annotated[Path, Parameter(help="File of cells: h5ad, h5mu, zarr, 10x h5, folder with mtx, loom, csv, tsv.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Output file (.h5ad). Written atomically.")]
 Layer = Annotated[
-    str | None, Parameter(help="Matrix to read: a layer, X or raw; default: the one closest to raw counts.")
+    str | None, Parameter(help="Matrix to read: a layer, X or raw; default: the one with most of the counts and genes.")
 ]
 Orthologs = Annotated[
-    bool, Parameter(negative="", help="Accept mouse genes and map them to one-to-one human orthologs.")
+    bool, Parameter(negative="", help="Map mouse genes to one-to-one human orthologs; the default, except for prepare.")
+]
+Species = Annotated[
+    Literal["human"] | None,
+    Parameter(help="Accept human genes only; default: mouse genes are mapped to one-to-one human orthologs."),
 ]
 
 
+TableOutput = Annotated[
+    Path,
+    Parameter(
+        name=["--output", "-o"],
+        help="Output file: cells (.h5ad) or a table of the columns that were written (.csv, .tsv). Written atomically.",
+    ),
+]
+Candidates = Annotated[
+    str | None,
+    Parameter(
+        help="Cell types to choose from: names, CL ids or sentences, as a,b,c or a file (one per line, csv with cell_type, "
+        "JSON, YAML)."
+    ),
+]
+Strict = Annotated[bool, Parameter(negative="", help="Refuse candidates that name no known cell type.")]
 PAGE_SUFFIXES = (".md", ".json", ".h5ad")
 PageOutput = Annotated[
     Path | None,
@@ -54,31 +75,71 @@ def load_model(path: Path | None) -> "Embedder":
     return load(path)
 
 
-def read_cells(path: Path) -> "AnnData":
-    """Open a file of cells; the matrix stays on disk where the format allows it."""
-    from okrcell.cells.io import open_cells
+def read_cells(path: Path, output: Path | None = None) -> "AnnData":
+    """Open a file of cells; the matrix stays on disk where the format allows it.
 
-    return open_cells(path)
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or its columns cannot be written to an h5ad file ``output``.
+    """
+    from okrcell.cells.io import check_storable, open_cells
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what was left out is printed as a finding
+        adata = open_cells(path)
+    if output is not None and output.suffix == ".h5ad":
+        check_storable(adata, path)
+    return adata
 
 
-def check_output(output: Path, cells: Path) -> None:
+def check_output(
+    output: Path, cells: Path, *, suffixes: Sequence[str] = (".h5ad",), inputs: Sequence[Path | str | None] = ()
+) -> None:
     """Check before any work is done that the output can be written.
 
     Raises
     ------
     InputError
-        If the output is not an h5ad file, is a folder or the input, or its folder does not exist.
+        If the output has none of the ``suffixes``, cannot be written, or is an input.
     """
-    if output.suffix != ".h5ad":
-        raise InputError(f"The output must be an h5ad file, but it is {output}. Name it {output.name}.h5ad.")
-    if not output.resolve().parent.is_dir():
-        raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Create it first.")
-    if output.is_dir():
-        raise InputError(f"Cannot write {output}: it is a folder.")
-    if cells.exists() and output.exists() and cells.samefile(output):
-        raise InputError(
-            f"The output {output} is the input itself. Choose another output, so that the input is not overwritten."
-        )
+    if output.suffix not in suffixes:
+        allowed = " or ".join(filter(None, (", ".join(suffixes[:-1]), suffixes[-1])))
+        raise InputError(f"The output must end in {allowed}, but it is {output}. Name it {output.name}.h5ad.")
+    check_places([output], [cells, *inputs])
+
+
+def check_places(outputs: Sequence[Path], inputs: Sequence[Path | str | None]) -> None:
+    """Check before any work is done that all outputs can be written, and that none of them is an input.
+
+    Parameters
+    ----------
+    outputs
+        Files to write.
+    inputs
+        Files that the command reads; None, or text that names no file, for an option that is not used.
+
+    Raises
+    ------
+    InputError
+        If an output cannot be written or is an input.
+    """
+    from okrcell.storage import check_writable
+
+    for output in outputs:
+        for path in inputs:
+            if path is not None and _is_same_file(output, Path(path)):
+                raise InputError(
+                    f"The output {output} is the input itself. Choose another output, so that the input is not overwritten."
+                )
+        check_writable(output)
+
+
+def _is_same_file(output: Path, path: Path) -> bool:
+    try:
+        return output.samefile(path)
+    except (OSError, ValueError):  # one of them does not exist, or is a list of names
+        return False
 
 
 def save_output(adata: "AnnData", output: Path, cells: Path) -> None:
@@ -92,27 +153,47 @@ def print_findings(adata: "AnnData", command: str) -> None:
     """Print what was found about the input, on stderr."""
     # On stderr, so that stdout carries results only.
     for finding in adata.uns["okrcell"][command]["findings"]:
-        print(f"  {finding}", file=sys.stderr)
+        print(f"  {printable(finding)}", file=sys.stderr)
 
 
-def check_page_output(output: Path | None, cells: Path) -> None:
+def print_candidates(adata: "AnnData", candidates: Sequence[str] | None, *, strict: bool = False) -> None:
+    """Resolve the candidates before any work, and print on stderr what they were resolved to.
+
+    Raises
+    ------
+    InputError
+        If a candidate cannot be used; with ``strict``, if one names no known cell type.
+    """
+    if candidates is None:
+        return
+    import pandas as pd
+
+    from okrcell.ontology.obs_profile import single_tissue
+    from okrcell.tasks.candidates import resolve_candidates
+
+    tissue_id = single_tissue(pd.DataFrame(adata.obs))
+    for remark in resolve_candidates(candidates, tissue_id, strict=strict).remarks:
+        print(f"  {printable(remark)}", file=sys.stderr)
+
+
+def print_row(*fields: object) -> None:
+    """Print a line of a tab-separated table."""
+    print("\t".join(printable(escape_formula(str(field))) for field in fields))
+
+
+def check_page_output(output: Path | None, cells: Path, inputs: Sequence[Path | str | None] = ()) -> None:
     """Check before any work is done that the output can be written.
 
     Raises
     ------
     InputError
-        If the extension is not supported, the output is a folder, or its folder does not exist.
+        If the extension is not supported, or the output cannot be written or is an input.
     """
     if output is None:
         return
-    if output.suffix == ".h5ad":
-        check_output(output, cells)
-    elif output.suffix not in PAGE_SUFFIXES:
+    if output.suffix not in PAGE_SUFFIXES:
         raise InputError(f"The output must end in {', '.join(PAGE_SUFFIXES)}, but it is {output}.")
-    elif output.is_dir():
-        raise InputError(f"Cannot write {output}: it is a folder.")
-    elif not output.resolve().parent.is_dir():
-        raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Create it first.")
+    check_places([output], [cells, *inputs])
 
 
 def print_absent_sources(adata: "AnnData", command: str) -> None:

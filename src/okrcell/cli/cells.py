@@ -1,29 +1,48 @@
 """Commands that apply a model to a file of cells: cluster, integrate, describe, explain, demo, embed, annotate, find."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from okrcell.cli._common import (
+    Candidates,
     CellFile,
     Layer,
     ModelPath,
     Orthologs,
     Output,
     PageOutput,
+    Species,
+    Strict,
+    TableOutput,
     app,
     check_output,
     check_page_output,
     load_model,
     print_absent_sources,
+    print_candidates,
     print_findings,
+    print_row,
     read_cells,
     save_output,
     write_page,
 )
+from okrcell.cli._inputs import check_cells
+from okrcell.cli._results import (
+    ANNOTATION_COLUMNS,
+    RESULT_SUFFIXES,
+    check_report,
+    print_annotation,
+    print_counts,
+    save_result,
+    write_report,
+    written_to,
+)
 from okrcell.errors import InputError
-from okrcell.progress import progress_bar
+from okrcell.escaping import printable
+from okrcell.progress import command_progress
 
 Seed = Annotated[int, Parameter(help="Random seed.")]
 
@@ -32,9 +51,9 @@ Seed = Annotated[int, Parameter(help="Random seed.")]
 def cluster(
     cells: CellFile,
     *,
-    output: Output,
+    output: TableOutput,
     resolution: Annotated[
-        float | None, Parameter(help="Leiden resolution; default: the finest with stable clusters.")
+        float | None, Parameter(help="Leiden resolution; default: the one with the most persistent number of clusters.")
     ] = None,
     use_rep: Annotated[
         str | None,
@@ -45,17 +64,19 @@ def cluster(
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
+    species: Species = None,
     seed: Seed = 0,
 ) -> None:
     """Cluster cells without labels: obs["okrcell_cluster"]."""
+    check_output(output, cells, suffixes=RESULT_SUFFIXES)
+    check_cells(cells)
     from okrcell import tl
     from okrcell.tasks.clustering import check_resolutions
 
-    check_output(output, cells)
     if resolution is not None:
         check_resolutions([resolution])
-    adata = read_cells(cells)
-    with progress_bar("Clustering") as step:
+    adata = read_cells(cells, output)
+    with command_progress("Clustering") as step:
         tl.cluster(
             adata,
             load_model(model),
@@ -63,17 +84,17 @@ def cluster(
             use_rep=use_rep,
             layer=layer,
             orthologs=orthologs,
+            species=species,
             seed=seed,
             progress=step,
         )
-    save_output(adata, output, cells)
-    print_findings(adata, "cluster")
+    save_result(adata, output, cells, ["okrcell_cluster"])
     provenance = adata.uns["okrcell"]["cluster"]
-    selection = "set by --resolution" if resolution is not None else "the finest with stable clusters"
+    selection = "set by --resolution" if resolution is not None else "its number of clusters is the most persistent"
     print(f"Resolution {provenance['resolution']:g}: {selection}.")
-    for name, count in adata.obs["okrcell_cluster"].value_counts(sort=False).items():
-        print(f"  {count:>8,}  {name}")
-    print(f"Wrote {adata.n_obs:,} cells to {output}, in obs['okrcell_cluster'].")
+    print_counts(adata.obs["okrcell_cluster"])
+    print(f"Wrote {adata.n_obs:,} cells to {output}, {written_to(output, ['okrcell_cluster'], ['X_okrcell_joined'])}.")
+    print_findings(adata, "cluster")
 
 
 @app.command
@@ -85,23 +106,34 @@ def integrate(
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
+    species: Species = None,
     seed: Seed = 0,
 ) -> None:
     """Correct the batch effect in an embedding of all cells: obsm["X_okrcell_integrated"]."""
+    check_output(output, cells)
+    check_cells(cells, {"--batch-key (batch_key=...)": batch_key})
     from okrcell import tl
 
-    check_output(output, cells)
-    adata = read_cells(cells)
-    with progress_bar("Integrating") as step:
-        tl.integrate(adata, load_model(model), batch_key, layer=layer, orthologs=orthologs, seed=seed, progress=step)
+    adata = read_cells(cells, output)
+    with command_progress("Integrating") as step:
+        tl.integrate(
+            adata,
+            load_model(model),
+            batch_key,
+            layer=layer,
+            orthologs=orthologs,
+            species=species,
+            seed=seed,
+            progress=step,
+        )
     save_output(adata, output, cells)
-    print_findings(adata, "integrate")
     provenance = adata.uns["okrcell"]["integrate"]
     for name, count in zip(provenance["batches"], provenance["cells"], strict=True):
-        print(f"  {count:>8,}  {name}")
+        print(f"  {count:>8,}  {printable(name)}")
     if len(provenance["batches"]) == 1:
         print(f"obs['{batch_key}'] has only one batch: nothing was corrected.")
     print(f"Wrote {adata.n_obs:,} cells to {output}, in obsm['X_okrcell_integrated'].")
+    print_findings(adata, "integrate")
 
 
 @app.command
@@ -110,10 +142,8 @@ def describe(
     *,
     groupby: Annotated[str, Parameter(help="Column of obs with clusters or labels.")] = "okrcell_cluster",
     output: PageOutput = None,
-    candidates: Annotated[
-        str | None,
-        Parameter(help="Cell types to choose from: names, CL ids or sentences, as a,b,c or a file with one per line."),
-    ] = None,
+    candidates: Candidates = None,
+    strict: Strict = False,
     knowledge: Annotated[
         str | None, Parameter(help="Folder or URL of the knowledge files; default: OKRCELL_KNOWLEDGE, else the cache.")
     ] = None,
@@ -122,33 +152,39 @@ def describe(
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
+    species: Species = None,
 ) -> None:
     """Describe each group of cells: likely cell type, distinguishing genes and cited records."""
+    check_page_output(output, cells, [candidates])
+    hint = ", or run `okrcell cluster` first" if groupby == "okrcell_cluster" else ""
+    check_cells(cells, {f"--groupby{hint}": groupby})
     from okrcell.tasks.candidates import read_candidates
     from okrcell.tl.describe import describe as describe_cells
     from okrcell.tl.describe import descriptions_json, descriptions_page
 
-    check_page_output(output, cells)
     candidate_texts = None if candidates is None else read_candidates(candidates)
-    adata = read_cells(cells)
-    with progress_bar("Describing") as step:
+    adata = read_cells(cells, output)
+    print_candidates(adata, candidate_texts, strict=strict)
+    with command_progress("Describing") as step:
         describe_cells(
             adata,
             load_model(model),
             groupby,
             candidates=candidate_texts,
+            strict=strict,
             knowledge=knowledge,
             genes=genes,
             seed=seed,
             layer=layer,
             orthologs=orthologs,
+            species=species,
             progress=step,
         )
-    print_findings(adata, "describe")
-    print_absent_sources(adata, "describe")
     provenance = adata.uns["okrcell"]["describe"]
     summary = f"{len(provenance['groups'])} descriptions"
     write_page(adata, output, cells, descriptions_page, descriptions_json, summary)
+    print_findings(adata, "describe")
+    print_absent_sources(adata, "describe")
 
 
 @app.command
@@ -175,16 +211,19 @@ def explain(
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
+    species: Species = None,
 ) -> None:
     """List the genes that support the predicted cell type or the runner-up, with cited records."""
+    check_page_output(output, cells, [candidates])
+    check_cells(cells, {"--groupby": groupby})
     from okrcell.tasks.candidates import read_candidates
     from okrcell.tl.explain import explain as explain_cells
     from okrcell.tl.explain import explanations_json, explanations_page
 
-    check_page_output(output, cells)
     candidate_texts = None if candidates is None else read_candidates(candidates)
-    adata = read_cells(cells)
-    with progress_bar("Explaining") as step:
+    adata = read_cells(cells, output)
+    print_candidates(adata, candidate_texts)
+    with command_progress("Explaining") as step:
         explain_cells(
             adata,
             load_model(model),
@@ -195,13 +234,14 @@ def explain(
             knowledge=knowledge,
             layer=layer,
             orthologs=orthologs,
+            species=species,
             progress=step,
         )
-    print_findings(adata, "explain")
-    print_absent_sources(adata, "explain")
     provenance = adata.uns["okrcell"]["explain"]
     summary = f"{len(provenance['explained'])} explanations"
     write_page(adata, output, cells, explanations_page, explanations_json, summary)
+    print_findings(adata, "explain")
+    print_absent_sources(adata, "explain")
 
 
 @app.command
@@ -220,29 +260,37 @@ def demo(
 
 @app.command
 def embed(
-    cells: CellFile, *, output: Output, model: ModelPath = None, layer: Layer = None, orthologs: Orthologs = False
+    cells: CellFile,
+    *,
+    output: Output,
+    model: ModelPath = None,
+    layer: Layer = None,
+    orthologs: Orthologs = False,
+    species: Species = None,
 ) -> None:
     """Embed each cell as a unit vector: obsm["X_okrcell"]."""
+    check_output(output, cells)
+    check_cells(cells)
     from okrcell import tl
 
-    check_output(output, cells)
-    adata = read_cells(cells)
-    with progress_bar("Embedding") as step:
-        tl.embed(adata, load_model(model), layer=layer, orthologs=orthologs, progress=step)
+    adata = read_cells(cells, output)
+    with command_progress("Embedding") as step:
+        tl.embed(adata, load_model(model), layer=layer, orthologs=orthologs, species=species, progress=step)
     save_output(adata, output, cells)
-    print_findings(adata, "embed")
     print(f"Wrote {adata.n_obs:,} embeddings to {output}, in obsm['X_okrcell'].")
+    print_findings(adata, "embed")
 
 
 @app.command
 def annotate(
     cells: CellFile,
     *,
-    output: Output,
-    candidates: Annotated[
-        str | None,
-        Parameter(help="Cell types to choose from: names, CL ids or sentences, as a,b,c or a file with one per line."),
+    output: TableOutput,
+    report: Annotated[
+        Path | None, Parameter(help="Also write an HTML report (.html): labels, confidence, pictures, what was read.")
     ] = None,
+    candidates: Candidates = None,
+    strict: Strict = False,
     reference: Annotated[
         Path | None, Parameter(help="Labelled file of cells from another study to learn from.")
     ] = None,
@@ -264,45 +312,52 @@ def annotate(
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
+    species: Species = None,
 ) -> None:
     """Predict the type of each cell from candidate texts, a labelled reference or a few labelled cells.
 
     Without any of them, the candidates are the Cell Ontology types that fit the cells, selected by the model.
     """
-    import pandas as pd
-
+    inputs = (reference, candidates)
+    check_output(output, cells, suffixes=RESULT_SUFFIXES, inputs=inputs)
+    if report is not None:
+        check_report(report, cells, inputs)
+    check_cells(cells, {"--examples-key (examples=...)": examples_key})
+    if reference is not None:
+        check_cells(reference, {"--label-key (label_key=...)": label_key, "--donor-key (donor_key=...)": donor_key})
     from okrcell import tl
     from okrcell.tasks.candidates import read_candidates
 
-    check_output(output, cells)
     candidate_texts = None if candidates is None else read_candidates(candidates)
-    adata = read_cells(cells)
-    with progress_bar("Annotating") as step:
+    adata = read_cells(cells, output)
+    reference_cells = None if reference is None else read_cells(reference)
+    print_candidates(adata, candidate_texts, strict=strict)
+    with command_progress("Annotating") as step:
         tl.annotate(
             adata,
             load_model(model),
             candidates=candidate_texts,
-            reference=None if reference is None else read_cells(reference),
+            reference=reference_cells,
             examples=examples_key,
             label_key=label_key,
             donor_key=donor_key,
             method=method,
+            strict=strict,
             seed=seed,
             layer=layer,
             orthologs=orthologs,
+            species=species,
             progress=step,
         )
-    save_output(adata, output, cells)
-    print_findings(adata, "annotate")
-    obs = pd.DataFrame(adata.obs)
-    for name, confidence in obs.groupby("okrcell_cell_type", observed=True)["okrcell_confidence"]:
-        print(f"  {len(confidence):>8,}  {name}  (mean confidence {confidence.mean():.2f})")
+    save_result(adata, output, cells, ANNOTATION_COLUMNS)
+    print_annotation(adata)
     print(
-        "Status: "
-        + ", ".join(f"{count:,} {name}" for name, count in obs["okrcell_status"].value_counts().items())
-        + "."
+        f"Wrote {adata.n_obs:,} cells to {output}, {written_to(output, ANNOTATION_COLUMNS, ['okrcell_scores', 'X_okrcell'])}."
     )
-    print(f"Wrote {adata.n_obs:,} cells to {output}, with predictions in obs['okrcell_cell_type'].")
+    if report is not None:
+        write_report(adata, report, cells)
+        print(f"Wrote the report {report}.")
+    print_findings(adata, "annotate")
 
 
 @app.command
@@ -312,32 +367,38 @@ def find(
     *,
     top: Annotated[int, Parameter(help="Number of best matching cells to print.")] = 10,
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], help="Output file (.h5ad) with the scores of all cells.")
+        Path | None,
+        Parameter(name=["--output", "-o"], help="Output file (.h5ad, .csv or .tsv) with the scores of all cells."),
     ] = None,
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
+    species: Species = None,
 ) -> None:
     """Rank cells by their match with a text."""
+    if top < 1:
+        raise InputError(f"--top must be at least 1, but it is {top}.")
+    if output is not None:
+        check_output(output, cells, suffixes=RESULT_SUFFIXES)
+    check_cells(cells)
     import pandas as pd
 
     from okrcell import tl
     from okrcell.tasks.retrieval import top_indices
 
-    if top < 1:
-        raise InputError(f"--top must be at least 1, but it is {top}.")
-    if output is not None:
-        check_output(output, cells)
-    adata = read_cells(cells)
-    with progress_bar("Searching") as step:
-        tl.find_cells(adata, load_model(model), text, layer=layer, orthologs=orthologs, progress=step)
-    print_findings(adata, "find")
+    adata = read_cells(cells, output)
+    with command_progress("Searching") as step:
+        tl.find_cells(adata, load_model(model), text, layer=layer, orthologs=orthologs, species=species, progress=step)
+    if remark := adata.uns["okrcell"]["find"]["text_resolved"]:
+        print(f"  {printable(remark)}", file=sys.stderr)
     obs = pd.DataFrame(adata.obs)
     scores = obs["okrcell_match"].to_numpy()
-    columns = [name for name in ("cell_type", "bulk_labels", "tissue", "donor", "okrcell_cell_type") if name in obs]
+    columns = [name for name in ("cell_type", "bulk_labels", "tissue", "donor", "okrcell_label") if name in obs]
+    print_row("match", "cell", *columns)
     for idx in top_indices(scores, top):
         row = obs.iloc[int(idx)]
-        print("\t".join([f"{scores[idx]:.3f}", str(row.name), *(str(row[name]) for name in columns)]))
+        print_row(f"{scores[idx]:.3f}", row.name, *(row[name] for name in columns))
     if output is not None:
-        save_output(adata, output, cells)
-        print(f"Wrote {adata.n_obs:,} scores to {output}, in obs['okrcell_match'].")
+        save_result(adata, output, cells, ["okrcell_match"])
+        print(f"Wrote {adata.n_obs:,} scores to {output}, {written_to(output, ['okrcell_match'], ['X_okrcell'])}.")
+    print_findings(adata, "find")

@@ -1,6 +1,5 @@
 """Commands for the labels of cells: standardise, audit."""
 
-import os
 import sys
 from collections import Counter
 from itertools import count
@@ -15,15 +14,19 @@ from okrcell.cli._common import (
     ModelPath,
     Orthologs,
     Output,
+    Species,
     app,
     check_output,
+    check_places,
     load_model,
     print_findings,
+    print_row,
     read_cells,
     save_output,
 )
 from okrcell.errors import InputError
-from okrcell.progress import progress_bar
+from okrcell.escaping import escape_formulas, printable
+from okrcell.progress import command_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,18 +56,19 @@ def standardise(
     from okrcell.ontology.decisions import read_overrides, write_decisions
     from okrcell.tl.standardise import standardise as standardise_cells
 
-    check_output(output, cells)
+    check_output(output, cells, inputs=[overrides])
+    decisions_path = _decisions_path(output, overrides)
+    check_places([decisions_path], [cells, overrides])
     override_table = None if overrides is None else read_overrides(overrides)
     embedder = None
     if dense:
         from okrcell.model.text_encoder import SentenceEncoder
 
         embedder = SentenceEncoder()
-    adata = read_cells(cells)
-    with progress_bar("Standardising") as step:
+    adata = read_cells(cells, output)
+    with command_progress("Standardising") as step:
         standardise_cells(adata, overrides=override_table, embedder=embedder, progress=step)
     table = adata.uns["okrcell"]["standardise"]["decisions"]
-    decisions_path = _decisions_path(output, overrides)
     write_decisions(table, decisions_path)
     save_output(adata, output, cells)
     print_findings(adata, "standardise")
@@ -109,27 +113,28 @@ def audit(
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
+    species: Species = None,
 ) -> None:
     """Rank labels by the probability that they are correct, with the likely label of each cell."""
     if top < 0:
         raise InputError(f"--top must be at least 0, but it is {top}.")
     is_corpus = (cells / "corpus.json").exists()
-    if cells.is_dir() and not is_corpus and cells.suffix != ".zarr" and not any(cells.glob("*matrix.mtx*")):
+    if cells.is_dir() and not is_corpus and cells.suffix != ".zarr" and not any(cells.glob("*.mtx*")):
         raise InputError(f"{cells} is not a corpus: it has no corpus.json. Create one with `okrcell prepare`.")
     if run is not None and not is_corpus:
         raise InputError(
             f"--run needs the corpus of the run, but {cells} is a file. Pass the corpus folder, or leave --run out."
         )
     output = output or (cells / "audit.tsv" if is_corpus else cells.with_name(f"{cells.stem}.audit.tsv"))
-    _check_table_output(output)
+    _check_table_output(output, cells)
     if is_corpus:
-        if layer is not None or orthologs:
+        if layer is not None or orthologs or species is not None:
             raise InputError(
-                "--layer and --orthologs apply to files only: a corpus already holds human counts. Leave them out."
+                "--layer, --orthologs and --species apply to files only: a corpus holds human counts. Leave them out."
             )
         table, facts = _audit_corpus(cells, model, label_key, batch_key, run)
     else:
-        table, facts = _audit_file(cells, model, label_key, batch_key, layer, orthologs=orthologs)
+        table, facts = _audit_file(cells, model, label_key, batch_key, layer, orthologs=orthologs, species=species)
     table = table.sort_values("trust", kind="stable", na_position="last", ignore_index=True)
     _print_summary(table, top, by_run=run is not None)
     _write_outputs(table, facts, output)
@@ -150,10 +155,10 @@ def _audit_corpus(
     if run is not None and model is None and (run / "model" / "model.json").exists():
         model = run / "model"
     embedder = load_model(model)
-    with progress_bar("Auditing") as step:
+    with command_progress("Auditing") as step:
         result = audit_corpus(corpus, embedder, label_key=label_key, batch_key=batch_key, progress=step)
     for study, reason in list(result.skipped.items())[:MAX_SKIPPED_SHOWN]:
-        print(f"  {study} skipped: {reason}", file=sys.stderr)
+        print(f"  {printable(study)} skipped: {printable(reason)}", file=sys.stderr)
     if len(result.skipped) > MAX_SKIPPED_SHOWN:
         print(
             f"  and {len(result.skipped) - MAX_SKIPPED_SHOWN} more studies, listed in the provenance record",
@@ -175,7 +180,14 @@ def _audit_corpus(
 
 
 def _audit_file(
-    cells: Path, model: Path | None, label_key: str, batch_key: str | None, layer: str | None, *, orthologs: bool
+    cells: Path,
+    model: Path | None,
+    label_key: str,
+    batch_key: str | None,
+    layer: str | None,
+    *,
+    orthologs: bool,
+    species: str | None,
 ) -> "tuple[pd.DataFrame, dict[str, Any]]":
     import numpy as np
     import pandas as pd
@@ -187,8 +199,8 @@ def _audit_file(
     obs = pd.DataFrame(adata.obs)
     check_labels(obs, label_key, batch_key)
     embedder = load_model(model)
-    expression = read_counts(adata, layer, orthologs=orthologs)
-    with progress_bar("Auditing") as step:
+    expression = read_counts(adata, layer, orthologs=orthologs, species=species)
+    with command_progress("Auditing") as step:
         result = audit_study(obs, expression, embedder, label_key=label_key, batch_key=batch_key, progress=step)
     write_provenance(
         adata,
@@ -207,23 +219,17 @@ def _audit_file(
     return table, adata.uns["okrcell"]["audit"]
 
 
-def _check_table_output(output: Path) -> None:
+def _check_table_output(output: Path, cells: Path) -> None:
     """Check before any work is done that table, plot and provenance record can be written.
 
     Raises
     ------
     InputError
-        If the extension is not supported, a path is a folder, or the folder does not exist or is read-only.
+        If the extension is not supported, or an output cannot be written or is the input.
     """
     if output.suffix not in TABLE_SUFFIXES:
         raise InputError(f"The table must be a .tsv or .parquet file, but it is {output}. Name it {output.stem}.tsv.")
-    if not output.resolve().parent.is_dir():
-        raise InputError(f"Cannot write {output}: there is no folder {output.parent}. Create it first.")
-    if not os.access(output.resolve().parent, os.W_OK):
-        raise InputError(f"Cannot write {output}: the folder {output.parent} is read-only.")
-    for path in (output, output.with_suffix(".png"), output.with_suffix(".json")):
-        if path.is_dir():
-            raise InputError(f"Cannot write {path}: it is a folder.")
+    check_places([output, output.with_suffix(".png"), output.with_suffix(".json")], [cells])
 
 
 def _write_outputs(table: "pd.DataFrame", facts: dict[str, Any], output: Path) -> None:
@@ -235,7 +241,7 @@ def _write_outputs(table: "pd.DataFrame", facts: dict[str, Any], output: Path) -
         if output.suffix == ".parquet":
             table.to_parquet(draft, index=False)
         else:
-            table.to_csv(draft, sep="\t", index=False, float_format="%.4f")
+            escape_formulas(table).to_csv(draft, sep="\t", index=False, float_format="%.4f")
     draw_audit(table, trust_label=facts.get("trust", DEFAULT_TRUST_LABEL), show=False, save=output.with_suffix(".png"))
     result_facts = {name: value for name, value in facts.items() if name not in {"verb", "time", "python", "versions"}}
     write_json(
@@ -263,9 +269,9 @@ def _print_summary(table: "pd.DataFrame", top: int, *, by_run: bool) -> None:
     print(f"{summary['doubtful']:,} of {summary['labelled']:,} labels are doubtful.{expected_errors}")
     pairs = Counter(zip(doubtful["cell_type"], doubtful["likely_cell_type"], strict=True))
     for (label, likely_label), n_cells in pairs.most_common(N_COMMON_PAIRS):
-        print(f"  {n_cells:>8,}  {label} -> {likely_label}")
+        print(f"  {n_cells:>8,}  {printable(label)} -> {printable(likely_label)}")
     if top and len(doubtful):
-        print("\t".join(("trust", "row", "study", "label", "likely label", "probability")))
+        print_row("trust", "row", "study", "label", "likely label", "probability")
     for _, row in doubtful.head(top).iterrows():
         fields = (f"{row['trust']:.3f}", row["row"], row["study"], row["cell_type"], row["likely_cell_type"])
-        print("\t".join([*map(str, fields), f"{row['likely_share']:.2f}"]))
+        print_row(*fields, f"{row['likely_share']:.2f}")

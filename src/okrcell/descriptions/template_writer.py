@@ -126,7 +126,7 @@ def _replace_subject(symbol: str, sentence: str) -> str:
     """Replace a leading "This gene" by the gene symbol; "" for a sentence with another subject."""
     for pattern, replacement in _GENE_SUBJECTS:
         if pattern.match(sentence):
-            return pattern.sub(replacement.replace("{}", symbol), sentence, count=1)
+            return pattern.sub(replacement.replace("{}", symbol.replace("\\", r"\\")), sentence, count=1)
     return sentence if re.match(rf"{re.escape(symbol)}(?: \([^()]*\))?,? [a-z]", sentence) else ""
 
 
@@ -206,7 +206,7 @@ def _type_phrasings(profile: CellProfile, index: EvidenceIndex, expert: str, fun
     name, definition = profile.cell_type, prose_definition(profile.cell_type_id, index)
     subject = f"{indefinite_article(name)} {name}"
     markers = join_sentences(_general_marker_sentences(profile, index, f"Marker genes of {subject}"))
-    markers = re.sub(r"(?:^|(?<=\. ))It is", f"{capitalize_first(subject)} is", markers)
+    markers = re.sub(r"(?:^|(?<=\. ))It is", lambda _: f"{capitalize_first(subject)} is", markers)
     if markers:
         yield _join_texts(
             definition_sentence(name, definition.text if definition else "", MAX_DEFINITION_CHARS), markers, expert

@@ -2,22 +2,19 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from okrcell.model.cell_encoder import INIT_STD
 from okrcell.model.cell_text_model import CellTextModel
-from okrcell.storage import atomic_file, cache_folder
+from okrcell.storage import cache_folder
+from okrcell.vector_cache import load_vectors, store_vectors
 
 MAX_WORD_PIECES = 64
 """Maximum word pieces of a gene's text: its name, the types it marks and the start of its function. Twice as many take
 twice as long."""
-VECTORS_KEY = "vectors"
 
 EmbedTexts = Callable[[Sequence[str]], np.ndarray]
 """Maps texts to vectors, float32 (text, dim)."""
@@ -72,22 +69,11 @@ def cached_embed(name: str, embed: EmbedTexts) -> EmbedTexts:
 
     def embed_cached(texts: Sequence[str]) -> np.ndarray:
         digest = hashlib.sha256("\n".join([name, *texts]).encode()).hexdigest()
-        path = cache_folder().parent / "gene_vectors" / f"{digest[:32]}.safetensors"
-        vectors = _read_cached(path, len(texts))
+        path = cache_folder().parent / "gene_vectors" / f"{digest[:32]}.npy"
+        vectors = load_vectors(path, len(texts))
         if vectors is None:
             vectors = np.ascontiguousarray(embed(texts), dtype=np.float32)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_file(path) as draft:
-                save_file({VECTORS_KEY: vectors}, draft)
+            store_vectors(path, vectors)
         return vectors
 
     return embed_cached
-
-
-def _read_cached(path: Path, n_texts: int) -> Float[np.ndarray, "text dim"] | None:
-    """Return the cached vectors; None if there are none or the file is damaged."""
-    try:
-        vectors = load_file(path)[VECTORS_KEY]
-    except (OSError, SafetensorError, KeyError):
-        return None
-    return vectors if vectors.ndim == 2 and len(vectors) == n_texts and np.isfinite(vectors).all() else None

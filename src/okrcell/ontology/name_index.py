@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from okrcell.errors import InputError
 from okrcell.evidence import TextEmbedder
 from okrcell.ontology.abbreviations import (
     ASSAY_ABBREVIATIONS,
@@ -25,7 +24,8 @@ from okrcell.ontology.abbreviations import (
 from okrcell.ontology.label_parsing import FILLER_WORDS, LOW_WEIGHT_WORDS, normalize_words
 from okrcell.ontology.ontology import Ontology, ontology
 from okrcell.ontology.published_names import PUBLISHED_SYNONYMS
-from okrcell.storage import atomic_file, cache_folder
+from okrcell.storage import cache_folder
+from okrcell.vector_cache import load_vectors, store_vectors
 
 MAX_NAMES_WITH_SYNONYMS = 20_000
 """Maximum number of names with synonyms; above it only the names of the terms are embedded (a tenth of the time)."""
@@ -83,19 +83,11 @@ def load_name_vectors(source_ontology: Ontology, embedder: TextEmbedder, folder:
 
 
 def _load_or_embed(path: Path, names: tuple[str, ...], embedder: TextEmbedder) -> NDArray[np.float32]:
-    try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-        if len(vectors) == len(names):
-            return vectors
-    except (OSError, ValueError, EOFError):
-        pass  # missing or truncated: computed again
+    cached = load_vectors(path, len(names))
+    if cached is not None:
+        return cached
     vectors = embedder.embed_texts(names).astype(np.float32)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as draft, draft.open("wb") as file:
-            np.save(file, vectors, allow_pickle=False)
-    except (OSError, InputError):
-        pass  # without a writable cache the vectors are computed each time
+    store_vectors(path, vectors)
     return vectors
 
 

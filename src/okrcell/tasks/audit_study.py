@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
+from okrcell.cells.groupings import check_grouping
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.ontology.ontology import ontology
@@ -192,6 +193,8 @@ def check_labels(obs: pd.DataFrame, label_key: str, batch_key: str | None = None
     """
     if batch_key is not None and batch_key not in obs:
         raise InputError(f"obs has no column '{batch_key}'; it has {', '.join(map(str, obs)) or 'none'}.")
+    if batch_key is not None:
+        check_grouping(obs[batch_key], batch_key, "Pass a column with donors or batches: --batch-key (batch_key=...).")
     labels = read_study_labels(obs, label_key)
     if not len(labels.names):
         raise InputError(

@@ -19,9 +19,10 @@ from okrcell.model.embedder import Embedder
 from okrcell.model.text_encoder import mean_text_vectors
 from okrcell.ontology.label_parsing import clean_label
 from okrcell.ontology.ontology import ontology, prefix_of
-from okrcell.ontology.resolver import ResolvedType, resolve_cell_type
-from okrcell.storage import atomic_file, cache_folder
+from okrcell.ontology.resolver import ResolvedType, as_free_text, resolve_cell_type
+from okrcell.storage import cache_folder
 from okrcell.tasks.candidate_files import split_candidates
+from okrcell.vector_cache import load_vectors, store_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -84,9 +85,13 @@ def resolve_candidates(entries: Iterable[object], tissue_id: str = "", *, strict
     left_out = [name for name in names if name is None or is_placeholder(name)]
     resolved = [resolve_cell_type(name, tissue_id) for name in names if name and not is_placeholder(name)]
     if not resolved:
-        hint = f" ({', '.join(map(repr, left_out[:3]))} names no cell type)" if left_out else ""
+        hint = (
+            f": {', '.join(str(name or 'missing value') for name in left_out[:3])} names no cell type"
+            if left_out
+            else ""
+        )
         raise InputError(f"There are no candidates{hint}. Pass at least one name, Cell Ontology id or sentence.")
-    resolved = [_as_free_text(entry) if _is_ambiguous(entry, resolved) else entry for entry in resolved]
+    resolved = [as_free_text(entry) if _is_ambiguous(entry, resolved) else entry for entry in resolved]
     unresolved = [entry for entry in resolved if entry.term is None]
     if strict and unresolved:
         listed = ", ".join(f"'{entry.entry}'{entry.question}" for entry in unresolved)
@@ -95,7 +100,7 @@ def resolve_candidates(entries: Iterable[object], tissue_id: str = "", *, strict
             "--strict (strict=True) out to read them as free text."
         )
     candidates: dict[str, Candidate] = {}
-    remarks = [f"{name}: names no cell type; left out" for name in dict.fromkeys(map(str, left_out))]
+    remarks = [f"{name or 'missing value'}: names no cell type; left out" for name in dict.fromkeys(left_out)]
     for entry in resolved:
         candidate = _to_candidate(entry)
         # Two names of one type would split its probability, and both would have a low confidence.
@@ -139,10 +144,6 @@ def _is_ambiguous(entry: ResolvedType, entries: Sequence[ResolvedType]) -> bool:
         other.term is not None and other.term.id == entry.term.id and other.entry.casefold() != entry.entry.casefold()
         for other in entries
     )
-
-
-def _as_free_text(entry: ResolvedType) -> ResolvedType:
-    return ResolvedType(entry.entry, None, broader=entry.term)
 
 
 def _to_candidate(resolved: ResolvedType) -> Candidate:
@@ -264,25 +265,21 @@ def cached_type_vectors(
 ) -> Float[np.ndarray, "type dim"]:
     """Return a unit vector for each type, computed once and cached on disk.
 
-    The file name in the user's cache is a hash of the model's weights and of all texts. If the cache is not writable, the
-    vectors are computed again.
+    The file name in the user's cache is a hash of the model's weights and of all texts. If the file is damaged or the cache is
+    not writable, the vectors are computed again.
     """
     cache_path = _cache_path(embedder, types)
-    if cache_path is not None and cache_path.exists():
-        try:
-            vectors = np.load(cache_path)
-            if vectors.shape == (len(types), embedder.dim):
-                logger.info("Using the cached text vectors %s", cache_path)
-                return vectors
-        except (OSError, ValueError):
-            pass  # a damaged cache file is written again
+    cached = None if cache_path is None else load_vectors(cache_path, len(types), embedder.dim)
+    if cached is not None:
+        logger.info("Using the cached text vectors %s", cache_path)
+        return cached
     vectors = np.empty((len(types), embedder.dim), dtype=np.float32)
     for start in range(0, len(types), EMBED_BATCH_SIZE):
         vectors[start : start + EMBED_BATCH_SIZE] = candidate_vectors(types[start : start + EMBED_BATCH_SIZE], embedder)
         if progress is not None:
             progress(min(start + EMBED_BATCH_SIZE, len(types)), len(types))
     if cache_path is not None:
-        _write_cache(vectors, cache_path)
+        store_vectors(cache_path, vectors)
     return vectors
 
 
@@ -293,14 +290,3 @@ def _cache_path(embedder: Embedder, types: Sequence[Candidate]) -> Path | None:
         [embedder.fingerprint, *("\t".join((candidate.term_id, *candidate.texts)) for candidate in types)]
     )
     return cache_folder().parent / "vectors" / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.npy"
-
-
-def _write_cache(vectors: Float[np.ndarray, "type dim"], cache_path: Path) -> None:
-    try:
-        cache_path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(cache_path) as draft, draft.open("wb") as file:
-            np.save(file, vectors)
-    except (OSError, InputError) as error:
-        logger.warning("The text vectors are not cached: %s", error)
-    else:
-        logger.info("Cached %d text vectors in %s", len(vectors), cache_path)

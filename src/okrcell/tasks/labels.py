@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,8 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from okrcell.cells.groupings import check_grouping
+from okrcell.cells.obs_columns import missing_column_error
 from okrcell.descriptions.metadata_text import label_texts
 from okrcell.errors import InputError
 from okrcell.evidence import TextEmbedder
@@ -51,13 +52,14 @@ def read_study_labels(obs: pd.DataFrame, label_key: str = "cell_type") -> StudyL
     Raises
     ------
     InputError
-        If the column does not exist.
+        If the column does not exist or is no grouping.
     """
     if label_key not in obs:
         raise InputError(
             f"obs has no column '{label_key}'; it has {', '.join(map(str, obs)) or 'none'}. "
             "Pass the column with the labels: --label-key (label_key=...)."
         )
+    check_grouping(obs[label_key], label_key, "Pass a column with labels: --label-key (label_key=...).")
     columns: dict[str, Any] = {"cell_type": obs[label_key]}
     if f"{label_key}_ontology_term_id" in obs:
         columns["cell_type_ontology_term_id"] = obs[f"{label_key}_ontology_term_id"]
@@ -121,9 +123,10 @@ def read_column_labels(obs: pd.DataFrame, key: str, option: str) -> ColumnLabels
     Raises
     ------
     InputError
-        If the column does not exist or has no label.
+        If the column does not exist, has no label or is no grouping.
     """
     check_column(obs, key, option)
+    check_grouping(obs[key], key, f"Pass a column with labels: {option}.")
     raw_labels = column_as_text(obs, key)
     # A number does not name a cell type, but it may be a cluster label.
     is_label = {
@@ -162,12 +165,7 @@ def check_column(obs: pd.DataFrame, key: str, option: str) -> None:
     """
     if key in obs:
         return
-    columns = [str(name) for name in obs]
-    similar = get_close_matches(key, columns, n=3) or columns
-    hint = (
-        f"similar columns are {', '.join(similar)}" if similar != columns else f"it has {', '.join(columns) or 'none'}"
-    )
-    raise InputError(f"obs has no column '{key}'; {hint}. Pass an existing column: {option}.")
+    raise missing_column_error([str(name) for name in obs], key, option)
 
 
 def _most_frequent(values: NDArray[np.object_]) -> str:

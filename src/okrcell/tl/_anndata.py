@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from okrcell.cells.anndata_checks import read_records
+from okrcell.cells.findings import read_findings
+from okrcell.cells.groupings import check_grouping
 from okrcell.errors import InputError
 from okrcell.escaping import escape_markdown
 from okrcell.progress import progress_bar
@@ -30,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 SEED_LIMIT = 2**32
 """Exclusive upper limit of a seed; scikit-learn and pynndescent accept no larger one."""
-MAX_GROUPS = 1000
-"""A column with more distinct values than this is a measurement or an identifier, not a grouping."""
 EVIDENCE_COLUMNS = ("number", "source", "record", "snapshot", "licence", "text", "sha256")
 MAX_QUOTE_LENGTH = 240
 """Maximum number of characters of a record in Markdown; JSON has the whole text."""
@@ -61,7 +61,7 @@ def read_groups(adata: "AnnData", key: str) -> "tuple[NDArray[np.intp], list[str
     Raises
     ------
     InputError
-        If the column does not exist, is empty, holds continuous numbers or has more than `MAX_GROUPS` distinct values.
+        If the column does not exist, is empty, or holds measurements or identifiers.
     """
     if key not in adata.obs:
         columns = [str(name) for name in adata.obs.columns]
@@ -75,11 +75,7 @@ def read_groups(adata: "AnnData", key: str) -> "tuple[NDArray[np.intp], list[str
     n_values = int(column.nunique())
     if n_values == 0:
         raise InputError(f"obs['{key}'] is empty: it puts no cell into a group. Pass the name of another column.")
-    if n_values > MAX_GROUPS or (n_values > 1 and isinstance(column.dtype, np.dtype) and _is_continuous(column)):
-        raise InputError(
-            f"obs['{key}'] has {n_values:,} different values for {adata.n_obs:,} cells, such as {column.dropna().iloc[0]}: "
-            "that is no grouping. Pass the name of a column with clusters or labels."
-        )
+    check_grouping(column, key, "Pass the name of a column with clusters or labels.")
     if not isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("category")
     categories = column.cat.remove_unused_categories()
@@ -87,16 +83,27 @@ def read_groups(adata: "AnnData", key: str) -> "tuple[NDArray[np.intp], list[str
     # Values with the same text (1 and "1") are one group.
     names = [_format_value(value) for value in categories.cat.categories]
     unique_names = list(dict.fromkeys(names))
+    _check_slot_names(unique_names, key)
     group_of_code = np.array([unique_names.index(name) for name in names] + [-1], dtype=np.intp)
     return group_of_code[codes], unique_names
 
 
-def _is_continuous(column: pd.Series) -> bool:
-    """Whether a float column holds values that are not whole numbers, such as 0.31."""
-    if not pd.api.types.is_float_dtype(column):
-        return False
-    values = column.dropna().to_numpy(dtype=np.float64)
-    return bool((values != np.round(values)).any())
+def _check_slot_names(names: Sequence[str], key: str) -> None:
+    """Reject groups whose results would be stored under the same key.
+
+    Raises
+    ------
+    InputError
+        If two groups differ only in "/" and "|".
+    """
+    name_of_slot: dict[str, str] = {}
+    for name in names:
+        other = name_of_slot.setdefault(slot_name(name), name)
+        if other != name:
+            raise InputError(
+                f"obs['{key}'] has the groups {other!r} and {name!r}, which have the same key in an h5ad file ('/' becomes "
+                "'|'). Rename one of them."
+            )
 
 
 def _format_value(value: object) -> str:
@@ -107,6 +114,15 @@ def _format_value(value: object) -> str:
 def slot_name(group: str) -> str:
     """Return a key that an h5ad file accepts: without "/", which separates groups there, and not empty."""
     return group.replace("/", "|") or "(empty)"
+
+
+def slot_names(names: Sequence[str]) -> list[str]:
+    """Return a distinct key for each name (`slot_name`): "A/B" beside "A|B" becomes "A|B.1"."""
+    distinct: dict[str, None] = {}
+    for name in map(slot_name, names):
+        numbered = (name, *(f"{name}.{number}" for number in range(1, len(names) + 1)))
+        distinct[next(key for key in numbered if key not in distinct)] = None
+    return list(distinct)
 
 
 def make_table(columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
@@ -150,7 +166,7 @@ def to_json(value: Any) -> Any:
     return None if isinstance(value, float) and pd.isna(value) else value
 
 
-def get_model(model: "Embedder | None") -> "Embedder":
+def get_model(model: object) -> "Embedder":
     """Return ``model``, or the bundled model if it is None.
 
     Raises
@@ -168,11 +184,23 @@ def get_model(model: "Embedder | None") -> "Embedder":
     return model
 
 
-def read_counts(adata: "AnnData", layer: str | None, *, orthologs: bool) -> "Expression":
-    """Locate counts and genes; by default in the matrix that is nearest to raw counts."""
+def read_counts(adata: "AnnData", layer: str | None, *, orthologs: bool, species: str | None) -> "Expression":
+    """Locate counts and genes; by default in the matrix that tells most about the counts of most genes.
+
+    Raises
+    ------
+    InputError
+        If ``species`` is neither None nor "human", if it contradicts ``orthologs``, or if expression cannot be read.
+    """
     from okrcell.cells.expression import read_expression
 
-    return read_expression(adata, layer=layer, orthologs=orthologs)
+    if species not in (None, "human"):
+        raise InputError(
+            f"species must be 'human' or None, but it is {species!r}. Mouse genes are recognized without it."
+        )
+    if orthologs and species is not None:
+        raise InputError("orthologs maps mouse genes, but species='human' refuses them. Pass one of the two.")
+    return read_expression(adata, layer=layer, orthologs=species is None)
 
 
 def embed_and_store(
@@ -192,14 +220,12 @@ def embed_and_store(
     return embeddings
 
 
-def _embedding_facts(
-    embeddings: "NDArray[np.float32]", model: "Embedder", expression: "Expression"
-) -> dict[str, str]:
+def _embedding_facts(embeddings: "NDArray[np.float32]", model: "Embedder", expression: "Expression") -> dict[str, str]:
     """Sha256 of embeddings and of what they were computed from."""
     return {
         "expression_sha256": expression.fingerprint,
         "model_sha256": str(model.facts.get("model_sha256", "")),
-        "sha256": hashlib.sha256(np.ascontiguousarray(embeddings)).hexdigest(),
+        "sha256": hashlib.sha256(embeddings.tobytes()).hexdigest(),
     }
 
 
@@ -221,9 +247,7 @@ def get_embeddings(
     return embed_and_store(adata, model, expression, EMBEDDING_KEY, progress)
 
 
-def stored_embeddings(
-    adata: "AnnData", model: "Embedder", expression: "Expression"
-) -> "NDArray[np.float32] | None":
+def stored_embeddings(adata: "AnnData", model: "Embedder", expression: "Expression") -> "NDArray[np.float32] | None":
     """Return the embeddings in ``obsm``; None if they are not those of this expression by this model."""
     records = read_records(adata)
     facts = records.get("vector_inputs", {}).get(EMBEDDING_KEY)
@@ -249,7 +273,7 @@ def write_provenance(
     It holds ``facts``, the model and its sha256, the matrix that was read, its sha256, findings and gene coverage, package
     versions and time.
     """
-    facts["findings"] = []
+    facts["findings"] = read_findings(adata)
     if expression is not None:
         facts |= {
             "matrix": expression.source,
@@ -257,6 +281,8 @@ def write_provenance(
             "expression_sha256": expression.fingerprint,
             "findings": list(expression.findings),
             "gene_coverage": float(expression.resolution.coverage),
+            "species": expression.resolution.species,
+            "orthologs": "mouse_ortholog" in expression.resolution.match_counts,
             "model_genes_measured": model.n_measured_genes(expression),
             "model_genes": len(model.vocabulary),
         }

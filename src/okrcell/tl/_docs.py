@@ -18,10 +18,16 @@ model : Embedder, optional
     Model from `okrcell.load`. By default the model that is bundled with the package.""",
     "layer": """\
 layer : str, optional
-    Matrix to read: the name of a layer, "X" or "raw". By default the matrix that is nearest to raw counts.""",
+    Matrix to read: the name of a layer, "X" or "raw". By default the matrix that tells most about the counts of most genes.""",
     "orthologs": """\
 orthologs : bool, default False
-    Map mouse genes to their one-to-one human orthologs. If False, mouse genes raise an error.""",
+    Accepted for earlier code. Mouse genes are recognized and mapped to their one-to-one human orthologs by default; the first
+    finding of the provenance record says so.""",
+    "species": """\
+species : str, optional
+    "human" accepts human genes only: mouse genes raise an error. By default human and mouse genes are accepted; rat, zebrafish,
+    macaque and other species are refused. In a file of human and another species, the genes of the other are left out, and
+    cells whose molecules are mostly of it count as cells without expression.""",
     "progress": """\
 progress : bool or callable, optional
     Show a bar on stderr. By default only if stderr is a terminal; True always, False never. A function is called instead, as
@@ -38,8 +44,8 @@ knowledge : str or Path, optional
 Provenance record: arguments, model and its sha256, the matrix that was read, its sha256, findings and gene coverage, package
 versions and time.""",
     "unreadable": """\
-If counts or genes cannot be read: the matrix holds z-scores, fewer than 5 % of the gene names are known, or the genes
-are of mouse and ``orthologs`` is False.""",
+If counts or genes cannot be read: no matrix holds counts or log values, values are infinite, no feature is a gene, fewer
+than 5 % of the gene names are known, or the genes are of another species than human and mouse (or ``species``).""",
     "bad_seed": """\
 If the seed is negative, or 2**32 or more.""",
 }

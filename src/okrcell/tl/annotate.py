@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from okrcell.cells.anndata_checks import check_anndata
+from okrcell.cells.groupings import check_grouping
 from okrcell.errors import InputError
 from okrcell.tl._anndata import (
     EMBEDDING_KEY,
@@ -15,8 +17,9 @@ from okrcell.tl._anndata import (
     embed_and_store,
     get_embeddings,
     get_model,
-    has_embeddings,
     read_counts,
+    slot_names,
+    stored_embeddings,
     write_provenance,
 )
 from okrcell.tl._docs import doc_params
@@ -44,7 +47,7 @@ def write_annotation(
     """
     empty = np.isnan(scores[:, 0])
     # An h5ad file reads "/" as a group separator; the provenance record keeps the original names.
-    columns = pd.Index(np.array([candidate.name.replace("/", "|") for candidate in candidates], dtype=object))
+    columns = pd.Index(np.array(slot_names([candidate.name for candidate in candidates]), dtype=object))
     adata.obsm["okrcell_scores"] = pd.DataFrame(scores, index=adata.obs_names, columns=columns)
     _write_label_column(
         adata, "cell_type", [candidate.name for candidate in candidates], prediction.best_idx, empty, missing="unknown"
@@ -60,6 +63,19 @@ def write_annotation(
     adata.obs["okrcell_confidence"] = prediction.confidence
     adata.obs["okrcell_status"] = pd.Categorical(prediction.status, categories=["confident", "broad", "unknown"])
     adata.obs["okrcell_broader_cell_type_ontology_term_id"] = pd.Categorical(prediction.broader_id)
+    broader = _broader_names(prediction.broader_id)
+    adata.obs["okrcell_broader_cell_type"] = pd.Categorical(broader)
+    names = np.array([candidate.name for candidate in candidates], dtype=object)
+    labels = np.where(prediction.status == "confident", names[prediction.best_idx], "unknown")
+    adata.obs["okrcell_label"] = pd.Categorical(np.where(prediction.status == "broad", broader, labels))
+
+
+def _broader_names(term_ids: NDArray[np.object_]) -> NDArray[np.object_]:
+    from okrcell.ontology.ontology import ontology
+
+    distinct, index = np.unique(term_ids.astype(str), return_inverse=True)
+    names = [ontology("CL").term(term_id).name if term_id else "" for term_id in distinct.tolist()]
+    return np.array(names, dtype=object)[index]
 
 
 def _write_label_column(
@@ -81,19 +97,24 @@ def run_zero_shot(
     model: "Embedder",
     candidates: Sequence[str] | None,
     *,
+    strict: bool = False,
     seed: int = 0,
     layer: str | None,
     orthologs: bool,
+    species: str | None,
     progress: "ProgressOption",
 ) -> None:
     """Annotate among ``candidates``, or among all types the model knows, and write the slots of `okrcell.tl.annotate`."""
-    from okrcell.tasks.candidates import parse_candidates as read_candidates
+    from okrcell.ontology.obs_profile import single_tissue
+    from okrcell.tasks.candidates import resolve_candidates
     from okrcell.tasks.open_vocabulary import annotate_open_vocabulary, read_tissues
     from okrcell.tasks.zero_shot import annotate_zero_shot
 
     # Parse the candidates first, so that a typing error is reported before any cell is embedded.
-    parsed_candidates = None if candidates is None else read_candidates(candidates)
-    expression = read_counts(adata, layer, orthologs=orthologs)
+    tissue_id = single_tissue(pd.DataFrame(adata.obs))
+    resolved = None if candidates is None else resolve_candidates(candidates, tissue_id, strict=strict)
+    parsed_candidates = None if resolved is None else resolved.candidates
+    expression = read_counts(adata, layer, orthologs=orthologs, species=species)
     embeddings = embed_and_store(adata, model, expression, EMBEDDING_KEY, progress)
     if parsed_candidates is None:
         tissue = read_tissues(pd.DataFrame(adata.obs))
@@ -111,6 +132,7 @@ def run_zero_shot(
         candidates=[candidate.name for candidate in parsed_candidates],
         candidate_ids=[candidate.term_id for candidate in parsed_candidates],
         candidates_named_by="user" if candidates is not None else "the model, out of the types that it knows",
+        candidates_resolved=[] if resolved is None else list(resolved.remarks),
         candidate_texts=json.dumps(
             {candidate.name: candidate.texts for candidate in parsed_candidates}, ensure_ascii=False
         ),
@@ -129,6 +151,7 @@ def run_few_shot(
     seed: int,
     layer: str | None,
     orthologs: bool,
+    species: str | None,
     progress: "ProgressOption",
 ) -> None:
     """Annotate from the labelled cells in ``obs[key]`` and write the slots of `okrcell.tl.annotate`."""
@@ -136,8 +159,9 @@ def run_few_shot(
     from okrcell.tasks.labels import read_column_labels
 
     labels = read_column_labels(pd.DataFrame(adata.obs), key, "--examples-key (examples=...)")
-    expression = read_counts(adata, layer, orthologs=orthologs)
-    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    _check_several_labels(labels.labels, key)
+    expression = read_counts(adata, layer, orthologs=orthologs, species=species)
+    embeddings = get_embeddings(adata, model, expression, progress)
     result = annotate_few_shot(
         expression,
         labels.labels,
@@ -168,6 +192,15 @@ def run_few_shot(
     )
 
 
+def _check_several_labels(labels: NDArray[np.str_], key: str) -> None:
+    names = np.unique(labels[labels != ""])
+    if len(names) == 1:
+        raise InputError(
+            f"All labels in '{key}' are '{names[0]}', so every cell would get this label. Add cells with other labels, or pass "
+            "candidates instead."
+        )
+
+
 def run_label_transfer(
     adata: "AnnData",
     model: "Embedder",
@@ -179,24 +212,27 @@ def run_label_transfer(
     seed: int,
     layer: str | None,
     orthologs: bool,
+    species: str | None,
     progress: "ProgressOption",
 ) -> None:
     """Annotate from ``reference.obs[label_key]`` and write the slots of `okrcell.tl.annotate`.
 
-    ``reference`` is not changed; its stored embeddings are used if this model computed them.
+    ``reference`` is not changed; its stored embeddings are used if this model computed them from its matrix.
     """
     from okrcell.tasks.label_transfer import annotate_from_reference
     from okrcell.tasks.labels import check_column, column_as_text, read_column_labels
 
     obs = pd.DataFrame(reference.obs)
     labels = read_column_labels(obs, label_key, "--label-key (label_key=...)")
+    _check_several_labels(labels.labels, label_key)
     donors = None
     if donor_key is not None:
         check_column(obs, donor_key, "--donor-key (donor_key=...)")
+        check_grouping(obs[donor_key], donor_key, "Pass a column with donors: --donor-key (donor_key=...).")
         donors = column_as_text(obs, donor_key).astype(str)
-    reference_expression = read_counts(reference, None, orthologs=orthologs)
-    expression = read_counts(adata, layer, orthologs=orthologs)
-    embeddings = get_embeddings(adata, model, expression, layer, progress)
+    reference_expression = read_counts(reference, None, orthologs=orthologs, species=species)
+    expression = read_counts(adata, layer, orthologs=orthologs, species=species)
+    embeddings = get_embeddings(adata, model, expression, progress)
     result = annotate_from_reference(
         reference_expression,
         labels.labels,
@@ -208,7 +244,7 @@ def run_label_transfer(
         donors=donors,
         seed=seed,
         vectors=embeddings,
-        reference_vectors=np.asarray(reference.obsm[EMBEDDING_KEY]) if has_embeddings(reference, model) else None,
+        reference_vectors=stored_embeddings(reference, model, reference_expression),
     )
     write_annotation(adata, result.candidates, result.probability, result.prediction)
     write_provenance(
@@ -245,9 +281,11 @@ def annotate(
     label_key: str = "cell_type",
     donor_key: str | None = None,
     method: Literal["head", "encoder", "lora"] = "head",
+    strict: bool = False,
     seed: int = 0,
     layer: str | None = None,
     orthologs: bool = False,
+    species: str | None = None,
     progress: "ProgressOption" = None,
 ) -> None:
     """Assign a cell type to each cell: zero-shot, few-shot, or by label transfer from a labelled reference.
@@ -257,11 +295,12 @@ def annotate(
     {adata}
     {model}
     candidates : sequence of str, optional
-        Zero-shot: the cell types to choose from, as names, Cell Ontology ids such as "CL:0000236", or free text. Candidates
-        that resolve to the same term are used once. If ``candidates``, ``reference`` and ``examples`` are all None, the
-        candidates are the Cell Ontology types known to the model that fit the sample. In that case ``obs["tissue"]`` or
-        ``obs["tissue_ontology_term_id"]``, where present, raises the prior probability of types known in the tissue; no type is
-        excluded.
+        Zero-shot: the cell types to choose from, as names, Cell Ontology ids such as "CL:0000236", or free text. Names are
+        resolved as by `standardise`, in the tissue of the cells if ``obs`` has exactly one; what is no known type is read as
+        free text. Numbers and placeholders are left out, and candidates that resolve to the same term are used once. If
+        ``candidates``, ``reference`` and ``examples`` are all None, the candidates are the Cell Ontology types known to the
+        model that fit the sample. In that case ``obs["tissue"]`` or ``obs["tissue_ontology_term_id"]``, where present, raises
+        the prior probability of types known in the tissue; no type is excluded.
     reference : AnnData, optional
         Label transfer: cells of another study with labels in ``reference.obs[label_key]``. The two are compared on the genes
         that both measured. The reference is not changed.
@@ -278,12 +317,15 @@ def annotate(
         How a reference is used. "head" fits a linear head on the embeddings; "encoder" fine-tunes a copy of the whole cell
         encoder; "lora" fine-tunes low-rank additions to it (needs ``okrcell[fine-tuning]``). Only "head" is valid without
         ``reference``.
+    strict : bool, default False
+        Raise an error if a candidate is no known cell type, instead of reading it as free text.
     seed : int, default 0
         Seed of all sampling, and of the approximate search for neighbours in very large samples; from 0 to 2**32 - 1.
     layer : str, optional
-        Matrix of ``adata`` to read: the name of a layer, "X" or "raw". By default the matrix that is nearest to raw counts. If
-        a layer is given, stored embeddings are not reused. The matrix of the reference is always chosen by default.
+        Matrix of ``adata`` to read: the name of a layer, "X" or "raw". By default the matrix that is nearest to raw counts. The
+        matrix of the reference is always chosen by default.
     {orthologs}
+    {species}
     {progress}
 
     Returns
@@ -305,21 +347,28 @@ def annotate(
         ``obs["okrcell_broader_cell_type_ontology_term_id"]`` : categorical
             Most specific Cell Ontology term above the candidates whose probability is at least 0.5; set where the status is
             "broad", "" elsewhere.
+        ``obs["okrcell_broader_cell_type"]`` : categorical
+            Name of that term.
+        ``obs["okrcell_label"]`` : categorical
+            What the status allows to say: the type where it is "confident", the broader type where it is "broad", "unknown"
+            elsewhere. Plots and reports use this column.
         ``obsm["okrcell_scores"]`` : DataFrame of float32, shape (cell, candidate)
             Zero-shot: signature score plus weighted cosine similarity, or the cosine similarity alone for a model without
             signatures. With a reference or examples: the probability of each label. In column names "/" becomes "|". NaN for a
             cell without expression.
         ``obsm["X_okrcell"]`` : float32 array, shape (cell, dim)
             Cell embeddings, rows of unit length. A zero-shot annotation computes them anew; with a reference or examples they
-            are reused if they were written by a model with the same weights and ``layer`` is None.
+            are reused if the same model computed them from the same matrix, genes and cells.
         ``uns["okrcell"]["annotate"]`` : dict
-            {provenance}
+            {provenance} ``candidates_resolved`` has a line for each candidate that was resolved to another name or to nothing.
 
     Raises
     ------
     InputError
         If more than one of ``candidates``, ``reference`` and ``examples`` is given; if ``method`` needs a reference and there
-        is none; if a candidate is empty or its id does not exist; if a label column is missing or has no label.
+        is none; if a candidate is empty, an id of another ontology or an id that does not exist, or, with ``strict``, no known
+        cell type; if a label column is missing, has fewer than two
+        labels, or holds measurements or barcodes.
         {bad_seed}
         {unreadable}
 
@@ -379,6 +428,9 @@ def annotate(
     >>> adata.obs.loc[b_cells, "okrcell_cell_type"].value_counts().idxmax()
     'CD19+ B'
     """
+    check_anndata(adata)
+    if reference is not None:
+        check_anndata(reference, "reference")
     options = {"candidates": candidates, "reference": reference, "examples": examples}
     used = [name for name, value in options.items() if value is not None]
     if len(used) > 1:
@@ -402,9 +454,22 @@ def annotate(
             seed=seed,
             layer=layer,
             orthologs=orthologs,
+            species=species,
             progress=progress,
         )
     elif examples is not None:
-        run_few_shot(adata, model, examples, seed=seed, layer=layer, orthologs=orthologs, progress=progress)
+        run_few_shot(
+            adata, model, examples, seed=seed, layer=layer, orthologs=orthologs, species=species, progress=progress
+        )
     else:
-        run_zero_shot(adata, model, candidates, seed=seed, layer=layer, orthologs=orthologs, progress=progress)
+        run_zero_shot(
+            adata,
+            model,
+            candidates,
+            strict=strict,
+            seed=seed,
+            layer=layer,
+            orthologs=orthologs,
+            species=species,
+            progress=progress,
+        )

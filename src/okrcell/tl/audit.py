@@ -27,6 +27,7 @@ def audit(
     settings: "AuditSettings | None" = None,
     layer: str | None = None,
     orthologs: bool = False,
+    species: str | None = None,
     progress: "ProgressOption" = None,
 ) -> None:
     """Estimate for each label the probability that it is correct, and the most likely label.
@@ -46,6 +47,7 @@ def audit(
         chosen on pretraining studies.
     {layer}
     {orthologs}
+    {species}
     {progress}
 
     Returns
@@ -118,7 +120,7 @@ def audit(
     settings = AuditSettings() if settings is None else settings
     obs = pd.DataFrame(adata.obs)
     check_labels(obs, label_key, batch_key)
-    expression = read_counts(adata, layer, orthologs=orthologs)
+    expression = read_counts(adata, layer, orthologs=orthologs, species=species)
     embeddings = get_embeddings(adata, model, expression, progress)
     result = audit_study(
         obs, expression, model, label_key=label_key, batch_key=batch_key, settings=settings, vectors=embeddings

@@ -31,6 +31,7 @@ def cluster(
     key_added: str = "okrcell_cluster",
     layer: str | None = None,
     orthologs: bool = False,
+    species: str | None = None,
     seed: int = 0,
     progress: "ProgressOption" = None,
 ) -> None:
@@ -52,6 +53,7 @@ def cluster(
         Column of ``obs`` to write.
     {layer}
     {orthologs}
+    {species}
     seed : int, default 0
         Random seed; from 0 to 2**32 - 1. The same seed gives the same clusters.
     {progress}
@@ -90,8 +92,9 @@ def cluster(
     -----
     The embeddings are averaged over nearest neighbours in the principal components of the sample (method 11.5, after [2]_). The
     result and the components are scaled to equal total variance, concatenated and reduced to 20 principal components (ours).
-    Each resolution is run on six random subsets of 80 % of the cells; the finest one whose mean adjusted Rand index is within
-    0.05 of the best is chosen (ours). The clustering is Leiden with modularity [1]_.
+    Each resolution is run on six random subsets of 80 % of the cells. Of the resolutions whose mean adjusted Rand index is
+    within 0.15 of the best, the longest run with the same number of clusters is chosen, and in it the most stable resolution
+    (ours). The clustering is Leiden with modularity [1]_.
 
     References
     ----------
@@ -131,7 +134,7 @@ def cluster(
     expression = None
     model = get_model(model)
     if use_rep is None:
-        expression = read_counts(adata, layer, orthologs=orthologs)
+        expression = read_counts(adata, layer, orthologs=orthologs, species=species)
         embeddings = get_embeddings(adata, model, expression, progress)
         representation = joint_representation(embeddings, sample_pca(expression, N_COMPONENTS), seed=seed)
         adata.obsm[JOINT_KEY] = representation

@@ -46,11 +46,13 @@ def describe(
     groupby: str = "okrcell_cluster",
     *,
     candidates: Sequence[str] | None = None,
+    strict: bool = False,
     knowledge: str | Path | None = None,
     genes: int = 20,
     seed: int = 0,
     layer: str | None = None,
     orthologs: bool = False,
+    species: str | None = None,
     progress: "ProgressOption" = None,
 ) -> None:
     """Describe each group of cells: its likely cell type, its marker genes, and cited sentences.
@@ -63,7 +65,9 @@ def describe(
         Column of ``obs`` with clusters or labels. Cells without a value are left out.
     candidates : sequence of str, optional
         Cell types to choose from: names, Cell Ontology ids or free text. By default all Cell Ontology types that the model was
-        trained on.
+        trained on. Names are resolved as in `annotate`.
+    strict : bool, default False
+        Raise an error if a candidate is no known cell type, instead of reading it as free text.
     {knowledge}
     genes : int, default 20
         Maximum number of marker genes listed per group; at least 1.
@@ -71,6 +75,7 @@ def describe(
         Seed of the sampling of cells whose genes are compared, at most 500 per group; from 0 to 2**32 - 1.
     {layer}
     {orthologs}
+    {species}
     {progress}
 
     Returns
@@ -136,8 +141,8 @@ def describe(
     """
     from okrcell.knowledge.downloads import KnowledgeFiles
     from okrcell.knowledge.registry import open_sources, unavailable_sources
-    from okrcell.tasks.candidates import default_candidates, known_types
-    from okrcell.tasks.candidates import parse_candidates as read_candidates
+    from okrcell.ontology.obs_profile import single_tissue
+    from okrcell.tasks.candidates import ResolvedCandidates, default_candidates, known_types, resolve_candidates
     from okrcell.tasks.describe import describe_groups
 
     check_anndata(adata)
@@ -147,10 +152,14 @@ def describe(
     model = get_model(model)
     # Check the arguments first, so that a typing error is reported before any cell is embedded.
     group, names = read_groups(adata, groupby)
-    parsed_candidates = default_candidates(model) if candidates is None else read_candidates(candidates)
+    if candidates is None:
+        resolved = ResolvedCandidates(default_candidates(model), ())
+    else:
+        resolved = resolve_candidates(candidates, single_tissue(pd.DataFrame(adata.obs)), strict=strict)
+    parsed_candidates = resolved.candidates
     files = KnowledgeFiles(knowledge)
     sources, missing_sources = open_sources(None, files), unavailable_sources(files)
-    expression = read_counts(adata, layer, orthologs=orthologs)
+    expression = read_counts(adata, layer, orthologs=orthologs, species=species)
     embeddings = get_embeddings(adata, model, expression, progress)
     descriptions = describe_groups(
         expression,
@@ -176,6 +185,7 @@ def describe(
         cells_without_group=int((group < 0).sum()),
         candidates=[item.name for item in parsed_candidates],
         candidates_named_by="user" if candidates is not None else "the model's own cell types",
+        candidates_resolved=list(resolved.remarks),
         sources=[f"{source.name}: {source.snapshot}" for source in sources],
         absent_sources=sorted(missing_sources),
         seed=seed,

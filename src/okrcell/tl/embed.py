@@ -20,6 +20,7 @@ def embed(
     *,
     layer: str | None = None,
     orthologs: bool = False,
+    species: str | None = None,
     key_added: str = EMBEDDING_KEY,
     progress: "ProgressOption" = None,
 ) -> None:
@@ -32,6 +33,7 @@ def embed(
     layer : str, optional
         Matrix to read: the name of a layer, "X" or "raw". By default the matrix that is nearest to raw counts.
     {orthologs}
+    {species}
     key_added : str, default "X_okrcell"
         Slot of ``obsm`` to write. The other tools reuse the embeddings in "X_okrcell" only.
     {progress}
@@ -92,6 +94,6 @@ def embed(
     """
     check_anndata(adata)
     model = get_model(model)
-    expression = read_counts(adata, layer, orthologs=orthologs)
+    expression = read_counts(adata, layer, orthologs=orthologs, species=species)
     embed_and_store(adata, model, expression, key_added, progress)
     write_provenance(adata, "embed", model, expression, key_added=key_added, layer=layer or "", orthologs=orthologs)

@@ -105,6 +105,7 @@ def get_or_annotate(
     *,
     layer: str | None,
     orthologs: bool,
+    species: str | None,
     progress: "ProgressOption",
 ) -> "Sequence[Candidate]":
     """Return the candidates of the stored zero-shot annotation; annotate first if it is missing or does not match.
@@ -115,7 +116,9 @@ def get_or_annotate(
     from okrcell.tl.annotate import annotate
 
     if not _has_matching_annotation(adata, model, expression, candidates):
-        annotate(adata, model, candidates=candidates, layer=layer, orthologs=orthologs, progress=progress)
+        annotate(
+            adata, model, candidates=candidates, layer=layer, orthologs=orthologs, species=species, progress=progress
+        )
     record: dict[str, Any] = adata.uns["okrcell"]["annotate"]
     texts: dict[str, list[str]] = json.loads(record["candidate_texts"])
     ids = [str(term_id) for term_id in record["candidate_ids"]]
@@ -134,6 +137,7 @@ def _has_matching_annotation(
     InputError
         If the cells were annotated from labelled cells and ``candidates`` is None.
     """
+    from okrcell.ontology.obs_profile import single_tissue
     from okrcell.tasks.candidates import parse_candidates as read_candidates
 
     record = read_records(adata).get("annotate", {})
@@ -148,13 +152,11 @@ def _has_matching_annotation(
     if not zero_shot or "candidate_ids" not in record:
         return False
     matches = (
-        record.get("weights_sha256") == model.fingerprint
-        and record.get("expression_sha256") == expression.fingerprint
+        record.get("weights_sha256") == model.fingerprint and record.get("expression_sha256") == expression.fingerprint
     )
     if candidates is not None:
-        matches = matches and [candidate.name for candidate in read_candidates(candidates)] == list(
-            record["candidates"]
-        )
+        parsed = read_candidates(candidates, single_tissue(pd.DataFrame(adata.obs)))
+        matches = matches and [candidate.name for candidate in parsed] == list(record["candidates"])
     return matches and adata.obsm["okrcell_scores"].shape[1] == len(record["candidates"])
 
 
@@ -176,6 +178,7 @@ def explain(
     knowledge: str | Path | None = None,
     layer: str | None = None,
     orthologs: bool = False,
+    species: str | None = None,
     progress: "ProgressOption" = None,
 ) -> None:
     """List the genes that support a zero-shot annotation, and those that support the runner-up.
@@ -196,6 +199,7 @@ def explain(
     {knowledge}
     {layer}
     {orthologs}
+    {species}
     progress : bool or callable, optional
         Show a bar on stderr. By default only if stderr is a terminal; True always, False never. A function is called instead,
         as ``progress(done, total)``, with numbers of cells if they are annotated first, then with numbers of groups.
@@ -282,9 +286,9 @@ def explain(
     grouped = read_groups(adata, column) if cell_indices is None and column != CELL_TYPE_KEY else None
     files = KnowledgeFiles(knowledge)
     sources, missing_sources = open_sources(None, files), unavailable_sources(files)
-    expression = read_counts(adata, layer, orthologs=orthologs)
+    expression = read_counts(adata, layer, orthologs=orthologs, species=species)
     parsed_candidates = get_or_annotate(
-        adata, model, expression, candidates, layer=layer, orthologs=orthologs, progress=progress
+        adata, model, expression, candidates, layer=layer, orthologs=orthologs, species=species, progress=progress
     )
     scores = np.asarray(adata.obsm["okrcell_scores"], dtype=np.float32)
     best = best_candidate_indices(adata, parsed_candidates)

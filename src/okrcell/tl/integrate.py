@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.cells.anndata_checks import check_anndata
+from okrcell.cells.groupings import check_grouping
 from okrcell.tl._anndata import check_seed, get_embeddings, get_model, read_counts, write_provenance
 from okrcell.tl._docs import doc_params
 
@@ -28,6 +29,7 @@ def integrate(
     key_added: str = "X_okrcell_integrated",
     layer: str | None = None,
     orthologs: bool = False,
+    species: str | None = None,
     seed: int = 0,
     progress: "ProgressOption" = None,
 ) -> None:
@@ -44,6 +46,7 @@ def integrate(
         Slot of ``obsm`` to write.
     {layer}
     {orthologs}
+    {species}
     seed : int, default 0
         Random seed; from 0 to 2**32 - 1. The same seed gives the same representation.
     {progress}
@@ -65,7 +68,7 @@ def integrate(
     Raises
     ------
     InputError
-        If there is no column ``batch_key``.
+        If there is no column ``batch_key``, or it holds measurements or barcodes.
         {bad_seed}
         {unreadable}
 
@@ -107,9 +110,12 @@ def integrate(
     check_seed(seed)
     obs = pd.DataFrame(adata.obs)
     check_column(obs, batch_key, "batch_key='...'")
+    check_grouping(
+        obs[batch_key], batch_key, "Pass a column with batches, such as donors: --batch-key (batch_key=...)."
+    )
     batches = _read_batches(obs, batch_key)
     model = get_model(model)
-    expression = read_counts(adata, layer, orthologs=orthologs)
+    expression = read_counts(adata, layer, orthologs=orthologs, species=species)
     embeddings = get_embeddings(adata, model, expression, progress)
     result = integrate_vectors(expression, embeddings, batches, seed=seed)
     adata.obsm[key_added] = result.vectors

@@ -29,6 +29,7 @@ def find_cells(
     *,
     layer: str | None = None,
     orthologs: bool = False,
+    species: str | None = None,
     key_added: str = "okrcell_match",
     progress: "ProgressOption" = None,
 ) -> None:
@@ -39,9 +40,11 @@ def find_cells(
     {adata}
     {model}
     text : str
-        Sentence, cell type name or Cell Ontology id such as "CL:0000236". Required: an empty text raises an error.
+        Sentence, cell type name or Cell Ontology id such as "CL:0000236". A name is resolved as by `standardise`. Required: an
+        empty text raises an error.
     {layer}
     {orthologs}
+    {species}
     key_added : str, default "okrcell_match"
         Column of ``obs`` to write.
     {progress}
@@ -90,17 +93,31 @@ def find_cells(
     >>> adata.obs.groupby("bulk_labels", observed=True)["okrcell_match"].mean().idxmax()
     'CD19+ B'
     """
-    from okrcell.tasks.retrieval import text_similarity
+    from okrcell.ontology.obs_profile import single_tissue
+    from okrcell.tasks.retrieval import query_findings, resolve_query, text_similarity
 
     check_anndata(adata)
     model = get_model(model)
     if not text.strip():
         raise InputError("The text to search for is empty. Pass a description of the cells, such as 'B cell'.")
-    expression = read_counts(adata, layer, orthologs=orthologs)
-    adata.obs[key_added] = text_similarity(get_embeddings(adata, model, expression, progress), text, model)
+    query = resolve_query(text, single_tissue(pd.DataFrame(adata.obs)))
+    expression = read_counts(adata, layer, orthologs=orthologs, species=species)
+    embeddings = get_embeddings(adata, model, expression, progress)
+    adata.obs[key_added] = text_similarity(embeddings, query.texts, model)
     write_provenance(
-        adata, "find", model, expression, text=text, key_added=key_added, layer=layer or "", orthologs=orthologs
+        adata,
+        "find",
+        model,
+        expression,
+        text=text,
+        text_resolved=query.remark,
+        cell_type_ontology_term_id=query.term_id,
+        key_added=key_added,
+        layer=layer or "",
+        orthologs=orthologs,
     )
+    if not query.term_id:
+        adata.uns["okrcell"]["find"]["findings"] += query_findings(text, model)
 
 
 @doc_params
@@ -113,6 +130,7 @@ def find_texts(
     top: int = 5,
     layer: str | None = None,
     orthologs: bool = False,
+    species: str | None = None,
     key_added: str = "okrcell_texts",
     progress: "ProgressOption" = None,
 ) -> None:
@@ -132,6 +150,7 @@ def find_texts(
         Number of texts per cell and per group; at least 1. If there are fewer texts, all are ranked.
     {layer}
     {orthologs}
+    {species}
     key_added : str, default "okrcell_texts"
         Name of the slots to write.
     progress : bool or callable, optional
@@ -193,6 +212,7 @@ def find_texts(
     >>> ranking.loc[ranking["group"] == "CD19+ B", ["rank", "text"]].values.tolist()[0]
     [1, 'B cell']
     """
+    from okrcell.ontology.obs_profile import single_tissue
     from okrcell.tasks.candidates import candidate_vectors, ontology_types, ontology_vectors
     from okrcell.tasks.candidates import parse_candidates as read_texts
     from okrcell.tasks.retrieval import group_vectors, rank_texts
@@ -201,9 +221,10 @@ def find_texts(
     if top < 1:
         raise InputError(f"top must be at least 1, but it is {top}.")
     model = get_model(model)
-    parsed_texts = ontology_types() if texts is None else tuple(read_texts(texts))
+    tissue_id = single_tissue(pd.DataFrame(adata.obs))
+    parsed_texts = ontology_types() if texts is None else tuple(read_texts(texts, tissue_id))
     group, group_names = (None, []) if groupby is None else read_groups(adata, groupby)
-    expression = read_counts(adata, layer, orthologs=orthologs)
+    expression = read_counts(adata, layer, orthologs=orthologs, species=species)
     embeddings = get_embeddings(adata, model, expression, progress)
     with progress_bar("Embedding texts", progress) as report:
         text_embeddings = ontology_vectors(model, report) if texts is None else candidate_vectors(parsed_texts, model)

@@ -1,0 +1,89 @@
+"""Results of commands on cells: counts on the terminal, tables, and the HTML report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from okrcell.cli._common import check_places, save_output
+from okrcell.errors import InputError
+from okrcell.escaping import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+RESULT_SUFFIXES = (".h5ad", *SEPARATORS)
+ANNOTATION_COLUMNS = (
+    "okrcell_label",
+    "okrcell_cell_type",
+    "okrcell_cell_type_ontology_term_id",
+    "okrcell_confidence",
+    "okrcell_status",
+    "okrcell_broader_cell_type",
+    "okrcell_broader_cell_type_ontology_term_id",
+)
+"""Columns of obs that `okrcell.tl.annotate` writes."""
+
+
+def save_result(adata: "AnnData", output: Path, cells: Path, columns: Sequence[str]) -> None:
+    """Write cells to an h5ad file, or the given columns of obs to a csv or tsv table."""
+    if output.suffix not in SEPARATORS:
+        save_output(adata, output, cells)
+        return
+    import pandas as pd
+
+    from okrcell.escaping import escape_formulas
+    from okrcell.storage import atomic_file
+
+    table = pd.DataFrame(adata.obs)[list(columns)]
+    table.insert(0, "cell", adata.obs_names)
+    with atomic_file(output) as draft:
+        escape_formulas(table).to_csv(draft, sep=SEPARATORS[output.suffix], index=False, lineterminator="\n")
+
+
+def written_to(output: Path, columns: Sequence[str], slots: Sequence[str]) -> str:
+    """Name what was written: columns of obs and slots of obsm, or the columns of a table."""
+    if output.suffix in SEPARATORS:
+        return f"columns cell, {', '.join(columns)}"
+    return f"in obs: {', '.join(columns)}; in obsm: {', '.join(slots)}"
+
+
+def print_counts(groups: "pd.Series") -> None:
+    """Print the number of cells of each group, largest first."""
+    for name, count in groups.value_counts().items():
+        print(f"  {count:>8,}  {printable(name)}")
+
+
+def print_annotation(adata: "AnnData") -> None:
+    """Print the number of cells of each label, largest first, with the mean confidence, and of each status."""
+    import pandas as pd
+
+    obs = pd.DataFrame(adata.obs)
+    confidence = obs.groupby("okrcell_label", observed=True)["okrcell_confidence"].agg(["size", "mean"])
+    for name, row in confidence.sort_values("size", ascending=False, kind="stable").iterrows():
+        print(f"  {int(row['size']):>8,}  {printable(name)}  (mean confidence {row['mean']:.2f})")
+    statuses = obs["okrcell_status"].value_counts()
+    print(f"Status: {', '.join(f'{count:,} {name}' for name, count in statuses.items())}.")
+
+
+def check_report(report: Path, cells: Path, inputs: Sequence[Path | str | None] = ()) -> None:
+    """Check before any work is done that the report can be written.
+
+    Raises
+    ------
+    InputError
+        If the name does not end in .html, or the place cannot be written or is an input.
+    """
+    if report.suffix not in (".html", ".htm"):
+        raise InputError(f"The report must end in .html, but it is {report}. Name it {report.name}.html.")
+    check_places([report], [cells, *inputs])
+
+
+def write_report(adata: "AnnData", report: Path, cells: Path) -> None:
+    """Write the HTML report of an annotation atomically."""
+    from okrcell.report.annotation import annotation_report
+    from okrcell.storage import atomic_file
+
+    with atomic_file(report) as draft:
+        draft.write_text(annotation_report(adata, cells.name), encoding="utf-8")
