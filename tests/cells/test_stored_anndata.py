@@ -85,6 +85,33 @@ def test_a_raw_of_other_cells_is_left_out_with_a_warning(h5ad):
     same(adata)
 
 
+def test_a_raw_without_genes_is_left_out_with_a_warning(h5ad, tmp_path):
+    with h5py.File(h5ad, "r+") as file:
+        write_elem(file.create_group("raw"), "X", COUNTS)
+    with pytest.warns(UserWarning, match="raw cannot be read"):
+        adata = open_cells(h5ad)
+    same(adata)
+    save_cells(adata, tmp_path / "out.h5ad", source=h5ad)
+    same(read_h5ad(tmp_path / "out.h5ad"))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("obsm/odd", pd.DataFrame({"a": [1.0, 2.0, 3.0]}, index=["x", "y", "z"])),
+        ("layers/odd", {"a": np.ones(3)}),
+        ("obsp/odd", np.ones((2, 2))),
+    ],
+)
+def test_what_is_left_out_is_not_in_the_output(h5ad, tmp_path, place, value):
+    with h5py.File(h5ad, "r+") as file:
+        write_elem(file, place, value)
+    with pytest.warns(UserWarning, match=r"\['odd'\]"):
+        adata = open_cells(h5ad)
+    save_cells(adata, tmp_path / "out.h5ad", source=h5ad)
+    same(read_h5ad(tmp_path / "out.h5ad"))
+
+
 def test_a_table_in_obsm_with_other_names_is_left_out(h5ad):
     with h5py.File(h5ad, "r+") as file:
         write_elem(file, "obsm/scores", pd.DataFrame({"a": [1.0, 2.0, 3.0]}, index=["x", "y", "z"]))

@@ -280,3 +280,18 @@ def test_a_line_break_in_a_quoted_label_is_read(opened):
 
 def test_infinite_values_are_kept_for_the_check_of_values(opened):
     assert np.isinf(opened("cell,CD3D,LYZ\na,Inf,1\nb,0,2\n").X.toarray()[0, 0])
+
+
+def test_marks_of_thousands_drop_no_cell(opened):
+    refused(opened, 'gene,AAAC-1,AAAG-1\nCD3D,"1,234",0\nLYZ,5,3\n', "column 'AAAC-1'.*'1,234'")
+    refused(opened, 'gene,AAAC-1,AAAG-1\nCD3D,"1,234",0\nLYZ,"5,000",3\n', "column 'AAAC-1'.*'1,234'")
+
+
+def test_a_second_column_of_names_without_a_header_is_kept(opened):
+    adata = opened(",,AAAC-1,AAAG-1\nENSG00000167286,CD3D,1,0\nENSG00000090382,LYZ,0,3\n")
+    assert adata.var["unnamed"].tolist() == ["CD3D", "LYZ"]
+    assert adata.shape == (2, 2)
+
+
+def test_a_header_without_rows_is_refused(opened):
+    refused(opened, "gene,a,b\n", "only one line")

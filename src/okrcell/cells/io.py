@@ -30,7 +30,7 @@ from okrcell.cells.stored_anndata import (
 )
 from okrcell.cells.tenx_h5 import read_10x_h5
 from okrcell.errors import InputError, MissingExtraError, OkrcellError
-from okrcell.storage import atomic_file
+from okrcell.storage import FILE_ERRORS, atomic_file, error_number
 
 SUPPORTED_FORMATS = "h5ad, h5mu, zarr, 10x .h5, folder with matrix.mtx, loom, csv or tsv (also .gz)"
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
@@ -189,7 +189,9 @@ def save_cells(adata: AnnData, path: str | Path, *, source: str | Path | None = 
                     adata.write_h5ad(temp_path)
         except OkrcellError:
             raise
-        except Exception as error:  # for example a full disk, or a value that h5ad cannot store
+        except Exception as error:  # for example a value that h5ad cannot store
+            if error_number(error) in FILE_ERRORS:
+                raise  # a full disk, for example, is explained by atomic_file
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(f"{path} cannot be written ({reason}).") from error
 
@@ -253,6 +255,8 @@ def _write_results(adata: AnnData, temp_path: Path, source: Path) -> None:
             raise InputError(f"{source} contains other cells ({len(names)}) than those to be saved ({adata.n_obs}).")
         for slot, name in list(misaligned_entries(file)):
             del file[f"{slot}/{name}"]
+        if adata.raw is None and "raw" in file:  # it was left out at reading
+            del file["raw"]
         write_elem(file, "obs", adata.obs)
         for slot, values in (("obsm", adata.obsm), ("uns", adata.uns)):
             group: Any = file.require_group(slot)

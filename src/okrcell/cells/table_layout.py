@@ -112,6 +112,8 @@ def infer_layout(path: Path, encoding: str) -> TableLayout:
     """
     lines, n_comments = _first_lines(path, encoding)
     separator = _detect_separator(lines)
+    if separator is None and len(list(filter(str.strip, lines))) == 1:
+        raise InputError(f"{path} has only one line, so it holds no rows of values: {lines[0].strip()[:80]}")
     if separator is None:
         first = lines[0].strip() if lines else ""
         raise InputError(

@@ -19,6 +19,7 @@ from okrcell.cells.table_layout import (
     DECIMAL_FINDING,
     HEADER_WORDS,
     MISSING_VALUES,
+    THOUSANDS,
     TableLayout,
     check_thousands,
     check_width,
@@ -36,6 +37,8 @@ BLOCK_SIZE = 8 << 20
 """Bytes of text that are parsed at a time; at least four headers."""
 MAX_PASSES = 8
 """Maximum number of times a table is read because its later rows differ from what the first ones tell."""
+MIN_WORD_SHARE = 0.9
+"""Share of words from which the column of a table with genes in rows is annotation and not a cell."""
 BLANK_SHARE = 0.1
 """Share of blank fields from which blanks are zeros, if the table holds no zero."""
 FALLBACK_ENCODING = "cp1252"
@@ -296,9 +299,10 @@ def _check_words(path: Path, layout: TableLayout, labels: pd.DataFrame, genes_in
             continue
         fields = labels[name].dropna().astype(str).tolist()
         words = [field for field in fields if is_word(field, layout.decimal)]
-        if 2 * len(words) < len(fields):
+        n_words = sum(THOUSANDS.fullmatch(field) is None for field in words)
+        if words and n_words < MIN_WORD_SHARE * len(fields):
             raise InputError(
-                f"{path} must hold numbers in column {name!r}, but {len(words)} of its values are words, such as "
+                f"{path} must hold numbers in column {name!r}, but {len(words)} of its values are none, such as "
                 f"{words[0]!r}. Correct them, or remove the column."
             )
 
@@ -312,7 +316,7 @@ def _unique_names(names: list[str]) -> list[str]:
     """Number repeated names as pandas does: "type", "type.1"."""
     counts: dict[str, int] = {}
     unique = list[str]()
-    for name in names:
+    for name in (name or "unnamed" for name in names):
         counts[name] = counts.get(name, -1) + 1
         unique.append(f"{name}.{counts[name]}" if counts[name] else name)
     return unique
