@@ -122,7 +122,8 @@ def normalize_words(name: str) -> tuple[str, ...]:
     A marker is one word with its sign ("CD8-positive", "CD8+" and "CD8" become ``cd8+``; "CD14-low" and "CD14dim" become
     ``cd14low``), adjectives of organs become nouns, and Roman numerals become Arabic.
     """
-    name = _CD_GENE.sub(lambda match: CD_ANTIGENS[match[1]], name)
+    if name.strip() not in CD_ANTIGENS:  # a gene alone names no cell type
+        name = _CD_GENE.sub(lambda match: CD_ANTIGENS[match[1]], name)
     name = _GLUED_POSITIVE.sub("+ ", name)
     name = _GENE_LEVEL.sub(lambda match: match[1] + _SIGNS[match[2]] + " ", name.replace("_", " "))
     words = normalize_name(_GLUED_WORDS.sub(" ", name))

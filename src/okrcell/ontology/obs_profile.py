@@ -17,6 +17,7 @@ from okrcell.ontology.label_parsing import (
     remove_stage,
     split_camel_case,
 )
+from okrcell.ontology.ontology import prefix_of
 from okrcell.ontology.standardise import (
     cell_type_term,
     disease_term,
@@ -116,6 +117,27 @@ def read_profile(values: Mapping[str, str]) -> CellProfile:
         assay=assay.name if assay else clean_label(words["assay"]),
         label=label,
     )
+
+
+def single_tissue(obs: pd.DataFrame) -> str:
+    """Return the Uberon id of the tissue of all cells; "" if it is unknown or there are several.
+
+    Cells without a tissue are ignored.
+    """
+    columns = [name for name in ("tissue", "tissue_ontology_term_id") if name in obs]
+    distinct = pd.DataFrame(obs[columns]).astype(object).drop_duplicates()
+    values = [
+        {str(name): "" if pd.isna(value) else str(value) for name, value in row.items()}
+        for row in distinct.to_dict("records")
+    ]
+    terms = [
+        resolve_tissue(row.get("tissue", ""), row.get("tissue_ontology_term_id", ""))
+        for row in values
+        if any(row.values())
+    ]
+    term_ids = {"" if term is None else term.id for term in terms}
+    tissue_id = term_ids.pop() if len(term_ids) == 1 else ""
+    return tissue_id if prefix_of(tissue_id) == "UBERON" else ""
 
 
 def profile_evidence(field_name: str, text: str) -> Evidence:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache, lru_cache
 
@@ -41,7 +41,7 @@ class ResolvedType:
     suggestions: tuple[str, ...] = ()
     """Names that are similar to a text without a term."""
     broader: Term | None = None
-    """A broader term that was not used, because another candidate has it."""
+    """A broader term that is not used, because another candidate has it or it would lose a word."""
 
     @property
     def is_exact(self) -> bool:
@@ -52,8 +52,8 @@ class ResolvedType:
     def remark(self) -> str:
         """What the text was resolved to; "" for an id or the name of the term."""
         if self.term is None:
-            reason = f"; {self.broader.name} is a candidate of its own" if self.broader else ""
-            return f"{self.entry}: no known cell type{reason}; read as free text{self.question}"
+            reason = f" (only the broader {self.broader.name})" if self.broader else ""
+            return f"{self.entry}: no known cell type{reason}{self.question}; read as free text"
         if self.method == "id" or normalize_name(self.entry) == normalize_name(self.term.name):
             return ""
         target = f"{self.entry} -> {self.term.id} {self.term.name}"
@@ -63,8 +63,8 @@ class ResolvedType:
 
     @property
     def question(self) -> str:
-        """The suggestions as a question: "; did you mean T cell?"."""
-        return f"; did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
+        """The suggestions as a question: " (did you mean T cell?)"."""
+        return f" (did you mean {' or '.join(self.suggestions)}?)" if self.suggestions else ""
 
 
 @lru_cache(20_000)
@@ -92,7 +92,7 @@ def resolve_cell_type(entry: str, tissue_id: str = "") -> ResolvedType:
         return ResolvedType(text, ontology(CELL_ONTOLOGY).term(text), "id")
     if not clean_label(text):
         return ResolvedType(text, None)
-    if _SENTENCE.search(text) or len(text.split()) > MAX_NAME_WORDS:
+    if is_sentence(text):
         term = ontology(CELL_ONTOLOGY).find(text)
         return ResolvedType(text, term, "synonym" if term else None)
     candidates: tuple[TermMatch, ...] = ()
@@ -104,6 +104,16 @@ def resolve_cell_type(entry: str, tissue_id: str = "") -> ResolvedType:
                 return ResolvedType(text, None, suggestions=(corrected,))
             return ResolvedType(text, best.term, best.method, best.omitted)
     return ResolvedType(text, None, suggestions=tuple(_suggestions(text, candidates)))
+
+
+def is_sentence(text: str) -> bool:
+    """Whether a text is a sentence rather than a label: it has a verb or many words."""
+    return _SENTENCE.search(text) is not None or len(text.split()) > MAX_NAME_WORDS
+
+
+def as_free_text(resolved: ResolvedType) -> ResolvedType:
+    """Return the same text without its broader term, which another candidate has or which would lose a word."""
+    return replace(resolved, term=None, method=None, omitted=(), broader=resolved.term)
 
 
 def check_ontology_id(text: str) -> None:

@@ -14,11 +14,13 @@ NAME_COLUMNS = (
     "cell_type", "celltype", "cell type", "cell types", "cell_types", "celltypes", "cell type name", "cell_type_name",
     "candidate", "candidates", "cell_type_ontology_term_id", "cell_ontology_id", "cell ontology id", "cl_id", "cl id",
     "cell_label", "cell label", "cell_name", "cell name", "cellname", "annotation", "label", "labels", "name", "names", "type",
+    "x", "v1",
 )  # fmt: skip
 """Headers of a column of names, in the order of preference."""
 DELIMITERS = ("\t", ";", "|", ",")
 MAX_NAME_PARTS = 4
 """Maximum number of parts of one name that contains commas."""
+MAX_CHECKED_LINES = 20
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
 _R_VECTOR = re.compile(r"(?:[\w.]+\s*(?:<-|=)\s*)?(?:c|list)\s*\((.*)\)\s*;?", re.DOTALL)
 _QUOTED = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'")
@@ -58,6 +60,7 @@ def split_candidates(text: str, origin: str, is_type: IsType) -> list[str]:
         return _column_of_names(rows, origin)
     if len(lines) == 1:
         return _split_line(lines[0], is_type)
+    _check_columns(lines, origin, is_type)
     return [name for line in lines for name in _names_of_line(line, origin, is_type)]
 
 
@@ -144,6 +147,18 @@ def _column_of_names(rows: Sequence[Sequence[str]], origin: str) -> list[str]:
     return list(dict.fromkeys(row[column] for row in rows[1:] if row and row[column]))
 
 
+def _check_columns(lines: Sequence[str], origin: str, is_type: IsType) -> None:
+    """Reject lines with the same number of fields, if some of the fields are types and others are not."""
+    rows = [_split_line(line, is_type) for line in lines[:MAX_CHECKED_LINES]]
+    if rows and len(rows[0]) > 1 and len({len(row) for row in rows}) == 1:
+        n_types = sum(is_type(name) for row in rows for name in row)
+        if 0 < n_types < len(rows) * len(rows[0]):
+            raise InputError(
+                f"{origin} has {len(rows[0])} columns, but no header that names the one with the cell types. Name it "
+                "cell_type, or write one name per line."
+            )
+
+
 def _names_of_line(line: str, origin: str, is_type: IsType) -> list[str]:
     """Return the names in a line: several if its parts are types, the whole line if none is."""
     entry = _clean_entry(line)
@@ -151,10 +166,10 @@ def _names_of_line(line: str, origin: str, is_type: IsType) -> list[str]:
         return [entry] if entry else []
     names = _split_line(line, is_type)
     n_types = sum(map(is_type, names))
-    if n_types >= 2 and 2 * n_types >= len(names):
+    is_mapping = ": " in entry and is_type(entry.split(":")[0])
+    if n_types >= 2 and 2 * n_types >= len(names) and not is_mapping:
         return names
-    head = entry.split(":")[0]
-    if n_types or (": " in entry and is_type(head)):
+    if n_types or is_mapping:
         raise InputError(
             f"{origin}: the line '{_shorten(entry)}' holds more than one name. Write one name per line, a table with a "
             "column cell_type, or put a name that contains a separator in quotes."

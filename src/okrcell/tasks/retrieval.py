@@ -1,6 +1,8 @@
 """Retrieval: cells that match a text, and texts that match a cell."""
 
-from collections.abc import Iterator
+import logging
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,15 +11,74 @@ from numpy.typing import NDArray
 
 from okrcell.descriptions.metadata_text import label_texts
 from okrcell.evidence import TextEmbedder
+from okrcell.model.embedder import Embedder
+from okrcell.ontology.resolver import as_free_text, is_sentence, resolve_cell_type
 
+logger = logging.getLogger(__name__)
+
+MIN_TEXT_SIMILARITY = 0.45
+"""Cosine similarity to the nearest known text, in the text encoder, below which a text fits no cell type (ours): sentences about
+cells have 0.6 or more, other sentences 0.4 or less."""
+_GENE_NAME = re.compile(r"\b[A-Z][A-Z0-9]{2,}(?:-[A-Z0-9]+)?\b")
 MAX_SCORES = 16_000_000
 """Maximum number of similarities in memory: 64 MB."""
 
 
+@dataclass(frozen=True)
+class Query:
+    """Text to search for."""
+
+    texts: tuple[str, ...]
+    """The texts that are embedded: those of the term, or the text itself."""
+    term_id: str
+    """Cell Ontology id, "" for free text."""
+    remark: str
+    """What the text was resolved to; "" for the name or id of a term, and for a sentence."""
+
+
+def resolve_query(text: str, tissue_id: str = "") -> Query:
+    """Resolve a name or Cell Ontology id to the texts of its term; any other text stays as it is.
+
+    Raises
+    ------
+    InputError
+        If the text is empty, the id of another ontology, or an id that does not exist.
+    """
+    resolved = resolve_cell_type(text, tissue_id)
+    if resolved.term is not None and resolved.is_exact:
+        query = Query(label_texts(resolved.term.id), resolved.term.id, resolved.remark)
+    else:
+        # A broader term would lose a word that a sentence keeps.
+        query = Query(label_texts(text), "", "" if is_sentence(text) else as_free_text(resolved).remark)
+    if query.remark:
+        logger.info("%s", query.remark)
+    return query
+
+
+def query_findings(text: str, embedder: Embedder) -> list[str]:
+    """Say which words of a free text are gene names, and whether the text resembles no cell type that the model knows."""
+    findings: list[str] = []
+    words = dict.fromkeys(_GENE_NAME.findall(text))
+    genes = [word for word in words if word in set(embedder.gene_table.symbol.tolist())] if words else []
+    if genes:
+        findings.append(
+            f"{', '.join(genes)}: gene names; the search compares the whole text with cells and does not look up the "
+            "expression of single genes"
+        )
+    if embedder.signatures is not None:
+        pooled = embedder.pool_texts([text])[0]
+        similarity = embedder.signatures.key.numpy() @ (pooled / np.linalg.norm(pooled))
+        if similarity.max() < MIN_TEXT_SIMILARITY:
+            findings.append(
+                "the text resembles no cell type that the model knows, so the best cells may match it by chance"
+            )
+    return findings
+
+
 def text_similarity(
-    cell_vectors: Float[np.ndarray, "cell dim"], text: str, embedder: TextEmbedder
+    cell_vectors: Float[np.ndarray, "cell dim"], texts: str | Sequence[str], embedder: TextEmbedder
 ) -> Float[np.ndarray, "cell"]:
-    """Cosine similarity in [-1, 1] of each cell and ``text`` (a sentence, a name or a Cell Ontology id).
+    """Cosine similarity in [-1, 1] of each cell and the mean of ``texts``; a single text is resolved first.
 
     NaN for a cell without expression.
 
@@ -26,7 +87,7 @@ def text_similarity(
     InputError
         If the text is empty.
     """
-    vectors = embedder.embed_texts(label_texts(text))
+    vectors = embedder.embed_texts(resolve_query(texts).texts if isinstance(texts, str) else list(texts))
     mean_vector = vectors.mean(axis=0)
     return cell_vectors @ (mean_vector / np.linalg.norm(mean_vector))
 
