@@ -52,13 +52,13 @@ def test_page_json_and_cells_are_written(file, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--groupby", "leidn"], "Did you mean leiden?"),
+        (["--groupby", "leidn"], "similar columns are leiden"),
         (["--groupby", "leiden", "-o", "page.txt"], "must end in .md, .json, .h5ad"),
         (["--groupby", "leiden", "-o", "nowhere/page.md"], "there is no folder nowhere"),
         (["--groupby", "leiden", "--genes", "0"], "genes must be at least 1"),
         (["--groupby", "leiden", "--seed", "-1"], "seed must not be negative"),
         (["--groupby", "leiden", "--knowledge", "nowhere"], "no folder of knowledge files"),
-        ([], "Run okrcell.tl.cluster first"),
+        ([], "run `okrcell cluster` first"),
     ],
 )
 def test_a_mistake_is_one_line(file, words, message, capsys):
