@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 
 import anndata as ad
 import numpy as np
@@ -9,7 +10,8 @@ import pandas as pd
 import pytest
 
 import okrcell as okr
-from okrcell.progress import progress_bar
+from okrcell import progress
+from okrcell.progress import command_progress, progress_bar
 
 
 class Stderr(io.StringIO):
@@ -51,6 +53,27 @@ def test_a_bar_is_shown_on_a_terminal_unless_told_otherwise(stderr, progress, is
     assert ("Embedding" in stream.getvalue()) == shown
     assert ("10/10" in stream.getvalue()) == shown
     assert bool(stream.getvalue()) == shown
+
+
+def test_a_command_writes_a_line_a_minute_where_stderr_is_no_terminal(stderr, monkeypatch):
+    stream = stderr(is_terminal=False)
+    with command_progress("Annotating") as report:
+        report(1, 2)
+    assert stream.getvalue() == ""  # shorter than a minute
+    monkeypatch.setattr(progress, "LINE_INTERVAL", 0.02)
+    with command_progress("Annotating") as report:
+        report(1000, 2000)
+        time.sleep(0.2)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) >= 2
+    assert set(lines) == {"Annotating: 1,000 of 2,000, 0 min"}
+
+
+def test_a_command_shows_a_bar_on_a_terminal(stderr):
+    stream = stderr(is_terminal=True)
+    with command_progress("Annotating") as report:
+        report(3, 10)
+    assert "3/10" in stream.getvalue()
 
 
 def test_a_function_is_called_instead_of_a_bar(stderr):

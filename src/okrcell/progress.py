@@ -1,10 +1,16 @@
-"""Progress of long calls: a bar on a terminal, the caller's own function, or nothing."""
+"""Progress of long calls: a bar on a terminal, the caller's own function, or nothing; in pipes of a command a line a minute."""
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from okrcell.escaping import printable
+
+LINE_INTERVAL = 60.0
+"""Seconds between two lines of progress, where stderr is no terminal."""
 ProgressOption = bool | Callable[..., None] | None
 """None shows a bar if stderr is a terminal, True always, False never; a function is called instead of showing a bar."""
 
@@ -35,6 +41,39 @@ def progress_bar(
         yield _ignore
 
 
+@contextmanager
+def command_progress(title: str) -> "Generator[Callable[..., None]]":
+    """Yield the function to call with the progress of a command: a bar on a terminal, elsewhere a line a minute on stderr."""
+    shown = progress_bar(title) if sys.stderr.isatty() else _progress_lines(title)
+    with shown as report:
+        yield report
+
+
+@contextmanager
+def _progress_lines(title: str) -> "Generator[Callable[..., None]]":
+    """Write a line every `LINE_INTERVAL` seconds, also while nothing is reported."""
+    latest, ended, start = [0, 0], threading.Event(), time.monotonic()
+
+    def report(done: int, total: int, *_: Any) -> None:
+        latest[:] = done, total
+
+    def write_lines() -> None:
+        while not ended.wait(LINE_INTERVAL):
+            done, total = latest
+            count = f"{done:,} of {total:,}, " if total else ""
+            with suppress(OSError, ValueError):  # a closed stderr
+                sys.stderr.write(f"{title}: {count}{(time.monotonic() - start) / 60:.0f} min\n")
+                sys.stderr.flush()
+
+    writer = threading.Thread(target=write_lines, daemon=True)
+    writer.start()
+    try:
+        yield report
+    finally:
+        ended.set()
+        writer.join()
+
+
 def _ignore(*_: Any) -> None:
     pass
 
@@ -45,13 +84,13 @@ def _rich_bar(title: str) -> "Generator[Callable[[int, int, str], None]]":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}"),
+        TextColumn("{task.fields[detail]}", markup=False),
     )
     console = Console(stderr=True, soft_wrap=True, highlight=False, force_terminal=True)
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=None, detail="")
-        yield lambda done, total, detail: bar.update(task, completed=done, total=total, detail=detail)
+        yield lambda done, total, detail: bar.update(task, completed=done, total=total, detail=printable(detail))

@@ -1,10 +1,14 @@
 """`okrcell annotate` with a reference file or a column of examples."""
 
+import csv
+from pathlib import Path
+
 import anndata
 import numpy as np
 import pytest
 
 from okrcell.cli import main
+from okrcell.cli._results import ANNOTATION_COLUMNS
 from okrcell.model.checkpoint import save_checkpoint
 
 
@@ -14,6 +18,8 @@ def folder(blood, checkpoint, tmp_path):
     blood[:200].copy().write_h5ad(tmp_path / "reference.h5ad")
     query = blood[200:260].copy()
     query.obs["few"] = np.where(np.arange(60) < 20, query.obs["cell_type"], "")
+    query.obs_names = ['=1+1, "quoted"', *query.obs_names[1:]]
+    query.obsm["X_umap"] = np.random.default_rng(0).normal(size=(60, 2))
     query.write_h5ad(tmp_path / "cells.h5ad")
     return tmp_path
 
@@ -54,3 +60,67 @@ def test_a_mistaken_column_is_one_line_and_status_two(folder, monkeypatch, capsy
     assert "similar columns are few" in errors[0]
     assert run(monkeypatch, *words, "--reference", "nothing.h5ad") == 2
     assert not (folder / "named.h5ad").exists()
+
+
+@pytest.mark.parametrize(("name", "separator"), [("named.csv", ","), ("named.tsv", "\t")])
+def test_a_table_has_the_cells_and_the_columns_that_were_written(folder, monkeypatch, capsys, name, separator):
+    monkeypatch.chdir(folder)
+    words = ("annotate", "cells.h5ad", "--model", "model", "--candidates", "B cell,T cell", "-o")
+    assert run(monkeypatch, *words, name) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert run(monkeypatch, *words, "named.h5ad") == 0
+    obs = anndata.read_h5ad("named.h5ad").obs
+    with Path(name).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter=separator))
+    assert [row["cell"].removeprefix("'") for row in rows] == obs.index.tolist()
+    assert rows[0]["cell"].startswith("'=")  # no formula for a spreadsheet
+    for column in ANNOTATION_COLUMNS:
+        assert column in printed[-1]
+        if column != "okrcell_confidence":
+            assert [row[column] for row in rows] == obs[column].astype(str).tolist()
+    np.testing.assert_allclose([float(row["okrcell_confidence"]) for row in rows], obs["okrcell_confidence"], rtol=1e-5)
+
+
+def test_counts_are_printed_largest_first_and_remarks_after_them(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert (
+        run(monkeypatch, "annotate", "cells.h5ad", "--model", "model", "--candidates", "B cell,T cell", "-o", "a.h5ad")
+        == 0
+    )
+    printed = capsys.readouterr()
+    counts = [int(line.split()[0].replace(",", "")) for line in printed.out.splitlines() if line.startswith("  ")]
+    assert counts == sorted(counts, reverse=True)
+    assert sum(counts) == 60
+    assert "genes" in printed.err
+    assert "genes" not in printed.out
+
+
+def test_a_report_of_the_run_is_written_beside_the_cells(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    words = (
+        "annotate",
+        "cells.h5ad",
+        "--model",
+        "model",
+        "--candidates",
+        "B cell,T cell",
+        "-o",
+        "named.h5ad",
+        "--report",
+    )
+    assert run(monkeypatch, *words, "report.html") == 0
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Cell types of cells.h5ad" in page
+    assert "CL:0000236" in page
+    assert "Wrote the report report.html." in capsys.readouterr().out
+    for name in ("report.pdf", "nowhere/report.html"):
+        assert run(monkeypatch, *words, name) == 2
+        assert name in capsys.readouterr().err
+
+
+def test_a_search_prints_a_header(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert run(monkeypatch, "find", "cells.h5ad", "B cell", "--model", "model", "--top", "3") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split("\t")[:3] == ["match", "cell", "cell_type"]
+    assert len(lines) == 4

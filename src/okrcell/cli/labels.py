@@ -69,8 +69,8 @@ def standardise(
     with command_progress("Standardising") as step:
         standardise_cells(adata, overrides=override_table, embedder=embedder, progress=step)
     table = adata.uns["okrcell"]["standardise"]["decisions"]
-    write_decisions(table, decisions_path)
     save_output(adata, output, cells)
+    write_decisions(table, decisions_path)
     print_findings(adata, "standardise")
     for column, rows in table.groupby("column", sort=False):
         n_assigned = int((rows["term_id"] != "").sum())
