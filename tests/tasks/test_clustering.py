@@ -9,7 +9,14 @@ from sklearn.metrics import adjusted_rand_score
 
 from okrcell.cells.neighbors import diffuse_over_knn, knn_graph
 from okrcell.errors import InputError
-from okrcell.tasks.clustering import cluster, joint_representation, leiden, resolution_stability
+from okrcell.tasks.clustering import (
+    AGREEMENT_TOLERANCE,
+    _most_persistent,
+    cluster,
+    joint_representation,
+    leiden,
+    resolution_stability,
+)
 
 
 def heaps(sizes=(60, 40, 30), dim=8, apart=8.0, seed=0):
@@ -55,6 +62,22 @@ def test_a_resolution_that_splits_heaps_at_random_is_not_chosen():
     judged = resolution_stability(knn_graph(points), [0.1, 0.2, 1.0, 2.0])
     assert judged.n_clusters[judged.resolutions == judged.best_resolution] == len(set(which))
     assert judged.agreement[-1] < judged.agreement[0]
+
+
+@pytest.mark.parametrize(
+    ("n_clusters", "agreement", "best"),
+    [
+        ([2, 4, 4, 5, 9, 9, 9, 9, 12], [0.99, 0.98, 0.95, 0.9, 0.84, 0.85, 0.84, 0.84, 0.7], 5),
+        ([2, 4, 4, 5, 9, 9, 9, 9, 12], [0.99, 0.98, 0.95, 0.9, 0.6, 0.6, 0.6, 0.6, 0.5], 1),
+        ([2, 3, 4, 5], [0.9, 0.95, 0.9, 0.9], 1),
+        ([4, 4, 9, 4], [0.9, 0.9, 0.3, 0.91], 0),
+    ],
+    ids=["a plateau of many clusters", "an unstable plateau", "no plateau", "an interrupted one"],
+)
+def test_the_most_persistent_number_of_clusters_is_chosen(n_clusters, agreement, best):
+    agreement = np.array(agreement)
+    stable = np.flatnonzero(agreement >= agreement.max() - AGREEMENT_TOLERANCE)
+    assert _most_persistent(stable, np.array(n_clusters), agreement) == best
 
 
 def test_a_row_without_numbers_is_in_no_group():

@@ -19,7 +19,8 @@ from okrcell.tasks.features import scale_total_variance
 N_SUBSAMPLES = 6
 SUBSAMPLE_FRACTION = 0.8
 """Fraction of the cells in each subsample."""
-AGREEMENT_TOLERANCE = 0.05
+AGREEMENT_TOLERANCE = 0.15
+"""Maximum difference to the best agreement at which a resolution counts as stable (ours)."""
 LEIDEN_ITERATIONS = 2
 N_DIMENSIONS = 20
 SMOOTHING_ROUNDS = 3
@@ -42,8 +43,10 @@ class Stability:
 def resolution_stability(graph: sparse.csr_matrix, resolutions: Sequence[float], *, seed: int = 0) -> Stability:
     """Cluster several random subsamples of the cells at each resolution, and choose the resolution.
 
-    The highest resolution is chosen whose agreement is at most 0.05 below the best agreement among resolutions with two or
-    more clusters: coarse clusters are always stable, but carry little information (our choice).
+    Coarse clusters are always stable, but carry little information; the number of clusters that persists over the widest range
+    of resolutions resolves more. Among resolutions with two or more clusters and an agreement at most 0.15 below the best,
+    the longest run of consecutive resolutions with the same number of clusters is chosen, and in it the one with the best
+    agreement (our choice; docs/results/clustering-resolution.md). Ties go to the better agreement.
 
     Parameters
     ----------
@@ -72,7 +75,19 @@ def resolution_stability(graph: sparse.csr_matrix, resolutions: Sequence[float],
     agreement = np.array([_agreement(subsamples, subgraphs, value, seed) for value in values])
     eligible = np.flatnonzero(n_clusters > 1) if (n_clusters > 1).any() else np.arange(len(values))
     stable = eligible[agreement[eligible] >= agreement[eligible].max() - AGREEMENT_TOLERANCE]
-    return Stability(values, agreement, n_clusters, float(values[stable.max()]))
+    return Stability(values, agreement, n_clusters, float(values[_most_persistent(stable, n_clusters, agreement)]))
+
+
+def _most_persistent(
+    stable: Int[np.ndarray, " stable"],
+    n_clusters: Int[np.ndarray, " resolutions"],
+    agreement: Float[np.ndarray, " resolutions"],
+) -> int:
+    """Index with the best agreement in the longest run of consecutive stable indices with the same number of clusters."""
+    is_start = np.append(True, (np.diff(stable) > 1) | (np.diff(n_clusters[stable]) != 0))
+    runs = np.split(stable, np.flatnonzero(is_start)[1:])
+    longest = max(runs, key=lambda run: (len(run), agreement[run].max()))
+    return int(longest[agreement[longest].argmax()])
 
 
 def check_resolutions(resolutions: Sequence[float]) -> Float[np.ndarray, " resolution"]:
