@@ -1,6 +1,7 @@
 """`tl.describe` and its Markdown and JSON."""
 
 import json
+from dataclasses import replace
 
 import anndata
 import numpy as np
@@ -12,6 +13,8 @@ from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
 from okrcell.tasks.candidates import candidate_vectors, parse_candidates
+from okrcell.tasks.describe import vote_sentence
+from okrcell.tasks.group_annotation import GroupVote, LikelyType
 from okrcell.tl.describe import describe, descriptions_json, descriptions_page
 
 TYPES = ["T cell", "B cell", "natural killer cell", "monocyte", "dendritic cell"]
@@ -117,7 +120,26 @@ def test_one_group_has_no_other_to_differ_from(few, model):
     few.obs["group"] = "all"
     describe(few, model, "group", candidates=TYPES)
     assert len(description_of(few, "all")["genes"]) == 0
-    assert "No gene could be compared" in description_of(few, "all")["text"]
+    assert "No gene of group all could be compared" in description_of(few, "all")["text"]
+
+
+def test_no_sentence_stands_under_two_groups(few, model):
+    few.obs["group"] = ["a", "b", "c"] * 10
+    describe(few, model, "group", candidates=["monocyte"])
+    sentences = [text for group in "abc" for text in description_of(few, group)["sentences"]["sentence"]]
+    assert len(sentences) == len(set(sentences))
+    assert "What is known of group b and also of group a is written there." in sentences
+    assert description_of(few, "b")["sentences"]["evidence"].iloc[-1]
+
+
+@pytest.mark.parametrize("status", ["confident", "broad"])
+def test_a_type_is_likely_only_if_its_probability_is(status):
+    types = (LikelyType("B cell", "CL:0000236", 0.6, 0.07, 0.3),)
+    vote = GroupVote(50, status, "B cell", "CL:0000236", 0.6, types, probability=0.07)
+    unlikely = vote_sentence("0", 50, vote, 90, "mini").text
+    assert "most likely" not in unlikely
+    assert "mean probability of only 0.07" in unlikely
+    assert "is most likely" in vote_sentence("0", 50, replace(vote, probability=0.5), 90, "mini").text
 
 
 def test_a_single_cell_and_a_single_candidate_are_enough(few, model):
@@ -186,7 +208,7 @@ def test_a_type_whose_marker_genes_are_missing_is_not_believed(blood, model, mon
     assert t["types"]["cell_type"].iloc[0] == "regulatory T cell"
     assert (t["status"], t["cell_type"]) == ("broad", "T cell")
     assert "contradict it" in t["text"]
-    assert "CD3D, CD3E and CD3G mark this group too" in t["text"]
+    assert "CD3D, CD3E and CD3G mark group T too" in t["text"]
 
 
 def test_without_any_type_that_markers_bear_out_it_is_left_open(blood, model, monkeypatch):

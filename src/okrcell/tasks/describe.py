@@ -1,7 +1,7 @@
 """Cited description of groups of cells: likely type, marker genes and supporting records."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -20,6 +20,7 @@ from okrcell.model.embedder import Embedder
 from okrcell.ontology.obs_profile import PROFILE_COLUMNS, CellProfile, read_profile
 from okrcell.ontology.ontology import ontology
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, cached_type_vectors, candidate_vectors
+from okrcell.tasks.confidence import CONFIDENCE_THRESHOLD
 from okrcell.tasks.group_annotation import (
     CompetingType,
     GroupVote,
@@ -75,12 +76,12 @@ def vote_sentence(group: str, n_cells: int, vote: GroupVote, n_candidates: int, 
     elif vote.status == "confident":
         context = f"of {candidates_text}" if n_candidates > 1 else "and no other candidate was given"
         text = (
-            f"{subject} is most likely {indefinite_article(vote.name)} {vote.name}: "
+            f"{_likely_subject(subject, vote, f'{indefinite_article(vote.name)} {vote.name}')}: "
             f"{fraction_text} nearest to it, {context}."
         )
     elif vote.status == "broad":
         text = (
-            f"{subject} is most likely some kind of {vote.name}: {fraction_text} nearest to kinds of it, "
+            f"{_likely_subject(subject, vote, f'some kind of {vote.name}')}: {fraction_text} nearest to kinds of it, "
             f"but none of {candidates_text} has more than half; the most frequent are {nearest_text}."
         )
     else:
@@ -89,6 +90,13 @@ def vote_sentence(group: str, n_cells: int, vote: GroupVote, n_candidates: int, 
             f"The most frequent of {candidates_text} are {nearest_text}."
         )
     return Sentence(text, (vote_evidence(group, vote, model),))
+
+
+def _likely_subject(subject: str, vote: GroupVote, type_text: str) -> str:
+    """Name the type as likely only if the cells' own mean probability of it is at least one half."""
+    if vote.probability >= CONFIDENCE_THRESHOLD:
+        return f"{subject} is most likely {type_text}"
+    return f"{subject} resembles {type_text} most, but with a mean probability of only {vote.probability:.2f}"
 
 
 def contradiction_sentence(
@@ -103,7 +111,7 @@ def contradiction_sentence(
     if confirmed is None:
         text = f"The type of {lowercase_first(subject)} is unknown: {reason}"
     else:
-        text = f"{subject} is most likely some kind of {_type_name(confirmed)}: {reason}"
+        text = f"{subject} has the marker genes of some kind of {_type_name(confirmed)}: {reason}"
     markers = (*contradicted.markers.evidence, *(confirmed.markers.evidence if confirmed else ()))
     return Sentence(text, (vote_evidence(group, vote, model), *markers))
 
@@ -131,11 +139,11 @@ def genes_sentence(group: str, markers: Sequence[GroupGene], method: str, *, com
     """Sentence about the marker genes of the group."""
     symbols = [gene.symbol for gene in markers]
     if not compared:
-        text = "No gene could be compared: the group, or all that is outside it, has fewer than three cells."
+        text = f"No gene of group {group} could be compared: it, or all that is outside it, has fewer than three cells."
     elif not symbols:
         text = f"No gene distinguishes group {group} clearly from the others."
     else:
-        text = f"It differs from the other groups most clearly by {join_list(symbols[:MAX_NAMED_GENES])}."
+        text = f"Group {group} differs from the others most clearly by {join_list(symbols[:MAX_NAMED_GENES])}."
     return Sentence(text, (genes_evidence(group, markers[:MAX_NAMED_GENES], method),))
 
 
@@ -144,13 +152,17 @@ def marker_sentence(group: str, support: MarkerSupport, genes: GroupGenes, metho
     name, n_markers, measured = _type_name(support), len(support.markers.genes), support.measured
     only_present = [gene for gene in support.expressed if gene not in support.group_markers]
     if not measured:
-        text = f"None of the {n_markers} best supported marker genes of {name} was measured, so the type cannot be checked."
+        text = (
+            f"None of the {n_markers} best supported marker genes of {name} was measured, so the type of group {group} "
+            "cannot be checked."
+        )
     else:
         parts = [
-            f"{join_list(support.group_markers)} mark{'s' if len(support.group_markers) == 1 else ''} this group too"
+            f"{join_list(support.group_markers)} mark{'s' if len(support.group_markers) == 1 else ''} group {group} too"
         ] * bool(support.group_markers)
-        parts += [f"{join_list(only_present)} {'is' if len(only_present) == 1 else 'are'} present"] * bool(only_present)
-        finding = " and ".join(parts) or "none is expressed in a quarter of its cells"
+        verb = "is" if len(only_present) == 1 else "are"
+        parts += [f"{join_list(only_present)} {verb} present in group {group}"] * bool(only_present)
+        finding = " and ".join(parts) or f"none is expressed in a quarter of the cells of group {group}"
         conclusion = ", which contradicts the type" if support.contradicts else ""
         text = (
             f"Of the {n_markers} best supported marker genes of {name}, {len(measured)} "
@@ -365,7 +377,27 @@ def describe_groups(
         )
         if progress is not None:
             progress(idx + 1, len(names))
-    return tuple(descriptions)
+    return tuple(_without_repeated_sentences(descriptions))
+
+
+def _without_repeated_sentences(descriptions: Sequence[GroupDescription]) -> Iterator[GroupDescription]:
+    """Replace sentences that an earlier group has by one that names that group and cites their records."""
+    first_group: dict[str, str] = {}
+    for description in descriptions:
+        repeated: dict[str, list[Sentence]] = {}
+        for sentence in description.sentences:
+            group = first_group.setdefault(sentence.text, description.group)
+            if group != description.group:
+                repeated.setdefault(group, []).append(sentence)
+        own = [sentence for sentence in description.sentences if first_group[sentence.text] == description.group]
+        references = [
+            Sentence(
+                f"What is known of group {description.group} and also of group {group} is written there.",
+                tuple(dict.fromkeys(piece for sentence in sentences for piece in sentence.evidence)),
+            )
+            for group, sentences in repeated.items()
+        ]
+        yield replace(description, sentences=(*own, *references))
 
 
 def _describe_group(

@@ -192,6 +192,8 @@ class GroupVote:
     """Fraction of cells nearest to the type or its descendants, in [0, 1]; that of the most frequent candidate if unknown."""
     types: tuple[LikelyType, ...]
     """Candidates with most votes, most frequent first."""
+    probability: float = 0.0
+    """Mean probability of the type and, for a broader type, its descendants over the group's cells, in [0, 1]; 0 if unknown."""
 
 
 def group_votes(
@@ -261,15 +263,17 @@ def _vote(
     prediction = predict(fractions[None], candidates)
     status = str(prediction.status[0])
     if status == "confident":
-        best_candidate = candidates[int(prediction.best_idx[0])]
+        best_idx = int(prediction.best_idx[0])
+        name, term_id = candidates[best_idx].name, candidates[best_idx].term_id
         return GroupVote(
-            n_measured, status, best_candidate.name, best_candidate.term_id, float(prediction.confidence[0]), types
+            n_measured, status, name, term_id, float(prediction.confidence[0]), types, float(probability[best_idx])
         )
     if status == "broad":
         term = ontology(CELL_ONTOLOGY).term(str(prediction.broader_id[0]))
-        return GroupVote(
-            n_measured, status, term.name, term.id, descendant_fraction(fractions, candidates, term.id), types
+        vote_fraction, mean_prob = (
+            descendant_fraction(values, candidates, term.id) for values in (fractions, probability)
         )
+        return GroupVote(n_measured, status, term.name, term.id, vote_fraction, types, mean_prob)
     return GroupVote(n_measured, status, "unknown", "", types[0].fraction, types)
 
 
