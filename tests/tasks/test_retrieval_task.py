@@ -1,11 +1,13 @@
 """Retrieval of cells and texts."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import okrcell as okr
 from okrcell.tasks import retrieval as retrieve
-from okrcell.tasks.retrieval import group_vectors, rank_texts, text_similarity, top_indices
+from okrcell.tasks.retrieval import group_vectors, query_findings, rank_texts, text_similarity, top_indices
 
 CELLS = np.array([[1, 0], [0, 1], [-1, 0], [np.nan, np.nan]], dtype=np.float32)
 TEXTS = np.array([[0.6, 0.8], [1, 0], [1, 0], [-1, 0]], dtype=np.float32)
@@ -62,3 +64,19 @@ def test_a_group_matches_as_its_cells_do_on_average():
     # The empty cell of the third group is skipped; the other groups have no cell.
     np.testing.assert_allclose(vectors[2], CELLS[2])
     assert np.isnan(vectors[[1, 3]]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("MS4A1", ["MS4A1: gene names", "resembles no cell type"]),
+        ("cells with CD79A and NKG7", ["CD79A, NKG7: gene names"]),
+        ("the weather is nice today", ["resembles no cell type"]),
+        ("a lymphocyte that makes antibodies", []),
+        ("exhausted CD8 T cell in a tumour", []),
+    ],
+)
+def test_gene_names_and_texts_that_fit_no_type_are_said(text, words):
+    findings = query_findings(text, okr.load())
+    assert len(findings) == len(words)
+    assert all(word in finding for word, finding in zip(words, findings, strict=True))

@@ -17,7 +17,7 @@ from okrcell.ontology.resolver import as_free_text, is_sentence, resolve_cell_ty
 logger = logging.getLogger(__name__)
 
 MIN_TEXT_SIMILARITY = 0.45
-"""Cosine similarity to the nearest known text, in the text encoder, below which a text fits no cell type (ours): sentences about
+"""Cosine similarity to the nearest known text, in the text encoder, below which a text fits no cell type (ours): sentences on
 cells have 0.6 or more, other sentences 0.4 or less."""
 _GENE_NAME = re.compile(r"\b[A-Z][A-Z0-9]{2,}(?:-[A-Z0-9]+)?\b")
 MAX_SCORES = 16_000_000
