@@ -150,6 +150,21 @@ def is_silent(seconds: float) -> Behaviour:
     return behaviour
 
 
+def drips(status: int = 200, pause: float = 0.05) -> Behaviour:
+    """Send a byte at a time, without end."""
+
+    def behaviour(exchange: Exchange) -> None:
+        exchange.send_response(status)
+        exchange.send_header("Content-Length", "1000000")
+        exchange.end_headers()
+        for _ in range(1000):
+            exchange.wfile.write(b" ")
+            exchange.wfile.flush()
+            time.sleep(pause)
+
+    return behaviour
+
+
 class Billing:
     """Behaviour with a delay that bills each answer and can replay the stored answer of a key for free."""
 

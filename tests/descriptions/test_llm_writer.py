@@ -1,5 +1,6 @@
 """Language-model writer against a faulty server: no answer is lost, none is paid twice."""
 
+import gzip
 import json
 import logging
 import sys
@@ -13,6 +14,7 @@ from fake_endpoint import (
     FakeEndpoint,
     completion,
     cuts_the_body,
+    drips,
     fails,
     hangs_up,
     is_silent,
@@ -427,3 +429,31 @@ def test_impossible_settings_are_one_line(changes, message):
     with pytest.raises(SettingsError, match=message) as refused:
         parse_settings(EndpointSettings, {"model": "m", "base_url": "http://localhost"} | changes, "endpoint.yaml")
     assert KEY not in str(refused.value)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_response_that_drips_is_given_up(ledger: RequestCache, status):
+    with FakeEndpoint(then=drips(status)) as endpoint:
+        writer = EndpointWriter(settings_for(endpoint.url, timeout=0.1, retries=0), ledger)
+        started = time.monotonic()
+        with pytest.raises(WritingFailed, match=r"not complete after 0\.5 s"):
+            writer.write(B_CELL, [DEFINITION])
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_response_beyond_bounds_is_given_up(ledger: RequestCache, monkeypatch, status):
+    monkeypatch.setattr("okrcell.descriptions.llm_client.MAX_RESPONSE_BYTES", 10_000)
+    with FakeEndpoint(then=lambda exchange: exchange.send(status, b" " * 20_000)) as endpoint:
+        writer = EndpointWriter(settings_for(endpoint.url, retries=0), ledger)
+        with pytest.raises(WritingFailed, match="more than 10,000 bytes"):
+            writer.write(B_CELL, [DEFINITION])
+
+
+def test_a_compressed_response_is_given_up(ledger: RequestCache):
+    body = gzip.compress(completion(GOOD).encode())
+    with FakeEndpoint(then=lambda exchange: exchange.send(200, body, Content_Encoding="gzip")) as endpoint:
+        writer = EndpointWriter(settings_for(endpoint.url, retries=0), ledger)
+        with pytest.raises(WritingFailed, match="is compressed"):
+            writer.write(B_CELL, [DEFINITION])
+    assert endpoint.requests[0].headers["accept-encoding"] == "identity"

@@ -292,3 +292,17 @@ def test_a_password_in_the_address_of_the_files_is_refused_and_not_repeated(url)
     with pytest.raises(InputError) as refused:
         KnowledgeFiles(url)
     assert "s3cret" not in str(refused.value) or url == "http://[s3cret"
+
+
+def test_a_copy_that_is_cut_short_is_refused(shared_knowledge, tmp_path):
+    name = "PanglaoDB_markers_27_Mar_2020.tsv"
+    whole = (shared_knowledge / name).read_bytes()
+    lines = whole.splitlines(keepends=True)
+    crlf = whole.replace(b"\n", b"\r\n")
+    for content in (b"".join(lines[: len(lines) // 2]), whole[:-1], crlf[: len(crlf) // 2]):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match="is cut short: it has"):
+            KnowledgeFiles(tmp_path).local_file(name)
+    for content in (whole, crlf, b"another\ttable\n"):
+        (tmp_path / name).write_bytes(content)
+        KnowledgeFiles(tmp_path).local_file(name)

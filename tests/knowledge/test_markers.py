@@ -18,6 +18,7 @@ from okrcell.knowledge.markers import (
     read_accordion,
     read_cellmarker,
     read_panglaodb,
+    read_rows,
     resolve_cell_type,
     resolve_in_organ,
     sort_by_support,
@@ -307,3 +308,20 @@ def test_real_tables_know_what_everyone_knows(shared_knowledge):
     for source in open_sources(["accordion", "cellmarker2", "panglaodb"], shared_knowledge):
         assert known <= set(source.evidence_for(B_CELL)[0].genes)
         assert not known & set(source.evidence_for(T_CELL)[0].genes)
+
+
+def test_a_table_that_ends_within_a_row_is_refused(tmp_path):
+    table = tmp_path / "table.tsv"
+    table.write_text("gene\tcell\torgan\nCD19\tB cell\tblood\nCD3E\tT ce")
+    with pytest.raises(InputError, match=r"table\.tsv is cut short"):
+        list(read_rows(table, "gene"))
+    table.write_text("gene\tcell\torgan\nCD3E\tT cell\nCD19\tB cell\tblood")
+    assert [row["organ"] for row in read_rows(table, "gene")] == ["", "blood"]
+
+
+def test_a_file_that_decompresses_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("okrcell.knowledge.markers.MIN_DECOMPRESSED_LIMIT", 1_000_000)
+    bomb = tmp_path / "bomb.tsv.gz"
+    bomb.write_bytes(gzip.compress(b"gene\n" + (b"A" * 100_000 + b"\n") * 30))
+    with pytest.raises(InputError, match=r"bomb\.tsv\.gz decompresses to an impossible size"):
+        list(read_rows(bomb, "gene"))

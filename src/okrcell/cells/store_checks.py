@@ -139,7 +139,8 @@ def check_zarr_group(group: Any, path: Path) -> None:
         n_bytes = math.prod(array.shape) * np.dtype(array.dtype).itemsize
         if n_bytes > MIN_SUSPECT_SIZE:
             stored: Any = array.nbytes_stored
-            check_array_size(n_bytes, int(stored() if callable(stored) else stored), f"{array.path} of {path}")
+            n_stored: Any = stored() if callable(stored) else stored
+            check_array_size(n_bytes, int(n_stored), f"{array.path} of {path}")
 
 
 def _zarr_arrays(group: Any) -> Iterator[Any]:

@@ -3,13 +3,14 @@
 import os
 import re
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from importlib import import_module
 from json import loads
 from math import isfinite
-from time import time
+from time import monotonic, time
 from typing import Any
 
 from okrcell.descriptions.llm_cache import NotBilled
@@ -21,6 +22,11 @@ API_KEY_VARIABLES = ("OKRCELL_API_KEY", "OPENAI_API_KEY")
 
 RESPONSE_FORMATS = ("json_schema", "json_object", "text")
 """Response formats, the strictest first; "text" is a plain request."""
+
+MAX_RESPONSE_BYTES = 20_000_000
+"""Maximum length of a response; answers of reasoning models have up to a million characters."""
+MAX_RESPONSE_TIMEOUTS = 5
+"""Maximum time of receiving a response's body, in multiples of the timeout without data."""
 
 _REJECTION_STATUS = {400, 413, 414, 415, 422, 501}
 _UNKNOWN_OUTCOME_STATUS = {408, 502, 504}
@@ -50,6 +56,10 @@ class ResponseLost(Exception):  # noqa: N818 - a state of a request
 
 class UnreadableResponse(ResponseLost):
     """The response is complete but cannot be parsed."""
+
+
+class ResponseBoundError(Exception):
+    """A response is too long, takes too long, or is compressed."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,13 @@ class HTTPClient:
             raise SettingsError("The API key in the environment contains characters that no key has; copy it again.")
         self._key_pattern = _compile_key_pattern(self._api_key)
         # No proxy for requests to this machine, and no redirects: both would send the evidence to another host.
-        http_client = openai.DefaultHttpxClient(trust_env=not settings.is_local, follow_redirects=False)
+        http_client = openai.DefaultHttpxClient(
+            trust_env=not settings.is_local,
+            follow_redirects=False,
+            # A short compressed response could expand beyond all bounds.
+            headers={"Accept-Encoding": "identity"},
+            event_hooks={"response": [self._bound_body]},
+        )
         self._client = openai.OpenAI(
             api_key=self._api_key or "none",
             base_url=settings.base_url,
@@ -149,6 +165,8 @@ class HTTPClient:
                 **parameters, extra_headers={"Idempotency-Key": header}
             )
             headers, body = raw_response.http_response.headers, self._decode(raw_response.http_response.content)
+        except ResponseBoundError as error:
+            raise UnreadableResponse(f"the response was given up: {error}") from None
         except openai.APIStatusError as error:
             raise self._status_error(
                 error.status_code, error.response.headers, self._decode(error.response.content)
@@ -166,6 +184,13 @@ class HTTPClient:
                 raise RetryableError(f"the server returned the error: {message}", None) from None
             raise UnreadableResponse(str(error)) from None
         return HTTPResponse(body, headers.get("idempotent-replayed", "").casefold() == "true")
+
+    def _bound_body(self, response: Any) -> None:
+        """Bound the length and the time of the response's body, which is received after this call."""
+        encoding = response.headers.get("content-encoding", "identity")
+        if encoding.casefold() != "identity":
+            raise ResponseBoundError(f"it is compressed ({encoding[:20]}), which the request does not allow")
+        response.stream = _bounded_stream(response.stream, MAX_RESPONSE_TIMEOUTS * self._settings.timeout)
 
     def _status_error(self, status: int, headers: Mapping[str, str], body: str) -> Exception:
         """Map an HTTP error status to an exception; the API key is removed from the message."""
@@ -192,6 +217,8 @@ class HTTPClient:
 
     def _connection_error(self, error: Exception, message: str) -> Exception:
         # The client wraps the error of its HTTP library, which has several package names.
+        if isinstance(error.__cause__, ResponseBoundError):
+            return UnreadableResponse(f"the response was given up: {error.__cause__}")
         if type(error.__cause__).__name__ in {"ConnectError", "ConnectTimeout", "PoolTimeout"}:
             return RetryableError(f"no connection to {self._settings.base_url}", None)
         return ResponseLost(message)
@@ -207,6 +234,30 @@ class HTTPClient:
         # Control characters would affect a terminal, and lone surrogates cannot be encoded.
         printable = "".join(letter if letter.isprintable() else " " for letter in text)
         return self._redact_key(" ".join(printable.split()))[:200]
+
+
+def _bounded_stream(stream: Any, seconds: float) -> Any:
+    """Wrap the body of a response: `ResponseBoundError` after ``seconds`` or `MAX_RESPONSE_BYTES`."""
+    import openai
+
+    # The HTTP library of the client has had several package names.
+    http_library: Any = import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
+
+    class BoundedStream(http_library.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            n_bytes, deadline = 0, monotonic() + seconds
+            for part in stream:
+                n_bytes += len(part)
+                if n_bytes > MAX_RESPONSE_BYTES:
+                    raise ResponseBoundError(f"it has more than {MAX_RESPONSE_BYTES:,} bytes")
+                if monotonic() > deadline:
+                    raise ResponseBoundError(f"it was not complete after {seconds:g} s")
+                yield part
+
+        def close(self) -> None:
+            stream.close()
+
+    return BoundedStream()
 
 
 def _compile_key_pattern(key: str) -> re.Pattern[str]:

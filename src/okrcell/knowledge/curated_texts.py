@@ -179,7 +179,7 @@ class DescriptionSource:
             by_current_id = {ontology("CL").current_id(term): text for term, text in by_id.items()}
         except InputError:
             raise
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"{self._file.path} is not a JSON list of ontology terms: {error}.") from None
         return {term: text for term, text in by_current_id.items() if term}
 

@@ -1,5 +1,6 @@
 """Catalogue, location and download of the knowledge files."""
 
+import hashlib
 import logging
 import os
 import urllib.error
@@ -29,6 +30,8 @@ DownloadProgress = Callable[[int, int, str], None]
 TIMEOUT = 30
 """Seconds without data after which a connection is given up."""
 _CHUNK_SIZE = 1 << 16
+HEAD_BYTES = 4096
+"""Number of bytes by which the beginning of a file is recognized."""
 _KNOWLEDGE_HINT = "Pass --knowledge for another folder or URL."
 KNOWLEDGE_ENV = "OKRCELL_KNOWLEDGE"
 """Environment variable with the folder or URL of the knowledge files."""
@@ -119,6 +122,8 @@ class RemoteFile(Settings):
     url: str
     sha256: str
     bytes: int
+    head_sha256: str = ""
+    """SHA-256 of the first `HEAD_BYTES`."""
 
 
 class CatalogEntry(Settings):
@@ -136,6 +141,8 @@ class CatalogEntry(Settings):
     """SHA-256 of the file; a download from the user's URL must match it."""
     bytes: int
     """Size of the file in bytes."""
+    head_sha256: str = ""
+    """SHA-256 of the first `HEAD_BYTES`; a smaller file that begins alike is cut short."""
     published: RemoteFile | None
     """Published original, which may have other line ends; None if the file is a cleaned copy published nowhere."""
     origin: str
@@ -145,6 +152,14 @@ class CatalogEntry(Settings):
     def accepted_sha256(self) -> frozenset[str]:
         """All sha256 values that are accepted for this file."""
         return frozenset({self.sha256} if self.published is None else {self.sha256, self.published.sha256})
+
+    def is_cut_short(self, path: Path) -> bool:
+        """Whether a file begins as this file or its published original, but is smaller."""
+        with path.open("rb") as file:
+            head_sha256 = hashlib.sha256(file.read(HEAD_BYTES)).hexdigest()
+        size = path.stat().st_size
+        forms = (self,) if self.published is None else (self, self.published)
+        return any(form.head_sha256 == head_sha256 and size < form.bytes for form in forms)
 
 
 @cache
@@ -236,7 +251,7 @@ class KnowledgeFiles:
         """
         path = self.folder / name
         if path.is_file():
-            return LocalFile(path, file_catalog()[name])
+            return _checked_file(path, file_catalog()[name])
         if self.url is not None:
             return self.fetch(name)
         raise InputError(self.missing_message(name))
@@ -272,6 +287,15 @@ class KnowledgeFiles:
                 f"pass --knowledge with a folder or URL that contains it, or set {KNOWLEDGE_ENV}."
             )
         return f"{message} Run: okrcell knowledge fetch {name}"
+
+
+def _checked_file(path: Path, entry: CatalogEntry) -> LocalFile:
+    if entry.is_cut_short(path):
+        raise InputError(
+            f"{path} is cut short: it has {path.stat().st_size:,} bytes, but begins as {entry.file}, which has "
+            f"{entry.bytes:,}. Fetch it again."
+        )
+    return LocalFile(path, entry)
 
 
 def cached_fingerprint(path: Path) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
@@ -20,6 +20,8 @@ from okrcell.ontology.ontology import normalize_name, ontology, prefix_of
 
 # Definitions and abstracts may exceed the default field limit of the csv module (131,072 characters).
 _MAX_FIELD_SIZE = 10_000_000
+MIN_DECOMPRESSED_LIMIT, MAX_COMPRESSION = 64 << 20, 100
+"""A compressed file may decompress to this number of bytes, or to this multiple of its size."""
 MAX_GENES = 30
 """Maximum number of genes in one evidence text."""
 _ResourcesByGene = dict[str, set[str]]
@@ -46,6 +48,26 @@ LEAKING_PAPERS = frozenset(
 _REMARK = re.compile(r"\s*\([^()]*\)")
 
 
+class _BoundedStream(io.RawIOBase):
+    """Stream that ends with an error after ``limit`` bytes."""
+
+    def __init__(self, stream: Any, limit: int, path: Path) -> None:
+        self._stream, self._n_left, self._path = stream, limit, path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        self._n_left -= len(data)
+        if self._n_left < 0:
+            raise InputError(
+                f"{self._path} decompresses to an impossible size: it is damaged or made to exhaust memory."
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+
 @contextmanager
 def open_binary(path: Path) -> Generator[IO[bytes]]:
     """Open a binary file for reading; gzip is detected by content and decompressed.
@@ -53,14 +75,17 @@ def open_binary(path: Path) -> Generator[IO[bytes]]:
     Raises
     ------
     InputError
-        If the file is missing, unreadable or truncated.
+        If the file is missing, unreadable or truncated, or decompresses to an impossible size.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} cannot be read: it is no regular file.")
     try:
         with path.open("rb") as file:
             is_gzip = file.peek(2)[:2] == b"\x1f\x8b"
             if is_gzip:
+                limit = max(MIN_DECOMPRESSED_LIMIT, MAX_COMPRESSION * path.stat().st_size)
                 with gzip.open(file) as decompressed:
-                    yield decompressed  # type: ignore[misc]  # a GzipFile is a binary file
+                    yield io.BufferedReader(_BoundedStream(decompressed, limit, path))
             else:
                 yield file
     except FileNotFoundError:
@@ -93,12 +118,19 @@ def read_rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
         try:
             text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
             csv.field_size_limit(_MAX_FIELD_SIZE)
-            table = csv.DictReader(text, delimiter="\t" if is_tsv else ",", restval="")
+            table = csv.DictReader(text, delimiter="\t" if is_tsv else ",")
             missing = [column for column in columns if column not in (table.fieldnames or ())]
             if missing:
                 present = ", ".join(table.fieldnames or ()) or "nothing"
                 raise InputError(f"{path} has no column {', '.join(missing)}; its columns are: {present[:300]}.")
-            yield from table
+            is_short = False
+            for row in table:
+                is_short = None in row.values()
+                yield {column: value or "" for column, value in cast(dict[str, Any], row).items()}
+            if is_short:
+                raise InputError(
+                    f"{path} is cut short: its last row has fewer columns than the others. Fetch it again."
+                )
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{path} cannot be read as a table: {error}.") from None
 
