@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anndata
+import numpy as np
+import pandas as pd
 import pytest
 
 import okrcell.cli
@@ -141,3 +144,22 @@ def test_output_to_a_full_disk_is_one_line():
         )
     assert ended.returncode == 2
     assert ended.stderr == "okrcell: No space left on device. Free some space, or choose another place.\n"
+
+
+FULL_DISK = """
+import resource, sys
+from okrcell.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+sys.argv = ["okrcell", "standardise", "cells.h5ad", "-o", "out.h5ad"]
+main()
+"""
+
+
+def test_a_disk_that_is_full_while_cells_are_written_is_one_line(tmp_path: Path):
+    obs = pd.DataFrame({"cell_type": "B cell"}, index=[f"c{i}" for i in range(50)])
+    anndata.AnnData(np.ones((50, 300), dtype=np.float32), obs=obs).write_h5ad(tmp_path / "cells.h5ad")
+    ended = subprocess.run([sys.executable, "-c", FULL_DISK], cwd=tmp_path, capture_output=True, check=False, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.endswith("out.h5ad: File too large. Choose a place that accepts large files.\n")
+    assert ended.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["cells.h5ad"]

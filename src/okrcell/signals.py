@@ -80,4 +80,5 @@ def _installed(handler: _StopHandler, *, ends_process: bool) -> Generator[None]:
     finally:
         for number, former in previous.items():
             signal.signal(number, signal.SIG_IGN if ends_process else former or signal.SIG_DFL)
-        sys.unraisablehook = hook
+        if not ends_process:
+            sys.unraisablehook = hook

@@ -5,7 +5,8 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from types import TracebackType
+from typing import Any, NoReturn
 
 from cyclopts import CycloptsError
 
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     The exit status is 0 on success, 2 after an error that the user can fix, 1 after an unexpected one (each is printed as one
     line), 128 plus the number of the signal after a signal, and 141 if the reader of the output has gone.
     """
+    if argv is None:
+        _silence_full_disk()
     with stop_signals():
         try:
             _run(sys.argv[1:] if argv is None else argv)
@@ -41,6 +44,21 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise SystemExit(BROKEN_PIPE_STATUS) from None
         except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one line
             _exit_with_error(*_explain(error))
+
+
+def _silence_full_disk() -> None:
+    """Report a full disk once: HDF5 fails again for every object that it closes, in a destructor."""
+    unraisable_hook, exception_hook = sys.unraisablehook, sys.excepthook
+
+    def on_unraisable(unraisable: Any) -> None:
+        if error_number(unraisable.exc_value) not in FILE_ERRORS:
+            unraisable_hook(unraisable)
+
+    def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if error_number(error) not in FILE_ERRORS:
+            exception_hook(kind, error, trace)
+
+    sys.unraisablehook, sys.excepthook = on_unraisable, on_exception
 
 
 def _run(argv: Sequence[str]) -> None:
