@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 
 from okrcell import pl
 from okrcell.errors import InputError
+from okrcell.pl._canvas import wrap_text
 from okrcell.pl.confusion import confusion_matrix
 
 
@@ -77,3 +78,9 @@ def test_one_cell_is_enough():
 def test_a_missing_column_is_named():
     with pytest.raises(InputError, match="no column 'truth' in obs, which has: label"):
         pl.confusion(cells(PAIRS), truth="truth", show=False)
+
+
+def test_a_name_that_looks_like_a_formula_is_drawn_as_text():
+    text = Figure().text(0, 0, wrap_text(r"$\frac{T$ cell, $5 and B", 40))
+    assert text.get_text().count(r"\$") == 3
+    text.figure.draw_without_rendering()
