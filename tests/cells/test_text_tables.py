@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from okrcell.cells.expression import read_expression
 from okrcell.cells.findings import read_findings
 from okrcell.cells.io import open_cells
 from okrcell.errors import InputError
@@ -295,3 +296,23 @@ def test_a_second_column_of_names_without_a_header_is_kept(opened):
 
 def test_a_header_without_rows_is_refused(opened):
     refused(opened, "gene,a,b\n", "only one line")
+
+
+def test_names_of_rhapsody_panels_are_read_by_their_symbols(opened):
+    names = ["CD3D|NM_000732.4|PolyA_1", "LYZ|NM_000239.2|Reference_end", "CD103|ITGAE|AHS0001|pAbO"]
+    adata = opened("## BD Rhapsody\n" + FRAME.iloc[:, :3].set_axis(names, axis=1).set_axis([1, 2, 3]).to_csv())
+    assert list(adata.var_names) == names
+    assert list(adata.var["gene_symbol"]) == ["CD3D", "LYZ", "CD103"]
+    assert list(adata.var["feature_types"]) == ["Gene Expression", "Gene Expression", "Antibody Capture"]
+    assert read_expression(adata).resolution.coverage == 1
+
+
+@pytest.mark.parametrize("style", ["GRCh38_{}", "'{}'", "hg38.{}"])
+def test_genes_in_rows_are_known_by_names_with_a_prefix_or_quotes(opened, style):
+    genes = [style.format(gene) for gene in GENES]
+    assert list(opened(FRAME.set_axis(genes, axis=1).T.to_csv()).obs_names) == CELLS
+
+
+def test_genes_of_a_zebrafish_in_rows_are_turned(opened):
+    genes = [f"ENSDARG{number:011d}" for number in range(5)]
+    assert list(opened(FRAME.set_axis(genes, axis=1).T.to_csv()).obs_names) == CELLS

@@ -10,6 +10,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from okrcell.cells.findings import add_read_findings
+from okrcell.cells.rhapsody import add_rhapsody_columns
 from okrcell.cells.table_layout import HEADER_WORDS
 from okrcell.errors import InputError
 
@@ -89,7 +90,7 @@ def read_mtx(path: Path) -> AnnData:
     ]
     if cells_in_rows and not files.cells_in_rows:
         findings.append(f"{files.matrix.name} has cells in rows and genes in columns, and was read so")
-    return add_read_findings(adata, findings)
+    return add_rhapsody_columns(add_read_findings(adata, findings))
 
 
 def _find_files(path: Path) -> MatrixFiles:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 from scipy import sparse
 
+from okrcell.cells.features import ENSEMBL_ID, resolve_features
 from okrcell.cells.findings import add_read_findings
 from okrcell.cells.genes import GeneTable
+from okrcell.cells.rhapsody import add_rhapsody_columns
 from okrcell.cells.table_layout import (
     DECIMAL_FINDING,
     HEADER_WORDS,
@@ -43,6 +45,8 @@ BLANK_SHARE = 0.1
 """Share of blank fields from which blanks are zeros, if the table holds no zero."""
 FALLBACK_ENCODING = "cp1252"
 """Encoding of Windows, a superset of printable latin-1; used if a file is not UTF-8."""
+MAX_NAMES = 20_000
+"""Maximum number of names of rows or columns that are compared with genes, evenly spaced."""
 MIN_COVERAGE = 0.05
 """Share of known genes among names from which they are taken for genes."""
 
@@ -253,7 +257,7 @@ def _build_anndata(path: Path, layout: TableLayout, columns: _Columns) -> AnnDat
         adata = AnnData(sparse.csr_matrix(columns.matrix.T), obs=column_labels, var=labels)
     else:
         adata = AnnData(columns.matrix, obs=labels, var=column_labels)
-    return add_read_findings(adata, findings)
+    return add_rhapsody_columns(add_read_findings(adata, findings))
 
 
 def _find_gene_names(index: list[str], labels: pd.DataFrame, column_names: list[str]) -> tuple[list[str], bool]:
@@ -323,4 +327,8 @@ def _unique_names(names: list[str]) -> list[str]:
 
 
 def _gene_coverage(names: list[str]) -> float:
-    return GeneTable.bundled().resolve(names, orthologs=True).coverage
+    """Share of names that are genes of human, mouse or, by their ids, another species."""
+    sample = [name.split("|")[0] for name in names[:: 1 + len(names) // MAX_NAMES]]
+    features = resolve_features(pd.DataFrame(index=pd.Index(sample, dtype=object)), GeneTable.bundled())
+    n_ids = sum(ENSEMBL_ID.search(name) is not None for name in sample)
+    return max(features.resolution.coverage, n_ids / max(1, len(sample)))
