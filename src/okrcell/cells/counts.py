@@ -189,16 +189,22 @@ class MatrixCandidate:
     n_genes: int
 
     @property
+    def is_partial(self) -> bool:
+        """Whether the values are of only part of the molecules, such as the spliced ones."""
+        return any(self.source == f"layers['{name}']" for name in PARTIAL_LAYERS)
+
+    @property
     def description(self) -> str:
         """Kind of values and number of genes."""
-        return f"{KIND_DESCRIPTIONS[self.inspection.kind]}, {self.n_genes:,} genes"
+        part = " of part of the molecules" if self.is_partial else ""
+        return f"{KIND_DESCRIPTIONS[self.inspection.kind]}{part}, {self.n_genes:,} genes"
 
     @property
     def score(self) -> tuple[float, int]:
         """Number of known genes, weighted by how much of the counts the values keep; then the number of columns."""
         kind, is_exact = self.inspection.kind, self.inspection.exact
         weight = WEIGHTS[kind] if is_exact or kind not in ("log1p", "linear") else INEXACT_WEIGHT
-        if any(self.source == f"layers['{name}']" for name in PARTIAL_LAYERS):
+        if self.is_partial:
             weight = min(weight, PARTIAL_WEIGHT)
         return weight * self.n_genes, self.rows.shape[1]
 
@@ -301,11 +307,9 @@ def _matrix_findings(best: MatrixCandidate, candidates: Sequence[MatrixCandidate
 
 def _is_worth_mention(other: MatrixCandidate, best: MatrixCandidate) -> bool:
     kind = other.inspection.kind
-    return (
-        kind == "binary"
-        or kind in UNUSABLE_KINDS[1:]
-        or (kind not in ("scaled", "empty") and other.n_genes != best.n_genes)
-    )
+    if kind in ("scaled", "empty", "log1p", "linear"):
+        return kind in ("log1p", "linear") and other.n_genes != best.n_genes
+    return kind != "counts" or other.n_genes != best.n_genes or best.inspection.kind != "counts"
 
 
 def _value_findings(best: MatrixCandidate, *, has_counts: bool) -> list[str]:

@@ -223,5 +223,5 @@ def _labels_by_style(names: NDArray[np.str_], table: GeneTable) -> NDArray[np.st
     is_human = np.array([table.is_symbol(name) for name in names], dtype=bool) if n_mouse > 0.2 * len(names) else None
     if is_human is None or is_human.sum() <= 0.2 * len(names):
         return np.full(len(names), "", dtype=object)
-    is_mouse = [MOUSE_STYLE.fullmatch(name) is not None for name in names]
+    is_mouse = [name in mouse_symbols() or MOUSE_STYLE.fullmatch(name) is not None for name in names]
     return np.where(is_human, "human", np.where(is_mouse, "mouse", "")).astype(object)

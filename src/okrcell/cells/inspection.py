@@ -204,19 +204,23 @@ def _have_equal_sums(rows: list[NDArray[np.float64]]) -> bool:
 
 
 def _are_fractional_counts(sample: sparse.csr_matrix) -> bool:
-    """Whether many values are whole numbers, or values are skewed and not lower in cells with more genes.
+    """Whether values are often whole numbers, or skewed and either too large for logs or not lower in cells with more genes.
 
-    Log values are lower in cells with more genes, because the cells were scaled to the same total.
+    Natural log values are lower in cells with more genes, because the cells were scaled to the same total; binary log values
+    are hardly skewed.
     """
     from scipy.stats import skew, spearmanr
 
     rows = _positive_rows(sample, max_rows=len(sample.indptr))
-    if len(rows) < MIN_SAMPLE_CELLS:
+    if not rows:
         return False
     if np.mean([_are_integers(row).mean() for row in rows]) > 0.3:
         return True
-    skewness = np.median([skew(row) for row in rows])
+    expressed = [row[row >= 0.5] for row in rows if np.sum(row >= 0.5) >= 10]
+    if sample.data.max() > MAX_NATURAL_LOG and expressed and np.median([skew(row) for row in expressed]) > 1.5:
+        return True
     n_genes, level = [len(row) for row in rows], [np.quantile(row, 0.25) for row in rows]
-    if skewness < 1 or len(set(n_genes)) == 1 or len(set(level)) == 1:
+    if len(rows) < MIN_SAMPLE_CELLS or len(set(n_genes)) == 1 or len(set(level)) == 1:
         return False
-    return float(cast(Any, spearmanr(n_genes, level)).statistic) > 0.15
+    is_skewed = np.median([skew(row) for row in rows]) > 1
+    return bool(is_skewed and cast(Any, spearmanr(n_genes, level)).statistic > 0.15)
