@@ -1,6 +1,7 @@
 """A model folder gives back what was put in, or says in one line why not."""
 
 import json
+import os
 import pickle
 import shutil
 
@@ -12,6 +13,8 @@ from okrcell.cells.tokenizer import CellTokens
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from okrcell.model.embedder import load
+from okrcell.model.hub import download_snapshot
+from okrcell.model.text_encoder import TextEncoder, TextEncoderSettings
 from okrcell.provenance import fingerprint
 
 
@@ -85,6 +88,7 @@ def edit(change):
     def damage(folder):
         path = folder / "model.json"
         facts = json.loads(path.read_text())
+        facts.pop("sha256", "")  # as a stranger could
         change(facts)
         path.write_text(json.dumps(facts))
 
@@ -109,6 +113,19 @@ def without(name):
 def rewrite(folder, weights):
     save_file(weights, folder / "weights.safetensors")
     edit(lambda facts: facts.update(weights_sha256=fingerprint(folder / "weights.safetensors")))(folder)
+
+
+def change_a_word(folder):
+    path = folder / "model.json"
+    path.write_text(path.read_text().replace('"title": "tiny"', '"title": "huge"'))
+
+
+def pipe(name):
+    def damage(folder):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return damage
 
 
 def truncate(name, keep):
@@ -153,6 +170,15 @@ class Trap:
         (edit(lambda facts: facts["settings"]["cell_encoder"].update(blocks=2)), "tensors are missing"),
         (edit(lambda facts: facts["settings"].update(text_projector="none", dim=24)), "does not describe a model"),
         (edit(lambda facts: facts.update(text_encoder_sha256="0" * 64)), "was trained on another"),
+        (edit(lambda facts: facts["settings"]["cell_encoder"].update(width=40_000)), "describes a model of"),
+        (edit(lambda facts: facts["settings"]["cell_encoder"].update(latents=10**12)), "describes a model of"),
+        (edit(lambda facts: facts["settings"]["cell_encoder"].update(width=4 * 10**18)), "beyond what any machine"),
+        (edit(lambda facts: facts["settings"]["cell_encoder"].update(blocks=10**9)), "does not describe a model"),
+        (edit(lambda facts: facts["settings"].update(dim=10**6)), "describes a model of"),
+        (change_a_word, "model.json changed after it was saved"),
+        (pipe("model.json"), "model.json is damaged"),
+        (pipe("weights.safetensors"), "weights.safetensors is damaged"),
+        (pipe("genes.tsv"), "gene list .* cannot be read"),
         (another_shape, "1 have another shape"),
         (without("cell_projector"), "1 tensors are missing"),
         (without("text_encoder."), "1 tensors are missing"),
@@ -182,3 +208,46 @@ def test_a_name_that_neither_disk_nor_hub_knows_is_one_line(monkeypatch, tmp_pat
         with pytest.raises(CheckpointError) as raised:
             load(name)
         assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["model.json", "weights.safetensors"])
+def test_a_named_pipe_in_a_model_folder_is_refused_and_not_waited_for(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(CheckpointError, match=f"{name} is no regular file"):
+        load_checkpoint(folder)
+
+
+def test_the_folder_is_known_by_one_sha256(folder, tmp_path):
+    loaded = load_checkpoint(folder)
+    assert loaded.facts["model_sha256"] == fingerprint(folder / "model.json")
+    save_checkpoint(loaded, tmp_path / "again", card="# Tiny")
+    assert load_checkpoint(tmp_path / "again").facts["model_sha256"] == loaded.facts["model_sha256"]
+
+
+def test_a_text_encoder_of_pickles_is_refused(tiny_text_encoder, tmp_path):
+    folder = tmp_path / "encoder"
+    shutil.copytree(tiny_text_encoder, folder)
+    (folder / "model.safetensors").unlink()
+    torch.save(Trap(), folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="cannot be loaded") as raised:
+        TextEncoder(TextEncoderSettings(name=str(folder)))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_revision_is_asked_for_and_named(monkeypatch, tmp_path, caplog):
+    requests = []
+
+    def snapshot_download(name, revision, allow_patterns):
+        requests.append((name, revision))
+        assert not any(pattern.endswith((".bin", ".py", ".pt")) for pattern in allow_patterns)
+        return str(tmp_path / ("0" * 40))
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    download_snapshot.cache_clear()
+    assert download_snapshot("owner/name@" + "0" * 40, ("*.json",)).name == "0" * 40
+    assert not caplog.records
+    download_snapshot("owner/name", ("*.json",))
+    download_snapshot.cache_clear()
+    assert requests == [("owner/name", "0" * 40), ("owner/name", None)]
+    assert "pass owner/name@" + "0" * 40 in caplog.text

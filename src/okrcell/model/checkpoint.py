@@ -1,5 +1,6 @@
 """Save and load a model folder: JSON, safetensors, gene list and model card; no code in it is executed."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from okrcell.cells.genes import GeneVocabulary
 from okrcell.errors import CheckpointError, SettingsError
-from okrcell.model.cell_text_model import CellTextModel, ModelSettings
+from okrcell.model.cell_text_model import CellTextModel, ModelSettings, count_cell_parameters
 from okrcell.model.signatures import SIGNATURES_FILE, SignatureHead
 from okrcell.model.text_encoder import find_encoder
 from okrcell.provenance import fingerprint
@@ -22,7 +23,11 @@ from okrcell.storage import atomic_dir, recover_dir
 FORMAT_VERSION = 1
 MODEL_FILE, WEIGHTS_FILE, GENES_FILE, CARD_FILE = "model.json", "weights.safetensors", "genes.tsv", "README.md"
 TEXT_PREFIX = "text_encoder."
-SIGNATURE_FACTS = ("known_types", "signatures_sha256")
+FOLDER_FACTS = ("known_types", "signatures_sha256", "model_sha256", "sha256")
+"""Facts about the files of one folder, which do not apply to a model that is saved again."""
+MAX_MODEL_FILE_BYTES = 100_000_000
+MAX_SIZE_RATIO = 10
+"""Maximum ratio of the parameters that ``model.json`` describes to those that are saved."""
 FACT_TYPES: dict[str, type] = {
     "settings": dict,
     "seen": dict,
@@ -70,8 +75,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half
         save_file(weights, draft / WEIGHTS_FILE)
         checkpoint.vocabulary.save(draft / GENES_FILE)
         (draft / CARD_FILE).write_text(card, encoding="utf-8")
-        # Facts of a loaded model about its signatures do not apply to the ones saved here.
-        facts = {key: value for key, value in checkpoint.facts.items() if key not in SIGNATURE_FACTS}
+        facts = {key: value for key, value in checkpoint.facts.items() if key not in FOLDER_FACTS}
         if checkpoint.signatures is not None:
             checkpoint.signatures.save(draft)
             facts |= {
@@ -86,6 +90,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half
             "weights_sha256": fingerprint(draft / WEIGHTS_FILE),
             "genes_sha256": fingerprint(draft / GENES_FILE),
         }
+        description["sha256"] = _description_sha256(description)
         (draft / MODEL_FILE).write_text(json.dumps(description, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -118,11 +123,13 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             f"{expected_sha256[:12]}, seen {installed_sha256[:12]}). Install the version that the model card names."
         )
     try:
+        _check_size(settings, len(vocabulary), weights, path)
         model = CellTextModel(settings, n_genes=len(vocabulary), lazy_text_encoder=True)
     except SettingsError as error:
         raise CheckpointError(f"{path / MODEL_FILE} does not describe a model of this version: {error}") from None
     _load_state(model, {name: tensor.float() for name, tensor in weights.items()}, path)
-    facts = {key: value for key, value in description.items() if key not in {"format", "settings"}}
+    facts = {key: value for key, value in description.items() if key not in {"format", "settings", "sha256"}}
+    facts["model_sha256"] = fingerprint(path / MODEL_FILE)
     signatures = _load_signatures(path, facts, model, len(vocabulary)) if "signatures_sha256" in facts else None
     return Checkpoint(model.eval(), vocabulary, facts, path.resolve().name, signatures)
 
@@ -132,6 +139,14 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"No model folder at {path}. Give a folder written by `okrcell pretrain`, or none for the bundled model."
         )
+    special = next(
+        (file for file in path.iterdir() if file.exists() and not file.is_file() and not file.is_dir()), None
+    )
+    if special is not None:  # a named pipe, for example, would be waited for
+        raise CheckpointError(f"{special} is no regular file, so it is not opened. Fetch the model again.")
+    model_file = path / MODEL_FILE
+    if model_file.exists() and (not model_file.is_file() or model_file.stat().st_size > MAX_MODEL_FILE_BYTES):
+        raise CheckpointError(f"{model_file} is damaged: it is no file of at most {MAX_MODEL_FILE_BYTES:,} bytes.")
     try:
         description = json.loads((path / MODEL_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -151,7 +166,16 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path / MODEL_FILE} is damaged: {(wrong_fields or ['genes_sha256'])[0]} is missing or has the wrong type."
         )
+    # A model of an earlier version has no sha256 of its description.
+    if description.get("sha256", _description_sha256(description)) != _description_sha256(description):
+        raise CheckpointError(f"{model_file} changed after it was saved: its sha256 differs. Fetch the model again.")
     return cast(dict[str, Any], description)
+
+
+def _description_sha256(description: dict[str, Any]) -> str:
+    """Sha256 of the content of ``model.json`` without this entry."""
+    content = {key: value for key, value in description.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _load_signatures(path: Path, facts: dict[str, Any], model: CellTextModel, n_genes: int) -> SignatureHead:
@@ -168,6 +192,8 @@ def _load_signatures(path: Path, facts: dict[str, Any], model: CellTextModel, n_
 
 
 def _load_weights(path: Path, expected_sha256: str | None) -> dict[str, Tensor]:
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path} is damaged: it is no regular file. Fetch the model again.")
     try:
         weights = load_file(path)
     except FileNotFoundError:
@@ -177,6 +203,17 @@ def _load_weights(path: Path, expected_sha256: str | None) -> dict[str, Tensor]:
     if expected_sha256 and fingerprint(path) != expected_sha256:
         raise CheckpointError(f"{path} changed after it was saved: its sha256 differs. Fetch the model again.")
     return weights
+
+
+def _check_size(settings: ModelSettings, n_genes: int, weights: dict[str, Tensor], path: Path) -> None:
+    """Check that the model is about as large as the saved weights, before it takes memory."""
+    n_parameters = count_cell_parameters(settings, n_genes)
+    n_saved = sum(tensor.numel() for tensor in weights.values())
+    if n_parameters > MAX_SIZE_RATIO * n_saved:
+        raise CheckpointError(
+            f"{path / MODEL_FILE} describes a model of {n_parameters:,} parameters, but {WEIGHTS_FILE} has {n_saved:,}. The "
+            "folder is damaged or mixed; fetch the model again."
+        )
 
 
 def _load_state(model: CellTextModel, weights: dict[str, Tensor], path: Path) -> None:
