@@ -1,5 +1,6 @@
 import tracemalloc
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -192,3 +193,14 @@ def test_labels_that_look_like_formulas_are_text_in_the_table_and_come_back(tmp_
     again = decide_terms(obs, overrides=read_overrides(tmp_path / "table.tsv"))
     assert list(again.ids["cell_type"]) == ["CL:0000236"] * len(labels)
     assert not again.unused
+
+
+def test_words_that_the_term_does_not_cover_are_in_the_table_and_told():
+    adata = ad.AnnData(
+        np.zeros((2, 1), dtype=np.float32),
+        obs=pd.DataFrame({"cell_type": ["wobbly hepatocyte", "B cell"]}, index=["a", "b"]),
+    )
+    okr.tl.standardise(adata)
+    record = adata.uns["okrcell"]["standardise"]
+    assert record["decisions"].set_index("label")["omitted"].to_dict() == {"wobbly hepatocyte": "wobbly", "B cell": ""}
+    assert any("wobbly hepatocyte -> hepatocyte, without 'wobbly'" in finding for finding in record["findings"])

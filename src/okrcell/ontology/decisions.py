@@ -18,8 +18,9 @@ from okrcell.ontology.ontology import ontology
 from okrcell.ontology.standardise import COLUMN_ONTOLOGIES, candidate_terms, term_by_id
 from okrcell.storage import atomic_file
 
-COLUMNS = ("column", "label", "tissue", "cells", "term_id", "term_name", "how", "score", "runners_up")
-"""Columns of the table: obs column, label, tissue id, number of cells; term id and name, method, score; other candidates."""
+COLUMNS = ("column", "label", "tissue", "cells", "term_id", "term_name", "how", "score", "runners_up", "omitted")
+"""Columns of the table: obs column, label, tissue id, number of cells; term id and name, method, score; other candidates;
+words of the label that the term does not cover."""
 
 DecisionKey = tuple[str, str, str]
 """Column, label, and for a cell type the id of its tissue."""
@@ -262,7 +263,13 @@ def _group_rows(columns: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int64]
 def _decide_label(
     column: str, label: str, author_id: str, tissue_id: str, overrides: _Overrides, embedder: TextEmbedder | None
 ) -> dict[str, object]:
-    row: dict[str, object] = {"column": column, "label": label or author_id, "tissue": tissue_id, "runners_up": ""}
+    row: dict[str, object] = {
+        "column": column,
+        "label": label or author_id,
+        "tissue": tissue_id,
+        "runners_up": "",
+        "omitted": "",
+    }
     undecided = {"term_id": "", "term_name": "", "how": "", "score": 0.0}
     override_id = overrides.find(column, label or author_id, tissue_id)
     if override_id is not None:
@@ -282,7 +289,8 @@ def _decide_label(
     if accepted is None:
         return row | undecided
     return row | {
-        "term_id": accepted.term.id, "term_name": accepted.term.name, "how": accepted.method, "score": round(accepted.score, 3)
+        "term_id": accepted.term.id, "term_name": accepted.term.name, "how": accepted.method, "score": round(accepted.score, 3),
+        "omitted": " ".join(accepted.omitted) if accepted.method == "part" else "",
     }  # fmt: skip
 
 

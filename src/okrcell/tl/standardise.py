@@ -66,7 +66,7 @@ def standardise(
         ``uns["okrcell"]["standardise"]`` : dict
             Provenance record: counts, ontology releases, findings, package versions and time. ``decisions`` is a DataFrame with
             one row per distinct label: column, label, tissue, cells (count), term_id, term_name, how, score (in [0, 1]) and
-            runners_up.
+            runners_up and omitted (words of the label that the term, which is then broader, does not cover).
 
     Raises
     ------
@@ -144,6 +144,13 @@ def _findings(result: Decisions) -> list[str]:
         findings.append(
             f"{n_empty} of {len(result.table)} labels were left empty, because no term matched well enough."
         )
+    broader = result.table[result.table["omitted"] != ""]
+    if len(broader):
+        labels = [
+            f"{row['label']} -> {row['term_name']}, without '{row['omitted']}'" for row in broader.to_dict("records")
+        ]
+        rows = "; ".join(labels[:MAX_ROWS_IN_FINDING]) + ("; ..." if len(labels) > MAX_ROWS_IN_FINDING else "")
+        findings.append(f"{len(labels)} labels got a broader term, because no term covers all of their words: {rows}.")
     if result.unused:
         rows = "; ".join(result.unused[:MAX_ROWS_IN_FINDING]) + (
             "; ..." if len(result.unused) > MAX_ROWS_IN_FINDING else ""
