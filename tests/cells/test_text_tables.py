@@ -316,3 +316,15 @@ def test_genes_in_rows_are_known_by_names_with_a_prefix_or_quotes(opened, style)
 def test_genes_of_a_zebrafish_in_rows_are_turned(opened):
     genes = [f"ENSDARG{number:011d}" for number in range(5)]
     assert list(opened(FRAME.set_axis(genes, axis=1).T.to_csv()).obs_names) == CELLS
+
+
+def test_a_quote_that_does_not_end_is_refused(opened):
+    rows = "".join(f"c{number},note,1,0,0,2,3\n" for number in range(20_000))
+    refused(opened, f'cell,note,{",".join(GENES)}\na,"open,1,0,0,2,3\n{rows}', "quote does not end|fields")
+
+
+def test_a_quoted_label_of_many_lines_is_read(opened):
+    note = '"' + "\n".join(map(str, range(60))) + '"'
+    adata = opened(f"cell,note,CD3D,LYZ\na,short,1,0\nb,{note},0,2\n")
+    assert adata.obs_names.tolist() == ["a", "b"]
+    assert adata.X.toarray().tolist() == [[1, 0], [0, 2]]

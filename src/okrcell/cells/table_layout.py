@@ -121,6 +121,8 @@ def infer_layout(path: Path, encoding: str) -> TableLayout:
         )
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator == " ")
     (header_line, header), *numbered = [(reader.line_num, row) for row in reader if row]
+    if len(lines) >= N_SAMPLE_LINES and len(numbered) > 1 and len(numbered[-1][1]) != len(numbered[0][1]):
+        numbered.pop()  # a quoted field may go on after the sample; all rows are checked when they are read
     rows = [row for _, row in numbered]
     names = _column_names(header, rows, path)
     for line, row in numbered:

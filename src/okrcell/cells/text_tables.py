@@ -1,5 +1,6 @@
 """Read csv and tsv tables of expression, whichever way they lie."""
 
+import csv
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,8 @@ def read_text_table(path: Path) -> AnnData:
     except UnicodeDecodeError:
         adata = _read_table(path, FALLBACK_ENCODING)
         return add_read_findings(adata, ["the file is not UTF-8, so it was read as Windows-1252 (latin-1)"])
+    except csv.Error as error:
+        raise InputError(f"{path} is not a regular table, perhaps because a quote does not end ({error}).") from None
 
 
 def _read_table(path: Path, encoding: str) -> AnnData:
