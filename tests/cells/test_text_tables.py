@@ -328,3 +328,21 @@ def test_a_quoted_label_of_many_lines_is_read(opened):
     adata = opened(f"cell,note,CD3D,LYZ\na,short,1,0\nb,{note},0,2\n")
     assert adata.obs_names.tolist() == ["a", "b"]
     assert adata.X.toarray().tolist() == [[1, 0], [0, 2]]
+
+
+@pytest.mark.parametrize("columns", [["gene", "cell", "count"], ["cell", "gene", "count"]])
+def test_a_long_table_is_refused(opened, columns):
+    long = FRAME.rename_axis("cell").rename_axis("gene", axis=1).stack().rename("count").reset_index()
+    refused(opened, long[columns].to_csv(index=False), "a row for each gene of each cell")
+
+
+def test_two_levels_of_names_as_pandas_writes_them_are_read(opened):
+    levels = pd.MultiIndex.from_arrays([GENES, ["T", "M", "B", "NK", "NK"]], names=["gene", "marker of"])
+    frame = FRAME.set_axis(levels, axis=1).rename_axis("cell")
+    adata = opened(frame.to_csv())
+    same(adata)
+    assert list(adata.var.iloc[:, 0]) == ["T", "M", "B", "NK", "NK"]
+
+
+def test_the_line_that_tells_excel_the_separator_is_left_out(opened):
+    same(opened("sep=;\n" + FRAME.to_csv(sep=";")))

@@ -20,6 +20,8 @@ MAX_LINE = 1 << 28
 SEPARATORS = "\t,; |"
 MISSING_VALUES = ("", "NA", "N/A", "NaN", "nan", "na", "n/a", "<NA>", "NULL", "null", "None", "#N/A")
 """Fields that stand for a missing value."""
+EXCEL_SEPARATOR = re.compile(r'"?sep=.?"?\s*$')
+"""Line in which Excel is told the separator."""
 NUMBER = re.compile(r"\s*([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|INF)(inity)?)\s*")
 DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+\s*")
@@ -129,7 +131,7 @@ def infer_layout(path: Path, encoding: str) -> TableLayout:
         check_width(len(row), names, n_comments + line, path)
     decimal = _detect_decimal(rows, separator, path)
     n_labels = _count_label_rows(rows, decimal)
-    label_rows = {row[0] or f"row {number}": row for number, row in enumerate(rows[:n_labels], start=2)}
+    label_rows = {row[0] or f"row {number}": row for number, row in enumerate(rows[:n_labels], start=2) if any(row[1:])}
     findings = [f"{n_comments} lines of comments before the header were left out"] if n_comments else []
     if decimal == ",":
         findings.append(DECIMAL_FINDING)
@@ -217,7 +219,7 @@ def _first_lines(path: Path, encoding: str) -> tuple[list[str], int]:
                 break
             if len(line) >= MAX_LINE:
                 raise InputError(f"{path} is not a table: a line has more than {MAX_LINE:,} characters.")
-            if not lines and (line.startswith("#") or not line.strip()):
+            if not lines and (line.startswith("#") or not line.strip() or EXCEL_SEPARATOR.match(line)):
                 n_comments += 1
                 previous = line
                 continue
@@ -289,7 +291,9 @@ def _count_label_rows(rows: Sequence[Sequence[str]], decimal: str) -> int:
     count = 0
     for row in rows[:-1]:
         fields = [row[column] for column in numeric if row[column].strip() not in MISSING_VALUES]
-        if 2 * sum(is_word(field, decimal) for field in fields) <= len(fields):
+        # After a second header pandas writes the name of the index in a row of its own.
+        is_index_name = not fields and count > 0
+        if not is_index_name and 2 * sum(is_word(field, decimal) for field in fields) <= len(fields):
             break
         count += 1
     return count

@@ -278,13 +278,18 @@ def _find_gene_names(index: list[str], labels: pd.DataFrame, column_names: list[
 
 
 def _check_row_names(path: Path, name: str, row_names: list[str], genes_in_rows: bool) -> None:
-    """Check that the first column holds names and not the values of a gene.
+    """Check that the rows are genes or cells with names.
 
     Raises
     ------
     InputError
-        If it has the name of a gene and holds numbers.
+        If genes are repeated, as in a long table, or the first column has the name of a gene and holds numbers.
     """
+    if genes_in_rows and len(row_names) > 2 * len(set(row_names)):
+        raise InputError(
+            f"{path} names the same genes in many rows, such as {row_names[0]}, so it seems to hold a row for each gene of "
+            "each cell. Write it again with a row for each gene and a column for each cell (pandas.DataFrame.pivot)."
+        )
     is_gene = not genes_in_rows and name.casefold() not in HEADER_WORDS and _gene_coverage([name]) > 0
     if is_gene and not any(is_word(row_name, ".") for row_name in row_names):
         raise InputError(
