@@ -3,7 +3,7 @@
 Every file is opened in a forked process with a time limit; what it prints, writes and needs is counted. The page
 docs/results/broken-inputs.md has the table.
 
-    python experiments/broken_inputs.py [--seed 0] [--files 450] [--only h5ad] [--json counts.json]
+    python experiments/broken_inputs.py [--seed 0] [--files 450] [--only h5ad] [--damage bit] [--json counts.json]
 """
 
 import argparse
@@ -127,13 +127,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--files", type=int, default=450, help="number of damaged files; more than there are: all")
     parser.add_argument("--only", default="", help="part of the names of the formats to run")
+    parser.add_argument("--damage", default="", help="part of the names of the damages to make")
     parser.add_argument("--json", type=Path, help="file for the outcomes")
+    parser.add_argument("--part", default="1/1", help="2/3 is the second third of the files, for several processes")
+    parser.add_argument("--read", type=Path, nargs="+", help="files of outcomes to show, instead of a run")
     options = parser.parse_args()
+    if options.read:
+        print(render([Outcome(**facts) for file in options.read for facts in json.loads(file.read_text())]))
+        return
     import_everything()
     with tempfile.TemporaryDirectory(prefix="okrcell-broken-") as name:
         folder = Path(name)
         os.environ["OKRCELL_CACHE"] = str(folder / "cache")
-        outcomes = run_all(folder, [kind for kind in FORMATS if options.only in kind.name], options.seed, options.files)
+        formats = [kind for kind in FORMATS if options.only in kind.name]
+        outcomes = run_all(folder, formats, options.damage, options.seed, options.files, options.part)
     print(render(outcomes))
     if options.json:
         options.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n")
@@ -158,15 +165,17 @@ def import_everything() -> None:
     _ = (anndata.io, pyarrow.parquet, sklearn.decomposition, transformers, zarr, okrcell)
 
 
-def run_all(folder: Path, formats: list[Format], seed: int, n_files: int) -> list[Outcome]:
+def run_all(folder: Path, formats: list[Format], damage_part: str, seed: int, n_files: int, part: str) -> list[Outcome]:
     """Open damaged files with one command each, in turn."""
     make_valid_inputs(folder, formats)
     cases = [
         (kind, name, damage, kind.commands[number % len(kind.commands)])
         for kind in formats
         for number, (name, damage) in enumerate(kind.damage.items())
+        if damage_part in name
     ]
-    chosen = sorted(random.Random(seed).sample(range(len(cases)), min(n_files, len(cases))))
+    first, n_parts = map(int, part.split("/"))
+    chosen = sorted(random.Random(seed).sample(range(len(cases)), min(n_files, len(cases))))[first - 1 :: n_parts]
     outcomes: list[Outcome] = []
     for number in chosen:
         kind, name, damage, command = cases[number]
@@ -254,18 +263,24 @@ def find_faults(outcome: Outcome, text: str, outside: list[str], out: Path) -> l
 
 def run_command(words: list[str], place: Path) -> int:
     """Run a command line in this process and return its exit status."""
-    from okrcell.cli import main as okrcell
+    from okrcell.__main__ import main as okrcell
 
     os.chdir(place)
+    sys.argv = ["okrcell", *words]
     try:
-        okrcell(words)
+        okrcell()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else bool(end.code)
     return 0
 
 
-def run_forked(work: Callable[[], int], limit: float) -> tuple[int, float, float, str]:
-    """Run a function in a forked process: exit status (negative for a signal), processor seconds, gigabytes, stderr."""
+def run_forked(
+    work: Callable[[], int], limit: float, stop: tuple[int, float] | None = None
+) -> tuple[int, float, float, str]:
+    """Run a function in a forked process, and send it a signal after some seconds.
+
+    Returns exit status (negative for a signal), processor seconds, gigabytes above the parent's memory, and stderr.
+    """
     with tempfile.TemporaryFile() as errors, Path(os.devnull).open("w") as nowhere:
         start, parent_memory = time.monotonic(), read_memory("VmRSS")
         pid = os.fork()
@@ -291,6 +306,9 @@ def run_forked(work: Callable[[], int], limit: float) -> tuple[int, float, float
                 break
             if seconds > limit:
                 os.killpg(pid, signal.SIGKILL)
+            elif stop and seconds > stop[1]:
+                os.kill(pid, stop[0])
+                stop = None
             time.sleep(0.01)
         errors.seek(0)
         text, mark, peak = errors.read().decode("utf-8", "replace").rpartition("\0")

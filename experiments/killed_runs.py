@@ -1,12 +1,14 @@
 """End every command of okrcell at a random moment, on a full disk and in a read-only folder, and run it again.
 
 After each ending the output must be whole or absent (an older one is left as it was), stderr has one line and the exit status
-is the right one; after the next run the output is whole and no draft is left. docs/results/broken-inputs.md has the table.
+is the right one. A signal that can be caught leaves no draft; after SIGKILL the next run removes it.
+docs/results/broken-inputs.md has the table.
 
     python experiments/killed_runs.py [--seed 0] [--rounds 1] [--only embed] [--json counts.json]
 """
 
 import argparse
+import ctypes
 import json
 import os
 import random
@@ -29,8 +31,11 @@ import damaged_files as make
 
 SIGNAL_STATUS = {"SIGINT": 130, "SIGTERM": 143, "SIGKILL": -signal.SIGKILL}
 ENDINGS = (*SIGNAL_STATUS, "full disk", "read-only folder")
-NOBODY = 65534
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
+"""Numbers of prctl and of a capability of Linux."""
 LIMIT_SECONDS = 300
+MIN_BYTES = 4096
+"""Enough for the messages of a command on a full disk."""
 START = "import sys; from okrcell.__main__ import main; print('ready', flush=True); main()"
 """The interpreter's own start is over, and that of okrcell begins, when the line is printed."""
 CANDIDATES = "B cell,monocyte,natural killer cell"
@@ -46,6 +51,8 @@ class Verb:
     """Name of the output in the folder {out}."""
     check: Callable[[Path], object]
     """Reads the output; raises an exception if it is damaged."""
+    resumes: bool = False
+    """Whether a run adds to the output of an earlier one."""
 
 
 @dataclass
@@ -135,11 +142,11 @@ VERBS = {
         lambda path: json.loads(path.read_text()),
     ),
     "audit": Verb(("audit", "{cells}", "-o", "{out}/o.tsv"), "o.tsv", check_table),
-    "prepare": Verb(("prepare", "{cells}", "{reference}", "-o", "{out}/corpus"), "corpus", check_corpus),
+    "prepare": Verb(("prepare", "{cells}", "{reference}", "-o", "{out}/corpus"), "corpus", check_corpus, True),
     "enrich": Verb(
-        ("enrich", "{cells}", "-o", "{out}/o.parquet", "--sources", "ontologies"), "o.parquet", check_descriptions
+        ("enrich", "{cells}", "-o", "{out}/o.parquet", "--sources", "ontologies"), "o.parquet", check_descriptions, True
     ),
-    "pretrain": Verb(("pretrain", "{settings}", "--corpus", "{corpus}", "-o", "{out}/run"), "run", check_run),
+    "pretrain": Verb(("pretrain", "{settings}", "--corpus", "{corpus}", "-o", "{out}/run"), "run", check_run, True),
     "demo": Verb(("demo", "-o", "{out}/demo"), "demo", check_demo),
 }  # fmt: skip
 
@@ -151,7 +158,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", default="", help="part of the names of the commands to run")
     parser.add_argument("--json", type=Path, help="file for the endings")
+    parser.add_argument("--part", default="1/1", help="2/3 is the second third of the commands, for several processes")
+    parser.add_argument("--read", type=Path, nargs="+", help="files of endings to show, instead of a run")
     options = parser.parse_args()
+    if options.read:
+        print(render([Ending(**facts) for file in options.read for facts in json.loads(file.read_text())]))
+        return
+    first, n_parts = map(int, options.part.split("/"))
     broken_inputs.import_everything()
     with tempfile.TemporaryDirectory(prefix="okrcell-killed-") as name:
         folder = Path(name)
@@ -160,7 +173,7 @@ def main() -> None:
         inputs = make_inputs(folder)
         endings = [
             ending
-            for verb in VERBS
+            for verb in list(VERBS)[first - 1 :: n_parts]
             if options.only in verb
             for ending in end_verb(verb, folder, inputs, options.seed, options.rounds)
         ]
@@ -193,29 +206,32 @@ def end_verb(name: str, folder: Path, inputs: dict[str, str], seed: int, rounds:
     verb, out = VERBS[name], folder / "out"
     words = [word.format(out=out, **inputs) for word in verb.words]
     renew(out)
-    status, duration, text = run_fresh(words, lambda process: None)
+    status, duration, text = run_warm(words)
     if status:
         raise SystemExit(f"{name} does not run: {text}")
     size = max(file.stat().st_size for file in out.rglob("*") if file.is_file())
     shutil.rmtree(folder / "whole", ignore_errors=True)
     out.rename(folder / "whole")
     endings: list[Ending] = []
-    for number, ending in enumerate(ENDINGS * rounds):
-        rng = random.Random(f"{seed} {name} {number}")
-        renew(out, folder / "whole" if number % 2 and name != "pretrain" else None)
+    for index, ending in enumerate(ENDINGS * rounds):
+        rng = random.Random(f"{seed} {name} {index}")
+        renew(out, folder / "whole" if index % 2 and name != "pretrain" else None)
         before = broken_inputs.snapshot(out)
         if ending in SIGNAL_STATUS:
-            result = run_fresh(
-                words, partial(send_later, number=getattr(signal, ending), delay=rng.uniform(0, duration))
-            )
+            number = getattr(signal, ending)
+            if ending == "SIGINT":  # also while modules are imported
+                result = run_fresh(words, partial(send_later, number=number, delay=rng.uniform(0, 2 * duration)))
+            else:
+                result = run_warm(words, stop=(number, rng.uniform(0, duration)))
         elif ending == "full disk":
-            result = run_fresh(words, lambda process: None, preparation=partial(limit_files, rng.randrange(size)))
+            result = run_warm(words, max_bytes=max(MIN_BYTES, rng.randrange(size)))
         else:
             out.chmod(0o555)
-            result = run_fresh(words, lambda process: None, preparation=become_nobody)
+            result = run_fresh(words, lambda process: None, preparation=respect_permissions)
         found = find_faults(verb, ending, result, out, before)
         out.chmod(0o755)
-        found += run_again(verb, words, out)
+        if ending == "SIGKILL" or verb.resumes:
+            found += run_again(verb, words, out)
         endings.append(
             Ending(name, ending, result[0], round(result[1], 1), (result[2].splitlines() or [""])[-1], found)
         )
@@ -254,6 +270,21 @@ def run_fresh(
         return process.returncode, time.monotonic() - start, errors
 
 
+def run_warm(
+    words: list[str], stop: tuple[int, float] | None = None, max_bytes: int | None = None
+) -> tuple[int, float, str]:
+    """Run a command line in a forked process that has imported everything; return exit status, seconds and stderr."""
+
+    def work() -> int:
+        if max_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, max_bytes))
+        return broken_inputs.run_command(words, Path("/"))
+
+    start = time.monotonic()
+    status, _, _, text = broken_inputs.run_forked(work, LIMIT_SECONDS, stop)
+    return status, time.monotonic() - start, text
+
+
 def send_later(process: "subprocess.Popen[str]", number: int, delay: float) -> None:
     """Send a signal after a delay in seconds."""
     try:
@@ -262,16 +293,10 @@ def send_later(process: "subprocess.Popen[str]", number: int, delay: float) -> N
         process.send_signal(number)
 
 
-def limit_files(size: int) -> None:
-    """Let the process write no more than ``size`` bytes to a file, as on a full disk."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
-def become_nobody() -> None:
-    """Give up the right to write everywhere."""
+def respect_permissions() -> None:
+    """Give up the right of root to write where the permissions do not allow it, from the next program on."""
     if os.getuid() == 0:
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
 
 
 def find_faults(
