@@ -9,7 +9,6 @@ from okrcell.errors import InputError
 from okrcell.escaping import printable
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -49,9 +48,11 @@ def written_to(output: Path, columns: Sequence[str], slots: Sequence[str]) -> st
     return f"in obs: {', '.join(columns)}; in obsm: {', '.join(slots)}"
 
 
-def print_counts(groups: "pd.Series") -> None:
-    """Print the number of cells of each group, largest first."""
-    for name, count in groups.value_counts().items():
+def print_counts(adata: "AnnData", column: str) -> None:
+    """Print the number of cells of each value of a column of obs, largest first."""
+    import pandas as pd
+
+    for name, count in pd.Series(adata.obs[column]).value_counts().items():
         print(f"  {count:>8,}  {printable(name)}")
 
 
@@ -60,9 +61,9 @@ def print_annotation(adata: "AnnData") -> None:
     import pandas as pd
 
     obs = pd.DataFrame(adata.obs)
-    confidence = obs.groupby("okrcell_label", observed=True)["okrcell_confidence"].agg(["size", "mean"])
-    for name, row in confidence.sort_values("size", ascending=False, kind="stable").iterrows():
-        print(f"  {int(row['size']):>8,}  {printable(name)}  (mean confidence {row['mean']:.2f})")
+    groups = obs.groupby("okrcell_label", observed=True)["okrcell_confidence"]
+    for name, confidence in sorted(groups, key=lambda group: -len(group[1])):
+        print(f"  {len(confidence):>8,}  {printable(name)}  (mean confidence {confidence.mean():.2f})")
     statuses = obs["okrcell_status"].value_counts()
     print(f"Status: {', '.join(f'{count:,} {name}' for name, count in statuses.items())}.")
 

@@ -92,7 +92,7 @@ def cluster(
     provenance = adata.uns["okrcell"]["cluster"]
     selection = "set by --resolution" if resolution is not None else "its number of clusters is the most persistent"
     print(f"Resolution {provenance['resolution']:g}: {selection}.")
-    print_counts(adata.obs["okrcell_cluster"])
+    print_counts(adata, "okrcell_cluster")
     print(f"Wrote {adata.n_obs:,} cells to {output}, {written_to(output, ['okrcell_cluster'], ['X_okrcell_joined'])}.")
     print_findings(adata, "cluster")
 

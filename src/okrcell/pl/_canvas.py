@@ -256,14 +256,17 @@ def obs_column(adata: "AnnData", key: str) -> "pd.Series":
 
 def term_ids(adata: "AnnData", key: str) -> NDArray[np.object_]:
     """Current Cell Ontology id of each cell from the column ``<key>_ontology_term_id``; "" where there is none."""
+    import pandas as pd
+
     from okrcell.ontology.ontology import ontology
 
     column = f"{key}_ontology_term_id"
     if column not in adata.obs:
         return np.full(adata.n_obs, "", dtype=object)
     current_id = ontology("CL").current_id
-    ids = adata.obs[column].astype(object).fillna("").astype(str)
-    return ids.map({term_id: current_id(term_id) or "" for term_id in ids.unique()}).to_numpy(dtype=object)
+    ids: list[str] = pd.Series(adata.obs[column]).astype(object).fillna("").astype(str).tolist()
+    current = {term_id: current_id(term_id) or "" for term_id in set(ids)}
+    return np.array([current[term_id] for term_id in ids], dtype=object)
 
 
 def assign_colors(names: Iterable[str]) -> dict[str, str]:

@@ -182,8 +182,8 @@ def evaluate_predictions(
     pairs = pd.DataFrame(
         {"label": labels.to_numpy(), "label_id": label_ids, "given": predictions.to_numpy(), "given_id": predicted_ids}
     )[has_label]
-    rows = list(pairs.itertuples(index=False, name=None))
-    is_correct = {row: _is_correct(*map(str, row), expected or {}) for row in set(rows)}
+    rows: list[tuple[str, str, str, str]] = list(pairs.itertuples(index=False, name=None))
+    is_correct = {row: _is_correct(row, expected or {}) for row in set(rows)}
     correct = np.array([is_correct[row] for row in rows], dtype=bool)
     return np.nan_to_num(probs[has_label], nan=0.0), correct
 
@@ -214,7 +214,8 @@ def reliability_curve(probs: Float[np.ndarray, "cell"], correct: Bool[np.ndarray
     )
 
 
-def _is_correct(label: str, label_id: str, predicted: str, predicted_id: str, expected: Mapping[str, str]) -> bool:
+def _is_correct(row: tuple[str, str, str, str], expected: Mapping[str, str]) -> bool:
+    label, label_id, predicted, predicted_id = row
     if label in expected:
         return _same_cell_type(expected[label], predicted)
     if label_id and predicted_id:

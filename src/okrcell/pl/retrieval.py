@@ -1,5 +1,6 @@
 """Bar plot of the best matching texts of groups of cells."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,9 +71,9 @@ def majority_types(adata: "AnnData", group_key: str, label_key: str) -> dict[str
     types: dict[str, tuple[str, str]] = {}
     labels = pd.DataFrame({"label": adata.obs[label_key].astype(object), "id": term_ids(adata, label_key)})
     for name, rows in labels.groupby(pd.Series(adata.obs[group_key]).astype(object), observed=True):
-        counts = rows.dropna().astype(str).value_counts()
-        if len(counts):
-            label, stored_id = map(str, counts.index[0])
+        counts = Counter(rows.dropna().astype(str).itertuples(index=False, name=None))
+        if counts:
+            label, stored_id = max(counts, key=counts.__getitem__)
             current = cell_ontology.current_id(label) if prefix_of(label) == "CL" else None
             term = cell_ontology.term(current) if current else cell_ontology.find(label)
             types[str(name)] = (stored_id or (term.id if term else ""), term.name if current and term else label)

@@ -86,19 +86,15 @@ def annotation_report(adata: "AnnData", title: str) -> str:
 def summarize_types(obs: pd.DataFrame) -> list[TypeSummary]:
     """Summarize the cells by label and status, most frequent first; "unknown" is last."""
     colors = label_colors(obs)
-    groups = obs.groupby([LABEL_KEY, "okrcell_status"], observed=True)
-    rows = [
-        TypeSummary(
-            str(name),
-            _term_id(cells, str(status)),
-            str(status),
-            colors.get(str(name), UNKNOWN_COLOR),
-            len(cells),
-            len(cells) / len(obs),
-            float(cells["okrcell_confidence"].mean()),
+    labels, statuses = (obs[key].astype(str) for key in (LABEL_KEY, "okrcell_status"))
+    rows: list[TypeSummary] = []
+    for name, status in dict.fromkeys(zip(labels, statuses, strict=True)):
+        cells = obs.loc[((labels == name) & (statuses == status)).to_numpy()]
+        confidence = float(cells["okrcell_confidence"].mean())
+        color = colors.get(name, UNKNOWN_COLOR)
+        rows.append(
+            TypeSummary(name, _term_id(cells, status), status, color, len(cells), len(cells) / len(obs), confidence)
         )
-        for (name, status), cells in groups
-    ]
     return sorted(rows, key=lambda row: (row.status == "unknown", -row.n_cells, row.name))
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -46,7 +48,7 @@ def draw_picture(
             ax = figure.subplots()
             draw_function(ax)
             for points in ax.collections:
-                points.set_rasterized(len(points.get_offsets()) > MAX_VECTOR_POINTS)
+                points.set_rasterized(len(np.asarray(points.get_offsets())) > MAX_VECTOR_POINTS)
             images[theme] = _svg_data_uri(figure)
             if theme == "light" and folder is not None:
                 figure.savefig(folder / f"{name}.png", dpi=200)
