@@ -2,8 +2,9 @@
 
     python experiments/clustering_resolution.py [cells.h5ad ...] [--cells 2500]
 
-Labelled files are clustered at every resolution of `okrcell.tl.cluster`, with at most ``--cells`` random cells of each. One Markdown row is printed per file: number of clusters, adjusted
-Rand index and normalized mutual information with the labels, for both rules. The finest stable resolution is the highest whose agreement is at most 0.05 below the best.
+Labelled files are clustered at every resolution of `okrcell.tl.cluster`, with at most ``--cells`` random cells of each. One
+Markdown row is printed per file: number of clusters, adjusted Rand index and normalized mutual information with the labels,
+for both rules. The finest stable resolution is the highest whose agreement is at most 0.05 below the best.
 """
 
 import argparse
