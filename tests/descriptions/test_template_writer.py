@@ -180,3 +180,9 @@ def test_real_markers_that_are_named_stand_in_the_cited_tables(shared_knowledge:
         listed = sentence.text.rpartition(" include ")[2].rstrip(".").replace(" and ", ", ").split(", ")
         assert set(listed) <= {gene for one in sentence.evidence for gene in one.genes}
     assert len(description.original) < len(description.phrasings)
+
+
+@pytest.mark.parametrize("label", [r"T\B doublet", r"\g<0> cell", r"\1", "{} cell", "a\\"])
+def test_a_label_is_never_a_pattern(label):
+    text = TemplateWriter().write(CellProfile(cell_type=label, label=label), [])
+    assert any(label in sentence.text for sentence in text.sentences)

@@ -176,9 +176,9 @@ class Trap:
         (edit(lambda facts: facts["settings"]["cell_encoder"].update(blocks=10**9)), "does not describe a model"),
         (edit(lambda facts: facts["settings"].update(dim=10**6)), "describes a model of"),
         (change_a_word, "model.json changed after it was saved"),
-        (pipe("model.json"), "model.json is damaged"),
-        (pipe("weights.safetensors"), "weights.safetensors is damaged"),
-        (pipe("genes.tsv"), "gene list .* cannot be read"),
+        (pipe("model.json"), "no regular file"),
+        (pipe("weights.safetensors"), "no regular file"),
+        (pipe("genes.tsv"), "no regular file"),
         (another_shape, "1 have another shape"),
         (without("cell_projector"), "1 tensors are missing"),
         (without("text_encoder."), "1 tensors are missing"),
@@ -208,14 +208,6 @@ def test_a_name_that_neither_disk_nor_hub_knows_is_one_line(monkeypatch, tmp_pat
         with pytest.raises(CheckpointError) as raised:
             load(name)
         assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize("name", ["model.json", "weights.safetensors"])
-def test_a_named_pipe_in_a_model_folder_is_refused_and_not_waited_for(folder, name):
-    (folder / name).unlink()
-    os.mkfifo(folder / name)
-    with pytest.raises(CheckpointError, match=f"{name} is no regular file"):
-        load_checkpoint(folder)
 
 
 def test_the_folder_is_known_by_one_sha256(folder, tmp_path):

@@ -258,8 +258,6 @@ class GeneVocabulary:
         CheckpointError
             If the file is missing or is not such a table.
         """
-        if path.exists() and not path.is_file():
-            raise CheckpointError(f"The gene list {path} cannot be read: it is no regular file.")
         try:
             frame = pd.read_csv(path, sep="\t", keep_default_na=False)
             return cls(

@@ -177,7 +177,7 @@ class CellEncoderSettings(BlockSettings):
     """full: self-attention over all gene tokens (scGPT, the paper). latent: a few learned queries attend to the genes, then
     to one another (after Perceiver, arXiv 2103.03206): ours, because on a CPU it encodes all of a cell's genes at a
     fraction of the cost."""
-    blocks: Annotated[int, Field(ge=1)] = 6
+    blocks: Annotated[int, Field(ge=1, le=1000)] = 6
     latents: Annotated[int, Field(ge=1)] = 16
     """Number of learned queries of the ``latent`` encoder; the first one is the cell state."""
     value_embedding: ValueEmbedding = "table"

@@ -90,7 +90,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, *, card: str, half
             "weights_sha256": fingerprint(draft / WEIGHTS_FILE),
             "genes_sha256": fingerprint(draft / GENES_FILE),
         }
-        description["sha256"] = _description_sha256(description)
+        description["sha256"] = description_sha256(description)
         (draft / MODEL_FILE).write_text(json.dumps(description, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -145,8 +145,8 @@ def _read_description(path: Path) -> dict[str, Any]:
     if special is not None:  # a named pipe, for example, would be waited for
         raise CheckpointError(f"{special} is no regular file, so it is not opened. Fetch the model again.")
     model_file = path / MODEL_FILE
-    if model_file.exists() and (not model_file.is_file() or model_file.stat().st_size > MAX_MODEL_FILE_BYTES):
-        raise CheckpointError(f"{model_file} is damaged: it is no file of at most {MAX_MODEL_FILE_BYTES:,} bytes.")
+    if model_file.exists() and model_file.stat().st_size > MAX_MODEL_FILE_BYTES:
+        raise CheckpointError(f"{model_file} is damaged: it has more than {MAX_MODEL_FILE_BYTES:,} bytes.")
     try:
         description = json.loads((path / MODEL_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -167,12 +167,12 @@ def _read_description(path: Path) -> dict[str, Any]:
             f"{path / MODEL_FILE} is damaged: {(wrong_fields or ['genes_sha256'])[0]} is missing or has the wrong type."
         )
     # A model of an earlier version has no sha256 of its description.
-    if description.get("sha256", _description_sha256(description)) != _description_sha256(description):
+    if description.get("sha256", description_sha256(description)) != description_sha256(description):
         raise CheckpointError(f"{model_file} changed after it was saved: its sha256 differs. Fetch the model again.")
     return cast(dict[str, Any], description)
 
 
-def _description_sha256(description: dict[str, Any]) -> str:
+def description_sha256(description: dict[str, Any]) -> str:
     """Sha256 of the content of ``model.json`` without this entry."""
     content = {key: value for key, value in description.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -192,8 +192,6 @@ def _load_signatures(path: Path, facts: dict[str, Any], model: CellTextModel, n_
 
 
 def _load_weights(path: Path, expected_sha256: str | None) -> dict[str, Tensor]:
-    if path.exists() and not path.is_file():
-        raise CheckpointError(f"{path} is damaged: it is no regular file. Fetch the model again.")
     try:
         weights = load_file(path)
     except FileNotFoundError:

@@ -1,11 +1,10 @@
 """A trained model in use: load it, and embed cells and texts as unit vectors."""
 
-import logging
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -17,15 +16,16 @@ from okrcell.cells.genes import GeneTable
 from okrcell.cells.tokenizer import BinTokenizer, CellTokens
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import Checkpoint, load_checkpoint
+from okrcell.model.hub import download_snapshot, is_hub_id
 from okrcell.model.marker_scores import GenePanel
 from okrcell.model.signatures import SignatureHead
-
-logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with the number of cells done and the total number of cells."""
 CELL_BATCH_SIZE = 128
 TEXT_BATCH_SIZE = 64
+MODEL_PATTERNS = ("*.json", "*.safetensors", "*.tsv", "*.md")
+"""Files of a model folder that are downloaded."""
 
 
 class Embedder:
@@ -279,8 +279,9 @@ def load(path: str | Path | None = None) -> Embedder:
     Parameters
     ----------
     path : str or pathlib.Path, default: None
-        A model folder, or an id "owner/name" on the Hugging Face hub. None loads the bundled model, which is cached in
-        memory and needs no download. A path that exists takes precedence over a hub id.
+        A model folder, or an id "owner/name@revision" on the Hugging Face hub; the revision, best a commit, pins the files.
+        None loads the bundled model, which is cached in memory and needs no download. A path that exists takes precedence
+        over a hub id.
 
     Returns
     -------
@@ -312,25 +313,10 @@ def load(path: str | Path | None = None) -> Embedder:
     """
     if path is None:
         return _load_cached(str(bundled_model()))
-    if Path(path).exists() or str(path).count("/") != 1 or str(path).startswith((".", "/")):
-        return Embedder.from_pretrained(path)
-    return Embedder.from_pretrained(_download(str(path)))
+    folder = download_snapshot(str(path), MODEL_PATTERNS) if is_hub_id(str(path)) else path
+    return Embedder.from_pretrained(folder)
 
 
 def bundled_model() -> Path:
     """Return the folder of the bundled model."""
     return Path(str(files("okrcell"))) / "models" / "mini"
-
-
-def _download(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    download: Any = snapshot_download
-    logger.info("Downloading the model %s, if it is not cached", name)
-    try:
-        return Path(download(name, allow_patterns=["*.json", "*.safetensors", "*.tsv", "*.md"]))
-    except Exception as error:  # noqa: BLE001  (the hub client raises many types of errors, with one meaning here)
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"There is no folder {name}, and it could not be downloaded from the model hub: {reason}"
-        ) from None

