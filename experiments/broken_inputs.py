@@ -140,10 +140,8 @@ def main() -> None:
         folder = Path(name)
         os.environ["OKRCELL_CACHE"] = str(folder / "cache")
         formats = [kind for kind in FORMATS if options.only in kind.name]
-        outcomes = run_all(folder, formats, options.damage, options.seed, options.files, options.part)
+        outcomes = run_all(folder, formats, options)
     print(render(outcomes))
-    if options.json:
-        options.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n")
     raise SystemExit(any(outcome.faults for outcome in outcomes))
 
 
@@ -165,22 +163,26 @@ def import_everything() -> None:
     _ = (anndata.io, pyarrow.parquet, sklearn.decomposition, transformers, zarr, okrcell)
 
 
-def run_all(folder: Path, formats: list[Format], damage_part: str, seed: int, n_files: int, part: str) -> list[Outcome]:
+def run_all(folder: Path, formats: list[Format], options: argparse.Namespace) -> list[Outcome]:
     """Open damaged files with one command each, in turn."""
     make_valid_inputs(folder, formats)
     cases = [
         (kind, name, damage, kind.commands[number % len(kind.commands)])
         for kind in formats
         for number, (name, damage) in enumerate(kind.damage.items())
-        if damage_part in name
+        if options.damage in name
     ]
-    first, n_parts = map(int, part.split("/"))
-    chosen = sorted(random.Random(seed).sample(range(len(cases)), min(n_files, len(cases))))[first - 1 :: n_parts]
+    first, n_parts = map(int, options.part.split("/"))
+    chosen = sorted(random.Random(options.seed).sample(range(len(cases)), min(options.files, len(cases))))[
+        first - 1 :: n_parts
+    ]
     outcomes: list[Outcome] = []
     for number in chosen:
         kind, name, damage, command = cases[number]
-        outcome = open_damaged(folder, kind, name, damage, command, random.Random(f"{seed} {kind.name} {name}"))
+        outcome = open_damaged(folder, kind, name, damage, command, random.Random(f"{options.seed} {kind.name} {name}"))
         outcomes.append(outcome)
+        if options.json:  # after each file, so that an interrupted run has a table too
+            options.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n")
         for fault in outcome.faults:
             print(f"{kind.name}, {name}, {command}: {fault}: {outcome.message}", file=sys.stderr, flush=True)
         if len(outcomes) % 50 == 0:
@@ -227,14 +229,14 @@ def open_damaged(folder: Path, kind: Format, name: str, damage: Damage, command:
         )
         for word in command.split()
     ]  # fmt: skip
-    before = snapshot(place) | snapshot(folder / "valid")
+    before = snapshot(place) | times(folder / "valid")
     status, seconds, gigabytes, text = run_forked(partial(run_command, words, place), KILL_SECONDS)
     lines = text.strip().splitlines()
     outcome = Outcome(
         kind.name, name, command.split(maxsplit=1)[0], status, round(seconds, 1), round(gigabytes, 2),
         len(lines), lines[-1][:300] if lines else "",
     )  # fmt: skip
-    after = snapshot(place) | snapshot(folder / "valid")
+    after = snapshot(place) | times(folder / "valid")
     is_updated = "-o {input}" in command
     changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
     outside = [path for path in changed if "/out/" not in path and not (is_updated and status == 0 and "/in/" in path)]
@@ -338,6 +340,11 @@ def snapshot(folder: Path) -> dict[str, str]:
         is_content = path.is_file() and not path.is_symlink()
         found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest() if is_content else "other"
     return found
+
+
+def times(folder: Path) -> dict[str, str]:
+    """Size and time of change of everything in a folder."""
+    return {str(path): f"{path.stat().st_size} {path.stat().st_mtime_ns}" for path in folder.rglob("*")}
 
 
 def render(outcomes: list[Outcome]) -> str:
