@@ -41,8 +41,8 @@ def read_obs_columns(path: Path) -> list[str] | None:
             if "mod" in file or not isinstance(file.get("obs", getlink=True), h5py.HardLink):
                 return None
             obs = file["obs"]
-            if isinstance(obs, h5py.Dataset):  # written before anndata 0.7
-                return [str(name) for name in obs.dtype.names or ()][1:]
-            return [name for name in obs if name not in (obs.attrs.get("_index", "_index"), "__categories")]
+            if isinstance(obs, h5py.Group):
+                return [name for name in obs if name not in (obs.attrs.get("_index", "_index"), "__categories")]
+            return [str(name) for name in obs.dtype.names or ()][1:] if isinstance(obs, h5py.Dataset) else None
     except (OSError, KeyError, RuntimeError, TypeError, ValueError):
         return None
