@@ -144,13 +144,15 @@ def _findings(result: Decisions) -> list[str]:
         findings.append(
             f"{n_empty} of {len(result.table)} labels were left empty, because no term matched well enough."
         )
-    broader = result.table[result.table["omitted"] != ""]
-    if len(broader):
-        labels = [
-            f"{row['label']} -> {row['term_name']}, without '{row['omitted']}'" for row in broader.to_dict("records")
-        ]
-        rows = "; ".join(labels[:MAX_ROWS_IN_FINDING]) + ("; ..." if len(labels) > MAX_ROWS_IN_FINDING else "")
-        findings.append(f"{len(labels)} labels got a broader term, because no term covers all of their words: {rows}.")
+    table = result.table
+    broader = [
+        f"{label} -> {term_name}, without '{omitted}'"
+        for label, term_name, omitted in zip(table["label"], table["term_name"], table["omitted"], strict=True)
+        if omitted
+    ]
+    if broader:
+        rows = "; ".join(broader[:MAX_ROWS_IN_FINDING]) + ("; ..." if len(broader) > MAX_ROWS_IN_FINDING else "")
+        findings.append(f"{len(broader)} labels got a broader term, because no term covers all of their words: {rows}.")
     if result.unused:
         rows = "; ".join(result.unused[:MAX_ROWS_IN_FINDING]) + (
             "; ..." if len(result.unused) > MAX_ROWS_IN_FINDING else ""
