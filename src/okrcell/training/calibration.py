@@ -1,6 +1,7 @@
 """Calibration on held-out cells: temperatures of similarities and of signature scores, and the confidence."""
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -32,9 +33,13 @@ EVIDENCE_TEMPERATURE_RANGE = (0.1, 100.0)
 """Range in which the temperature is searched, in standard scores."""
 MAX_REMOVED_TYPES = 4
 """Number of types per study, the largest ones, that are removed from the candidates in turn."""
-REMOVED_TYPE_WEIGHT = 0.1
-"""Weight of the trials with a type removed, relative to all trials, in fitting the ratio of the coefficients. The scale of
-the confidence is then fitted on the trials with all types."""
+REMOVED_TYPE_WEIGHT, OTHER_LIST_WEIGHT = 0.05, 0.05
+"""Weights of the trials in which no candidate is right, relative to all trials of a study: those with one of its types
+removed, and those with the types of another study, none of which it has. They are the assumed frequency of such lists."""
+MAX_OTHER_LISTS = 4
+"""Maximum number of other studies whose types are offered to a study."""
+MIN_OTHER_TYPES = 3
+"""Minimum number of types of such a list, after the types that the study may have are removed."""
 MIN_COEFFICIENT = 0.0
 """Lower bound of the coefficients: neither a larger probability nor a larger margin may lower the confidence."""
 SIMILARITY_PANEL_SIZES = (50, 200, 500, 2000, 8000)
@@ -54,8 +59,7 @@ def calibrate_signatures(
 
     Each study is classified with signatures fitted without its group. Temperatures maximize the likelihood, all studies
     with equal weight, for panels of several sizes. The coefficients of the confidence
-    (`okrcell.model.marker_scores.confidence_from_margin`) are fitted to whether predictions are right, with all types among
-    the candidates and with one of them removed.
+    (`okrcell.model.marker_scores.confidence_from_margin`) are fitted to whether predictions are right (`fit_confidence`).
 
     Returns
     -------
@@ -84,7 +88,7 @@ def calibrate_signatures(
     return {
         "evidence_temperature_by_genes": _monotone(raw),
         "smoothed_evidence_temperature_by_genes": _monotone(smoothed),
-        "right": _fit_confidence(usable, full_panel_scores, known_types, head, genes, smoothed[str(len(genes))]),
+        "right": fit_confidence(usable, full_panel_scores, known_types, head, genes, smoothed[str(len(genes))], seed),
         "cells": int(sum((study.truth >= 0).sum() for study in usable)),
         "studies": [study.name for study in usable],
     }
@@ -122,48 +126,95 @@ def _monotone(temperatures: dict[str, float]) -> dict[str, float]:
     return temperatures
 
 
-def _fit_confidence(
+@dataclass(frozen=True)
+class _Trial:
+    """Candidates offered to the cells of a study, and whether the prediction is right."""
+
+    scores: StudyScores
+    rows: NDArray[np.intp]
+    correct: NDArray[np.bool_]
+    weight: float
+
+
+def fit_confidence(
     studies: Sequence[HeldOutStudy],
     full_panel_scores: Sequence[StudyScores],
     known_types: KnownTypes,
     head: SignatureHead,
     genes: NDArray[np.intp],
     temperature: float,
+    seed: int,
 ) -> dict[str, float]:
+    """Fit the coefficients of the confidence to whether predictions are right, all studies with equal weight (ours).
+
+    Each study is offered its own types; its own types without one of them, for the cells of that type; and the types of other
+    studies, none of which is equal to, broader or narrower than one of its own. In the latter two no prediction is right.
+
+    Parameters
+    ----------
+    studies
+        Studies with at least two types.
+    full_panel_scores
+        Scores of each study for its own types, on all genes.
+    temperature
+        Softmax temperature of the smoothed scores.
+    seed
+        Seed of the choice of the other studies.
+
+    Returns
+    -------
+    Coefficients of `okrcell.model.marker_scores.confidence_from_margin`: top, lead, bias.
+    """
     features: list[NDArray[np.floating]] = []
     correct: list[NDArray[np.bool_]] = []
     sample_weight: list[NDArray[np.float64]] = []
-    all_types_offered: list[NDArray[np.bool_]] = []
     for study, scores in zip(studies, full_panel_scores, strict=True):
-        rows = np.flatnonzero(study.truth >= 0)
-        features.append(_features(scores, rows, temperature))
-        correct.append(scores.smoothed[rows].argmax(axis=1) == study.truth[rows])
-        sample_weight.append(np.full(len(rows), (1 - REMOVED_TYPE_WEIGHT) / len(rows)))
-        all_types_offered.append(np.ones(len(rows), dtype=bool))
-        largest = np.argsort(-np.bincount(study.truth[rows], minlength=len(study.types)), kind="stable")[
-            :MAX_REMOVED_TYPES
-        ]
-        for type_index in largest.tolist():
-            removed = related(study.types, [study.types[type_index]])[:, 0]
-            remaining = tuple(
-                term for term, is_removed in zip(study.types, removed.tolist(), strict=True) if not is_removed
-            )
-            type_rows = np.flatnonzero(study.truth == type_index)
-            if not remaining or len(type_rows) == 0:
-                continue
-            reduced_scores = score_study(study, known_types, head, genes, None, remaining, scores.graph)
-            features.append(_features(reduced_scores, type_rows, temperature))
-            correct.append(np.zeros(len(type_rows), dtype=bool))
-            sample_weight.append(np.full(len(type_rows), REMOVED_TYPE_WEIGHT / len(largest) / len(type_rows)))
-            all_types_offered.append(np.zeros(len(type_rows), dtype=bool))
+        score = partial(score_study, study, known_types, head, genes, None, graph=scores.graph)
+        for trial in (
+            _own_types_trial(study, scores),
+            *_removed_type_trials(study, score),
+            *_other_list_trials(study, studies, score, seed),
+        ):
+            features.append(_features(trial.scores, trial.rows, temperature))
+            correct.append(trial.correct)
+            sample_weight.append(np.full(len(trial.rows), trial.weight / len(trial.rows)))
     x, y, w = np.concatenate(features), np.concatenate(correct), np.concatenate(sample_weight)
     finite = np.isfinite(x).all(axis=1)
     top, margin_weight, bias = _logistic(x[finite], y[finite], w[finite])
-    with_all_types = finite & np.concatenate(all_types_offered)
-    slope, shift = _logistic(
-        (x @ (top, margin_weight) + bias)[with_all_types, None], y[with_all_types], w[with_all_types]
-    )
-    return {"top": slope * top, "lead": slope * margin_weight, "bias": slope * bias + shift}
+    return {"top": top, "lead": margin_weight, "bias": bias}
+
+
+def _own_types_trial(study: HeldOutStudy, scores: StudyScores) -> _Trial:
+    rows = np.flatnonzero(study.truth >= 0)
+    right = scores.smoothed[rows].argmax(axis=1) == study.truth[rows]
+    return _Trial(scores, rows, right, 1 - REMOVED_TYPE_WEIGHT - OTHER_LIST_WEIGHT)
+
+
+def _removed_type_trials(study: HeldOutStudy, score: Callable[..., StudyScores]) -> Iterator[_Trial]:
+    n_cells = np.bincount(study.truth[study.truth >= 0], minlength=len(study.types))
+    largest = np.argsort(-n_cells, kind="stable")[:MAX_REMOVED_TYPES]
+    for type_index in largest.tolist():
+        is_removed = related(study.types, [study.types[type_index]])[:, 0].tolist()
+        remaining = tuple(term for term, removed in zip(study.types, is_removed, strict=True) if not removed)
+        rows = np.flatnonzero(study.truth == type_index)
+        if remaining and len(rows):
+            wrong = np.zeros(len(rows), dtype=bool)
+            yield _Trial(score(types=remaining), rows, wrong, REMOVED_TYPE_WEIGHT / len(largest))
+
+
+def _other_list_trials(
+    study: HeldOutStudy, studies: Sequence[HeldOutStudy], score: Callable[..., StudyScores], seed: int
+) -> Iterator[_Trial]:
+    lists: list[tuple[str, ...]] = []
+    for other in studies:
+        is_own = np.asarray(related(other.types, study.types).any(axis=1))
+        lists.append(tuple(other.types[idx] for idx in np.flatnonzero(~is_own).tolist()))
+    usable = sorted({types for types in lists if len(types) >= MIN_OTHER_TYPES})
+    rng = np.random.default_rng([seed, zlib.crc32(study.name.encode())])
+    selected = [usable[idx] for idx in rng.permutation(len(usable))[:MAX_OTHER_LISTS].tolist()]
+    rows = np.flatnonzero(study.truth >= 0)
+    for types in selected:
+        yield _Trial(score(types=types), rows, np.zeros(len(rows), dtype=bool), OTHER_LIST_WEIGHT / len(selected))
 
 
 def _features(scores: StudyScores, rows: NDArray[np.intp], temperature: float) -> NDArray[np.floating]:

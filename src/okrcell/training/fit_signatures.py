@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.cells.genes import GeneTable
+from okrcell.cells.genes import GeneTable, GeneVocabulary
+from okrcell.data.dataset import PairDataset
+from okrcell.knowledge.cell_type_markers import MarkerConsensus
 from okrcell.knowledge.cell_type_tissues import count_cell_type_tissues, load_cell_type_tissues
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.checkpoint import Checkpoint
@@ -17,6 +19,7 @@ from okrcell.ontology.obs_profile import read_profiles
 from okrcell.temperature import nll
 from okrcell.training.calibration import calibrate_signatures
 from okrcell.training.cell_type_profiles import (
+    KnownTypes,
     build_known_types,
     build_signature_head,
     build_study_profiles,
@@ -39,18 +42,9 @@ def fit_signatures(
     -------
     The head, and further facts of the model: ``calibration``, and ``type_places``, the tissues of each type.
     """
-    table = GeneTable.bundled()
-    tokens = inputs.vocabulary.tokens(table)
-    genes = np.argsort(np.where(tokens > 0, tokens, np.iinfo(np.int32).max), kind="stable")[: len(inputs.vocabulary)]
     overlapping = settings.split.overlapping
-    by_study = build_study_profiles(inputs.pairs, inputs.partition.train, genes, overlapping)
-    markers = inputs.markers
-    strength = None
-    if markers is not None:
-        row = table.resolve(markers.genes).row
-        strength = markers.on_gene_axis(np.where(row >= 0, tokens[row] - 1, -1), len(genes))
-    type_signatures, dropped_studies = drop_contradictory_studies(
-        build_known_types(by_study, () if markers is None else markers.types, strength)
+    type_signatures, dropped_studies, genes = fit_known_types(
+        settings, inputs.pairs, inputs.partition.train, inputs.vocabulary, inputs.markers
     )
     embedder = Embedder(Checkpoint(model, inputs.vocabulary, {}))
     with torch.inference_mode():
@@ -87,6 +81,33 @@ def fit_signatures(
         calibration["labels_in_doubt"] = list(dropped_studies)
         calibration["similarity_learned_on"] = [study.name for study in unseen_studies]
     return head, {"calibration": calibration, "type_places": _type_tissues(settings, inputs)}
+
+
+def fit_known_types(
+    settings: PretrainSettings,
+    pairs: PairDataset,
+    rows: NDArray[np.int64],
+    vocabulary: GeneVocabulary,
+    markers: MarkerConsensus | None,
+) -> tuple[KnownTypes, tuple[str, ...], NDArray[np.intp]]:
+    """Combine marker knowledge with the profiles of the studies, without contradictory studies.
+
+    Returns
+    -------
+    The signatures of the known types; the studies that were dropped; for each gene of the vocabulary its row in the gene table.
+    """
+    table = GeneTable.bundled()
+    tokens = vocabulary.tokens(table)
+    genes = np.argsort(np.where(tokens > 0, tokens, np.iinfo(np.int32).max), kind="stable")[: len(vocabulary)]
+    profiles = build_study_profiles(pairs, rows, genes, settings.split.overlapping)
+    strength = None
+    if markers is not None:
+        row = table.resolve(markers.genes).row
+        strength = markers.on_gene_axis(np.where(row >= 0, tokens[row] - 1, -1), len(genes))
+    known_types, dropped_studies = drop_contradictory_studies(
+        build_known_types(profiles, () if markers is None else markers.types, strength)
+    )
+    return known_types, dropped_studies, genes
 
 
 def _type_tissues(settings: PretrainSettings, inputs: RunInputs) -> dict[str, dict[str, int]]:
