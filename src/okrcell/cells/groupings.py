@@ -1,5 +1,7 @@
 """Tell columns of groups (labels, batches, donors) from measurements and identifiers."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -39,13 +41,13 @@ def _are_identifiers(values: pd.Series) -> bool:
     return float(is_name.mean()) > 0.5 or float(texts.str.contains(BARCODE).mean()) > 0.5
 
 
-def check_grouping(column: pd.Series, key: str, hint: str) -> None:
+def check_grouping(column: Any, key: str, hint: str) -> None:
     """Check that a column of obs groups the cells.
 
     Parameters
     ----------
     column
-        The column, indexed by the names of the cells.
+        The column, a Series indexed by the names of the cells.
     key
         Its name.
     hint

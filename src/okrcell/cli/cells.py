@@ -331,6 +331,11 @@ def annotate(
     candidate_texts = None if candidates is None else read_candidates(candidates)
     adata = read_cells(cells, output)
     reference_cells = None if reference is None else read_cells(reference)
+    if reference_cells is not None and label_key in reference_cells.obs:
+        from okrcell.cells.groupings import check_grouping
+
+        # Before the model is loaded.
+        check_grouping(reference_cells.obs[label_key], label_key, "Pass a column with labels: --label-key.")
     print_candidates(adata, candidate_texts, strict=strict)
     with command_progress("Annotating") as step:
         tl.annotate(

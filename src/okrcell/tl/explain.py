@@ -102,23 +102,17 @@ def get_or_annotate(
     model: "Embedder",
     expression: "Expression",
     candidates: Sequence[str] | None,
-    *,
-    layer: str | None,
-    orthologs: bool,
-    species: str | None,
-    progress: "ProgressOption",
+    **options: Any,
 ) -> "Sequence[Candidate]":
     """Return the candidates of the stored zero-shot annotation; annotate first if it is missing or does not match.
 
-    The annotation matches if it has the same weights, expression and candidates.
+    The annotation matches if it has the same weights, expression and candidates. ``options`` are those of `annotate`.
     """
     from okrcell.tasks.candidates import Candidate
     from okrcell.tl.annotate import annotate
 
     if not _has_matching_annotation(adata, model, expression, candidates):
-        annotate(
-            adata, model, candidates=candidates, layer=layer, orthologs=orthologs, species=species, progress=progress
-        )
+        annotate(adata, model, candidates=candidates, **options)
     record: dict[str, Any] = adata.uns["okrcell"]["annotate"]
     texts: dict[str, list[str]] = json.loads(record["candidate_texts"])
     ids = [str(term_id) for term_id in record["candidate_ids"]]
@@ -129,8 +123,6 @@ def _has_matching_annotation(
     adata: "AnnData", model: "Embedder", expression: "Expression", candidates: Sequence[str] | None
 ) -> bool:
     """Whether the stored annotation is zero-shot, of these candidates, this expression and this model.
-
-    A record of an older release, without ``expression_sha256``, does not match.
 
     Raises
     ------
@@ -151,9 +143,8 @@ def _has_matching_annotation(
         )
     if not zero_shot or "candidate_ids" not in record:
         return False
-    matches = (
-        record.get("weights_sha256") == model.fingerprint and record.get("expression_sha256") == expression.fingerprint
-    )
+    matches = record.get("weights_sha256") == model.fingerprint
+    matches = matches and record.get("expression_sha256") == expression.fingerprint
     if candidates is not None:
         parsed = read_candidates(candidates, single_tissue(pd.DataFrame(adata.obs)))
         matches = matches and [candidate.name for candidate in parsed] == list(record["candidates"])
