@@ -139,9 +139,8 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"No model folder at {path}. Give a folder written by `okrcell pretrain`, or none for the bundled model."
         )
-    special = next(
-        (file for file in path.iterdir() if file.exists() and not file.is_file() and not file.is_dir()), None
-    )
+    files = [path / name for name in (MODEL_FILE, WEIGHTS_FILE, GENES_FILE, SIGNATURES_FILE)]
+    special = next((file for file in files if file.exists() and not file.is_file()), None)
     if special is not None:  # a named pipe, for example, would be waited for
         raise CheckpointError(f"{special} is no regular file, so it is not opened. Fetch the model again.")
     model_file = path / MODEL_FILE
