@@ -165,6 +165,7 @@ def main() -> None:
         print(render([Ending(**facts) for file in options.read for facts in json.loads(file.read_text())]))
         return
     first, n_parts = map(int, options.part.split("/"))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
     broken_inputs.import_everything()
     with tempfile.TemporaryDirectory(prefix="okrcell-killed-") as name:
         folder = Path(name)

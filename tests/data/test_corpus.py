@@ -16,7 +16,7 @@ import pytest
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
-from okrcell.data.corpus import Corpus, obs_file, shard_file
+from okrcell.data.corpus import Corpus, obs_file, read_manifest, shard_file
 from okrcell.data.corpus_writer import CorpusWriter
 from okrcell.errors import InputError
 from okrcell.provenance import fingerprint
@@ -358,3 +358,9 @@ def test_a_killed_writer_leaves_the_former_corpus(tmp_path, moment, begun):
     named = {f"{shard['number']:05d}" for shard in json.loads((path / "corpus.json").read_text())["shards"]}
     assert {file.name.split(".")[0] for file in (path / "shards").iterdir()} == named
     assert len(list(path.glob("genes-*"))) == 1
+
+
+def test_a_manifest_nested_too_deeply_is_one_line(tmp_path):
+    (tmp_path / "corpus.json").write_text('{"a": ' * 20_000 + "1" + "}" * 20_000)
+    with pytest.raises(InputError, match="cannot be read as a corpus"):
+        read_manifest(tmp_path)

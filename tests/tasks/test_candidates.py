@@ -78,3 +78,10 @@ def test_a_long_list_is_no_file():
 
 def test_two_names_of_one_type_are_one_candidate():
     assert [each.name for each in parse_candidates(["B cells", "B lymphocyte", "CL:0000236"])] == ["B cells"]
+
+
+@pytest.mark.parametrize("text", ["B cell\nT\0cell\n", "B cell\n" + "x" * 100_001 + "\n"])
+def test_zero_bytes_and_endless_lines_are_no_candidates(tmp_path, text):
+    (tmp_path / "candidates.txt").write_text(text)
+    with pytest.raises(InputError, match="is no list of candidates"):
+        read_candidates(str(tmp_path / "candidates.txt"))

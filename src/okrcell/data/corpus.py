@@ -176,7 +176,7 @@ def read_manifest(path: Path) -> CorpusManifest:
         raise InputError(f"There is no corpus in {path} (no corpus.json). Make one: okrcell prepare FILES -o {path}")
     try:
         return CorpusManifest.model_validate(json.loads(file.read_text(encoding="utf-8")))
-    except (ValidationError, ValueError, OSError) as error:
+    except (ValidationError, ValueError, RecursionError, OSError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise InputError(f"{file} cannot be read as a corpus of this version: {reason}.") from None
 

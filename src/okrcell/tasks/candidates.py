@@ -27,6 +27,8 @@ from okrcell.vector_cache import load_vectors, store_vectors
 logger = logging.getLogger(__name__)
 
 CELL_ONTOLOGY = "CL"
+MAX_LINE_LENGTH = 100_000
+"""Characters of a line of a candidate file; a longer one is no name or sentence."""
 MAX_FILE_SIZE = 10_000_000
 """Maximum size of a candidates file, in bytes."""
 FILE_SUFFIXES = (".txt", ".tsv", ".csv", ".list", ".json", ".yaml", ".yml", ".md", ".xlsx", ".xls", ".r", ".rds")
@@ -187,7 +189,12 @@ def _read_text(path: Path) -> str:
         size = path.stat().st_size
         if size > MAX_FILE_SIZE:
             raise InputError(f"{path} has {size:,} bytes; a list of candidates has at most {MAX_FILE_SIZE:,}.")
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
+        if "\0" in text or max(map(len, text.splitlines()), default=0) > MAX_LINE_LENGTH:
+            raise InputError(
+                f"{path} is no list of candidates: it has zero bytes or lines of over {MAX_LINE_LENGTH:,} characters."
+            )
+        return text
     except UnicodeDecodeError:
         raise InputError(f"{path} is not a UTF-8 text file. Write one candidate per line.") from None
     except OSError as error:
