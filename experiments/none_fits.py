@@ -102,8 +102,11 @@ def main() -> None:
     parser.add_argument("--baseline", type=Path, help="results of an earlier model")
     parser.add_argument("--sets", nargs="*", default=SETS, help="names of sets; default: six evaluate sets")
     options = parser.parse_args()
-    model = okr.load()
     folder = data_folder()
+    if folder is None:
+        print("Skipped: there are no data sets. Set OKRCELL_DATA to a folder with evaluate/*.h5ad.")
+        return
+    model = okr.load()
     rows: list[dict[str, Any]] = []
     earlier = {}
     if options.baseline:

@@ -74,3 +74,7 @@ def main() -> None:
     content["sha256"] = description_sha256(content)
     with atomic_file(path) as draft:
         draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

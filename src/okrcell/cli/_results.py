@@ -66,6 +66,9 @@ def print_annotation(adata: "AnnData") -> None:
         print(f"  {len(confidence):>8,}  {printable(name)}  (mean confidence {confidence.mean():.2f})")
     statuses = obs["okrcell_status"].value_counts()
     print(f"Status: {', '.join(f'{count:,} {name}' for name, count in statuses.items())}.")
+    outside = list(adata.uns["okrcell"]["annotate"].get("outside_types", []))
+    if outside and statuses.get("unknown", 0):
+        print(f"Of the unknown cells, many resemble types outside the candidates: {printable('; '.join(outside))}.")
 
 
 def check_report(report: Path, cells: Path, inputs: Sequence[Path | str | None] = ()) -> None:

@@ -45,5 +45,7 @@ def download_snapshot(name: str, patterns: Sequence[str]) -> Path:
             f"There is no folder {name}, and it could not be downloaded from the model hub: {reason}"
         ) from None
     if revision != folder.name:
-        logger.warning("%s is not pinned to a commit; pass %s@%s to get the same files again", name, repository, folder.name)
+        logger.warning(
+            "%s is not pinned to a commit; pass %s@%s to get the same files again", name, repository, folder.name
+        )
     return folder

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -22,7 +22,7 @@ from okrcell.model.marker_scores import (
     out_of_candidate_types,
     restrict_to_panel,
 )
-from okrcell.model.signatures import SignatureHead, Signatures
+from okrcell.model.signatures import MIN_TEXT_SIMILARITY, SignatureHead, Signatures
 from okrcell.model.text_encoder import mean_text_vectors
 
 MAX_BACKGROUND_CELLS = 20_000
@@ -38,6 +38,8 @@ class SampleScores:
     standard scores of independent genes; NaN for a cell without expression."""
     margin: Float[np.ndarray, " cell"]
     """Margin of the best candidate over the best known type outside the candidates; NaN for a cell without expression."""
+    competitor: NDArray[np.int32]
+    """Index of that type among the known types; -1 if there is none, or for a cell without expression."""
     background: Background
     """Background expression: that of the sample, shrunk to that of the corpus."""
 
@@ -45,6 +47,17 @@ class SampleScores:
     def expressed_rows(self) -> NDArray[np.intp]:
         """Rows of the cells with expression, ascending."""
         return np.flatnonzero(~np.isnan(self.margin))
+
+
+def resembles_known_type(
+    term_ids: Sequence[str], texts: Sequence[Sequence[str]], embedder: Embedder
+) -> Bool[np.ndarray, " candidate"]:
+    """Whether a candidate is a known type, or one of its texts resembles that of a known type (`MIN_TEXT_SIMILARITY`)."""
+    head = cast(SignatureHead, embedder.signatures)
+    resembles = head.index_of(term_ids) >= 0
+    for idx in np.flatnonzero(~resembles).tolist():
+        resembles[idx] = head.nearest_similarity(embedder.pool_texts(list(texts[idx]))).max() >= MIN_TEXT_SIMILARITY
+    return resembles
 
 
 def candidate_signatures(term_ids: Sequence[str], texts: Sequence[Sequence[str]], embedder: Embedder) -> Signatures:
@@ -132,21 +145,24 @@ def score_sample(
     contrast = SignatureContrast.from_signatures(signatures, panel.measured)
     background = balanced_background(head, _background_cells(expression, panel), contrast)
     # Ancestors and descendants of a candidate are not competitors: they may be what the user meant.
-    competitors = sparse.csr_matrix(type_signatures[out_of_candidate_types(head.types, term_ids)])
+    outside = np.flatnonzero(out_of_candidate_types(head.types, term_ids))
+    competitors = sparse.csr_matrix(type_signatures[outside])
     competitor_signatures = restrict_to_panel(competitors, panel.measured)
     scores = np.full((expression.n_cells, len(term_ids)), np.nan, dtype=np.float32)
     margin = np.full(expression.n_cells, np.nan, dtype=np.float32)
+    competitor = np.full(expression.n_cells, -1, dtype=np.int32)
     for rows, log_expr in _iter_log_expr(expression, panel):
         candidate_scores = contrast.scores(log_expr, background)
         has_expression = np.diff(log_expr.indptr) > 0
         scores[rows] = np.where(has_expression[:, None], candidate_scores, np.nan)
-        block_margin = open_set_margin(
-            candidate_scores.max(axis=1), contrast.scores(log_expr, background, competitor_signatures)
-        )
+        competitor_scores = contrast.scores(log_expr, background, competitor_signatures)
+        block_margin = open_set_margin(candidate_scores.max(axis=1), competitor_scores)
+        if len(outside):
+            competitor[rows] = np.where(has_expression, outside[competitor_scores.argmax(axis=1)], -1)
         margin[rows] = np.where(has_expression, block_margin, np.nan)
         if progress is not None:
             progress(rows.stop, expression.n_cells)
-    return SampleScores(scores, margin, background)
+    return SampleScores(scores, margin, competitor, background)
 
 
 def sample_knn_graph(expression: Expression, rows: NDArray[np.intp], seed: int = 0) -> sparse.csr_matrix:

@@ -23,6 +23,9 @@ DISTANCE_POWER = 16.0
 """Interpolation weights are ``distance ** -16``: a text 10 % farther than the nearest has a fifth of its weight."""
 PARTS = ("knowledge", "cells")
 GENE_STATISTICS = ("level", "spread", "linear")
+MIN_TEXT_SIMILARITY = 0.45
+"""Cosine similarity to the nearest stored text, in the text encoder, below which a text resembles no cell type (ours):
+sentences on cells have 0.6 or more, other sentences 0.4 or less."""
 MIN_DISTANCE = 1e-3
 """Minimum distance between texts; keeps the weight of a stored text finite."""
 
@@ -76,6 +79,17 @@ class SignatureHead:
     def combined(self) -> sparse.csr_matrix:
         """(type, gene): the signature of each known type, both parts together."""
         return sparse.csr_matrix(self.knowledge + self.cells)
+
+    def nearest_similarity(self, pooled: Float[np.ndarray, "text width"]) -> Float[np.ndarray, " text"]:
+        """Cosine similarity of each text to the nearest stored text, in [-1, 1].
+
+        Parameters
+        ----------
+        pooled
+            Pooled output of the text encoder, before the text projector.
+        """
+        unit = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), MIN_DISTANCE)
+        return (unit @ self.key.numpy().T).max(axis=1)
 
     def match_texts(self, pooled: Float[Tensor, "text width"]) -> Float[np.ndarray, "text type"]:
         """Return the weight of each known type in each text's mixture; rows sum to 1.

@@ -19,9 +19,10 @@ from okrcell.evidence import Evidence, KnowledgeSource
 from okrcell.model.embedder import Embedder
 from okrcell.ontology.obs_profile import PROFILE_COLUMNS, CellProfile, read_profile
 from okrcell.ontology.ontology import ontology
-from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, cached_type_vectors, candidate_vectors
+from okrcell.tasks.candidates import CELL_ONTOLOGY
 from okrcell.tasks.confidence import CONFIDENCE_THRESHOLD
 from okrcell.tasks.group_annotation import (
+    CellPredictions,
     CompetingType,
     GroupVote,
     LikelyType,
@@ -32,6 +33,7 @@ from okrcell.tasks.group_annotation import (
     marker_support,
 )
 from okrcell.tasks.rank_genes import GroupGene, GroupGenes, rank_genes
+from okrcell.tasks.zero_shot import candidate_similarity
 
 OWN_DATA = "these cells"
 """Source name of evidence computed from the data itself."""
@@ -128,9 +130,8 @@ def competitor_sentence(
     )
     text = (
         f"The type of {lowercase_first(_subject(group, n_cells))} is unknown: "
-        f"{best_type.fraction:.0%} of its cells are nearest to {candidates_text}, but "
-        f"{competitor.fraction_doubted:.0%} match another type that the model knows at least twice as well; the best is "
-        f"{competitor.name} (mean match {competitor.similarity:.2f}, against {best_type.similarity:.2f})."
+        f"{best_type.fraction:.0%} of its cells are nearest to {candidates_text}, but no candidate fits "
+        f"{competitor.fraction_unknown:.0%} of them; of the types that the model knows, these resemble {competitor.name} most."
     )
     return Sentence(text, (vote_evidence(group, vote, model),))
 
@@ -224,7 +225,7 @@ def label_group(
     vote
         Majority vote of the cells.
     competitor
-        Competing type outside the candidates, if computed.
+        Type outside the candidates that unknown cells resemble, if computed.
     genes
         Differential expression of the group, if computed.
     n_candidates
@@ -235,7 +236,7 @@ def label_group(
         Name of the model, and of the comparison of genes, for the evidence.
     """
     model, method = methods
-    if competitor is not None and competitor.dominates:
+    if competitor is not None and competitor.dominates and vote.status == "unknown":
         return GroupLabel(
             "unknown", "unknown", "", competitor_sentence(group, n_cells, vote, competitor, n_candidates, model)
         )
@@ -287,11 +288,10 @@ def describe_groups(
     cell_vectors: Float[np.ndarray, "cell dim"],
     group: NDArray[np.intp],
     names: Sequence[str],
-    candidates: Sequence[Candidate],
+    predicted: CellPredictions,
     embedder: Embedder,
     sources: Sequence[KnowledgeSource],
     *,
-    known_types: Sequence[Candidate] = (),
     obs: pd.DataFrame | None = None,
     max_genes: int = MAX_GENES,
     seed: int = 0,
@@ -299,11 +299,11 @@ def describe_groups(
 ) -> tuple[GroupDescription, ...]:
     """Describe each group: likely types, marker genes, and cited sentences.
 
-    The type of a group is the majority vote of its cells (`group_votes`). The vote is checked against
-    the known marker genes of the type (`marker_support`): if enough of them were measured and none is
-    expressed in the group, the vote is rejected, and the nearest broader type whose marker genes mark the group is reported,
-    or "unknown". The vote is also rejected if most cells match a known type outside the candidates at least twice as well as
-    the best candidate (`competing_types`). All three rules are ours.
+    The type of a group is the majority vote of its cells (`group_votes`), labelled as by `okrcell.tl.annotate`. The vote is
+    checked against the known marker genes of the type (`marker_support`): if enough of them were measured and none is expressed
+    in the group, the vote is rejected, and the nearest broader type whose marker genes mark the group is reported, or
+    "unknown". Without a type that most cells support, the known type outside the candidates that most of them resemble is
+    named (`competing_types`). All three rules are ours.
 
     Parameters
     ----------
@@ -315,14 +315,12 @@ def describe_groups(
         Index of each cell's group in ``names``, -1 for none.
     names
         Names of the groups.
-    candidates
-        Candidate cell types of the groups.
+    predicted
+        Predictions of the cells.
     embedder
         Model that computed ``cell_vectors``.
     sources
         Knowledge sources for markers and other cited facts.
-    known_types
-        Types that the model knows, compared with the candidates; if empty, this check is skipped.
     obs
         Annotation of the cells: a tissue or disease shared by most cells of a group is described too.
     max_genes
@@ -332,18 +330,9 @@ def describe_groups(
     progress
         Called after each group.
     """
-    votes = group_votes(cell_vectors, group, len(names), candidates, embedder, embedder.n_measured_genes(expression))
-    competitors: tuple[CompetingType | None, ...] = (None,) * len(names)
-    if known_types:
-        competitors = competing_types(
-            cell_vectors,
-            group,
-            len(names),
-            candidates,
-            candidate_vectors(candidates, embedder),
-            known_types,
-            cached_type_vectors(known_types, embedder),
-        )
+    candidates, head = predicted.candidates, embedder.signatures
+    votes = group_votes(predicted, candidate_similarity(cell_vectors, candidates, embedder), group, len(names))
+    competitors = competing_types(predicted, group, len(names), () if head is None else head.types)
     genes = rank_genes(expression, group, len(names), seed=seed)
     method = f"Welch's t-test (scanpy {version('scanpy')}, rank_genes_groups), seed {seed}"
     model = f"{embedder.name} {embedder.fingerprint[:12]}".strip()

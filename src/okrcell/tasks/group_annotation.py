@@ -1,7 +1,9 @@
 """Majority vote of the cells of each group."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -14,16 +16,11 @@ from okrcell.descriptions.evidence_lookup import (
     broader_types,
     general_markers,
 )
-from okrcell.model.embedder import Embedder
 from okrcell.ontology.ontology import ontology
+from okrcell.ontology.relations import ancestors_or_self
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate
-from okrcell.tasks.confidence import predict, probabilities
+from okrcell.tasks.confidence import CONFIDENCE_THRESHOLD, Prediction, common_ancestors, descendant_matrix
 from okrcell.tasks.rank_genes import MIN_FRACTION, MIN_LOG2_FOLD, GroupGenes
-from okrcell.tasks.zero_shot import CELL_CHUNK_SIZE, annotate_by_similarity
-
-COMPETITOR_RATIO = 2.0
-"""A cell rejects the candidates if a known type has at least this multiple of the best candidate's similarity (ours)."""
-
 
 MAX_MARKERS = 10
 """Maximum number of best supported marker genes of a type that are checked."""
@@ -35,85 +32,73 @@ MAX_TYPES = 5
 """Maximum number of likely types reported per group."""
 
 
+class CellPredictions(Protocol):
+    """Predictions of cells, zero-shot or without candidates."""
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Candidate cell types."""
+        ...
+
+    @property
+    def probability(self) -> Float[np.ndarray, "cell candidate"]:
+        """Rows sum to 1, or are NaN for a cell without expression."""
+        ...
+
+    @property
+    def prediction(self) -> Prediction:
+        """Candidate, confidence and status of each cell."""
+        ...
+
+    @property
+    def competitor(self) -> NDArray[np.int32] | None:
+        """Index of the best known type outside the candidates, -1 for none; None if it was not computed."""
+        ...
+
+
 @dataclass(frozen=True)
 class CompetingType:
-    """Known type with the highest mean similarity to the cells of a group."""
+    """Known type outside the candidates that most unknown cells of a group resemble."""
 
     name: str
     term_id: str
-    similarity: float
-    """Mean cosine similarity, in [-1, 1]."""
-    fraction_doubted: float
-    """Fraction of the group's cells that match some known type twice as well as the best candidate, in [0, 1]."""
+    fraction_unknown: float
+    """Fraction of the group's cells with expression that have the status "unknown", in [0, 1]."""
 
     @property
     def dominates(self) -> bool:
-        """Whether most cells reject the candidates."""
-        return self.fraction_doubted > 0.5
+        """Whether the candidates fit less than half of the cells."""
+        return self.fraction_unknown > CONFIDENCE_THRESHOLD
 
 
 def competing_types(
-    cell_vectors: Float[np.ndarray, "cell dim"],
-    group: NDArray[np.intp],
-    n_groups: int,
-    candidates: Sequence[Candidate],
-    vectors: Float[np.ndarray, "candidate dim"],
-    known_types: Sequence[Candidate],
-    known_vectors: Float[np.ndarray, "type dim"],
+    predicted: CellPredictions, group: NDArray[np.intp], n_groups: int, known_types: Sequence[str]
 ) -> tuple[CompetingType | None, ...]:
-    """Compare each cell's best candidate with the best of all known types; None for a group without expression.
-
-    The nearest candidate may still be wrong (liver types offered for blood); it then has a lower similarity than the best
-    known type. Cells whose best candidate is free text without an ontology term never reject the candidates, because
-    sentences have a lower similarity to cells than names.
+    """Name the type outside the candidates that the unknown cells of each group resemble; None if there is none.
 
     Parameters
     ----------
-    cell_vectors
-        Unit vectors of the cells, NaN for a cell without expression.
+    predicted
+        Predictions of the cells.
     group
         Group index of each cell, -1 for none.
     n_groups
         Number of groups.
-    candidates
-        Candidate cell types.
-    vectors
-        Unit vectors of the candidates.
     known_types
-        Known types to compare with.
-    known_vectors
-        Unit vectors of the known types.
+        Cell Ontology ids of the types that ``predicted.competitor`` refers to.
     """
-    rows = np.flatnonzero((group >= 0) & ~np.isnan(cell_vectors).any(axis=1))
-    has_term = np.array([bool(candidate.term_id) for candidate in candidates])
-    n_measured = np.bincount(group[rows], minlength=n_groups)
-    total = np.zeros((n_groups, len(known_types)))
-    n_doubted = np.zeros(n_groups)
-    for start in range(0, len(rows), CELL_CHUNK_SIZE):
-        chunk = rows[start : start + CELL_CHUNK_SIZE]
-        known_scores = cell_vectors[chunk] @ known_vectors.T
-        scores = cell_vectors[chunk] @ vectors.T
-        np.add.at(total, group[chunk], known_scores)
-        best_score = known_scores.max(axis=1)
-        is_doubted = (
-            (best_score > 0) & (COMPETITOR_RATIO * scores.max(axis=1) < best_score) & has_term[scores.argmax(axis=1)]
-        )
-        np.add.at(n_doubted, group[chunk], is_doubted)
+    if predicted.competitor is None:
+        return (None,) * n_groups
     competitors: list[CompetingType | None] = []
-    for idx, n_cells in enumerate(n_measured.tolist()):
-        if not n_cells:
+    for idx in range(n_groups):
+        in_group = (group == idx) & ~np.isnan(predicted.probability[:, 0])
+        is_unknown = in_group & (predicted.prediction.status == "unknown")
+        counts = Counter(predicted.competitor[is_unknown & (predicted.competitor >= 0)].tolist())
+        if not counts:
             competitors.append(None)
             continue
-        best_idx = int(total[idx].argmax())
-        candidate = known_types[best_idx]
-        competitors.append(
-            CompetingType(
-                candidate.name,
-                candidate.term_id,
-                float(total[idx, best_idx] / n_cells),
-                float(n_doubted[idx] / n_cells),
-            )
-        )
+        term = ontology(CELL_ONTOLOGY).term(known_types[int(counts.most_common(1)[0][0])])
+        competitors.append(CompetingType(term.name, term.id, float(is_unknown.sum() / in_group.sum())))
     return tuple(competitors)
 
 
@@ -183,8 +168,8 @@ class GroupVote:
     n_measured: int
     """Number of cells with expression, which vote."""
     status: str
-    """confident: most cells are nearest to one candidate. broad: most cells are nearest to descendants of one broader type.
-    unknown: neither."""
+    """confident: most cells are confident of one candidate or of its descendants among the candidates. broad: most cells have a
+    label below one broader type. unknown: neither."""
     name: str
     """The candidate or the broader type; "unknown" if there is none."""
     term_id: str
@@ -197,57 +182,40 @@ class GroupVote:
 
 
 def group_votes(
-    cell_vectors: Float[np.ndarray, "cell dim"],
+    predicted: CellPredictions,
+    similarity: Float[np.ndarray, "cell candidate"],
     group: NDArray[np.intp],
     n_groups: int,
-    candidates: Sequence[Candidate],
-    embedder: Embedder,
-    n_genes: int,
 ) -> tuple[GroupVote, ...]:
-    """Count the nearest candidates of each group's cells, and choose a type by `okrcell.tasks.confidence.predict`.
+    """Choose the type that most cells of each group support, labelled as by `okrcell.tl.annotate`.
 
-    A fraction of votes is not a probability: all cells of a group may be wrong in the same way. `LikelyType.probability` is
-    the mean of the cells' own probabilities.
+    A cell supports its candidate if it is confident of it, else its broader type if it has one, and their ancestors.
 
     Parameters
     ----------
-    cell_vectors
-        Unit vectors of the cells, NaN for a cell without expression.
+    predicted
+        Predictions of the cells.
+    similarity
+        Cosine similarity of cells and candidates.
     group
         Group index of each cell, -1 for none.
     n_groups
         Number of groups.
-    candidates
-        Candidate cell types.
-    embedder
-        Model that embeds the texts.
-    n_genes
-        Number of the model's genes that were measured.
     """
-    predicted = annotate_by_similarity(cell_vectors, candidates, embedder, n_genes)
-    rows = np.flatnonzero((group >= 0) & ~np.isnan(cell_vectors).any(axis=1))
-    n_measured = np.bincount(group[rows], minlength=n_groups)
-    fractions, probability, similarity = (np.zeros((n_groups, len(candidates))) for _ in range(3))
-    for start in range(0, len(rows), CELL_CHUNK_SIZE):
-        chunk = rows[start : start + CELL_CHUNK_SIZE]
-        np.add.at(fractions, (group[chunk], predicted.prediction.best_idx[chunk]), 1)
-        np.add.at(probability, group[chunk], probabilities(predicted.scores[chunk], predicted.temperature))
-        np.add.at(similarity, group[chunk], predicted.scores[chunk])
-    tables = [table / np.maximum(n_measured, 1)[:, None] for table in (fractions, probability, similarity)]
+    is_measured = ~np.isnan(predicted.probability[:, 0])
     return tuple(
-        _vote(int(n_measured[idx]), candidates, *(table[idx] for table in tables)) for idx in range(n_groups)
+        _vote(predicted, similarity, np.flatnonzero((group == idx) & is_measured)) for idx in range(n_groups)
     )  # fmt: skip
 
 
 def _vote(
-    n_measured: int,
-    candidates: Sequence[Candidate],
-    fractions: Float[np.ndarray, "candidate"],
-    probability: Float[np.ndarray, "candidate"],
-    similarity: Float[np.ndarray, "candidate"],
+    predicted: CellPredictions, similarity: Float[np.ndarray, "cell candidate"], rows: NDArray[np.intp]
 ) -> GroupVote:
-    if not n_measured:
+    if not len(rows):
         return GroupVote(0, "unknown", "unknown", "", 0.0, ())
+    candidates, prediction = predicted.candidates, predicted.prediction
+    fractions = np.bincount(prediction.best_idx[rows], minlength=len(candidates)) / len(rows)
+    probability, mean_similarity = predicted.probability[rows].mean(axis=0), similarity[rows].mean(axis=0)
     # Ties are broken by the mean probability.
     order = [int(idx) for idx in np.lexsort((-probability, -fractions))[:MAX_TYPES] if fractions[idx] > 0]
     types = tuple(
@@ -256,25 +224,47 @@ def _vote(
             candidates[idx].term_id,
             float(fractions[idx]),
             float(probability[idx]),
-            float(similarity[idx]),
+            float(mean_similarity[idx]),
         )
         for idx in order
     )
-    prediction = predict(fractions[None], candidates)
-    status = str(prediction.status[0])
-    if status == "confident":
-        best_idx = int(prediction.best_idx[0])
-        name, term_id = candidates[best_idx].name, candidates[best_idx].term_id
+    is_confident = prediction.status[rows] == "confident"
+    confident = np.bincount(prediction.best_idx[rows][is_confident], minlength=len(candidates)) / len(rows)
+    support = descendant_matrix(candidates) @ confident
+    supported = np.flatnonzero(support > CONFIDENCE_THRESHOLD)
+    if len(supported):
+        best_idx = int(supported[support[supported].argmin()])
+        family = descendant_matrix(candidates)[best_idx]
         return GroupVote(
-            n_measured, status, name, term_id, float(prediction.confidence[0]), types, float(probability[best_idx])
+            len(rows),
+            "confident",
+            candidates[best_idx].name,
+            candidates[best_idx].term_id,
+            float(fractions[family].sum()),
+            types,
+            float(probability[family].sum()),
         )
-    if status == "broad":
-        term = ontology(CELL_ONTOLOGY).term(str(prediction.broader_id[0]))
+    term_id = _supported_ancestor(candidates, confident, Counter(prediction.broader_id[rows].tolist()), len(rows))
+    if term_id:
         vote_fraction, mean_prob = (
-            descendant_fraction(values, candidates, term.id) for values in (fractions, probability)
+            descendant_fraction(values, candidates, term_id) for values in (fractions, probability)
         )
-        return GroupVote(n_measured, status, term.name, term.id, vote_fraction, types, mean_prob)
-    return GroupVote(n_measured, status, "unknown", "", types[0].fraction, types)
+        name = ontology(CELL_ONTOLOGY).term(term_id).name
+        return GroupVote(len(rows), "broad", name, term_id, vote_fraction, types, mean_prob)
+    return GroupVote(len(rows), "unknown", "unknown", "", types[0].fraction, types)
+
+
+def _supported_ancestor(
+    candidates: Sequence[Candidate], confident: NDArray[np.float64], n_broader: Mapping[str, int], n_cells: int
+) -> str:
+    """Return the deepest term above candidates that at least half of the cells support, "" if there is none."""
+    support: Counter[str] = Counter()
+    for candidate, fraction in zip(candidates, confident.tolist(), strict=True):
+        support.update(dict.fromkeys(ancestors_or_self(candidate.term_id), fraction))
+    for term_id, count in n_broader.items():
+        support.update(dict.fromkeys(ancestors_or_self(term_id), count / n_cells))
+    terms = [term_id for term_id in common_ancestors(candidates)[0] if support[term_id] >= CONFIDENCE_THRESHOLD]
+    return terms[-1] if terms else ""
 
 
 def descendant_fraction(

@@ -255,6 +255,8 @@ class OpenVocabularyPrediction:
     """Its confidence is the probability that a cell is of this type or of a descendant."""
     facts: dict[str, Any]
     """Entries of the provenance record."""
+    competitor: NDArray[np.int32] | None = None
+    """Not computed: the candidates are chosen from all known types."""
 
 
 def annotate_open_vocabulary(

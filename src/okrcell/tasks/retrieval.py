@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from okrcell.descriptions.metadata_text import label_texts
 from okrcell.evidence import TextEmbedder
 from okrcell.model.embedder import Embedder
+from okrcell.model.signatures import MIN_TEXT_SIMILARITY
 from okrcell.ontology.resolver import as_free_text, is_sentence, resolve_cell_type
 
 logger = logging.getLogger(__name__)
 
-MIN_TEXT_SIMILARITY = 0.45
-"""Cosine similarity to the nearest known text, in the text encoder, below which a text fits no cell type (ours): sentences on
-cells have 0.6 or more, other sentences 0.4 or less."""
 _GENE_NAME = re.compile(r"\b[A-Z][A-Z0-9]{2,}(?:-[A-Z0-9]+)?\b")
 MAX_SCORES = 16_000_000
 """Maximum number of similarities in memory: 64 MB."""
@@ -65,13 +63,11 @@ def query_findings(text: str, embedder: Embedder) -> list[str]:
             f"{', '.join(genes)}: gene names; the search compares the whole text with cells and does not look up the "
             "expression of single genes"
         )
-    if embedder.signatures is not None:
-        pooled = embedder.pool_texts([text])[0]
-        similarity = embedder.signatures.key.numpy() @ (pooled / np.linalg.norm(pooled))
-        if similarity.max() < MIN_TEXT_SIMILARITY:
-            findings.append(
-                "the text resembles no cell type that the model knows, so the best cells may match it by chance"
-            )
+    head = embedder.signatures
+    if head is not None and head.nearest_similarity(embedder.pool_texts([text]))[0] < MIN_TEXT_SIMILARITY:
+        findings.append(
+            "the text resembles no cell type that the model knows, so the best cells may match it by chance"
+        )
     return findings
 
 

@@ -1,24 +1,28 @@
 """Zero-shot annotation: assign one of the given candidates to each cell."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
 
 from okrcell.cells.expression import Expression
 from okrcell.errors import CheckpointError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.model.sample_scores import (
     candidate_signatures,
+    resembles_known_type,
     sample_knn_graph,
     score_sample,
     smooth_scores,
     stored_candidate_vectors,
 )
 from okrcell.model.signatures import Signatures
-from okrcell.tasks.candidates import Candidate, candidate_vectors
+from okrcell.ontology.ontology import ontology
+from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, candidate_vectors
 from okrcell.tasks.confidence import (
     Prediction,
     calibrated_temperature,
@@ -55,6 +59,8 @@ class ZeroShotPrediction:
     signatures: Signatures | None = None
     smoothed: bool = False
     """Whether scores were smoothed over neighbours."""
+    competitor: NDArray[np.int32] | None = None
+    """Index, in the types that the model knows, of the best type outside the candidates; -1 for none."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -80,7 +86,8 @@ def annotate_zero_shot(
     """Assign one of the candidates to each cell by its texts alone, without labelled cells.
 
     Signature scores (method 11.3), similarity in the common space, and the scores of neighbours (method 11.5) are combined
-    with weights fitted by leave-one-study-out (method 11.4). A model without signatures uses the similarity alone.
+    with weights fitted by leave-one-study-out (method 11.4). A candidate that is no known type, and whose texts resemble that
+    of none, gets confidence 0. A model without signatures uses the similarity alone.
 
     Parameters
     ----------
@@ -104,7 +111,7 @@ def annotate_zero_shot(
     if embedder.signatures is None:
         return annotate_by_similarity(cell_vectors, candidates, embedder, n_genes)
     term_ids, texts = [entry.term_id for entry in candidates], [entry.texts for entry in candidates]
-    similarity = _cosine_similarity(cell_vectors, stored_candidate_vectors(term_ids, texts, embedder))
+    similarity = candidate_similarity(cell_vectors, candidates, embedder)
     signatures = candidate_signatures(term_ids, texts, embedder)
     panel, head = embedder.gene_panel(expression), embedder.signatures
     sample_scores = score_sample(expression, panel, head, term_ids, signatures.combined, head.combined)
@@ -126,6 +133,8 @@ def annotate_zero_shot(
         signature_scores=sample_scores.scores,
         signatures=signatures,
         smoothed=smooth,
+        competitor=sample_scores.competitor,
+        is_known_text=resembles_known_type(term_ids, texts, embedder),
     )
 
 
@@ -148,6 +157,26 @@ def annotate_by_similarity(
     similarity = _cosine_similarity(cell_vectors, candidate_vectors(candidates, embedder))
     softmax_temperature = calibrated_temperature(embedder.facts, n_genes)
     return _predict_chunks(candidates, similarity, None, embedder, softmax_temperature, similarity=similarity)
+
+
+def outside_types(result: ZeroShotPrediction, embedder: Embedder, top: int = 3) -> list[tuple[str, int]]:
+    """Return the known types outside the candidates that most cells of status "unknown" resemble, with the number of cells."""
+    if result.competitor is None or embedder.signatures is None:
+        return []
+    competitors = result.competitor[(result.prediction.status == "unknown") & (result.competitor >= 0)]
+    types = embedder.signatures.types
+    counts = Counter(competitors.tolist()).most_common(top)
+    return [(ontology(CELL_ONTOLOGY).term(types[idx]).name, n_cells) for idx, n_cells in counts]
+
+
+def candidate_similarity(
+    cell_vectors: Float[np.ndarray, "cell dim"], candidates: Sequence[Candidate], embedder: Embedder
+) -> Float[np.ndarray, "cell candidate"]:
+    """Cosine similarity of cells and candidates, in [-1, 1]; NaN for a cell without expression."""
+    if embedder.signatures is None:
+        return _cosine_similarity(cell_vectors, candidate_vectors(candidates, embedder))
+    term_ids, texts = [entry.term_id for entry in candidates], [entry.texts for entry in candidates]
+    return _cosine_similarity(cell_vectors, stored_candidate_vectors(term_ids, texts, embedder))
 
 
 def _similarity_weight(embedder: Embedder) -> float:
@@ -174,6 +203,8 @@ def _predict_chunks(
     signature_scores: Float[np.ndarray, "cell candidate"] | None = None,
     signatures: Signatures | None = None,
     smoothed: bool = False,
+    competitor: NDArray[np.int32] | None = None,
+    is_known_text: Bool[np.ndarray, " candidate"] | None = None,
 ) -> ZeroShotPrediction:
     """Predict from scores, in chunks of cells, so that memory is bounded by the scores."""
     probability = np.empty_like(scores)
@@ -184,6 +215,10 @@ def _predict_chunks(
         confidence = None
         if margin is not None:
             confidence = estimate_confidence(probability[chunk], candidates, margin[chunk], embedder.facts)
+            if is_known_text is not None:
+                # A text that resembles no cell type is the best candidate by chance.
+                best_idx = np.where(np.isnan(probability[chunk]), 0, probability[chunk]).argmax(axis=1)
+                confidence = np.where(is_known_text[best_idx], confidence, 0).astype(np.float32)
         parts.append(predict(probability[chunk], candidates, confidence))
     return ZeroShotPrediction(
         tuple(candidates),
@@ -196,4 +231,5 @@ def _predict_chunks(
         margin,
         signatures,
         smoothed,
+        competitor,
     )

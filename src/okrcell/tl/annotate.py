@@ -27,10 +27,13 @@ from okrcell.tl._docs import doc_params
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from okrcell.cells.expression import Expression
     from okrcell.model.embedder import Embedder
     from okrcell.progress import ProgressOption
     from okrcell.tasks.candidates import Candidate
     from okrcell.tasks.confidence import Prediction
+    from okrcell.tasks.open_vocabulary import OpenVocabularyPrediction
+    from okrcell.tasks.zero_shot import ZeroShotPrediction
 
 
 def write_annotation(
@@ -107,20 +110,16 @@ def run_zero_shot(
     """Annotate among ``candidates``, or among all types the model knows, and write the slots of `okrcell.tl.annotate`."""
     from okrcell.ontology.obs_profile import single_tissue
     from okrcell.tasks.candidates import resolve_candidates
-    from okrcell.tasks.open_vocabulary import annotate_open_vocabulary, read_tissues
-    from okrcell.tasks.zero_shot import annotate_zero_shot
+    from okrcell.tasks.zero_shot import ZeroShotPrediction, outside_types
 
     # Parse the candidates first, so that a typing error is reported before any cell is embedded.
     tissue_id = single_tissue(pd.DataFrame(adata.obs))
     resolved = None if candidates is None else resolve_candidates(candidates, tissue_id, strict=strict)
-    parsed_candidates = None if resolved is None else resolved.candidates
     expression = read_counts(adata, layer, orthologs=orthologs, species=species)
     embeddings = embed_and_store(adata, model, expression, EMBEDDING_KEY, progress)
-    if parsed_candidates is None:
-        tissue = read_tissues(pd.DataFrame(adata.obs))
-        result = annotate_open_vocabulary(expression, model, tissue.tolist(), vectors=embeddings, seed=seed)
-    else:
-        result = annotate_zero_shot(expression, parsed_candidates, model, vectors=embeddings, seed=seed)
+    result = predict_cell_types(
+        adata, expression, model, None if resolved is None else resolved.candidates, embeddings, seed
+    )
     parsed_candidates = result.candidates
     write_annotation(adata, parsed_candidates, result.scores, result.prediction)
     write_provenance(
@@ -132,6 +131,10 @@ def run_zero_shot(
         candidates=[candidate.name for candidate in parsed_candidates],
         candidate_ids=[candidate.term_id for candidate in parsed_candidates],
         candidates_named_by="user" if candidates is not None else "the model, out of the types that it knows",
+        outside_types=[
+            f"{name}: {n_cells:,} cells"
+            for name, n_cells in (outside_types(result, model) if isinstance(result, ZeroShotPrediction) else [])
+        ],
         candidates_resolved=[] if resolved is None else list(resolved.remarks),
         candidate_texts=json.dumps(
             {candidate.name: candidate.texts for candidate in parsed_candidates}, ensure_ascii=False
@@ -141,6 +144,24 @@ def run_zero_shot(
         layer=layer or "",
         orthologs=orthologs,
     )
+
+
+def predict_cell_types(
+    adata: "AnnData",
+    expression: "Expression",
+    model: "Embedder",
+    candidates: "Sequence[Candidate] | None",
+    embeddings: NDArray[np.float32],
+    seed: int,
+) -> "ZeroShotPrediction | OpenVocabularyPrediction":
+    """Predict the type of each cell, among ``candidates`` or among all types the model knows, with the tissue of the cells."""
+    from okrcell.tasks.open_vocabulary import annotate_open_vocabulary, read_tissues
+    from okrcell.tasks.zero_shot import annotate_zero_shot
+
+    if candidates is not None:
+        return annotate_zero_shot(expression, candidates, model, vectors=embeddings, seed=seed)
+    tissue = read_tissues(pd.DataFrame(adata.obs))
+    return annotate_open_vocabulary(expression, model, tissue.tolist(), vectors=embeddings, seed=seed)
 
 
 def run_few_shot(

@@ -24,6 +24,7 @@ from okrcell.tl._anndata import (
     write_provenance,
 )
 from okrcell.tl._docs import doc_params
+from okrcell.tl.annotate import predict_cell_types
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -64,8 +65,8 @@ def describe(
     groupby : str, default "okrcell_cluster"
         Column of ``obs`` with clusters or labels. Cells without a value are left out.
     candidates : sequence of str, optional
-        Cell types to choose from: names, Cell Ontology ids or free text. By default all Cell Ontology types that the model was
-        trained on. Names are resolved as in `annotate`.
+        Cell types to choose from: names, Cell Ontology ids or free text. By default the Cell Ontology types known to
+        the model that fit the sample. Names are resolved as in `annotate`.
     strict : bool, default False
         Raise an error if a candidate is no known cell type, instead of reading it as free text.
     {knowledge}
@@ -119,12 +120,12 @@ def describe(
 
     Notes
     -----
-    The type of a group is a majority vote of the nearest candidates of its cells, with back-off along the Cell Ontology where
-    no candidate has half of the votes (method 11.6). Two checks follow, all ours: if most cells match another type known to the
-    model at least twice as well as the best candidate, the group is "unknown"; if at least three known marker genes of the type
+    Cells are labelled as by `okrcell.tl.annotate`; the type of a group is the one that most of its cells support, with
+    back-off along the Cell Ontology (method 11.6). If the candidates fit less than half of its cells, the group is "unknown",
+    and the known type outside the candidates that these resemble is named. If at least three known marker genes of the type
     were measured and the group has none of them, the type is replaced by the nearest broader type whose marker genes it has, or
-    by "unknown". Marker genes are tested by Welch's t-test against all other cells, adjusted after Benjamini and Hochberg. Each
-    sentence comes from a template and cites the records it rests on; no language model is used.
+    by "unknown". These rules are ours. Marker genes are tested by Welch's t-test against all other cells, adjusted after
+    Benjamini and Hochberg. Each sentence comes from a template and cites the records it rests on; no language model is used.
 
     Examples
     --------
@@ -142,7 +143,7 @@ def describe(
     from okrcell.knowledge.downloads import KnowledgeFiles
     from okrcell.knowledge.registry import open_sources, unavailable_sources
     from okrcell.ontology.obs_profile import single_tissue
-    from okrcell.tasks.candidates import ResolvedCandidates, default_candidates, known_types, resolve_candidates
+    from okrcell.tasks.candidates import resolve_candidates
     from okrcell.tasks.describe import describe_groups
 
     check_anndata(adata)
@@ -152,24 +153,24 @@ def describe(
     model = get_model(model)
     # Check the arguments first, so that a typing error is reported before any cell is embedded.
     group, names = read_groups(adata, groupby)
-    if candidates is None:
-        resolved = ResolvedCandidates(default_candidates(model), ())
-    else:
-        resolved = resolve_candidates(candidates, single_tissue(pd.DataFrame(adata.obs)), strict=strict)
-    parsed_candidates = resolved.candidates
+    tissue_id = single_tissue(pd.DataFrame(adata.obs))
+    resolved = None if candidates is None else resolve_candidates(candidates, tissue_id, strict=strict)
     files = KnowledgeFiles(knowledge)
     sources, missing_sources = open_sources(None, files), unavailable_sources(files)
     expression = read_counts(adata, layer, orthologs=orthologs, species=species)
     embeddings = get_embeddings(adata, model, expression, progress)
+    # The predictions of `okrcell.tl.annotate`, so that both agree on the same cells.
+    predicted = predict_cell_types(
+        adata, expression, model, None if resolved is None else resolved.candidates, embeddings, seed
+    )
     descriptions = describe_groups(
         expression,
         embeddings,
         group,
         names,
-        parsed_candidates,
+        predicted,
         model,
         sources,
-        known_types=() if candidates is None else known_types(model),
         obs=pd.DataFrame(adata.obs),
         max_genes=genes,
         seed=seed,
@@ -183,9 +184,9 @@ def describe(
         groupby=groupby,
         groups=names,
         cells_without_group=int((group < 0).sum()),
-        candidates=[item.name for item in parsed_candidates],
-        candidates_named_by="user" if candidates is not None else "the model's own cell types",
-        candidates_resolved=list(resolved.remarks),
+        candidates=[item.name for item in predicted.candidates],
+        candidates_named_by="user" if candidates is not None else "the model, out of the types that it knows",
+        candidates_resolved=[] if resolved is None else list(resolved.remarks),
         sources=[f"{source.name}: {source.snapshot}" for source in sources],
         absent_sources=sorted(missing_sources),
         seed=seed,
