@@ -83,7 +83,7 @@ def test_the_page_is_self_contained_and_escapes_what_files_say(cells):
     assert "3 genes were &lt;unknown&gt;" in page
     assert page.count("data:image/svg+xml;base64,") == 4
     assert not re.search(r"(?:src|href|srcset)=\"(?!data:)", page)
-    assert "<td class=\"n\">15</td>" in page
+    assert '<td class="n">15</td>' in page
     assert "CL:0000542" in page
 
 

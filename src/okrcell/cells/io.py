@@ -215,7 +215,7 @@ def check_storable(adata: AnnData, source: str | Path) -> None:
                 trial = AnnData(obs=obs, var=var)
                 trial.strings_to_categoricals()  # as write_h5ad does
                 write_elem(file, "trial", trial)
-                if adata.raw is not None:
+                if cast(Any, adata.raw) is not None:
                     write_elem(file, "raw", _rows_of_each_type(pd.DataFrame(adata.raw.var)))
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -255,7 +255,7 @@ def _write_results(adata: AnnData, temp_path: Path, source: Path) -> None:
             raise InputError(f"{source} contains other cells ({len(names)}) than those to be saved ({adata.n_obs}).")
         for slot, name in list(misaligned_entries(file)):
             del file[f"{slot}/{name}"]
-        if adata.raw is None and "raw" in file:  # it was left out at reading
+        if cast(Any, adata.raw) is None and "raw" in file:  # it was left out at reading
             del file["raw"]
         write_elem(file, "obs", adata.obs)
         for slot, values in (("obsm", adata.obsm), ("uns", adata.uns)):

@@ -42,7 +42,7 @@ def read_obs_columns(path: Path) -> list[str] | None:
                 return None
             obs = file["obs"]
             if isinstance(obs, h5py.Group):
-                return [name for name in obs if name not in (obs.attrs.get("_index", "_index"), "__categories")]
+                return [str(name) for name in obs if name not in (obs.attrs.get("_index", "_index"), "__categories")]
             return [str(name) for name in obs.dtype.names or ()][1:] if isinstance(obs, h5py.Dataset) else None
     except (OSError, KeyError, RuntimeError, TypeError, ValueError):
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5l
+from h5py import h5l  # pyright: ignore[reportAttributeAccessIssue] - not in the stubs
 
 from okrcell.errors import InputError
 
