@@ -18,6 +18,7 @@ from real_cells import data_folder
 import okrcell as okr
 from okrcell.cells.expression import Expression, read_expression
 from okrcell.cells.io import open_cells
+from okrcell.metrics.annotation import expected_calibration_error
 from okrcell.model.embedder import Embedder
 from okrcell.ontology.relations import is_descendant, related
 from okrcell.provenance import provenance_record
@@ -54,12 +55,12 @@ ORGANS = {
 
 def confident_cells(
     expression: Expression, vectors: np.ndarray, candidates: list[str], model: Embedder
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the Cell Ontology id predicted for each cell, and whether it is confident."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the Cell Ontology id predicted for each cell, whether it is confident, and its confidence."""
     parsed = parse_candidates(candidates)
     result = annotate_zero_shot(expression, parsed, model, vectors=vectors)
     ids = np.array([candidate.term_id for candidate in parsed], dtype=object)
-    return ids[result.prediction.best_idx], result.prediction.status == "confident"
+    return ids[result.prediction.best_idx], result.prediction.status == "confident", result.prediction.confidence
 
 
 def measure_set(path: Path, model: Embedder) -> list[dict[str, Any]]:
@@ -69,7 +70,7 @@ def measure_set(path: Path, model: Embedder) -> list[dict[str, Any]]:
     vectors = model.embed_cells(expression)
     truth = adata.obs["cell_type_ontology_term_id"].astype(str).to_numpy()
     types = sorted({term_id for term_id in truth if term_id.startswith("CL:")})
-    predicted, confident = confident_cells(expression, vectors, types, model)
+    predicted, confident, confidence = confident_cells(expression, vectors, types, model)
     descends = is_descendant(types, types)
     index = {term_id: i for i, term_id in enumerate(types)}
     labeled = np.array([term_id in index for term_id in truth])
@@ -81,6 +82,8 @@ def measure_set(path: Path, model: Embedder) -> list[dict[str, Any]]:
     rows = [
         {"set": path.stem, "candidates": "its own", "n_candidates": len(types), "cells": int(labeled.sum()),
          "confident": float(confident[labeled].mean()), "accuracy": float(right[labeled].mean()),
+         "mean_confidence": float(confidence[labeled].mean()),
+         "ece": expected_calibration_error(confidence[labeled], right[labeled]),
          "confident_right": np.flatnonzero(confident & right).tolist(),
          "confident_wrong": float((confident & ~right)[labeled].mean())}
     ]  # fmt: skip
@@ -89,7 +92,7 @@ def measure_set(path: Path, model: Embedder) -> list[dict[str, Any]]:
         foreign = [name for name, term_id in zip(names, term_ids, strict=True) if not related([term_id], types).any()]
         if len(foreign) < max(3, len(names) - 3):
             continue  # an organ of this set
-        _, is_confident = confident_cells(expression, vectors, foreign, model)
+        _, is_confident, _ = confident_cells(expression, vectors, foreign, model)
         rows.append({"set": path.stem, "candidates": organ, "n_candidates": len(foreign), "cells": adata.n_obs,
                      "confident": float(is_confident.mean())})  # fmt: skip
     return rows

@@ -269,6 +269,14 @@ def test_a_full_disk_is_one_line_whichever_library_finds_it(tmp_path: Path, erro
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_cannot_be_closed_is_one_line(tmp_path: Path):
+    with (
+        pytest.raises(InputError, match=r"Cannot write .*cells\.h5ad: Input/output error\. Check the disk"),
+        atomic_file(tmp_path / "cells.h5ad"),
+    ):
+        raise RuntimeError("Can't decrement id ref count (can't decrement ref. count)")
+
+
 def test_a_file_too_large_for_the_system_leaves_the_old_one(tmp_path: Path):
     target = tmp_path / "cells.h5ad"
     target.write_text("old")

@@ -30,11 +30,13 @@ FILE_ERRORS = {
     errno.EROFS: "Choose another place.",
     errno.EACCES: "Check its permissions, or choose another place.",
     errno.EPERM: "Check its permissions, or choose another place.",
-    errno.EIO: "Check the disk.",
+    errno.EIO: "Check the disk and its free space.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
 """What to do about an error of the file system, by its number."""
 _ERROR_NUMBER = re.compile(r"(?:os error|errno =|[Ee]rrno) (\d+)")
+_CLOSING_ERROR = "Can't decrement id ref count"
+"""What HDF5 says when it cannot write the rest of a file that it closes."""
 _open_drafts: set[Path] = set()
 
 
@@ -196,12 +198,17 @@ def _shorten(name: str) -> str:
 def error_number(error: BaseException | None) -> int:
     """Return the number of the file system's error behind an exception, 0 if there is none.
 
-    Libraries that write in other languages (HDF5, Arrow, safetensors) report it in their message only.
+    Libraries that write in other languages (HDF5, Arrow, safetensors) report it in their message only, and HDF5 fails once more
+    when it closes the file.
     """
+    if error is None:
+        return 0
     if isinstance(error, OSError) and error.errno:
         return error.errno
     match = _ERROR_NUMBER.search(str(error))
-    return int(match.group(1)) if match else 0
+    if match:
+        return int(match.group(1))
+    return error_number(error.__cause__ or error.__context__) or (errno.EIO if _CLOSING_ERROR in str(error) else 0)
 
 
 def backup_path(path: Path) -> Path:
