@@ -17,8 +17,8 @@ help:  ## Show this help
 demo: $(VENV)/.installed  ## Annotate and search 700 bundled cells; writes okrcell-demo/report.html
 	@$(BIN)/okrcell demo
 
-test: $(VENV)/.test  ## Run the fast tests
-	@$(BIN)/python -m pytest
+test: $(VENV)/.test  ## Run the fast tests, on up to four processors
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(VENV)/.test  ## Run the slow tests (minutes)
 	@$(BIN)/python -m pytest -m "slow and not llm and not browser and not bench" || [ $$? -eq 5 ]  # exit status 5: no tests collected

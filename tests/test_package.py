@@ -25,7 +25,7 @@ def test_the_log_says_which_matrix_is_read_and_which_embeddings_are_reused(blood
         okr.tl.find_cells(adata, model, "T cell")
     messages = [record.getMessage() for record in caplog.records if record.name.startswith("okrcell.")]
     assert messages[0].startswith("Reading X (log1p) of 5 cells: ")
-    assert messages[1] == "Using the embeddings in obsm['X_okrcell'], which this model computed"
+    assert messages[-1] == "Using the embeddings in obsm['X_okrcell'], which this model computed from these values"
 
 
 def test_without_a_handler_nothing_is_printed():

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import anndata
@@ -24,6 +25,18 @@ with stop_signals(ends_process=True), atomic_file(sys.argv[1]) as draft:
     print("ready", flush=True)
     time.sleep(60)
 """
+
+
+@pytest.fixture(autouse=True)
+def _ignores_no_signal() -> Iterator[None]:
+    """Let children inherit no ignored signal, as they do from the shell of a background job or from nohup."""
+    numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def run_and_send(number: int, script: str, *arguments: str | Path, sends: int = 1) -> tuple[int, str]:

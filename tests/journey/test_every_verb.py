@@ -135,7 +135,8 @@ def test_without_candidates_the_types_that_the_model_knows_are_tried(folder):
 def test_find_prints_the_best_cells_and_writes_all_scores(folder, capsys):
     words = ("find", folder / "cells.h5ad", "B cell", "--top", 3, "--model", folder / "run/model")
     run(*words, "-o", folder / "found.h5ad")
-    printed = capsys.readouterr().out.splitlines()[:3]
+    header, *printed = capsys.readouterr().out.splitlines()[:4]
+    assert header.split("\t")[1] == "cell"
     scores = anndata.read_h5ad(folder / "found.h5ad").obs["okrcell_match"]
     best = scores.sort_values(ascending=False, kind="stable")
     assert [line.split("\t")[1] for line in printed] == best.index[:3].tolist()

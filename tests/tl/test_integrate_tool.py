@@ -112,7 +112,7 @@ def test_the_verbs_do_the_same(blood, tmp_path, capsys):
         assert ended.value.code == 0
     output = capsys.readouterr().out
     assert "donor6" in output
-    assert "the finest with stable clusters" in output
+    assert "its number of clusters is the most persistent" in output
     written = ad.read_h5ad(tmp_path / "two.h5ad")
     assert written.obs["okrcell_cluster"].notna().all()
     assert {"integrate", "cluster"} <= set(written.uns["okrcell"])
