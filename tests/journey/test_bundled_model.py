@@ -34,6 +34,20 @@ def test_a_cell_has_one_vector_alone_among_others_and_in_any_order(blood, model)
         assert np.abs(vectors(cells[[row]].copy(), model) - together[row]).max() <= TOLERANCE
 
 
+def test_candidates_of_another_organ_are_not_believed_and_a_better_type_is_named(blood, model):
+    cells = blood[:300].copy()
+    okr.tl.annotate(cells, model, candidates=["hepatocyte", "cholangiocyte", "hepatic stellate cell", "Kupffer cell"])
+    assert (cells.obs["okrcell_label"] == "unknown").mean() > 0.9
+    outside = " ".join(cells.uns["okrcell"]["annotate"]["outside_types"])
+    assert "monocyte" in outside or "B cell" in outside or "T cell" in outside
+
+
+def test_words_that_resemble_no_type_are_never_confident(blood, model):
+    cells = blood[:100].copy()
+    okr.tl.annotate(cells, model, candidates=["asdf qwer"])
+    assert set(cells.obs["okrcell_label"]) == {"unknown"}
+
+
 def test_it_is_small_tells_what_it_has_seen_and_holds_tensors_only(model):
     folder = bundled_model()
     assert sum(file.stat().st_size for file in folder.rglob("*")) <= 30e6

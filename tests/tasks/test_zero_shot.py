@@ -195,7 +195,7 @@ def test_blocks_of_cells_give_the_same_answers(blood, model, monkeypatch):
 
 
 def test_where_no_candidate_fits_a_rival_leads_and_the_answer_is_less_sure(blood, checkpoint):
-    model = with_head(checkpoint, right={"top": 0.2, "lead": 1.0, "bias": 0.0})
+    model = with_head(checkpoint, right={"top": 0.2, "lead": 1.0, "bias": 0.0}, similarity_weight=0.0)
     is_monocyte = (blood.obs["cell_type"] == "CD14-positive monocyte").to_numpy()
     right, without = annotated(blood, model), annotated(blood, model, parse_candidates([B_CELL, HEPATOCYTE]))
     assert np.median(without.margin[is_monocyte]) < 0 < np.median(right.margin[is_monocyte])

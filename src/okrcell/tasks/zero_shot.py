@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -20,7 +20,7 @@ from okrcell.model.sample_scores import (
     smooth_scores,
     stored_candidate_vectors,
 )
-from okrcell.model.signatures import Signatures
+from okrcell.model.signatures import SignatureHead, Signatures
 from okrcell.ontology.ontology import ontology
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, candidate_vectors
 from okrcell.tasks.confidence import (
@@ -33,6 +33,8 @@ from okrcell.tasks.confidence import (
 )
 
 CELL_CHUNK_SIZE = 65_536
+COMPETITOR_RATIO = 2.0
+"""No candidate fits a cell if a known type has at least this multiple of the best candidate's cosine similarity (ours)."""
 MIN_SMOOTHING_CELLS = 30
 """Minimum number of cells for smoothing; in a smaller sample the nearest cells are not similar."""
 
@@ -86,8 +88,9 @@ def annotate_zero_shot(
     """Assign one of the candidates to each cell by its texts alone, without labelled cells.
 
     Signature scores (method 11.3), similarity in the common space, and the scores of neighbours (method 11.5) are combined
-    with weights fitted by leave-one-study-out (method 11.4). A candidate that is no known type, and whose texts resemble that
-    of none, gets confidence 0. A model without signatures uses the similarity alone.
+    with weights fitted by leave-one-study-out (method 11.4). The confidence is 0 for a candidate that is no known type, and
+    whose texts resemble that of none, and for a cell that some known type resembles at least `COMPETITOR_RATIO` times as much
+    as any candidate. A model without signatures uses the similarity alone.
 
     Parameters
     ----------
@@ -118,8 +121,20 @@ def annotate_zero_shot(
     scores = sample_scores.scores + _similarity_weight(embedder) * similarity
     margin, rows = sample_scores.margin, sample_scores.expressed_rows
     smooth = smooth and len(rows) >= MIN_SMOOTHING_CELLS
+    best_similarity, known_similarity = similarity.max(axis=1), _best_known_similarity(cell_vectors, embedder)
     if smooth:
-        scores, margin = smooth_scores(scores, margin, rows, sample_knn_graph(expression, rows, seed), n_genes)
+        graph = sample_knn_graph(expression, rows, seed)
+        scores, margin = smooth_scores(scores, margin, rows, graph, n_genes)
+        smoothed, known_similarity = smooth_scores(best_similarity[:, None], known_similarity, rows, graph, n_genes)
+        best_similarity = smoothed[:, 0]
+    best_idx = np.where(np.isnan(scores), -np.inf, scores).argmax(axis=1)
+    # A sentence has a lower similarity to its cells than a name; without weight, similarity says nothing.
+    is_outside = (
+        (known_similarity > 0)
+        & (_similarity_weight(embedder) > 0)
+        & (COMPETITOR_RATIO * best_similarity < known_similarity)
+        & np.array([bool(term_id) for term_id in term_ids])[best_idx]
+    )
     softmax_temperature = calibrated_temperature(
         embedder.facts, n_genes, "smoothed_evidence_temperature_by_genes" if smooth else "evidence_temperature_by_genes"
     )
@@ -134,7 +149,7 @@ def annotate_zero_shot(
         signatures=signatures,
         smoothed=smooth,
         competitor=sample_scores.competitor,
-        is_known_text=resembles_known_type(term_ids, texts, embedder),
+        fits=resembles_known_type(term_ids, texts, embedder)[best_idx] & ~is_outside,
     )
 
 
@@ -167,6 +182,18 @@ def outside_types(result: ZeroShotPrediction, embedder: Embedder, top: int = 3) 
     types = embedder.signatures.types
     counts = Counter(competitors.tolist()).most_common(top)
     return [(ontology(CELL_ONTOLOGY).term(types[idx]).name, n_cells) for idx, n_cells in counts]
+
+
+def _best_known_similarity(
+    cell_vectors: Float[np.ndarray, "cell dim"], embedder: Embedder
+) -> Float[np.ndarray, " cell"]:
+    """Cosine similarity of each cell to the best of the known types, in chunks of cells."""
+    vectors = cast(SignatureHead, embedder.signatures).vectors.numpy()
+    best = np.empty(len(cell_vectors), dtype=np.float32)
+    for start in range(0, len(cell_vectors), CELL_CHUNK_SIZE):
+        chunk = slice(start, start + CELL_CHUNK_SIZE)
+        best[chunk] = (cell_vectors[chunk] @ vectors.T).max(axis=1)
+    return best
 
 
 def candidate_similarity(
@@ -204,7 +231,7 @@ def _predict_chunks(
     signatures: Signatures | None = None,
     smoothed: bool = False,
     competitor: NDArray[np.int32] | None = None,
-    is_known_text: Bool[np.ndarray, " candidate"] | None = None,
+    fits: Bool[np.ndarray, " cell"] | None = None,
 ) -> ZeroShotPrediction:
     """Predict from scores, in chunks of cells, so that memory is bounded by the scores."""
     probability = np.empty_like(scores)
@@ -215,10 +242,8 @@ def _predict_chunks(
         confidence = None
         if margin is not None:
             confidence = estimate_confidence(probability[chunk], candidates, margin[chunk], embedder.facts)
-            if is_known_text is not None:
-                # A text that resembles no cell type is the best candidate by chance.
-                best_idx = np.where(np.isnan(probability[chunk]), 0, probability[chunk]).argmax(axis=1)
-                confidence = np.where(is_known_text[best_idx], confidence, 0).astype(np.float32)
+            if fits is not None:
+                confidence = np.where(fits[chunk], confidence, 0).astype(np.float32)
         parts.append(predict(probability[chunk], candidates, confidence))
     return ZeroShotPrediction(
         tuple(candidates),
