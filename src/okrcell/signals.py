@@ -13,8 +13,12 @@ _STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "S
 _RETRY_SECONDS = 0.01
 
 
+class _Stop(KeyboardInterrupt):
+    """A class of its own: Python ends itself by SIGINT at exit if a plain KeyboardInterrupt ever left an ``exec`` of text."""
+
+
 class _StopHandler:
-    """Raises KeyboardInterrupt at the first signal; ends the process at the second, and a forked process at the first."""
+    """Raises _Stop at the first signal; ends the process at the second, and a forked process at the first."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -25,14 +29,14 @@ class _StopHandler:
         if self.received or os.getpid() != self._pid:
             os._exit(128 + number)
         self.received = number
-        raise KeyboardInterrupt
+        raise _Stop
 
     def raise_again(self, number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise _Stop
 
     def unraisable(self, unraisable: Any) -> None:
         # Python drops an exception that is raised in a destructor or a callback of the garbage collector.
-        if self.received and issubclass(unraisable.exc_type, KeyboardInterrupt) and hasattr(signal, "setitimer"):
+        if self.received and issubclass(unraisable.exc_type, _Stop) and hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, self.raise_again)
             signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
         else:
