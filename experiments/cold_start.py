@@ -2,8 +2,10 @@
 
     python experiments/cold_start.py [cells.h5ad] [--cells 200] [--repeats 5]
 
-The first cells of the file are annotated once among Cell Ontology ids, which need no text encoder, and once among free texts. A
-first run, which is not counted, fills the caches of the file system. One Markdown row is printed per command.
+The first cells of the file are annotated once among Cell Ontology ids, which need no text encoder, and once among free
+texts. A first run, which is not counted, fills the caches of the file system. The commands take turns, beside a process
+that only imports torch and anndata: the speed of a shared machine changes by a factor of two within minutes. One Markdown
+row is printed per command.
 """
 
 import argparse
@@ -28,35 +30,39 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
-    print("| command | status | seconds, median | minimum | maximum |\n|---|---|---|---|---|")
+    print(
+        "| command | status | seconds, median | minimum | maximum | ratio to the imports |\n|---|---|---|---|---|---|"
+    )
     with tempfile.TemporaryDirectory() as folder:
         cells = Path(folder) / "cells.h5ad"
         anndata.read_h5ad(args.file or blood_file(Path(folder)))[: args.cells].copy().write_h5ad(cells)
-        for name, options in _commands(cells, Path(folder) / "annotated.h5ad").items():
-            runs = [_run(options) for _ in range(args.repeats + 1)][1:]
-            seconds = [run[0] for run in runs]
-            statuses = ", ".join(map(str, sorted({run[1] for run in runs})))
-            print(
-                f"| {name} | {statuses} | {statistics.median(seconds):.2f} | {min(seconds):.2f} | {max(seconds):.2f} |",
-                flush=True,
-            )
+        commands = _commands(cells, Path(folder) / "annotated.h5ad")
+        rounds = [[_run(words) for words in commands.values()] for _ in range(args.repeats + 1)][1:]
+    for name, runs in zip(commands, zip(*rounds, strict=True), strict=True):
+        seconds = [run[0] for run in runs]
+        statuses = ", ".join(map(str, sorted({run[1] for run in runs})))
+        ratio = statistics.median(run[0] / reference[0] for run, (reference, *_) in zip(runs, rounds, strict=True))
+        figures = (statistics.median(seconds), min(seconds), max(seconds), ratio)
+        print(f"| {name} | {statuses} | {' | '.join(f'{figure:.2f}' for figure in figures)} |")
 
 
 def _commands(cells: Path, output: Path) -> dict[str, list[str]]:
-    annotate = ["annotate", str(cells), "-o", str(output)]
+    okrcell = ["-m", "okrcell"]
+    annotate = [*okrcell, "annotate", str(cells), "-o", str(output)]
     return {
-        "`--help`": ["--help"],
-        "`annotate`, no such file": ["annotate", "absent.h5ad", "-o", str(output)],
+        "imports of torch and anndata alone": ["-c", "import torch, anndata"],
+        "`--help`": [*okrcell, "--help"],
+        "`annotate`, no such file": [*okrcell, "annotate", "absent.h5ad", "-o", str(output)],
         "`annotate`, no such column": [*annotate, "--examples-key", "absent"],
         "`annotate`, ids": [*annotate, "--candidates", TERM_IDS],
         "`annotate`, free text": [*annotate, "--candidates", FREE_TEXTS],
     }
 
 
-def _run(options: list[str]) -> tuple[float, int]:
+def _run(words: list[str]) -> tuple[float, int]:
     """Return wall seconds and exit status."""
     start = time.perf_counter()
-    ended = subprocess.run([sys.executable, "-m", "okrcell", *options], check=False, capture_output=True)
+    ended = subprocess.run([sys.executable, *words], check=False, capture_output=True)
     return time.perf_counter() - start, ended.returncode
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from okrcell.cells.tokenizer import CellTokens
 from okrcell.errors import CheckpointError
+from okrcell.model.cell_text_model import CellTextModel, ModelSettings, estimate_cell_parameters
 from okrcell.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from okrcell.model.embedder import load
 from okrcell.model.hub import download_snapshot
@@ -172,7 +173,7 @@ class Trap:
         (edit(lambda facts: facts.update(text_encoder_sha256="0" * 64)), "was trained on another"),
         (edit(lambda facts: facts["settings"]["cell_encoder"].update(width=40_000)), "describes a model of"),
         (edit(lambda facts: facts["settings"]["cell_encoder"].update(latents=10**12)), "describes a model of"),
-        (edit(lambda facts: facts["settings"]["cell_encoder"].update(width=4 * 10**18)), "beyond what any machine"),
+        (edit(lambda facts: facts["settings"]["cell_encoder"].update(width=4 * 10**18)), "describes a model of"),
         (edit(lambda facts: facts["settings"]["cell_encoder"].update(blocks=10**9)), "does not describe a model"),
         (edit(lambda facts: facts["settings"].update(dim=10**6)), "describes a model of"),
         (change_a_word, "model.json changed after it was saved"),
@@ -189,6 +190,22 @@ def test_a_damaged_folder_is_one_line_and_nothing_in_it_is_run(folder, damage, s
     with pytest.raises(CheckpointError, match=says) as raised:
         load_checkpoint(folder)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["full", "latent"])
+@pytest.mark.parametrize("projector", ["linear", "mlp2"])
+def test_the_estimate_of_the_size_is_close(kind, projector, tiny_text_encoder):
+    settings = ModelSettings.model_validate(
+        {
+            "cell_encoder": {"kind": kind, "width": 64, "feed_forward": 96, "blocks": 3, "latents": 200},
+            "text_encoder": {"name": str(tiny_text_encoder)},
+            "projector": projector,
+            "dim": 80,
+        }
+    )
+    model = CellTextModel(settings, n_genes=500, lazy_text_encoder=True)
+    n_parameters = sum(p.numel() for part in (model.cell_encoder, model.cell_projector) for p in part.parameters())
+    assert estimate_cell_parameters(settings, 500) == pytest.approx(n_parameters, rel=0.03)
 
 
 def test_another_text_encoder_at_the_same_place_is_noticed(checkpoint, folder, tiny_text_encoder, tmp_path):

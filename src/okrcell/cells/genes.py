@@ -166,11 +166,11 @@ class GeneTable:
 
     @cached_property
     def _by_id(self) -> dict[str, int]:
-        return {**self.other_ids, **{str(gene): row for row, gene in enumerate(self.ensembl_id)}}
+        return {**self.other_ids, **{gene: row for row, gene in enumerate(self.ensembl_id.tolist())}}
 
     @cached_property
     def _by_symbol(self) -> dict[str, int]:
-        return {str(symbol): row for row, symbol in enumerate(self.symbol)}
+        return {symbol: row for row, symbol in enumerate(self.symbol.tolist())}
 
     @cached_property
     def _by_normalized_name(self) -> dict[str, int]:

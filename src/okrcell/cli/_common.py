@@ -168,11 +168,9 @@ def print_candidates(adata: "AnnData", candidates: Sequence[str] | None, *, stri
         return
     import pandas as pd
 
-    from okrcell.ontology.obs_profile import single_tissue
-    from okrcell.tasks.candidates import resolve_candidates
+    from okrcell.tasks.candidates import resolve_candidates_of
 
-    tissue_id = single_tissue(pd.DataFrame(adata.obs))
-    for remark in resolve_candidates(candidates, tissue_id, strict=strict).remarks:
+    for remark in resolve_candidates_of(pd.DataFrame(adata.obs), candidates, strict=strict).remarks:
         print(f"  {printable(remark)}", file=sys.stderr)
 
 

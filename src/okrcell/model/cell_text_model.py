@@ -116,22 +116,15 @@ class CellTextModel(nn.Module):
         return functional.normalize(self.cell_projector(states.cell), dim=-1)
 
 
-def count_cell_parameters(settings: ModelSettings, n_genes: int) -> int:
-    """Number of parameters of the cell encoder and its projector, without allocating them.
-
-    Raises
-    ------
-    SettingsError
-        If the sizes are beyond what any machine can hold.
-    """
-    try:
-        with torch.device("meta"):
-            width = settings.cell_encoder.width
-            encoder = build_cell_encoder(settings.cell_encoder, n_genes=n_genes, n_bins=settings.tokeniser.bins)
-            projector = _build_projector(width, settings.dim or width, settings.projector)
-        return sum(parameter.numel() for module in (encoder, projector) for parameter in module.parameters())
-    except (RuntimeError, OverflowError, TypeError):
-        raise SettingsError("its sizes are beyond what any machine can hold.") from None
+def estimate_cell_parameters(settings: ModelSettings, n_genes: int) -> int:
+    """Number of weights of the cell encoder and its projector, from the settings alone; biases and norms are left out."""
+    encoder = settings.cell_encoder
+    width, dim = encoder.width, settings.dim or encoder.width
+    block = 4 * width + 2 * encoder.feed_forward
+    rows = n_genes + settings.tokeniser.bins + encoder.blocks * block
+    if encoder.kind == "latent":
+        rows += encoder.latents + block + 5 * width
+    return rows * width + (width * dim if settings.projector == "linear" else (width + dim) * dim)
 
 
 def _build_projector(width: int, dim: int, architecture: Literal["linear", "mlp2"]) -> nn.Module:

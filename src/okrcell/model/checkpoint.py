@@ -13,7 +13,7 @@ from torch import Tensor
 
 from okrcell.cells.genes import GeneVocabulary
 from okrcell.errors import CheckpointError, SettingsError
-from okrcell.model.cell_text_model import CellTextModel, ModelSettings, count_cell_parameters
+from okrcell.model.cell_text_model import CellTextModel, ModelSettings, estimate_cell_parameters
 from okrcell.model.signatures import SIGNATURES_FILE, SignatureHead
 from okrcell.model.text_encoder import find_encoder
 from okrcell.provenance import fingerprint
@@ -204,11 +204,12 @@ def _load_weights(path: Path, expected_sha256: str | None) -> dict[str, Tensor]:
 
 def _check_size(settings: ModelSettings, n_genes: int, weights: dict[str, Tensor], path: Path) -> None:
     """Check that the model is about as large as the saved weights, before it takes memory."""
-    n_parameters = count_cell_parameters(settings, n_genes)
+    n_parameters = estimate_cell_parameters(settings, n_genes)
     n_saved = sum(tensor.numel() for tensor in weights.values())
     if n_parameters > MAX_SIZE_RATIO * n_saved:
+        described = f"{min(n_parameters, 10**30):.3g}"
         raise CheckpointError(
-            f"{path / MODEL_FILE} describes a model of {n_parameters:,} parameters, but {WEIGHTS_FILE} has {n_saved:,}. The "
+            f"{path / MODEL_FILE} describes a model of {described} parameters, but {WEIGHTS_FILE} has {n_saved:,}. The "
             "folder is damaged or mixed; fetch the model again."
         )
 

@@ -22,6 +22,7 @@ MAX_NAME_PARTS = 4
 """Maximum number of parts of one name that contains commas."""
 MAX_CHECKED_LINES = 20
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
+_TERM_ID = re.compile(r"CL[:_]\d{7}")
 _R_VECTOR = re.compile(r"(?:[\w.]+\s*(?:<-|=)\s*)?(?:c|list)\s*\((.*)\)\s*;?", re.DOTALL)
 _QUOTED = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'")
 
@@ -47,6 +48,9 @@ def split_candidates(text: str, origin: str, is_type: IsType) -> list[str]:
         If the text is structured and the names in it are not unique.
     """
     text = text.strip()
+    term_ids = re.split(r"[\s,;]+", text)
+    if all(map(_TERM_ID.fullmatch, term_ids)):
+        return term_ids
     vector = _R_VECTOR.fullmatch(text)
     if vector:
         return _quoted_names(vector[1], origin)

@@ -18,6 +18,7 @@ from okrcell.evidence import TextEmbedder
 from okrcell.model.embedder import Embedder
 from okrcell.model.text_encoder import mean_text_vectors
 from okrcell.ontology.label_parsing import clean_label
+from okrcell.ontology.obs_profile import single_tissue
 from okrcell.ontology.ontology import ontology, prefix_of
 from okrcell.ontology.resolver import ResolvedType, as_free_text, resolve_cell_type
 from okrcell.storage import cache_folder
@@ -114,6 +115,15 @@ def resolve_candidates(entries: Iterable[object], tissue_id: str = "", *, strict
     for remark in remarks:
         logger.log(logging.INFO if " -> " in remark else logging.WARNING, "%s", remark)
     return ResolvedCandidates(list(candidates.values()), tuple(remarks))
+
+
+def resolve_candidates_of(obs: pd.DataFrame, entries: Iterable[object], *, strict: bool = False) -> ResolvedCandidates:
+    """Resolve candidates in the tissue of these cells (`resolve_candidates`).
+
+    Ids need no tissue, and reading the ontology of tissues takes longer than annotating a few hundred cells.
+    """
+    is_ids = isinstance(entries, list | tuple) and all(prefix_of(str(entry)) == CELL_ONTOLOGY for entry in entries)
+    return resolve_candidates(entries, "" if is_ids else single_tissue(obs), strict=strict)
 
 
 def _entry_text(entry: object) -> str | None:

@@ -108,13 +108,12 @@ def run_zero_shot(
     progress: "ProgressOption",
 ) -> None:
     """Annotate among ``candidates``, or among all types the model knows, and write the slots of `okrcell.tl.annotate`."""
-    from okrcell.ontology.obs_profile import single_tissue
-    from okrcell.tasks.candidates import resolve_candidates
+    from okrcell.tasks.candidates import resolve_candidates_of
     from okrcell.tasks.zero_shot import ZeroShotPrediction, outside_types
 
     # Parse the candidates first, so that a typing error is reported before any cell is embedded.
-    tissue_id = single_tissue(pd.DataFrame(adata.obs))
-    resolved = None if candidates is None else resolve_candidates(candidates, tissue_id, strict=strict)
+    obs = pd.DataFrame(adata.obs)
+    resolved = None if candidates is None else resolve_candidates_of(obs, candidates, strict=strict)
     expression = read_counts(adata, layer, orthologs=orthologs, species=species)
     embeddings = embed_and_store(adata, model, expression, EMBEDDING_KEY, progress)
     result = predict_cell_types(

@@ -142,8 +142,7 @@ def describe(
     """
     from okrcell.knowledge.downloads import KnowledgeFiles
     from okrcell.knowledge.registry import open_sources, unavailable_sources
-    from okrcell.ontology.obs_profile import single_tissue
-    from okrcell.tasks.candidates import resolve_candidates
+    from okrcell.tasks.candidates import resolve_candidates_of
     from okrcell.tasks.describe import describe_groups
 
     check_anndata(adata)
@@ -153,8 +152,8 @@ def describe(
     model = get_model(model)
     # Check the arguments first, so that a typing error is reported before any cell is embedded.
     group, names = read_groups(adata, groupby)
-    tissue_id = single_tissue(pd.DataFrame(adata.obs))
-    resolved = None if candidates is None else resolve_candidates(candidates, tissue_id, strict=strict)
+    obs = pd.DataFrame(adata.obs)
+    resolved = None if candidates is None else resolve_candidates_of(obs, candidates, strict=strict)
     files = KnowledgeFiles(knowledge)
     sources, missing_sources = open_sources(None, files), unavailable_sources(files)
     expression = read_counts(adata, layer, orthologs=orthologs, species=species)
@@ -171,7 +170,7 @@ def describe(
         predicted,
         model,
         sources,
-        obs=pd.DataFrame(adata.obs),
+        obs=obs,
         max_genes=genes,
         seed=seed,
     )
