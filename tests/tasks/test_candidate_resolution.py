@@ -11,6 +11,7 @@ from okrcell.cli import main
 from okrcell.descriptions.metadata_text import label_texts
 from okrcell.errors import InputError
 from okrcell.tasks.candidates import parse_candidates, resolve_candidates
+from okrcell.tasks.labels import read_column_labels
 from okrcell.tasks.retrieval import resolve_query
 
 README_NAMES = {
@@ -95,7 +96,14 @@ def test_a_query_is_resolved_unless_it_would_lose_a_word():
     assert "did you mean T cell" in resolve_query("T cel").remark
 
 
-@pytest.mark.parametrize("command", ["annotate", "describe"])
+@pytest.mark.parametrize("text", ["wobbly hepatocyte", "T cel", "a lymphocyte that makes antibodies"])
+def test_a_strict_query_is_refused_if_it_names_no_type(text):
+    with pytest.raises(InputError, match="names no known cell type"):
+        resolve_query(text, strict=True)
+    assert resolve_query("CD8 T cell", strict=True) == resolve_query("CD8 T cell")
+
+
+@pytest.mark.parametrize("command", ["annotate", "describe", "explain"])
 def test_strict_and_ids_of_other_ontologies_end_the_command_before_the_work(command, blood_path, tmp_path, capsys):
     options = ["--groupby", "tissue"] if command == "describe" else []
     for candidates, message in (
@@ -109,3 +117,26 @@ def test_strict_and_ids_of_other_ontologies_end_the_command_before_the_work(comm
         assert ended.value.code == 2
         assert message in capsys.readouterr().err
         assert not (tmp_path / "out.h5ad").exists()
+
+
+def test_strict_ends_a_search_before_the_work(blood_path, capsys, monkeypatch):
+    monkeypatch.setattr("okrcell.cli.cells.load_model", lambda path: pytest.fail("the model was loaded"))
+    with pytest.raises(SystemExit):
+        main(["find", str(blood_path), "T cel", "--strict"])
+    assert "did you mean T cell?" in capsys.readouterr().err
+
+
+def test_labels_that_lose_a_word_or_name_nothing_are_told():
+    labels = ["wobbly hepatocyte", "B cell", "asdf qwer", "short", "unknown", "CD8 T cell"]
+    obs = pd.DataFrame({"own": labels, "own_ontology_term_id": ["", "", "", "CL:0000182", "", ""]})
+    assert read_column_labels(obs, "own", "--label-key").remarks == (
+        "label 'asdf qwer': no known cell type; read as free text",
+        "label 'wobbly hepatocyte' -> CL:0000182 hepatocyte, without 'wobbly'",
+    )
+
+
+def test_many_labels_without_a_type_get_a_count():
+    obs = pd.DataFrame({"own": [f"cluster {number}" for number in range(25)]})
+    remarks = read_column_labels(obs, "own", "--label-key").remarks
+    assert len(remarks) == 11
+    assert remarks[-1] == "and 15 more labels that are no names of known cell types"

@@ -138,3 +138,15 @@ def test_a_column_that_tells_no_types_apart_is_refused(blood, model, wrong):
         okr.tl.annotate(blood[:2].copy(), model, reference=adata, label_key=wrong)
     with pytest.raises(InputError, match=expected):
         okr.tl.annotate(adata, model, examples=wrong)
+
+
+def test_the_record_names_labels_that_are_no_type(halves, model):
+    reference, query = halves
+    reference.obs["own"] = np.where(reference.obs["cell_type"] == "B cell", "wobbly B cell", "asdf qwer")
+    okr.tl.annotate(query, model, reference=reference, label_key="own")
+    query.obs["few"] = np.where(query.obs["cell_type"] == "B cell", "wobbly B cell", "asdf qwer")
+    findings = [query.uns["okrcell"]["annotate"]["findings"]]
+    okr.tl.annotate(query, model, examples="few")
+    for found in (*findings, query.uns["okrcell"]["annotate"]["findings"]):
+        assert "label 'asdf qwer': no known cell type; read as free text" in found
+        assert "label 'wobbly B cell' -> CL:0000236 B cell, without 'wobbly'" in found

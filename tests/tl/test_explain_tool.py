@@ -67,6 +67,13 @@ def test_each_answer_is_explained_by_its_genes(cells):
     assert ((genes["contribution"] > 0) == (genes["speaks"] == "for")).all()
 
 
+def test_strict_refuses_a_candidate_that_is_no_type(cells, few, model):
+    for adata in (cells, few):
+        with pytest.raises(InputError, match="'asdf qwer'"):
+            explain(adata, model, candidates=[*TYPES, "asdf qwer"], strict=True)
+    assert "okrcell_scores" not in few.obsm
+
+
 def test_rows_and_answers_stay_as_they_were(cells, blood, model):
     assert cells.obs_names.tolist() == blood.obs_names[:200].tolist()
     before = cells.obs["okrcell_cell_type"].tolist()

@@ -57,7 +57,7 @@ Candidates = Annotated[
         "JSON, YAML)."
     ),
 ]
-Strict = Annotated[bool, Parameter(negative="", help="Refuse candidates that name no known cell type.")]
+Strict = Annotated[bool, Parameter(negative="", help="Refuse names that are no known cell type.")]
 PAGE_SUFFIXES = (".md", ".json", ".h5ad")
 PageOutput = Annotated[
     Path | None,

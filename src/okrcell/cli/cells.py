@@ -204,6 +204,7 @@ def explain(
             help="Cell types to choose from, as a,b,c or a file with one per line; default: those of the annotation."
         ),
     ] = None,
+    strict: Strict = False,
     top: Annotated[int, Parameter(help="Maximum number of genes per group or cell.")] = 20,
     knowledge: Annotated[
         str | None, Parameter(help="Folder or URL of the knowledge files; default: OKRCELL_KNOWLEDGE, else the cache.")
@@ -222,7 +223,7 @@ def explain(
 
     candidate_texts = None if candidates is None else read_candidates(candidates)
     adata = read_cells(cells, output)
-    print_candidates(adata, candidate_texts)
+    print_candidates(adata, candidate_texts, strict=strict)
     with command_progress("Explaining") as step:
         explain_cells(
             adata,
@@ -230,6 +231,7 @@ def explain(
             groupby,
             cells=cell,
             candidates=candidate_texts,
+            strict=strict,
             top=top,
             knowledge=knowledge,
             layer=layer,
@@ -370,6 +372,7 @@ def find(
     cells: CellFile,
     text: Annotated[str, Parameter(help="Text to search for: a sentence, a name or a Cell Ontology id.")],
     *,
+    strict: Strict = False,
     top: Annotated[int, Parameter(help="Number of best matching cells to print.")] = 10,
     output: Annotated[
         Path | None,
@@ -389,11 +392,22 @@ def find(
     import pandas as pd
 
     from okrcell import tl
-    from okrcell.tasks.retrieval import top_indices
+    from okrcell.ontology.obs_profile import single_tissue
+    from okrcell.tasks.retrieval import resolve_query, top_indices
 
     adata = read_cells(cells, output)
+    resolve_query(text, single_tissue(pd.DataFrame(adata.obs)), strict=strict)  # before the model is loaded
     with command_progress("Searching") as step:
-        tl.find_cells(adata, load_model(model), text, layer=layer, orthologs=orthologs, species=species, progress=step)
+        tl.find_cells(
+            adata,
+            load_model(model),
+            text,
+            strict=strict,
+            layer=layer,
+            orthologs=orthologs,
+            species=species,
+            progress=step,
+        )
     if remark := adata.uns["okrcell"]["find"]["text_resolved"]:
         print(f"  {printable(remark)}", file=sys.stderr)
     obs = pd.DataFrame(adata.obs)

@@ -15,11 +15,15 @@ from okrcell.descriptions.metadata_text import label_texts
 from okrcell.errors import InputError
 from okrcell.evidence import TextEmbedder
 from okrcell.ontology.label_parsing import clean_label
-from okrcell.ontology.obs_profile import read_profile, read_profiles
+from okrcell.ontology.obs_profile import CellProfile, read_profile, read_profiles
+from okrcell.ontology.resolver import ResolvedType
+from okrcell.ontology.standardise import candidate_terms, term_by_id
 from okrcell.tasks.candidates import Candidate, candidate_vectors
 
 CONTEXT_COLUMNS = ("tissue", "tissue_ontology_term_id")
 """Columns that disambiguate a label."""
+MAX_REMARKS = 10
+"""Maximum number of labels that get a remark of their own."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ class ColumnLabels:
     """Cell Ontology id of each label, "" if it is not a term of the ontology."""
     texts: Mapping[str, tuple[str, ...]]
     """Texts of each label: the author's name, then those of the term."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on labels that name no known cell type, and on those of which the term covers only a part."""
 
 
 def read_column_labels(obs: pd.DataFrame, key: str, option: str) -> ColumnLabels:
@@ -145,14 +151,32 @@ def read_column_labels(obs: pd.DataFrame, key: str, option: str) -> ColumnLabels
     id_column = f"{key}_ontology_term_id"
     raw_ids = column_as_text(obs, id_column) if id_column in obs else np.full(len(obs), "", dtype=object)
     term_ids: dict[str, str] = {}
+    remarks: list[str] = []
     for name in np.unique(labels[labels != ""]).tolist():
         raw_id = _most_frequent(raw_ids[labels == name])
-        term_ids[name] = read_profile({"cell_type": name, "cell_type_ontology_term_id": raw_id, **context}).cell_type_id
+        profile = read_profile({"cell_type": name, "cell_type_ontology_term_id": raw_id, **context})
+        term_ids[name] = profile.cell_type_id
+        if term_by_id(raw_id, "CL") is None and (remark := _label_remark(name, profile)):
+            remarks.append(remark)
     texts = {
         name: tuple(dict.fromkeys((name, *(label_texts(term_id) if term_id else ()))))
         for name, term_id in term_ids.items()
     }
-    return ColumnLabels(labels, term_ids, texts)
+    if len(remarks) > MAX_REMARKS:
+        remarks[MAX_REMARKS:] = [
+            f"and {len(remarks) - MAX_REMARKS:,} more labels that are no names of known cell types"
+        ]
+    return ColumnLabels(labels, term_ids, texts, tuple(remarks))
+
+
+def _label_remark(name: str, profile: CellProfile) -> str:
+    """Say that a label names no type, or that its term covers only a part of it; "" otherwise."""
+    label = f"label '{name}'"
+    if not profile.cell_type_id:
+        return ResolvedType(label, None).remark
+    match = candidate_terms("cell_type", name, tissue_id=profile.tissue_id, top=1)[0]
+    resolved = ResolvedType(label, match.term, match.method, match.omitted)
+    return "" if resolved.is_exact and not match.omitted else resolved.remark
 
 
 def check_column(obs: pd.DataFrame, key: str, option: str) -> None:

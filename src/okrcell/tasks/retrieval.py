@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from okrcell.descriptions.metadata_text import label_texts
+from okrcell.errors import InputError
 from okrcell.evidence import TextEmbedder
 from okrcell.model.embedder import Embedder
 from okrcell.model.signatures import MIN_TEXT_SIMILARITY
@@ -34,17 +35,23 @@ class Query:
     """What the text was resolved to; "" for the name or id of a term, and for a sentence."""
 
 
-def resolve_query(text: str, tissue_id: str = "") -> Query:
+def resolve_query(text: str, tissue_id: str = "", *, strict: bool = False) -> Query:
     """Resolve a name or Cell Ontology id to the texts of its term; any other text stays as it is.
 
     Raises
     ------
     InputError
-        If the text is empty, the id of another ontology, or an id that does not exist.
+        If the text is empty, the id of another ontology, or an id that does not exist; with ``strict``, if it is not resolved.
     """
     resolved = resolve_cell_type(text, tissue_id)
     if resolved.term is not None and resolved.is_exact:
         query = Query(label_texts(resolved.term.id), resolved.term.id, resolved.remark)
+    elif strict:
+        broader = f" (only the broader {resolved.term.name})" if resolved.term is not None else resolved.question
+        raise InputError(
+            f"'{text}' names no known cell type{broader}. Correct it, or leave --strict (strict=True) out to search for it as "
+            "free text."
+        )
     else:
         # A broader term would lose a word that a sentence keeps.
         query = Query(label_texts(text), "", "" if is_sentence(text) else as_free_text(resolved).remark)

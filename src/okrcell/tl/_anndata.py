@@ -266,12 +266,18 @@ def stored_embeddings(adata: "AnnData", model: "Embedder", expression: "Expressi
 
 
 def write_provenance(
-    adata: "AnnData", verb: str, model: "Embedder", expression: "Expression | None", **facts: Any
+    adata: "AnnData",
+    verb: str,
+    model: "Embedder",
+    expression: "Expression | None",
+    *,
+    remarks: Sequence[str] = (),
+    **facts: Any,
 ) -> None:
     """Write the provenance record to ``uns["okrcell"][verb]``.
 
-    It holds ``facts``, the model and its sha256, the matrix that was read, its sha256, findings and gene coverage, package
-    versions and time.
+    It holds ``facts``, the model and its sha256, the matrix that was read, its sha256, findings (with the ``remarks``) and gene
+    coverage, package versions and time.
     """
     facts["findings"] = read_findings(adata)
     if expression is not None:
@@ -286,6 +292,7 @@ def write_provenance(
             "model_genes_measured": model.n_measured_genes(expression),
             "model_genes": len(model.vocabulary),
         }
+    facts["findings"] = [*facts["findings"], *remarks]
     names_sha256 = hashlib.sha256("\n".join([*adata.obs_names, "", *adata.var_names]).encode()).hexdigest()
     input_facts = {"cells": adata.n_obs, "genes": adata.n_vars, "names_sha256": names_sha256}
     facts["model_sha256"] = str(model.facts.get("model_sha256", ""))

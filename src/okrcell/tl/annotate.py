@@ -55,14 +55,8 @@ def write_annotation(
     _write_label_column(
         adata, "cell_type", [candidate.name for candidate in candidates], prediction.best_idx, empty, missing="unknown"
     )
-    _write_label_column(
-        adata,
-        "cell_type_ontology_term_id",
-        [candidate.term_id for candidate in candidates],
-        prediction.best_idx,
-        empty,
-        missing="",
-    )
+    ids = [candidate.term_id for candidate in candidates]
+    _write_label_column(adata, "cell_type_ontology_term_id", ids, prediction.best_idx, empty, missing="")
     adata.obs["okrcell_confidence"] = prediction.confidence
     adata.obs["okrcell_status"] = pd.Categorical(prediction.status, categories=["confident", "broad", "unknown"])
     adata.obs["okrcell_broader_cell_type_ontology_term_id"] = pd.Categorical(prediction.broader_id)
@@ -135,14 +129,16 @@ def run_zero_shot(
             for name, n_cells in (outside_types(result, model) if isinstance(result, ZeroShotPrediction) else [])
         ],
         candidates_resolved=[] if resolved is None else list(resolved.remarks),
-        candidate_texts=json.dumps(
-            {candidate.name: candidate.texts for candidate in parsed_candidates}, ensure_ascii=False
-        ),
+        candidate_texts=_texts_json(parsed_candidates),
         **result.facts,
         seed=seed,
         layer=layer or "",
         orthologs=orthologs,
     )
+
+
+def _texts_json(candidates: "Sequence[Candidate]") -> str:
+    return json.dumps({candidate.name: candidate.texts for candidate in candidates}, ensure_ascii=False)
 
 
 def predict_cell_types(
@@ -197,13 +193,12 @@ def run_few_shot(
         "annotate",
         model,
         expression,
+        remarks=labels.remarks,
         method="few-shot",
         examples_key=key,
         candidates=list(result.names),
         examples=[int(count) for count in result.n_examples],
-        candidate_texts=json.dumps(
-            {candidate.name: candidate.texts for candidate in result.candidates}, ensure_ascii=False
-        ),
+        candidate_texts=_texts_json(result.candidates),
         weight_of_words=result.text_weight,
         weight_of_model=result.model_weight,
         seed=seed,
@@ -272,6 +267,7 @@ def run_label_transfer(
         "annotate",
         model,
         expression,
+        remarks=labels.remarks,
         method=f"reference, {method}",
         reference={"cells": reference.n_obs, "matrix": reference_expression.source, "kind": reference_expression.kind},
         label_key=label_key,
@@ -279,9 +275,7 @@ def run_label_transfer(
         candidates=list(result.names),
         examples=[int(count) for count in result.n_examples],
         learned_from=result.n_train_cells,
-        candidate_texts=json.dumps(
-            {candidate.name: candidate.texts for candidate in result.candidates}, ensure_ascii=False
-        ),
+        candidate_texts=_texts_json(result.candidates),
         weight_of_words=result.text_weight,
         weight_of_model=result.model_weight,
         seed=seed,
@@ -329,10 +323,10 @@ def annotate(
         such as "unknown" or "NA" are not labels. Labelled cells are annotated like all others, so a wrong label can show.
     label_key : str, default "cell_type"
         Column of ``reference.obs`` with the labels. Here and for ``examples``, Cell Ontology ids are read from
-        ``<column>_ontology_term_id`` if it exists; otherwise each label is matched to the ontology by its text.
+        ``<column>_ontology_term_id`` if it exists; otherwise each label is matched to the ontology by its text. The findings of
+        the provenance record name the labels that match no term, or of which the term covers only a part.
     donor_key : str, optional
-        Column of ``reference.obs`` with the donors. With at least three donors, confidence is calibrated on whole donors left
-        out.
+        Column of ``reference.obs`` with the donors. From three donors on, confidence is calibrated on whole donors left out.
     method : {"head", "encoder", "lora"}, default "head"
         How a reference is used. "head" fits a linear head on the embeddings; "encoder" fine-tunes a copy of the whole cell
         encoder; "lora" fine-tunes low-rank additions to it (needs ``okrcell[fine-tuning]``). Only "head" is valid without
@@ -387,8 +381,7 @@ def annotate(
     InputError
         If more than one of ``candidates``, ``reference`` and ``examples`` is given; if ``method`` needs a reference and there
         is none; if a candidate is empty, an id of another ontology or an id that does not exist, or, with ``strict``, no known
-        cell type; if a label column is missing, has fewer than two
-        labels, or holds measurements or barcodes.
+        cell type; if a label column is missing, has fewer than two labels, or holds measurements or barcodes.
         {bad_seed}
         {unreadable}
 

@@ -26,7 +26,6 @@ from okrcell.tl._anndata import (
 from okrcell.tl._docs import doc_params
 
 if TYPE_CHECKING:
-    import numpy as np
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -102,6 +101,8 @@ def get_or_annotate(
     model: "Embedder",
     expression: "Expression",
     candidates: Sequence[str] | None,
+    *,
+    strict: bool = False,
     **options: Any,
 ) -> "Sequence[Candidate]":
     """Return the candidates of the stored zero-shot annotation; annotate first if it is missing or does not match.
@@ -111,8 +112,8 @@ def get_or_annotate(
     from okrcell.tasks.candidates import Candidate
     from okrcell.tl.annotate import annotate
 
-    if not _has_matching_annotation(adata, model, expression, candidates):
-        annotate(adata, model, candidates=candidates, **options)
+    if not _has_matching_annotation(adata, model, expression, candidates, strict=strict):
+        annotate(adata, model, candidates=candidates, strict=strict, **options)
     record: dict[str, Any] = adata.uns["okrcell"]["annotate"]
     texts: dict[str, list[str]] = json.loads(record["candidate_texts"])
     ids = [str(term_id) for term_id in record["candidate_ids"]]
@@ -120,17 +121,16 @@ def get_or_annotate(
 
 
 def _has_matching_annotation(
-    adata: "AnnData", model: "Embedder", expression: "Expression", candidates: Sequence[str] | None
+    adata: "AnnData", model: "Embedder", expression: "Expression", candidates: Sequence[str] | None, *, strict: bool
 ) -> bool:
     """Whether the stored annotation is zero-shot, of these candidates, this expression and this model.
 
     Raises
     ------
     InputError
-        If the cells were annotated from labelled cells and ``candidates`` is None.
+        If the cells were annotated from labelled cells and ``candidates`` is None; with ``strict``, if one is unresolved.
     """
-    from okrcell.ontology.obs_profile import single_tissue
-    from okrcell.tasks.candidates import parse_candidates as read_candidates
+    from okrcell.tasks.candidates import resolve_candidates_of
 
     record = read_records(adata).get("annotate", {})
     if CELL_TYPE_KEY not in adata.obs or "okrcell_scores" not in adata.obsm or not record:
@@ -146,7 +146,7 @@ def _has_matching_annotation(
     matches = record.get("weights_sha256") == model.fingerprint
     matches = matches and record.get("expression_sha256") == expression.fingerprint
     if candidates is not None:
-        parsed = read_candidates(candidates, single_tissue(pd.DataFrame(adata.obs)))
+        parsed = resolve_candidates_of(pd.DataFrame(adata.obs), candidates, strict=strict).candidates
         matches = matches and [candidate.name for candidate in parsed] == list(record["candidates"])
     return matches and adata.obsm["okrcell_scores"].shape[1] == len(record["candidates"])
 
@@ -165,6 +165,7 @@ def explain(
     *,
     cells: Sequence[str] | None = None,
     candidates: Sequence[str] | None = None,
+    strict: bool = False,
     top: int = 20,
     knowledge: str | Path | None = None,
     layer: str | None = None,
@@ -183,8 +184,9 @@ def explain(
     cells : sequence of str, optional
         Names of single cells to explain instead of groups, from ``obs_names``; at most 1,000.
     candidates : sequence of str, optional
-        Cell types to choose from: names, Cell Ontology ids or free text. By default the candidates of the
-        stored annotation.
+        Cell types to choose from: names, Cell Ontology ids or free text. By default those of the stored annotation.
+    strict : bool, default False
+        Raise an error if a candidate is no known cell type, instead of reading it as free text.
     top : int, default 20
         Number of genes per group or cell, for and against together; at least 1.
     {knowledge}
@@ -227,8 +229,8 @@ def explain(
     ------
     InputError
         If both ``groupby`` and ``cells`` are given; ``top`` is below 1; the cells were annotated from a reference or examples
-        and ``candidates`` is None; the model has no signatures; or the column, the cells, the candidates or the knowledge files
-        cannot be read.
+        and ``candidates`` is None; the model has no signatures; or the column, cells, candidates (with ``strict``, one of them)
+        or knowledge files cannot be used.
         {unreadable}
 
     See Also
@@ -278,9 +280,8 @@ def explain(
     files = KnowledgeFiles(knowledge)
     sources, missing_sources = open_sources(None, files), unavailable_sources(files)
     expression = read_counts(adata, layer, orthologs=orthologs, species=species)
-    parsed_candidates = get_or_annotate(
-        adata, model, expression, candidates, layer=layer, orthologs=orthologs, species=species, progress=progress
-    )
+    options = {"layer": layer, "orthologs": orthologs, "species": species, "progress": progress}
+    parsed_candidates = get_or_annotate(adata, model, expression, candidates, strict=strict, **options)
     scores = np.asarray(adata.obsm["okrcell_scores"], dtype=np.float32)
     best = best_candidate_indices(adata, parsed_candidates)
     if cell_indices is not None:
@@ -448,11 +449,8 @@ def _read_explanations(adata: "AnnData") -> tuple[Mapping[str, Any], dict[str, M
 
 
 def _render_explanation(name: str, explanation: Mapping[str, Any]) -> Iterator[str]:
-    term = (
-        f" ({escape_markdown(explanation['cell_type_ontology_term_id'])})"
-        if explanation["cell_type_ontology_term_id"]
-        else ""
-    )
+    term_id = escape_markdown(explanation["cell_type_ontology_term_id"])
+    term = f" ({term_id})" if term_id else ""
     yield f"## {escape_markdown(name)}: {escape_markdown(explanation['cell_type'])}{term}"
     yield ""
     if explanation["cell_type"] == "unknown":

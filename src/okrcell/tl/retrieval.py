@@ -27,6 +27,7 @@ def find_cells(
     model: "Embedder | None" = None,
     text: str = "",
     *,
+    strict: bool = False,
     layer: str | None = None,
     orthologs: bool = False,
     species: str | None = None,
@@ -42,6 +43,8 @@ def find_cells(
     text : str
         Sentence, cell type name or Cell Ontology id such as "CL:0000236". A name is resolved as by `standardise`. Required: an
         empty text raises an error.
+    strict : bool, default False
+        Raise an error if the text is no known cell type, instead of searching for it as free text.
     {layer}
     {orthologs}
     {species}
@@ -63,7 +66,7 @@ def find_cells(
     Raises
     ------
     InputError
-        If the text is empty, or is a Cell Ontology id that does not exist.
+        If the text is empty, or is a Cell Ontology id that does not exist; with ``strict``, if it is no known cell type.
         {unreadable}
 
     See Also
@@ -100,7 +103,7 @@ def find_cells(
     model = get_model(model)
     if not text.strip():
         raise InputError("The text to search for is empty. Pass a description of the cells, such as 'B cell'.")
-    query = resolve_query(text, single_tissue(pd.DataFrame(adata.obs)))
+    query = resolve_query(text, single_tissue(pd.DataFrame(adata.obs)), strict=strict)
     expression = read_counts(adata, layer, orthologs=orthologs, species=species)
     embeddings = get_embeddings(adata, model, expression, progress)
     adata.obs[key_added] = text_similarity(embeddings, query.texts, model)
