@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+FREE_TEXTS = "a lymphocyte that makes antibodies,a cell that kills infected cells"
 HEAVY = {"anndata", "matplotlib", "pandas", "scanpy", "scipy", "sklearn", "torch", "torch._dynamo", "transformers"}
 SCRIPT = """
 import json, sys
@@ -67,6 +68,33 @@ def test_a_wrong_column_is_reported_before_cells_and_model_are_read(words, cells
     assert "similar columns are cell_type" in error
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("cluster", "--use-rep", "X_pca"),
+        *((verb, "--layer", "umi") for verb in ("annotate", "audit", "embed", "prepare")),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_wrong_layer_or_representation_is_reported_before_cells_and_model_are_read(words, cells, tmp_path):
+    verb, *options = words
+    output = tmp_path / {"audit": "out.tsv", "prepare": "corpus"}.get(verb, "out.h5ad")
+    status, heavy, error = run(verb, cells, "-o", output, *options)
+    assert (status, heavy & {"anndata", "torch", "scanpy", "sklearn", "transformers"}) == (2, set())
+    assert error.startswith("okrcell: There is no ")
+
+
 def test_ids_need_neither_the_text_encoder_nor_scanpy(cells, tmp_path):
     status, heavy, _ = run("annotate", cells, "-o", tmp_path / "out.h5ad", "--candidates", "CL:0000236,CL:0000084")
     assert (status, heavy & {"matplotlib", "scanpy", "sklearn", "torch._dynamo", "transformers"}) == (0, set())
+
+
+@pytest.mark.parametrize("verb", ["annotate", "find", "describe"])
+def test_free_texts_need_no_transformers(verb, cells, tmp_path):
+    words = {
+        "annotate": [cells, "--candidates", FREE_TEXTS, "-o", tmp_path / "out.h5ad"],
+        "find": [cells, "a lymphocyte that makes antibodies"],
+        "describe": [cells, "--candidates", FREE_TEXTS, "--groupby", "cell_type", "-o", tmp_path / "page.md"],
+    }
+    status, heavy, _ = run(verb, *words[verb])
+    assert (status, heavy & {"torch._dynamo", "transformers"}) == (0, set())

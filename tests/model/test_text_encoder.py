@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from transformers import RobertaConfig
 from transformers.utils import logging
 
 from okrcell.errors import CheckpointError
@@ -84,9 +85,12 @@ def test_what_is_adapted_is_named_and_all_else_is_frozen(encoder):
     assert not made.train().transformer.training
 
 
-def test_loading_says_nothing_and_leaves_the_librarys_settings_alone(tiny_text_encoder, capfd):
+def test_loading_says_nothing_and_leaves_the_librarys_settings_alone(save_text_encoder, tmp_path, capfd):
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    folder = save_text_encoder(RobertaConfig(**shape), tmp_path / "roberta")
+    capfd.readouterr()
     before = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    TextEncoder(TextEncoderSettings(name=str(tiny_text_encoder)))
+    TextEncoder(TextEncoderSettings(name=str(folder)))
     assert (logging.is_progress_bar_enabled(), logging.get_verbosity()) == before
     assert capfd.readouterr() == ("", "")
 

@@ -1,4 +1,4 @@
-"""Hugging Face text encoder, pooled to one vector per text."""
+"""Text encoder: a BERT or another Hugging Face transformer, pooled to one vector per text."""
 
 import json
 import re
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from okrcell.errors import CheckpointError
 from okrcell.evidence import TextEmbedder
+from okrcell.model.bert import load_bert, load_word_pieces
 from okrcell.model.hub import download_snapshot, is_hub_id
 from okrcell.settings import Settings
 
@@ -47,7 +48,7 @@ class TextTokens:
 
 
 class TextTokenizer:
-    """Hugging Face tokenizer of a text encoder.
+    """Tokenizer of a text encoder: by the package `tokenizers` for a plain BERT, else by `transformers`.
 
     Parameters
     ----------
@@ -58,13 +59,23 @@ class TextTokenizer:
     """
 
     def __init__(self, folder: str | Path, max_length: int) -> None:
-        from transformers import AutoTokenizer
-
         self.max_length = max_length
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        self._word_pieces = load_word_pieces(Path(folder))
+        if self._word_pieces is None:
+            from transformers import AutoTokenizer
+
+            with _quiet_loading(folder):
+                self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        else:
+            self._word_pieces.enable_truncation(max_length)
+            self._word_pieces.enable_padding()
 
     def tokenize(self, texts: Sequence[str]) -> TextTokens:
         """Tokenise ``texts``, padded to the longest of them."""
+        if self._word_pieces is not None:
+            encodings = self._word_pieces.encode_batch(list(texts))
+            ids, attention = zip(*((encoding.ids, encoding.attention_mask) for encoding in encodings), strict=True)
+            return TextTokens(torch.tensor(ids), torch.tensor(attention))
         encoded = self._tokenizer(
             list(texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
@@ -85,15 +96,16 @@ class TextEncoderSettings(Settings):
 
 
 class TextEncoder(nn.Module):
-    """Transformer from the `transformers` library, pooled to one vector per text, not normalized to unit length.
+    """Transformer, pooled to one vector per text, not normalized to unit length.
+
+    A plain BERT runs in `BertEncoder`, any other transformer in the `transformers` library.
 
     Parameters
     ----------
     settings
         Settings of the text encoder.
     lazy
-        Load the transformer on first use instead of now, if its folder is on this disk. Most annotations need no text, and
-        importing `transformers` takes seconds.
+        Load the transformer on first use instead of now, if its folder is on this disk. Most annotations need no text.
     """
 
     transformer: Any
@@ -129,13 +141,10 @@ class TextEncoder(nn.Module):
         """
         if self.is_loaded:
             return
-        from transformers import AutoModel
-
         settings, folder = self.settings, find_encoder(self.settings.name)
         try:
-            with _quiet_loading(folder):
-                transformer: Any = AutoModel.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
-                tokenizer = TextTokenizer(folder, settings.limit)
+            transformer: Any = load_bert(Path(folder)) or _load_transformer(folder)
+            tokenizer = TextTokenizer(folder, settings.limit)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
             reason = next(filter(None, str(error).splitlines()), type(error).__name__)
             raise CheckpointError(
@@ -274,8 +283,23 @@ def _stored_shapes(folder: str) -> dict[str, torch.Size]:
         return {}
 
 
+def _load_transformer(folder: str) -> Any:
+    """Load any architecture of `transformers`, whose import takes seconds."""
+    from transformers import AutoModel
+
+    with _quiet_loading(folder):
+        transformer, info = AutoModel.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
+    # The library gives absent weights random values; the pooler is not used.
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise ValueError(f"its file lacks {len(missing)} weights, such as {missing[0]}.")
+    return transformer
+
+
 @contextmanager
-def _quiet_loading(folder: str) -> Generator[None]:
+def _quiet_loading(folder: str | Path) -> Generator[None]:
     """Hide the library's progress bar and its list of unused weights; a download still shows its progress."""
     from transformers.utils import logging
 
