@@ -1,6 +1,7 @@
 """Progress of long calls: a bar on a terminal, quiet elsewhere, silenced by False, or a function of the caller."""
 
 import io
+import json
 import sys
 import time
 
@@ -11,6 +12,7 @@ import pytest
 
 import okrcell as okr
 from okrcell import progress
+from okrcell.cli import main
 from okrcell.progress import command_progress, progress_bar
 
 
@@ -74,6 +76,28 @@ def test_a_command_shows_a_bar_on_a_terminal(stderr):
     with command_progress("Annotating") as report:
         report(3, 10)
     assert "3/10" in stream.getvalue()
+
+
+def test_prepare_enrich_and_pretrain_write_lines_where_stderr_is_no_terminal(
+    blood, run_settings, stderr, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(progress, "LINE_INTERVAL", 0.001)
+    monkeypatch.setenv("OKRCELL_CACHE", str(tmp_path / "cache"))
+    blood[:50].copy().write_h5ad(tmp_path / "cells.h5ad")
+    settings = run_settings({"schedule": {"steps": [1, 1]}})
+    (tmp_path / "run.yaml").write_text(json.dumps(settings.model_dump(mode="json")))
+    cells, output = str(tmp_path / "cells.h5ad"), str(tmp_path / "out.parquet")
+    for words, title, line in (
+        (["prepare", cells, "-o", str(tmp_path / "corpus")], "Preparing", "50 of 50, cells.h5ad, 0 min"),
+        (["enrich", cells, "-o", output], "Enriching", " of 9, writing, 0 min"),
+        (["pretrain", str(tmp_path / "run.yaml")], "Training", "2 of 2, loss "),
+    ):
+        stream = stderr(is_terminal=False)
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 0
+        assert stream.getvalue().startswith(f"{title}: ")
+        assert line in stream.getvalue()
 
 
 def test_a_function_is_called_instead_of_a_bar(stderr):

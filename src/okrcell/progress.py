@@ -15,11 +15,15 @@ ProgressOption = bool | Callable[..., None] | None
 """None shows a bar if stderr is a terminal, True always, False never; a function is called instead of showing a bar."""
 
 
+def _plain(done: int, total: int, detail: str = "") -> tuple[int, int, str]:
+    return done, total, detail
+
+
 @contextmanager
 def progress_bar(
     title: str,
     progress: ProgressOption = None,
-    to_bar: Callable[..., tuple[int, int, str]] = lambda done, total, detail="": (done, total, detail),
+    to_bar: Callable[..., tuple[int, int, str]] = _plain,
 ) -> "Generator[Callable[..., None]]":
     """Yield the function to call with the progress; it does nothing if no progress is shown.
 
@@ -42,27 +46,38 @@ def progress_bar(
 
 
 @contextmanager
-def command_progress(title: str) -> "Generator[Callable[..., None]]":
-    """Yield the function to call with the progress of a command: a bar on a terminal, elsewhere a line a minute on stderr."""
-    shown = progress_bar(title) if sys.stderr.isatty() else _progress_lines(title)
-    with shown as report:
-        yield report
+def command_progress(
+    title: str, to_bar: Callable[..., tuple[int, int, str]] = _plain
+) -> "Generator[Callable[..., None]]":
+    """Yield the function to call with the progress of a command: a bar on a terminal, elsewhere a line a minute on stderr.
+
+    Parameters
+    ----------
+    title
+        Text in front of the bar.
+    to_bar
+        As for `progress_bar`.
+    """
+    with _rich_bar(title) if sys.stderr.isatty() else _progress_lines(title) as update:
+        yield lambda *args: update(*to_bar(*args))
 
 
 @contextmanager
-def _progress_lines(title: str) -> "Generator[Callable[..., None]]":
+def _progress_lines(title: str) -> "Generator[Callable[[int, int, str], None]]":
     """Write a line every `LINE_INTERVAL` seconds, also while nothing is reported."""
-    latest, ended, start = [0, 0], threading.Event(), time.monotonic()
+    latest, ended, start = (0, 0, ""), threading.Event(), time.monotonic()
 
-    def report(done: int, total: int, *_: Any) -> None:
-        latest[:] = done, total
+    def report(done: int, total: int, detail: str) -> None:
+        nonlocal latest
+        latest = done, total, detail
 
     def write_lines() -> None:
         while not ended.wait(LINE_INTERVAL):
-            done, total = latest
-            count = f"{done:,} of {total:,}, " if total else ""
+            done, total, detail = latest
+            count = f"{done:,} of {total:,}" if total else ""
+            minutes = f"{(time.monotonic() - start) / 60:.0f} min"
             with suppress(OSError, ValueError):  # a closed stderr
-                sys.stderr.write(f"{title}: {count}{(time.monotonic() - start) / 60:.0f} min\n")
+                sys.stderr.write(f"{title}: {', '.join(filter(None, (count, printable(detail), minutes)))}\n")
                 sys.stderr.flush()
 
     writer = threading.Thread(target=write_lines, daemon=True)

@@ -71,7 +71,7 @@ MISTAKES = {
     "no such model": (("embed", "good.h5ad", "-o", "out.h5ad", "--model", "./nowhere"), "nowhere"),
     "a folder that is no model": (("embed", "good.h5ad", "-o", "out.h5ad", "--model", "."), "model.json"),
     "an output in no folder": (("embed", "good.h5ad", "-o", "no/out.h5ad"), "no/out.h5ad"),
-    "an output that is no h5ad": (("embed", "good.h5ad", "-o", "out.csv"), "out.csv"),
+    "an output that is no h5ad": (("embed", "good.h5ad", "-o", "out.txt"), "out.txt"),
     "the output is the input": (("embed", "good.h5ad", "-o", "good.h5ad"), "itself"),
     "the output is the reference": (
         ("annotate", "good.h5ad", "-o", "scaled.h5ad", "--reference", "scaled.h5ad", "--label-key", "louvain"),

@@ -124,3 +124,23 @@ def test_a_search_prints_a_header(folder, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split("\t")[:3] == ["match", "cell", "cell_type"]
     assert len(lines) == 4
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.tsv"])
+@pytest.mark.parametrize(
+    ("words", "slot"),
+    [(("embed",), "X_okrcell"), (("integrate", "--batch-key", "donor"), "X_okrcell_integrated")],
+)
+def test_vectors_are_written_as_a_table(folder, monkeypatch, capsys, words, slot, name):
+    monkeypatch.chdir(folder)
+    verb, *options = words
+    for output in (name, "out.h5ad"):
+        assert run(monkeypatch, verb, "cells.h5ad", "-o", output, "--model", "model", *options) == 0
+    vectors = anndata.read_h5ad("out.h5ad").obsm[slot]
+    with Path(name).open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file, delimiter="," if name.endswith("csv") else "\t")
+    assert header == ["cell", *(f"{slot}-{i}" for i in range(vectors.shape[1]))]
+    assert rows[0][0] == """'=1+1, "quoted\""""
+    assert [row[0] for row in rows[1:]] == anndata.read_h5ad("cells.h5ad").obs_names[1:].tolist()
+    np.testing.assert_array_equal(np.array([row[1:] for row in rows], dtype=np.float32), vectors)
+    assert f"columns cell, {slot}-0 to {slot}-{vectors.shape[1] - 1}." in capsys.readouterr().out

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.inspection import KIND_DESCRIPTIONS, UNUSABLE_KINDS, MatrixInspection, MatrixKind, inspect_values
+from okrcell.cells.slot_keys import layer_source, matrix_source
 from okrcell.errors import InputError
 
 MAX_IN_MEMORY = 50_000_000
@@ -191,7 +192,7 @@ class MatrixCandidate:
     @property
     def is_partial(self) -> bool:
         """Whether the values are of only part of the molecules, such as the spliced ones."""
-        return any(self.source == f"layers['{name}']" for name in PARTIAL_LAYERS)
+        return self.source in map(layer_source, PARTIAL_LAYERS)
 
     @property
     def description(self) -> str:
@@ -226,9 +227,7 @@ def find_counts(
     """
     matrices = _list_matrices(adata)
     if layer is not None:
-        source = layer if layer in matrices else f"layers['{layer}']"
-        if source not in matrices:
-            raise InputError(f"There is no {source} in this file. There are: {', '.join(matrices)}.")
+        source = matrix_source(layer, matrices)
         matrices = {source: matrices[source]}
     candidates = _inspect_matrices(matrices, count_genes)
     usable = [candidate for candidate in candidates if candidate.inspection.kind not in UNUSABLE_KINDS]
@@ -254,7 +253,7 @@ def _list_matrices(adata: AnnData) -> dict[str, tuple[MatrixRows, pd.DataFrame]]
     partial_layers = [name for name in PARTIAL_LAYERS if name in adata.layers]
     other_layers = [name for name in adata.layers if name not in (*count_layers, *partial_layers)]
     candidates += [
-        (f"layers['{name}']", adata.layers[name], adata.var) for name in (*count_layers, *other_layers, *partial_layers)
+        (layer_source(name), adata.layers[name], adata.var) for name in (*count_layers, *other_layers, *partial_layers)
     ]
     readable: dict[str, tuple[MatrixRows, pd.DataFrame]] = {}
     errors: list[InputError] = []

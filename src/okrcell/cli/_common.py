@@ -14,6 +14,7 @@ from okrcell.escaping import escape_formula, printable
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from okrcell.cells.slot_keys import RequestedKeys
     from okrcell.model.embedder import Embedder
 
 
@@ -47,7 +48,7 @@ TableOutput = Annotated[
     Path,
     Parameter(
         name=["--output", "-o"],
-        help="Output file: cells (.h5ad) or a table of the columns that were written (.csv, .tsv). Written atomically.",
+        help="Output file: cells (.h5ad) or a table of the cell names and the results (.csv, .tsv). Written atomically.",
     ),
 ]
 Candidates = Annotated[
@@ -75,19 +76,26 @@ def load_model(path: Path | None) -> "Embedder":
     return load(path)
 
 
-def read_cells(path: Path, output: Path | None = None) -> "AnnData":
+def read_cells(path: Path, output: Path | None = None, keys: "RequestedKeys | None" = None) -> "AnnData":
     """Open a file of cells; the matrix stays on disk where the format allows it.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or its columns cannot be written to an h5ad file ``output``.
+        If the file cannot be read, lacks one of the ``keys`` that options name, or has columns that are no grouping or that
+        cannot be written to an h5ad file ``output``.
     """
+    from okrcell.cells.groupings import check_grouping
     from okrcell.cells.io import check_storable, open_cells
+    from okrcell.cells.slot_keys import SlotKeys
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what was left out is printed as a finding
         adata = open_cells(path)
+    if keys is not None:
+        keys.check(SlotKeys.from_anndata(adata))
+        for option, column in keys.used_columns.items():
+            check_grouping(adata.obs[column], column, f"Pass another column: {option}.")
     if output is not None and output.suffix == ".h5ad":
         check_storable(adata, path)
     return adata

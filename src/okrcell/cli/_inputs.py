@@ -1,30 +1,23 @@
-"""Checks of input files and columns that need neither anndata nor a model, so that mistakes are reported at once."""
+"""Checks of input files and keys that need neither anndata nor a model, so that mistakes are reported at once."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
+from okrcell.cells.slot_keys import RequestedKeys, read_slot_keys
 from okrcell.errors import InputError
 
 
-def check_cells(cells: Path, columns: Mapping[str, str | None] | None = None) -> None:
-    """Check that a file of cells exists and, if it is an h5ad file, has the columns of obs that options name.
+def check_cells(cells: Path, keys: RequestedKeys | None = None) -> None:
+    """Check that a file of cells exists and, if it is an h5ad file, has the keys that options name.
 
-    Parameters
-    ----------
-    cells
-        The file.
-    columns
-        Column by option; None for an option that is not used.
+    Files of other formats are checked by `okrcell.cli._common.read_cells`.
 
     Raises
     ------
     InputError
-        If the file or a column does not exist.
+        If the file or a key does not exist.
     """
-    from okrcell.cells.obs_columns import check_obs_column
-
     if not cells.exists():
         raise InputError(f"There is no file {cells}. Check the path.")
-    for option, column in (columns or {}).items():
-        if column is not None:
-            check_obs_column(cells, column, option)
+    stored = None if keys is None else read_slot_keys(cells)
+    if keys is not None and stored is not None:
+        keys.check(stored)

@@ -25,8 +25,13 @@ ANNOTATION_COLUMNS = (
 """Columns of obs that `okrcell.tl.annotate` writes."""
 
 
-def save_result(adata: "AnnData", output: Path, cells: Path, columns: Sequence[str]) -> None:
-    """Write cells to an h5ad file, or the given columns of obs to a csv or tsv table."""
+def save_result(
+    adata: "AnnData", output: Path, cells: Path, columns: Sequence[str] = (), slot: str | None = None
+) -> None:
+    """Write cells to an h5ad file, or columns of obs and a slot of obsm to a csv or tsv table.
+
+    The columns of the slot are named as by `scanpy.get.obs_df`: "X_okrcell-0", "X_okrcell-1" ...
+    """
     if output.suffix not in SEPARATORS:
         save_output(adata, output, cells)
         return
@@ -37,8 +42,18 @@ def save_result(adata: "AnnData", output: Path, cells: Path, columns: Sequence[s
 
     table = pd.DataFrame(adata.obs)[list(columns)]
     table.insert(0, "cell", adata.obs_names)
+    if slot is not None:
+        vectors = pd.DataFrame(adata.obsm[slot], index=table.index).add_prefix(f"{slot}-")
+        table = pd.concat([table, vectors], axis=1)
     with atomic_file(output) as draft:
         escape_formulas(table).to_csv(draft, sep=SEPARATORS[output.suffix], index=False, lineterminator="\n")
+
+
+def vectors_written_to(adata: "AnnData", output: Path, slot: str) -> str:
+    """Name what was written: a slot of obsm, or the columns of a table."""
+    if output.suffix in SEPARATORS:
+        return f"columns cell, {slot}-0 to {slot}-{adata.obsm[slot].shape[1] - 1}"
+    return f"in obsm['{slot}']"
 
 
 def written_to(output: Path, columns: Sequence[str], slots: Sequence[str]) -> str:

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from okrcell.cells.slot_keys import RequestedKeys
 from okrcell.cli._common import (
     Candidates,
     CellFile,
     Layer,
     ModelPath,
     Orthologs,
-    Output,
     PageOutput,
     Species,
     Strict,
@@ -26,7 +26,6 @@ from okrcell.cli._common import (
     print_findings,
     print_row,
     read_cells,
-    save_output,
     write_page,
 )
 from okrcell.cli._inputs import check_cells
@@ -37,6 +36,7 @@ from okrcell.cli._results import (
     print_annotation,
     print_counts,
     save_result,
+    vectors_written_to,
     write_report,
     written_to,
 )
@@ -69,13 +69,14 @@ def cluster(
 ) -> None:
     """Cluster cells without labels: obs["okrcell_cluster"]."""
     check_output(output, cells, suffixes=RESULT_SUFFIXES)
-    check_cells(cells)
+    keys = RequestedKeys(layer=layer, use_rep=use_rep)
+    check_cells(cells, keys)
     from okrcell import tl
     from okrcell.tasks.clustering import check_resolutions
 
     if resolution is not None:
         check_resolutions([resolution])
-    adata = read_cells(cells, output)
+    adata = read_cells(cells, output, keys)
     with command_progress("Clustering") as step:
         tl.cluster(
             adata,
@@ -101,7 +102,7 @@ def cluster(
 def integrate(
     cells: CellFile,
     *,
-    output: Output,
+    output: TableOutput,
     batch_key: Annotated[str, Parameter(help="Column of obs with the batches, such as donor or study.")] = "batch",
     model: ModelPath = None,
     layer: Layer = None,
@@ -110,11 +111,12 @@ def integrate(
     seed: Seed = 0,
 ) -> None:
     """Correct the batch effect in an embedding of all cells: obsm["X_okrcell_integrated"]."""
-    check_output(output, cells)
-    check_cells(cells, {"--batch-key (batch_key=...)": batch_key})
+    check_output(output, cells, suffixes=RESULT_SUFFIXES)
+    keys = RequestedKeys({"--batch-key (batch_key=...)": batch_key}, layer)
+    check_cells(cells, keys)
     from okrcell import tl
 
-    adata = read_cells(cells, output)
+    adata = read_cells(cells, output, keys)
     with command_progress("Integrating") as step:
         tl.integrate(
             adata,
@@ -126,13 +128,13 @@ def integrate(
             seed=seed,
             progress=step,
         )
-    save_output(adata, output, cells)
+    save_result(adata, output, cells, slot="X_okrcell_integrated")
     provenance = adata.uns["okrcell"]["integrate"]
     for name, count in zip(provenance["batches"], provenance["cells"], strict=True):
         print(f"  {count:>8,}  {printable(name)}")
     if len(provenance["batches"]) == 1:
         print(f"obs['{batch_key}'] has only one batch: nothing was corrected.")
-    print(f"Wrote {adata.n_obs:,} cells to {output}, in obsm['X_okrcell_integrated'].")
+    print(f"Wrote {adata.n_obs:,} cells to {output}, {vectors_written_to(adata, output, 'X_okrcell_integrated')}.")
     print_findings(adata, "integrate")
 
 
@@ -157,13 +159,14 @@ def describe(
     """Describe each group of cells: likely cell type, distinguishing genes and cited records."""
     check_page_output(output, cells, [candidates])
     hint = ", or run `okrcell cluster` first" if groupby == "okrcell_cluster" else ""
-    check_cells(cells, {f"--groupby{hint}": groupby})
+    keys = RequestedKeys({f"--groupby{hint}": groupby}, layer)
+    check_cells(cells, keys)
     from okrcell.tasks.candidates import read_candidates
     from okrcell.tl.describe import describe as describe_cells
     from okrcell.tl.describe import descriptions_json, descriptions_page
 
     candidate_texts = None if candidates is None else read_candidates(candidates)
-    adata = read_cells(cells, output)
+    adata = read_cells(cells, output, keys)
     print_candidates(adata, candidate_texts, strict=strict)
     with command_progress("Describing") as step:
         describe_cells(
@@ -216,13 +219,14 @@ def explain(
 ) -> None:
     """List the genes that support the predicted cell type or the runner-up, with cited records."""
     check_page_output(output, cells, [candidates])
-    check_cells(cells, {"--groupby": groupby})
+    keys = RequestedKeys({"--groupby": groupby}, layer)
+    check_cells(cells, keys)
     from okrcell.tasks.candidates import read_candidates
     from okrcell.tl.explain import explain as explain_cells
     from okrcell.tl.explain import explanations_json, explanations_page
 
     candidate_texts = None if candidates is None else read_candidates(candidates)
-    adata = read_cells(cells, output)
+    adata = read_cells(cells, output, keys)
     print_candidates(adata, candidate_texts, strict=strict)
     with command_progress("Explaining") as step:
         explain_cells(
@@ -264,22 +268,23 @@ def demo(
 def embed(
     cells: CellFile,
     *,
-    output: Output,
+    output: TableOutput,
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
     species: Species = None,
 ) -> None:
     """Embed each cell as a unit vector: obsm["X_okrcell"]."""
-    check_output(output, cells)
-    check_cells(cells)
+    check_output(output, cells, suffixes=RESULT_SUFFIXES)
+    keys = RequestedKeys(layer=layer)
+    check_cells(cells, keys)
     from okrcell import tl
 
-    adata = read_cells(cells, output)
+    adata = read_cells(cells, output, keys)
     with command_progress("Embedding") as step:
         tl.embed(adata, load_model(model), layer=layer, orthologs=orthologs, species=species, progress=step)
-    save_output(adata, output, cells)
-    print(f"Wrote {adata.n_obs:,} embeddings to {output}, in obsm['X_okrcell'].")
+    save_result(adata, output, cells, slot="X_okrcell")
+    print(f"Wrote {adata.n_obs:,} embeddings to {output}, {vectors_written_to(adata, output, 'X_okrcell')}.")
     print_findings(adata, "embed")
 
 
@@ -324,20 +329,17 @@ def annotate(
     check_output(output, cells, suffixes=RESULT_SUFFIXES, inputs=inputs)
     if report is not None:
         check_report(report, cells, inputs)
-    check_cells(cells, {"--examples-key (examples=...)": examples_key})
+    keys = RequestedKeys({"--examples-key (examples=...)": examples_key}, layer)
+    check_cells(cells, keys)
+    reference_keys = RequestedKeys({"--label-key (label_key=...)": label_key, "--donor-key (donor_key=...)": donor_key})
     if reference is not None:
-        check_cells(reference, {"--label-key (label_key=...)": label_key, "--donor-key (donor_key=...)": donor_key})
+        check_cells(reference, reference_keys)
     from okrcell import tl
     from okrcell.tasks.candidates import read_candidates
 
     candidate_texts = None if candidates is None else read_candidates(candidates)
-    adata = read_cells(cells, output)
-    reference_cells = None if reference is None else read_cells(reference)
-    if reference_cells is not None and label_key in reference_cells.obs:
-        from okrcell.cells.groupings import check_grouping
-
-        # Before the model is loaded.
-        check_grouping(reference_cells.obs[label_key], label_key, "Pass a column with labels: --label-key.")
+    adata = read_cells(cells, output, keys)
+    reference_cells = None if reference is None else read_cells(reference, keys=reference_keys)
     print_candidates(adata, candidate_texts, strict=strict)
     with command_progress("Annotating") as step:
         tl.annotate(
@@ -388,14 +390,15 @@ def find(
         raise InputError(f"--top must be at least 1, but it is {top}.")
     if output is not None:
         check_output(output, cells, suffixes=RESULT_SUFFIXES)
-    check_cells(cells)
+    keys = RequestedKeys(layer=layer)
+    check_cells(cells, keys)
     import pandas as pd
 
     from okrcell import tl
     from okrcell.ontology.obs_profile import single_tissue
     from okrcell.tasks.retrieval import resolve_query, top_indices
 
-    adata = read_cells(cells, output)
+    adata = read_cells(cells, output, keys)
     resolve_query(text, single_tissue(pd.DataFrame(adata.obs)), strict=strict)  # before the model is loaded
     with command_progress("Searching") as step:
         tl.find_cells(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from okrcell.cells.slot_keys import RequestedKeys
 from okrcell.cli._common import (
     CellFile,
     Layer,
@@ -24,6 +25,7 @@ from okrcell.cli._common import (
     read_cells,
     save_output,
 )
+from okrcell.cli._inputs import check_cells
 from okrcell.errors import InputError
 from okrcell.escaping import escape_formulas, printable
 from okrcell.progress import command_progress
@@ -189,13 +191,15 @@ def _audit_file(
     orthologs: bool,
     species: str | None,
 ) -> "tuple[pd.DataFrame, dict[str, Any]]":
+    keys = RequestedKeys({"--label-key (label_key=...)": label_key, "--batch-key (batch_key=...)": batch_key}, layer)
+    check_cells(cells, keys)
     import numpy as np
     import pandas as pd
 
     from okrcell.tasks.audit_study import audit_study, check_labels
     from okrcell.tl._anndata import read_counts, write_provenance
 
-    adata = read_cells(cells)
+    adata = read_cells(cells, keys=keys)
     obs = pd.DataFrame(adata.obs)
     check_labels(obs, label_key, batch_key)
     embedder = load_model(model)

@@ -1,15 +1,18 @@
 """Commands that train a model: prepare, enrich, pretrain."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from okrcell.cells.slot_keys import RequestedKeys
 from okrcell.cli._common import Layer, Orthologs, app, check_places
+from okrcell.cli._inputs import check_cells
 from okrcell.errors import IncompleteError, InputError
 from okrcell.escaping import printable
-from okrcell.progress import progress_bar
+from okrcell.progress import command_progress
 
 if TYPE_CHECKING:
     from okrcell.descriptions.llm_cache import CostEstimate
@@ -63,7 +66,7 @@ def fetch(
     if not files:
         print("Nothing to fetch: these sources are bundled with okrcell.")
         return
-    with progress_bar("Fetching") as step:
+    with command_progress("Fetching") as step:
         for file in files:
             knowledge_files.fetch(file, progress=step)
     for file in files:
@@ -152,11 +155,14 @@ def prepare(
     orthologs: Orthologs = False,
 ) -> None:
     """Add files of cells to a corpus: a folder of shards that training reads from disk."""
-    from okrcell.data.prepare import PrepareSettings
+    for file in files:
+        check_cells(file, RequestedKeys(layer=layer))
+    from okrcell.data.prepare import PrepareSettings, file_to_bar
     from okrcell.data.prepare import prepare as prepare_files
 
     settings = PrepareSettings(layer=layer, orthologs=orthologs)
-    result = prepare_files(files, output, settings)
+    with command_progress("Preparing", file_to_bar) as step:
+        result = prepare_files(files, output, settings, step)
     for file in result.files:
         print(f"{printable(file.study)}: {file.cells:,} cells" + (", already present" if file.already else ""))
         for finding in file.findings:
@@ -212,14 +218,16 @@ def enrich(
     )
     if estimate and settings.writer != "endpoint":
         raise InputError("--estimate needs a language model. Pass one with --llm and --base-url.")
-    result = tl.enrich(
-        cells,
-        output,
-        settings,
-        knowledge=knowledge,
-        literature=literature,
-        confirm=_print_estimate_and_exit if estimate else _print_estimate,
-    )
+    with command_progress("Enriching") as step:
+        result = tl.enrich(
+            cells,
+            output,
+            settings,
+            knowledge=knowledge,
+            literature=literature,
+            confirm=_print_estimate_and_exit if estimate else _print_estimate,
+            progress=step,
+        )
     if estimate:
         print(f"No calls needed: all {len(result.descriptions):,} descriptions exist.", file=sys.stderr)
         return
@@ -270,11 +278,17 @@ def pretrain(
     ] = False,
 ) -> None:
     """Train a model on a corpus, and write a model folder."""
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
     from okrcell.settings import load_settings
+    from okrcell.training.pretrain import loss_to_bar
     from okrcell.training.pretrain import pretrain as train
     from okrcell.training.settings import PretrainSettings
 
     knowledge_settings = None if knowledge is None else {"folder": knowledge}
     settings = load_settings(PretrainSettings, config, corpus=corpus, output=output, knowledge=knowledge_settings)
-    trained = train(settings, resume=resume)
+    # With several devices, each runs this command; the first one shows the progress.
+    is_first = getattr(rank_zero_only, "rank", 0) == 0
+    with command_progress("Training", loss_to_bar) if is_first else nullcontext() as step:
+        trained = train(settings, resume=resume, progress=step)
     print(f"Wrote the model to {trained.model} after {trained.steps:,} steps; the log is {trained.log}.")

@@ -152,7 +152,7 @@ def prepare(
         raise InputError("No files to prepare: pass at least one file of cells, such as cells.h5ad.")
     reports: list[PreparedFile] = []
     with (
-        progress_bar("Preparing", progress, lambda file, done, total: (done, total, file.name)) as report_progress,
+        progress_bar("Preparing", progress, file_to_bar) as report_progress,
         CorpusWriter(output, table, block_cells=settings.block_cells) as writer,
     ):
         for file in map(Path, files):
@@ -160,6 +160,11 @@ def prepare(
         corpus_cells = sum(source.cells for source in writer.sources)
     n_added = sum(report.cells for report in reports if not report.already)
     return PrepareReport(Path(output), n_added, corpus_cells, tuple(reports))
+
+
+def file_to_bar(file: Path, done: int, total: int) -> tuple[int, int, str]:
+    """Progress of preparing as shown by a bar: the number of cells of a file written, their total and the file."""
+    return done, total, file.name
 
 
 def _append_file(

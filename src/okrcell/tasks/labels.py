@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from okrcell.cells.groupings import check_grouping
-from okrcell.cells.obs_columns import missing_column_error
+from okrcell.cells.slot_keys import missing_column_error
 from okrcell.descriptions.metadata_text import label_texts
 from okrcell.errors import InputError
 from okrcell.evidence import TextEmbedder

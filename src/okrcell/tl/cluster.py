@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from okrcell.cells.anndata_checks import check_anndata
+from okrcell.cells.slot_keys import missing_obsm_error
 from okrcell.errors import InputError
 from okrcell.tl._anndata import check_seed, get_embeddings, get_model, read_counts, write_provenance
 from okrcell.tl._docs import doc_params
@@ -166,7 +167,7 @@ def cluster(
 
 def _read_obsm(adata: "AnnData", key: str) -> np.ndarray:
     if key not in adata.obsm:
-        raise InputError(f"There is no {key} in obsm, which has: {', '.join(adata.obsm) or 'nothing'}. Change use_rep.")
+        raise missing_obsm_error(tuple(adata.obsm), key)
     values = np.asarray(adata.obsm[key], dtype=np.float32)
     if values.ndim != 2 or values.shape[1] == 0:
         raise InputError(f"obsm['{key}'] must be a matrix with at least one column, but its shape is {values.shape}.")

@@ -56,7 +56,8 @@ def validate(module: nn.Module, loader: PairDataLoader, fabric: Fabric, step_inf
     return {f"validation_{name}": value / max(n_cells, 1) for name, value in sums.items()}
 
 
-def _loss_to_bar(done: int, total: int, loss: Loss) -> tuple[int, int, str]:
+def loss_to_bar(done: int, total: int, loss: Loss) -> tuple[int, int, str]:
+    """Progress of a training as shown by a bar: the number of steps done, their total and the loss."""
     return done, total, f"loss {loss.total.item():.3f}"
 
 
@@ -191,7 +192,7 @@ def pretrain(
         save(0)
     log = Log(settings.output / LOG_FILE, from_step=start_step, disabled=not fabric.is_global_zero)
     wrapped_step.train()
-    with progress_bar("Training", progress if fabric.is_global_zero else False, _loss_to_bar) as report:
+    with progress_bar("Training", progress if fabric.is_global_zero else False, loss_to_bar) as report:
         for step in range(start_step, schedule.total_steps):
             step_info = epoch_schedule.step_info(step)
             if step == schedule.stage2_start:
