@@ -320,7 +320,7 @@ def test_a_table_that_ends_within_a_row_is_refused(tmp_path):
 
 
 def test_a_file_that_decompresses_without_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("okrcell.knowledge.markers.MIN_DECOMPRESSED_LIMIT", 1_000_000)
+    monkeypatch.setattr("okrcell.compression.MIN_LIMIT", 1_000_000)
     bomb = tmp_path / "bomb.tsv.gz"
     bomb.write_bytes(gzip.compress(b"gene\n" + (b"A" * 100_000 + b"\n") * 30))
     with pytest.raises(InputError, match=r"bomb\.tsv\.gz decompresses to an impossible size"):

@@ -12,9 +12,12 @@ from scipy import sparse
 from okrcell.cells.findings import add_read_findings
 from okrcell.cells.rhapsody import add_rhapsody_columns
 from okrcell.cells.table_layout import HEADER_WORDS
+from okrcell.compression import check_decompressed_size, max_size, open_maybe_gzip
 from okrcell.errors import InputError
 
 MATRIX_SUFFIX = re.compile(r"\.mtx(\.gz)?$", re.IGNORECASE)
+MIN_ENTRY_SIZE = 2
+"""Minimum number of bytes of a value in a Matrix Market file: a digit and the end of its line."""
 NAME_SUFFIXES = (".tsv", ".txt", ".csv", ".tsv.gz", ".txt.gz", ".csv.gz")
 
 
@@ -77,7 +80,13 @@ def read_mtx(path: Path) -> AnnData:
     from scipy.io import mminfo, mmread
 
     files = _find_files(path)
-    rows, columns = (int(length) for length in mminfo(files.matrix)[:2])
+    check_decompressed_size(files.matrix)  # the parser in C++ aborts the process if its stream raises an error
+    rows, columns, n_values = (int(length) for length in mminfo(files.matrix)[:3])
+    if MIN_ENTRY_SIZE * n_values > max_size(files.matrix):
+        raise InputError(
+            f"{files.matrix} claims {n_values:,} values, but has {files.matrix.stat().st_size:,} bytes: it is damaged or made "
+            "to exhaust memory. Fetch or write the file again."
+        )
     genes, cells = _fit_names(files, (rows, columns))
     shape = (len(cells.table), len(genes.table))
     cells_in_rows = (rows, columns) == shape and (files.cells_in_rows or rows != columns)
@@ -186,7 +195,8 @@ def _fit_names(files: MatrixFiles, shape: tuple[int, int]) -> tuple[_Names, _Nam
 
 def _read_names(path: Path) -> pd.DataFrame:
     separator = "," if ".csv" in path.name.casefold() else "\t"
-    return pd.read_csv(path, sep=separator, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False)
+    with open_maybe_gzip(path) as file:
+        return pd.read_csv(file, sep=separator, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False)
 
 
 def _split_header(table: pd.DataFrame, n_lines: int, path: Path, matrix: Path) -> _Names:

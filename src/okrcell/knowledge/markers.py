@@ -13,6 +13,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 
+from okrcell.compression import open_maybe_gzip
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
 from okrcell.ontology.matcher import MIN_MATCH_SCORE, match_label
@@ -20,8 +21,6 @@ from okrcell.ontology.ontology import normalize_name, ontology, prefix_of
 
 # Definitions and abstracts may exceed the default field limit of the csv module (131,072 characters).
 _MAX_FIELD_SIZE = 10_000_000
-MIN_DECOMPRESSED_LIMIT, MAX_COMPRESSION = 64 << 20, 100
-"""A compressed file may decompress to this number of bytes, or to this multiple of its size."""
 MAX_GENES = 30
 """Maximum number of genes in one evidence text."""
 _ResourcesByGene = dict[str, set[str]]
@@ -48,26 +47,6 @@ LEAKING_PAPERS = frozenset(
 _REMARK = re.compile(r"\s*\([^()]*\)")
 
 
-class _BoundedStream(io.RawIOBase):
-    """Stream that ends with an error after ``limit`` bytes."""
-
-    def __init__(self, stream: Any, limit: int, path: Path) -> None:
-        self._stream, self._n_left, self._path = stream, limit, path
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
-        self._n_left -= len(data)
-        if self._n_left < 0:
-            raise InputError(
-                f"{self._path} decompresses to an impossible size: it is damaged or made to exhaust memory."
-            )
-        buffer[: len(data)] = data
-        return len(data)
-
-
 @contextmanager
 def open_binary(path: Path) -> Generator[IO[bytes]]:
     """Open a binary file for reading; gzip is detected by content and decompressed.
@@ -80,14 +59,8 @@ def open_binary(path: Path) -> Generator[IO[bytes]]:
     if path.exists() and not path.is_file():
         raise InputError(f"{path} cannot be read: it is no regular file.")
     try:
-        with path.open("rb") as file:
-            is_gzip = file.peek(2)[:2] == b"\x1f\x8b"
-            if is_gzip:
-                limit = max(MIN_DECOMPRESSED_LIMIT, MAX_COMPRESSION * path.stat().st_size)
-                with gzip.open(file) as decompressed:
-                    yield io.BufferedReader(_BoundedStream(decompressed, limit, path))
-            else:
-                yield file
+        with open_maybe_gzip(path) as file:
+            yield file
     except FileNotFoundError:
         raise InputError(f"There is no file {path}.") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
