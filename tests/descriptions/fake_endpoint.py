@@ -165,6 +165,19 @@ def drips(status: int = 200, pause: float = 0.05) -> Behaviour:
     return behaviour
 
 
+def drips_headers(status: int = 200, pause: float = 0.05) -> Behaviour:
+    """Send the headers a byte at a time, without end."""
+
+    def behaviour(exchange: Exchange) -> None:
+        exchange.wfile.write(f"HTTP/1.1 {status} OK\r\nX-Padding: ".encode())
+        for _ in range(1000):
+            exchange.wfile.write(b"a")
+            exchange.wfile.flush()
+            time.sleep(pause)
+
+    return behaviour
+
+
 class Billing:
     """Behaviour with a delay that bills each answer and can replay the stored answer of a key for free."""
 

@@ -15,6 +15,7 @@ from fake_endpoint import (
     completion,
     cuts_the_body,
     drips,
+    drips_headers,
     fails,
     hangs_up,
     is_silent,
@@ -439,6 +440,13 @@ def test_a_response_that_drips_is_given_up(ledger: RequestCache, status):
         with pytest.raises(WritingFailed, match=r"not complete after 0\.5 s"):
             writer.write(B_CELL, [DEFINITION])
     assert time.monotonic() - started < 10
+
+
+def test_headers_that_drip_are_given_up(ledger: RequestCache):
+    with FakeEndpoint(then=drips_headers()) as endpoint:
+        writer = EndpointWriter(settings_for(endpoint.url, timeout=0.1, retries=0), ledger)
+        with pytest.raises(WritingFailed, match=r"headers were not complete after 0\.5 s"):
+            writer.write(B_CELL, [DEFINITION])
 
 
 @pytest.mark.parametrize("status", [200, 400])

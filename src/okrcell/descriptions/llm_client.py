@@ -10,6 +10,8 @@ from email.utils import parsedate_to_datetime
 from importlib import import_module
 from json import loads
 from math import isfinite
+from socket import SHUT_RDWR
+from threading import Timer
 from time import monotonic, time
 from typing import Any
 
@@ -26,7 +28,7 @@ RESPONSE_FORMATS = ("json_schema", "json_object", "text")
 MAX_RESPONSE_BYTES = 20_000_000
 """Maximum length of a response; answers of reasoning models have up to a million characters."""
 MAX_RESPONSE_TIMEOUTS = 5
-"""Maximum time of receiving a response's body, in multiples of the timeout without data."""
+"""Maximum time of receiving a response's headers, and of receiving its body, in multiples of the timeout without data."""
 
 _REJECTION_STATUS = {400, 413, 414, 415, 422, 501}
 _UNKNOWN_OUTCOME_STATUS = {408, 502, 504}
@@ -108,7 +110,9 @@ class HTTPClient:
             follow_redirects=False,
             # A short compressed response could expand beyond all bounds.
             headers={"Accept-Encoding": "identity"},
-            event_hooks={"response": [self._bound_body]},
+            event_hooks={"request": [self._bound_headers], "response": [self._bound_body]},
+            # A request whose time is over ends its connection, which no other request may use.
+            limits=_http_library().Limits(max_keepalive_connections=0),
         )
         self._client = openai.OpenAI(
             api_key=self._api_key or "none",
@@ -185,8 +189,13 @@ class HTTPClient:
             raise UnreadableResponse(str(error)) from None
         return HTTPResponse(body, headers.get("idempotent-replayed", "").casefold() == "true")
 
+    def _bound_headers(self, request: Any) -> None:
+        """Bound the time of the response's headers, which are received after this call."""
+        request.extensions["trace"] = _Deadline(MAX_RESPONSE_TIMEOUTS * self._settings.timeout)
+
     def _bound_body(self, response: Any) -> None:
         """Bound the length and the time of the response's body, which is received after this call."""
+        response.request.extensions["trace"].end()
         encoding = response.headers.get("content-encoding", "identity")
         if encoding.casefold() != "identity":
             raise ResponseBoundError(f"it is compressed ({encoding[:20]}), which the request does not allow")
@@ -236,14 +245,48 @@ class HTTPClient:
         return self._redact_key(" ".join(printable.split()))[:200]
 
 
-def _bounded_stream(stream: Any, seconds: float) -> Any:
-    """Wrap the body of a response: `ResponseBoundError` after ``seconds`` or `MAX_RESPONSE_BYTES`."""
+def _http_library() -> Any:
+    """HTTP library of the client, which has had several package names."""
     import openai
 
-    # The HTTP library of the client has had several package names.
-    http_library: Any = import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
+    return import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
 
-    class BoundedStream(http_library.SyncByteStream):
+
+class _Deadline:
+    """Trace function of a request: `ResponseBoundError` if the headers of the response are not complete after ``seconds``.
+
+    The time without data is bounded by the client, but a server may send the headers byte by byte without end.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._timer, self._is_over = seconds, None, False
+
+    def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self.end()
+            self._timer = Timer(self._seconds, self._close, [info["return_value"]])
+            self._timer.daemon = True
+            self._timer.start()
+        elif event.endswith("receive_response_headers.failed"):
+            self.end()
+            if self._is_over:
+                raise ResponseBoundError(f"its headers were not complete after {self._seconds:g} s")
+
+    def end(self) -> None:
+        """Stop the clock."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _close(self, stream: Any) -> None:
+        self._is_over = True
+        with suppress(OSError):  # it is closed already
+            stream.get_extra_info("socket").shutdown(SHUT_RDWR)
+
+
+def _bounded_stream(stream: Any, seconds: float) -> Any:
+    """Wrap the body of a response: `ResponseBoundError` after ``seconds`` or `MAX_RESPONSE_BYTES`."""
+
+    class BoundedStream(_http_library().SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
             n_bytes, deadline = 0, monotonic() + seconds
             for part in stream:
