@@ -162,10 +162,11 @@ def test_any_error_is_one_line(monkeypatch, capsys, error: BaseException, status
     assert shown in errors and errors.count("\n") == 1 and errors.endswith("\n")
 
 
-def test_output_that_nobody_reads_ends_the_command_quietly():
+@pytest.mark.parametrize("words", ["--help", "--version", "annotate --help", "knowledge list"])
+def test_output_that_nobody_reads_ends_the_command_quietly(words):
     read_end, write_end = os.pipe()
     os.close(read_end)
-    command = [sys.executable, "-m", "okrcell", "knowledge", "list"]
+    command = [sys.executable, "-m", "okrcell", *words.split()]
     ended = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, check=False)
     os.close(write_end)
     assert (ended.returncode, ended.stderr) == (141, b"")

@@ -42,6 +42,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             _exit_with_error(str(error))
         except BrokenPipeError:
             raise SystemExit(BROKEN_PIPE_STATUS) from None
+        except SystemExit as ended:
+            if isinstance(ended.__context__, BrokenPipeError):  # of rich, which writes --help
+                raise SystemExit(BROKEN_PIPE_STATUS) from None
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one line
             _exit_with_error(*_explain(error))
 
