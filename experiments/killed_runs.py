@@ -26,8 +26,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import broken_inputs
 import damaged_files as make
+from forked_commands import import_everything, run_command, run_forked, snapshot
 
 SIGNAL_STATUS = {"SIGINT": 130, "SIGTERM": 143, "SIGKILL": -signal.SIGKILL}
 ENDINGS = (*SIGNAL_STATUS, "full disk", "read-only folder")
@@ -166,7 +166,7 @@ def main() -> None:
         return
     first, n_parts = map(int, options.part.split("/"))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
-    broken_inputs.import_everything()
+    import_everything()
     with tempfile.TemporaryDirectory(prefix="okrcell-killed-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -196,7 +196,7 @@ def make_inputs(folder: Path) -> dict[str, str]:
         make.make_pretrain_settings(paths["settings.yaml"])
         return 0
 
-    status, _, _, text = broken_inputs.run_forked(write, LIMIT_SECONDS)
+    status, _, _, text = run_forked(write, LIMIT_SECONDS)
     if status:
         raise SystemExit(f"The inputs could not be made: {text}")
     return {name.partition(".")[0]: str(path) for name, path in paths.items()}
@@ -217,7 +217,7 @@ def end_verb(name: str, folder: Path, inputs: dict[str, str], seed: int, rounds:
     for index, ending in enumerate(ENDINGS * rounds):
         rng = random.Random(f"{seed} {name} {index}")
         renew(out, folder / "whole" if index % 2 and name != "pretrain" else None)
-        before = broken_inputs.snapshot(out)
+        before = snapshot(out)
         if ending in SIGNAL_STATUS:
             number = getattr(signal, ending)
             if ending == "SIGINT":  # also while modules are imported
@@ -279,10 +279,10 @@ def run_warm(
     def work() -> int:
         if max_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, max_bytes))
-        return broken_inputs.run_command(words, Path("/"))
+        return run_command(words, Path("/"))
 
     start = time.monotonic()
-    status, _, _, text = broken_inputs.run_forked(work, LIMIT_SECONDS, stop)
+    status, _, _, text = run_forked(work, LIMIT_SECONDS, stop)
     return status, time.monotonic() - start, text
 
 
@@ -312,7 +312,7 @@ def find_faults(
         f"exit status {status}": status not in expected,
         "not one line": status not in {0, -signal.SIGKILL} and len(lines) != 1,
         "draft left by a signal that can be caught": ending != "SIGKILL" and bool(drafts(out)),
-        "changed": ending == "read-only folder" and broken_inputs.snapshot(out) != before,
+        "changed": ending == "read-only folder" and snapshot(out) != before,
     }
     return [name for name, found in faults.items() if found] + check_output(verb, out)
 
@@ -331,8 +331,8 @@ def check_output(verb: Verb, out: Path) -> list[str]:
 def run_again(verb: Verb, words: list[str], out: Path) -> list[str]:
     """Run the command again, in a forked process; list what must not be afterwards."""
     has_run = (out / "run" / "latest").exists()
-    work = partial(broken_inputs.run_command, [*words, *(["--resume"] if has_run else [])], Path("/"))
-    status, _, _, text = broken_inputs.run_forked(work, LIMIT_SECONDS)
+    work = partial(run_command, [*words, *(["--resume"] if has_run else [])], Path("/"))
+    status, _, _, text = run_forked(work, LIMIT_SECONDS)
     faults = [f"the next run ends with {status} ({text.strip()[-300:]})"] if status else []
     faults += [] if (out / verb.output).exists() else ["no output of the next run"]
     return faults + check_output(verb, out) + [f"draft after the next run: {path.name}" for path in drafts(out)]
