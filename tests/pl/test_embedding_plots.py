@@ -16,12 +16,14 @@ from okrcell.errors import InputError
 from okrcell.pl._canvas import (
     COLORMAPS,
     DARK_COLORMAPS,
+    DARK_PALETTE,
     MIN_LABEL_DISTANCE,
     PALETTE,
     UNKNOWN_COLOR,
     luminance,
     place_labels,
 )
+from okrcell.report.pictures import THEMES
 
 
 @pytest.fixture
@@ -207,9 +209,14 @@ COLOUR_BLIND = {  # Machado, Oliveira and Fernandes 2009, full severity, on line
 }
 
 
+@pytest.mark.parametrize(
+    ("palette", "least", "least_of_first"),
+    [(PALETTE, {"none": 22}, {"none": 29}), (DARK_PALETTE, {"none": 19, "blind": 9}, {"none": 25, "blind": 12})],
+    ids=["light", "dark"],
+)
 @pytest.mark.parametrize("eye", COLOUR_BLIND)
-def test_any_two_colours_can_be_told_apart(eye):
-    rgb = np.array([to_rgb(colour) for colour in PALETTE])
+def test_any_two_colours_can_be_told_apart(eye, palette, least, least_of_first):
+    rgb = np.array([to_rgb(colour) for colour in palette])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     linear = np.clip(linear @ np.array(COLOUR_BLIND[eye]).T, 0, 1)
     to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
@@ -218,15 +225,47 @@ def test_any_two_colours_can_be_told_apart(eye):
     lab = np.stack([116 * root[:, 1] - 16, 500 * (root[:, 0] - root[:, 1]), 200 * (root[:, 1] - root[:, 2])], axis=1)
     apart = np.linalg.norm(lab[:, None] - lab[None], axis=-1)
     np.fill_diagonal(apart, np.inf)
-    assert apart.min() >= (22 if eye == "none" else 11)
-    assert apart[:10, :10].min() >= (29 if eye == "none" else 14)
+    assert apart.min() >= (least["none"] if eye == "none" else least.get("blind", 11))
+    assert apart[:10, :10].min() >= (least_of_first["none"] if eye == "none" else least_of_first.get("blind", 14))
 
 
-def test_there_are_24_colours_and_each_stands_out_on_white():
-    assert len(set(PALETTE)) == len(PALETTE) >= 24
-    for colour in (*PALETTE, UNKNOWN_COLOR):
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
-        assert 1.05 / (luminance(tuple(linear)) + 0.05) >= 3, colour
+def relative_luminance(colour):
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    return luminance(tuple(linear))
+
+
+@pytest.mark.parametrize(("palette", "theme"), [(PALETTE, "light"), (DARK_PALETTE, "dark")])
+def test_there_are_24_colours_and_each_stands_out_on_a_page(palette, theme):
+    background = relative_luminance(THEMES[theme][0])
+    assert len(set(palette)) == len(palette) == len(PALETTE) == 24
+    for colour in (*palette, UNKNOWN_COLOR):
+        low, high = sorted([background, relative_luminance(colour)])
+        assert (high + 0.05) / (low + 0.05) >= 3, colour
+
+
+def test_groups_have_the_dark_colours_on_a_dark_figure(cells):
+    dark = Figure(facecolor="#171B22").subplots()
+    pl.answers(cells, palette={"Dendritic": PALETTE[3], "CD19+ B": "#ABCDEF"}, ax=dark, show=False)
+    colours = [handle.get_color() for handle in dark.get_legend().legend_handles]
+    assert colours[:2] == [DARK_PALETTE[3], "#ABCDEF"]
+    drawn_colours = {tuple(colour) for dots in dark.collections for colour in dots.get_facecolor()}
+    assert {to_rgba(DARK_PALETTE[3]), to_rgba("#ABCDEF")} <= drawn_colours
+    assert to_rgba(PALETTE[3]) not in drawn_colours
+
+
+@pytest.mark.parametrize("n_types", [20, 40])
+def test_a_long_legend_is_not_cut_off(cells, n_types):
+    cells.obs["okrcell_cell_type"] = [
+        f"a type with a name of two lines, number {i % n_types}" for i in range(cells.n_obs)
+    ]
+    figure = pl.answers(cells, show=False).get_figure(root=True)
+    figure.canvas.draw()
+    legend = figure.axes[0].get_legend().get_window_extent()
+    assert legend.y0 >= 0
+    assert legend.y1 <= figure.bbox.y1
+    assert legend.x1 <= figure.bbox.x1
+    assert figure.axes[0].get_position().width > 0.25
+    mpl.pyplot.close(figure)
 
 
 def test_small_groups_have_a_number_and_a_colour_of_their_own(cells, ax):

@@ -1,5 +1,6 @@
 """HTML report of an annotation: its numbers are those of the cells, and it is one self-contained page."""
 
+import base64
 import re
 
 import anndata
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from okrcell.errors import InputError
-from okrcell.pl._canvas import PALETTE
+from okrcell.pl._canvas import DARK_PALETTE, PALETTE
 from okrcell.report.annotation import annotation_report, confidence_bins, label_colors, summarize_types
 from okrcell.report.page import percent
 
@@ -85,6 +86,27 @@ def test_the_page_is_self_contained_and_escapes_what_files_say(cells):
     assert not re.search(r"(?:src|href|srcset)=\"(?!data:)", page)
     assert '<td class="n">15</td>' in page
     assert "CL:0000542" in page
+
+
+def test_labels_have_the_dark_colours_in_table_and_picture_of_the_dark_page(cells):
+    page = annotation_report(cells, "cells.h5ad")
+    light, dark = (
+        page.index(f"--{theme}: {palette[0]}") for theme, palette in (("light", PALETTE), ("dark", DARK_PALETTE))
+    )
+    assert light < dark
+    images = re.findall(r'srcset="data:image/svg\+xml;base64,([^"]+)"', page)
+    assert DARK_PALETTE[0].lower() in base64.b64decode(images[0]).decode()
+
+
+def test_the_picture_has_room_for_every_label_in_its_legend(cells):
+    def height(adata):
+        page = annotation_report(adata, "cells.h5ad")
+        svg = base64.b64decode(re.findall(r'<img src="data:image/svg\+xml;base64,([^"]+)"', page)[0]).decode()
+        return float(re.search(r'<svg[^>]* height="([\d.]+)pt"', svg).group(1))
+
+    before = height(cells)
+    cells.obs["okrcell_label"] = [f"a cell type with quite a long name of its own {i}" for i in range(30)]
+    assert height(cells) > 1.3 * before
 
 
 def test_a_handful_of_cells_has_a_page_without_pictures(cells):

@@ -35,6 +35,13 @@ PALETTE = (
 )  # fmt: skip
 """24 categorical colors with a contrast of at least 3:1 on white, found by maximin search (ours). Any two differ by at least 22
 CIELAB units, and by 11 with simulated deuteranopia or protanopia; among the first ten by at least 29 and 14."""
+DARK_PALETTE = (
+    "#6969B4", "#78B43C", "#D2E187", "#E10087", "#0F87A5", "#784BFF", "#C37800", "#A5F02D", "#5A69F0", "#69B4F0", "#E1003C",
+    "#C35AA5", "#5AB4B4", "#F0A50F", "#F0B4D2", "#3CC369", "#E11ED2", "#FFD2A5", "#FF3C78", "#1E96F0", "#96D2B4", "#D27887",
+    "#E1D2FF", "#96784B",
+)  # fmt: skip
+"""The same for dark backgrounds, in the order and with about the hues of `PALETTE`: a contrast of at least 3:1 on the dark page
+of a report. Any two differ by at least 19 CIELAB units, and by 9 with simulated deuteranopia or protanopia."""
 UNKNOWN_COLOR = "#8C919A"
 """Grey, for cells without a label or value."""
 COLORMAPS = {
@@ -47,6 +54,12 @@ DARK_COLORMAPS = {
     "share": ("#20252F", "#24476A", "#2F72A6", "#7FB0CC", "#E3EFF5"),
 }
 """The same for dark backgrounds; lightness increases monotonically."""
+MAX_LEGEND_LINES = 32
+"""Maximum number of lines in a column of a legend."""
+LEGEND_CHARS = 34
+"""Maximum number of characters per line of a legend."""
+LEGEND_COLUMN_WIDTH, LEGEND_LINE_HEIGHT, LEGEND_ENTRY_GAP = 2.9, 0.15, 0.09
+"""Width of a legend column, height of its lines and distance of its entries, in inches."""
 CHARS_PER_INCH = 12
 """Average number of characters per inch of a plot title."""
 MAX_VECTOR_POINTS = 20_000
@@ -169,6 +182,16 @@ def colormap(ax: "Axes", name: str) -> "Colormap":
 
     colors = (DARK_COLORMAPS if has_dark_background(ax) else COLORMAPS)[name]
     return LinearSegmentedColormap.from_list(f"okrcell {name}", colors)
+
+
+def color_on(ax: "Axes", color: str) -> str:
+    """Color of a group on ``ax``: on a dark background, colors of `PALETTE` become those of `DARK_PALETTE`."""
+    return dark_color(color) if has_dark_background(ax) else color
+
+
+def dark_color(color: str) -> str:
+    """Color of `DARK_PALETTE` for one of `PALETTE`; other colors are returned unchanged."""
+    return DARK_PALETTE[PALETTE.index(color)] if color in PALETTE else color
 
 
 def add_colorbar(ax: "Axes", mappable: "ScalarMappable", label: str) -> "Colorbar":
@@ -300,6 +323,30 @@ def style_embedding_axes(ax: "Axes", basis: str, title: str) -> None:
     ax.set_title(wrap_text(title, max(n_chars, 20)), loc="left", fontsize="medium", fontweight="bold")
 
 
+def legend_columns(entries: list[tuple[str, int]]) -> int:
+    """Number of columns that a legend needs."""
+    return -(-sum(map(_legend_lines, entries)) // MAX_LEGEND_LINES) or 1
+
+
+def size_with_legend(entries: list[tuple[str, int]], width: float, height: float) -> tuple[float, float]:
+    """Size of a figure in inches, enlarged so that a legend beside the plot is not cut off."""
+    n_columns = legend_columns(entries)
+    n_lines = sum(map(_legend_lines, entries))
+    legend_height = (
+        n_lines * LEGEND_LINE_HEIGHT + len(entries) * LEGEND_ENTRY_GAP
+    ) / n_columns + LEGEND_LINE_HEIGHT * 2
+    return width + (n_columns - 1) * LEGEND_COLUMN_WIDTH, max(height, legend_height)
+
+
+def _legend_lines(entry: tuple[str, int]) -> int:
+    return _legend_text(entry).count("\n") + 1
+
+
+def _legend_text(entry: tuple[str, int]) -> str:
+    name, count = entry
+    return wrap_text(f"{name}\N{NO-BREAK SPACE}({count:,})", LEGEND_CHARS)
+
+
 def add_legend(ax: "Axes", entries: list[tuple[str, int]], colors: list[str], *, inside: bool = False) -> None:
     """Add a legend with the color, name and number of cells of each entry."""
     from matplotlib.lines import Line2D
@@ -312,11 +359,12 @@ def add_legend(ax: "Axes", entries: list[tuple[str, int]], colors: list[str], *,
             marker="o",
             markersize=7,
             color=color,
-            label=wrap_text(f"{name}\N{NO-BREAK SPACE}({count:,})", 34),
+            label=_legend_text(entry),
         )
-        for (name, count), color in zip(entries, colors, strict=False)
+        for entry, color in zip(entries, colors, strict=False)
     ]
     position: dict[str, Any] = (
         {"loc": "upper right"} if inside else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     )
-    ax.legend(handles=handles, frameon=False, fontsize="small", handletextpad=0.3, labelspacing=0.7, **position)
+    style: dict[str, Any] = {"frameon": False, "fontsize": "small", "handletextpad": 0.3, "labelspacing": 0.7}
+    ax.legend(handles=handles, ncols=legend_columns(entries), **style, **position)

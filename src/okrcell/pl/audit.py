@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from okrcell.cells.anndata_checks import check_is_anndata
 from okrcell.errors import InputError
 from okrcell.pl._canvas import (
     PALETTE,
     UNKNOWN_COLOR,
     add_colorbar,
+    color_on,
     colormap,
     draw_grid_lines,
     save_and_show,
@@ -89,6 +91,7 @@ def audit(
     >>> heat_map.get_title(loc="left")
     'Doubtful labels'
     """
+    check_is_anndata(adata)
     missing = [name for name in (*OBS_KEYS, label_key) if name not in adata.obs]
     if missing:
         raise InputError(f"obs has no column '{missing[0]}'. Run okr.tl.audit(adata, label_key='{label_key}') first.")
@@ -148,7 +151,7 @@ def _draw_histogram(ax: "Axes", table: pd.DataFrame, trust_label: str) -> None:
         [trust[has_trust & doubtful], trust[has_trust & ~doubtful]],
         bins=np.linspace(0, 1, HISTOGRAM_BINS + 1).tolist(),
         stacked=True,
-        color=[PALETTE[2], PALETTE[3]],
+        color=[color_on(ax, PALETTE[2]), color_on(ax, PALETTE[3])],
         label=["doubtful", "not doubtful"],
     )
     if has_trust.any():

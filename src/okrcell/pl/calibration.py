@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from okrcell.cells.anndata_checks import check_is_anndata
 from okrcell.errors import InputError
-from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, obs_column, save_and_show, term_ids
+from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, color_on, get_axes, obs_column, save_and_show, term_ids
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -118,13 +119,24 @@ def calibration(
     """
     from okrcell.metrics.annotation import expected_calibration_error
 
+    check_is_anndata(adata)
     probs, correct = evaluate_predictions(adata, truth, answer, confidence, expected)
     curve = reliability_curve(probs, correct)
     ece = expected_calibration_error(probs, correct)
     is_new, ax = ax is None, get_axes(ax, 8.2, 4.0)
     ax.plot([0, 1], [0, 1], color=UNKNOWN_COLOR, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    ax.fill_between(curve.confidence, curve.low, curve.high, color=PALETTE[0], alpha=0.15, linewidth=0, zorder=2)
-    ax.plot(curve.confidence, curve.accuracy, color=PALETTE[0], marker="o", markersize=5, linewidth=1.6, zorder=3)
+    ax.fill_between(
+        curve.confidence, curve.low, curve.high, color=color_on(ax, PALETTE[0]), alpha=0.15, linewidth=0, zorder=2
+    )
+    ax.plot(
+        curve.confidence,
+        curve.accuracy,
+        color=color_on(ax, PALETTE[0]),
+        marker="o",
+        markersize=5,
+        linewidth=1.6,
+        zorder=3,
+    )
     ax.set(xlim=(0, 1), ylim=(0, 1))
     ax.set_box_aspect(1)
     _style_axes(ax, "confidence", "accuracy")
@@ -243,7 +255,14 @@ def _draw_coverage(ax: "Axes", probs: Float[np.ndarray, "cell"], correct: Bool[n
 
     panel = ax.inset_axes((1.28, 0, 1, 1))
     accuracies = accuracy_by_coverage(probs, correct)
-    panel.plot(list(accuracies), list(accuracies.values()), color=PALETTE[0], marker="o", markersize=5, linewidth=1.6)
+    panel.plot(
+        list(accuracies),
+        list(accuracies.values()),
+        color=color_on(ax, PALETTE[0]),
+        marker="o",
+        markersize=5,
+        linewidth=1.6,
+    )
     panel.axhline(float(correct.mean()), color=UNKNOWN_COLOR, linewidth=1, linestyle=(0, (4, 3)))
     panel.set(xlim=(0, 1.03), ylim=(0, 1.02))
     _style_axes(panel, "coverage: fraction of cells, most confident first", "accuracy")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from okrcell.cells.anndata_checks import check_is_anndata
 from okrcell.errors import InputError
-from okrcell.pl._canvas import PALETTE, assign_colors, save_and_show, wrap_text
+from okrcell.pl._canvas import PALETTE, assign_colors, color_on, save_and_show, wrap_text
 from okrcell.pl.embedding import answers
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def clusters(
     """
     from matplotlib import pyplot as plt
 
+    check_is_anndata(adata)
     provenance: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("cluster", {})
     if not provenance or str(provenance["key_added"]) not in adata.obs:
         raise InputError("There are no clusters to plot. Run okr.tl.cluster(adata) first.")
@@ -153,10 +155,10 @@ def _draw_stability(ax: "Axes", provenance: Mapping[str, Any]) -> None:
         ax.axis("off")
         ax.text(0.5, 0.5, "only one resolution:\nno stability computed", ha="center", va="center", fontsize="medium")
         return
-    ax.axvline(selected, color=PALETTE[2], linewidth=1.5, linestyle=(0, (4, 3)), zorder=1)
-    ax.plot(resolution, agreement, color=PALETTE[0], linewidth=1.8, marker="o", markersize=5, zorder=2)
+    ax.axvline(selected, color=color_on(ax, PALETTE[2]), linewidth=1.5, linestyle=(0, (4, 3)), zorder=1)
+    ax.plot(resolution, agreement, color=color_on(ax, PALETTE[0]), linewidth=1.8, marker="o", markersize=5, zorder=2)
     idx = int(np.argmin(np.abs(resolution - selected)))
-    ax.plot(resolution[idx], agreement[idx], marker="o", markersize=10, color=PALETTE[2], zorder=3)
+    ax.plot(resolution[idx], agreement[idx], marker="o", markersize=10, color=color_on(ax, PALETTE[2]), zorder=3)
     low = max(0.0, float(np.nanmin(agreement)) - 0.12)
     for x, y, count in zip(resolution, agreement, n_clusters, strict=True):
         ax.annotate(str(count), (x, y), (0, -17), textcoords="offset points", ha="center", fontsize="x-small")
@@ -224,6 +226,7 @@ def integration(
     """
     from matplotlib import pyplot as plt
 
+    check_is_anndata(adata)
     provenance: Mapping[str, Any] = adata.uns.get("okrcell", {}).get("integrate", {})
     if not provenance or str(provenance["key_added"]) not in adata.obsm:
         raise InputError(

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from okrcell.cells.anndata_checks import check_is_anndata
 from okrcell.errors import InputError
 from okrcell.pl._canvas import (
     UNKNOWN_COLOR,
     add_colorbar,
     add_legend,
     assign_colors,
+    color_on,
     colormap,
     draw_unlabeled,
     embedding_coords,
@@ -22,6 +24,7 @@ from okrcell.pl._canvas import (
     place_labels,
     save_and_show,
     scatter_kwargs,
+    size_with_legend,
     style_embedding_axes,
 )
 
@@ -96,6 +99,7 @@ def answers(
     >>> ax.get_xlabel(), ax.get_title(loc="left")
     ('UMAP 1', 'okrcell_label')
     """
+    check_is_anndata(adata)
     if key is None:
         key = "okrcell_label" if "okrcell_label" in adata.obs else "okrcell_cell_type"
     coords = embedding_coords(adata, basis)
@@ -106,10 +110,13 @@ def answers(
         palette = assign_colors(counts)
     labels = [name for name in palette if name in counts] + [name for name in counts if name not in palette]
 
-    is_new, ax = ax is None, get_axes(ax, 7.2, 4.6)
-    colors = (
-        names.map({name: palette.get(name, UNKNOWN_COLOR) for name in labels}).fillna(UNKNOWN_COLOR).to_numpy(dtype=str)
-    )
+    entries = [(f"{number}   {name}", counts[name]) for number, name in enumerate(labels, start=1)]
+    if not has_label.all():
+        entries.append(("–   unknown", int((~has_label).sum())))
+
+    is_new, ax = ax is None, get_axes(ax, *size_with_legend(entries, 7.2, 4.6))
+    label_colors = {name: color_on(ax, palette.get(name, UNKNOWN_COLOR)) for name in labels}
+    colors = names.map(label_colors).fillna(UNKNOWN_COLOR).to_numpy(dtype=str)
     draw_unlabeled(ax, coords[~has_label], size, len(coords))
     # Random drawing order: in file order the last type would cover the others.
     order = np.random.default_rng(0).permutation(np.flatnonzero(has_label))
@@ -118,11 +125,8 @@ def answers(
     label_coords = place_labels({name: coords[(names == name).to_numpy()] for name in labels})
     for number, name in enumerate(labels, start=1):
         if name in label_coords:
-            _draw_label_number(ax, label_coords[name], number, palette.get(name, UNKNOWN_COLOR))
-    entries = [(f"{number}   {name}", counts[name]) for number, name in enumerate(labels, start=1)]
-    if not has_label.all():
-        entries.append(("–   unknown", int((~has_label).sum())))
-    add_legend(ax, entries, [*(palette.get(name, UNKNOWN_COLOR) for name in labels), UNKNOWN_COLOR])
+            _draw_label_number(ax, label_coords[name], number, label_colors[name])
+    add_legend(ax, entries, [*label_colors.values(), UNKNOWN_COLOR])
     return save_and_show(ax, is_new=is_new, show=show, save=save)
 
 
@@ -198,6 +202,7 @@ def confidence(
     >>> ax.collections[0].get_clim()
     (0.0, 1.0)
     """
+    check_is_anndata(adata)
     is_new, ax = ax is None, get_axes(ax, 5.8, 4.6)
     heading = "Confidence" if title is None else title
     label = "probability that the prediction is correct"
@@ -268,6 +273,7 @@ def match(
     >>> ax.get_title(loc="left")
     '“a cell that presents antigen to T cells”'
     """
+    check_is_anndata(adata)
     values = _numeric_column(adata, key)
     finite = values[np.isfinite(values)]
     if limits is None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from okrcell.cells.anndata_checks import check_is_anndata
 from okrcell.errors import InputError
-from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, root_figure, save_and_show, wrap_text
+from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, color_on, get_axes, root_figure, save_and_show, wrap_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,6 +86,7 @@ def explanation(
     >>> len(ax.get_yticklabels())
     8
     """
+    check_is_anndata(adata)
     if top < 1:
         raise InputError(f"top must be at least 1, but it is {top}.")
     name, entry = _select_explanation(adata, group)
@@ -100,7 +102,7 @@ def explanation(
         y,
         contributions,
         height=0.72,
-        color=np.where(contributions > 0, COLOR_FOR, COLOR_AGAINST),
+        color=np.where(contributions > 0, color_on(ax, COLOR_FOR), color_on(ax, COLOR_AGAINST)),
         linewidth=0,
         zorder=2,
     )
@@ -176,7 +178,7 @@ def _draw_detection_rates(ax: "Axes", genes: pd.DataFrame, *, single: bool) -> N
             [y],
             transform=ax.get_yaxis_transform(),
             clip_on=False,
-            **_marker_style(str(row["source"]), COLOR_FOR if row["contribution"] > 0 else COLOR_AGAINST),
+            **_marker_style(str(row["source"]), color_on(ax, COLOR_FOR if row["contribution"] > 0 else COLOR_AGAINST)),
         )
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from okrcell.cells.anndata_checks import check_is_anndata
 from okrcell.errors import InputError
-from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, get_axes, save_and_show, term_ids, wrap_text
+from okrcell.pl._canvas import PALETTE, UNKNOWN_COLOR, color_on, get_axes, save_and_show, term_ids, wrap_text
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -177,6 +178,7 @@ def retrieval(
     >>> ax.get_title(loc="left")
     'Best matching texts by bulk_labels'
     """
+    check_is_anndata(adata)
     if top < 1:
         raise InputError(f"top must be at least 1, but it is {top}.")
     table = _read_ranking(adata, key)
@@ -204,7 +206,7 @@ def retrieval(
         for row in rows.to_dict("records"):
             relation = ontology_relation(types.get(name, ("", ""))[0], str(row["cell_type_ontology_term_id"]))
             used_colors.setdefault(
-                relation, RELATION_COLORS.get(relation, BAR_COLOR if truth is None else UNKNOWN_COLOR)
+                relation, RELATION_COLORS.get(relation, color_on(ax, BAR_COLOR) if truth is None else UNKNOWN_COLOR)
             )
             ax.barh(y, row["match"], height=0.72, color=used_colors[relation], linewidth=0)
             _draw_text(ax, y, float(row["match"]), str(row["text"]), max_match)

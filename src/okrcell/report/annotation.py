@@ -11,7 +11,7 @@ import pandas as pd
 
 from okrcell import pl
 from okrcell.errors import InputError
-from okrcell.pl._canvas import UNKNOWN_COLOR, assign_colors
+from okrcell.pl._canvas import UNKNOWN_COLOR, assign_colors, dark_color, size_with_legend
 from okrcell.report.page import percent, render_page
 from okrcell.report.pictures import DrawFunction, Picture, draw_picture
 from okrcell.tl._anndata import EMBEDDING_KEY, to_json
@@ -42,6 +42,11 @@ class TypeSummary:
     """Fraction of all cells, in [0, 1]."""
     confidence: float
     """Mean confidence of the cells."""
+
+    @property
+    def dark_color(self) -> str:
+        """The color on a dark page."""
+        return dark_color(self.color)
 
 
 def annotation_report(adata: "AnnData", title: str) -> str:
@@ -127,6 +132,7 @@ def _draw_pictures(adata: "AnnData", types: list[TypeSummary]) -> dict[str, Pict
     if plotted is None:
         return {}
     palette = label_colors(pd.DataFrame(adata.obs))
+    counts: dict[str, int] = adata.obs[LABEL_KEY].astype(str).value_counts().to_dict()
     names = ", ".join(f"{row.name} ({row.n_cells:,})" for row in types[:5])
     draw: dict[str, tuple[str, DrawFunction, tuple[float, float]]] = {
         "labels": (
@@ -134,7 +140,7 @@ def _draw_pictures(adata: "AnnData", types: list[TypeSummary]) -> dict[str, Pict
             lambda ax: pl.answers(
                 plotted, key=LABEL_KEY, basis=UMAP_KEY, palette=palette, title="Label", ax=ax, show=False
             ),
-            (7.4, 4.4),
+            size_with_legend([(f"00   {name}", count) for name, count in counts.items()], 7.4, 4.4),
         ),
         "confidence": (
             "The same UMAP, colored by confidence.",
