@@ -20,7 +20,7 @@ from okrcell.model.embedder import load
 from okrcell.settings import parse_settings
 from okrcell.storage import atomic_file
 from okrcell.training.calibration import fit_confidence
-from okrcell.training.fit_signatures import fit_known_types
+from okrcell.training.cell_type_profiles import fit_known_types
 from okrcell.training.held_out_studies import held_out_studies, score_study
 from okrcell.training.settings import PretrainSettings
 from okrcell.training.setup import build_dataset
@@ -53,7 +53,9 @@ def main() -> None:
     study = pairs.corpus.obs["study"].astype(str).to_numpy()
     rows = partition.train[np.isin(study[partition.train], model.facts["seen"]["studies"])]
     markers = load_marker_consensus(options.knowledge)
-    known_types, dropped_studies, genes = fit_known_types(settings, pairs, rows, model.vocabulary, markers)
+    known_types, dropped_studies, genes = fit_known_types(
+        pairs, rows, model.vocabulary, markers, settings.split.overlapping
+    )
     if known_types.types != head.types or abs(known_types.signatures() - head.combined).max() > MAX_DIFFERENCE:
         raise InputError(f"The signatures of {options.corpus} are not those of {options.model}: it is another corpus.")
     calibration = model.facts["calibration"]

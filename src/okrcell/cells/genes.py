@@ -244,6 +244,12 @@ class GeneVocabulary:
         token = {gene: index + 1 for index, gene in enumerate(self.ensembl_id.tolist())}
         return np.array([token.get(gene, PADDING) for gene in table.ensembl_id.tolist()], dtype=np.int32)
 
+    def rows(self, table: GeneTable) -> NDArray[np.intp]:
+        """Row of the gene table of each gene, in the order of the vocabulary."""
+        token = self.tokens(table)
+        known = np.flatnonzero(token > PADDING)
+        return known[np.argsort(token[known], kind="stable")]
+
     def save(self, path: Path) -> None:
         """Write a tab-separated table: ensembl_id, symbol, scale."""
         frame = pd.DataFrame({"ensembl_id": self.ensembl_id, "symbol": self.symbol, "scale": self.scale})

@@ -1,11 +1,11 @@
-"""Cell tokenizer: gene tokens with binned values (quantile or rank)."""
+"""Cell tokenizers: gene tokens with binned values (quantile or rank), or with the expression itself."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol, runtime_checkable
+from typing import Annotated, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy import sparse
@@ -21,10 +21,11 @@ CHUNK_SIZE = 512
 class TokenizerSettings(Settings):
     """Settings of the cell tokenizer. Saved in the checkpoint; the same in training and inference."""
 
-    kind: Literal["quantile_bins", "rank"] = "quantile_bins"
+    kind: Literal["quantile_bins", "rank", "expression"] = "quantile_bins"
     """quantile_bins: fraction of the cell's expressed genes with a lower value (method 3.1, after scGPT's quantile edges;
     our reconstruction of the paper's "equal-interval bins"). rank: rank of the gene by relative expression within the cell
-    (after Geneformer)."""
+    (after Geneformer). expression: linear expression of all expressed genes, for the linear cell encoder (ours); ``bins``,
+    ``limit``, ``select`` and ``value`` are not used."""
     bins: Annotated[int, Field(ge=3, le=4096)] = 51
     """Number of value bins; 0 means no expression, expressed genes have 1 .. bins - 1."""
     limit: Annotated[int, Field(ge=1)] = 1200
@@ -43,12 +44,23 @@ class CellTokens:
 
     gene: Int[Tensor, "cell token"]
     """Gene tokens: 0 is padding, gene ``i`` of the vocabulary is ``i + 1``."""
-    value: Int[Tensor, "cell token"]
-    """Value bins: 0 is padding, otherwise 1 .. bins - 1; higher means more expression."""
+    value: Int[Tensor, "cell token"] | Float[Tensor, "cell token"]
+    """Value bins: 0 is padding, otherwise 1 .. bins - 1; higher means more expression. Of the kind ``expression``: linear
+    expression."""
+    measured: Bool[Tensor, "cell_or_one gene"] | None = None
+    """Measured genes of the vocabulary, for each cell or for all cells (one row), as the kind ``expression`` needs them; None
+    if all were measured."""
 
     def __len__(self) -> int:
         """Return the number of cells."""
         return len(self.gene)
+
+    def select(self, cells: Tensor, width: int) -> "CellTokens":
+        """Select cells, and cut their tokens to ``width`` columns."""
+        measured = self.measured
+        if measured is not None and len(measured) > 1:
+            measured = measured[cells]
+        return CellTokens(self.gene[cells, :width], self.value[cells, :width], measured)
 
     @property
     def attention_mask(self) -> Tensor:
@@ -74,7 +86,12 @@ class CellTokenizer(Protocol):
     settings: TokenizerSettings
     vocabulary: GeneVocabulary
 
-    def tokenize(self, rows: sparse.csr_matrix, random_keys: NDArray[np.float32] | None = None) -> CellTokens:
+    def tokenize(
+        self,
+        rows: sparse.csr_matrix,
+        random_keys: NDArray[np.float32] | None = None,
+        measured: NDArray[np.bool_] | None = None,
+    ) -> CellTokens:
         """Convert rows of expression to tokens.
 
         Parameters
@@ -84,6 +101,9 @@ class CellTokenizer(Protocol):
         random_keys
             For training only: uniform random numbers in [0, 1), one per stored value of ``rows``. If a cell has more than
             ``settings.limit`` genes, those with the lowest numbers are kept.
+        measured
+            Measured genes of the table, for all cells (gene,) or for each (cell, gene); all by default. Used by the kind
+            ``expression``, where a gene without counts and a gene that was not measured are not the same.
 
         Returns
         -------
@@ -111,7 +131,12 @@ class BinTokenizer:
         self._token_of_gene = vocabulary.tokens(table)
         self._log_scale = torch.from_numpy(np.concatenate([[0.0], np.log1p(vocabulary.scale)]).astype(np.float32))
 
-    def tokenize(self, rows: sparse.csr_matrix, random_keys: NDArray[np.float32] | None = None) -> CellTokens:
+    def tokenize(
+        self,
+        rows: sparse.csr_matrix,
+        random_keys: NDArray[np.float32] | None = None,
+        measured: NDArray[np.bool_] | None = None,
+    ) -> CellTokens:
         """Convert rows of expression to tokens.
 
         Parameters
@@ -121,6 +146,8 @@ class BinTokenizer:
         random_keys
             For training only: uniform random numbers in [0, 1), one per stored value of ``rows``. If a cell has more than
             ``settings.limit`` genes, those with the lowest numbers are kept ("sampled anew in each iteration", method 3.1).
+        measured
+            Not used.
 
         Returns
         -------
@@ -147,7 +174,11 @@ class BinTokenizer:
 
     def _tokenize_chunk(self, rows: sparse.csr_matrix, random_keys: NDArray[np.float32] | None) -> CellTokens:
         settings = self.settings
-        gene, expression, random_priority = self._pad_rows(rows, random_keys)
+        gene, expression, column_of = _pad_rows(rows, self._token_of_gene)
+        random_priority = None
+        if random_keys is not None:
+            random_priority = torch.zeros(expression.shape)
+            random_priority[column_of.row, column_of.column] = torch.from_numpy(-random_keys[column_of.entry])
         is_rank = settings.kind == "rank"
         relative = expression
         if is_rank or "relative" in (settings.value, settings.select):
@@ -174,31 +205,81 @@ class BinTokenizer:
             columns[exceeds_limit] = _top_columns(priority, gene[exceeds_limit], settings.limit)
         return _trim_padding(gene.gather(1, columns), value.gather(1, columns))
 
-    def _pad_rows(
-        self, rows: sparse.csr_matrix, random_keys: NDArray[np.float32] | None
-    ) -> tuple[Tensor, Float[Tensor, "cell token"], Tensor | None]:
-        """Dense (cell, token) arrays of genes, expression and selection priority, without genes outside the vocabulary."""
-        token = self._token_of_gene[rows.indices]
-        in_vocabulary = (token != PADDING) & (rows.data > 0)
-        n_cells = len(rows.indptr) - 1
-        row = np.repeat(np.arange(n_cells), np.diff(rows.indptr))[in_vocabulary]
-        count = np.bincount(row, minlength=n_cells)
-        column = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-        shape = (n_cells, max(int(count.max(initial=0)), 1))
-        gene = torch.zeros(shape, dtype=torch.long)
-        gene[row, column] = torch.from_numpy(token[in_vocabulary].astype(np.int64))
-        expression = torch.zeros(shape)
-        expression[row, column] = torch.from_numpy(rows.data[in_vocabulary].astype(np.float32))
-        if random_keys is None:
-            return gene, expression, None
-        random_priority = torch.zeros(shape)
-        random_priority[row, column] = torch.from_numpy(-random_keys[in_vocabulary])
-        return gene, expression, random_priority
-
     def _relative_expression(self, gene: Tensor, expression: Tensor, rows: sparse.csr_matrix) -> Tensor:
         """Log expression at `TARGET_SUM` counts minus the log of the gene's mean in the corpus."""
         total = torch.from_numpy(np.asarray(rows.sum(axis=1), dtype=np.float32)).clamp_min(1e-12)
         return torch.log1p(expression * (TARGET_SUM / total)) - self._log_scale[gene]
+
+
+class ExpressionTokenizer:
+    """Tokenizer of the kind ``expression``: all expressed genes with their linear expression, and the measured genes.
+
+    Parameters
+    ----------
+    settings
+        Settings of kind ``expression``.
+    vocabulary
+        Genes of the model.
+    table
+        Gene table that defines the gene axis of the rows.
+    """
+
+    def __init__(self, settings: TokenizerSettings, vocabulary: GeneVocabulary, table: GeneTable) -> None:
+        self.settings = settings
+        self.vocabulary = vocabulary
+        self._token_of_gene = vocabulary.tokens(table)
+        self._gene_rows = vocabulary.rows(table)
+
+    def tokenize(
+        self,
+        rows: sparse.csr_matrix,
+        random_keys: NDArray[np.float32] | None = None,
+        measured: NDArray[np.bool_] | None = None,
+    ) -> CellTokens:
+        """Convert rows of expression to tokens; see `CellTokenizer.tokenize`. No gene is left out, so there is no sampling."""
+        gene, expression, _ = _pad_rows(rows, self._token_of_gene)
+        if measured is not None:
+            measured = np.atleast_2d(measured)[:, self._gene_rows]
+        return CellTokens(gene, expression, None if measured is None else torch.from_numpy(measured))
+
+
+def build_tokenizer(
+    settings: TokenizerSettings, vocabulary: GeneVocabulary, table: GeneTable
+) -> BinTokenizer | ExpressionTokenizer:
+    """Build the tokenizer of ``settings.kind``."""
+    return (ExpressionTokenizer if settings.kind == "expression" else BinTokenizer)(settings, vocabulary, table)
+
+
+def measured_genes(rows: sparse.csr_matrix) -> NDArray[np.bool_]:
+    """Mark the genes that any of these cells expresses: the measured ones, where a file does not say so."""
+    return np.asarray(rows.getnnz(axis=0) > 0)
+
+
+class _Positions(NamedTuple):
+    """Where the expressed genes of rows are in padded (cell, token) arrays."""
+
+    row: NDArray[np.intp]
+    column: NDArray[np.intp]
+    entry: NDArray[np.bool_]
+    """Stored values of the rows that are expression of a gene of the vocabulary."""
+
+
+def _pad_rows(
+    rows: sparse.csr_matrix, token_of_gene: NDArray[np.int32]
+) -> tuple[Int[Tensor, "cell token"], Float[Tensor, "cell token"], _Positions]:
+    """Dense (cell, token) arrays of genes and expression, without genes outside the vocabulary, padded at the end."""
+    token = token_of_gene[rows.indices]
+    in_vocabulary = (token != PADDING) & (rows.data > 0)
+    n_cells = len(rows.indptr) - 1
+    row = np.repeat(np.arange(n_cells), np.diff(rows.indptr))[in_vocabulary]
+    count = np.bincount(row, minlength=n_cells)
+    column = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    shape = (n_cells, max(int(count.max(initial=0)), 1))
+    gene = torch.zeros(shape, dtype=torch.long)
+    gene[row, column] = torch.from_numpy(token[in_vocabulary].astype(np.int64))
+    expression = torch.zeros(shape)
+    expression[row, column] = torch.from_numpy(rows.data[in_vocabulary].astype(np.float32))
+    return gene, expression, _Positions(row, column, in_vocabulary)
 
 
 def _quantile_bins(value: Float[Tensor, "cell gene"], present: Tensor, bins: int) -> Int[Tensor, "cell gene"]:

@@ -219,7 +219,7 @@ class PairDataLoader:
         cells = (
             self._token_cache.tokens(rows)
             if self._token_cache is not None
-            else self._tokenize(dataset.expression(rows), rng)
+            else self._tokenize(dataset.expression(rows), rng, self._measured(rows))
         )
         masked = _sample_mask(cells, mask_fraction, self.settings.max_masked_genes, rng)
         description = dataset.description[rows]
@@ -252,16 +252,28 @@ class PairDataLoader:
             torch.cat([batch.row, torch.full((len(simulated.text),), -1)]),
         )
 
-    def _tokenize(self, expression: sparse.csr_matrix, rng: np.random.Generator) -> CellTokens:
+    def _measured(self, rows: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Measured genes of the cells, if the tokenizer needs them."""
+        return self.dataset.measured(rows) if self._tokenizer.settings.kind == "expression" else None
+
+    def _tokenize(
+        self, expression: sparse.csr_matrix, rng: np.random.Generator, measured: NDArray[np.bool_] | None = None
+    ) -> CellTokens:
         n_rows = len(expression.indptr) - 1
         if not self._samples_genes and self.settings.min_gene_fraction == 1:
-            return self._tokenizer.tokenize(expression)
+            return self._tokenizer.tokenize(expression, measured=measured)
         random_keys: NDArray[np.float32] = rng.random(expression.nnz, dtype=np.float32)
         if self.settings.min_gene_fraction < 1:
             keep_fraction = rng.uniform(self.settings.min_gene_fraction, 1, n_rows)
             keep_fraction[rng.random(n_rows) < 0.5] = 1
-            expression.data[rng.random(expression.nnz) > np.repeat(keep_fraction, np.diff(expression.indptr))] = 0
-        return self._tokenizer.tokenize(expression, random_keys if self._samples_genes else None)
+            if measured is not None:
+                # Genes are dropped whether or not they are expressed: a gene without counts would count as absent.
+                measured = measured & (rng.random(measured.shape, dtype=np.float32) <= keep_fraction[:, None])
+                dropped = ~measured[np.repeat(np.arange(n_rows), np.diff(expression.indptr)), expression.indices]
+            else:
+                dropped = rng.random(expression.nnz) > np.repeat(keep_fraction, np.diff(expression.indptr))
+            expression.data[dropped] = 0
+        return self._tokenizer.tokenize(expression, random_keys if self._samples_genes else None, measured)
 
 
 def _pad_concat(first: Tensor, second: Tensor, width: int) -> Tensor:

@@ -21,6 +21,9 @@ from okrcell.ontology.obs_profile import CellProfile, read_profiles
 from okrcell.provenance import fingerprint
 from okrcell.settings import Settings
 
+ROWS_PER_READ = 4096
+"""Number of cells that are read at once in a pass over the corpus."""
+
 
 class TextSettings(Settings):
     """Source of descriptions, and the mixture of original and enriched texts (method 2.2, step 7)."""
@@ -126,6 +129,23 @@ class PairDataset:
     def expression(self, rows: ArrayLike) -> sparse.csr_matrix:
         """Expression of the cells ``rows``, in the given order: float32 (cell, gene of the table), linear scale."""
         return self.cells.rows(rows)
+
+    def measured(self, rows: ArrayLike) -> NDArray[np.bool_]:
+        """Mark the genes that the studies of these cells measured, those that any of their cells expresses: (cell, gene)."""
+        studies, genes = self._study_genes
+        return genes[studies[np.asarray(rows)]]
+
+    @cached_property
+    def _study_genes(self) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Index of each cell's study, and the genes of each study; one pass over the corpus."""
+        names, studies = np.unique(self.corpus.obs["study"].astype(str).to_numpy(), return_inverse=True)
+        genes = np.zeros((len(names), self.corpus.n_genes), dtype=bool)
+        for index in range(len(names)):
+            rows = np.flatnonzero(studies == index)
+            for start in range(0, len(rows), ROWS_PER_READ):
+                block = self.corpus.rows(rows[start : start + ROWS_PER_READ])
+                genes[index, np.unique(block.indices[block.data > 0])] = True
+        return studies, genes
 
     def sample_text(self, description: int, random_number: float) -> int:
         """Index in ``texts`` of the text that ``random_number`` in [0, 1) selects; 0 if the description has none."""

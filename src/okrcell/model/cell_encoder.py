@@ -1,11 +1,11 @@
-"""Cell encoders: self-attention over all gene tokens (full), or learned latent queries (latent)."""
+"""Cell encoders: self-attention over all gene tokens (full), learned latent queries (latent), or a linear map (linear)."""
 
 import math
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,6 +18,10 @@ INIT_STD = 0.1
 """Initial standard deviation of gene and value embeddings."""
 GEPC_INIT_STD = 0.02
 """Initial standard deviation of W in GEPC."""
+MIN_SPREAD = 0.1
+"""Lower bound of the spread of a gene, so that nearly constant genes do not dominate (natural logarithms)."""
+MAX_Z_SCORE = 10.0
+"""Upper limit of standard scores, as in Seurat and scanpy."""
 
 
 class BlockSettings(Settings):
@@ -173,7 +177,7 @@ class ExpressionDecoder(nn.Module):
 class CellEncoderSettings(BlockSettings):
     """Settings of the cell encoder; the defaults are the paper's (6 blocks of width 128 over all tokens)."""
 
-    kind: Literal["full", "latent"] = "full"
+    kind: Literal["full", "latent", "linear"] = "full"
     """full: self-attention over all gene tokens (scGPT, the paper). latent: a few learned queries attend to the genes, then
     to one another (after Perceiver, arXiv 2103.03206): ours, because on a CPU it encodes all of a cell's genes at a
     fraction of the cost."""
@@ -288,6 +292,91 @@ class LatentEncoder(nn.Module):
         return CellStates(latents[:, 0], self.asked_norm(hidden + self.ask(hidden, latents)))
 
 
+class GeneEmbedding(nn.Module):
+    """One vector per gene; token 0 is padding."""
+
+    def __init__(self, n_genes: int, width: int) -> None:
+        super().__init__()
+        self.gene = nn.Embedding(n_genes + 1, width, padding_idx=0)
+        nn.init.normal_(self.gene.weight[1:], std=INIT_STD)
+
+
+class LinearEncoder(nn.Module):
+    """Sum of the genes' vectors, weighted by standardised log expression (ours).
+
+    The counts of a cell are scaled to the mean sum of the measured genes in the corpus, ``z = (log1p(x) - level) / spread`` is
+    cut at `MAX_Z_SCORE`, and a gene that was not measured does not count. With vectors that start from signatures of cell types
+    (`okrcell.training.signature_init`), the state is near the vector of the cell's type before any training.
+    """
+
+    level: Tensor
+    """Mean log expression of each gene in the corpus; 0 before `set_statistics`."""
+    spread: Tensor
+    """Standard deviation of log expression within cell types, at least `MIN_SPREAD`."""
+    linear: Tensor
+    """Mean linear expression of each gene."""
+
+    def __init__(self, settings: CellEncoderSettings, n_genes: int, n_bins: int) -> None:
+        super().__init__()
+        self.tokens = GeneEmbedding(n_genes, settings.width)
+        # Token 0, padding, has statistics too.
+        self.register_buffer("level", torch.zeros(n_genes + 1))
+        self.register_buffer("spread", torch.ones(n_genes + 1))
+        self.register_buffer("linear", torch.ones(n_genes + 1))
+
+    def set_statistics(
+        self, level: Float[Tensor, " gene"], spread: Float[Tensor, " gene"], linear: Float[Tensor, " gene"]
+    ) -> None:
+        """Set the statistics of the corpus, in the order of the vocabulary."""
+        self.level[1:], self.linear[1:] = level, linear
+        self.spread[1:] = (spread**2 + MIN_SPREAD**2).sqrt()
+
+    def forward(self, cells: CellTokens, masked: Tensor | None = None, query_index: Tensor | None = None) -> CellStates:
+        """Encode cells.
+
+        Parameters
+        ----------
+        masked
+            Bool (cell, token): genes that are treated as not measured.
+        query_index
+            Integer (cell, query): indices of the tokens whose vectors are returned; all tokens by default.
+        """
+        expression, measured = cells.value.float(), cells.measured
+        if masked is not None and bool(masked.any()):
+            expression = expression.masked_fill(masked, 0)
+            measured = self._without(cells.gene.masked_fill(~masked, 0), measured)
+        z = self._standardize(expression, cells.gene, measured)
+        weights = self.tokens.gene.weight
+        state = (
+            functional.embedding_bag(cells.gene, weights, per_sample_weights=z, mode="sum", padding_idx=0)
+            - self._at_zero(measured) @ weights[1:]
+        )
+        if masked is None:
+            return CellStates(state, None)
+        return CellStates(state, gather_tokens(self.tokens.gene(cells.gene), query_index))
+
+    def _standardize(self, expression: Tensor, gene: Tensor, measured: Tensor | None) -> Float[Tensor, "cell token"]:
+        """How many spreads each gene is above zero expression."""
+        linear = self.linear[1:]
+        total = linear.sum() if measured is None else measured.to(linear) @ linear
+        scale = total / expression.sum(dim=1).clamp_min(1e-12)
+        log_expr = (expression * scale[:, None]).log1p()
+        spread = self.spread[gene]
+        return log_expr.minimum(self.level[gene] + MAX_Z_SCORE * spread) / spread
+
+    def _at_zero(self, measured: Tensor | None) -> Float[Tensor, "cell_or_one gene"]:
+        """How many spreads zero expression is below the level; 0 for genes that were not measured."""
+        at_zero = (self.level / self.spread)[None, 1:]
+        return at_zero if measured is None else at_zero * measured
+
+    def _without(self, gene: Tensor, measured: Tensor | None) -> Bool[Tensor, "cell gene"]:
+        """Measured genes without those of these tokens; token 0 is none."""
+        n_genes = len(self.level) - 1
+        base = torch.ones(1, n_genes, dtype=torch.bool, device=gene.device) if measured is None else measured
+        padded = functional.pad(base.expand(len(gene), -1), (1, 0))
+        return padded.scatter(1, gene, value=False)[:, 1:]
+
+
 def gather_tokens(tokens: Float[Tensor, "cell token width"], index: Tensor | None) -> Float[Tensor, "cell query width"]:
     """Select the tokens at ``index`` (integer, cell query) of each cell; all tokens if None."""
     if index is None:
@@ -297,7 +386,7 @@ def gather_tokens(tokens: Float[Tensor, "cell token width"], index: Tensor | Non
 
 def build_cell_encoder(
     settings: CellEncoderSettings, *, n_genes: int, n_bins: int
-) -> FullAttentionEncoder | LatentEncoder:
+) -> FullAttentionEncoder | LatentEncoder | LinearEncoder:
     """Build the encoder of type ``settings.kind``."""
-    encoder_classes = {"full": FullAttentionEncoder, "latent": LatentEncoder}
+    encoder_classes = {"full": FullAttentionEncoder, "latent": LatentEncoder, "linear": LinearEncoder}
     return encoder_classes[settings.kind](settings, n_genes, n_bins)

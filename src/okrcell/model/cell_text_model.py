@@ -1,11 +1,11 @@
 """CLIP-style dual encoder of cells and texts, with projectors and temperature."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,6 +17,8 @@ from okrcell.settings import Settings
 
 MIN_TEMPERATURE = 0.01
 """Lower bound of the temperature (method 7.2, `improved`)."""
+TEXT_EXPANSION = 4
+"""Hidden units of the text projector of two layers, per unit of the text encoder's width."""
 
 
 class ModelSettings(Settings):
@@ -28,15 +30,29 @@ class ModelSettings(Settings):
     tokeniser: TokenizerSettings = TokenizerSettings()
     cell_encoder: CellEncoderSettings = CellEncoderSettings()
     text_encoder: TextEncoderSettings = TextEncoderSettings()
-    projector: Literal["linear", "mlp2"] = "mlp2"
-    """From the cell encoder's width to the shared space. Our reconstruction: linear in `faithful`, two layers in `improved`."""
-    text_projector: Literal["none", "linear"] = "linear"
-    """The paper has none; a linear one lets frozen text vectors separate types (ours, `improved`)."""
+    projector: Literal["none", "linear", "mlp2"] = "mlp2"
+    """From the cell encoder's width to the shared space. Our reconstruction: linear in `faithful`, two layers in `improved`;
+    none for the linear encoder, whose states are in the shared space already (ours)."""
+    text_projector: Literal["none", "linear", "mlp2"] = "linear"
+    """The paper has none; a linear one lets frozen text vectors separate types (ours, `improved`), and two layers let different
+    wordings of a type coincide (ours)."""
     dim: Annotated[int, Field(ge=2)] | None = None
     """Size of the shared embedding space; by default the text encoder's width (paper: 768)."""
     temperature: Annotated[float, Field(ge=MIN_TEMPERATURE)] = 0.05
     """tau, or its initial value if it is learned (our reconstruction, as in CRCL)."""
     learn_temperature: bool = True
+
+    @model_validator(mode="after")
+    def _check_encoder(self) -> Self:
+        encoder = self.cell_encoder
+        if (encoder.kind == "linear") != (self.tokeniser.kind == "expression"):
+            raise ValueError(
+                "the linear cell encoder needs the tokenizer of kind expression, and no other encoder can use it; seen: "
+                f"cell_encoder.kind {encoder.kind}, tokeniser.kind {self.tokeniser.kind}"
+            )
+        if self.projector == "none" and self.dim != encoder.width:
+            raise ValueError(f"without a projector, dim must be cell_encoder.width {encoder.width}; seen: {self.dim}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -74,8 +90,9 @@ class CellTextModel(nn.Module):
                 f"Without a text projector, dim must be the text encoder's width {text_width}; seen: {self.dim}."
             )
         self.cell_projector = _build_projector(width, self.dim, settings.projector)
-        linear = settings.text_projector == "linear"
-        self.text_projector: nn.Module = nn.Linear(text_width, self.dim) if linear else nn.Identity()
+        self.text_projector = _build_projector(
+            text_width, self.dim, settings.text_projector, TEXT_EXPANSION * text_width
+        )
         log_inverse_temperature = -torch.tensor(settings.temperature).log()
         self.log_sharpness = nn.Parameter(log_inverse_temperature, requires_grad=settings.learn_temperature)
 
@@ -124,10 +141,19 @@ def estimate_cell_parameters(settings: ModelSettings, n_genes: int) -> int:
     rows = n_genes + settings.tokeniser.bins + encoder.blocks * block
     if encoder.kind == "latent":
         rows += encoder.latents + block + 5 * width
-    return rows * width + (width * dim if settings.projector == "linear" else (width + dim) * dim)
+    if encoder.kind == "linear":
+        rows = n_genes
+    projector = {"none": 0, "linear": width * dim, "mlp2": (width + dim) * dim}[settings.projector]
+    return rows * width + projector
 
 
-def _build_projector(width: int, dim: int, architecture: Literal["linear", "mlp2"]) -> nn.Module:
+def _build_projector(
+    width: int, dim: int, architecture: Literal["none", "linear", "mlp2"], hidden: int | None = None
+) -> nn.Module:
+    """Projector into the shared space; ``hidden`` is the size between two layers, ``dim`` by default."""
+    if architecture == "none":
+        return nn.Identity()
     if architecture == "linear":
         return nn.Linear(width, dim)
-    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim), nn.GELU(), nn.Linear(dim, dim))
+    hidden = dim if hidden is None else hidden
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, dim))

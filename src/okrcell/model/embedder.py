@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenizer import BinTokenizer, CellTokens
+from okrcell.cells.tokenizer import CellTokens, build_tokenizer
 from okrcell.errors import CheckpointError
 from okrcell.model.checkpoint import Checkpoint, load_checkpoint
 from okrcell.model.hub import download_snapshot, is_hub_id
@@ -80,11 +80,9 @@ class Embedder:
         self.model = checkpoint.model.eval()
         self.vocabulary = checkpoint.vocabulary
         self.gene_table = GeneTable.bundled()
-        self._tokenizer = BinTokenizer(self.model.settings.tokeniser, self.vocabulary, self.gene_table)
+        self._tokenizer = build_tokenizer(self.model.settings.tokeniser, self.vocabulary, self.gene_table)
         self.signatures = checkpoint.signatures
-        token = self.vocabulary.tokens(self.gene_table)
-        self._in_vocabulary = token > 0
-        self._gene_rows = np.flatnonzero(self._in_vocabulary)[np.argsort(token[self._in_vocabulary], kind="stable")]
+        self._gene_rows = self.vocabulary.rows(self.gene_table)
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> Self:
@@ -130,8 +128,7 @@ class Embedder:
         int
             Number of genes, from 0 to the size of the vocabulary.
         """
-        rows = np.unique(expression.resolution.row[expression.resolution.row >= 0])
-        return int(self._in_vocabulary[rows].sum())
+        return int(self._measured_rows(expression)[self._gene_rows].sum())
 
     def gene_panel(self, expression: Expression) -> GenePanel:
         """Describe which of the model's genes the file measured, and how its rows are mapped onto them.
@@ -155,10 +152,8 @@ class Embedder:
             raise CheckpointError(
                 f"The model {self.name} was trained without signatures of genes. Load a model trained with `signatures: true`."
             )
-        rows = np.unique(expression.resolution.row[expression.resolution.row >= 0])
-        is_measured = np.zeros(len(self.gene_table), dtype=bool)
-        is_measured[rows] = True
-        return GenePanel.from_measured(self.signatures, self._gene_rows, is_measured[self._gene_rows])
+        measured = self._measured_rows(expression)[self._gene_rows]
+        return GenePanel.from_measured(self.signatures, self._gene_rows, measured)
 
     @torch.inference_mode()
     def embed_cells(self, expression: Expression, progress: Progress | None = None) -> Float[np.ndarray, "cell dim"]:
@@ -197,8 +192,9 @@ class Embedder:
         """
         vectors = np.full((expression.n_cells, self.dim), np.nan, dtype=np.float32)
         done = 0
+        measured = self._measured_rows(expression)
         for block in expression.blocks():
-            tokens = self._tokenizer.tokenize(block)
+            tokens = self._tokenizer.tokenize(block, measured=measured)
             vectors[done : done + len(tokens)] = self._embed_tokens(tokens)
             done += len(tokens)
             if progress is not None:
@@ -262,10 +258,15 @@ class Embedder:
         order = length.argsort(stable=True)
         order = order[length[order] > 0]
         for batch in order.split(CELL_BATCH_SIZE) if len(order) else ():
-            width = int(length[batch].max())
-            part = CellTokens(tokens.gene[batch, :width], tokens.value[batch, :width])
+            part = tokens.select(batch, int(length[batch].max()))
             vectors[batch.numpy()] = self.model.embed_cells(part).numpy()
         return vectors
+
+    def _measured_rows(self, expression: Expression) -> NDArray[np.bool_]:
+        """Mark the genes of the table that the file measured."""
+        is_measured = np.zeros(len(self.gene_table), dtype=bool)
+        is_measured[expression.resolution.row[expression.resolution.row >= 0]] = True
+        return is_measured
 
 
 @lru_cache(maxsize=2)

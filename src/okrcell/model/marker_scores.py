@@ -11,13 +11,10 @@ from scipy import sparse
 from scipy.special import softmax
 
 from okrcell.errors import CheckpointError
+from okrcell.model.cell_encoder import MAX_Z_SCORE, MIN_SPREAD
 from okrcell.model.signatures import SignatureHead
 from okrcell.ontology.relations import related
 
-MIN_SPREAD = 0.1
-"""Lower bound of the spread of a gene, so that nearly constant genes do not dominate (natural logarithms)."""
-MAX_Z_SCORE = 10.0
-"""Upper limit of standard scores, as in Seurat and scanpy."""
 PRIOR_CELLS = 50.0
 """Weight of the corpus background, in cells of the sample: a single cell is compared with the corpus."""
 MIN_PRIOR_WEIGHT = 0.05

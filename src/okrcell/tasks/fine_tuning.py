@@ -3,6 +3,7 @@
 import copy
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Literal, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from okrcell.cells.expression import Expression, iter_rows
-from okrcell.cells.tokenizer import BinTokenizer
+from okrcell.cells.tokenizer import CellTokenizer, build_tokenizer, measured_genes
 from okrcell.errors import InputError, MissingExtraError
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.checkpoint import Checkpoint
@@ -59,7 +60,7 @@ class Trainer:
 
     model: CellTextModel
     head: nn.Linear
-    tokenizer: BinTokenizer
+    tokenizer: CellTokenizer
     rows: sparse.csr_matrix
     """Expression (cell, gene) of training and validation cells."""
     label_idx: Tensor
@@ -123,8 +124,12 @@ class Trainer:
                 parameter.copy_(value)
         return losses
 
+    @cached_property
+    def _measured(self) -> NDArray[np.bool_]:
+        return measured_genes(self.rows)
+
     def _logits(self, batch: NDArray[np.intp]) -> Tensor:
-        tokens = self.tokenizer.tokenize(sparse.csr_matrix(self.rows[batch]))
+        tokens = self.tokenizer.tokenize(sparse.csr_matrix(self.rows[batch]), measured=self._measured)
         return self.head(self.model.embed_cells(tokens))
 
     @torch.no_grad()
@@ -245,7 +250,7 @@ def fine_tune(
         trainable = _trainable_parameters(model, method, settings)
         softmax_temperature = calibrated_temperature(embedder.facts, embedder.n_measured_genes(reference))
         head = _init_head(candidate_vectors(labels.candidates, embedder) / softmax_temperature)
-        tokenizer = BinTokenizer(model.settings.tokeniser, embedder.vocabulary, embedder.gene_table)
+        tokenizer = build_tokenizer(model.settings.tokeniser, embedder.vocabulary, embedder.gene_table)
         trainer = Trainer(model, head, tokenizer, rows, torch.from_numpy(label_idx))
         # If each type has one cell there are no validation cells, and the training loss is used.
         validation_idx = np.flatnonzero(is_validation) if is_validation.any() else np.arange(len(is_validation))
@@ -311,6 +316,10 @@ def _trainable_parameters(
     """Return the parameters to train, and freeze all others."""
     model.requires_grad_(False)
     if method == "lora":
+        if model.settings.cell_encoder.kind == "linear":
+            raise InputError(
+                "The cell encoder of this model is linear, without layers for lora; use 'encoder' or 'head'."
+            )
         model.cell_encoder = add_lora(model.cell_encoder, settings.rank)
     else:
         model.cell_encoder.requires_grad_(True)

@@ -15,7 +15,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-from okrcell.cells.tokenizer import CellTokenizer
+from okrcell.cells.tokenizer import CellTokenizer, measured_genes
 from okrcell.data.dataset import PairDataset
 from okrcell.descriptions.metadata_text import label_texts
 from okrcell.errors import InputError
@@ -316,7 +316,7 @@ def _similarities(
 ) -> Float[np.ndarray, "cell candidate"]:
     rows = study.rows if panel is None else sparse.csr_matrix(study.rows @ sparse.diags(panel.astype(np.float32)))
     rows.eliminate_zeros()
-    tokens = tokenizer.tokenize(rows)
+    tokens = tokenizer.tokenize(rows, measured=measured_genes(rows))
     cells = model.embed_cells(tokens)
     texts = [
         model.embed_texts(model.text_encoder.tokenizer.tokenize(_prompt_texts(name))).mean(dim=0)

@@ -10,9 +10,11 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy import sparse
 
+from okrcell.cells.genes import GeneTable, GeneVocabulary
 from okrcell.cells.pca import log_normalize
 from okrcell.data.dataset import PairDataset
 from okrcell.descriptions.metadata_text import label_texts
+from okrcell.knowledge.cell_type_markers import MarkerConsensus
 from okrcell.model.signatures import SignatureHead
 from okrcell.ontology.ontology import ontology, prefix_of
 
@@ -387,3 +389,29 @@ def drop_contradictory_studies(known_types: KnownTypes) -> tuple[KnownTypes, tup
 
 def _contradictory_fraction(contradictory: NDArray[np.bool_], has_reference: NDArray[np.bool_]) -> float:
     return float(contradictory.sum() / max(int(has_reference.sum()), 1))
+
+
+def fit_known_types(
+    pairs: PairDataset,
+    rows: NDArray[np.int64],
+    vocabulary: GeneVocabulary,
+    markers: MarkerConsensus | None,
+    overlapping: Mapping[str, str],
+) -> tuple[KnownTypes, tuple[str, ...], NDArray[np.intp]]:
+    """Combine marker knowledge with the profiles of the studies, without contradictory studies.
+
+    Returns
+    -------
+    The signatures of the known types; the studies that were dropped; for each gene of the vocabulary its row in the gene table.
+    """
+    table = GeneTable.bundled()
+    tokens, genes = vocabulary.tokens(table), vocabulary.rows(table)
+    profiles = build_study_profiles(pairs, rows, genes, overlapping)
+    strength = None
+    if markers is not None:
+        row = table.resolve(markers.genes).row
+        strength = markers.on_gene_axis(np.where(row >= 0, tokens[row] - 1, -1), len(genes))
+    known_types, dropped_studies = drop_contradictory_studies(
+        build_known_types(profiles, () if markers is None else markers.types, strength)
+    )
+    return known_types, dropped_studies, genes

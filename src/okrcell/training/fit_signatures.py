@@ -7,9 +7,7 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from okrcell.cells.genes import GeneTable, GeneVocabulary
-from okrcell.data.dataset import PairDataset
-from okrcell.knowledge.cell_type_markers import MarkerConsensus
+from okrcell.cells.tokenizer import measured_genes
 from okrcell.knowledge.cell_type_tissues import count_cell_type_tissues, load_cell_type_tissues
 from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.checkpoint import Checkpoint
@@ -18,13 +16,7 @@ from okrcell.model.signatures import SignatureHead
 from okrcell.ontology.obs_profile import read_profiles
 from okrcell.temperature import nll
 from okrcell.training.calibration import calibrate_signatures
-from okrcell.training.cell_type_profiles import (
-    KnownTypes,
-    build_known_types,
-    build_signature_head,
-    build_study_profiles,
-    drop_contradictory_studies,
-)
+from okrcell.training.cell_type_profiles import build_signature_head
 from okrcell.training.held_out_studies import held_out_studies, score_study
 from okrcell.training.settings import PretrainSettings
 from okrcell.training.setup import RunInputs
@@ -43,9 +35,7 @@ def fit_signatures(
     The head, and further facts of the model: ``calibration``, and ``type_places``, the tissues of each type.
     """
     overlapping = settings.split.overlapping
-    type_signatures, dropped_studies, genes = fit_known_types(
-        settings, inputs.pairs, inputs.partition.train, inputs.vocabulary, inputs.markers
-    )
+    type_signatures, dropped_studies, genes = inputs.known_types
     embedder = Embedder(Checkpoint(model, inputs.vocabulary, {}))
     with torch.inference_mode():
         head = build_signature_head(
@@ -63,7 +53,7 @@ def fit_signatures(
     scores: list[tuple[Float[np.ndarray, "cell candidate"], Float[np.ndarray, "cell candidate"], NDArray[np.intp]]] = []
     for study in unseen_studies:
         rows = np.flatnonzero(study.truth >= 0)
-        cell_tokens = inputs.tokenizer.tokenize(study.rows[rows])
+        cell_tokens = inputs.tokenizer.tokenize(study.rows[rows], measured=measured_genes(study.rows))
         with torch.inference_mode():
             cells = model.embed_cells(cell_tokens).numpy()
         vectors = head.vectors[torch.from_numpy(head.index_of(study.types))].numpy()
@@ -81,33 +71,6 @@ def fit_signatures(
         calibration["labels_in_doubt"] = list(dropped_studies)
         calibration["similarity_learned_on"] = [study.name for study in unseen_studies]
     return head, {"calibration": calibration, "type_places": _type_tissues(settings, inputs)}
-
-
-def fit_known_types(
-    settings: PretrainSettings,
-    pairs: PairDataset,
-    rows: NDArray[np.int64],
-    vocabulary: GeneVocabulary,
-    markers: MarkerConsensus | None,
-) -> tuple[KnownTypes, tuple[str, ...], NDArray[np.intp]]:
-    """Combine marker knowledge with the profiles of the studies, without contradictory studies.
-
-    Returns
-    -------
-    The signatures of the known types; the studies that were dropped; for each gene of the vocabulary its row in the gene table.
-    """
-    table = GeneTable.bundled()
-    tokens = vocabulary.tokens(table)
-    genes = np.argsort(np.where(tokens > 0, tokens, np.iinfo(np.int32).max), kind="stable")[: len(vocabulary)]
-    profiles = build_study_profiles(pairs, rows, genes, settings.split.overlapping)
-    strength = None
-    if markers is not None:
-        row = table.resolve(markers.genes).row
-        strength = markers.on_gene_axis(np.where(row >= 0, tokens[row] - 1, -1), len(genes))
-    known_types, dropped_studies = drop_contradictory_studies(
-        build_known_types(profiles, () if markers is None else markers.types, strength)
-    )
-    return known_types, dropped_studies, genes
 
 
 def _type_tissues(settings: PretrainSettings, inputs: RunInputs) -> dict[str, dict[str, int]]:

@@ -64,7 +64,8 @@ def loss_to_bar(done: int, total: int, loss: Loss) -> tuple[int, int, str]:
 def to_device(fabric: Fabric, batch: PairBatch) -> PairBatch:
     """Move a batch to the device of the model."""
     move = fabric.to_device
-    cells = CellTokens(move(batch.cells.gene), move(batch.cells.value))
+    measured = batch.cells.measured
+    cells = CellTokens(move(batch.cells.gene), move(batch.cells.value), None if measured is None else move(measured))
     return PairBatch(
         cells, move(batch.masked), move(batch.text), move(batch.cell_type), move(batch.weight), move(batch.row)
     )

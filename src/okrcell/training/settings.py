@@ -1,9 +1,9 @@
 """Settings of a training run, one YAML file."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from okrcell.data.dataloader import StreamSettings
 from okrcell.data.dataset import TextSettings
@@ -87,3 +87,16 @@ class PretrainSettings(Settings):
     """Fit the confidence temperature on the held-out studies at the end."""
     half: bool = False
     """Store the final weights as 16-bit floats."""
+
+    @model_validator(mode="after")
+    def _check_masking(self) -> Self:
+        if self.model.cell_encoder.kind == "linear":
+            if any(self.stream.mask):
+                raise ValueError("the linear cell encoder predicts no masked genes; set stream.mask to [0]")
+            if self.stream.keep_tokens:
+                raise ValueError(
+                    "stream.keep_tokens caches value bins, not the expression that the linear cell encoder needs"
+                )
+            if self.knowledge is not None and self.knowledge.share > 0:
+                raise ValueError("simulated pairs are not made for the linear cell encoder; set knowledge.share to 0")
+        return self

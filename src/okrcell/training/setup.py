@@ -3,15 +3,17 @@
 import hashlib
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 
 from okrcell.cells.genes import GeneTable, GeneVocabulary
-from okrcell.cells.tokenizer import BinTokenizer
+from okrcell.cells.tokenizer import CellTokenizer, build_tokenizer
 from okrcell.data.corpus import Corpus
 from okrcell.data.dataloader import PairDataLoader, StreamSettings, TokenCache
 from okrcell.data.dataset import PairDataset
@@ -20,11 +22,14 @@ from okrcell.data.split import Split, exclude_types, train_validation_split
 from okrcell.errors import CheckpointError, InputError, SettingsError
 from okrcell.knowledge.cell_type_markers import MarkerConsensus, gene_texts, load_marker_consensus
 from okrcell.model.cell_text_model import CellTextModel, ModelSettings
+from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.gene_init import MAX_WORD_PIECES, cached_embed, gene_vectors, init_gene_embeddings
 from okrcell.model.text_encoder import SentenceEncoder
 from okrcell.settings import parse_settings
 from okrcell.storage import recover_dir
+from okrcell.training.cell_type_profiles import KnownTypes, fit_known_types
 from okrcell.training.settings import ComputeSettings, PretrainSettings
+from okrcell.training.signature_init import init_from_signatures
 from okrcell.training.state import STATE_FILE, read_resume_point
 from okrcell.training.step import FrozenTextCache, TrainingStep
 
@@ -117,7 +122,7 @@ def read_markers(settings: PretrainSettings) -> MarkerConsensus | None:
 def build_gene_init(
     settings: PretrainSettings, vocabulary: GeneVocabulary, markers: MarkerConsensus | None
 ) -> Float[np.ndarray, "gene width"] | None:
-    """Return initial gene embeddings; None for random initialization.
+    """Return initial gene embeddings; None for random initialization, and for the linear encoder, which starts from signatures.
 
     Raises
     ------
@@ -125,7 +130,7 @@ def build_gene_init(
         If there are no texts of genes in the folder of the settings.
     """
     knowledge = settings.knowledge
-    if knowledge is None or not knowledge.gene_start:
+    if knowledge is None or not knowledge.gene_start or settings.model.cell_encoder.kind == "linear":
         return None
     symbols: list[str] = vocabulary.symbol.tolist()
     texts = gene_texts(symbols, knowledge.folder, markers)
@@ -246,7 +251,7 @@ class RunInputs:
     pairs: PairDataset
     partition: Split
     vocabulary: GeneVocabulary
-    tokenizer: BinTokenizer
+    tokenizer: CellTokenizer
     text_cache: FrozenTextCache
     """Cache of the frozen text encoder's outputs; filled by the runs."""
     token_cache: TokenCache | None
@@ -270,7 +275,7 @@ class RunInputs:
         """
         pairs, partition = build_dataset(settings)
         vocabulary = build_vocabulary(pairs.corpus, settings)
-        tokenizer = BinTokenizer(settings.model.tokeniser, vocabulary, GeneTable.bundled())
+        tokenizer = build_tokenizer(settings.model.tokeniser, vocabulary, GeneTable.bundled())
         token_cache = TokenCache(pairs, tokenizer) if settings.stream.keep_tokens else None
         markers = read_markers(settings)
         knowledge_pairs = None
@@ -295,7 +300,16 @@ class RunInputs:
         model = CellTextModel(settings, n_genes=len(self.vocabulary))
         if self.gene_init is not None:
             init_gene_embeddings(model, self.gene_init)
+        if settings.cell_encoder.kind == "linear":
+            init_from_signatures(model, self.known_types[0], Checkpoint(model, self.vocabulary, {}), self.settings.seed)
         return model
+
+    @cached_property
+    def known_types(self) -> tuple[KnownTypes, tuple[str, ...], NDArray[np.intp]]:
+        """Signatures of the known types, the studies that were left out, and the rows of the genes (`fit_known_types`)."""
+        return fit_known_types(
+            self.pairs, self.partition.train, self.vocabulary, self.markers, self.settings.split.overlapping
+        )
 
     @property
     def fingerprint(self) -> str:

@@ -17,7 +17,7 @@ from okrcell.benchmarking.datasets.labeled import LabeledCells, read_held_out_st
 from okrcell.benchmarking.noise.plan import NoiseRun
 from okrcell.benchmarking.noise.summary import score_reliability
 from okrcell.benchmarking.resources import peak_memory, reset_peak_memory
-from okrcell.cells.tokenizer import BinTokenizer, CellTokens
+from okrcell.cells.tokenizer import CellTokens, build_tokenizer, measured_genes
 from okrcell.errors import InputError
 from okrcell.metrics.annotation import accuracy, macro_f1
 from okrcell.model.cell_text_model import CellTextModel
@@ -63,8 +63,10 @@ class ZeroShotEvaluator:
         genes.update(embedder.model.settings.tokeniser.model_dump_json().encode())
         if genes.hexdigest() == self._genes:
             return
-        tokenizer = BinTokenizer(embedder.model.settings.tokeniser, embedder.vocabulary, embedder.gene_table)
-        self._tokens = [_compact(tokenizer.tokenize(labeled.rows)) for labeled in self._sets]
+        tokenizer = build_tokenizer(embedder.model.settings.tokeniser, embedder.vocabulary, embedder.gene_table)
+        self._tokens = [
+            _compact(tokenizer.tokenize(labeled.rows, measured=measured_genes(labeled.rows))) for labeled in self._sets
+        ]
         self._genes = genes.hexdigest()
 
 
@@ -114,15 +116,16 @@ def _embed_cells(tokens: CellTokens, model: CellTextModel) -> NDArray[np.float32
     order = length.argsort(stable=True)
     order = order[length[order] > 0]
     for rows in order.split(BATCH_SIZE) if len(order) else ():
-        width = int(length[rows].max())
-        batch = CellTokens(tokens.gene[rows, :width].long(), tokens.value[rows, :width].long())
-        vectors[rows.numpy()] = model.embed_cells(batch).numpy()
+        batch = tokens.select(rows, int(length[rows].max()))
+        value = batch.value if batch.value.is_floating_point() else batch.value.long()
+        vectors[rows.numpy()] = model.embed_cells(CellTokens(batch.gene.long(), value, batch.measured)).numpy()
     return vectors
 
 
 def _compact(tokens: CellTokens) -> CellTokens:
     # Small integer types: tokens stay in memory for the whole benchmark.
-    return CellTokens(tokens.gene.to(torch.int32), tokens.value.to(torch.int16))
+    value = tokens.value if tokens.value.is_floating_point() else tokens.value.to(torch.int16)
+    return CellTokens(tokens.gene.to(torch.int32), value, tokens.measured)
 
 
 class TrialRunner:
