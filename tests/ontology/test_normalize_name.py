@@ -1,6 +1,6 @@
 import pytest
 
-from okrcell.ontology.ontology import normalize_name
+from okrcell.ontology.ontology import normalize_name, normalize_names, ontology
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,16 @@ def test_a_hyphen_inside_a_name_is_no_minus():
     assert "negative" not in normalize_name("CD4-positive T-cell") + normalize_name("NK-cell") + normalize_name(
         "KIT-ligand"
     )
+
+
+def test_many_names_are_normalised_as_each_alone():
+    stages = ontology("HsapDv")
+    names = [name for term_id in stages.term_ids() for name in stages.names_of(term_id)]
+    names += ["CD4+", "CD8-", "", "α-β T-cells", "two\nlines", "a&#10;b", "ΑΣ", "Σ", "CD14−", "oesophagus’s", "++"]
+    assert normalize_names(names) == [normalize_name(name) for name in names]
+    assert normalize_names([]) == []
+    assert normalize_names(["CD8- T cell", "two\nlines", "a&#10;b", "x"])[:3] == [
+        "cd8 negative t cell",
+        "two line",
+        "a b",
+    ]

@@ -116,11 +116,11 @@ class Abbreviations:
                 self._name_counts[word] += 1
             if len(content_words) == 1 and content_words[0].isalpha():
                 self._single_word_names.add(content_words[0])
-            if not expand_short:
+            if not expand_short or len(content_words) < 2:
                 continue
             adjectives = tuple(ORGAN_ADJECTIVES.get(word, word) for word in words)
-            for initials in {_initials(words), _initials(content_words), _initials(adjectives)}:
-                if 2 <= len(initials) <= 6 and len(content_words) > 1:
+            for initials in map(_initials, {words, content_words, adjectives}):
+                if 2 <= len(initials) <= 6:
                     previous = self._words_by_initials[initials].get(content_words, 0.0)
                     self._words_by_initials[initials][content_words] = max(previous, prominence)
 

@@ -181,9 +181,9 @@ class OntologyMatcher:
             for organ, synonyms in _synonyms_by_organ().items() if tissue_id else ():
                 if name in synonyms and mentions_tissue((organ,), tissue_id):
                     return synonyms[name]
-            is_islet = not tissue_id or mentions_tissue(("pancreas",), tissue_id)
-            if is_islet and " ".join(words) in GREEK_CELLS:
-                return GREEK_CELLS[" ".join(words)]
+            greek_id = GREEK_CELLS.get(" ".join(words))
+            if greek_id is not None and (not tissue_id or mentions_tissue(("pancreas",), tissue_id)):
+                return greek_id
         expanded = frozenset(part for word in words for part in self._index.expansions.get(word, (word,)))
         return self._index.published.get(expanded - FILLER_WORDS or expanded)
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -254,16 +255,16 @@ class NameIndex:
         """
         if self.ontology.prefix != "CL":
             return frozenset()
-        type_words = [word for word in words if word in self._type_words]
+        type_words = [word for word in words if word in self._single_word_names and not is_structure(word)]
         nouns = [word for word in type_words if not _ADJECTIVE_WORD.fullmatch(word)]
         if nouns:
             return frozenset(nouns[-1:])
         return frozenset(type_words or [word for word in words if is_structure(word)][-1:])
 
     @cached_property
-    def _type_words(self) -> frozenset[str]:
-        single_words = (entry.words for entry in self.entries if entry.method == "name" and len(entry.words) == 1)
-        return frozenset(word for words in single_words for word in words if not is_structure(word))
+    def _single_word_names(self) -> frozenset[str]:
+        names = (entry.words for entry in self.entries if entry.method == "name" and len(entry.words) == 1)
+        return frozenset(chain.from_iterable(names))
 
     def is_matchable(self, term_id: str) -> bool:
         """Tell whether a label can match this term: below the `MATCHABLE_ROOTS` of its ontology, and not specific to mice."""
@@ -271,16 +272,14 @@ class NameIndex:
         inside = roots is None or bool(self.ontology.ancestors(term_id).intersection(roots))
         return inside and not self.ontology.names_of(term_id)[0].endswith("(Mmus)")
 
-    def _is_non_vertebrate(self, term_id: str) -> bool:
-        # Terms of fungi, plants and prokaryotes are matched by their full name only.
-        ancestor_names = (
-            self.ontology.names_of(ancestor)[0]
-            for ancestor in self.ontology.ancestors(term_id)
-            if self.ontology.current_id(ancestor)
-        )
-        return self.ontology.prefix == "CL" and any(
-            map(_NON_VERTEBRATE.search, (self.ontology.names_of(term_id)[0], *ancestor_names))
-        )
+    @cached_property
+    def _non_vertebrate_ids(self) -> frozenset[str]:
+        """Terms of fungi, plants and prokaryotes, which are matched by their full name only."""
+        if self.ontology.prefix != "CL":
+            return frozenset()
+        term_ids = self.ontology.term_ids()
+        named = frozenset(term_id for term_id in term_ids if _NON_VERTEBRATE.search(self.ontology.names_of(term_id)[0]))
+        return named.union(term_id for term_id in term_ids if not named.isdisjoint(self.ontology.ancestors(term_id)))
 
     @cached_property
     def _published_words(self) -> list[tuple[str, Literal["name", "synonym"], tuple[str, ...]]]:
@@ -297,7 +296,7 @@ class NameIndex:
     def _words_of_names(self) -> list[tuple[str, Literal["name", "synonym"], tuple[str, ...]]]:
         names: list[tuple[str, Literal["name", "synonym"], tuple[str, ...]]] = []
         for term_id in self.ontology.term_ids():
-            if self.is_matchable(term_id) and not self._is_non_vertebrate(term_id):
+            if self.is_matchable(term_id) and term_id not in self._non_vertebrate_ids:
                 name, *synonyms = self.ontology.names_of(term_id)
                 names.append((term_id, "name", normalize_words(name)))
                 names.extend((term_id, "synonym", normalize_words(synonym)) for synonym in synonyms)

@@ -3,12 +3,13 @@
 import html
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.metadata import version
-from itertools import product
+from itertools import chain, product
 from typing import Any, cast
 
 from okrcell.errors import InputError
@@ -33,8 +34,8 @@ AMERICAN_SPELLINGS = {
     "oedema": "edema",
 }
 JOINED_WORDS = {"bcell": "b cell", "tcell": "t cell", "nkcell": "nk cell"}
-_PUNCTUATION = str.maketrans(dict.fromkeys("-_,;:/|()[]{}\"'’‘′`.–—", " "))
-_POSITIVE = re.compile(r"(?<=\w)\+")
+_PUNCTUATION = "-_,;:/|()[]{}\"'’‘′`.–—"
+_POSITIVE = re.compile(r"\+(?<=\w\+)")
 _NEGATIVE = re.compile(r"\b(CD\d+[A-Za-z]*|[A-Z][A-Z0-9]{2,}|[Ll]in)[-−](?=$|[\s,/)]|CD\d)")
 ONTOLOGIES = {
     "CL": ("Cell Ontology", "CC BY 4.0"),
@@ -67,22 +68,33 @@ def normalize_name(name: str) -> str:
     Case, hyphens, commas, plurals, Greek letters and British spelling are ignored. A plus or minus after a marker is
     kept: ``"CD8+ T-cells"`` and ``"CD8-positive T cell"`` are one name, ``"CD8- T cell"`` is another.
     """
-    if not name.isascii() or "&" in name:
-        name = unicodedata.normalize("NFKC", html.unescape(name))
-    if "+" in name:
-        name = _POSITIVE.sub(" positive ", name)
-    if "-" in name or not name.isascii():
-        name = _NEGATIVE.sub(r"\1 negative ", name)
-    name = name.lower()
-    if not name.isascii():
+    return normalize_names((name,))[0]
+
+
+def normalize_names(names: Sequence[str]) -> list[str]:
+    """Normalise many names as `normalize_name` does, each step on all of them at once."""
+    if not names:
+        return []
+    text = "\n".join(html.unescape(name).replace("\n", " ") if "&" in name or "\n" in name else name for name in names)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    if "+" in text:
+        text = _POSITIVE.sub(" positive ", text)
+    if "-" in text or not text.isascii():
+        text = _NEGATIVE.sub(r"\1 negative ", text)
+    text = text.lower()
+    if not text.isascii():
         for letter, word in GREEK_LETTERS.items():
-            name = name.replace(letter, word)
+            text = text.replace(letter, word)
     for british, american in AMERICAN_SPELLINGS.items():
-        if british in name:
-            name = name.replace(british, american)
-    return " ".join(_singular(word) for word in name.translate(_PUNCTUATION).split())
+        if british in text:
+            text = text.replace(british, american)
+    for character in _PUNCTUATION:  # str.translate is slow beyond ASCII
+        text = text.replace(character, " ")
+    return [" ".join(map(_singular, line.split())) for line in text.split("\n")]
 
 
+@lru_cache(50_000)
 def _singular(word: str) -> str:
     if len(word) > 2 and word.endswith("s") and not word.endswith(("ss", "us", "is", "as")):
         word = word[:-1]
@@ -121,9 +133,7 @@ class Ontology:
         InputError
             If the ontology has no such term, or the term is obsolete without a replacement.
         """
-        current_id = self.current_id(term_id)
-        if current_id is None:
-            raise InputError(self._unknown_term_message(term_id))
+        current_id = self._require_current_id(term_id)
         record = self._records[current_id]
         synonyms = (str(synonym) for synonym in record.get("synonyms", ()))
         return Term(current_id, record["label"], remove_references(record.get("description", "")), tuple(synonyms))
@@ -197,7 +207,8 @@ class Ontology:
 
     def ancestors(self, term_id: str) -> frozenset[str]:
         """Return all ancestors of a term, without the term itself."""
-        return frozenset(self._ancestor_steps(term_id)) - {self.term(term_id).id}
+        current_id = self._require_current_id(term_id)
+        return frozenset(self._records[current_id]["ancestors"]) - {current_id}
 
     def descendants(self, term_id: str) -> frozenset[str]:
         """Return all current descendants (subtypes and parts) of a term, without the term itself."""
@@ -207,7 +218,7 @@ class Ontology:
 
     def overlapping(self, term_id: str) -> frozenset[str]:
         """Return all terms that share a descendant with this term, with its ancestors, descendants and itself."""
-        parts = self.descendants(term_id) | {self.term(term_id).id}
+        parts = self.descendants(term_id) | {self._require_current_id(term_id)}
         return parts.union(*(self._records[part]["ancestors"] for part in parts))
 
     def distance(self, first: str, second: str) -> int | None:
@@ -230,11 +241,7 @@ class Ontology:
     @cached_property
     def n_descendants(self) -> dict[str, int]:
         """Number of descendants of each term; terms without descendants are left out."""
-        counts: dict[str, int] = {}
-        for term_id in self._current_ids:
-            for ancestor in self._records[term_id]["ancestors"]:
-                counts[ancestor] = counts.get(ancestor, 0) + 1
-        return counts
+        return dict(Counter(chain.from_iterable(self._records[term_id]["ancestors"] for term_id in self._current_ids)))
 
     def has_name(self, label: str, term_id: str) -> bool:
         """Tell whether a label is the name of the term, up to spelling and an omitted noun such as "cell"."""
@@ -245,7 +252,7 @@ class Ontology:
         )
 
     def _ancestor_steps(self, term_id: str) -> dict[str, int]:
-        current_id = self.term(term_id).id
+        current_id = self._require_current_id(term_id)
         return {**self._records[current_id]["ancestors"], current_id: 0}
 
     @cached_property
@@ -265,6 +272,12 @@ class Ontology:
     def _ids_by_synonym(self) -> dict[str, tuple[str, ...]]:
         human_ids = (term_id for term_id in self.term_ids() if not self._records[term_id]["label"].endswith("(Mmus)"))
         return _index_names((term_id, self._synonyms_of(term_id)) for term_id in human_ids)
+
+    def _require_current_id(self, term_id: str) -> str:
+        current_id = self.current_id(term_id)
+        if current_id is None:
+            raise InputError(self._unknown_term_message(term_id))
+        return current_id
 
     def _unknown_term_message(self, term_id: str) -> str:
         if term_id in self._records:
@@ -347,9 +360,10 @@ def _noun_fits(label: str, noun: str) -> bool:
     return noun != "gland" or _ADJECTIVE.fullmatch(normalize_name(label)) is not None
 
 
-def _index_names(names_by_term: Any) -> dict[str, tuple[str, ...]]:
+def _index_names(names_by_term: Iterable[tuple[str, Sequence[str]]]) -> dict[str, tuple[str, ...]]:
+    pairs = [(name, term_id) for term_id, names in names_by_term for name in names]
+    normalized = normalize_names([name for name, _ in pairs])
     ids: dict[str, tuple[str, ...]] = {}
-    for term_id, names in names_by_term:
-        for key in {normalize_name(name) for name in names}:
-            ids[key] = (*ids.get(key, ()), term_id)
+    for name, term_id in dict.fromkeys(zip(normalized, (term_id for _, term_id in pairs), strict=True)):
+        ids[name] = (*ids.get(name, ()), term_id)
     return ids
