@@ -20,6 +20,8 @@ MAX_EXAMPLES = 5
 """Number of unknown names kept as examples for messages."""
 MISSING_NAMES = frozenset({"", "nan", "na", "none", "<na>", "null", "-", "unknown"})
 """Placeholders for a missing name ("NaN" is also an alias of SCN11A)."""
+NUMBER = re.compile(r"\d+(\.\d+)?")
+"""A row number or value, no name ("3635" and "47.11" are also aliases of genes)."""
 HUMAN_ID = re.compile(r"(ENSG\d{11})(\.\d+)?")
 MOUSE_ID = re.compile(r"(ENSMUSG\d{11})(\.\d+)?")
 HUMAN_PREFIX = re.compile(r"^(GRCh3[78]|hg19|hg38|(?i:human|homo_sapiens))[-_.:]+")
@@ -133,7 +135,7 @@ class GeneTable:
 
     def _match(self, name: str, file_names: set[str]) -> GeneMatch:
         name = name.strip()
-        if name.casefold() in MISSING_NAMES:
+        if name.casefold() in MISSING_NAMES or NUMBER.fullmatch(name):
             return NO_MATCH
         if match := HUMAN_ID.search(name):
             row = self._by_id.get(match[1], -1)
@@ -176,12 +178,11 @@ class GeneTable:
     def _by_normalized_name(self) -> dict[str, int]:
         """Rows by name, ignoring case and the dots that R writes for dashes; -1 for names shared by two genes."""
         normalized: dict[str, int] = {}
-        for names in (self._by_symbol, self.previous, self.alias):
-            by_key: dict[str, int] = {}
-            for name, row in names.items():
-                key = _normalize_name(name)
-                by_key[key] = row if by_key.get(key, row) == row else -1
-            normalized = {**by_key, **normalized}
+        for names in filter(None, (self._by_symbol, self.previous, self.alias)):
+            keys = _normalize_name("\n".join(names)).split("\n")
+            by_key = dict(zip(keys, names.values(), strict=True))
+            shared = (key for key, row in zip(keys, names.values(), strict=True) if by_key[key] != row)
+            normalized = {**by_key, **dict.fromkeys(shared, -1), **normalized}
         return normalized
 
     @cached_property
