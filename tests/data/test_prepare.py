@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
+from okrcell.cli import main
 from okrcell.data.corpus import Corpus
 from okrcell.data.prepare import PrepareSettings, prepare, study_name
 from okrcell.data.split import train_validation_split
@@ -113,6 +114,27 @@ def test_a_missing_or_truncated_file_is_one_line(write, tmp_path, damage):
         prepare([file], tmp_path / "corpus")
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "corpus").exists()
+
+
+def test_mouse_is_mapped_and_said_or_refused(write, tmp_path, capsys):
+    def capitalize(adata):
+        adata.var_names = adata.var_names.str.capitalize()
+
+    mouse = write("mouse.h5ad", change=capitalize)
+    with pytest.raises(InputError, match=r"mouse\.h5ad: The genes are of mouse .*leave out species='human'"):
+        prepare([mouse], tmp_path / "corpus", PrepareSettings(species="human"))
+    with pytest.raises(InputError, match="Pass one of the two"):
+        prepare([mouse], tmp_path / "corpus", PrepareSettings(species="human", orthologs=True))
+    with pytest.raises(SystemExit) as ended:
+        main(["prepare", str(mouse), "-o", str(tmp_path / "corpus"), "--species", "human"])
+    assert ended.value.code == 2
+    with pytest.raises(SystemExit) as ended:
+        main(["prepare", str(mouse), str(write("human.h5ad", seed=1)), "-o", str(tmp_path / "corpus")])
+    assert ended.value.code == 0
+    assert "MOUSE: the genes are of mouse; " in capsys.readouterr().out
+    origins = [source.origin for source in Corpus.open(tmp_path / "corpus").sources]
+    assert [(origin["species"], origin["orthologs"]) for origin in origins] == [("mouse", True), ("human", False)]
+    assert origins[0]["findings"][0].startswith("MOUSE: ")
 
 
 def test_a_file_is_not_added_twice(write, tmp_path):

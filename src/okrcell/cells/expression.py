@@ -221,7 +221,7 @@ def _check_genes(
     if features.species == "mouse" and not orthologs:
         raise InputError(
             f"The genes are of mouse (such as {examples}), but only human genes are accepted. To map them to their one-to-one "
-            "human orthologs, leave out species='human' (--species human), in prepare pass orthologs=True (--orthologs)."
+            "human orthologs, leave out species='human' (--species human)."
         )
     if features.species not in ("human", "mouse", "unknown"):
         raise InputError(

@@ -36,7 +36,7 @@ Layer = Annotated[
     str | None, Parameter(help="Matrix to read: a layer, X or raw; default: the one with most of the counts and genes.")
 ]
 Orthologs = Annotated[
-    bool, Parameter(negative="", help="Map mouse genes to one-to-one human orthologs; the default, except for prepare.")
+    bool, Parameter(negative="", help="Map mouse genes to one-to-one human orthologs, which is the default.")
 ]
 Species = Annotated[
     Literal["human"] | None,

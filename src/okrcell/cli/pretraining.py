@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from okrcell.cells.slot_keys import RequestedKeys
-from okrcell.cli._common import Layer, Orthologs, app, check_places
+from okrcell.cli._common import Layer, Orthologs, Species, app, check_places
 from okrcell.cli._inputs import check_cells
 from okrcell.errors import IncompleteError, InputError
 from okrcell.escaping import printable
@@ -153,6 +153,7 @@ def prepare(
     ],
     layer: Layer = None,
     orthologs: Orthologs = False,
+    species: Species = None,
 ) -> None:
     """Add files of cells to a corpus: a folder of shards that training reads from disk."""
     for file in files:
@@ -160,7 +161,7 @@ def prepare(
     from okrcell.data.prepare import PrepareSettings, file_to_bar
     from okrcell.data.prepare import prepare as prepare_files
 
-    settings = PrepareSettings(layer=layer, orthologs=orthologs)
+    settings = PrepareSettings(layer=layer, orthologs=orthologs, species=species)
     with command_progress("Preparing", file_to_bar) as step:
         result = prepare_files(files, output, settings, step)
     for file in result.files:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import pandas as pd
 from pydantic import Field
@@ -30,7 +30,9 @@ class PrepareSettings(Settings):
     layer: str | None = None
     """Matrix to read from every file: the name of a layer, "X" or "raw". By default the one closest to raw counts."""
     orthologs: bool = False
-    """Accept mouse genes and map them to their one-to-one human orthologs."""
+    """Accepted for earlier code: mouse genes are mapped to their one-to-one human orthologs by default."""
+    species: Literal["human"] | None = None
+    """"human" refuses files of mouse genes."""
     minimum_coverage: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Minimum fraction of a file's gene names that must be resolved, in [0, 1]."""
     block_cells: Annotated[int, Field(ge=1, le=65_536)] = 2048
@@ -92,7 +94,9 @@ def prepare(
 
         - ``layer`` (default None): matrix to read, the name of a layer, "X" or "raw"; None selects the one closest to
           raw counts.
-        - ``orthologs`` (default False): map mouse genes to their one-to-one human orthologs.
+        - ``species`` (default None): "human" refuses files of mouse genes, which are otherwise mapped to their one-to-one
+          human orthologs; the first finding and the origin of the study in the corpus say so.
+        - ``orthologs`` (default False): accepted for earlier code.
         - ``minimum_coverage`` (default 0.05): minimum fraction of gene names that must be resolved, in [0, 1].
         - ``block_cells`` (default 2048): number of cells in memory at a time, 1 to 65,536.
     progress
@@ -150,6 +154,8 @@ def prepare(
     table = GeneTable.bundled() if table is None else table
     if not files:
         raise InputError("No files to prepare: pass at least one file of cells, such as cells.h5ad.")
+    if settings.orthologs and settings.species is not None:
+        raise InputError("orthologs maps mouse genes, but species='human' refuses them. Pass one of the two.")
     reports: list[PreparedFile] = []
     with (
         progress_bar("Preparing", progress, file_to_bar) as report_progress,
@@ -181,7 +187,7 @@ def _append_file(
                 adata,
                 table=table,
                 layer=settings.layer,
-                orthologs=settings.orthologs,
+                orthologs=settings.species is None,
                 minimum_coverage=settings.minimum_coverage,
             )
             facts = {
@@ -189,6 +195,8 @@ def _append_file(
                 "sha256": sha256,
                 "kind": expression.kind,
                 "source": expression.source,
+                "species": expression.resolution.species,
+                "orthologs": "mouse_ortholog" in expression.resolution.match_counts,
                 "coverage": round(expression.resolution.coverage, 6),
                 "findings": list(expression.findings),
                 "settings": settings.model_dump(mode="json"),
