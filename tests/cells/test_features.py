@@ -59,6 +59,14 @@ def test_names_are_found_in_any_column_and_it_is_named(column):
 
 
 @pytest.mark.parametrize(
+    "names", [[str(number) for number in range(3630, 3670)], ["CD8B", "MS4A1", *(f"row{i}" for i in range(60))]]
+)
+def test_a_column_of_names_comes_before_an_index_that_names_few_genes(names):
+    adata = cells(names[: len(SYMBOLS)], {"gene_short_name": SYMBOLS})
+    assert np.array_equal(resolved(adata), EXPECTED)
+
+
+@pytest.mark.parametrize(
     "form",
     ["hg38.{}", "human_{}", "GRCh38_{}", "GRCh38______{}", "hg19_{}", '"{}"', "'{}'", "b'{}'", "homo_sapiens-{}"],
 )

@@ -79,6 +79,13 @@ def test_a_numbered_repeat_is_believed_only_beside_its_first(table):
     assert symbols(table, "NKX2-1", "NKX2-2") == ["NKX2-1", "NKX2-2"]
 
 
+def test_a_number_is_no_name_even_if_it_is_an_alias():
+    bundled = GeneTable.bundled()
+    assert {"3635", "47.11", "14-3-3"} <= set(bundled.alias)
+    assert symbols(bundled, "3635", "47.11", "GRCh38_3635") == [None] * 3
+    assert symbols(bundled, "14-3-3") != [None]
+
+
 def test_repeats_are_counted_and_unknown_names_shown(table):
     resolution = table.resolve(["CD3D", "T3D", "nothing", "no such"])
     assert (resolution.duplicated, resolution.unknown, resolution.coverage) == (1, ("nothing", "no such"), 0.5)

@@ -120,7 +120,7 @@ def _resolve(
         for key in unusual:
             further = _strip_genome(_names(_column(var, key))[is_used].tolist())
             if table.resolve(further[:2000], orthologs=orthologs).coverage > MIN_COVERAGE:
-                other = table.resolve_any([*names, further], orthologs=orthologs)
+                other = table.resolve_any([further, *names], orthologs=orthologs)
                 resolution, name = (other, str(key)) if other.coverage > resolution.coverage else (resolution, name)
     row = np.full(len(var), -1, dtype=np.int32)
     row[is_used] = resolution.row
