@@ -10,7 +10,23 @@ RECORDS_KEY = "okrcell"
 """Key of ``uns`` with the provenance records."""
 
 
-def check_anndata(adata: object, name: str = "adata") -> None:
+def check_is_anndata(adata: object, name: str = "adata") -> None:
+    """Check that ``adata`` is an AnnData, and not the path of one or a list.
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+    """
+    from anndata import AnnData
+
+    if isinstance(adata, str | Path):
+        raise InputError(f"{name} must be an AnnData, but it is the path {adata}. Pass anndata.read_h5ad('{adata}').")
+    if not isinstance(adata, AnnData):
+        raise InputError(f"{name} must be an AnnData, but it is a {type(adata).__name__}. Pass one AnnData.")
+
+
+def check_anndata(adata: Any, name: str = "adata") -> None:
     """Check that ``adata`` is an AnnData that results can be written to.
 
     Parameters
@@ -25,12 +41,7 @@ def check_anndata(adata: object, name: str = "adata") -> None:
     InputError
         If it is something else, a view of a backed AnnData, or ``uns["okrcell"]`` holds no records.
     """
-    from anndata import AnnData
-
-    if isinstance(adata, str | Path):
-        raise InputError(f"{name} must be an AnnData, but it is the path {adata}. Pass anndata.read_h5ad('{adata}').")
-    if not isinstance(adata, AnnData):
-        raise InputError(f"{name} must be an AnnData, but it is a {type(adata).__name__}. Pass one AnnData.")
+    check_is_anndata(adata, name)
     if adata.isbacked and adata.is_view:
         raise InputError(
             f"{name} is a view of a backed AnnData, to which nothing can be written. Pass {name}.to_memory()."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from okrcell.cells.anndata_checks import check_is_anndata
 from okrcell.errors import InputError
 from okrcell.pl._canvas import (
     add_colorbar,
@@ -100,6 +101,7 @@ def confusion(
     >>> [label.get_text() for label in ax.get_xticklabels()][:3]
     ['B cell', 'monocyte', 'dendritic cell']
     """
+    check_is_anndata(adata)
     table = confusion_matrix(adata, truth, answer, expected)
     fractions = table.to_numpy(dtype=np.float64) / np.maximum(table.to_numpy().sum(axis=1, keepdims=True), 1)
     rows, columns = table.shape
