@@ -89,7 +89,7 @@ def changed_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -
 
 def expression_loss(
     predicted: Float[Tensor, "cell token"],
-    value: Int[Tensor, "cell token"],
+    value: Int[Tensor, "cell token"] | Float[Tensor, "cell token"],
     masked: Bool[Tensor, "cell token"],
     n_bins: int,
 ) -> Float[Tensor, ""]:
@@ -181,7 +181,7 @@ class MaskedPredictions:
 
     gep: Float[Tensor, "cell hidden"]
     gepc: Float[Tensor, "cell hidden"]
-    value: Int[Tensor, "cell hidden"]
+    value: Int[Tensor, "cell hidden"] | Float[Tensor, "cell hidden"]
     hidden: Bool[Tensor, "cell hidden"]
     """False for padding."""
     n_bins: int

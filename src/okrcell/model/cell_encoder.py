@@ -186,6 +186,8 @@ class CellEncoderSettings(BlockSettings):
     """Number of learned queries of the ``latent`` encoder; the first one is the cell state."""
     value_embedding: ValueEmbedding = "table"
     """table: one embedding per value bin; continuous: scGPT's two-layer network on the bin number."""
+    frozen: bool = False
+    """Do not train the encoder: the linear one keeps the gene vectors that it starts from."""
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,8 @@ class MaskedCellOutput:
     """GEP: value bins of the hidden genes predicted from their own states, as fractions of the number of bins."""
     gepc: Float[Tensor, "cell hidden"]
     """GEPC: the same, predicted from the cell state alone."""
-    value: Int[Tensor, "cell hidden"]
-    """True value bins."""
+    value: Int[Tensor, "cell hidden"] | Float[Tensor, "cell hidden"]
+    """True value bins; linear expression with the linear encoder, which hides no gene."""
     hidden: Bool[Tensor, "cell hidden"]
     """False for padding, where a cell has fewer hidden genes than the maximum of the batch."""
 
@@ -81,6 +81,8 @@ class CellTextModel(nn.Module):
         self.settings = settings
         width = settings.cell_encoder.width
         self.cell_encoder = build_cell_encoder(settings.cell_encoder, n_genes=n_genes, n_bins=settings.tokeniser.bins)
+        if settings.cell_encoder.frozen:
+            self.cell_encoder.requires_grad_(False)
         self.decoder = ExpressionDecoder(width)
         self.text_encoder = TextEncoder(settings.text_encoder, lazy=lazy_text_encoder)
         text_width = self.text_encoder.width
