@@ -4,11 +4,12 @@
 
 The first cells of the file are annotated once among Cell Ontology ids, which need no text encoder, and once among free
 texts. A first run, which is not counted, fills the caches of the file system. The commands take turns, beside a process
-that only imports torch and anndata: the speed of a shared machine changes by a factor of two within minutes. One Markdown
-row is printed per command.
+that only imports torch and anndata: the speed of a shared machine changes by a factor of two within minutes. Processor
+time depends on other jobs less, with OMP_NUM_THREADS=1. One Markdown row is printed per command.
 """
 
 import argparse
+import resource
 import statistics
 import subprocess
 import sys
@@ -31,7 +32,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     print(
-        "| command | status | seconds, median | minimum | maximum | ratio to the imports |\n|---|---|---|---|---|---|"
+        "| command | status | seconds, median | minimum | maximum | ratio to the imports | ratio of processor time |"
+        "\n|---|---|---|---|---|---|---|"
     )
     with tempfile.TemporaryDirectory() as folder:
         cells = Path(folder) / "cells.h5ad"
@@ -40,9 +42,13 @@ def main() -> None:
         rounds = [[_run(words) for words in commands.values()] for _ in range(args.repeats + 1)][1:]
     for name, runs in zip(commands, zip(*rounds, strict=True), strict=True):
         seconds = [run[0] for run in runs]
-        statuses = ", ".join(map(str, sorted({run[1] for run in runs})))
-        ratio = statistics.median(run[0] / reference[0] for run, (reference, *_) in zip(runs, rounds, strict=True))
-        figures = (statistics.median(seconds), min(seconds), max(seconds), ratio)
+        statuses = ", ".join(map(str, sorted({run[2] for run in runs})))
+        references = [reference for reference, *_ in rounds]
+        ratios = [
+            statistics.median(run[clock] / reference[clock] for run, reference in zip(runs, references, strict=True))
+            for clock in (0, 1)
+        ]
+        figures = (statistics.median(seconds), min(seconds), max(seconds), *ratios)
         print(f"| {name} | {statuses} | {' | '.join(f'{figure:.2f}' for figure in figures)} |")
 
 
@@ -59,11 +65,16 @@ def _commands(cells: Path, output: Path) -> dict[str, list[str]]:
     }
 
 
-def _run(words: list[str]) -> tuple[float, int]:
-    """Return wall seconds and exit status."""
-    start = time.perf_counter()
+def _run(words: list[str]) -> tuple[float, float, int]:
+    """Return wall seconds, processor seconds and exit status."""
+    start, used = time.perf_counter(), _processor_seconds()
     ended = subprocess.run([sys.executable, *words], check=False, capture_output=True)
-    return time.perf_counter() - start, ended.returncode
+    return time.perf_counter() - start, _processor_seconds() - used, ended.returncode
+
+
+def _processor_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":
