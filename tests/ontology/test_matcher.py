@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -243,3 +247,24 @@ def test_the_names_of_an_ontology_are_indexed_once(monkeypatch):
     monkeypatch.setattr("okrcell.ontology.matcher.NameIndex", lambda *_: pytest.fail("the names are indexed again"))
     for number in range(3):
         assert match_label(f"CD8 effector memory T cell {number}", "CL", top=1)
+
+
+MATCHES = """
+from okrcell.ontology.matcher import match_label
+for label in ("Parietal cell", "CD4 Tem", "Ventricle cardiomyocyte cell", "CD56-dim natural killer cell"):
+    print([(match.term.id, match.score) for match in match_label(label, "CL", top=8)])
+"""
+
+
+def test_matches_do_not_depend_on_the_hash_seed():
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", MATCHES],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1

@@ -229,7 +229,7 @@ def _rank_expansions(
     *,
     allow_certain: bool = False,
 ) -> tuple[Expansion, ...]:
-    total = sum(weights.values())
+    total = math.fsum(weights.values())
     ranked = sorted(weights, key=lambda words: (-weights[words], words))[:MAX_EXPANSIONS]
     return tuple(
         Expansion(

@@ -1,6 +1,7 @@
 """Rank the terms of an ontology for an author label."""
 
 import html
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -233,10 +234,12 @@ class OntologyMatcher:
                     omitted_words & self._ancestor_words(entry.term_id) if omitted_words else frozenset[str]()
                 )
                 # A word of the tissue in the name counts as 0.9 of a word of the label, so a name without it is preferred.
-                tissue_weight = 0.9 * sum(self._index.weights[word] for word in missing_words & tissue_words)
+                tissue_weight = 0.9 * math.fsum(self._index.weights[word] for word in missing_words & tissue_words)
                 # Labels leave out what a cell lacks: a CD56-bright cell is CD16-negative.
-                tissue_weight += 0.75 * sum(self._index.weights[word] for word in missing_words if _is_absence(word))
-                label_coverage = weight / (weight + sum(cost[word] for word in omitted_words - implied_words))
+                tissue_weight += 0.75 * math.fsum(
+                    self._index.weights[word] for word in missing_words if _is_absence(word)
+                )
+                label_coverage = weight / (weight + math.fsum(cost[word] for word in omitted_words - implied_words))
                 name_coverage = (weight + tissue_weight) / entry.weight
                 if require_all and label_coverage < 1:
                     continue
@@ -343,7 +346,7 @@ class OntologyMatcher:
 
     def _shared_weights(self, word_weights: Mapping[str, float], qualifier_words: frozenset[str]) -> dict[int, float]:
         weights: dict[int, float] = defaultdict(float)
-        for word in sorted(word_weights, key=lambda word: word in qualifier_words):
+        for word in sorted(word_weights, key=lambda word: (word in qualifier_words, word)):
             for entry_index in self._index.entries_with_word(word):
                 if word not in qualifier_words or entry_index in weights:
                     weights[entry_index] += word_weights[word]

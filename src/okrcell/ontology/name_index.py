@@ -325,7 +325,12 @@ class NameIndex:
         }
         entries = [
             OntologyName(
-                term_id, words, filler, sum(weights[word] for word in words), method, i >= len(self._words_of_names)
+                term_id,
+                words,
+                filler,
+                math.fsum(weights[word] for word in words),
+                method,
+                i >= len(self._words_of_names),
             )
             for i, ((term_id, method, _), words, filler) in enumerate(
                 zip(all_names, content_words, filler_words, strict=True)
