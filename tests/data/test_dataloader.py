@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.tokenizer import BinTokenizer, TokenizerSettings
+from okrcell.cells.tokenizer import BinTokenizer, ExpressionTokenizer, TokenizerSettings
 from okrcell.data.dataloader import PairBatch, PairDataLoader, StreamSettings
 from okrcell.data.dataset import PairDataset
 
@@ -157,3 +157,20 @@ def test_half_of_the_cells_are_shown_as_if_fewer_genes_had_been_measured(stream)
     assert float((after == before).float().mean()) == pytest.approx(0.5, abs=0.1)
     thinned = after < before
     assert float((after[thinned] / before[thinned]).mean()) == pytest.approx(0.55, abs=0.08)
+
+
+def test_a_dropped_gene_is_not_measured_and_one_without_counts_is(pairs, vocabulary):
+    tokenizer = ExpressionTokenizer(TokenizerSettings(kind="expression"), vocabulary, GeneTable.bundled())
+    settings = StreamSettings(batch_size=64, mask=(0,), min_gene_fraction=0.3)
+    batch = PairDataLoader(pairs, ROWS, tokenizer, settings).batch(2)
+    measured, gene = batch.cells.measured.numpy(), batch.cells.gene.numpy()
+    study_genes = pairs.measured(batch.row.numpy())[:, vocabulary.rows(GeneTable.bundled())]
+    fraction = (measured & study_genes).sum(axis=1) / study_genes.sum(axis=1)
+    assert not (measured & ~study_genes).any()
+    assert 0.3 < (fraction == 1).mean() < 0.7 and 0.2 < fraction.min() < 0.5
+    full = pairs.expression(batch.row.numpy()).toarray()[:, vocabulary.rows(GeneTable.bundled())]
+    for row in range(64):
+        expressed = np.zeros(len(vocabulary), dtype=bool)
+        expressed[gene[row][gene[row] > 0] - 1] = True
+        np.testing.assert_array_equal(expressed, (full[row] > 0) & measured[row])
+    assert (measured & (full == 0)).any()

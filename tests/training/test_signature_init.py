@@ -7,8 +7,11 @@ from torch import nn
 
 from okrcell.cells.expression import read_expression
 from okrcell.descriptions.type_wordings import type_wordings
+from okrcell.errors import InputError
 from okrcell.model.checkpoint import load_checkpoint
 from okrcell.model.embedder import Embedder
+from okrcell.tasks.fine_tuning import FineTuningSettings
+from okrcell.tasks.label_transfer import annotate_from_reference
 from okrcell.training import signature_init
 from okrcell.training.pretrain import pretrain
 from okrcell.training.signature_init import SignatureSpace, all_wordings, fit_text_projector
@@ -111,3 +114,12 @@ def test_a_linear_model_is_trained_saved_and_loaded(linear_run, blood):
     np.testing.assert_allclose(model.embed_cells(read_expression(blood[:7].copy())), vectors[:7], atol=1e-5)
     assert float(model.model.cell_encoder.level[1:].sum()) > 0
     assert np.isfinite(result.validation["validation_cell_to_text"])
+    adata = blood[:60].copy()
+    labels = adata.obs["cell_type"].astype(str).tolist()
+    with pytest.raises(InputError, match="is linear, without layers for lora"):
+        annotate_from_reference(read_expression(adata), labels, read_expression(adata), model, method="lora")
+    quick = FineTuningSettings(max_epochs=1)
+    tuned = annotate_from_reference(
+        read_expression(adata), labels, read_expression(adata), model, method="encoder", fine_tuning=quick
+    )
+    assert len(tuned.prediction.best_idx) == 60
