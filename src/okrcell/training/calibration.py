@@ -33,6 +33,9 @@ EVIDENCE_TEMPERATURE_RANGE = (0.1, 100.0)
 """Range in which the temperature is searched, in standard scores."""
 MAX_REMOVED_TYPES = 4
 """Number of types per study, the largest ones, that are removed from the candidates in turn."""
+DIRECTION_WEIGHTS = (0.5, 0.45, 0.05)
+"""Weights of a study's trials in the fit of the ratio of the coefficients: with its own types, with one of them removed, with
+the types of other studies. Whether a type is missing is what the ratio must tell."""
 REMOVED_TYPE_WEIGHT, OTHER_LIST_WEIGHT = 0.05, 0.05
 """Weights of the trials in which no candidate is right, relative to all trials of a study: those with one of its types
 removed, and those with the types of another study, none of which it has. They are the assumed frequency of such lists."""
@@ -134,6 +137,7 @@ class _Trial:
     rows: NDArray[np.intp]
     correct: NDArray[np.bool_]
     weight: float
+    direction_weight: float
 
 
 def fit_confidence(
@@ -148,7 +152,9 @@ def fit_confidence(
     """Fit the coefficients of the confidence to whether predictions are right, all studies with equal weight (ours).
 
     Each study is offered its own types; its own types without one of them, for the cells of that type; and the types of other
-    studies, none of which is equal to, broader or narrower than one of its own. In the latter two no prediction is right.
+    studies, none of which is equal to, broader or narrower than one of its own. In the latter two no prediction is right. The
+    ratio of the two coefficients is fitted with `DIRECTION_WEIGHTS`, then scale and intercept with the assumed frequencies of
+    the trials (`REMOVED_TYPE_WEIGHT`, `OTHER_LIST_WEIGHT`): fitted at once, the rare trials would have no say in the ratio.
 
     Parameters
     ----------
@@ -168,6 +174,7 @@ def fit_confidence(
     features: list[NDArray[np.floating]] = []
     correct: list[NDArray[np.bool_]] = []
     sample_weight: list[NDArray[np.float64]] = []
+    direction_weight: list[NDArray[np.float64]] = []
     for study, scores in zip(studies, full_panel_scores, strict=True):
         score = partial(score_study, study, known_types, head, genes, None, graph=scores.graph)
         for trial in (
@@ -178,16 +185,20 @@ def fit_confidence(
             features.append(_features(trial.scores, trial.rows, temperature))
             correct.append(trial.correct)
             sample_weight.append(np.full(len(trial.rows), trial.weight / len(trial.rows)))
-    x, y, w = np.concatenate(features), np.concatenate(correct), np.concatenate(sample_weight)
+            direction_weight.append(np.full(len(trial.rows), trial.direction_weight / len(trial.rows)))
+    x, y = np.concatenate(features), np.concatenate(correct)
     finite = np.isfinite(x).all(axis=1)
-    top, margin_weight, bias = _logistic(x[finite], y[finite], w[finite])
+    x, y = x[finite], y[finite]
+    direction = np.array(_logistic(x, y, np.concatenate(direction_weight)[finite])[:-1])
+    scale, bias = _logistic((x @ direction)[:, None], y, np.concatenate(sample_weight)[finite])
+    top, margin_weight = (scale * direction).tolist()
     return {"top": top, "lead": margin_weight, "bias": bias}
 
 
 def _own_types_trial(study: HeldOutStudy, scores: StudyScores) -> _Trial:
     rows = np.flatnonzero(study.truth >= 0)
     right = scores.smoothed[rows].argmax(axis=1) == study.truth[rows]
-    return _Trial(scores, rows, right, 1 - REMOVED_TYPE_WEIGHT - OTHER_LIST_WEIGHT)
+    return _Trial(scores, rows, right, 1 - REMOVED_TYPE_WEIGHT - OTHER_LIST_WEIGHT, DIRECTION_WEIGHTS[0])
 
 
 def _removed_type_trials(study: HeldOutStudy, score: Callable[..., StudyScores]) -> Iterator[_Trial]:
@@ -199,7 +210,13 @@ def _removed_type_trials(study: HeldOutStudy, score: Callable[..., StudyScores])
         rows = np.flatnonzero(study.truth == type_index)
         if remaining and len(rows):
             wrong = np.zeros(len(rows), dtype=bool)
-            yield _Trial(score(types=remaining), rows, wrong, REMOVED_TYPE_WEIGHT / len(largest))
+            yield _Trial(
+                score(types=remaining),
+                rows,
+                wrong,
+                REMOVED_TYPE_WEIGHT / len(largest),
+                DIRECTION_WEIGHTS[1] / len(largest),
+            )
 
 
 def _other_list_trials(
@@ -214,7 +231,13 @@ def _other_list_trials(
     selected = [usable[idx] for idx in rng.permutation(len(usable))[:MAX_OTHER_LISTS].tolist()]
     rows = np.flatnonzero(study.truth >= 0)
     for types in selected:
-        yield _Trial(score(types=types), rows, np.zeros(len(rows), dtype=bool), OTHER_LIST_WEIGHT / len(selected))
+        yield _Trial(
+            score(types=types),
+            rows,
+            np.zeros(len(rows), dtype=bool),
+            OTHER_LIST_WEIGHT / len(selected),
+            DIRECTION_WEIGHTS[2] / len(selected),
+        )
 
 
 def _features(scores: StudyScores, rows: NDArray[np.intp], temperature: float) -> NDArray[np.floating]:
