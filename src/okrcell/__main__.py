@@ -7,8 +7,8 @@ import sys
 from okrcell.signals import stop_signals
 
 GC_THRESHOLD = 100_000
-"""New objects between two garbage collections; Python's 700 is for long runs. With the frozen objects at exit, a process that only
-imports torch and anndata takes a fifth less time."""
+"""New objects between two garbage collections; Python's 700 is for long runs. With the frozen objects at exit, a process that
+only imports torch and anndata takes a fifth less time."""
 
 
 def main() -> None:
