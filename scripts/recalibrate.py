@@ -14,7 +14,6 @@ import numpy as np
 import yaml
 
 from okrcell.errors import InputError
-from okrcell.knowledge.cell_type_markers import load_marker_consensus
 from okrcell.model.checkpoint import MODEL_FILE, description_sha256
 from okrcell.model.embedder import load
 from okrcell.settings import parse_settings
@@ -23,7 +22,7 @@ from okrcell.training.calibration import fit_confidence
 from okrcell.training.cell_type_profiles import fit_known_types
 from okrcell.training.held_out_studies import held_out_studies, score_study
 from okrcell.training.settings import PretrainSettings
-from okrcell.training.setup import build_dataset
+from okrcell.training.setup import build_dataset, read_markers
 
 MAX_DIFFERENCE = 1e-3
 """Maximum difference of signatures; the model stores 16-bit floats."""
@@ -52,7 +51,7 @@ def main() -> None:
     pairs, partition = build_dataset(settings)
     study = pairs.corpus.obs["study"].astype(str).to_numpy()
     rows = partition.train[np.isin(study[partition.train], model.facts["seen"]["studies"])]
-    markers = load_marker_consensus(options.knowledge)
+    markers = read_markers(settings)
     known_types, dropped_studies, genes = fit_known_types(
         pairs, rows, model.vocabulary, markers, settings.split.overlapping
     )

@@ -18,7 +18,7 @@ GENES = {B_CELL: "CD79A CD79B MS4A1 CD74", T_CELL: "CD3D CD3E IL32 CD7", PLASMA_
 def books(tmp_path_factory):
     """Marker tables that tell of three types."""
     place = tmp_path_factory.mktemp("knowledge")
-    rows = [f"Human,{kind},{gene},positive,a resource" for kind, genes in GENES.items() for gene in genes.split()]
+    rows = [f"Human,{kind},{gene},positive,ASCT+B" for kind, genes in GENES.items() for gene in genes.split()]
     (place / "cellmarker_accordion_by_cl.csv.gz").write_text(
         "\n".join(["species,CL_ID,marker,marker_type,resources", *rows]), encoding="utf-8"
     )

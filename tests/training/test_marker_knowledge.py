@@ -31,7 +31,7 @@ def folder(tmp_path):
     """Marker tables that tell of three types, and names of genes."""
     place = tmp_path / "knowledge"
     place.mkdir()
-    rows = [f"Human,{kind},{gene},positive,a resource" for kind, genes in GENES.items() for gene in genes.split()]
+    rows = [f"Human,{kind},{gene},positive,ASCT+B" for kind, genes in GENES.items() for gene in genes.split()]
     by_type = "\n".join(["species,CL_ID,marker,marker_type,resources", *rows])
     (place / "cellmarker_accordion_by_cl.csv.gz").write_text(by_type, encoding="utf-8")
     (place / "cellmarker_accordion_healthy.csv.gz").write_text(

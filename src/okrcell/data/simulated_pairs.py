@@ -12,6 +12,7 @@ from okrcell.cells.genes import TARGET_SUM, GeneTable
 from okrcell.data.dataset import PairDataset
 from okrcell.data.expression_noise import SparseCell, add_cells, count_unit, split_cells
 from okrcell.descriptions.metadata_text import label_texts
+from okrcell.descriptions.ontology_markers import MarkerSelection
 from okrcell.descriptions.template_writer import describe
 from okrcell.errors import InputError
 from okrcell.knowledge.cell_type_markers import MIN_POSITIVE_MARKERS, MarkerConsensus
@@ -99,6 +100,9 @@ class KnowledgeSettings(Settings):
     folder: Path | None = None
     """Folder of the knowledge files (`okrcell knowledge list`); by default the user's cache. Rows derived from atlases that
     benchmarks use are never read."""
+    markers: MarkerSelection = "open"
+    """Statements on marker genes. open: of openly licensed resources (`okrcell.knowledge.marker_licences`), so that the model
+    may be shared; all: of all tables in the folder, whose licences then apply to the model's signatures."""
     share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Fraction of a batch that are simulated pairs: a text of a cell type with a simulated cell. 0 by default: method 11.1
     proposes 0.05, but it gave no improvement (docs/results/bundled-model.md)."""

@@ -2,18 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from okrcell.cells.genes import GeneTable, GeneVocabulary
 from okrcell.errors import InputError
 from okrcell.evidence import KnowledgeSource
 from okrcell.knowledge import markers as marker_tables
 from okrcell.knowledge.downloads import KnowledgeFiles, LocalFile
+from okrcell.knowledge.marker_licences import resource_licence, source_of_resource
 from okrcell.knowledge.markers import MarkerRow
 from okrcell.knowledge.registry import SOURCES, open_sources
 from okrcell.ontology.ontology import ontology
@@ -62,6 +65,61 @@ class MarkerConsensus:
     """By (type, gene): names of all resources, for or against, ascending, such as ``ASCT+B`` or ``PMID 28091601``."""
     tables: tuple[str, ...]
     """Tables that were read, each with its version."""
+    snapshots: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Version of the file that each source was read from."""
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """Sources of all resources, ascending: papers are grouped under their table."""
+        return tuple(sorted({source_of_resource(name) for names in self.resources.values() for name in names}))
+
+    def gene_index(self, vocabulary: GeneVocabulary) -> NDArray[np.intp]:
+        """Return the index of each of ``genes`` in a model's vocabulary, -1 if it is not in it."""
+        table = GeneTable.bundled()
+        row = table.resolve(self.genes).row
+        return np.where(row >= 0, vocabulary.tokens(table)[row].astype(np.intp) - 1, -1)
+
+    def source_masks(
+        self, types: Sequence[str], gene_index: NDArray[np.integer], weights: sparse.csr_matrix
+    ) -> NDArray[np.int32]:
+        """Return for each stored weight of a matrix (type, gene) the bit mask of its `sources`; 0 where there is none.
+
+        Parameters
+        ----------
+        types
+            Cell Ontology ids of the rows.
+        gene_index
+            Index of each of ``genes`` on the axis, -1 if it is not on the axis.
+        weights
+            Matrix made of `on_gene_axis`.
+        """
+        row_of, bit_of = ({name: i for i, name in enumerate(names)} for names in (types, self.sources))
+        column_of = dict(zip(self.genes, gene_index.tolist(), strict=True))
+        masks: defaultdict[tuple[int, int], int] = defaultdict(int)
+        for (cell_type, gene), resources in self.resources.items():
+            for resource in resources:
+                masks[row_of.get(cell_type, -1), column_of.get(gene, -1)] |= 1 << bit_of[source_of_resource(resource)]
+        rows = np.repeat(np.arange(len(types)), np.diff(weights.indptr)).tolist()
+        return np.array([masks.get(key, 0) for key in zip(rows, weights.indices.tolist(), strict=True)], dtype=np.int32)
+
+    def source_records(self, masks: NDArray[np.int32]) -> list[dict[str, str | int | bool]]:
+        """Return name, licence, version and number of weights of each of `sources`, for ``model.json``.
+
+        Parameters
+        ----------
+        masks
+            Result of `source_masks`; a weight with several sources counts for each.
+        """
+        return [
+            {
+                "name": name,
+                "licence": resource_licence(name).licence,
+                "open": resource_licence(name).is_open,
+                "snapshot": self.snapshots.get(name, ""),
+                "weights": int((masks >> bit & 1).sum()),
+            }
+            for bit, name in enumerate(self.sources)
+        ]
 
     def on_gene_axis(
         self, gene_index: NDArray[np.integer], n_genes: int, max_genes: int = MAX_GENES
@@ -105,9 +163,42 @@ class MarkerConsensus:
         return {cell_type: i for i, cell_type in enumerate(self.types)}
 
 
-def load_marker_consensus(
+class MarkerStatements(NamedTuple):
+    """Statements of marker tables, and where they were read."""
+
+    rows: list[MarkerStatement]
+    tables: tuple[str, ...]
+    """Tables that were read, each with its version."""
+    snapshots: dict[str, str]
+    """Version of the file that each source was read from."""
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Sources of the statements."""
+        return frozenset(self.snapshots)
+
+    def openly_licensed(self) -> "MarkerStatements":
+        """Return the statements of openly licensed resources (`okrcell.knowledge.marker_licences`)."""
+        rows = [(row, resource) for row, resource in self.rows if resource_licence(resource).is_open]
+        snapshots = {name: version for name, version in self.snapshots.items() if resource_licence(name).is_open}
+        return MarkerStatements(rows, tuple(f"{name} of {version}" for name, version in snapshots.items()), snapshots)
+
+    def union(self, other: "MarkerStatements") -> "MarkerStatements":
+        """Return the statements of both; what both have counts once in `build_marker_consensus`."""
+        return MarkerStatements(
+            [*self.rows, *other.rows],
+            tuple(dict.fromkeys([*self.tables, *other.tables])),
+            {**other.snapshots, **self.snapshots},
+        )
+
+    def consensus(self) -> MarkerConsensus:
+        """Sum the statements of all resources (`build_marker_consensus`)."""
+        return replace(build_marker_consensus(self.rows, self.tables), snapshots=self.snapshots)
+
+
+def read_marker_tables(
     knowledge: str | Path | KnowledgeFiles | None = None, *, leaks: bool = False
-) -> MarkerConsensus:
+) -> MarkerStatements:
     """Read all available marker tables: Cell Marker Accordion, CellMarker 2, PanglaoDB.
 
     Parameters
@@ -123,20 +214,33 @@ def load_marker_consensus(
         If the folder does not exist or has none of the tables, or a table cannot be read.
     """
     knowledge_files = knowledge if isinstance(knowledge, KnowledgeFiles) else KnowledgeFiles(knowledge)
-    available = {
-        name: files
-        for name, files in _TABLE_FILES.items()
-        if knowledge_files.url or all(map(knowledge_files.has_file, files))
-    }
+    available = available_tables(knowledge_files)
     if not available:
         raise InputError(knowledge_files.missing_message(_TABLE_FILES["accordion"][0]))
     statements: list[MarkerStatement] = []
     versions: list[str] = []
-    for name, files in available.items():
-        local_files = tuple(knowledge_files.local_file(file) for file in files)
-        statements += _TABLE_READERS[name](local_files, leaks)
+    snapshots: dict[str, str] = {}
+    for name in available:
+        local_files = tuple(knowledge_files.local_file(file) for file in _TABLE_FILES[name])
+        rows = list(_TABLE_READERS[name](local_files, leaks))
         versions.append(f"{name} {', '.join(file.version for file in local_files)}")
-    return build_marker_consensus(statements, tuple(versions))
+        snapshots |= dict.fromkeys(sorted({source_of_resource(resource) for _, resource in rows}), versions[-1])
+        statements += rows
+    return MarkerStatements(statements, tuple(versions), snapshots)
+
+
+def available_tables(knowledge_files: KnowledgeFiles) -> tuple[str, ...]:
+    """Names of the marker tables whose files are at the location."""
+    return tuple(
+        name for name, files in _TABLE_FILES.items() if knowledge_files.url or all(map(knowledge_files.has_file, files))
+    )
+
+
+def load_marker_consensus(
+    knowledge: str | Path | KnowledgeFiles | None = None, *, leaks: bool = False
+) -> MarkerConsensus:
+    """Sum the statements of all available marker tables; see `read_marker_tables` for parameters and errors."""
+    return read_marker_tables(knowledge, leaks=leaks).consensus()
 
 
 def build_marker_consensus(statements: Iterable[MarkerStatement], tables: tuple[str, ...] = ()) -> MarkerConsensus:

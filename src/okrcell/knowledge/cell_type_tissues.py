@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from okrcell.knowledge import markers as marker_tables
 from okrcell.knowledge.downloads import KnowledgeFiles
+from okrcell.knowledge.marker_licences import resource_licence
 from okrcell.knowledge.markers import MarkerRow
 from okrcell.ontology.ontology import ontology
 
@@ -85,6 +86,7 @@ def load_cell_type_tissues(
     *,
     training_cells: Iterable[tuple[str, str, str]] = (),
     leaks: bool = False,
+    open_only: bool = False,
 ) -> CellTypeTissues:
     """Count the resources that report each type in each tissue, over all available marker tables.
 
@@ -97,10 +99,12 @@ def load_cell_type_tissues(
         (type, tissue or "", study) of the training cells; each study counts as one resource.
     leaks
         Whether rows derived from atlases that benchmarks also use are read.
+    open_only
+        Count openly licensed resources only (`okrcell.knowledge.marker_licences`).
     """
+    rows = _marker_rows(knowledge if isinstance(knowledge, KnowledgeFiles) else KnowledgeFiles(knowledge), leaks)
     return count_cell_type_tissues(
-        _marker_rows(knowledge if isinstance(knowledge, KnowledgeFiles) else KnowledgeFiles(knowledge), leaks),
-        training_cells,
+        (row for row in rows if not open_only or resource_licence(row.resource).is_open), training_cells
     )
 
 

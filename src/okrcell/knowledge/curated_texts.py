@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
 
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
@@ -171,17 +173,32 @@ class DescriptionSource:
 
     @cached_property
     def _texts(self) -> dict[str, str]:
+        records = read_ontology_terms(self._file.path)
         try:
-            with open_binary(self._file.path) as file:
-                records = json.load(file)
             described_records = [record for record in records if record.get("extended_description")]
             by_id = {record["id"]: _clean_paragraphs(record["extended_description"]) for record in described_records}
             by_current_id = {ontology("CL").current_id(term): text for term, text in by_id.items()}
-        except InputError:
-            raise
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (TypeError, KeyError, AttributeError) as error:
             raise InputError(f"{self._file.path} is not a JSON list of ontology terms: {error}.") from None
         return {term: text for term, text in by_current_id.items() if term}
+
+
+def read_ontology_terms(path: Path) -> list[dict[str, Any]]:
+    """Read the terms of ``cl_terms.json.gz``: name, definition, synonyms and extended description of each.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is no JSON list.
+    """
+    with open_binary(path) as file:
+        try:
+            records = json.load(file)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path} is not a JSON list of ontology terms: {error}.") from None
+    if not isinstance(records, list):
+        raise InputError(f"{path} is not a JSON list of ontology terms: it is a {type(records).__name__}.")
+    return cast(list[dict[str, Any]], records)
 
 
 def _clean_paragraphs(text: str) -> str:

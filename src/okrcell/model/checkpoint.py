@@ -33,6 +33,7 @@ FACT_TYPES: dict[str, type] = {
     "seen": dict,
     "calibration": dict,
     "known_types": list,
+    "signature_sources": list,
     "signatures_sha256": str,
     "weights_sha256": str,
     "genes_sha256": str,

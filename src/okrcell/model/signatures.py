@@ -1,7 +1,7 @@
 """Gene signatures of texts, from stored signatures of known cell types."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +22,9 @@ N_NEAREST_TEXTS = 8
 DISTANCE_POWER = 16.0
 """Interpolation weights are ``distance ** -16``: a text 10 % farther than the nearest has a fifth of its weight."""
 PARTS = ("knowledge", "cells")
+SOURCES_TENSOR = "knowledge.source"
+KNOWLEDGE_WEIGHT = 0.5
+"""Weight of marker tables, the rest is that of cells; a type with a single part gives it weight 1."""
 GENE_STATISTICS = ("level", "spread", "linear")
 MIN_TEXT_SIMILARITY = 0.45
 """Cosine similarity to the nearest stored text, in the text encoder, below which a text resembles no cell type (ours):
@@ -45,6 +48,16 @@ class Signatures:
     def combined(self) -> sparse.csr_matrix:
         """(text, gene): both parts together; positive where the text predicts higher expression."""
         return sparse.csr_matrix(self.knowledge + self.cells)
+
+
+@dataclass(frozen=True)
+class TypeVariation:
+    """Main axes of the variation of expression within cell types, which separates no two types."""
+
+    axes: Float[np.ndarray, "gene axis"]
+    """Orthonormal columns, in units of the spread of each gene."""
+    variances: Float[np.ndarray, " axis"]
+    """Variance along each axis, in squared spreads; positive."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,11 @@ class SignatureHead:
     """Standard deviation of log expression within cell types."""
     linear: Float[Tensor, " gene"]
     """Mean linear expression, likewise; its sum over a gene panel is the total that cells are scaled to."""
+    knowledge_sources: NDArray[np.int32] | None = field(default=None, kw_only=True)
+    """Bit mask of the sources of each stored weight of ``knowledge``, in their order in ``signature_sources`` of the model;
+    None in a model without provenance."""
+    variation: TypeVariation | None = None
+    """Variation within cell types; None in a model without it."""
 
     @property
     def combined(self) -> sparse.csr_matrix:
@@ -130,6 +148,11 @@ class SignatureHead:
             tensors[f"{name}.starts"] = torch.from_numpy(part.indptr.astype(np.int32))
             tensors[f"{name}.gene"] = torch.from_numpy(part.indices.astype(np.int32))
             tensors[f"{name}.weight"] = torch.from_numpy(part.data.astype(np.float16))
+        if self.knowledge_sources is not None:
+            tensors[SOURCES_TENSOR] = torch.from_numpy(self.knowledge_sources.astype(np.int32))
+        if self.variation is not None:
+            tensors["axes"] = torch.from_numpy(self.variation.axes).to(torch.float16).contiguous()
+            tensors["axis_variances"] = torch.from_numpy(self.variation.variances).to(torch.float32)
         save_file(tensors, folder / SIGNATURES_FILE)
 
     @classmethod
@@ -148,6 +171,8 @@ class SignatureHead:
             level, spread, linear = (_float_tensor(tensors, name, 1) for name in GENE_STATISTICS)
             key_type = _index_tensor(tensors, "owner")
             knowledge, cells = (_sparse_part(tensors, name, (len(types), n_genes)) for name in PARTS)
+            sources = _source_masks(tensors, len(knowledge.data))
+            variation = _type_variation(tensors, n_genes)
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"{path} is missing or damaged ({reason}). Fetch the model again.") from None
@@ -161,7 +186,32 @@ class SignatureHead:
             raise CheckpointError(
                 f"{path} does not fit the model's genes or types. The folder is mixed; fetch it again."
             )
-        return cls(tuple(types), key, key_type, vectors, knowledge, cells, level, spread, linear)
+        return cls(
+            tuple(types), key, key_type, vectors, knowledge, cells, level, spread, linear, knowledge_sources=sources
+        )
+
+
+def embed_types(
+    texts: Sequence[Sequence[str]],
+    pool: Callable[[Sequence[str]], Float[Tensor, "text width"]],
+    project: Callable[[Float[Tensor, "text width"]], Float[Tensor, "text dim"]],
+) -> tuple[Float[Tensor, "key width"], Int[Tensor, " key"], Float[Tensor, "type dim"]]:
+    """Embed the texts of types: unit vectors of the texts, the type of each, and the unit mean vector of each type.
+
+    Parameters
+    ----------
+    texts
+        Texts of each type, at least one.
+    pool
+        Embeds texts with the text encoder, before the projector.
+    project
+        Projects these vectors into the shared space.
+    """
+    pooled = pool([text for type_texts in texts for text in type_texts])
+    key_type = torch.arange(len(texts)).repeat_interleave(torch.tensor([len(type_texts) for type_texts in texts]))
+    projected = project(pooled)
+    mean = torch.zeros(len(texts), projected.shape[1]).index_add_(0, key_type, projected)
+    return torch.nn.functional.normalize(pooled, dim=1), key_type, torch.nn.functional.normalize(mean, dim=1)
 
 
 def _float_tensor(tensors: dict[str, Tensor], name: str, n_axes: int) -> Tensor:
@@ -177,6 +227,24 @@ def _index_tensor(tensors: dict[str, Tensor], name: str) -> Tensor:
     if tensors[name].dtype != torch.int32 or tensors[name].ndim != 1:
         raise ValueError(f"{name} is not a list of indices")
     return tensors[name].long()
+
+
+def _type_variation(tensors: dict[str, Tensor], n_genes: int) -> TypeVariation | None:
+    if "axes" not in tensors:
+        return None
+    axes, variances = _float_tensor(tensors, "axes", 2), _float_tensor(tensors, "axis_variances", 1)
+    if axes.shape != (n_genes, len(variances)) or bool((variances <= 0).any()):
+        raise ValueError("axes do not fit the genes, or a variance is not positive")
+    return TypeVariation(axes.numpy(), variances.numpy())
+
+
+def _source_masks(tensors: dict[str, Tensor], n_weights: int) -> NDArray[np.int32] | None:
+    if SOURCES_TENSOR not in tensors:
+        return None
+    masks = _index_tensor(tensors, SOURCES_TENSOR).numpy().astype(np.int32)
+    if len(masks) != n_weights or bool((masks <= 0).any()):
+        raise ValueError(f"{SOURCES_TENSOR} does not give every weight a source")
+    return masks
 
 
 def _sparse_part(tensors: dict[str, Tensor], name: str, shape: tuple[int, int]) -> sparse.csr_matrix:

@@ -15,7 +15,7 @@ from okrcell.cells.pca import log_normalize
 from okrcell.data.dataset import PairDataset
 from okrcell.descriptions.metadata_text import label_texts
 from okrcell.knowledge.cell_type_markers import MarkerConsensus
-from okrcell.model.signatures import SignatureHead
+from okrcell.model.signatures import KNOWLEDGE_WEIGHT, SignatureHead, embed_types
 from okrcell.ontology.ontology import ontology, prefix_of
 
 MIN_TYPES = 4
@@ -38,8 +38,6 @@ MIN_PROFILE_SPREAD = 0.05
 ROUNDING_ERROR = 1e-5
 """Smaller values are rounding errors of subtracted profiles, set to 0."""
 MIN_PROFILE_Z, MAX_PROFILE_Z = -3.0, 5.0
-KNOWLEDGE_WEIGHT = 0.5
-"""Weight of marker tables, the rest is that of cells; a type with a single source gives it weight 1."""
 MAX_CONTRADICTORY_FRACTION = 0.34
 """Maximum fraction of contradictory profiles of a study; above it, all labels of the study are considered confused."""
 
@@ -318,16 +316,10 @@ def build_signature_head(
     """
     knowledge, cells = known_types.parts()
     texts = [label_texts(name) for name in known_types.types]
-    pooled = pool([text for type_texts in texts for text in type_texts])
-    key_type = np.repeat(np.arange(len(texts)), [len(type_texts) for type_texts in texts])
-    projected = project(pooled)
-    mean = torch.zeros(len(texts), projected.shape[1]).index_add_(0, torch.from_numpy(key_type), projected)
     gene_statistics = (known_types.profiles.level, known_types.profiles.spread, known_types.profiles.linear)
     return SignatureHead(
         known_types.types,
-        torch.nn.functional.normalize(pooled, dim=1),
-        torch.from_numpy(key_type),
-        torch.nn.functional.normalize(mean, dim=1),
+        *embed_types(texts, pool, project),
         sparse.csr_matrix(knowledge),
         sparse.csr_matrix(cells),
         *(torch.from_numpy(values.astype(np.float32)) for values in gene_statistics),
@@ -404,13 +396,9 @@ def fit_known_types(
     -------
     The signatures of the known types; the studies that were dropped; for each gene of the vocabulary its row in the gene table.
     """
-    table = GeneTable.bundled()
-    tokens, genes = vocabulary.tokens(table), vocabulary.rows(table)
+    genes = vocabulary.rows(GeneTable.bundled())
     profiles = build_study_profiles(pairs, rows, genes, overlapping)
-    strength = None
-    if markers is not None:
-        row = table.resolve(markers.genes).row
-        strength = markers.on_gene_axis(np.where(row >= 0, tokens[row] - 1, -1), len(genes))
+    strength = None if markers is None else markers.on_gene_axis(markers.gene_index(vocabulary), len(genes))
     known_types, dropped_studies = drop_contradictory_studies(
         build_known_types(profiles, () if markers is None else markers.types, strength)
     )

@@ -56,11 +56,13 @@ SIGNATURES_TEMPLATE = """
 ## Gene signatures of texts
 
 The model stores signatures of {types:,} cell types, with genes that count for and against each type: {from_tables:,} from
-marker tables ({tables}), without rows derived from atlases that benchmarks use, and {from_cells:,} from how their cells
+statements on marker genes, without rows derived from atlases that benchmarks use, and {from_cells:,} from how their cells
 differ from the other types of their studies. Any other text is mapped to a mixture of the nearest stored texts. Studies
 excluded because their labels contradict what is known of the types: {dropped}. Signature scores and similarities are combined
-with similarity weight {weight:g}; cells are compared with the background of the corpus and, if available, of the sample. This
-folder contains weights only, no marker table.
+with similarity weight {weight:g}; cells are compared with the background of the corpus and, if available, of the sample.
+
+`signatures.safetensors` holds {cell_weights:,} gene-type weights learned from cells, and {table_weights:,} computed from these
+statements. Their sources are in `knowledge.source`, a bit mask in the order of `signature_sources` in `model.json`.{licences}
 """
 
 
@@ -213,11 +215,31 @@ def _signatures_section(facts: dict[str, Any], signatures: SignatureHead) -> str
     return SIGNATURES_TEMPLATE.format(
         types=len(signatures.types),
         from_tables=int((signatures.knowledge.getnnz(axis=1) > 0).sum()),
-        tables=", ".join(table.split(", sha256")[0] for table in facts["receipt"]["knowledge"]) or "none",
         from_cells=int((signatures.cells.getnnz(axis=1) > 0).sum()),
         dropped=escape_markdown(", ".join(calibration.get("labels_in_doubt", []))) or "none",
         weight=calibration.get("similarity_weight", 0.0),
+        table_weights=signatures.knowledge.nnz,
+        cell_weights=signatures.cells.nnz,
+        licences=_sources_table(facts.get("signature_sources", [])),
     )
+
+
+def _sources_table(sources: Sequence[dict[str, Any]]) -> str:
+    """Return a table of the sources of the weights with their licences, and what follows for sharing the model."""
+    if not sources:
+        return ""
+    rows = "\n".join(
+        f"| {source['name']} | {source['weights']:,} | {source['licence']} | {escape_markdown(source['snapshot'])} |"
+        for source in sources
+    )
+    closed = [source["name"] for source in sources if not source["open"]]
+    remark = (
+        f"Not openly licensed: {', '.join(closed)}. Ask them before you share this model."
+        if closed
+        else "All of them are openly licensed."
+    )
+    header = "| source | weights | licence | version |\n|---|---|---|---|"
+    return f" {remark}\nA weight with several sources counts for each.\n\n{header}\n{rows}"
 
 
 def export_run(

@@ -1,5 +1,6 @@
 """Fit and calibrate the signature head: the genes that a text predicts, and their confidence."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ def fit_signatures(
 
     Returns
     -------
-    The head, and further facts of the model: ``calibration``, and ``type_places``, the tissues of each type.
+    The head, and further facts of the model: ``calibration``, ``type_places``, the tissues of each type, and
+    ``signature_sources``, the sources of the weights from markers with licence, version and number of weights.
     """
     overlapping = settings.split.overlapping
     type_signatures, dropped_studies, genes = inputs.known_types
@@ -41,6 +43,11 @@ def fit_signatures(
         head = build_signature_head(
             type_signatures, lambda texts: torch.from_numpy(embedder.pool_texts(texts)), model.project_texts
         )
+    sources: list[dict[str, str | int | bool]] = []
+    if inputs.markers is not None:
+        gene_index = inputs.markers.gene_index(inputs.vocabulary)
+        masks = inputs.markers.source_masks(head.types, gene_index, head.knowledge)
+        head, sources = replace(head, knowledge_sources=masks), inputs.markers.source_records(masks)
     all_rows = np.sort(np.concatenate([inputs.partition.train, inputs.partition.validation]))
     studies = [
         study
@@ -70,7 +77,11 @@ def fit_signatures(
         )
         calibration["labels_in_doubt"] = list(dropped_studies)
         calibration["similarity_learned_on"] = [study.name for study in unseen_studies]
-    return head, {"calibration": calibration, "type_places": _type_tissues(settings, inputs)}
+    return head, {
+        "calibration": calibration,
+        "type_places": _type_tissues(settings, inputs),
+        "signature_sources": sources,
+    }
 
 
 def _type_tissues(settings: PretrainSettings, inputs: RunInputs) -> dict[str, dict[str, int]]:
@@ -83,4 +94,5 @@ def _type_tissues(settings: PretrainSettings, inputs: RunInputs) -> dict[str, di
     typed = {item for item in observed if item[0]}
     if settings.knowledge is None:
         return count_cell_type_tissues((), typed).to_dict()
-    return load_cell_type_tissues(settings.knowledge.folder, training_cells=typed).to_dict()
+    open_only = settings.knowledge.markers == "open"
+    return load_cell_type_tissues(settings.knowledge.folder, training_cells=typed, open_only=open_only).to_dict()

@@ -19,8 +19,9 @@ from okrcell.data.dataloader import PairDataLoader, StreamSettings, TokenCache
 from okrcell.data.dataset import PairDataset
 from okrcell.data.simulated_pairs import SimulatedPairs
 from okrcell.data.split import Split, exclude_types, train_validation_split
+from okrcell.descriptions.ontology_markers import load_markers
 from okrcell.errors import CheckpointError, InputError, SettingsError
-from okrcell.knowledge.cell_type_markers import MarkerConsensus, gene_texts, load_marker_consensus
+from okrcell.knowledge.cell_type_markers import MarkerConsensus, gene_texts
 from okrcell.model.cell_text_model import CellTextModel, ModelSettings
 from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.gene_init import MAX_WORD_PIECES, cached_embed, gene_vectors, init_gene_embeddings
@@ -114,9 +115,10 @@ def read_markers(settings: PretrainSettings) -> MarkerConsensus | None:
     Raises
     ------
     InputError
-        If there is no marker table in the folder of the settings.
+        If the folder of the settings has no statement on markers of these licences.
     """
-    return None if settings.knowledge is None else load_marker_consensus(settings.knowledge.folder)
+    knowledge = settings.knowledge
+    return None if knowledge is None else load_markers(knowledge.folder, knowledge.markers)
 
 
 def build_gene_init(
