@@ -105,9 +105,9 @@ def test_the_table_in_the_package_is_that_of_the_knowledge_files(real):
     bundled, derived = read_open_markers(), real.openly_licensed()
     assert set(bundled.rows) == {(row, name) for row, name in derived.rows if row.gene}
     assert bundled.snapshots == derived.snapshots
-    ours, theirs = bundled.consensus(), derived.consensus()
-    assert (ours.types, ours.genes) == (theirs.types, theirs.genes)
-    assert abs(ours.support - theirs.support).max() == 0
+    consensus, expected = bundled.consensus(), derived.consensus()
+    assert (consensus.types, consensus.genes) == (expected.types, expected.genes)
+    assert abs(consensus.support - expected.support).max() == 0
 
 
 def test_real_texts_state_what_is_known(real):

@@ -218,6 +218,7 @@ def test_fetch_tells_what_came_and_what_was_published_nowhere(cache, capsys):
     assert run("fetch") == 0
     printed = capsys.readouterr()
     assert f"Have 1 file in {cache}" in printed.out
+    assert ": licence CC0, as stated by https://example.org" in printed.out
     assert f"not published: {UNPUBLISHED}." in printed.err
 
 

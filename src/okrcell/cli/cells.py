@@ -45,6 +45,13 @@ from okrcell.escaping import printable
 from okrcell.progress import command_progress
 
 Seed = Annotated[int, Parameter(help="Random seed.")]
+CitedKnowledge = Annotated[
+    str | None,
+    Parameter(
+        help="Folder or URL of the knowledge files: they are cited, and its marker tables are added to the signatures. "
+        "Default: OKRCELL_KNOWLEDGE, else the cache, for citations alone."
+    ),
+]
 
 
 @app.command
@@ -146,9 +153,7 @@ def describe(
     output: PageOutput = None,
     candidates: Candidates = None,
     strict: Strict = False,
-    knowledge: Annotated[
-        str | None, Parameter(help="Folder or URL of the knowledge files; default: OKRCELL_KNOWLEDGE, else the cache.")
-    ] = None,
+    knowledge: CitedKnowledge = None,
     genes: Annotated[int, Parameter(help="Maximum number of genes per group.")] = 20,
     seed: Annotated[int, Parameter(help="Random seed of the sample of cells whose genes are compared.")] = 0,
     model: ModelPath = None,
@@ -209,9 +214,7 @@ def explain(
     ] = None,
     strict: Strict = False,
     top: Annotated[int, Parameter(help="Maximum number of genes per group or cell.")] = 20,
-    knowledge: Annotated[
-        str | None, Parameter(help="Folder or URL of the knowledge files; default: OKRCELL_KNOWLEDGE, else the cache.")
-    ] = None,
+    knowledge: CitedKnowledge = None,
     model: ModelPath = None,
     layer: Layer = None,
     orthologs: Orthologs = False,
@@ -298,6 +301,9 @@ def annotate(
     ] = None,
     candidates: Candidates = None,
     strict: Strict = False,
+    knowledge: Annotated[
+        str | None, Parameter(help="Folder or URL of marker tables that are added to the signatures of the model.")
+    ] = None,
     reference: Annotated[
         Path | None, Parameter(help="Labelled file of cells from another study to learn from.")
     ] = None,
@@ -352,6 +358,7 @@ def annotate(
             donor_key=donor_key,
             method=method,
             strict=strict,
+            knowledge=knowledge,
             seed=seed,
             layer=layer,
             orthologs=orthologs,

@@ -53,7 +53,11 @@ def fetch(
     *names: Annotated[str, Parameter(help="Sources or files; default: all that can be fetched.")],
     location: KnowledgeLocation = None,
 ) -> None:
-    """Download knowledge files into the cache and verify their checksums; interrupted downloads resume."""
+    """Download knowledge files into the cache and verify their checksums; interrupted downloads resume.
+
+    Each file keeps the licence of its source, which is printed first: whether you may use it is between you and the source.
+    """
+    from okrcell.knowledge.cell_type_markers import TABLE_FILES
     from okrcell.knowledge.downloads import KnowledgeFiles, file_catalog
 
     knowledge_files = KnowledgeFiles(location)
@@ -66,12 +70,18 @@ def fetch(
     if not files:
         print("Nothing to fetch: these sources are bundled with okrcell.")
         return
+    for entry in map(file_catalog().__getitem__, files):
+        print(f"{entry.file}: licence {entry.licence}, as stated by {entry.origin}")
     with command_progress("Fetching") as step:
         for file in files:
             knowledge_files.fetch(file, progress=step)
     for file in files:
         print(f"{knowledge_files.local_file(file).path.stat().st_size:>12,} bytes  {file}")
     print(f"Have {len(files)} {'file' if len(files) == 1 else 'files'} in {knowledge_files.folder}.")
+    if set(files) & {file for table in TABLE_FILES.values() for file in table}:
+        print(
+            f"To add the marker tables to the signatures of a model: okrcell annotate ... --knowledge {knowledge_files.folder}"
+        )
     not_fetched = [file for file in file_catalog() if file not in files and not knowledge_files.has_file(file)]
     if not_fetched and not names:
         print(

@@ -30,7 +30,7 @@ MAX_GENES = 150
 
 MarkerStatement = tuple[MarkerRow, str]
 """Row of a marker table, and the name of the resource or paper that states it."""
-_TABLE_FILES = {
+TABLE_FILES = {
     "accordion": ("cellmarker_accordion_by_cl.csv.gz", "cellmarker_accordion_healthy.csv.gz"),
     "cellmarker2": ("cellmarker2_raw.csv.gz",),
     "panglaodb": ("PanglaoDB_markers_27_Mar_2020.tsv",),
@@ -216,12 +216,12 @@ def read_marker_tables(
     knowledge_files = knowledge if isinstance(knowledge, KnowledgeFiles) else KnowledgeFiles(knowledge)
     available = available_tables(knowledge_files)
     if not available:
-        raise InputError(knowledge_files.missing_message(_TABLE_FILES["accordion"][0]))
+        raise InputError(knowledge_files.missing_message(TABLE_FILES["accordion"][0]))
     statements: list[MarkerStatement] = []
     versions: list[str] = []
     snapshots: dict[str, str] = {}
     for name in available:
-        local_files = tuple(knowledge_files.local_file(file) for file in _TABLE_FILES[name])
+        local_files = tuple(knowledge_files.local_file(file) for file in TABLE_FILES[name])
         rows = list(_TABLE_READERS[name](local_files, leaks))
         versions.append(f"{name} {', '.join(file.version for file in local_files)}")
         snapshots |= dict.fromkeys(sorted({source_of_resource(resource) for _, resource in rows}), versions[-1])
@@ -232,7 +232,7 @@ def read_marker_tables(
 def available_tables(knowledge_files: KnowledgeFiles) -> tuple[str, ...]:
     """Names of the marker tables whose files are at the location."""
     return tuple(
-        name for name, files in _TABLE_FILES.items() if knowledge_files.url or all(map(knowledge_files.has_file, files))
+        name for name, files in TABLE_FILES.items() if knowledge_files.url or all(map(knowledge_files.has_file, files))
     )
 
 

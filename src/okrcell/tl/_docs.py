@@ -36,6 +36,11 @@ progress : bool or callable, optional
 knowledge : str or Path, optional
     Folder or URL of the knowledge files (marker tables, descriptions, gene summaries). By default the environment variable
     ``OKRCELL_KNOWLEDGE``, else the files that were downloaded before. Without any file, only the ontologies are used.""",
+    "knowledge_tables": """\
+knowledge : str or Path, optional
+    Folder or URL of the knowledge files (marker tables, descriptions, gene summaries). They are cited, and the statements of
+    the marker tables are added to those of the model on this machine, whatever their licences. By default the files in the
+    environment variable ``OKRCELL_KNOWLEDGE``, else those that were downloaded before, are cited, and no table is added.""",
     "embedding_slot": """\
 ``obsm["X_okrcell"]`` : float32 array, shape (cell, dim)
     Cell embeddings, rows of unit length, NaN for a cell without expression. Reused if the same model computed them from the

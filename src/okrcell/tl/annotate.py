@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,10 +19,10 @@ from okrcell.tl._anndata import (
     get_embeddings,
     get_model,
     read_counts,
-    slot_names,
     stored_embeddings,
     write_provenance,
 )
+from okrcell.tl._annotation_slots import write_annotation
 from okrcell.tl._docs import doc_params
 
 if TYPE_CHECKING:
@@ -31,62 +32,8 @@ if TYPE_CHECKING:
     from okrcell.model.embedder import Embedder
     from okrcell.progress import ProgressOption
     from okrcell.tasks.candidates import Candidate
-    from okrcell.tasks.confidence import Prediction
     from okrcell.tasks.open_vocabulary import OpenVocabularyPrediction
     from okrcell.tasks.zero_shot import ZeroShotPrediction
-
-
-def write_annotation(
-    adata: "AnnData", candidates: "Sequence[Candidate]", scores: NDArray[np.float32], prediction: "Prediction"
-) -> None:
-    """Write the slots that `okrcell.tl.annotate` documents; a cell whose scores are NaN gets the label "unknown".
-
-    Parameters
-    ----------
-    scores
-        Scores or probabilities, float32, shape (cell, candidate); NaN for a cell without expression.
-    prediction
-        Index of the best candidate, confidence, status and broader term id of each cell.
-    """
-    empty = np.isnan(scores[:, 0])
-    # An h5ad file reads "/" as a group separator; the provenance record keeps the original names.
-    columns = pd.Index(np.array(slot_names([candidate.name for candidate in candidates]), dtype=object))
-    adata.obsm["okrcell_scores"] = pd.DataFrame(scores, index=adata.obs_names, columns=columns)
-    _write_label_column(
-        adata, "cell_type", [candidate.name for candidate in candidates], prediction.best_idx, empty, missing="unknown"
-    )
-    ids = [candidate.term_id for candidate in candidates]
-    _write_label_column(adata, "cell_type_ontology_term_id", ids, prediction.best_idx, empty, missing="")
-    adata.obs["okrcell_confidence"] = prediction.confidence
-    adata.obs["okrcell_status"] = pd.Categorical(prediction.status, categories=["confident", "broad", "unknown"])
-    adata.obs["okrcell_broader_cell_type_ontology_term_id"] = pd.Categorical(prediction.broader_id)
-    broader = _broader_names(prediction.broader_id)
-    adata.obs["okrcell_broader_cell_type"] = pd.Categorical(broader)
-    names = np.array([candidate.name for candidate in candidates], dtype=object)
-    labels = np.where(prediction.status == "confident", names[prediction.best_idx], "unknown")
-    adata.obs["okrcell_label"] = pd.Categorical(np.where(prediction.status == "broad", broader, labels))
-
-
-def _broader_names(term_ids: NDArray[np.object_]) -> NDArray[np.object_]:
-    from okrcell.ontology.ontology import ontology
-
-    distinct, index = np.unique(term_ids.astype(str), return_inverse=True)
-    names = [ontology("CL").term(term_id).name if term_id else "" for term_id in distinct.tolist()]
-    return np.array(names, dtype=object)[index]
-
-
-def _write_label_column(
-    adata: "AnnData",
-    name: str,
-    values: Sequence[str],
-    best: NDArray[np.intp],
-    empty: NDArray[np.bool_],
-    *,
-    missing: str,
-) -> None:
-    labels = np.array(values, dtype=object)[best]
-    labels[empty] = missing
-    adata.obs[f"okrcell_{name}"] = pd.Categorical(labels)
 
 
 def run_zero_shot(
@@ -103,6 +50,7 @@ def run_zero_shot(
 ) -> None:
     """Annotate among ``candidates``, or among all types the model knows, and write the slots of `okrcell.tl.annotate`."""
     from okrcell.tasks.candidates import resolve_candidates_of
+    from okrcell.tasks.marker_tables import added_tables
     from okrcell.tasks.zero_shot import ZeroShotPrediction, outside_types
 
     # Parse the candidates first, so that a typing error is reported before any cell is embedded.
@@ -130,6 +78,7 @@ def run_zero_shot(
         ],
         candidates_resolved=[] if resolved is None else list(resolved.remarks),
         candidate_texts=_texts_json(parsed_candidates),
+        knowledge=added_tables(model),
         **result.facts,
         seed=seed,
         layer=layer or "",
@@ -296,6 +245,7 @@ def annotate(
     donor_key: str | None = None,
     method: Literal["head", "encoder", "lora"] = "head",
     strict: bool = False,
+    knowledge: str | Path | None = None,
     seed: int = 0,
     layer: str | None = None,
     orthologs: bool = False,
@@ -333,6 +283,9 @@ def annotate(
         ``reference``.
     strict : bool, default False
         Raise an error if a candidate is no known cell type, instead of reading it as free text.
+    knowledge : str or Path, optional
+        Zero-shot: folder or URL of marker tables (Cell Marker Accordion, CellMarker 2, PanglaoDB) whose statements are added to
+        those of the model on this machine, whatever their licences. By default none is added.
     seed : int, default 0
         Seed of all sampling, and of the approximate search for neighbours in very large samples; from 0 to 2**32 - 1.
     layer : str, optional
@@ -380,8 +333,9 @@ def annotate(
     ------
     InputError
         If more than one of ``candidates``, ``reference`` and ``examples`` is given; if ``method`` needs a reference and there
-        is none; if a candidate is empty, an id of another ontology or an id that does not exist, or, with ``strict``, no known
-        cell type; if a label column is missing, has fewer than two labels, or holds measurements or barcodes.
+        is none; if ``knowledge`` has no marker table, comes with a reference or examples, or the model does not say which
+        markers it has; if a candidate is empty, an id of another ontology or an id that does not exist, or, with ``strict``, no
+        known cell type; if a label column is missing, has fewer than two labels, or holds measurements or barcodes.
         {bad_seed}
         {unreadable}
 
@@ -452,6 +406,10 @@ def annotate(
         raise InputError(
             f"method='{method}' needs a reference, but reference is None. Pass reference=..., or leave method out."
         )
+    if knowledge is not None and (reference is not None or examples is not None):
+        raise InputError(
+            "--knowledge (knowledge=...) adds marker tables to a zero-shot annotation. Leave it out, or the labelled cells."
+        )
     if method not in ("head", "encoder", "lora"):
         raise InputError(f"method must be 'head', 'encoder' or 'lora', but it is '{method}'.")
     check_seed(seed)
@@ -475,6 +433,10 @@ def annotate(
             adata, model, examples, seed=seed, layer=layer, orthologs=orthologs, species=species, progress=progress
         )
     else:
+        if knowledge is not None:
+            from okrcell.tasks.marker_tables import add_marker_tables
+
+            model = add_marker_tables(model, knowledge)
         run_zero_shot(
             adata,
             model,

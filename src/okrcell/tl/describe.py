@@ -69,7 +69,7 @@ def describe(
         the model that fit the sample. Names are resolved as in `annotate`.
     strict : bool, default False
         Raise an error if a candidate is no known cell type, instead of reading it as free text.
-    {knowledge}
+    {knowledge_tables}
     genes : int, default 20
         Maximum number of marker genes listed per group; at least 1.
     seed : int, default 0
@@ -144,6 +144,7 @@ def describe(
     from okrcell.knowledge.registry import open_sources, unavailable_sources
     from okrcell.tasks.candidates import resolve_candidates_of
     from okrcell.tasks.describe import describe_groups
+    from okrcell.tasks.marker_tables import add_available_tables, added_tables
 
     check_anndata(adata)
     if genes < 1:
@@ -156,6 +157,7 @@ def describe(
     resolved = None if candidates is None else resolve_candidates_of(obs, candidates, strict=strict)
     files = KnowledgeFiles(knowledge)
     sources, missing_sources = open_sources(None, files), unavailable_sources(files)
+    model, remarks = add_available_tables(model, knowledge)
     expression = read_counts(adata, layer, orthologs=orthologs, species=species)
     embeddings = get_embeddings(adata, model, expression, progress)
     # The predictions of `okrcell.tl.annotate`, so that both agree on the same cells.
@@ -180,6 +182,8 @@ def describe(
         "describe",
         model,
         expression,
+        remarks=remarks,
+        knowledge=added_tables(model),
         groupby=groupby,
         groups=names,
         cells_without_group=int((group < 0).sum()),

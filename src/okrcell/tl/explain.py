@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from okrcell.cells.anndata_checks import check_anndata, read_records
+from okrcell.cells.anndata_checks import check_anndata
 from okrcell.errors import InputError
 from okrcell.escaping import escape_markdown
 from okrcell.progress import progress_bar
@@ -24,16 +24,20 @@ from okrcell.tl._anndata import (
     write_provenance,
 )
 from okrcell.tl._docs import doc_params
+from okrcell.tl._stored_annotation import (
+    CELL_TYPE_KEY,
+    add_tables_of_annotation,
+    best_candidate_indices,
+    get_or_annotate,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-    from okrcell.cells.expression import Expression
     from okrcell.evidence import Evidence
     from okrcell.model.embedder import Embedder
     from okrcell.progress import ProgressOption
-    from okrcell.tasks.candidates import Candidate
     from okrcell.tasks.explain import ExplainingGene, Explanation
 
 
@@ -42,7 +46,6 @@ GENE_COLUMNS = (
 )  # fmt: skip
 
 
-CELL_TYPE_KEY = "okrcell_cell_type"
 EXPLANATIONS_KEY = "okrcell_explanations"
 MAX_CELLS = 1000
 """Maximum number of single cells in one call of `explain`."""
@@ -96,67 +99,6 @@ def _gene_row(gene: "ExplainingGene", number_of: "Mapping[Evidence, int]") -> tu
     )
 
 
-def get_or_annotate(
-    adata: "AnnData",
-    model: "Embedder",
-    expression: "Expression",
-    candidates: Sequence[str] | None,
-    *,
-    strict: bool = False,
-    **options: Any,
-) -> "Sequence[Candidate]":
-    """Return the candidates of the stored zero-shot annotation; annotate first if it is missing or does not match.
-
-    The annotation matches if it has the same weights, expression and candidates. ``options`` are those of `annotate`.
-    """
-    from okrcell.tasks.candidates import Candidate
-    from okrcell.tl.annotate import annotate
-
-    if not _has_matching_annotation(adata, model, expression, candidates, strict=strict):
-        annotate(adata, model, candidates=candidates, strict=strict, **options)
-    record: dict[str, Any] = adata.uns["okrcell"]["annotate"]
-    texts: dict[str, list[str]] = json.loads(record["candidate_texts"])
-    ids = [str(term_id) for term_id in record["candidate_ids"]]
-    return [Candidate(name, term_id, tuple(texts[name])) for name, term_id in zip(texts, ids, strict=True)]
-
-
-def _has_matching_annotation(
-    adata: "AnnData", model: "Embedder", expression: "Expression", candidates: Sequence[str] | None, *, strict: bool
-) -> bool:
-    """Whether the stored annotation is zero-shot, of these candidates, this expression and this model.
-
-    Raises
-    ------
-    InputError
-        If the cells were annotated from labelled cells and ``candidates`` is None; with ``strict``, if one is unresolved.
-    """
-    from okrcell.tasks.candidates import resolve_candidates_of
-
-    record = read_records(adata).get("annotate", {})
-    if CELL_TYPE_KEY not in adata.obs or "okrcell_scores" not in adata.obsm or not record:
-        return False
-    zero_shot = str(record.get("method", "")).startswith("zero-shot")
-    if not zero_shot and candidates is None:
-        raise InputError(
-            f"The cells were annotated by method '{record.get('method')}', from labelled cells, but only a zero-shot "
-            "annotation can be explained. Pass candidates=[...], or run okrcell.tl.annotate with candidates first."
-        )
-    if not zero_shot or "candidate_ids" not in record:
-        return False
-    matches = record.get("weights_sha256") == model.fingerprint
-    matches = matches and record.get("expression_sha256") == expression.fingerprint
-    if candidates is not None:
-        parsed = resolve_candidates_of(pd.DataFrame(adata.obs), candidates, strict=strict).candidates
-        matches = matches and [candidate.name for candidate in parsed] == list(record["candidates"])
-    return matches and adata.obsm["okrcell_scores"].shape[1] == len(record["candidates"])
-
-
-def best_candidate_indices(adata: "AnnData", candidates: "Sequence[Candidate]") -> "NDArray[np.intp]":
-    """Return the index of each cell's candidate; 0 for a cell without expression, whose scores are NaN."""
-    index_of = {candidate.name: i for i, candidate in enumerate(candidates)}
-    return np.array([index_of.get(str(name), 0) for name in adata.obs[CELL_TYPE_KEY]], dtype=np.intp)
-
-
 @doc_params
 def explain(
     adata: "AnnData",
@@ -189,7 +131,8 @@ def explain(
         Raise an error if a candidate is no known cell type, instead of reading it as free text.
     top : int, default 20
         Number of genes per group or cell, for and against together; at least 1.
-    {knowledge}
+    {knowledge_tables}
+        An annotation that was made without these tables is explained without them, and the tables are only cited.
     {layer}
     {orthologs}
     {species}
@@ -229,8 +172,8 @@ def explain(
     ------
     InputError
         If both ``groupby`` and ``cells`` are given; ``top`` is below 1; the cells were annotated from a reference or examples
-        and ``candidates`` is None; the model has no signatures; or the column, cells, candidates (with ``strict``, one of them)
-        or knowledge files cannot be used.
+        and ``candidates`` is None, or with other marker tables than those of ``knowledge``; the model has no signatures; or the
+        column, cells, candidates (with ``strict``, one of them) or knowledge files cannot be used.
         {unreadable}
 
     See Also
@@ -264,6 +207,7 @@ def explain(
     from okrcell.knowledge.downloads import KnowledgeFiles
     from okrcell.knowledge.registry import open_sources, unavailable_sources
     from okrcell.tasks.explain import explain_groups
+    from okrcell.tasks.marker_tables import added_tables
 
     check_anndata(adata)
     if top < 1:
@@ -280,6 +224,7 @@ def explain(
     files = KnowledgeFiles(knowledge)
     sources, missing_sources = open_sources(None, files), unavailable_sources(files)
     expression = read_counts(adata, layer, orthologs=orthologs, species=species)
+    model, remarks = add_tables_of_annotation(adata, model, expression, candidates, knowledge, strict=strict)
     options = {"layer": layer, "orthologs": orthologs, "species": species, "progress": progress}
     parsed_candidates = get_or_annotate(adata, model, expression, candidates, strict=strict, **options)
     scores = np.asarray(adata.obsm["okrcell_scores"], dtype=np.float32)
@@ -301,6 +246,8 @@ def explain(
         "explain",
         model,
         expression,
+        remarks=remarks,
+        knowledge=added_tables(model),
         groupby=column if cell_indices is None else "",
         explained=names,
         cells_left_out=int((group < 0).sum()),
