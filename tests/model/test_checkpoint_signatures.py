@@ -102,6 +102,12 @@ def test_signatures_that_are_taken_away_are_not_told_of_any_more(folder, tmp_pat
         (rewritten(lambda held: held.update(owner=held["owner"] + 1)), "does not fit"),
         (rewritten(lambda held: held["spread"].fill_(float("nan"))), "damaged"),
         (rewritten(lambda held: held.update({"cells.gene": held["cells.gene"] + 10**6})), "damaged"),
+        (
+            rewritten(lambda held: held.update({"knowledge.source": held["knowledge.gene"] * 0})),
+            "every weight a source",
+        ),
+        (rewritten(lambda held: held.update({"knowledge.source": held["owner"][:1] + 1})), "every weight a source"),
+        (edit(lambda facts: facts.update(signature_sources={})), "signature_sources is missing or has the wrong type"),
     ],
 )
 def test_a_damaged_folder_is_one_line(folder, damage, says):

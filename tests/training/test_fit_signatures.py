@@ -1,5 +1,7 @@
 """A run leaves a model that knows which genes a text predicts."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,36 @@ def test_a_run_with_signatures_leaves_them_with_what_they_are_worth(learning, bl
     assert receipt["evidence_of_genes"]
     assert receipt["smoothed_over_neighbours"]
     assert (named.obs["okrcell_cell_type"] == "B cell")[named.obs["cell_type"] == "B cell"].mean() > 0.8
+
+
+def test_the_card_says_where_each_weight_comes_from_and_under_which_licence(learning, books, tmp_path):
+    place = shutil.copytree(books, tmp_path / "books")
+    table = place / "cellmarker_accordion_by_cl.csv.gz"
+    table.write_text(
+        table.read_text() + "\n" + "\n".join(f"Human,{B_CELL},{gene},positive,Abcam" for gene in ("LYZ", "CD74"))
+    )
+    knowledge = {"folder": str(place), "share": 0.0, "gene_start": False}
+    settings = {"calibrate": False, "schedule": {"steps": [1, 0]}}
+    chosen, every = (
+        pretrain(learning(name, **settings, knowledge={**knowledge, "markers": name})).model for name in ("open", "all")
+    )
+    for folder, names, remark in (
+        (chosen, ["ASCT+B"], "All of them are openly licensed."),
+        (every, ["ASCT+B", "Abcam"], "Not openly licensed: Abcam. Ask them"),
+    ):
+        loaded, card = load_checkpoint(folder), (folder / "README.md").read_text()
+        head, sources = loaded.signatures, loaded.facts["signature_sources"]
+        assert [source["name"] for source in sources] == names
+        masks = head.knowledge_sources
+        assert [source["weights"] for source in sources] == [int((masks >> i & 1).sum()) for i in range(len(names))]
+        assert f"and {head.knowledge.nnz:,} computed from these" in card
+        assert f"| ASCT+B | {sources[0]['weights']:,} | CC BY 4.0 (HuBMAP) | accordion " in card
+        assert remark in card
+    lyz = loaded.vocabulary.symbol.tolist().index("LYZ")
+    assert load_checkpoint(chosen).signatures.knowledge[:, [lyz]].nnz == 0
+    assert head.knowledge[:, [lyz]].nnz == 1
+    tissues = [load_checkpoint(folder).facts["type_places"][B_CELL][""] for folder in (chosen, every)]
+    assert tissues[1] - tissues[0] == 1
 
 
 def test_signatures_do_not_change_what_the_encoders_learn_and_are_the_same_each_time(learning):
