@@ -13,7 +13,12 @@ from okrcell.cells.expression import Expression, read_expression
 from okrcell.model import sample_scores as module
 from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.embedder import Embedder
-from okrcell.model.sample_scores import candidate_signatures, score_sample
+from okrcell.model.sample_scores import (
+    candidate_signatures,
+    combine_kinds,
+    kinds_of_candidates,
+    score_sample,
+)
 from okrcell.tasks.candidates import Candidate, parse_candidates
 
 FOUR = parse_candidates([B_CELL, T_CELL, MONOCYTE, NK_CELL])
@@ -173,3 +178,25 @@ def test_signatures_are_the_sum_of_what_tables_and_cells_say(blood, model):
 
 def _without_cells(head):
     return replace(head, cells=sparse.csr_matrix(head.cells.shape, dtype=np.float32))
+
+
+LYMPHOCYTE, CD4, CD8, CD8_MEMORY = "CL:0000542", "CL:0000624", "CL:0000625", "CL:0000909"
+
+
+def test_a_kind_belongs_to_the_deepest_candidate_above_it():
+    known = (B_CELL, CD4, CD8, CD8_MEMORY, HEPATOCYTE)
+    of_t_cell, of_cd8 = kinds_of_candidates(known, [T_CELL, CD8])
+    assert [known[idx] for idx in of_t_cell] == [CD4]
+    assert [known[idx] for idx in of_cd8] == [CD8_MEMORY]
+    of_lymphocyte, of_text, of_hepatocyte = kinds_of_candidates(known, [LYMPHOCYTE, "", HEPATOCYTE])
+    assert [known[idx] for idx in of_lymphocyte] == [B_CELL, CD4, CD8, CD8_MEMORY]
+    assert not len(of_text)
+    assert not len(of_hepatocyte)
+
+
+def test_a_candidate_gains_half_of_what_its_best_kind_is_ahead_and_loses_nothing():
+    own = np.array([[1.0, 2.0, 3.0]])
+    kinds = [np.array([7, 9]), np.array([], dtype=np.intp), np.array([4])]
+    combined = combine_kinds(own, np.array([[0.0, 5.0, 2.0]]), kinds)
+    np.testing.assert_allclose(combined, [[3.0, 2.0, 3.0]])
+    np.testing.assert_allclose(own, [[1.0, 2.0, 3.0]])

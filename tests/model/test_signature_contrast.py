@@ -9,6 +9,7 @@ from scipy import sparse
 from example_signatures import example_head
 from okrcell.model import marker_scores as module
 from okrcell.model.marker_scores import (
+    MIN_DAMPED_NORM,
     MIN_NORM,
     Background,
     SignatureContrast,
@@ -16,6 +17,7 @@ from okrcell.model.marker_scores import (
     estimate_background,
     restrict_to_panel,
 )
+from okrcell.model.signatures import TypeVariation
 
 GENES = 40
 ALL = np.ones(GENES, dtype=bool)
@@ -73,6 +75,34 @@ def test_scores_are_those_of_the_formula_on_any_panel(seed, candidates, filled, 
         rtol=1e-3,
         atol=1e-3,
     )
+
+
+def example_variation(seed=0, axes=3):
+    made = np.random.default_rng(seed)
+    orthonormal, _ = np.linalg.qr(made.normal(size=(GENES, axes)))
+    return TypeVariation(orthonormal.astype(np.float32), made.uniform(0.5, 20, axes).astype(np.float32))
+
+
+@given(seed=st.integers(0, 10**6), panel=st.floats(0.1, 1))
+@settings(max_examples=30, deadline=None)
+def test_variation_within_types_is_damped_as_by_the_inverse_covariance(seed, panel):
+    measured = np.random.default_rng(seed).random(GENES) < panel
+    candidates, logs, known, variation = (
+        signatures(5, seed),
+        cells(7, seed),
+        example_background(seed),
+        example_variation(seed),
+    )
+    rows = candidates.toarray().astype(float) * measured
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), MIN_NORM)
+    apart = rows - rows.mean(axis=0)
+    axes = variation.axes.astype(float) * measured[:, None]
+    inverse = np.linalg.inv(np.eye(GENES) + axes @ np.diag(variation.variances.astype(float)) @ axes.T)
+    z = (np.minimum(logs.toarray(), known.level + 10 * known.spread) - known.level) / known.spread * measured
+    norm = np.sqrt(np.maximum(np.einsum("ig,gh,ih->i", apart, inverse, apart), 0))
+    expected = z @ inverse @ apart.T / np.maximum(norm, MIN_DAMPED_NORM)
+    found = SignatureContrast.from_signatures(candidates, measured, variation).scores(logs, known)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-3)
 
 
 def test_multiplying_sparse_or_dense_gives_the_same(monkeypatch):

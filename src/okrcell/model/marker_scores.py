@@ -12,7 +12,7 @@ from scipy.special import softmax
 
 from okrcell.errors import CheckpointError
 from okrcell.model.cell_encoder import MAX_Z_SCORE, MIN_SPREAD
-from okrcell.model.signatures import SignatureHead
+from okrcell.model.signatures import SignatureHead, TypeVariation
 from okrcell.ontology.relations import related
 
 PRIOR_CELLS = 50.0
@@ -27,6 +27,8 @@ CONFIDENCE_COEFFICIENTS = ("top", "lead", "bias")
 """Keys of the fitted coefficients: of the log odds of the probability, of the margin, and the intercept."""
 MIN_NORM = 0.4
 """Minimum divisor in normalization: a signature of which little was measured stays shorter, because its rest is noise."""
+MIN_DAMPED_NORM = 0.1
+"""Minimum divisor of a contrast in which the variation within types is damped."""
 BACKGROUND_ITERATIONS = 2
 """Number of times the background is estimated again, with equal weight for all candidates."""
 ASSIGNMENT_SHARPNESS = 8.0
@@ -193,19 +195,38 @@ def confidence_from_margin(
 
 @dataclass(frozen=True)
 class SignatureContrast:
-    """Signatures of the candidates on the measured genes, and their mean, which scores subtract."""
+    """Signatures of the candidates on the measured genes, their mean, which scores subtract, and the variation within types.
+
+    With main axes V of the variation within types and their variances L (`okrcell.model.signatures.TypeVariation`), the score
+    of signature u for relative expression z is ``z A d / sqrt(d A d)``, with d = u - mean and
+    ``A = 1 - V (1 / L + V' V)^-1 V'``: the inverse of the covariance ``1 + V L V'``, as in linear discriminant analysis. What
+    varies among the cells of one type, such as the cell cycle, then counts less.
+    """
 
     signatures: sparse.csr_matrix
     """(candidate, gene): unit rows; a row of which little was measured is shorter."""
     mean_signature: Float[np.ndarray, " gene"]
     """Mean of the candidates' rows, which separates no two of them. Zero for a single candidate."""
+    axes: Float[np.ndarray, "gene axis"] | None = None
+    """Main axes of the variation within types, 0 for a gene that was not measured; None without them."""
+    damping: Float[np.ndarray, "axis axis"] | None = None
+    """``(1 / L + V' V)^-1``."""
 
     @classmethod
-    def from_signatures(cls, signatures: sparse.csr_matrix, measured: Bool[np.ndarray, " gene"]) -> Self:
-        """Restrict signatures to the measured genes and compute the mean over candidates."""
+    def from_signatures(
+        cls,
+        signatures: sparse.csr_matrix,
+        measured: Bool[np.ndarray, " gene"],
+        variation: TypeVariation | None = None,
+    ) -> Self:
+        """Restrict signatures and axes to the measured genes and compute the mean over candidates."""
         restricted = restrict_to_panel(signatures, measured)
         several = len(restricted.indptr) > 2
-        return cls(restricted, np.asarray(restricted.mean(axis=0)).ravel() if several else np.zeros(len(measured)))
+        mean = np.asarray(restricted.mean(axis=0)).ravel() if several else np.zeros(len(measured))
+        if variation is None:
+            return cls(restricted, mean)
+        axes = variation.axes * measured[:, None]
+        return cls(restricted, mean, axes, np.linalg.inv(np.diag(1 / variation.variances) + axes.T @ axes))
 
     def scores(
         self, log_expr: sparse.csr_matrix, background: Background, other_signatures: sparse.csr_matrix | None = None
@@ -218,10 +239,16 @@ class SignatureContrast:
         products = _standardized_products(
             log_expr, background, sparse.csr_matrix(sparse.vstack([signatures, sparse.csr_matrix(self.mean_signature)]))
         )
+        products = products[:, :-1] - products[:, -1:]
         # Norm of own - common, computed without a dense copy of own.
         squared = np.asarray(signatures.multiply(signatures).sum(axis=1)).ravel() + (self.mean_signature**2).sum()
-        length = np.sqrt(np.maximum(squared - 2 * (signatures @ self.mean_signature), 0))
-        return (products[:, :-1] - products[:, -1:]) / np.maximum(length, MIN_NORM)
+        squared = squared - 2 * (signatures @ self.mean_signature)
+        if self.axes is None or self.damping is None:
+            return products / np.maximum(np.sqrt(np.maximum(squared, 0)), MIN_NORM)
+        loadings = signatures @ self.axes - self.mean_signature @ self.axes
+        damped = loadings @ self.damping
+        products -= _standardized_products(log_expr, background, sparse.csr_matrix(self.axes.T)) @ damped.T
+        return products / np.maximum(np.sqrt(np.maximum(squared - (damped * loadings).sum(axis=1), 0)), MIN_DAMPED_NORM)
 
 
 def restrict_to_panel(signatures: sparse.csr_matrix, measured: Bool[np.ndarray, " gene"]) -> sparse.csr_matrix:

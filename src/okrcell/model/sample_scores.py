@@ -12,6 +12,7 @@ from scipy import sparse
 from okrcell.cells.expression import Expression, iter_rows
 from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
 from okrcell.cells.pca import N_COMPONENTS, sample_pca
+from okrcell.model.cell_encoder import LinearEncoder
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.model.marker_scores import (
     Background,
@@ -24,6 +25,7 @@ from okrcell.model.marker_scores import (
 )
 from okrcell.model.signatures import MIN_TEXT_SIMILARITY, SignatureHead, Signatures
 from okrcell.model.text_encoder import mean_text_vectors
+from okrcell.ontology.relations import ancestors_or_self
 
 MAX_BACKGROUND_CELLS = 20_000
 """Maximum number of evenly spaced cells from which the background of a sample is estimated; more would not change it."""
@@ -78,15 +80,24 @@ def candidate_signatures(term_ids: Sequence[str], texts: Sequence[Sequence[str]]
     weights[np.flatnonzero(type_idx >= 0), type_idx[type_idx >= 0]] = 1
     untyped_idx = np.flatnonzero(type_idx < 0).tolist()
     if untyped_idx:
-        import torch
-
         untyped_texts = [texts[idx] for idx in untyped_idx]
-        pooled = embedder.pool_texts([text for candidate_texts in untyped_texts for text in candidate_texts])
-        mixture = head.match_texts(torch.from_numpy(pooled))
+        mixture = _match_known_types([text for candidate_texts in untyped_texts for text in candidate_texts], embedder)
         sizes = np.array([len(candidate_texts) for candidate_texts in untyped_texts])
         starts = np.cumsum([0, *sizes[:-1]])
         weights[untyped_idx] = np.add.reduceat(mixture, starts, axis=0) / sizes[:, None]
     return head.signatures(weights)
+
+
+def _match_known_types(texts: Sequence[str], embedder: Embedder) -> Float[np.ndarray, "text type"]:
+    """Weight of each known type in the mixture of each text."""
+    import torch
+
+    head, pooled = cast(SignatureHead, embedder.signatures), torch.from_numpy(embedder.pool_texts(texts))
+    # A linear encoder starts from signatures, and its text projector was fitted to them with every wording of every type.
+    if isinstance(embedder.model.cell_encoder, LinearEncoder):
+        with torch.inference_mode():
+            return head.match_vectors(embedder.model.project_texts(pooled))
+    return head.match_texts(pooled)
 
 
 def stored_candidate_vectors(
@@ -142,27 +153,76 @@ def score_sample(
     progress
         Called with the number of finished cells and their total.
     """
-    contrast = SignatureContrast.from_signatures(signatures, panel.measured)
+    contrast = SignatureContrast.from_signatures(signatures, panel.measured, head.variation)
     background = balanced_background(head, _background_cells(expression, panel), contrast)
+    kinds = kinds_of_candidates(head.types, term_ids)
     # Ancestors and descendants of a candidate are not competitors: they may be what the user meant.
     outside = np.flatnonzero(out_of_candidate_types(head.types, term_ids))
-    competitors = sparse.csr_matrix(type_signatures[outside])
-    competitor_signatures = restrict_to_panel(competitors, panel.measured)
+    kind_idx = np.concatenate(kinds).astype(np.intp)
+    others = restrict_to_panel(sparse.csr_matrix(type_signatures[np.concatenate([kind_idx, outside])]), panel.measured)
+    rows_to_score = sparse.csr_matrix(sparse.vstack([contrast.signatures, others]))
     scores = np.full((expression.n_cells, len(term_ids)), np.nan, dtype=np.float32)
     margin = np.full(expression.n_cells, np.nan, dtype=np.float32)
     competitor = np.full(expression.n_cells, -1, dtype=np.int32)
     for rows, log_expr in _iter_log_expr(expression, panel):
-        candidate_scores = contrast.scores(log_expr, background)
+        all_scores = contrast.scores(log_expr, background, rows_to_score)
+        own, kind_scores, outside_scores = np.split(all_scores, [len(term_ids), len(term_ids) + len(kind_idx)], axis=1)
+        candidate_scores = combine_kinds(own, kind_scores, kinds)
         has_expression = np.diff(log_expr.indptr) > 0
         scores[rows] = np.where(has_expression[:, None], candidate_scores, np.nan)
-        competitor_scores = contrast.scores(log_expr, background, competitor_signatures)
-        block_margin = open_set_margin(candidate_scores.max(axis=1), competitor_scores)
+        block_margin = open_set_margin(candidate_scores.max(axis=1), outside_scores)
         if len(outside):
-            competitor[rows] = np.where(has_expression, outside[competitor_scores.argmax(axis=1)], -1)
+            competitor[rows] = np.where(has_expression, outside[outside_scores.argmax(axis=1)], -1)
         margin[rows] = np.where(has_expression, block_margin, np.nan)
         if progress is not None:
             progress(rows.stop, expression.n_cells)
     return SampleScores(scores, margin, competitor, background)
+
+
+def kinds_of_candidates(known_types: Sequence[str], term_ids: Sequence[str]) -> list[NDArray[np.intp]]:
+    """Return for each candidate the known types that are kinds of it and of no candidate below it (ours).
+
+    A sample of "T cell" and "natural killer cell" has CD8 T cells, which resemble the signature of CD8 T cells more than that
+    of all T cells. A type below two candidates, neither of which is below the other, is a kind of none.
+
+    Parameters
+    ----------
+    known_types, term_ids
+        Cell Ontology ids; "" for a candidate that is no term.
+    """
+    candidates = set(filter(None, term_ids))
+    kinds: dict[str, list[int]] = {term_id: [] for term_id in candidates}
+    for idx, known_type in enumerate(known_types):
+        above = candidates & ancestors_or_self(known_type)
+        deepest = [term for term in above if not any(term in ancestors_or_self(other) - {other} for other in above)]
+        if known_type not in candidates and len(deepest) == 1:
+            kinds[deepest[0]].append(idx)
+    return [np.array(kinds.get(term_id, []), dtype=np.intp) for term_id in term_ids]
+
+
+def combine_kinds(
+    own: Float[np.ndarray, "cell candidate"],
+    kind_scores: Float[np.ndarray, "cell kind"],
+    kinds: Sequence[NDArray[np.intp]],
+) -> Float[np.ndarray, "cell candidate"]:
+    """Mean of each candidate's own score and the highest among its own and those of its kinds.
+
+    Parameters
+    ----------
+    own
+        Scores of the candidates.
+    kind_scores
+        Scores of the kinds of all candidates, one candidate after the other.
+    kinds
+        Kinds of each candidate (`kinds_of_candidates`).
+    """
+    combined, start = own.copy(), 0
+    for idx, candidate_kinds in enumerate(kinds):
+        stop = start + len(candidate_kinds)
+        if stop > start:
+            combined[:, idx] = (own[:, idx] + np.maximum(own[:, idx], kind_scores[:, start:stop].max(axis=1))) / 2
+        start = stop
+    return combined
 
 
 def sample_knn_graph(expression: Expression, rows: NDArray[np.intp], seed: int = 0) -> sparse.csr_matrix:

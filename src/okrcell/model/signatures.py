@@ -23,8 +23,8 @@ DISTANCE_POWER = 16.0
 """Interpolation weights are ``distance ** -16``: a text 10 % farther than the nearest has a fifth of its weight."""
 PARTS = ("knowledge", "cells")
 SOURCES_TENSOR = "knowledge.source"
-KNOWLEDGE_WEIGHT = 0.5
-"""Weight of marker tables, the rest is that of cells; a type with a single part gives it weight 1."""
+KNOWLEDGE_WEIGHT, FULL_WEIGHT_GENES = 0.5, 20
+"""Weight of the markers of a type with at least 20 of them; the rest is that of cells (`knowledge_weight`)."""
 GENE_STATISTICS = ("level", "spread", "linear")
 MIN_TEXT_SIMILARITY = 0.45
 """Cosine similarity to the nearest stored text, in the text encoder, below which a text resembles no cell type (ours):
@@ -90,7 +90,7 @@ class SignatureHead:
     knowledge_sources: NDArray[np.int32] | None = field(default=None, kw_only=True)
     """Bit mask of the sources of each stored weight of ``knowledge``, in their order in ``signature_sources`` of the model;
     None in a model without provenance."""
-    variation: TypeVariation | None = None
+    variation: TypeVariation | None = field(default=None, kw_only=True)
     """Variation within cell types; None in a model without it."""
 
     @property
@@ -110,19 +110,33 @@ class SignatureHead:
         return (unit @ self.key.numpy().T).max(axis=1)
 
     def match_texts(self, pooled: Float[Tensor, "text width"]) -> Float[np.ndarray, "text type"]:
-        """Return the weight of each known type in each text's mixture; rows sum to 1.
+        """Return the weight of each known type in each text's mixture, by the nearest stored texts; rows sum to 1.
 
         Parameters
         ----------
         pooled
             Pooled output of the text encoder, before the text projector.
         """
-        similarity = torch.nn.functional.normalize(pooled, dim=1) @ self.key.T
-        nearest = similarity.topk(min(N_NEAREST_TEXTS, len(self.key)), dim=1)
+        return self._interpolate(torch.nn.functional.normalize(pooled, dim=1) @ self.key.T, self.key_type)
+
+    def match_vectors(self, vectors: Float[Tensor, "text dim"]) -> Float[np.ndarray, "text type"]:
+        """Return the same, by the nearest vectors of known types, for a text projector that was fitted to signatures.
+
+        Parameters
+        ----------
+        vectors
+            Unit vectors of the texts in the shared space.
+        """
+        return self._interpolate(vectors @ self.vectors.T, torch.arange(len(self.types)))
+
+    def _interpolate(
+        self, similarity: Float[Tensor, "text key"], key_type: Int[Tensor, " key"]
+    ) -> Float[np.ndarray, "text type"]:
+        nearest = similarity.topk(min(N_NEAREST_TEXTS, len(key_type)), dim=1)
         distance = (2 - 2 * nearest.values).clamp_min(0).sqrt().clamp_min(MIN_DISTANCE)
         weight = (distance[:, :1] / distance).pow(DISTANCE_POWER)
         weight = weight / weight.sum(dim=1, keepdim=True)
-        type_weights = torch.zeros(len(pooled), len(self.types)).scatter_add_(1, self.key_type[nearest.indices], weight)
+        type_weights = torch.zeros(len(similarity), len(self.types)).scatter_add_(1, key_type[nearest.indices], weight)
         return type_weights.numpy()
 
     def signatures(self, type_weights: Float[np.ndarray, "text type"]) -> Signatures:
@@ -187,8 +201,27 @@ class SignatureHead:
                 f"{path} does not fit the model's genes or types. The folder is mixed; fetch it again."
             )
         return cls(
-            tuple(types), key, key_type, vectors, knowledge, cells, level, spread, linear, knowledge_sources=sources
+            tuple(types),
+            key,
+            key_type,
+            vectors,
+            knowledge,
+            cells,
+            level,
+            spread,
+            linear,
+            knowledge_sources=sources,
+            variation=variation,
         )
+
+
+def knowledge_weight(n_markers: NDArray[np.integer]) -> Float[np.ndarray, " type"]:
+    """Weight of the markers of each type that has cells too; a type with a single part gives it weight 1 (ours).
+
+    ``KNOWLEDGE_WEIGHT sqrt(n / FULL_WEIGHT_GENES)`` for n markers, at most `KNOWLEDGE_WEIGHT`: two genes that a definition
+    names would otherwise outweigh the profile of thousands of cells.
+    """
+    return KNOWLEDGE_WEIGHT * np.sqrt(np.minimum(n_markers / FULL_WEIGHT_GENES, 1.0))
 
 
 def embed_types(

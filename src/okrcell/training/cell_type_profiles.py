@@ -15,7 +15,7 @@ from okrcell.cells.pca import log_normalize
 from okrcell.data.dataset import PairDataset
 from okrcell.descriptions.metadata_text import label_texts
 from okrcell.knowledge.cell_type_markers import MarkerConsensus
-from okrcell.model.signatures import KNOWLEDGE_WEIGHT, SignatureHead, embed_types
+from okrcell.model.signatures import SignatureHead, embed_types, knowledge_weight
 from okrcell.ontology.ontology import ontology, prefix_of
 
 MIN_TYPES = 4
@@ -269,10 +269,8 @@ class KnownTypes:
     ) -> tuple[Float[np.ndarray, "type gene"], Float[np.ndarray, "type gene"]]:
         """Return the parts of each signature from knowledge and from cells."""
         cells = self.cells(held_out_group)
-        has_knowledge, has_cells = self.knowledge.any(axis=1), cells.any(axis=1)
-        return self.knowledge * np.where(has_cells, KNOWLEDGE_WEIGHT, 1.0)[:, None], cells * np.where(
-            has_knowledge, 1 - KNOWLEDGE_WEIGHT, 1.0
-        )[:, None]
+        weight = np.where(cells.any(axis=1), knowledge_weight(np.count_nonzero(self.knowledge, axis=1)), 1.0)[:, None]
+        return self.knowledge * weight, cells * (1 - weight)
 
 
 def build_known_types(

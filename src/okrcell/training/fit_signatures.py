@@ -21,8 +21,9 @@ from okrcell.training.cell_type_profiles import build_signature_head
 from okrcell.training.held_out_studies import held_out_studies, score_study
 from okrcell.training.settings import PretrainSettings
 from okrcell.training.setup import RunInputs
+from okrcell.training.type_variation import fit_type_variation
 
-SIMILARITY_WEIGHTS = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
+SIMILARITY_WEIGHTS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 """Candidates for the weight of the cosine similarity, in standard scores of the signatures."""
 
 
@@ -49,6 +50,7 @@ def fit_signatures(
         masks = inputs.markers.source_masks(head.types, gene_index, head.knowledge)
         head, sources = replace(head, knowledge_sources=masks), inputs.markers.source_records(masks)
     all_rows = np.sort(np.concatenate([inputs.partition.train, inputs.partition.validation]))
+    head = replace(head, variation=fit_type_variation(inputs.pairs, all_rows, genes, head, overlapping, settings.seed))
     studies = [
         study
         for study in held_out_studies(inputs.pairs, all_rows, head.types, overlapping, settings.seed)

@@ -17,6 +17,7 @@ from okrcell.model.cell_text_model import CellTextModel
 from okrcell.model.checkpoint import Checkpoint
 from okrcell.model.embedder import Embedder
 from okrcell.model.gene_init import cached_embed
+from okrcell.model.signatures import FULL_WEIGHT_GENES
 from okrcell.ontology.ontology import ontology
 from okrcell.training.cell_type_profiles import KnownTypes, unit_rows
 
@@ -31,6 +32,9 @@ NOISE = 0.02
 """Standard deviation of the noise on unit text vectors, so that similar wordings get similar vectors."""
 CLASS_WEIGHT, CLASS_TEMPERATURE = 0.5, 0.07
 """Weight and temperature of the cross-entropy over the known types, beside the cosine distance to the vector of the type."""
+MARKER_RELIABILITY = 0.7
+"""Weight of a type with markers alone, at least `FULL_WEIGHT_GENES` of them, in the choice of directions; a type with cells
+has 1."""
 UNKNOWN_WEIGHT = 1 / 3
 """How often the texts of a type without signature are sampled, relative to those of a known type."""
 
@@ -48,23 +52,31 @@ class SignatureSpace:
 
     @classmethod
     def from_signatures(
-        cls, types: Sequence[str], signatures: Float[np.ndarray, "type gene"], dim: int
+        cls,
+        types: Sequence[str],
+        signatures: Float[np.ndarray, "type gene"],
+        dim: int,
+        weights: Float[np.ndarray, " type"] | None = None,
     ) -> "SignatureSpace":
         """Decompose signatures, each centred on its mean over genes and scaled to unit length.
 
         The Gram matrix of some hundred types is decomposed, not the matrix with all genes.
+
+        Parameters
+        ----------
+        weights
+            Weight of each type in the choice of directions; equal by default.
         """
         centred = unit_rows(signatures - signatures.mean(axis=1, keepdims=True)).astype(np.float64)
-        variances, left = np.linalg.eigh(centred @ centred.T)
+        weighted = centred if weights is None else centred * weights[:, None]
+        variances, left = np.linalg.eigh(weighted @ weighted.T)
         strongest = [i for i in range(len(variances) - 1, -1, -1) if variances[i] > 1e-9 * variances[-1]][:dim]
         left, scale = left[:, strongest], np.sqrt(variances[strongest])
         # The sign of a direction is arbitrary: the type with the largest magnitude gets a positive value.
         left = left * np.sign(left[np.abs(left).argmax(axis=0), np.arange(len(strongest))])
         directions = np.zeros((signatures.shape[1], dim), dtype=np.float32)
-        directions[:, : len(strongest)] = centred.T @ left / scale
-        vectors = np.zeros((len(types), dim), dtype=np.float32)
-        vectors[:, : len(strongest)] = left * scale
-        return cls(directions, tuple(types), unit_rows(vectors))
+        directions[:, : len(strongest)] = weighted.T @ left / scale
+        return cls(directions, tuple(types), unit_rows((centred @ directions).astype(np.float32)))
 
     def targets(self, term_ids: Sequence[str]) -> tuple[Float[np.ndarray, "term dim"], NDArray[np.intp]]:
         """Return a vector for each Cell Ontology term, and its index among the known types.
@@ -97,7 +109,9 @@ def init_from_signatures(
         Seed of the sampling of texts.
     """
     encoder, profiles = cast(LinearEncoder, model.cell_encoder), known_types.profiles
-    space = SignatureSpace.from_signatures(known_types.types, known_types.signatures().toarray(), model.dim)
+    space = SignatureSpace.from_signatures(
+        known_types.types, known_types.signatures().toarray(), model.dim, _reliability(known_types)
+    )
     encoder.set_statistics(
         *(torch.from_numpy(values.astype(np.float32)) for values in (profiles.level, profiles.spread, profiles.linear))
     )
@@ -109,6 +123,13 @@ def init_from_signatures(
         pooled = cached_embed(f"{model.settings.text_encoder.model_dump_json()} pooled", embedder.pool_texts)(texts)
         fit_text_projector(model.text_projector, torch.from_numpy(pooled), term_ids, space, seed)
     return space
+
+
+def _reliability(known_types: KnownTypes) -> Float[np.ndarray, " type"]:
+    """Weight of a type in the choice of directions: 1 with cells, less with markers alone, and few of them."""
+    n_markers = np.count_nonzero(known_types.knowledge, axis=1)
+    of_markers = MARKER_RELIABILITY * np.minimum(n_markers / FULL_WEIGHT_GENES, 1)
+    return np.where(np.isin(known_types.types, known_types.profiles.types), 1.0, of_markers)
 
 
 def all_wordings(known_types: Sequence[str]) -> tuple[list[str], list[str]]:
