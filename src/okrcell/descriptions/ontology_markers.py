@@ -98,8 +98,7 @@ def ontology_statements(file: LocalFile) -> MarkerStatements:
         for (cell_type, gene), gene_signs in sorted(signs.items())
         if gene_signs <= _POSITIVE or gene_signs <= _NEGATIVE
     ]
-    version = f"{ONTOLOGY_RESOURCE.lower()} texts {file.version}"
-    return MarkerStatements(rows, (version,), {ONTOLOGY_RESOURCE: version})
+    return MarkerStatements(rows, (f"texts of the {file.version}",), {ONTOLOGY_RESOURCE: file.version})
 
 
 def stated_genes(texts: Iterable[str]) -> Iterator[tuple[str, Sign]]:

@@ -181,7 +181,7 @@ class MarkerStatements(NamedTuple):
         """Return the statements of openly licensed resources (`okrcell.knowledge.marker_licences`)."""
         rows = [(row, resource) for row, resource in self.rows if resource_licence(resource).is_open]
         snapshots = {name: version for name, version in self.snapshots.items() if resource_licence(name).is_open}
-        return MarkerStatements(rows, tuple(f"{name} of {version}" for name, version in snapshots.items()), snapshots)
+        return MarkerStatements(rows, tuple(f"{name}: {version}" for name, version in snapshots.items()), snapshots)
 
     def union(self, other: "MarkerStatements") -> "MarkerStatements":
         """Return the statements of both; what both have counts once in `build_marker_consensus`."""

@@ -20,5 +20,5 @@ def read_open_markers() -> MarkerStatements:
         marker = MarkerRow(row["cell_type"], row["gene"], row["resource"], row["tissue"], row["present"] == "1")
         rows.append((marker, row["resource"]))
         snapshots[row["resource"]] = row["snapshot"]
-    tables = tuple(f"{name} of {version}" for name, version in snapshots.items())
+    tables = tuple(f"{name}: {version}" for name, version in snapshots.items())
     return MarkerStatements(rows, tables, snapshots)
