@@ -99,6 +99,7 @@ MISTAKES = {
     "no place for descriptions": (("enrich", "good.h5ad"), "-o"),
     "a knowledge source that is not there": (("enrich", "good.h5ad", "-o", "d.parquet", "--sources", "wiki"), "wiki"),
     "no folder of knowledge": (("enrich", "good.h5ad", "-o", "d.parquet", "--knowledge", "nowhere"), "nowhere"),
+    "no folder of marker tables": (("annotate", "good.h5ad", "-o", "n.h5ad", "--knowledge", "nowhere"), "nowhere"),
     "a language model without an address": (("enrich", "good.h5ad", "-o", "d.parquet", "--llm", "m"), "base_url"),
     "an address that is none": (
         ("enrich", "good.h5ad", "-o", "d.parquet", "--llm", "m", "--base-url", "localhost"),
