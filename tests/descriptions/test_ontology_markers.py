@@ -1,12 +1,15 @@
 """Genes stated by texts of the Cell Ontology, the selection by licence, and the table in the package."""
 
+import doctest
 import gzip
 import json
 
 import pytest
 
+from okrcell.descriptions import ontology_markers
 from okrcell.descriptions.ontology_markers import load_markers, ontology_statements, read_statements
 from okrcell.errors import InputError
+from okrcell.knowledge import marker_licences
 from okrcell.knowledge.downloads import KnowledgeFiles
 from okrcell.knowledge.marker_licences import RESOURCE_LICENCES, resource_licence
 from okrcell.knowledge.open_markers import read_open_markers
@@ -114,3 +117,8 @@ def test_real_texts_state_what_is_known(real):
     stated = {(row.cell_type, row.gene): row.present for row, name in real.rows if name == "Cell Ontology"}
     assert len(stated) > 2500
     assert stated[NAIVE_B, "CD27"] is False
+
+
+@pytest.mark.parametrize("module", [marker_licences, ontology_markers])
+def test_the_examples_run(module):
+    assert doctest.testmod(module).failed == 0
