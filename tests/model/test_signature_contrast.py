@@ -9,7 +9,6 @@ from scipy import sparse
 from example_signatures import example_head
 from okrcell.model import marker_scores as module
 from okrcell.model.marker_scores import (
-    MIN_DAMPED_NORM,
     MIN_NORM,
     Background,
     SignatureContrast,
@@ -100,7 +99,7 @@ def test_variation_within_types_is_damped_as_by_the_inverse_covariance(seed, pan
     inverse = np.linalg.inv(np.eye(GENES) + axes @ np.diag(variation.variances.astype(float)) @ axes.T)
     z = (np.minimum(logs.toarray(), known.level + 10 * known.spread) - known.level) / known.spread * measured
     norm = np.sqrt(np.maximum(np.einsum("ig,gh,ih->i", apart, inverse, apart), 0))
-    expected = z @ inverse @ apart.T / np.maximum(norm, MIN_DAMPED_NORM)
+    expected = z @ inverse @ apart.T / np.maximum(norm, MIN_NORM)
     found = SignatureContrast.from_signatures(candidates, measured, variation).scores(logs, known)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-3)
 

@@ -30,7 +30,7 @@ CORPUS_WEIGHTS = {
 class SignatureModel(Embedder):
     """Embedder with a gene vocabulary and the signatures above, and nothing else."""
 
-    dim, fingerprint = 4, "by hand"
+    dim, fingerprint, is_linear = 4, "by hand", False
 
     def __init__(self, adata, signatures=True):
         self.table = GeneTable.bundled()

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from okrcell.errors import CheckpointError
 from okrcell.tasks.candidates import parse_candidates
 from okrcell.tasks.confidence import (
     DEFAULT_TEMPERATURE,
     calibrated_temperature,
+    confidence_coefficients,
     estimate_confidence,
     predict,
     probabilities,
@@ -77,7 +79,7 @@ def test_fewer_genes_give_a_higher_temperature_between_the_sizes_that_were_fitte
     assert calibrated_temperature({}, 2_000) == DEFAULT_TEMPERATURE
 
 
-LEARNED = {"calibration": {"right": {"top": 1.0, "lead": 1.0, "bias": 0.0}}}
+LEARNED = {"top": 1.0, "lead": 1.0, "bias": 0.0}
 BROAD_AND_NARROW = parse_candidates(
     ["T cell", "CD4-positive, alpha-beta T cell", "CD8-positive, alpha-beta T cell", "B cell"]
 )
@@ -99,20 +101,20 @@ def test_one_candidate_is_doubted_when_another_type_fits_better():
 
 def test_a_model_that_learned_no_calibration_gives_the_share():
     share = np.array([[0.7, 0.1, 0.1, 0.1, 0]])
-    assert estimate_confidence(share, T_CELLS_AND_MORE, np.array([-9.0]), {})[0] == pytest.approx(0.7)
+    assert estimate_confidence(share, T_CELLS_AND_MORE, np.array([-9.0]), None)[0] == pytest.approx(0.7)
     assert estimate_confidence(share, T_CELLS_AND_MORE, None, LEARNED)[0] == pytest.approx(0.7)
 
 
 def test_a_broad_candidate_is_right_of_its_kinds_as_well():
     share = np.array([[0.4, 0.3, 0.25, 0.05], [0.1, 0.6, 0.1, 0.2]])
-    sure = estimate_confidence(share, BROAD_AND_NARROW, None, {})
+    sure = estimate_confidence(share, BROAD_AND_NARROW, None, None)
     np.testing.assert_allclose(sure, [0.95, 0.6], rtol=1e-6)
     assert predict(share, BROAD_AND_NARROW, sure).status.tolist() == ["confident", "confident"]
 
 
 def test_kinds_in_doubt_beside_their_parent_back_off_to_it():
     share = np.array([[0.3, 0.36, 0.09, 0.25]])
-    found = predict(share, BROAD_AND_NARROW, estimate_confidence(share, BROAD_AND_NARROW, None, {}))
+    found = predict(share, BROAD_AND_NARROW, estimate_confidence(share, BROAD_AND_NARROW, None, None))
     assert (found.best_idx[0], found.status[0], found.broader_id[0]) == (1, "broad", "CL:0000084")
 
 
@@ -121,3 +123,19 @@ def test_what_speaks_against_all_candidates_speaks_against_their_parent_too():
     sure = estimate_confidence(share, T_CELLS_AND_MORE, np.array([-25.0]), LEARNED)
     assert predict(share, T_CELLS_AND_MORE, sure).status[0] == "unknown"
     assert predict(share, T_CELLS_AND_MORE).status[0] == "broad"
+
+
+def test_coefficients_between_two_panel_sizes_are_interpolated_on_a_log_scale():
+    table = {"100": {"top": 1.0, "lead": 2.0, "bias": 0.0}, "10000": {"top": 3.0, "lead": 0.0, "bias": 1.0}}
+    facts = {"calibration": {"right_by_genes": table}}
+    assert confidence_coefficients(facts, 1000) == pytest.approx({"top": 2.0, "lead": 1.0, "bias": 0.5})
+    assert confidence_coefficients(facts, 5) == table["100"]
+    assert confidence_coefficients(facts, 30_000) == table["10000"]
+    assert confidence_coefficients({"calibration": {"right": LEARNED}}, 1000) == LEARNED
+    assert confidence_coefficients({}, 1000) is None
+
+
+@pytest.mark.parametrize("table", [{"many": LEARNED}, {"100": {"top": 1.0}}, {"100": {**LEARNED, "top": "x"}}, ["100"]])
+def test_damaged_coefficients_are_refused(table):
+    with pytest.raises(CheckpointError, match="calibration is damaged"):
+        confidence_coefficients({"calibration": {"right_by_genes": table}}, 1000)

@@ -8,13 +8,12 @@ from okrcell.cells.expression import read_expression
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence
 from okrcell.tasks.candidates import Candidate, parse_candidates
+from okrcell.tasks.expected_signatures import CandidateSignatures, ExpectedSignature
 from okrcell.tasks.explain import (
     SOURCE_BOTH,
     SOURCE_CELLS,
     SOURCE_TABLES,
-    ExpectedSignature,
     detection_rates,
-    expected_signatures,
     explain_groups,
     gene_contributions,
     source_of,
@@ -69,9 +68,11 @@ def test_words_of_all_genes_sum_to_the_lead_in_evidence(blood, model):
     expression = read_expression(blood)
     panel = model.gene_panel(expression)
     sample, signatures = score_candidates(expression, CANDIDATES, model)
-    b, t = expected_signatures(signatures, panel.measured, [0, 1]).values()
-    np.testing.assert_allclose(b.from_tables + b.from_cells, b.weights)
+    term_ids = [candidate.term_id for candidate in CANDIDATES]
+    expected_of = CandidateSignatures.from_candidates(signatures, model.signatures, term_ids, panel.measured).of
     relative = sample.background.z_scores(panel.log_normalize(next(expression.blocks())))[7]
+    b, t = expected_of(0, relative), expected_of(1, relative)
+    np.testing.assert_allclose(b.from_tables + b.from_cells, b.weights)
     genes = gene_contributions(relative, b, t, 10_000)
     assert sum(gene.value for gene in genes) == pytest.approx(sample.scores[7, 0] - sample.scores[7, 1], rel=1e-3)
 

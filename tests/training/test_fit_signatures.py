@@ -62,7 +62,7 @@ def test_a_run_with_signatures_leaves_them_with_what_they_are_worth(learning, bl
     assert calibration["labels_in_doubt"] == []
     assert str(len(symbols)) in calibration["evidence_temperature_by_genes"]
     assert calibration["similarity_weight"] >= 0
-    assert {"top", "lead", "bias"} == set(calibration["right"])
+    assert {"top", "lead", "bias"} == set(calibration["right_by_genes"][str(len(symbols))])
     named = blood[::7].copy()
     okr.tl.annotate(named, model, candidates=["B cell", "monocyte", "natural killer cell", "T cell"])
     receipt = named.uns["okrcell"]["annotate"]

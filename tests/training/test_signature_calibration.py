@@ -116,13 +116,15 @@ def test_what_the_model_keeps_is_all_that_its_use_reads(calibrated):
         EVIDENCE_TEMPERATURE_RANGE[0] <= value <= EVIDENCE_TEMPERATURE_RANGE[1]
         for value in found["evidence_temperature_by_genes"].values()
     )
-    assert set(found["right"]) == {"top", "lead", "bias"}
+    assert set(found["right_by_genes"]) == set(found["evidence_temperature_by_genes"])
+    assert all(set(coefficients) == {"top", "lead", "bias"} for coefficients in found["right_by_genes"].values())
     assert found["studies"] == ["a", "b", "c"]
     assert found["cells"] == 3 * 155
 
 
-def test_a_larger_share_and_a_larger_lead_make_surer(calibrated):
-    right = calibrated[0]["right"]
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_larger_share_and_a_larger_lead_make_surer(calibrated, place):
+    right = list(calibrated[0]["right_by_genes"].values())[place]
     grid = np.linspace(0.05, 0.95, 9)
     assert (np.diff(confidence_from_margin(grid, np.zeros(9), right)) >= 0).all()
     assert (np.diff(confidence_from_margin(np.full(9, 0.6), np.linspace(-5, 5, 9), right)) >= 0).all()

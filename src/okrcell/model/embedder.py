@@ -15,6 +15,7 @@ from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneTable
 from okrcell.cells.tokenizer import CellTokens, build_tokenizer
 from okrcell.errors import CheckpointError
+from okrcell.model.cell_encoder import LinearEncoder
 from okrcell.model.checkpoint import Checkpoint, load_checkpoint
 from okrcell.model.hub import download_snapshot, is_hub_id
 from okrcell.model.marker_scores import GenePanel
@@ -109,6 +110,11 @@ class Embedder:
     def dim(self) -> int:
         """Dimension of the shared embedding space."""
         return self.model.dim
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the cell encoder is linear: its space starts from signatures, and the text projector was fitted to them."""
+        return isinstance(self.model.cell_encoder, LinearEncoder)
 
     @property
     def fingerprint(self) -> str:

@@ -27,8 +27,6 @@ CONFIDENCE_COEFFICIENTS = ("top", "lead", "bias")
 """Keys of the fitted coefficients: of the log odds of the probability, of the margin, and the intercept."""
 MIN_NORM = 0.4
 """Minimum divisor in normalization: a signature of which little was measured stays shorter, because its rest is noise."""
-MIN_DAMPED_NORM = 0.1
-"""Minimum divisor of a contrast in which the variation within types is damped."""
 BACKGROUND_ITERATIONS = 2
 """Number of times the background is estimated again, with equal weight for all candidates."""
 ASSIGNMENT_SHARPNESS = 8.0
@@ -243,12 +241,19 @@ class SignatureContrast:
         # Norm of own - common, computed without a dense copy of own.
         squared = np.asarray(signatures.multiply(signatures).sum(axis=1)).ravel() + (self.mean_signature**2).sum()
         squared = squared - 2 * (signatures @ self.mean_signature)
-        if self.axes is None or self.damping is None:
-            return products / np.maximum(np.sqrt(np.maximum(squared, 0)), MIN_NORM)
-        loadings = signatures @ self.axes - self.mean_signature @ self.axes
-        damped = loadings @ self.damping
-        products -= _standardized_products(log_expr, background, sparse.csr_matrix(self.axes.T)) @ damped.T
-        return products / np.maximum(np.sqrt(np.maximum(squared - (damped * loadings).sum(axis=1), 0)), MIN_DAMPED_NORM)
+        if self.axes is not None and self.damping is not None:
+            loadings = signatures @ self.axes - self.mean_signature @ self.axes
+            damped = loadings @ self.damping
+            products -= _standardized_products(log_expr, background, sparse.csr_matrix(self.axes.T)) @ damped.T
+            squared = squared - (damped * loadings).sum(axis=1)
+        return products / np.maximum(np.sqrt(np.maximum(squared, 0)), MIN_NORM)
+
+    def gene_weights(self, difference: Float[np.ndarray, " gene"]) -> tuple[Float[np.ndarray, " gene"], float]:
+        """Weights of the genes for a difference d of signature and mean, ``A d``, and the norm that scores are divided by."""
+        weights = difference
+        if self.axes is not None and self.damping is not None:
+            weights = difference - self.axes @ (self.damping @ (self.axes.T @ difference))
+        return weights, max(float(np.sqrt(max(difference @ weights, 0.0))), MIN_NORM)
 
 
 def restrict_to_panel(signatures: sparse.csr_matrix, measured: Bool[np.ndarray, " gene"]) -> sparse.csr_matrix:

@@ -12,7 +12,6 @@ from scipy import sparse
 from okrcell.cells.expression import Expression, iter_rows
 from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
 from okrcell.cells.pca import N_COMPONENTS, sample_pca
-from okrcell.model.cell_encoder import LinearEncoder
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.model.marker_scores import (
     Background,
@@ -93,8 +92,7 @@ def _match_known_types(texts: Sequence[str], embedder: Embedder) -> Float[np.nda
     import torch
 
     head, pooled = cast(SignatureHead, embedder.signatures), torch.from_numpy(embedder.pool_texts(texts))
-    # A linear encoder starts from signatures, and its text projector was fitted to them with every wording of every type.
-    if isinstance(embedder.model.cell_encoder, LinearEncoder):
+    if embedder.is_linear:
         with torch.inference_mode():
             return head.match_vectors(embedder.model.project_texts(pooled))
     return head.match_texts(pooled)

@@ -18,8 +18,9 @@ from okrcell.data.corpus import Corpus
 from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder
 from okrcell.tasks.audit_study import audit_study
+from okrcell.tasks.label_contradictions import sort_groups
 from okrcell.tasks.label_errors import TRUST_THRESHOLD, AuditSettings
-from okrcell.tasks.labels import read_study_labels
+from okrcell.tasks.labels import limit_remarks, read_study_labels
 
 RELIABILITY_FILE = "reliability.parquet"
 Progress = Callable[[int, int, str], None]
@@ -122,6 +123,10 @@ class CorpusAudit:
     """Chosen text weight of each study; the classifier has weight 1."""
     skipped: dict[str, str]
     """Skipped studies, with the reason."""
+    groups: pd.DataFrame
+    """Columns of `okrcell.tasks.label_contradictions.group_table`, with ``study`` first; the most contradicted groups first."""
+    remarks: tuple[str, ...]
+    """How labels were read that are no names of known cell types."""
 
 
 def audit_corpus(
@@ -160,6 +165,7 @@ def audit_corpus(
     corpus = Corpus.open(path, GeneTable.bundled())
     studies = corpus.obs["study"].astype(str).to_numpy()
     tables, text_weights, skipped = list[pd.DataFrame](), dict[str, float](), dict[str, str]()
+    group_tables, remarks = list[pd.DataFrame](), dict[str, None]()
     n_done = 0
     for study_name in dict.fromkeys(studies.tolist()):
         rows = np.flatnonzero(studies == study_name)
@@ -180,13 +186,23 @@ def audit_corpus(
                 progress=None if progress is None else _offset_progress(progress, n_done, len(corpus), study_name),
             )
             text_weights[study_name] = study_audit.audit.text_weight
+            remarks |= dict.fromkeys(study_audit.labels.remarks)
+            groups = study_audit.group_table()
+            groups.insert(0, "study", study_name)
+            group_tables.append(groups)
             table = study_audit.table().drop(columns="cell")
             table.insert(0, "row", rows)
             tables.append(table)
         n_done += len(rows)
     if not tables:
         raise InputError(f"No study of {path} has two labels in '{label_key}', so no label error can be detected.")
-    return CorpusAudit(pd.concat(tables).sort_values("row", ignore_index=True), text_weights, skipped)
+    return CorpusAudit(
+        pd.concat(tables).sort_values("row", ignore_index=True),
+        text_weights,
+        skipped,
+        sort_groups(pd.concat(group_tables)),
+        limit_remarks(list(remarks)),
+    )
 
 
 def _offset_progress(progress: Progress, offset: int, total: int, study: str) -> Callable[[int, int], None]:

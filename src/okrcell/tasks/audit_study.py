@@ -15,6 +15,7 @@ from okrcell.errors import InputError
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.ontology.ontology import ontology
 from okrcell.ontology.relations import related
+from okrcell.tasks.label_contradictions import GroupAudit, LabelGroups, audit_groups, group_table
 from okrcell.tasks.label_errors import AuditSettings, LabelAudit, audit_labels
 from okrcell.tasks.labels import StudyLabels, column_as_text, read_study_labels
 
@@ -85,6 +86,20 @@ class StudyAudit:
     audit: LabelAudit
     obs: pd.DataFrame = field(repr=False)
     label_key: str
+    groups: LabelGroups = field(repr=False)
+    """Cells by label as written."""
+    group_audits: tuple[GroupAudit, ...]
+    """Whether the markers of each group contradict its label."""
+
+    @property
+    def contradicted(self) -> NDArray[np.bool_]:
+        """True for the cells of a group whose markers contradict its label."""
+        is_contradicted = [audit.is_contradicted for audit in self.group_audits]
+        return np.array([*is_contradicted, False])[self.groups.group_idx]
+
+    def group_table(self) -> pd.DataFrame:
+        """Return one row per group (`okrcell.tasks.label_contradictions.group_table`)."""
+        return group_table(self.group_audits)
 
     def table(self) -> pd.DataFrame:
         """Return one row per cell, in the order of the cells.
@@ -93,7 +108,8 @@ class StudyAudit:
         ``cell_type_ontology_term_id``; ``trust`` in [0, 1]; ``doubtful``; ``likely_cell_type``, the author's name of the most
         likely label, and ``likely_cell_type_ontology_term_id``; ``likely_share``, its probability in [0, 1]; ``relation`` of
         the likely type to the label: same, broader, narrower or other, "" without label; ``agreement``, the match
-        probability of the cell and the texts of its label, in [0, 1].
+        probability of the cell and the texts of its label, in [0, 1]; ``contradicted``, whether the markers of all cells
+        with this label contradict it.
         """
         audit, label_idx = self.audit, self.labels.label_idx
         author_names, ids = (
@@ -111,6 +127,7 @@ class StudyAudit:
         table["likely_share"] = audit.likely_probability
         table["relation"] = label_relations(self.labels.names)[label_idx, audit.most_likely]
         table["agreement"] = audit.match_probability
+        table["contradicted"] = self.contradicted
         return table
 
 
@@ -125,7 +142,7 @@ def audit_study(
     vectors: Float[np.ndarray, "cell dim"] | None = None,
     progress: Progress | None = None,
 ) -> StudyAudit:
-    """Detect label errors of the cells of one study.
+    """Detect label errors of the cells of one study, and labels that the markers of all their cells contradict.
 
     Memory holds the cells' vectors and three (cell, label) matrices; expression is read in blocks.
 
@@ -160,7 +177,9 @@ def audit_study(
     label_audit = audit_labels(
         cell_vectors, components, labels.vectors(model), labels.label_idx, related(labels.names), groups, settings
     )
-    return StudyAudit(labels, label_audit, obs, label_key)
+    label_groups = LabelGroups.from_labels(labels, column_as_text(obs, label_key))
+    group_audits = audit_groups(expression, label_groups, model)
+    return StudyAudit(labels, label_audit, obs, label_key, label_groups, group_audits)
 
 
 def label_relations(names: tuple[str, ...]) -> NDArray[np.object_]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from okrcell.errors import CheckpointError
-from okrcell.model.marker_scores import ODDS_EPSILON, confidence_from_margin
+from okrcell.model.marker_scores import CONFIDENCE_COEFFICIENTS, ODDS_EPSILON, confidence_from_margin
 from okrcell.ontology.ontology import ontology
 from okrcell.ontology.relations import ancestors_or_self, is_descendant
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate
@@ -94,6 +94,32 @@ def calibrated_temperature(facts: Mapping[str, Any], n_genes: int, key: str = TE
     return float(np.exp(np.interp(np.log(max(n_genes, 1)), np.log(sizes), np.log(values))))
 
 
+def confidence_coefficients(facts: Mapping[str, Any], n_genes: int) -> dict[str, float] | None:
+    """Return the coefficients of the confidence for a file in which ``n_genes`` of the model's genes were measured.
+
+    Between the panel sizes of the calibration each is interpolated on a log scale of size. None for a model without them.
+
+    Raises
+    ------
+    CheckpointError
+        If the table is damaged.
+    """
+    calibration = facts.get("calibration", {})
+    table = calibration.get("right_by_genes")
+    if not table:
+        return calibration.get("right")
+    try:
+        sizes = sorted(int(size) for size in table)
+        return {
+            name: float(
+                np.interp(np.log(max(n_genes, 1)), np.log(sizes), [float(table[str(size)][name]) for size in sizes])
+            )
+            for name in CONFIDENCE_COEFFICIENTS
+        }
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise CheckpointError("The model's calibration is damaged; fetch the model again.") from None
+
+
 def probabilities(
     scores: Float[np.ndarray, "cell candidate"], temperature: float
 ) -> Float[np.ndarray, "cell candidate"]:
@@ -110,7 +136,7 @@ def estimate_confidence(
     probability: Float[np.ndarray, "cell candidate"],
     candidates: Sequence[Candidate],
     margin: Float[np.ndarray, "cell"] | None,
-    facts: Mapping[str, Any],
+    coefficients: Mapping[str, Any] | None,
 ) -> Float[np.ndarray, "cell"]:
     """Return the probability that the most probable candidate is right; NaN for a cell without expression.
 
@@ -125,16 +151,15 @@ def estimate_confidence(
         Probabilities of the candidates; rows sum to 1, or are NaN.
     margin
         Margin from `okrcell.model.marker_scores.open_set_margin`; None if it was not computed.
-    facts
-        Metadata of the model, with the weights under ``calibration``.
+    coefficients
+        Coefficients of the model (`confidence_coefficients`).
     """
     best_prob = best_probability(probability, candidates)
-    weights = facts.get("calibration", {}).get("right")
-    if not weights or margin is None:
+    if not coefficients or margin is None:
         return best_prob
     # The probability of a single candidate is always 1 and carries no information.
     return confidence_from_margin(
-        np.minimum(best_prob, SINGLE_CANDIDATE_PROBABILITY) if len(candidates) == 1 else best_prob, margin, weights
+        np.minimum(best_prob, SINGLE_CANDIDATE_PROBABILITY) if len(candidates) == 1 else best_prob, margin, coefficients
     )
 
 

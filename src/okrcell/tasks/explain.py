@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -14,65 +14,22 @@ from okrcell.descriptions.evidence_lookup import EvidenceCache, EvidenceIndex
 from okrcell.errors import InputError
 from okrcell.evidence import Evidence, KnowledgeSource
 from okrcell.model.embedder import Embedder
-from okrcell.model.marker_scores import MIN_NORM, Background, GenePanel
+from okrcell.model.marker_scores import Background, GenePanel
 from okrcell.model.sample_scores import candidate_signatures, score_sample
-from okrcell.model.signatures import Signatures
 from okrcell.tasks.candidates import Candidate
+from okrcell.tasks.expected_signatures import CandidateSignatures, ExpectedSignature
 
 SOURCE_TABLES, SOURCE_CELLS, SOURCE_BOTH = "marker tables", "cells of the corpus", "both"
 """Sources of a gene's weight."""
 MIN_BOTH_RATIO = 0.25
 """The source is `SOURCE_BOTH` if the smaller part has the same sign and at least this fraction of the larger part."""
+ROUNDING = 1e-5
+"""Relative difference of weights that is rounding."""
 MAX_RECORDS = 3
 MAX_SIGNATURE_TYPES = 3
 """Maximum number of known types of a signature mixture whose records are searched."""
 Progress = Callable[[int, int], None]
 """Callback with the number of finished groups and their total."""
-
-
-@dataclass(frozen=True)
-class ExpectedSignature:
-    """Signature of one candidate on the measured genes minus the mean of all candidates, as used in scoring."""
-
-    weights: Float[np.ndarray, " gene"]
-    """Signed weights: the sum of the two parts below."""
-    from_tables: Float[np.ndarray, " gene"]
-    """Part learned from marker tables."""
-    from_cells: Float[np.ndarray, " gene"]
-    """Part learned from cells of the corpus."""
-
-    @classmethod
-    def zeros(cls, n_genes: int) -> "ExpectedSignature":
-        """Return zero weights, for a missing runner-up."""
-        return cls(np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes))
-
-
-def expected_signatures(
-    signatures: Signatures, measured: Bool[np.ndarray, " gene"], candidate_idx: Sequence[int]
-) -> dict[int, ExpectedSignature]:
-    """Split the signatures of the candidates ``candidate_idx`` by source, scaled as in `SignatureContrast`.
-
-    The scalar product of relative expression and ``weights`` is a cell's signature score for the candidate.
-    """
-    panel = measured.astype(np.float64)
-    length = np.sqrt(np.asarray(signatures.combined.multiply(panel[None, :]).power(2).sum(axis=1)).ravel())
-    scale = 1 / np.maximum(length, MIN_NORM)
-    is_contrasted = len(signatures.type_weights) > 1
-    common = [
-        np.asarray((sparse.diags(scale) @ part).mean(axis=0)).ravel() * panel
-        if is_contrasted
-        else np.zeros(len(measured))
-        for part in (signatures.knowledge, signatures.cells)
-    ]
-    expected: dict[int, ExpectedSignature] = {}
-    for idx in candidate_idx:
-        from_tables, from_cells = (
-            part[idx].toarray().ravel() * panel * scale[idx] - common_part
-            for part, common_part in zip((signatures.knowledge, signatures.cells), common, strict=True)
-        )
-        norm = max(float(np.linalg.norm(from_tables + from_cells)), MIN_NORM)
-        expected[idx] = ExpectedSignature((from_tables + from_cells) / norm, from_tables / norm, from_cells / norm)
-    return expected
 
 
 @dataclass(frozen=True)
@@ -95,7 +52,7 @@ class GeneContribution:
     @property
     def from_prediction(self) -> bool:
         """Whether the weight of the predicted type is at least as large as that of the runner-up."""
-        return abs(self.predicted_weight) >= abs(self.runner_up_weight)
+        return abs(self.predicted_weight) >= (1 - ROUNDING) * abs(self.runner_up_weight)
 
     @property
     def expects_presence(self) -> bool:
@@ -343,12 +300,11 @@ def explain_groups(
     relative = _mean_relative_expression(
         expression, np.where(has_expression, group, -1), len(names), panel, sample_scores.background
     )
+    expected = CandidateSignatures.from_candidates(signatures, head, term_ids, panel.measured)
     explanations: list[Explanation] = []
     for explanation, group_expression in zip(predictions, relative, strict=True):
         genes = (
-            _explain_genes(
-                explanation, group_expression, candidates, signatures, panel.measured, top, embedder, evidence_cache
-            )
+            _explain_genes(explanation, group_expression, candidates, expected, top, embedder, evidence_cache)
             if explanation.prediction
             else ()
         )
@@ -415,8 +371,7 @@ def _explain_genes(
     explanation: Explanation,
     relative: Float[np.ndarray, " gene"],
     candidates: Sequence[Candidate],
-    signatures: Signatures,
-    measured: NDArray[np.bool_],
+    expected: CandidateSignatures,
     top: int,
     embedder: Embedder,
     evidence_cache: EvidenceCache,
@@ -427,11 +382,12 @@ def _explain_genes(
         for candidate in (explanation.prediction, explanation.runner_up)
         if candidate is not None
     ]
-    expected = expected_signatures(signatures, measured, candidate_idx)
-    predicted = expected[candidate_idx[0]]
-    runner_up = expected[candidate_idx[1]] if len(candidate_idx) > 1 else ExpectedSignature.zeros(len(relative))
+    predicted = expected.of(candidate_idx[0], relative)
+    runner_up = (
+        expected.of(candidate_idx[1], relative) if len(candidate_idx) > 1 else ExpectedSignature.zeros(len(relative))
+    )
     term_ids = [
-        _signature_term_ids(candidates[idx], signatures.type_weights[idx], embedder) for idx in candidate_idx
+        _signature_term_ids(candidates[idx], expected.signatures.type_weights[idx], embedder) for idx in candidate_idx
     ] + [()]
     nan = float("nan")
     return tuple(

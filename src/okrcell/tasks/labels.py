@@ -15,7 +15,7 @@ from okrcell.descriptions.metadata_text import label_texts
 from okrcell.errors import InputError
 from okrcell.evidence import TextEmbedder
 from okrcell.ontology.label_parsing import clean_label
-from okrcell.ontology.obs_profile import CellProfile, read_profile, read_profiles
+from okrcell.ontology.obs_profile import CellProfile, Profiles, read_profile, read_profiles
 from okrcell.ontology.resolver import ResolvedType
 from okrcell.ontology.standardise import candidate_terms, term_by_id
 from okrcell.tasks.candidates import Candidate, candidate_vectors
@@ -36,6 +36,8 @@ class StudyLabels:
     """Cell Ontology id of each label, else the author's name."""
     author_names: tuple[str, ...]
     """Most frequent author's name of each label."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on labels that name no known cell type, and on those of which the term covers only a part."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -72,9 +74,36 @@ def read_study_labels(obs: pd.DataFrame, label_key: str = "cell_type") -> StudyL
     names = [profile.cell_type_id or profile.cell_type for profile in cell_profiles.distinct]
     index = {name: idx for idx, name in enumerate(sorted({name for name in names if name}))}
     label_idx = np.array([index.get(name, -1) for name in names], dtype=np.int64)[cell_profiles.codes]
+    raw_labels = column_as_text(obs, label_key)
     return StudyLabels(
-        label_idx, tuple(index), _most_frequent_names(label_idx, column_as_text(obs, label_key), list(index))
+        label_idx,
+        tuple(index),
+        _most_frequent_names(label_idx, raw_labels, list(index)),
+        _study_remarks(columns, raw_labels, cell_profiles),
     )
+
+
+def _study_remarks(
+    columns: Mapping[str, Any], raw_labels: NDArray[np.object_], cell_profiles: Profiles
+) -> tuple[str, ...]:
+    """Sentences on labels without an id of their own that name no known cell type, or only a part of one."""
+    raw_ids = (
+        pd.Series(columns["cell_type_ontology_term_id"]).to_numpy() if "cell_type_ontology_term_id" in columns else None
+    )
+    distinct = pd.DataFrame({"label": raw_labels, "profile": cell_profiles.codes}).drop_duplicates()
+    remarks = dict[str, None]()
+    for row, label, code in distinct.itertuples():
+        profile = cell_profiles.distinct[code]
+        has_id = raw_ids is not None and term_by_id(str(raw_ids[row]), "CL") is not None
+        if (profile.cell_type_id or profile.cell_type) and not has_id:
+            remarks[_label_remark(str(label).strip(), profile)] = None
+    return limit_remarks(sorted(filter(None, remarks)))
+
+
+def limit_remarks(remarks: Sequence[str]) -> tuple[str, ...]:
+    """Return the first `MAX_REMARKS` remarks, and the number of the others."""
+    more = [f"and {len(remarks) - MAX_REMARKS:,} more labels that are no names of known cell types"]
+    return (*remarks[:MAX_REMARKS], *more * (len(remarks) > MAX_REMARKS))
 
 
 def _most_frequent_names(
@@ -162,11 +191,7 @@ def read_column_labels(obs: pd.DataFrame, key: str, option: str) -> ColumnLabels
         name: tuple(dict.fromkeys((name, *(label_texts(term_id) if term_id else ()))))
         for name, term_id in term_ids.items()
     }
-    if len(remarks) > MAX_REMARKS:
-        remarks[MAX_REMARKS:] = [
-            f"and {len(remarks) - MAX_REMARKS:,} more labels that are no names of known cell types"
-        ]
-    return ColumnLabels(labels, term_ids, texts, tuple(remarks))
+    return ColumnLabels(labels, term_ids, texts, limit_remarks(remarks))
 
 
 def _label_remark(name: str, profile: CellProfile) -> str:

@@ -13,7 +13,7 @@ from scipy import sparse
 from okrcell.cells.expression import Expression, iter_rows
 from okrcell.cells.neighbors import knn_graph, smooth_over_knn
 from okrcell.cells.pca import N_COMPONENTS, sample_pca
-from okrcell.errors import InputError
+from okrcell.errors import CheckpointError, InputError
 from okrcell.knowledge.cell_type_tissues import CellTypeTissues
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.model.marker_scores import MIN_SPREAD, Background, GenePanel, SignatureContrast, estimate_background
@@ -32,24 +32,55 @@ TYPE_TISSUES_KEY = "type_places"
 """Key of the tissues of each type in the metadata of a model (`okrcell.knowledge.cell_type_tissues`)."""
 
 
-SIMILARITY_WEIGHT = 10.0
-"""Weight of the similarity relative to the signature score; higher for hundreds of types than for ten candidates."""
-TEMPERATURE = 1.5
-PRIOR_WEIGHT = 0.75
-"""Weight of the log prior of types. These three values were chosen on held-out pretraining studies
-(docs/results/bundled-model.md)."""
-CORPUS_WEIGHT = 0.25
-"""Additional weight of the corpus background. Without candidates the cells may all be of one type, and a sample of one type
-does not give a background. Chosen on the same studies."""
 MIN_TYPE_FRACTION = 0.005
 """A type is selected if at least this fraction of cells has it as prediction."""
 MIN_MEAN_PROBABILITY = 0.02
 """A type is also selected if its mean probability is at least this; it matters in small samples."""
 STEP_UTILITY = (1.0, 0.5, 0.2)
 """Utility of a prediction that is right, or one or two steps broader or narrower than the truth."""
-DEFAULT_CONFIDENCE_WEIGHTS = {"calibration": {"right": {"top": 0.41, "lead": 0.0, "bias": 0.09}}}
-"""Weights of the confidence for a model without ``calibration.open_right``; fitted on held-out pretraining studies
-(docs/results/bundled-model.md)."""
+
+
+@dataclass(frozen=True)
+class OpenVocabularyWeights:
+    """Weights of annotation without candidates, which the model brings under ``calibration.open_vocabulary``.
+
+    They are chosen on pretraining studies with signatures that were fitted without the study
+    (docs/results/bundled-model.md). The defaults are those of models that do not have them.
+    """
+
+    similarity: float = 10.0
+    """Weight of the similarity relative to the signature score."""
+    temperature: float = 1.5
+    """Softmax temperature of the scores."""
+    prior: float = 0.75
+    """Weight of the log prior of types."""
+    corpus: float = 0.25
+    """Additional weight of the corpus background. Without candidates the cells may all be of one type, and a sample of one type
+    does not give a background."""
+    top: float = 0.41
+    bias: float = 0.09
+    """Coefficients of the confidence: of the log odds of the probability, and the intercept."""
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """Read the weights from the metadata of a model.
+
+        Raises
+        ------
+        CheckpointError
+            If a weight is unknown or not a number.
+        """
+        values = facts.get("calibration", {}).get("open_vocabulary", {})
+        try:
+            weights = cls(**{name: float(value) for name, value in values.items()})
+        except (AttributeError, TypeError, ValueError):
+            raise CheckpointError("The model's calibration is damaged; fetch the model again.") from None
+        return weights
+
+    @property
+    def confidence(self) -> dict[str, float]:
+        """Coefficients for `estimate_confidence`; there are no types outside the candidates, and no margin."""
+        return {"top": self.top, "lead": 0.0, "bias": self.bias}
 
 
 @dataclass(frozen=True)
@@ -175,6 +206,7 @@ def select_types(
     vectors: Float[np.ndarray, "type dim"],
     prior: TissuePrior,
     smoother: KNNSmoother | None,
+    weights: OpenVocabularyWeights,
 ) -> SelectedTypes:
     """Select the types that fit a sample (ours).
 
@@ -199,20 +231,26 @@ def select_types(
         Log prior of the types in the tissue of each cell.
     smoother
         Smoothing over neighbours; None for no smoothing.
+    weights
+        Weights of the model.
     """
     rows = background_rows(len(cell_vectors))
     rows = rows[~np.isnan(cell_vectors[rows]).any(axis=1)]
     signatures = head.combined
     informative = np.flatnonzero(np.diff(sparse.csr_matrix(signatures.multiply(panel.measured[None, :])).indptr) > 0)
-    contrast = SignatureContrast.from_signatures(sparse.csr_matrix(signatures[informative]), panel.measured)
+    contrast = SignatureContrast.from_signatures(
+        sparse.csr_matrix(signatures[informative]), panel.measured, head.variation
+    )
     log_expr = sparse.csr_matrix(sparse.vstack([panel.log_normalize(block) for block in iter_rows(expression, rows)]))
-    background = shrink_to_corpus(estimate_background(head, [log_expr]), head)
+    background = shrink_to_corpus(estimate_background(head, [log_expr]), head, weights.corpus)
     if not len(rows) or not len(informative):
         return SelectedTypes(np.zeros(0, dtype=np.intp), contrast.signatures[:0], contrast, background)
-    scores = contrast.scores(log_expr, background) + SIMILARITY_WEIGHT * (cell_vectors[rows] @ vectors[informative].T)
+    scores = contrast.scores(log_expr, background) + weights.similarity * (cell_vectors[rows] @ vectors[informative].T)
     if smoother is not None:
         scores = smoother.smooth(scores, rows)
-    type_prob = probabilities(scores + TEMPERATURE * PRIOR_WEIGHT * prior.at(rows, informative), TEMPERATURE)
+    type_prob = probabilities(
+        scores + weights.temperature * weights.prior * prior.at(rows, informative), weights.temperature
+    )
     best_idx = (type_prob @ ontology_utility([head.types[idx] for idx in informative])).argmax(axis=1)
     frequency = np.bincount(best_idx, minlength=len(informative)) / len(rows)
     mean_prob = type_prob.mean(axis=0)
@@ -221,11 +259,11 @@ def select_types(
     return SelectedTypes(informative[selected], sparse.csr_matrix(contrast.signatures[selected]), contrast, background)
 
 
-def shrink_to_corpus(background: Background, head: SignatureHead) -> Background:
-    """Shrink the background of a sample further to that of the corpus (`CORPUS_WEIGHT`)."""
+def shrink_to_corpus(background: Background, head: SignatureHead, weight: float) -> Background:
+    """Shrink the background of a sample further to that of the corpus, which gets ``weight``, in [0, 1]."""
     level, corpus_spread = head.level.numpy().astype(np.float64), head.spread.numpy().astype(np.float64)
-    spread = (1 - CORPUS_WEIGHT) * background.spread**2 + CORPUS_WEIGHT * (corpus_spread**2 + MIN_SPREAD**2)
-    return Background((1 - CORPUS_WEIGHT) * background.level + CORPUS_WEIGHT * level, np.sqrt(spread))
+    spread = (1 - weight) * background.spread**2 + weight * (corpus_spread**2 + MIN_SPREAD**2)
+    return Background((1 - weight) * background.level + weight * level, np.sqrt(spread))
 
 
 def ontology_utility(types: Sequence[str]) -> Float[np.ndarray, "truth answer"]:
@@ -297,12 +335,12 @@ def annotate_open_vocabulary(
     head = embedder.signatures
     if head is None:
         return _annotate_training_types(expression, embedder, cell_vectors)
-    types = parse_candidates(head.types)
+    types, weights = parse_candidates(head.types), OpenVocabularyWeights.from_facts(embedder.facts)
     type_vectors = head.vectors.numpy()
     prior = TissuePrior.from_facts(embedder.facts, head.types, tissue, expression.n_cells)
     smoother = KNNSmoother(expression, seed) if smooth else None
     panel = embedder.gene_panel(expression)
-    selected_types = select_types(expression, head, panel, cell_vectors, type_vectors, prior, smoother)
+    selected_types = select_types(expression, head, panel, cell_vectors, type_vectors, prior, smoother, weights)
     # Without any cell with expression there are no types; one column is kept so that arrays are not empty.
     type_idx = selected_types.type_idx if len(selected_types.type_idx) else np.zeros(1, dtype=np.intp)
     selected_candidates = [types[idx] for idx in type_idx]
@@ -311,27 +349,21 @@ def annotate_open_vocabulary(
     for block in expression.blocks() if len(selected_types.type_idx) else ():
         signature_scores = selected_types.signature_scores(panel.log_normalize(block))
         rows = slice(start, start + len(signature_scores))
-        scores[rows] = signature_scores + SIMILARITY_WEIGHT * (cell_vectors[rows] @ type_vectors[type_idx].T)
+        scores[rows] = signature_scores + weights.similarity * (cell_vectors[rows] @ type_vectors[type_idx].T)
         start = rows.stop
     if smoother is not None:
         scores = smoother.smooth(scores, np.arange(len(cell_vectors)))
     probability, predictions = np.empty_like(scores), list[Prediction]()
-    calibration = {"calibration": {"right": embedder.facts.get("calibration", {}).get("open_right")}}
     # In blocks, so that memory is bounded by the scores.
     for start in range(0, max(len(scores), 1), CELL_CHUNK_SIZE):
         block = slice(start, start + CELL_CHUNK_SIZE)
-        scores[block] += TEMPERATURE * PRIOR_WEIGHT * prior.at(block, type_idx)
-        probability[block] = probabilities(scores[block], TEMPERATURE)
+        scores[block] += weights.temperature * weights.prior * prior.at(block, type_idx)
+        probability[block] = probabilities(scores[block], weights.temperature)
         no_margin = np.zeros(len(probability[block]), dtype=np.float32)
-        confidence = estimate_confidence(
-            probability[block],
-            selected_candidates,
-            no_margin,
-            calibration if calibration["calibration"]["right"] else DEFAULT_CONFIDENCE_WEIGHTS,
-        )
+        confidence = estimate_confidence(probability[block], selected_candidates, no_margin, weights.confidence)
         predictions.append(predict(probability[block], selected_candidates, confidence))
     facts = {
-        "temperature": TEMPERATURE,
+        "temperature": weights.temperature,
         "evidence_of_genes": True,
         "compared_with": "the sample, and the corpus",
         "smoothed_over_neighbours": smoother is not None and smoother.used,

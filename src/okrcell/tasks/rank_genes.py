@@ -21,7 +21,7 @@ MIN_CELLS = 3
 MIN_FRACTION, MIN_LOG2_FOLD, MAX_P_VALUE = 0.25, 1.0, 0.01
 """Thresholds of a marker gene: minimum fraction of the group's cells with the gene, minimum log2 fold change, maximum adjusted
 p-value."""
-_QUALITY_GENES = re.compile(r"(RP[LS]\d+\w*|RPLP\d|MT-\w+|MTRNR\w+|MALAT1)")
+QUALITY_GENES = re.compile(r"(RP[LS]\d+\w*|RPLP\d|MT-\w+|MTRNR\w+|MALAT1)")
 """Ribosomal and mitochondrial genes and MALAT1: they reflect cell quality, not cell type, and are never markers."""
 
 
@@ -45,7 +45,7 @@ class GroupGene:
         is_significant = (
             self.log2_fold >= MIN_LOG2_FOLD and self.inside >= MIN_FRACTION and self.p_adjusted <= MAX_P_VALUE
         )
-        return is_significant and not _QUALITY_GENES.fullmatch(self.symbol)
+        return is_significant and not QUALITY_GENES.fullmatch(self.symbol)
 
 
 @dataclass(frozen=True)

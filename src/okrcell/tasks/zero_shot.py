@@ -1,7 +1,7 @@
 """Zero-shot annotation: assign one of the given candidates to each cell."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ from okrcell.tasks.confidence import (
     Prediction,
     calibrated_temperature,
     concat,
+    confidence_coefficients,
     estimate_confidence,
     predict,
     probabilities,
@@ -142,7 +143,7 @@ def annotate_zero_shot(
         candidates,
         scores,
         margin,
-        embedder,
+        confidence_coefficients(embedder.facts, n_genes),
         softmax_temperature,
         similarity=similarity,
         signature_scores=sample_scores.scores,
@@ -171,7 +172,7 @@ def annotate_by_similarity(
     """
     similarity = _cosine_similarity(cell_vectors, candidate_vectors(candidates, embedder))
     softmax_temperature = calibrated_temperature(embedder.facts, n_genes)
-    return _predict_chunks(candidates, similarity, None, embedder, softmax_temperature, similarity=similarity)
+    return _predict_chunks(candidates, similarity, None, None, softmax_temperature, similarity=similarity)
 
 
 def outside_types(result: ZeroShotPrediction, embedder: Embedder, top: int = 3) -> list[tuple[str, int]]:
@@ -223,7 +224,7 @@ def _predict_chunks(
     candidates: Sequence[Candidate],
     scores: Float[np.ndarray, "cell candidate"],
     margin: Float[np.ndarray, " cell"] | None,
-    embedder: Embedder,
+    coefficients: Mapping[str, Any] | None,
     temperature: float,
     *,
     similarity: Float[np.ndarray, "cell candidate"],
@@ -241,7 +242,7 @@ def _predict_chunks(
         probability[chunk] = probabilities(scores[chunk], temperature)
         confidence = None
         if margin is not None:
-            confidence = estimate_confidence(probability[chunk], candidates, margin[chunk], embedder.facts)
+            confidence = estimate_confidence(probability[chunk], candidates, margin[chunk], coefficients)
             if fits is not None:
                 confidence = np.where(fits[chunk], confidence, 0).astype(np.float32)
         parts.append(predict(probability[chunk], candidates, confidence))

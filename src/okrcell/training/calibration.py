@@ -62,24 +62,22 @@ def calibrate_signatures(
 
     Each study is classified with signatures fitted without its group. Temperatures maximize the likelihood, all studies
     with equal weight, for panels of several sizes. The coefficients of the confidence
-    (`okrcell.model.marker_scores.confidence_from_margin`) are fitted to whether predictions are right (`fit_confidence`).
+    (`okrcell.model.marker_scores.confidence_from_margin`) are fitted to whether predictions are right (`fit_confidence`), for
+    each size too: fewer genes give smaller margins, which say the same.
 
     Returns
     -------
-    ``evidence_temperature_by_genes``, ``smoothed_evidence_temperature_by_genes`` (panel size to temperature), ``right``
-    (top, lead, bias), ``cells``, ``studies``; empty if no study can be held out.
+    ``evidence_temperature_by_genes``, ``smoothed_evidence_temperature_by_genes`` (panel size to temperature),
+    ``right_by_genes`` (panel size to top, lead, bias), ``cells``, ``studies``; empty if no study can be held out.
     """
     usable = [study for study in studies if (study.truth >= 0).sum() >= 2]
     if not usable:
         return {}
-    raw, smoothed = {}, {}
-    full_panel_scores: list[StudyScores] = []
-    for size in (*(size for size in EVIDENCE_PANEL_SIZES if size < len(genes)), len(genes)):
+    raw, smoothed, right = {}, {}, dict[str, dict[str, float]]()
+    for size in (len(genes), *(size for size in reversed(EVIDENCE_PANEL_SIZES) if size < len(genes))):
+        panels = [None if size == len(genes) else _assay_panel(study, size, genes, seed) for study in usable]
         study_scores = [
-            score_study(
-                study, known_types, head, genes, None if size == len(genes) else _assay_panel(study, size, genes, seed)
-            )
-            for study in usable
+            score_study(study, known_types, head, genes, panel) for study, panel in zip(usable, panels, strict=True)
         ]
         scored = list(zip(study_scores, usable, strict=True))
         for temperatures, trials in (
@@ -87,11 +85,14 @@ def calibrate_signatures(
             (smoothed, [(scores.smoothed, study.truth) for scores, study in scored]),
         ):
             temperatures[str(size)] = fit_temperature(partial(nll, trials), EVIDENCE_TEMPERATURE_RANGE)
-        full_panel_scores = study_scores
+            _monotone(temperatures)
+        right[str(size)] = fit_confidence(
+            usable, study_scores, known_types, head, genes, smoothed[str(size)], seed, panels
+        )
     return {
-        "evidence_temperature_by_genes": _monotone(raw),
-        "smoothed_evidence_temperature_by_genes": _monotone(smoothed),
-        "right": fit_confidence(usable, full_panel_scores, known_types, head, genes, smoothed[str(len(genes))], seed),
+        "evidence_temperature_by_genes": raw,
+        "smoothed_evidence_temperature_by_genes": smoothed,
+        "right_by_genes": right,
         "cells": int(sum((study.truth >= 0).sum() for study in usable)),
         "studies": [study.name for study in usable],
     }
@@ -142,12 +143,13 @@ class _Trial:
 
 def fit_confidence(
     studies: Sequence[HeldOutStudy],
-    full_panel_scores: Sequence[StudyScores],
+    study_scores: Sequence[StudyScores],
     known_types: KnownTypes,
     head: SignatureHead,
     genes: NDArray[np.intp],
     temperature: float,
     seed: int,
+    panels: Sequence[NDArray[np.bool_] | None] | None = None,
 ) -> dict[str, float]:
     """Fit the coefficients of the confidence to whether predictions are right, all studies with equal weight (ours).
 
@@ -160,12 +162,14 @@ def fit_confidence(
     ----------
     studies
         Studies with at least two types.
-    full_panel_scores
-        Scores of each study for its own types, on all genes.
+    study_scores
+        Scores of each study for its own types, on its panel.
     temperature
         Softmax temperature of the smoothed scores.
     seed
         Seed of the choice of the other studies.
+    panels
+        Measured genes of each study; all by default.
 
     Returns
     -------
@@ -175,8 +179,8 @@ def fit_confidence(
     correct: list[NDArray[np.bool_]] = []
     sample_weight: list[NDArray[np.float64]] = []
     direction_weight: list[NDArray[np.float64]] = []
-    for study, scores in zip(studies, full_panel_scores, strict=True):
-        score = partial(score_study, study, known_types, head, genes, None, graph=scores.graph)
+    for study, scores, panel in zip(studies, study_scores, panels or [None] * len(studies), strict=True):
+        score = partial(score_study, study, known_types, head, genes, panel, graph=scores.graph)
         for trial in (
             _own_types_trial(study, scores),
             *_removed_type_trials(study, score),
