@@ -17,6 +17,7 @@ from real_cells import data_folder
 from zero_shot import true_types
 
 import okrcell as okr
+from okrcell.benchmarking.datasets.wordings import read_everyday_names
 from okrcell.cells.expression import read_expression
 from okrcell.cells.io import open_cells
 from okrcell.model.embedder import Embedder
@@ -62,13 +63,7 @@ STYLES: dict[str, dict[str, str]] = {
         "CL:0000233": "Megakaryocytes/platelets=CL:0000556", "CL:0000556": "Megakaryocytes/platelets",
         "CL:0000232": "Erythrocytes",
     },
-    "plain English": {term_id: name.removesuffix("s") for term_id, name in ISLET_CELLS.items()} | {
-        "CL:0000236": "B cell", "CL:0001054": "CD14 monocyte", "CL:0002396": "CD16 monocyte", "CL:0000625": "CD8 T cell",
-        "CL:0000895": "naive CD4 T cell", "CL:0000897": "memory CD4 T cell", "CL:0000896": "activated CD4 T cell",
-        "CL:0000624": "CD4 T cell", "CL:0000623": "NK cell", "CL:0000451": "dendritic cell",
-        "CL:0000784": "plasmacytoid dendritic cell", "CL:0000233": "platelet", "CL:0000556": "megakaryocyte",
-        "CL:0000232": "red blood cell",
-    },
+    "plain English": dict(read_everyday_names()),
 }  # fmt: skip
 """Name of each true type by style; "name=id" where the name means another term."""
 

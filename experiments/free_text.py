@@ -7,35 +7,23 @@ is what the model reads. For each wording: the cosine of cell and text alone, an
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from everyday_names import STYLES, spread_cells
+from everyday_names import spread_cells
 from real_cells import data_folder
 from zero_shot import true_types
 
 import okrcell as okr
+from okrcell.benchmarking.datasets.wordings import WORDINGS, type_texts
 from okrcell.cells.expression import Expression, read_expression
 from okrcell.cells.io import open_cells
-from okrcell.descriptions.metadata_text import indefinite_article
 from okrcell.model.embedder import Embedder
-from okrcell.ontology.ontology import Term, ontology
 from okrcell.provenance import fingerprint, provenance_record, write_json
 from okrcell.tasks.candidates import Candidate, parse_candidates
 from okrcell.tasks.zero_shot import annotate_by_similarity, annotate_zero_shot
-
-EVERYDAY = STYLES["plain English"]
-WORDINGS: dict[str, Callable[[Term], str]] = {
-    "name": lambda term: term.name,
-    "sentence": lambda term: (
-        f"In this sample we see {indefinite_article(term.name)} {term.name}, as judged by its genes."
-    ),
-    "definition": lambda term: term.definition or term.name,
-    "everyday name": lambda term: EVERYDAY.get(term.id, term.name).partition("=")[0],
-}
-"""Text of a term; an everyday name is the ontology's name where the list has none."""
 
 
 def main() -> None:
@@ -51,7 +39,7 @@ def main() -> None:
         parser.exit(0, "No labelled files: set OKRCELL_DATA to a folder with evaluate/*.h5ad.\n")
     model = okr.load(args.model)
     rows = [row for file in files if (row := score_file(file, model, args.cells)) is not None]
-    wordings = ["id", *WORDINGS]
+    wordings = list(WORDINGS)
     print(f"| set | cells | {' | '.join(wordings)} |\n|---|---:|{'---|' * len(wordings)}")
     for row in rows:
         print_row(row["set"], f"{row['cells']:,}", [row["accuracy"][wording] for wording in wordings])
@@ -72,9 +60,10 @@ def score_file(file: Path, model: Embedder, n_cells: int) -> dict[str, Any] | No
         return None
     expression = read_expression(adata)
     vectors = model.embed_cells(expression)
-    terms = [ontology("CL").term(term_id) for term_id in term_ids]
     candidates = {"id": parse_candidates(term_ids)} | {
-        wording: [Candidate(text(term), "", (text(term),)) for term in terms] for wording, text in WORDINGS.items()
+        wording: [Candidate(text, "", (text,)) for text in type_texts(term_ids, wording)]
+        for wording in WORDINGS
+        if wording != "id"
     }
     right = np.searchsorted(term_ids, truth)
     scored = truth != ""

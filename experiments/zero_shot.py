@@ -7,7 +7,6 @@ Student's 95 % intervals over sets.
 """
 
 import argparse
-import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from real_cells import data_folder
 
 import okrcell as okr
 from okrcell.benchmarking.baselines.marker_genes import MARKER_TABLE_FILE, SmoothedMarkerAnnotator
+from okrcell.benchmarking.baselines.okrcell import without_similarity
 from okrcell.benchmarking.methods import Annotation, MethodContext, unlabeled_cells
 from okrcell.cells.expression import read_expression
 from okrcell.cells.io import open_cells
@@ -137,13 +137,6 @@ def true_types(adata: AnnData) -> NDArray[np.str_]:
     labels = adata.obs[TRUE_TYPE_KEY].astype(str)
     current = {label: ontology("CL").current_id(label) or "" for label in labels.unique()}
     return labels.map(current).astype(str).to_numpy(dtype=np.str_)
-
-
-def without_similarity(model: Embedder) -> Embedder:
-    """Return the model with a similarity weight of 0: signature scores alone, which need no cell encoder."""
-    reduced = copy.copy(model)
-    reduced.facts = {**model.facts, "calibration": {**model.facts.get("calibration", {}), "similarity_weight": 0.0}}
-    return reduced
 
 
 def predicted_ids(result: ZeroShotPrediction) -> NDArray[np.str_]:

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from okrcell.benchmarking.report.figures import draw_figures
+from okrcell.benchmarking.report.over_sets import scores_over_sets
+from okrcell.benchmarking.report.per_type import per_type_table
 from okrcell.benchmarking.report.summary import format_points, paired_difference, summarize
 from okrcell.benchmarking.report.tables import publish, result_tables
 from okrcell.benchmarking.report.text import comparisons
@@ -86,7 +89,7 @@ def test_where_we_are_ahead_and_where_it_is_open():
         {**one, "scores": {"macro_f1": 0.95 + one["seed"] / 100}} if one["method"] == "okrcell" else one
         for one in LINES
     ]
-    assert comparisons(summarize(ours, METHODS))[0].sentence.endswith("okrcell is ahead of every baseline.")
+    assert "okrcell is ahead of every baseline. Over data sets:" in comparisons(summarize(ours, METHODS))[0].sentence
     noisy = [
         {**one, "scores": {"macro_f1": 0.7 + (one["seed"] - 0.5) / 3}} if one["method"] == "okrcell" else one
         for one in LINES
@@ -105,7 +108,105 @@ def test_the_best_is_bold_and_a_mean_over_fewer_sets_is_marked(summary):
     assert whole.note == "† Not comparable, mean over fewer data sets: SingleR has no scores on islets (Xin)."
     assert rows["kNN"].cells[0].text == "0.760 ± 0.025"
     assert [cell.text for cell in rows["okrcell"].cells[-2:]] == ["2.0", "1.5"]
-    assert [cell.best for cell in {row.title: row for row in by_set[0].rows}["SingleR †"].cells] == [True, False]
+    assert [cell.best for cell in {row.title: row for row in by_set[2].rows}["SingleR †"].cells] == [True, False]
+
+
+def test_intervals_in_brackets_are_over_data_sets_and_pairs_are_data_sets(summary):
+    (table,) = [
+        grid for grid in result_tables(summary, "zero_shot") if grid.title == "macro-F1, intervals over data sets"
+    ]
+    assert table.head == ("mean of all 2 sets", "okrcell minus method, points")
+    rows = {row.title: [cell.text for cell in row.cells] for row in table.rows}
+    # Means of 0.61 and 0.71 over seeds; t of 1 degree of freedom is 12.706.
+    half_width = 12.7062 * 0.05
+    assert rows["okrcell"] == [f"0.660 [{0.66 - half_width:.3f}, {0.66 + half_width:.3f}]", "–"]
+    assert rows["kNN"][1] == "−10.0 [−10.0, −10.0]"
+    # On the one data set that SingleR has; a single one gives no interval.
+    assert rows["SingleR †"] == ["0.910", "−30.0"]
+    assert "over data sets" in table.note
+
+
+def test_the_first_six_sets_have_a_mean_of_their_own():
+    from okrcell.benchmarking.tasks.zero_shot import FIRST_SETS, HUMAN_SETS
+
+    lines = [
+        line(method, name, 0, value + 0.1 * (name in FIRST_SETS) + 0.01 * index)
+        for method, value in (("okrcell", 0.6), ("knn", 0.5))
+        for index, name in enumerate(HUMAN_SETS)
+    ]
+    made = summarize(lines, METHODS)
+    table = result_tables(made, "zero_shot")[1]
+    assert table.head[::2] == ("mean of first six sets", "mean of all 13 sets")
+    means = [cell.text.split()[0] for cell in table.rows[0].cells[::2]]
+    assert means == [f"{0.7 + 0.025:.3f}", f"{0.6 + 0.6 / 13 + 0.06:.3f}"]
+    scores = list(scores_over_sets(made, made.tables[0], "macro_f1"))
+    assert [len(one.sets) for one in scores] == [6, 13, 6, 13]
+    assert [one.difference is None for one in scores] == [True, True, False, False]
+    assert scores[3].difference.mean == pytest.approx(0.1)
+
+
+def test_a_mouse_set_is_no_part_of_the_mean():
+    lines = [*LINES, *(line(name, "tabula_muris_marrow", 0, 0.1, case="mouse") for name in ("okrcell", "knn"))]
+    human, mouse = summarize(lines[::-1], METHODS).tables
+    assert (human.case, mouse.case) == ("", "mouse")
+    assert "tabula_muris_marrow" not in human.sets
+    assert human.line("okrcell").mean["macro_f1"].mean == pytest.approx(0.66)
+
+
+def test_wordings_are_columns_in_their_order():
+    lines = [
+        line("okrcell", name, seed, value, "free_text", wording)
+        for value, wording in ((0.5, "sentence"), (0.9, "id"), (0.7, "definition"))
+        for name in ("wang", "xin")
+        for seed in (0, 1)
+    ]
+    accuracy, f1, *further = result_tables(summarize(lines, METHODS), "free_text")
+    assert accuracy.head == ("id", "definition", "sentence", "seconds", "GB")
+    assert [cell.text.split()[0] for cell in accuracy.rows[0].cells[:3]] == ["0.900", "0.700", "0.500"]
+    assert (accuracy.title, f1.title) == ("accuracy, mean over 2 sets", "macro-F1, mean over 2 sets")
+    assert further[0].title == "accuracy, id, intervals over data sets"
+
+
+def test_dropout_of_annotated_cells_has_its_own_table_and_figure(tmp_path):
+    lines = [
+        line("okrcell", "xin to wang", seed, value, "annotation_dropout", case)
+        for value, case in ((0.9, "as measured"), (0.8, "dropout 10%"), (0.6, "dropout 50%"))
+        for seed in (0, 1)
+    ]
+    # Without downsampling the task robustness has other cells.
+    lines += [line("okrcell", "xin to wang", seed, 0.1, "robustness", "as measured") for seed in (0, 1)]
+    made = summarize(lines, METHODS)
+    (grid,) = result_tables(made, "annotation_dropout")
+    assert [cell.text for cell in grid.rows[0].cells] == ["0.900", "−10.0", "−30.0"]
+    assert draw_figures(made, tmp_path)["annotation_dropout"][0][1] == "annotation_dropout.png"
+
+
+def test_types_have_a_table_of_pooled_counts():
+    b, nk = "CL:0000236", "CL:0000623"
+
+    def counted(method, name, seed, **counts):
+        return line(method, name, seed, 0.5, detail={"counts_by_type": counts})
+
+    lines = [
+        *(counted("okrcell", "wang", seed, **{b: (10, 10, 10), nk: (4, 2, 2)}) for seed in (0, 1)),
+        *(counted("okrcell", "xin", seed, **{b: (10, 0, 0)}) for seed in (0, 1)),
+        *(counted("knn", name, seed, **{b: (10, 20, 10)}) for name in ("wang", "xin") for seed in (0, 1)),
+        counted("singler", "wang", 0, **{b: (10, 10, 10)}),
+        {**counted("okrcell", "tabula_muris_marrow", 0, **{b: (1000, 0, 0)}), "case": "mouse"},
+        FAILED,
+    ]
+    for one in lines:
+        if one["method"] == "knn" and one["set"] == "wang":
+            one["detail"]["counts_by_type"][nk] = (4, 0, 0)
+    page = per_type_table(lines, METHODS)
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in page.splitlines() if row.startswith("|")]
+    assert rows[0] == ["type", "cells", "sets", "okrcell", "kNN"]
+    assert rows[2:] == [
+        ["B cell (CL:0000236)", "20", "2", "0.500 / 0.667", "1.000 / 0.667"],
+        ["natural killer cell (CL:0000623)", "4", "1", "0.500 / 0.667", "0.000 / 0.000"],
+    ]
+    assert "Left out, no scores on some data sets: SingleR." in page
+    assert per_type_table(LINES, METHODS) == ""
 
 
 def test_of_errors_the_lowest_is_best():
@@ -143,6 +244,8 @@ def test_every_case_of_a_task_has_its_table_and_its_verdict():
     assert [grid.title for grid in result_tables(made, "open_types")] == [
         "Annotation without candidates, tissue told, mean over 2 sets",
         "Annotation without candidates, tissue untold, mean over 2 sets",
+        "within one step, tissue told, intervals over data sets",
+        "within one step, tissue untold, intervals over data sets",
         "within one step, tissue told, by data set",
         "within one step, tissue untold, by data set",
     ]
@@ -212,3 +315,6 @@ def test_everything_that_can_be_drawn_is_drawn_and_the_page_stands_alone(tmp_pat
     figures = json.loads((tmp_path / "summary.json").read_text())
     assert {one["outcome"] for one in figures["verdicts"]} == {"behind", "level", "open"}
     assert all((tmp_path / name).exists() for name in pictures)
+    assert {one["method"] for one in figures["over_sets"]} == set(METHODS)
+    # No record counts cells by type.
+    assert not (tmp_path / "per_type.md").exists()

@@ -42,9 +42,10 @@ class Method:
     A method implements a task with a callable that has the signature of the task's protocol:
 
     - clustering, integration: `EmbeddingMethod`
-    - annotation: `ReferenceAnnotator`
+    - annotation, and through it annotation_dropout: `ReferenceAnnotator`
     - few_shot: `FewShotAnnotator`
     - zero_shot, and through it robustness, unknown and unseen_types: `ZeroShotAnnotator`
+    - free_text: `FreeTextAnnotator`
     - open_types: `OpenAnnotator`
     - retrieval: `TextMatcher`
     """
@@ -116,7 +117,7 @@ class EmbeddingMethod(Protocol):
 
 
 class ReferenceAnnotator(Protocol):
-    """Protocol of the task annotation: annotate cells from labelled cells of another study."""
+    """Protocol of the tasks annotation and annotation_dropout: annotate cells from labelled cells of another study."""
 
     def __call__(self, reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Annotation:
         """Annotate the query.
@@ -207,6 +208,33 @@ class ZeroShotAnnotator(Protocol):
         Notes
         -----
         The task unknown leaves the true type of some cells out of ``candidates``.
+        """
+        ...
+
+
+class FreeTextAnnotator(Protocol):
+    """Protocol of the task free_text: annotate cells from a text of each candidate type."""
+
+    def __call__(self, query: AnnData, texts: Sequence[str], seed: int) -> Annotation:
+        """Annotate the query by texts that are not resolved to terms of the ontology.
+
+        Parameters
+        ----------
+        query
+            Cells to annotate.
+        texts
+            Distinct texts to choose from, such as names, definitions or sentences; or Cell Ontology ids, which are terms.
+        seed
+            Seed of random steps.
+
+        Returns
+        -------
+        One text for each cell; ``names`` equals ``texts``, in the same order.
+
+        Raises
+        ------
+        OkrcellError
+            If the cells cannot be annotated; reported as a failure of the method.
         """
         ...
 
@@ -326,13 +354,14 @@ METHODS: Mapping[str, Method] = {
             "annotation": f"{_BASELINES}.okrcell:OkrcellReferenceAnnotator",
             "few_shot": f"{_BASELINES}.okrcell:OkrcellFewShotAnnotator",
             "zero_shot": f"{_BASELINES}.okrcell:OkrcellZeroShotAnnotator",
+            "free_text": f"{_BASELINES}.okrcell:OkrcellZeroShotAnnotator",
             "open_types": f"{_BASELINES}.okrcell:OkrcellOpenAnnotator",
             "retrieval": f"{_BASELINES}.okrcell:OkrcellTextMatcher",
         },
         kind="ours",
     ),
     "okrcell_raw": Method(
-        "okrcell, vectors alone",
+        "okrcell, vectors alone (with labelled cells: a linear probe)",
         {
             "clustering": f"{_BASELINES}.okrcell:RawEmbedding",
             "integration": f"{_BASELINES}.okrcell:RawEmbedding",
@@ -340,6 +369,46 @@ METHODS: Mapping[str, Method] = {
             "few_shot": f"{_BASELINES}.okrcell:FewShotLinearProbeAnnotator",
         },
         kind="control",
+    ),
+    "okrcell_cosine": Method(
+        "okrcell, cosine of cell and text alone",
+        {
+            "zero_shot": f"{_BASELINES}.okrcell:CosineAnnotator",
+            "free_text": f"{_BASELINES}.okrcell:CosineAnnotator",
+        },
+        kind="control",
+    ),
+    "okrcell_signatures": Method(
+        "okrcell, signature scores alone",
+        {
+            "zero_shot": f"{_BASELINES}.okrcell:SignatureAnnotator",
+            "free_text": f"{_BASELINES}.okrcell:SignatureAnnotator",
+            "open_types": f"{_BASELINES}.okrcell:OpenSignatureAnnotator",
+        },
+        kind="control",
+    ),
+    "okrcell_unsmoothed": Method(
+        "okrcell, without neighbours",
+        {
+            "zero_shot": f"{_BASELINES}.okrcell:UnsmoothedAnnotator",
+            "free_text": f"{_BASELINES}.okrcell:UnsmoothedAnnotator",
+            "open_types": f"{_BASELINES}.okrcell:OpenUnsmoothedAnnotator",
+        },
+        kind="control",
+    ),
+    "okrcell_encoder": Method(
+        "okrcell, cell encoder fine-tuned",
+        {"annotation": f"{_BASELINES}.okrcell:FineTunedEncoderAnnotator"},
+        kind="control",
+        slow=True,
+    ),
+    "okrcell_lora": Method(
+        "okrcell, low-rank adapters fine-tuned (LoRA)",
+        {"annotation": f"{_BASELINES}.okrcell:LoraAnnotator"},
+        kind="control",
+        packages=("peft",),
+        extra="fine-tuning",
+        slow=True,
     ),
     "hvg_pca": Method(
         "HVG + PCA",

@@ -356,12 +356,12 @@ def benchmark(
     ----------
     output
         Folder of the benchmark. Receives one JSON line per score (``runs.jsonl``), the report (``report.md``,
-        ``report.html``), its figures (PNG), all numbers (``summary.json``), the provenance (``benchmark.json``) and the
-        logs of the worker processes (``logs/``).
+        ``report.html``), a table by cell type (``per_type.md``), figures (PNG), all numbers (``summary.json``), the
+        provenance (``benchmark.json``) and the logs of the worker processes (``logs/``).
     tasks
-        Tasks to run, any of clustering, integration, annotation, few_shot, zero_shot, unseen_types, open_types, unknown,
-        retrieval and robustness. Default: all of them. The task "noise" trains models, cannot be combined with others and
-        needs ``config``; it is selected when ``config`` is given and ``tasks`` is None.
+        Tasks to run, any of clustering, integration, annotation, few_shot, zero_shot, free_text, unseen_types, open_types,
+        unknown, retrieval, robustness and annotation_dropout. Default: all of them. The task "noise" trains models, cannot be
+        combined with others and needs ``config``; it is selected when ``config`` is given and ``tasks`` is None.
     methods
         Names from `okrcell.benchmarking.methods.METHODS`. Default: all methods that are not slow. ``"all"`` adds the slow
         ones.

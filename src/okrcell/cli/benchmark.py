@@ -23,8 +23,8 @@ def benchmark(
     tasks: Annotated[
         str | None,
         Parameter(
-            help="Tasks, as a,b,c: clustering, integration, annotation, few_shot, zero_shot, unseen_types, open_types, "
-            "unknown, retrieval, robustness; default: all of these. Or noise alone, which trains models."
+            help="Tasks, as a,b,c: clustering, integration, annotation, few_shot, zero_shot, free_text, unseen_types, "
+            "open_types, unknown, retrieval, robustness, annotation_dropout; default: all of these. Or noise alone, which trains models."
         ),
     ] = None,
     methods: Annotated[

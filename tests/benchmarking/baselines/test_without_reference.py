@@ -71,6 +71,17 @@ def test_markers_name_most_cells_and_never_by_what_nothing_is_known_of(annotator
         assert np.mean(annotation.label[(types == name) & expressed] == term) > 0.7
 
 
+def test_mouse_cells_are_scored_by_the_human_orthologs(knowledge, cells):
+    mouse = cells.copy()
+    mouse.var_names = [name.capitalize() for name in cells.var_names]
+    translated = marker_genes.human_genes(mouse)
+    assert {"CD79A", "MS4A1", "CD3D", "LYZ", "NKG7"} & set(translated.var_names) >= {"CD79A", "MS4A1", "CD3D", "NKG7"}
+    assert marker_genes.human_genes(cells) is cells
+    candidates = [B, T, NK]
+    human = MarkerAnnotator(MethodContext(knowledge=knowledge))(cells, candidates, 0).label
+    assert np.mean(MarkerAnnotator(MethodContext(knowledge=knowledge))(mouse, candidates, 0).label == human) > 0.7
+
+
 def test_without_any_marker_there_is_no_answer(knowledge, cells):
     annotation = MarkerAnnotator(MethodContext(knowledge=knowledge))(cells, ["CL:0000115", "CL:0000057"], 0)
     assert set(annotation.label) == {""}

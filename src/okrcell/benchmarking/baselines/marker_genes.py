@@ -18,6 +18,7 @@ from okrcell.benchmarking.baselines.classical import (
     select_variable_genes,
 )
 from okrcell.benchmarking.methods import Annotation, MethodContext, get_matrix
+from okrcell.cells.genes import GeneTable
 from okrcell.knowledge.downloads import KnowledgeFiles
 from okrcell.knowledge.markers import read_rows as table_rows
 from okrcell.ontology.ontology import ontology
@@ -50,6 +51,7 @@ class MarkerAnnotator:
 
     def __call__(self, query: AnnData, candidates: Sequence[str], seed: int) -> Annotation:
         """Label each cell by the weighted sum of its markers' z-scores; ``seed`` is not used."""
+        query = human_genes(query)
         rows = expressed_rows(query)
         scores = marker_scores(log_expression(query, rows), candidates, read_marker_table(self._file), MAX_Z_SCORE)
         return annotate_by_score(scores, candidates, rows, query.n_obs)
@@ -68,12 +70,25 @@ class SmoothedMarkerAnnotator:
         """
         from sklearn.neighbors import NearestNeighbors
 
+        query = human_genes(query)
         rows = expressed_rows(query)
         log_expr = log_expression(query, rows)
         scores = marker_scores(log_expr, candidates, read_marker_table(self._file))
         vectors = pca_components(select_variable_genes(log_expr), seed)
         neighbors = NearestNeighbors(n_neighbors=min(N_NEIGHBORS, len(rows))).fit(vectors).kneighbors(vectors)[1]
         return annotate_by_score(scores[neighbors].mean(axis=1), candidates, rows, query.n_obs)
+
+
+def human_genes(cells: AnnData) -> AnnData:
+    """Return mouse cells with the symbols of one-to-one human orthologs, other cells as they are: the markers are human."""
+    table = GeneTable.bundled()
+    resolution = table.resolve(cells.var_names.tolist(), orthologs=True)
+    if resolution.species != "mouse":
+        return cells
+    orthologs = cells[:, resolution.row >= 0].copy()
+    orthologs.var_names = table.symbol[resolution.row[resolution.row >= 0]].tolist()
+    orthologs.var_names_make_unique()
+    return orthologs
 
 
 @cache

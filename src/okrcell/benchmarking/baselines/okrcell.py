@@ -1,7 +1,9 @@
 """okrcell's tools as methods of the benchmark."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,27 @@ from okrcell.benchmarking.baselines.classical import (
 )
 from okrcell.benchmarking.methods import Annotation, MethodContext
 from okrcell.benchmarking.resources import CachedEmbedder, load_cached
-from okrcell.cells.expression import read_expression
+from okrcell.cells.expression import Expression, read_expression
+from okrcell.model.embedder import Embedder
+from okrcell.ontology.ontology import prefix_of
+
+if TYPE_CHECKING:
+    from okrcell.tasks.candidates import Candidate
+    from okrcell.tasks.zero_shot import ZeroShotPrediction
+
+EmbedderType = TypeVar("EmbedderType", bound=Embedder)
+
+
+def without_similarity(model: EmbedderType) -> EmbedderType:
+    """Return the model with a weight of 0 for the cosine of cell and text: signature scores alone."""
+    calibration = model.facts.get("calibration", {})
+    open_vocabulary = {**calibration.get("open_vocabulary", {}), "similarity": 0.0}
+    reduced = copy.copy(model)
+    reduced.facts = {
+        **model.facts,
+        "calibration": {**calibration, "similarity_weight": 0.0, "open_vocabulary": open_vocabulary},
+    }
+    return reduced
 
 
 class _RawEmbeddingMethod:
@@ -94,14 +116,28 @@ class IntegratedEmbedding(_OkrcellTool):
 class OkrcellReferenceAnnotator(_OkrcellTool):
     """`okrcell.tl.annotate` with a reference."""
 
+    method: Literal["head", "encoder", "lora"] = "head"
+
     def __call__(self, reference: AnnData, labels: NDArray[np.str_], query: AnnData, seed: int) -> Annotation:
         """Label each cell of the query, with calibrated probabilities."""
         from okrcell.tasks.label_transfer import annotate_from_reference
 
         prediction = annotate_from_reference(
-            read_expression(reference), labels, read_expression(query), self._model, seed=seed
+            read_expression(reference), labels, read_expression(query), self._model, method=self.method, seed=seed
         )
         return _to_annotation(prediction.probability, prediction.names)
+
+
+class FineTunedEncoderAnnotator(OkrcellReferenceAnnotator):
+    """`okrcell.tl.annotate` with a reference and method "encoder": the paper's fine-tuning."""
+
+    method = "encoder"
+
+
+class LoraAnnotator(OkrcellReferenceAnnotator):
+    """`okrcell.tl.annotate` with a reference and method "lora"."""
+
+    method = "lora"
 
 
 class OkrcellFewShotAnnotator(_OkrcellTool):
@@ -121,29 +157,76 @@ class OkrcellFewShotAnnotator(_OkrcellTool):
 class OkrcellZeroShotAnnotator(_OkrcellTool):
     """`okrcell.tl.annotate` with candidates alone."""
 
+    smooth = True
+
     def __call__(self, query: AnnData, candidates: Sequence[str], seed: int) -> Annotation:
-        """Label each cell by gene signatures of the candidates and by similarity to their texts."""
-        from okrcell.tasks.candidates import parse_candidates as resolve_candidates
+        """Label each cell by gene signatures of the candidates and by similarity to their texts.
+
+        A candidate that is not a Cell Ontology id is read as free text, also if it is the name of a term.
+        """
+        parsed = [_read_candidate(entry) for entry in candidates]
+        prediction = self._predict(read_expression(query), parsed, seed)
+        return _with_confidence(_to_annotation(prediction.probability, candidates), prediction.prediction.confidence)
+
+    def _predict(self, expression: Expression, candidates: "Sequence[Candidate]", seed: int) -> "ZeroShotPrediction":
         from okrcell.tasks.zero_shot import annotate_zero_shot
 
-        parsed = resolve_candidates(candidates)
-        index = {name: i for i, candidate in enumerate(parsed) for name in (candidate.name, candidate.term_id)}
-        prediction = annotate_zero_shot(read_expression(query), parsed, self._model, seed=seed)
-        probability = prediction.probability[:, [index[name] for name in candidates]]
-        return _with_confidence(_to_annotation(probability, candidates), prediction.prediction.confidence)
+        return annotate_zero_shot(expression, candidates, self._model, smooth=self.smooth, seed=seed)
+
+
+class CosineAnnotator(OkrcellZeroShotAnnotator):
+    """The cosine of cell and text alone, of single cells."""
+
+    def _predict(self, expression: Expression, candidates: "Sequence[Candidate]", seed: int) -> "ZeroShotPrediction":
+        from okrcell.tasks.zero_shot import annotate_by_similarity
+
+        vectors, n_genes = self._model.embed_cells(expression), self._model.n_measured_genes(expression)
+        return annotate_by_similarity(vectors, candidates, self._model, n_genes)
+
+
+class SignatureAnnotator(OkrcellZeroShotAnnotator):
+    """Signature scores without the cosine of cell and text, smoothed over neighbours."""
+
+    def __init__(self, context: MethodContext) -> None:
+        super().__init__(context)
+        self._model = without_similarity(self._model)
+
+
+class UnsmoothedAnnotator(OkrcellZeroShotAnnotator):
+    """Signature scores and cosine of single cells."""
+
+    smooth = False
 
 
 class OkrcellOpenAnnotator(_OkrcellTool):
     """`okrcell.tl.annotate` without candidates."""
+
+    smooth = True
 
     def __call__(self, query: AnnData, tissue: str | None, seed: int) -> Annotation:
         """Label each cell with any type of the Cell Ontology; the tissue is a prior, not a restriction."""
         from okrcell.tasks.open_vocabulary import annotate_open_vocabulary, read_tissues
 
         tissue_term = read_tissues(pd.DataFrame({"tissue": [tissue or ""]}))[0]
-        prediction = annotate_open_vocabulary(read_expression(query), self._model, str(tissue_term), seed=seed)
+        prediction = annotate_open_vocabulary(
+            read_expression(query), self._model, str(tissue_term), smooth=self.smooth, seed=seed
+        )
         names = [candidate.term_id for candidate in prediction.candidates]
         return _with_confidence(_to_annotation(prediction.probability, names), prediction.prediction.confidence)
+
+
+class OpenSignatureAnnotator(OkrcellOpenAnnotator):
+    """Signature scores without the cosine of cell and text, all types as candidates."""
+
+    def __init__(self, context: MethodContext) -> None:
+        super().__init__(context)
+        self._model = without_similarity(self._model)
+
+
+class OpenUnsmoothedAnnotator(OkrcellOpenAnnotator):
+    """Signature scores and cosine of single cells, all types as candidates."""
+
+    smooth = False
 
 
 class OkrcellTextMatcher(_OkrcellTool):
@@ -152,6 +235,12 @@ class OkrcellTextMatcher(_OkrcellTool):
     def __call__(self, cells: AnnData, texts: Sequence[str], seed: int) -> Float[np.ndarray, "cell text"]:
         """Return the cosine similarity of each cell and each text; ``seed`` is not used."""
         return self._model.embed_cells(read_expression(cells)) @ self._model.embed_texts(texts).T
+
+
+def _read_candidate(entry: str) -> "Candidate":
+    from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, parse_candidates
+
+    return parse_candidates([entry])[0] if prefix_of(entry) == CELL_ONTOLOGY else Candidate(entry, "", (entry,))
 
 
 def _with_confidence(annotation: Annotation, confidence: Float[np.ndarray, " cell"]) -> Annotation:

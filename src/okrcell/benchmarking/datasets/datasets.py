@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import anndata
 import numpy as np
@@ -35,6 +35,7 @@ class DatasetCard(Settings):
     """Title in the report."""
     file: str
     """Path below the data folder."""
+    species: Literal["human", "mouse"] = "human"
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     source: str
     """Origin of the file."""

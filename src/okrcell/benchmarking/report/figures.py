@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from okrcell.benchmarking.report.summary import (
+    DOWNSAMPLING_TASKS,
     METRIC_TITLES,
     TASK_INFO,
     UNMODIFIED_CASE,
@@ -263,9 +264,9 @@ def _k(table: TaskScores) -> int:
     return int(table.case.removeprefix("K = "))
 
 
-def draw_robustness(summary: BenchmarkSummary, path: Path) -> None:
+def draw_robustness(summary: BenchmarkSummary, task: str, path: Path) -> None:
     """Change of accuracy in points, one panel per kind of downsampling."""
-    tables = {table.case: table for table in summary.of_task("robustness")}
+    tables = {table.case: table for table in summary.of_task(task)}
     groups: list[tuple[str, str, list[tuple[str, float]]]] = [
         ("Dropout", "entries set to zero", [(case, _case_value(case)) for case in tables if "dropout" in case]),
         ("Gene panels", "genes measured", [(case, _case_value(case)) for case in tables if case.endswith("genes")]),
@@ -354,7 +355,7 @@ def draw_figures(summary: BenchmarkSummary, folder: Path) -> FigureFiles:
         draw_function(folder / name)
         figures.setdefault(task, []).append((title, name))
 
-    main_tasks = [task for task in summary.tasks if task not in ("few_shot", "robustness")]
+    main_tasks = [task for task in summary.tasks if task not in ("few_shot", *DOWNSAMPLING_TASKS)]
     if main_tasks:
         add_figure("", "Overview of all tasks", "overview.png", lambda path: draw_overview(summary, main_tasks, path))
     for task in main_tasks:
@@ -373,6 +374,8 @@ def draw_figures(summary: BenchmarkSummary, folder: Path) -> FigureFiles:
         )
     if summary.of_task("few_shot"):
         add_figure("few_shot", "Few-shot annotation", "few_shot.png", lambda path: draw_few_shot(summary, path))
-    if any(table.case != UNMODIFIED_CASE for table in summary.of_task("robustness")):
-        add_figure("robustness", "Robustness", "robustness.png", lambda path: draw_robustness(summary, path))
+    for task in DOWNSAMPLING_TASKS:
+        if any(table.case != UNMODIFIED_CASE for table in summary.of_task(task)):
+            title = TASK_INFO[task].title
+            add_figure(task, title, f"{task}.png", lambda path, task=task: draw_robustness(summary, task, path))
     return figures

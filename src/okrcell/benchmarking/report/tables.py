@@ -7,18 +7,24 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from okrcell.benchmarking.datasets.wordings import WORDINGS
 from okrcell.benchmarking.report.figures import FigureFiles, draw_figures
+from okrcell.benchmarking.report.over_sets import ScoreOverSets, scores_over_sets, set_groups
+from okrcell.benchmarking.report.per_type import per_type_table
 from okrcell.benchmarking.report.summary import (
+    DOWNSAMPLING_TASKS,
     LOWER_IS_BETTER,
     METRIC_TITLES,
     NOT_HIGHLIGHTED,
     TASK_INFO,
+    TASKS_BY_CASE,
     UNMODIFIED_CASE,
     BenchmarkSummary,
     MethodScores,
     TaskScores,
     dataset_title,
     format_case,
+    format_difference,
     format_points,
     summarize,
 )
@@ -29,8 +35,14 @@ from okrcell.provenance import write_json
 from okrcell.storage import atomic_file
 
 REPORT_FILE, PAGE_FILE, SUMMARY_FILE = "report.md", "report.html", "summary.json"
+PER_TYPE_FILE = "per_type.md"
 GIGABYTE = 1_000_000_000
 MISSING = "–"
+OVER_SETS_NOTE = (
+    "In brackets: 95 % intervals of Student's t over data sets, which say what to expect on another study; scores of a data "
+    "set are first averaged over seeds, and differences are paired by data set. Intervals with ± in the other tables are over "
+    "seeds, which draw other cells of the same data sets."
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,8 @@ def publish(
 ) -> Path:
     """Write the report as Markdown and HTML, its figures, and all numbers as JSON; return the path of the HTML page.
 
+    A table by cell type is written beside it, if the task zero_shot has scores.
+
     Parameters
     ----------
     records
@@ -80,9 +94,17 @@ def publish(
     summary = summarize(records, provenance["methods"])
     pictures = draw_figures(summary, folder)
     comparison_dicts = [asdict(comparison) | {"outcome": comparison.outcome} for comparison in comparisons(summary)]
-    write_json(
-        folder / SUMMARY_FILE, {**provenance, "absent": dict(absent), "verdicts": comparison_dicts, **asdict(summary)}
-    )
+    over_sets = [
+        asdict(scores)
+        for table in summary.tables
+        for measure in TASK_INFO[table.task].main_metrics
+        for scores in scores_over_sets(summary, table, measure)
+    ]
+    numbers = {"absent": dict(absent), "verdicts": comparison_dicts, "over_sets": over_sets, **asdict(summary)}
+    write_json(folder / SUMMARY_FILE, {**provenance, **numbers})
+    if by_type := per_type_table(records, provenance["methods"]):
+        with atomic_file(folder / PER_TYPE_FILE) as draft:
+            draft.write_text(by_type, encoding="utf-8")
     with atomic_file(folder / REPORT_FILE) as draft:
         draft.write_text(render_markdown(summary, provenance, pictures, absent), encoding="utf-8")
     with atomic_file(folder / PAGE_FILE) as draft:
@@ -93,22 +115,54 @@ def publish(
 def result_tables(summary: BenchmarkSummary, task: str) -> list[ResultTable]:
     """Return the tables of a task: the main table first, then tables by data set."""
     tables = summary.of_task(task)
-    if task == "few_shot":
-        tables = tuple(sorted(tables, key=lambda table: int(table.case.removeprefix("K = "))))
-        return [_table_by_case(summary, tables, name) for name in TASK_INFO[task].metrics] + [
-            _table_by_set(summary, table, "macro_f1") for table in tables
-        ]
-    if task == "robustness":
+    if task in DOWNSAMPLING_TASKS:
         return [_robustness_table(summary, tables)] if len(tables) > 1 else []
+    if task in TASKS_BY_CASE:
+        tables = tuple(sorted(tables, key=_case_order))
+        main_tables = [_table_by_case(summary, tables, name) for name in TASK_INFO[task].metrics]
+    else:
+        main_tables = [_main_table(summary, table) for table in tables]
+    measures = [(table, name) for table in tables for name in TASK_INFO[task].main_metrics if len(table.sets) > 1]
     return [
-        *(_main_table(summary, table) for table in tables),
-        *(
-            _table_by_set(summary, table, name)
-            for table in tables
-            for name in TASK_INFO[task].main_metrics
-            if len(table.sets) > 1
-        ),
+        *main_tables,
+        *(_table_over_sets(summary, table, name) for table, name in measures),
+        *(_table_by_set(summary, table, name) for table, name in measures),
     ]
+
+
+def _case_order(table: TaskScores) -> int:
+    return list(WORDINGS).index(table.case) if table.task == "free_text" else int(table.case[len("K = ") :])
+
+
+def _table_over_sets(summary: BenchmarkSummary, table: TaskScores, measure: str) -> ResultTable:
+    """Table of means over data sets, and of differences to okrcell, with intervals over data sets."""
+    groups = list(set_groups(table))
+    scores = {line.method: list[ScoreOverSets]() for line in table.lines}
+    for entry in scores_over_sets(summary, table, measure):
+        scores[entry.method].append(entry)
+    rows = tuple(
+        TableRow(
+            _method_title(summary, line),
+            summary.kinds.get(line.method, "baseline"),
+            tuple(cell for entry in scores[line.method] for cell in _over_sets_cells(entry)),
+        )
+        for line in table.lines
+    )
+    return ResultTable(
+        f"{METRIC_TITLES[measure]}{format_case(table.case)}, intervals over data sets",
+        tuple(head for group in groups for head in (f"mean of {group}", "okrcell minus method, points")),
+        rows,
+        OVER_SETS_NOTE,
+    )
+
+
+def _over_sets_cells(scores: ScoreOverSets) -> tuple[TableCell, TableCell]:
+    mean, difference = scores.mean, scores.difference
+    mean_text = MISSING if mean is None else f"{mean.mean:.3f}"
+    if mean is not None and mean.low is not None and mean.high is not None:
+        mean_text += f" [{mean.low:.3f}, {mean.high:.3f}]"
+    difference_text = MISSING if difference is None else format_difference(difference)
+    return TableCell(mean_text), TableCell(difference_text)
 
 
 def _main_table(summary: BenchmarkSummary, table: TaskScores) -> ResultTable:

@@ -1,10 +1,11 @@
 """Comparisons of our method with the best baseline, as sentences generated from the scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from okrcell.benchmarking.datasets.datasets import cards
+from okrcell.benchmarking.report.over_sets import difference_over_sets
 from okrcell.benchmarking.report.summary import (
     LOWER_IS_BETTER,
     METRIC_TITLES,
@@ -14,6 +15,7 @@ from okrcell.benchmarking.report.summary import (
     TaskScores,
     dataset_title,
     format_case,
+    format_difference,
     format_points,
     paired_difference,
 )
@@ -34,6 +36,8 @@ class BaselineComparison:
     """Name of the best baseline."""
     difference: Estimate
     """Ours minus the best baseline, paired by seed; above 0 is better for us, unless lower values are better."""
+    difference_over_sets: Estimate | None
+    """The same, paired by data set, with the interval over data sets; None for a single data set."""
     behind: Mapping[str, tuple[str, float]]
     """Data sets on which a baseline is ahead: data set to (baseline, difference)."""
     sentence: str
@@ -75,7 +79,10 @@ def _compare(
     if delta is None or our_value is None or best_value is None:
         return None
     behind = _sets_behind(summary, table, measure, ours)
-    comparison = BaselineComparison(table.task, table.case, measure, ours.method, best.method, delta, behind, "")
+    between_sets = difference_over_sets(ours, best, measure, table.sets) if len(table.sets) > 1 else None
+    comparison = BaselineComparison(
+        table.task, table.case, measure, ours.method, best.method, delta, between_sets, behind, ""
+    )
     outcome = comparison.outcome
     our_title, best_title = summary.titles[ours.method], summary.titles[best.method]
     scope = "" if len(table.sets) == 1 else f", mean over {len(table.sets)} sets"
@@ -100,7 +107,10 @@ def _compare(
             title = "" if baseline == best.method else f"{summary.titles[baseline]}, "
             details.append(f"{dataset_title(set_name)} ({title}{format_points(-margin)})")
         text += f" By data set, a baseline is ahead on {len(behind)} of {len(table.sets)}: {'; '.join(details)}."
-    return BaselineComparison(table.task, table.case, measure, ours.method, best.method, delta, behind, text)
+    if between_sets is not None:
+        remark = "" if between_sets.excludes_zero else ", an interval that contains 0"
+        text += f" Over data sets: {format_difference(between_sets)} points{remark}."
+    return replace(comparison, sentence=text)
 
 
 def _sets_behind(
@@ -171,7 +181,8 @@ def _opening(summary: BenchmarkSummary, comparison_list: Sequence[BaselineCompar
     text = (
         f"{len(methods)} methods, {len(baselines)} of them baselines, on the same cells: a seed draws the same four fifths "
         "of a data set for all methods. Scores are means over data sets; intervals (±, bars, bands) are 95 % intervals of "
-        "Student's t over seeds, and differences are paired by seed."
+        "Student's t over seeds, and differences are paired by seed. Intervals in brackets are over data sets: they say what "
+        "to expect on another study."
     )
     if not comparison_list:
         return text

@@ -17,7 +17,7 @@ from okrcell.benchmarking.tasks.scoring import by_type
 from okrcell.benchmarking.tasks.task import Item, ItemResult
 from okrcell.metrics.annotation import relation_fractions
 
-SETS = zero_shot.SETS
+SETS = zero_shot.HUMAN_SETS
 WITH_TISSUE, WITHOUT_TISSUE = "tissue told", "tissue untold"
 """Cases: with and without the tissue of the cells. Most files have a tissue, some do not."""
 TISSUE_KEY = "tissue"

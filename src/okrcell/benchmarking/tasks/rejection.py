@@ -20,7 +20,7 @@ ConfidenceMeasures = dict[str, Float[np.ndarray, "cell"]]
 """Confidence measure to its value for each cell; NaN without prediction."""
 
 
-SETS = zero_shot.SETS
+SETS = zero_shot.HUMAN_SETS
 MIN_CELLS = 10
 """Minimum number of cells of a left-out type; AUROC of fewer is unreliable."""
 MIN_CANDIDATES = 2

@@ -16,7 +16,7 @@ from okrcell.benchmarking.tasks import zero_shot
 from okrcell.benchmarking.tasks.scoring import score_annotation
 from okrcell.benchmarking.tasks.task import Item, ItemResult
 
-SETS = zero_shot.SETS
+SETS = zero_shot.FIRST_SETS
 MAX_CELLS = 1500
 """Maximum number of cells of a data set; all are annotated up to 13 times."""
 UNMODIFIED = "as measured"

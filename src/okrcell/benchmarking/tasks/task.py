@@ -14,14 +14,21 @@ TASKS: Mapping[str, str] = {
     "annotation": "annotation",
     "few_shot": "few_shot",
     "zero_shot": "zero_shot",
+    "free_text": "free_text",
     "unseen_types": "unseen_types",
     "open_types": "open_vocabulary",
     "unknown": "rejection",
     "retrieval": "retrieval",
     "robustness": "robustness",
+    "annotation_dropout": "annotation_dropout",
 }
 """Task to its module in this folder, in the order of the report."""
-IMPLEMENTED_BY = {"robustness": "zero_shot", "unknown": "zero_shot", "unseen_types": "zero_shot"}
+IMPLEMENTED_BY = {
+    "robustness": "zero_shot",
+    "unknown": "zero_shot",
+    "unseen_types": "zero_shot",
+    "annotation_dropout": "annotation",
+}
 """Tasks that use a method's implementation of another task."""
 MAIN_METRICS = {
     "clustering": "avg_bio",
@@ -29,11 +36,13 @@ MAIN_METRICS = {
     "annotation": "macro_f1",
     "few_shot": "macro_f1",
     "zero_shot": "macro_f1",
+    "free_text": "accuracy",
     "unseen_types": "macro_f1",
     "open_types": "ontology_within_one_step",
     "unknown": "auroc_unknown",
     "retrieval": "type_recall_1",
     "robustness": "accuracy",
+    "annotation_dropout": "accuracy",
 }
 """Main metric of each task, shown where there is room for one."""
 

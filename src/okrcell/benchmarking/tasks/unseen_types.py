@@ -15,7 +15,7 @@ from okrcell.benchmarking.tasks import zero_shot
 from okrcell.benchmarking.tasks.task import Item, ItemResult
 from okrcell.metrics.annotation import f1_by_type
 
-SETS = zero_shot.SETS
+SETS = zero_shot.FIRST_SETS
 
 
 def datasets_of(name: str) -> tuple[str, ...]:
