@@ -2,7 +2,7 @@
 
     python experiments/encoders.py
 
-Input: random tokens; shapes are those of configs/paper.yaml (full) and configs/mini.yaml (latent). Both encoders are timed in
+Input: random tokens; shapes are those of configs/paper.yaml (full) and configs/transformer.yaml (latent). Both encoders are timed in
 turn in one process, so that their ratio is comparable on a busy machine.
 """
 
@@ -26,9 +26,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
-    encoders = {name: _encoder(name) for name in ("paper", "mini")}
+    encoders = {name: _encoder(name) for name in ("paper", "transformer")}
     print(f"{torch.get_num_threads()} threads, batches of {N_CELLS} cells, {args.repeats} repeats")
-    print("| genes a cell | full (paper) cells/s | latent (mini) cells/s | ratio, lowest - highest |")
+    print("| genes a cell | full (paper) cells/s | latent (transformer) cells/s | ratio, lowest - highest |")
     print("|---|---|---|---|")
     for genes in (128, 384, 1200):
         torch.manual_seed(0)
@@ -41,8 +41,8 @@ def main() -> None:
                     encoder(cells)
                 if repeat:
                     speed[name].append(N_CELLS / (time.perf_counter() - start))
-        ratios = [latent / full for full, latent in zip(speed["paper"], speed["mini"], strict=True)]
-        full, latent = (statistics.median(speed[name]) for name in ("paper", "mini"))
+        ratios = [latent / full for full, latent in zip(speed["paper"], speed["transformer"], strict=True)]
+        full, latent = (statistics.median(speed[name]) for name in ("paper", "transformer"))
         print(f"| {genes:,} | {full:,.0f} | {latent:,.0f} | {min(ratios):.1f} - {max(ratios):.1f} |")
 
 

@@ -12,14 +12,27 @@ from scipy import sparse
 
 from example_signatures import B_CELL, HEPATOCYTE, TYPES, example_head
 from okrcell.errors import CheckpointError
-from okrcell.model.signatures import DISTANCE_POWER, MIN_DISTANCE, SIGNATURES_FILE, SignatureHead
+from okrcell.model.signatures import (
+    DISTANCE_POWER,
+    MIN_DISTANCE,
+    SIGNATURES_FILE,
+    SignatureHead,
+    TypeVariation,
+    knowledge_weight,
+)
 
 SYMBOLS = ("CD79A", "MS4A1", "CD3D", "CD3E", "LYZ", "CST3", "NKG7", "GNLY", "HP", "IL32", "CD74", "ACTB")
 
 
+VARIATION = TypeVariation(
+    np.linalg.qr(np.random.default_rng(1).normal(size=(len(SYMBOLS), 2)))[0].astype(np.float32),
+    np.array([4.0, 0.5], dtype=np.float32),
+)
+
+
 @pytest.fixture
 def head():
-    return example_head(SYMBOLS)
+    return replace(example_head(SYMBOLS), variation=VARIATION)
 
 
 @pytest.fixture
@@ -50,6 +63,18 @@ def test_reading_is_shepards_interpolation_whatever_the_length_of_the_vector(hea
 def test_a_text_of_a_known_type_is_read_as_that_type_and_no_other(head):
     found = head.match_texts(head.key)
     np.testing.assert_allclose(found, np.eye(len(TYPES))[head.key_type.numpy()], atol=1e-6)
+
+
+def test_a_vector_of_a_known_type_is_read_as_that_type(head):
+    np.testing.assert_allclose(head.match_vectors(head.vectors), np.eye(len(TYPES)), atol=1e-6)
+    between = torch.nn.functional.normalize(head.vectors[:1] + 0.3 * head.vectors[1:2], dim=1)
+    weight = head.match_vectors(between)[0]
+    assert weight.argmax() == 0
+    assert weight.sum() == pytest.approx(1)
+
+
+def test_few_markers_have_less_weight_than_cells():
+    np.testing.assert_allclose(knowledge_weight(np.array([0, 5, 20, 150])), [0, 0.25, 0.5, 0.5])
 
 
 @given(seed=st.integers(0, 10**6), texts=st.integers(0, 9), keys=st.integers(1, 12))
@@ -87,6 +112,8 @@ def test_a_saved_head_comes_back_to_the_precision_of_sixteen_bits(head, folder):
     for name in ("knowledge", "cells"):
         np.testing.assert_allclose(getattr(back, name).toarray(), getattr(head, name).toarray(), rtol=1e-3)
         assert getattr(back, name).dtype == np.float32
+    np.testing.assert_allclose(back.variation.axes, VARIATION.axes, atol=1e-3)
+    np.testing.assert_array_equal(back.variation.variances, VARIATION.variances)
     texts = torch.randn(6, 16, generator=torch.Generator().manual_seed(0))
     np.testing.assert_allclose(back.match_texts(texts), head.match_texts(texts), atol=0.02)
 
@@ -158,6 +185,10 @@ DAMAGES = {
     "rows that go back": change("knowledge.starts", put(1, 1000)),
     "rows that begin late": change("knowledge.starts", put(0, 1)),
     "a row too few": change("knowledge.starts", lambda tensor: tensor[:-1].contiguous()),
+    "axes of other genes": change("axes", lambda tensor: tensor[:-1].contiguous()),
+    "an axis without variance": change("axis_variances", lambda tensor: tensor[:-1].contiguous()),
+    "a variance below zero": change("axis_variances", put(1, -0.5)),
+    "axes without variances": without("axis_variances"),
     "rows in two rows": change("cells.starts", lambda tensor: tensor.reshape(2, -1)),
 }
 

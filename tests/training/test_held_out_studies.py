@@ -97,7 +97,7 @@ def test_learning_and_use_find_the_same_evidence(learned, first):
     embedder = WithSignatures(head)
     panel = GenePanel.from_measured(head, learned.genes.astype(np.intp), measured[learned.genes])
     found = score_study(first, learned.known, learned.head, learned.genes)
-    expression = module._as_expression(first.rows)
+    expression = module.as_expression(first.rows)
     texts = [candidate.texts for candidate in parse_candidates(first.types)]
     signatures = candidate_signatures(first.types, texts, embedder).combined
     used = score_sample(expression, panel, head, first.types, signatures, head.combined)

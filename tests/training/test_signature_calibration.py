@@ -13,9 +13,9 @@ from okrcell.model.marker_scores import confidence_from_margin
 from okrcell.training.calibration import (
     EVIDENCE_TEMPERATURE_RANGE,
     _assay_panel,
-    _logistic,
     _monotone,
     calibrate_signatures,
+    fit_logistic,
 )
 from okrcell.training.held_out_studies import HeldOutStudy
 
@@ -29,7 +29,7 @@ def test_fewer_genes_never_give_more_confidence(values):
     assert max(found.values()) == max(values.values())
 
 
-def test_the_weights_are_those_of_a_logistic_regression():
+def test_the_weights_are_those_of_afit_logistic_regression():
     from sklearn.linear_model import LogisticRegression
 
     rng = np.random.default_rng(0)
@@ -37,14 +37,14 @@ def test_the_weights_are_those_of_a_logistic_regression():
     y = rng.random(3000) < 1 / (1 + np.exp(-(x @ [1.2, 0.4] - 0.7)))
     w = rng.random(3000)
     regression = LogisticRegression(C=1e6).fit(x, y, sample_weight=w)
-    np.testing.assert_allclose(_logistic(x, y, w), [*regression.coef_[0], regression.intercept_[0]], atol=0.01)
+    np.testing.assert_allclose(fit_logistic(x, y, w), [*regression.coef_[0], regression.intercept_[0]], atol=0.01)
 
 
 def test_nothing_that_speaks_for_an_answer_may_speak_against_it():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2000, 2))
     y = rng.random(2000) < 1 / (1 + np.exp(-(x @ [1.0, -2.0])))
-    top, lead, bias = _logistic(x, y, np.ones(2000))
+    top, lead, bias = fit_logistic(x, y, np.ones(2000))
     assert top > 0
     assert lead == 0
     assert np.isfinite(bias)

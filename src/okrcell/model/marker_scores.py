@@ -25,7 +25,7 @@ ODDS_EPSILON = 1e-4
 """Bounds the odds of a probability at ten thousand to one."""
 CONFIDENCE_COEFFICIENTS = ("top", "lead", "bias")
 """Keys of the fitted coefficients: of the log odds of the probability, of the margin, and the intercept."""
-MIN_NORM = 0.4
+MIN_NORM = 0.2
 """Minimum divisor in normalization: a signature of which little was measured stays shorter, because its rest is noise."""
 BACKGROUND_ITERATIONS = 2
 """Number of times the background is estimated again, with equal weight for all candidates."""

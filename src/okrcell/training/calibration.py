@@ -193,8 +193,8 @@ def fit_confidence(
     x, y = np.concatenate(features), np.concatenate(correct)
     finite = np.isfinite(x).all(axis=1)
     x, y = x[finite], y[finite]
-    direction = np.array(_logistic(x, y, np.concatenate(direction_weight)[finite])[:-1])
-    scale, bias = _logistic((x @ direction)[:, None], y, np.concatenate(sample_weight)[finite])
+    direction = np.array(fit_logistic(x, y, np.concatenate(direction_weight)[finite])[:-1])
+    scale, bias = fit_logistic((x @ direction)[:, None], y, np.concatenate(sample_weight)[finite])
     top, margin_weight = (scale * direction).tolist()
     return {"top": top, "lead": margin_weight, "bias": bias}
 
@@ -249,7 +249,7 @@ def _features(scores: StudyScores, rows: NDArray[np.intp], temperature: float) -
     return np.column_stack([log_odds(top), signed_sqrt(scores.margin[rows])])
 
 
-def _logistic(x: NDArray[np.floating], y: NDArray[np.bool_], w: NDArray[np.float64]) -> list[float]:
+def fit_logistic(x: NDArray[np.floating], y: NDArray[np.bool_], w: NDArray[np.float64]) -> list[float]:
     """Return the coefficients of the columns, none below `MIN_COEFFICIENT`, and the intercept."""
     sign = np.where(y, 1.0, -1.0)
 

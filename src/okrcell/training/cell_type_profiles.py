@@ -24,6 +24,8 @@ MIN_CELLS = 100
 """Minimum number of single cells of a study to contribute to the background."""
 MIN_ROWS_PER_TYPE = 3
 """A study with fewer rows per type and sample contains averages, and each of its samples is treated as a study."""
+MIN_AVERAGED_GENES = 2_000
+"""Averages of fewer genes give no profiles: on a small panel the mean over types is not that of whole transcriptomes."""
 WHOLE_TRANSCRIPTOME_FRACTION = 0.5
 """A study with at least this fraction of all genes measured whole transcriptomes, so that its totals are reliable."""
 
@@ -98,7 +100,8 @@ def build_study_profiles(
         means = np.stack(
             [_mean(cells.log_expr[np.flatnonzero(cells.cell_type == cell_type)]) for cell_type in cell_types]
         )
-        if len(cell_types) >= MIN_TYPES:
+        is_panel = cells.measured.sum() < MIN_AVERAGED_GENES and cells.measured.mean() < WHOLE_TRANSCRIPTOME_FRACTION
+        if len(cell_types) >= MIN_TYPES and not (cells.is_averaged and is_panel):
             study_mean = means.mean(axis=0)
             profiles += [
                 (

@@ -116,7 +116,7 @@ def score_study(
     """
     types = study.types if types is None else types
     measured = np.asarray(study.rows.getnnz(axis=0) > 0) if panel is None else panel & (study.rows.getnnz(axis=0) > 0)
-    expression = _as_expression(sparse.csr_matrix(study.rows.multiply(measured[None, :].astype(np.float32))))
+    expression = as_expression(sparse.csr_matrix(study.rows.multiply(measured[None, :].astype(np.float32))))
     signatures = known_types.signatures(study.group)
     gene_panel = GenePanel.from_measured(head, genes, measured[genes])
     candidates = sparse.csr_matrix(signatures[head.index_of(types)])
@@ -128,7 +128,8 @@ def score_study(
     return StudyScores(sample_scores.scores, smoothed, margin, graph)
 
 
-def _as_expression(rows: sparse.csr_matrix) -> Expression:
+def as_expression(rows: sparse.csr_matrix) -> Expression:
+    """Return rows of the corpus as the expression of a sample."""
     table = GeneTable.bundled()
     resolution = GeneResolution(np.arange(len(table), dtype=np.int32), {}, (), "human", 1.0, 0)
     return Expression(
