@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from okrcell.benchmarking.methods import METHODS
 from okrcell.metrics.intervals import estimate
 
 SCORES = Path(__file__).parents[1] / "docs" / "results" / "six-tasks" / "scores.parquet"
@@ -44,8 +45,11 @@ COMPARISONS = (
     Comparison("5 examples per type, macro-F1", "few_shot", "macro_f1", "K = 5"),
     Comparison("9 examples per type, macro-F1", "few_shot", "macro_f1", "K = 9"),
 )
-CONTROLS = {"okrcell", "okrcell_raw", "cell_only", "info_nce", "seed_1", "seed_2", "unseen"}
-"""Models of ours; all other methods are baselines."""
+CONTROLS = {
+    *(name for name, method in METHODS.items() if method.kind != "baseline"),
+    *("cell_only", "info_nce", "seed_1", "seed_2", "unseen"),
+}
+"""Models of ours and their parts; all other methods are baselines."""
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import okrcell as okr
@@ -13,7 +14,7 @@ from okrcell.benchmarking import worker
 from okrcell.benchmarking.methods import Annotation, Method
 from okrcell.benchmarking.records import RECORDS_FILE
 from okrcell.benchmarking.run import METHODS, select_methods
-from okrcell.benchmarking.tasks import clustering, unseen_types
+from okrcell.benchmarking.tasks import clustering, unseen_types, zero_shot
 from okrcell.errors import InputError, SettingsError
 from okrcell.metrics.embedding import leiden_clusterings
 
@@ -164,6 +165,29 @@ def test_who_has_seen_the_types_in_question_is_not_asked_and_the_others_go_on(
     assert messages[0].startswith("okrcell is excluded from unseen_types: its model.json does not list")
     assert [job["method"] for job in run_inline] == ["markers"]
     assert json.loads(result.records.read_text())["scores"]["accuracy"] == 0
+
+
+def test_a_part_of_okrcell_has_the_weights_of_the_model_and_a_table_by_type(
+    shared_data: Path, run_inline, tmp_path, monkeypatch
+):
+    from okrcell.benchmarking.resources import weights_sha256
+
+    def implementation(*_):
+        return lambda query, candidates, seed: Annotation(np.repeat(candidates[0], query.n_obs), tuple(candidates))
+
+    monkeypatch.setattr(zero_shot, "SETS", ("wang", "tabula_muris_marrow"))
+    monkeypatch.setattr(worker, "load_implementation", implementation)
+    result, _ = run_benchmark(
+        tmp_path / "out", shared_data, tasks=["zero_shot"], methods=["okrcell_cosine"], seeds=(0,)
+    )
+    assert [json.loads(line)["case"] for line in result.records.read_text().splitlines()] == ["", "mouse"]
+    provenance = json.loads((tmp_path / "out" / "benchmark.json").read_text())
+    assert provenance["models"] == {"okrcell_cosine": weights_sha256(None)}
+    assert provenance["methods"]["okrcell_cosine"]["kind"] == "control"
+    page = (tmp_path / "out" / "per_type.md").read_text(encoding="utf-8")
+    assert "| type | cells | sets | okrcell, cosine of cell and text alone |" in page
+    assert "pancreatic A cell" in page
+    assert "T cell" not in page  # of the mouse
 
 
 MISTAKES = {

@@ -120,6 +120,7 @@ def test_intervals_in_brackets_are_over_data_sets_and_pairs_are_data_sets(summar
     # Means of 0.61 and 0.71 over seeds; t of 1 degree of freedom is 12.706.
     half_width = 12.7062 * 0.05
     assert rows["okrcell"] == [f"0.660 [{0.66 - half_width:.3f}, {0.66 + half_width:.3f}]", "–"]
+    assert rows["kNN"][0] == f"0.760 [{0.76 - half_width:.3f}, {0.76 + half_width:.3f}]"
     assert rows["kNN"][1] == "−10.0 [−10.0, −10.0]"
     # On the one data set that SingleR has; a single one gives no interval.
     assert rows["SingleR †"] == ["0.910", "−30.0"]

@@ -26,8 +26,8 @@ def test_only_the_query_loses_entries_and_types_that_the_reference_lacks_are_not
     items = annotation_dropout.items("xin to wang", (0, 1))
     results = list(annotation_dropout.evaluate(method, "xin to wang", None, items))
     assert [result.item for result in results] == items
-    kept = np.array(n_entries) / query.cells.X.nnz
-    assert kept == pytest.approx([1, 0.9, 0.8, 0.7, 0.6, 0.5], abs=0.01)
+    remaining = np.array(n_entries) / query.cells.X.nnz
+    assert remaining == pytest.approx([1, 0.9, 0.8, 0.7, 0.6, 0.5], abs=0.01)
     assert all(result.scores["accuracy"] == 1 for result in results)
     assert results[0].cells < 0.8 * len(query)  # B cells
 

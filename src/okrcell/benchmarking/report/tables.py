@@ -160,7 +160,7 @@ def _over_sets_cells(scores: ScoreOverSets) -> tuple[TableCell, TableCell]:
     mean, difference = scores.mean, scores.difference
     mean_text = MISSING if mean is None else f"{mean.mean:.3f}"
     if mean is not None and mean.low is not None and mean.high is not None:
-        mean_text += f" [{mean.low:.3f}, {mean.high:.3f}]"
+        mean_text += f" [{mean.low:.3f}, {mean.high:.3f}]".replace("-", "−")
     difference_text = MISSING if difference is None else format_difference(difference)
     return TableCell(mean_text), TableCell(difference_text)
 
