@@ -2,8 +2,8 @@
 
     python experiments/encoders.py
 
-Input: random tokens; shapes are those of configs/paper.yaml (full) and configs/transformer.yaml (latent). Both encoders are timed in
-turn in one process, so that their ratio is comparable on a busy machine.
+Input: random tokens; shapes are those of configs/paper.yaml (full) and configs/transformer.yaml (latent). Both encoders are
+timed in turn in one process, so that their ratio is comparable on a busy machine.
 """
 
 import argparse
