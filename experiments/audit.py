@@ -1,6 +1,7 @@
 """Detection and correction of wrong labels by the audit, compared with baselines.
 
     python experiments/audit.py [--json docs/results/audit.json] [FILES...]
+    python experiments/audit.py --whole-types [--json docs/results/audit-whole-types.json] [FILES...]
 
 Wrong labels are injected in files of real cells (`okrcell.data.label_noise`) and detected by the audit, by confident learning
 (arXiv 1911.00068: logistic regression on principal components, out of fold), by nearest neighbours, and by similarity of cells
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from audit_whole_types import measure, print_whole_types
 from real_cells import data_folder
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.neighbors import NearestNeighbors
@@ -75,6 +77,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="number of draws of wrong labels; default: 3")
     parser.add_argument("--cells", type=int, default=1_000, help="maximum number of cells per file, drawn at random")
     parser.add_argument("--json", type=Path, help="write the results with their provenance")
+    parser.add_argument("--whole-types", action="store_true", help="names that are wrong for all cells of a type")
     parser.add_argument("--picture", type=Path, help="draw the results of a --json file, without measuring")
     args = parser.parse_args()
     if args.picture:
@@ -88,6 +91,12 @@ def main() -> None:
     if not args.files:
         parser.exit(0, "No labelled files: give some, or set OKRCELL_DATA to a folder with pretrain/ and evaluate/.\n")
     model, rows, start = okr.load(), [], time.perf_counter()
+    if args.whole_types:
+        rows = measure(args.files, HELD_OUT, model, args.seeds)
+        print_whole_types(rows)
+        if args.json:
+            write_rows(args.json, "benchmark audit of whole types", model, rows)
+        return
     with tempfile.TemporaryDirectory() as folder:
         for i, file in enumerate(args.files, start=1):
             file_start = time.perf_counter()
@@ -113,10 +122,13 @@ def main() -> None:
     print(f"\n{time.perf_counter() - start:.0f} s")
     if args.json:
         settings = AuditSettings().model_dump(mode="json")
-        facts = {"model": model.name, "weights_sha256": model.fingerprint, "settings": settings, "cells": args.cells}
-        args.json.write_text(
-            json.dumps(provenance_record("benchmark audit", **facts, rows=rows)) + "\n", encoding="utf-8"
-        )
+        write_rows(args.json, "benchmark audit", model, rows, settings=settings, cells=args.cells)
+
+
+def write_rows(path: Path, name: str, model: Embedder, rows: list[dict[str, Any]], **facts: Any) -> None:
+    """Write the results with their provenance."""
+    record = provenance_record(name, model=model.name, weights_sha256=model.fingerprint, **facts, rows=rows)
+    path.write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
 def open_study(file: Path, folder: Path, model: Embedder, max_cells: int) -> AuditStudy | None:

@@ -66,6 +66,54 @@ def test_the_answers_and_their_receipt_survive_a_file(spoilt, tmp_path):
     assert json.loads(written["settings"])["rounds"] == 2
 
 
+@pytest.fixture
+def exchanged(embedded):
+    """Blood cells in which all monocytes and all B cells have each other's label."""
+    adata = embedded.copy()
+    names = {"CD14-positive monocyte": "B cell", "B cell": "CD14-positive monocyte"}
+    adata.obs["cell_type"] = adata.obs["cell_type"].replace(names)
+    return adata, adata.obs["cell_type"].isin(list(names)).to_numpy()
+
+
+def test_names_that_are_wrong_for_all_their_cells_are_contradicted(exchanged, tmp_path):
+    adata, wrong = exchanged
+    audit(adata)
+    assert (adata.obs["okrcell_label_contradicted"].to_numpy() == wrong).all()
+    assert adata.obs["okrcell_label_doubtful"][wrong].mean() < 0.1
+    adata.write_h5ad(tmp_path / "out.h5ad")
+    written = ad.read_h5ad(tmp_path / "out.h5ad").uns["okrcell"]["audit"]
+    assert written["contradicted"] == 2
+    groups = written["groups"]
+    assert groups["cell_type"][groups["contradicted"]].tolist() == ["B cell", "CD14-positive monocyte"]
+    assert groups["rival"].tolist()[:2] == ["CD14-positive monocyte", "B cell"]
+
+
+def test_the_command_names_contradicted_labels_with_their_genes(exchanged, tmp_path, capsys):
+    adata, wrong = exchanged
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    assert run("audit", tmp_path / "cells.h5ad", "--top", "0") == 0
+    out = capsys.readouterr().out
+    assert f"2 of 9 labels are contradicted by the markers of all their cells ({wrong.sum()} cells; not counted" in out
+    assert "'CD14-positive monocyte' (95 cells) looks like B cell: CD79A, MS4A1" in out
+    groups = pd.read_csv(tmp_path / "cells.audit.groups.tsv", sep="\t", keep_default_na=False)
+    assert groups["contradicted"].sum() == 2
+    assert len(groups) == adata.obs["cell_type"].nunique()
+    table = read(tmp_path / "cells.audit.tsv").sort_values("row")
+    assert (table["contradicted"].to_numpy() == wrong).all()
+    assert json.loads((tmp_path / "cells.audit.json").read_text())["contradicted"] == 2
+
+
+def test_the_command_says_how_labels_were_read(blood, tmp_path, capsys):
+    adata = blood[:60].copy()
+    names = {"B cell": "CD19+ CD5+ B", "natural killer cell": "cluster seven"}
+    adata.obs["cell_type"] = adata.obs["cell_type"].replace(names)
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    assert run("audit", tmp_path / "cells.h5ad", "--top", "0") == 0
+    lines = capsys.readouterr().err
+    assert "label 'cluster seven': no known cell type" in lines
+    assert "label 'CD19+ CD5+ B' -> CL:" in lines
+
+
 def test_cells_without_label_or_expression_are_answered_as_such(embedded):
     adata = embedded[:200].copy()
     del adata.obsm["X_okrcell"]
@@ -142,6 +190,9 @@ def test_a_corpus_is_sorted_from_the_least_trusted_label(small):
     assert table["likely_share"].isna().sum() == 1
     assert set(table["study"]) == {"first", "second"}
     assert set(table["relation"]) <= {"same", "broader", "narrower", "other", ""}
+    groups = pd.read_csv(small / "audit.groups.tsv", sep="\t", keep_default_na=False)
+    assert set(groups["study"]) == {"first", "second"}
+    assert groups["cells"].sum() == 155
 
 
 def test_picture_and_receipt_lie_beside_the_table(small):
@@ -168,6 +219,7 @@ def test_without_an_output_the_table_lies_beside_the_cells(small, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         "cells.h5ad",
         "cells.audit.tsv",
+        "cells.audit.groups.tsv",
         "cells.audit.png",
         "cells.audit.json",
     }

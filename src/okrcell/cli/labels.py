@@ -134,21 +134,29 @@ def audit(
             raise InputError(
                 "--layer, --orthologs and --species apply to files only: a corpus holds human counts. Leave them out."
             )
-        table, facts = _audit_corpus(cells, model, label_key, batch_key, run)
+        table, groups, facts = _audit_corpus(cells, model, label_key, batch_key, run)
     else:
-        table, facts = _audit_file(cells, model, label_key, batch_key, layer, orthologs=orthologs, species=species)
+        table, groups, facts = _audit_file(
+            cells, model, label_key, batch_key, layer, orthologs=orthologs, species=species
+        )
     table = table.sort_values("trust", kind="stable", na_position="last", ignore_index=True)
     _print_summary(table, top, by_run=run is not None)
-    _write_outputs(table, facts, output)
+    _print_groups(groups)
+    _write_outputs(table, groups, facts, output)
     print(
-        f"Wrote {len(table):,} labels to {output}, the least trusted first, with a plot ({output.with_suffix('.png').name}) "
-        f"and the provenance record ({output.with_suffix('.json').name})."
+        f"Wrote {len(table):,} labels to {output}, the least trusted first, with {_groups_path(output).name}, a plot "
+        f"({output.with_suffix('.png').name}) and the provenance record ({output.with_suffix('.json').name})."
     )
+
+
+def _groups_path(output: Path) -> Path:
+    """Path of the table of groups beside the table of cells."""
+    return output.with_suffix(".groups.tsv")
 
 
 def _audit_corpus(
     corpus: Path, model: Path | None, label_key: str, batch_key: str | None, run: Path | None
-) -> "tuple[pd.DataFrame, dict[str, Any]]":
+) -> "tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]":
     from okrcell.data.corpus import Corpus
     from okrcell.provenance import fingerprint
     from okrcell.tasks.audit_corpus import RELIABILITY_FILE, audit_corpus, read_reliability, use_run_reliability
@@ -166,6 +174,8 @@ def _audit_corpus(
             f"  and {len(result.skipped) - MAX_SKIPPED_SHOWN} more studies, listed in the provenance record",
             file=sys.stderr,
         )
+    for remark in result.remarks:
+        print(f"  {printable(remark)}", file=sys.stderr)
     facts: dict[str, Any] = {
         "corpus": Corpus.open(corpus).fingerprint,
         "label_key": label_key,
@@ -176,9 +186,9 @@ def _audit_corpus(
         "left_out": result.skipped,
     }
     if run is None or reliability is None:
-        return result.table, facts
+        return result.table, result.groups, facts
     facts |= {"trust": "mean reliability over the epochs of a run", "run_sha256": fingerprint(run / RELIABILITY_FILE)}
-    return use_run_reliability(result.table, reliability, run), facts
+    return use_run_reliability(result.table, reliability, run), result.groups, facts
 
 
 def _audit_file(
@@ -190,7 +200,7 @@ def _audit_file(
     *,
     orthologs: bool,
     species: str | None,
-) -> "tuple[pd.DataFrame, dict[str, Any]]":
+) -> "tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]":
     keys = RequestedKeys({"--label-key (label_key=...)": label_key, "--batch-key (batch_key=...)": batch_key}, layer)
     check_cells(cells, keys)
     import numpy as np
@@ -211,6 +221,7 @@ def _audit_file(
         "audit",
         embedder,
         expression,
+        remarks=result.labels.remarks,
         label_key=label_key,
         batch_key=batch_key or "",
         weight_of_words=result.audit.text_weight,
@@ -220,7 +231,7 @@ def _audit_file(
     print_findings(adata, "audit")
     table = result.table()
     table.insert(0, "row", np.arange(len(table)))
-    return table, adata.uns["okrcell"]["audit"]
+    return table, result.group_table(), adata.uns["okrcell"]["audit"]
 
 
 def _check_table_output(output: Path, cells: Path) -> None:
@@ -233,10 +244,10 @@ def _check_table_output(output: Path, cells: Path) -> None:
     """
     if output.suffix not in TABLE_SUFFIXES:
         raise InputError(f"The table must be a .tsv or .parquet file, but it is {output}. Name it {output.stem}.tsv.")
-    check_places([output, output.with_suffix(".png"), output.with_suffix(".json")], [cells])
+    check_places([output, _groups_path(output), output.with_suffix(".png"), output.with_suffix(".json")], [cells])
 
 
-def _write_outputs(table: "pd.DataFrame", facts: dict[str, Any], output: Path) -> None:
+def _write_outputs(table: "pd.DataFrame", groups: "pd.DataFrame", facts: dict[str, Any], output: Path) -> None:
     from okrcell.pl.audit import DEFAULT_TRUST_LABEL, draw_audit
     from okrcell.provenance import provenance_record, write_json
     from okrcell.storage import atomic_file
@@ -246,11 +257,19 @@ def _write_outputs(table: "pd.DataFrame", facts: dict[str, Any], output: Path) -
             table.to_parquet(draft, index=False)
         else:
             escape_formulas(table).to_csv(draft, sep="\t", index=False, float_format="%.4f")
+    with atomic_file(_groups_path(output)) as draft:
+        escape_formulas(groups).to_csv(draft, sep="\t", index=False, float_format="%.4f")
     draw_audit(table, trust_label=facts.get("trust", DEFAULT_TRUST_LABEL), show=False, save=output.with_suffix(".png"))
     result_facts = {name: value for name, value in facts.items() if name not in {"verb", "time", "python", "versions"}}
     write_json(
         output.with_suffix(".json"),
-        provenance_record("audit", **result_facts, cells=len(table), **_summary_counts(table)),
+        provenance_record(
+            "audit",
+            **result_facts,
+            cells=len(table),
+            **_summary_counts(table),
+            contradicted=int(groups["contradicted"].sum()),
+        ),
     )
 
 
@@ -261,6 +280,21 @@ def _summary_counts(table: "pd.DataFrame") -> dict[str, Any]:
         "doubtful": int(table["doubtful"].sum()),
         "expected_wrong": round(float((1 - trust).sum()), 1),
     }
+
+
+def _print_groups(groups: "pd.DataFrame") -> None:
+    """Print the labels that the markers of their cells contradict, with the genes."""
+    contradicted = groups[groups["contradicted"]]
+    if not len(contradicted):
+        return
+    n_judged, cells = int((groups["remark"] == "").sum()), int(contradicted["cells"].sum())
+    print(
+        f"{len(contradicted):,} of {n_judged:,} labels are contradicted by the markers of all their cells ({cells:,} cells; "
+        "not counted as doubtful, because the cells of a label confirm each other):"
+    )
+    for _, row in contradicted.iterrows():
+        study = f"{row['study']}: " if "study" in row else ""
+        print(f"  {printable(study + row['reason'])}")
 
 
 def _print_summary(table: "pd.DataFrame", top: int, *, by_run: bool) -> None:

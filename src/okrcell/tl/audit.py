@@ -66,9 +66,14 @@ def audit(
             Probability of that label in [0, 1], estimated without the label of the cell; NaN for a cell without expression.
         ``obs["okrcell_label_doubtful"]`` : bool
             True if the trust is below 0.5 and the most likely label is neither the label nor a broader or narrower name of it.
+            The cells of a group whose label is contradicted as a whole confirm each other, so they are rarely doubtful.
+        ``obs["okrcell_label_contradicted"]`` : bool
+            True if the markers of all cells with this label contradict it: they resemble another type.
         {embedding_slot}
         ``uns["okrcell"]["audit"]`` : dict
             {provenance}
+            Its entry ``groups`` is a DataFrame with one row per label as written: the type that its cells resemble most, the
+            contradiction, and the genes behind it (`okrcell.tasks.label_contradictions`).
 
     Raises
     ------
@@ -89,6 +94,10 @@ def audit(
     ``settings.sharpness``). A noise transition matrix between true and written labels is fitted by expectation maximization
     [2]_, and gives the posterior probability of each label. The joint model is that of confident learning [1]_; the combination
     is ours. Besides the logistic regression nothing is trained.
+
+    A name that is wrong for all cells of a group is learned from the group itself. Groups of at least 10 cells are therefore
+    compared with the gene signatures of the types that the model knows, which do not depend on the labels: a label is
+    contradicted if the mean of its cells resembles a type of another lineage, or by a larger margin a type of the same lineage.
 
     References
     ----------
@@ -111,6 +120,14 @@ def audit(
     True
     >>> adata.obs.loc[wrong, "okrcell_likely_cell_type"].value_counts().idxmax()
     'CD19+ B'
+
+    All B cells get the name of monocytes, and their markers contradict it:
+
+    >>> adata.obs["cell_type"] = labels.replace({{"CD19+ B": "CD14+ Monocyte", "CD14+ Monocyte": "CD19+ B"}})
+    >>> okr.tl.audit(adata, model)
+    >>> groups = adata.uns["okrcell"]["audit"]["groups"]
+    >>> groups.loc[groups["contradicted"], "cell_type"].tolist()
+    ['CD14+ Monocyte', 'CD19+ B']
     """
     from okrcell.tasks.audit_study import audit_study, check_labels
     from okrcell.tasks.label_errors import AuditSettings
@@ -132,16 +149,21 @@ def audit(
     adata.obs["okrcell_likely_cell_type_ontology_term_id"] = pd.Categorical(table["likely_cell_type_ontology_term_id"])
     adata.obs["okrcell_likely_share"] = table["likely_share"]
     adata.obs["okrcell_label_doubtful"] = table["doubtful"]
+    adata.obs["okrcell_label_contradicted"] = table["contradicted"]
+    groups = result.group_table()
     write_provenance(
         adata,
         "audit",
         model,
         expression,
+        remarks=result.labels.remarks,
         label_key=label_key,
         batch_key=batch_key or "",
         labels=list(result.labels.author_names),
         labelled=int((result.labels.label_idx >= 0).sum()),
         doubtful=int(table["doubtful"].sum()),
+        contradicted=int(groups["contradicted"].sum()),
+        groups=groups.set_axis([str(i) for i in range(1, len(groups) + 1)]),
         expected_wrong=result.audit.expected_errors,
         weight_of_words=result.audit.text_weight,
         settings=settings.model_dump_json(),
