@@ -3,7 +3,7 @@
     python experiments/zero_shot.py [--markers KNOWLEDGE] [--json docs/results/zero-shot.json] [FILES...]
 
 The candidates of a file are its own Cell Ontology ids; cells without an id are annotated, but not scored. Intervals are
-Student's 95 % intervals over sets.
+Student's 95 % intervals over sets. With ``--markers``, also marker scores, and the model with the user's marker tables.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from okrcell.model.embedder import Embedder
 from okrcell.ontology.ontology import ontology
 from okrcell.provenance import fingerprint, provenance_record, write_json
 from okrcell.tasks.candidates import parse_candidates
+from okrcell.tasks.marker_tables import add_marker_tables
 from okrcell.tasks.zero_shot import ZeroShotPrediction, annotate_by_similarity, annotate_zero_shot
 
 TRUE_TYPE_KEY = "cell_type_ontology_term_id"
@@ -37,9 +38,15 @@ METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 METHODS = {
     "fused": "fused model",
     "similarity": "cosine of cell and text alone",
-    "signatures": "without the transformer",
+    "signatures": "signature scores alone",
+    "unsmoothed": "without neighbours",
+    "tables": "with the user's marker tables",
     "markers": "marker genes, smoothed over neighbours",
 }
+WITH_TABLES = ("tables", "markers")
+"""Methods that need marker tables."""
+FIRST_SIX = ("pbmc3k", "kang_ifnb", "kang_pbmc_8donors", "segerstolpe_pancreas", "xin_pancreas", "wang_pancreas")
+"""Sets of the first releases, with a mean of their own."""
 MarkerMethod = Callable[[AnnData, list[str], int], Annotation]
 
 
@@ -60,13 +67,14 @@ def main() -> None:
         parser.exit(0, "No labelled files: pass some, or set OKRCELL_DATA to a folder with evaluate/*.h5ad.\n")
     model = okr.load(args.model)
     markers = SmoothedMarkerAnnotator(MethodContext(knowledge=args.markers)) if args.markers else None
-    methods = [name for name in METHODS if name != "markers" or markers]
+    extended = add_marker_tables(model, args.markers) if args.markers else None
+    methods = [name for name in METHODS if name not in WITH_TABLES or markers]
 
     print_header(methods)
     rows: list[dict[str, Any]] = []
     skipped: list[str] = []
     for file in args.files:
-        row = score_file(file, model, markers)
+        row = score_file(file, model, markers, extended)
         if row is None:
             skipped.append(file.stem)
             continue
@@ -76,6 +84,9 @@ def main() -> None:
         parser.exit(1, "No file has two or more types with a Cell Ontology id.\n")
     means = mean_over_sets(rows, methods)
     print_means(means, len(rows))
+    first_six = [row for row in rows if row["set"] in FIRST_SIX]
+    if len(first_six) == len(FIRST_SIX):
+        print_means(mean_over_sets(first_six, methods), len(first_six))
     if skipped:
         print(f"\nSkipped, fewer than two types with a Cell Ontology id: {', '.join(skipped)}.")
     if args.json:
@@ -92,8 +103,16 @@ def main() -> None:
         write_json(args.json, record)
 
 
-def score_file(file: Path, model: Embedder, markers: MarkerMethod | None) -> dict[str, Any] | None:
-    """Annotate a file with each method and score it; None if it has fewer than two types with an id."""
+def score_file(
+    file: Path, model: Embedder, markers: MarkerMethod | None, extended: Embedder | None
+) -> dict[str, Any] | None:
+    """Annotate a file with each method and score it; None if it has fewer than two types with an id.
+
+    Parameters
+    ----------
+    extended
+        The model with the user's marker tables.
+    """
     start = time.perf_counter()
     adata = open_cells(file)
     truth = true_types(adata)
@@ -112,6 +131,11 @@ def score_file(file: Path, model: Embedder, markers: MarkerMethod | None) -> dic
             annotate_zero_shot(expression, candidates, without_similarity(model), vectors=vectors)
         ),
     }
+    predictions["unsmoothed"] = predicted_ids(
+        annotate_zero_shot(expression, candidates, model, vectors=vectors, smooth=False)
+    )
+    if extended is not None:
+        predictions["tables"] = predicted_ids(annotate_zero_shot(expression, candidates, extended, vectors=vectors))
     if markers is not None:
         predictions["markers"] = predict_by_markers(adata, term_ids, markers)
     scored = truth != ""

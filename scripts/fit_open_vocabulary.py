@@ -35,10 +35,9 @@ from okrcell.training.held_out_studies import HeldOutStudy, as_expression, held_
 from okrcell.training.setup import build_dataset, read_markers
 
 GRID: dict[str, tuple[float, ...]] = {
-    "similarity": (0.0, 2.0, 5.0, 10.0, 20.0),
-    "temperature": (0.75, 1.0, 1.5, 2.5),
-    "prior": (0.5, 0.75, 1.0, 1.5),
-    "corpus": (0.0, 0.25, 0.5),
+    "similarity": (0.0, 2.0, 5.0, 10.0),
+    "temperature": (1.0, 1.5, 2.5),
+    "prior": (0.5, 0.75, 1.5),
 }
 """Values that are tried."""
 

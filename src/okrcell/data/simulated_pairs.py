@@ -105,7 +105,7 @@ class KnowledgeSettings(Settings):
     may be shared; all: of all tables in the folder, whose licences then apply to the model's signatures."""
     share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Fraction of a batch that are simulated pairs: a text of a cell type with a simulated cell. 0 by default: method 11.1
-    proposes 0.05, but it gave no improvement (docs/results/bundled-model.md)."""
+    proposes 0.05, but it gave no improvement (docs/results/second-model.md)."""
     trust: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Reliability weight W of a simulated pair. It is constant: reliability is estimated for measured cells only."""
     gene_start: bool = True

@@ -51,7 +51,7 @@ class MarkerConsensus:
     Each resource (of a table) or paper counts once for a gene of a type. Its weight is 1, or
     ``sqrt(20 / number of genes it lists for the type)`` if it lists more than 20 (ours): an atlas that lists 1,234
     astrocyte genes does not outweigh the twenty that many resources share. Measured on the sets of the pretraining folder
-    (docs/results/bundled-model.md).
+    (docs/results/second-model.md).
     """
 
     types: tuple[str, ...]

@@ -167,7 +167,6 @@ def save_reliability(path: Path, state: TrainState, noisy_pairs: NoisyDataset, r
 def model_card(settings: PretrainSettings, facts: dict[str, Any], signatures: SignatureHead | None = None) -> str:
     """Return the model card of a run, Markdown, from its settings, `run_facts` and signatures."""
     training_data, descriptions = facts["seen"], facts["receipt"]["descriptions"]
-    encoder = settings.model.cell_encoder
     calibration = facts.get("calibration", {})
     second_stage = (settings.schedule.steps or settings.schedule.epochs)[1] > 0
     metrics = "\n".join(
@@ -197,7 +196,7 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any], signatures: Si
         noise=f" ({facts['receipt']['noise']})" if settings.noise.rate else "",
         gene=settings.objective.gene_weight,
         cell=settings.objective.cell_weight,
-        encoder=f"{encoder.kind}, {encoder.blocks} blocks of width {encoder.width}, {settings.model.tokeniser.limit} genes",
+        encoder=_encoder_words(settings),
         text=settings.model.text_encoder.name,
         adapted=f"its layer `{settings.model.text_encoder.adapt}` trained" if second_stage else "frozen",
         note=escape_markdown(facts["validation"]["note"]),
@@ -208,6 +207,14 @@ def model_card(settings: PretrainSettings, facts: dict[str, Any], signatures: Si
         else "a type without training cells is matched by its marker genes, or by its text alone",
         calibrated=f"{calibration['cells']:,} cells" if calibration else "no cells",
     )
+
+
+def _encoder_words(settings: PretrainSettings) -> str:
+    encoder = settings.model.cell_encoder
+    if encoder.kind == "linear":
+        trained = "frozen" if encoder.frozen else "trained"
+        return f"linear, one vector of length {encoder.width} per gene, {trained} after its start"
+    return f"{encoder.kind}, {encoder.blocks} blocks of width {encoder.width}, {settings.model.tokeniser.limit} genes"
 
 
 def _signatures_section(facts: dict[str, Any], signatures: SignatureHead) -> str:
