@@ -1,6 +1,6 @@
 """Confidence when no candidate fits: candidates of another organ, compared with the right candidates.
 
-    python experiments/none_fits.py [--json docs/results/none-fits.json] [--baseline OTHER.json]
+    python experiments/none_fits.py [--model MODEL] [--json docs/results/none-fits.json] [--baseline OTHER.json]
 
 Each set is annotated with its own cell types, and with the cell types of other organs, without those that are equal to,
 broader or narrower than a type of the set. Every cell is then wrong, and none should be "confident". ``--baseline`` reads the
@@ -25,7 +25,10 @@ from okrcell.provenance import provenance_record
 from okrcell.tasks.candidates import parse_candidates
 from okrcell.tasks.zero_shot import annotate_zero_shot
 
-SETS = ("pbmc3k", "kang_ifnb", "segerstolpe_pancreas", "he2020_liver", "puram_hnscc", "zilionis_nsclc")
+SETS = (
+    "pbmc3k", "kang_ifnb", "segerstolpe_pancreas", "he2020_liver", "puram_hnscc", "zilionis_nsclc", "kang_pbmc_8donors",
+    "xin_pancreas", "wang_pancreas", "grun_pancreas", "ding_pbmc", "pbmc_3chem", "prostate_cancer",
+)  # fmt: skip
 ORGANS = {
     "blood": (
         "CD4-positive, alpha-beta T cell", "CD8-positive, alpha-beta T cell", "B cell", "natural killer cell",
@@ -103,13 +106,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the results with their provenance")
     parser.add_argument("--baseline", type=Path, help="results of an earlier model")
-    parser.add_argument("--sets", nargs="*", default=SETS, help="names of sets; default: six evaluate sets")
+    parser.add_argument("--sets", nargs="*", default=SETS, help="names of sets; default: thirteen evaluate sets")
+    parser.add_argument("--model", type=Path, help="model folder; default: the bundled model")
     options = parser.parse_args()
     folder = data_folder()
     if folder is None:
         print("Skipped: there are no data sets. Set OKRCELL_DATA to a folder with evaluate/*.h5ad.")
         return
-    model = okr.load()
+    model = okr.load(options.model)
     rows: list[dict[str, Any]] = []
     earlier = {}
     if options.baseline:
@@ -134,6 +138,10 @@ def main() -> None:
         for name in options.sets
     ]
     print(f"confident with candidates of another organ: mean over sets {np.mean(other):.3f}, largest {max(other):.3f}")
+    calibration_errors = [row["ece"] for row in rows if row["candidates"] == "its own"]
+    print(
+        f"ECE with its own types: mean over sets {np.mean(calibration_errors):.3f}, largest {max(calibration_errors):.3f}"
+    )
     if earlier:
         still = np.mean([row["still_confident"] for row in rows if "still_confident" in row])
         print(f"confident right cells of the baseline that are still confident: mean over sets {still:.3f}")
