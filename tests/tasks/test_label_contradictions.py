@@ -165,3 +165,21 @@ def test_labels_that_are_no_names_of_types_get_a_remark():
     )
     with_ids = obs.assign(cell_type_ontology_term_id=["CL:0000236", "CL:0000623", "", "", "CL:0000623"])
     assert [remark[:21] for remark in read_study_labels(with_ids).remarks] == ["label 'cluster seven'"]
+
+
+def test_plasma_cells_called_b_cells_are_contradicted(shared_data, model):
+    from okrcell.cells.io import open_cells
+
+    audit = audits_of(open_cells(shared_data / "evaluate" / "puram_hnscc.h5ad"), model)["B cell"]
+    assert audit.is_contradicted
+    assert audit.rival == "plasma cell"
+    assert "XBP1" in audit.high_genes
+
+
+def test_names_that_contradict_the_other_studies_are_contradicted(shared_data, model):
+    from okrcell.cells.io import open_cells
+
+    audits = audits_of(open_cells(shared_data / "pretrain" / "aj064_627g.h5ad"), model)
+    assert audits["mast"].rival == "monocyte"
+    assert audits["mono"].rival == "mast cell"
+    assert {"TPSAB1", "CPA3"} <= set(audits["mast"].low_genes)

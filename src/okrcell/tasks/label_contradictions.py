@@ -27,6 +27,8 @@ MAX_CELLS_PER_GROUP = 200
 """Maximum number of evenly spaced cells of a group whose mean is compared: more change it little."""
 MIN_GENES = 20
 """Minimum number of measured genes of a signature: with fewer, right labels were contradicted."""
+MIN_BROAD_TERMS = 200
+"""A label with more descendants is broad, as "lymphocyte" is and "T cell" is not: its own signature is that of a mixture."""
 MAX_LINEAGE_TERMS = 500
 """Types are of the same lineage if a common ancestor has at most this number of descendants, as lymphocytes and myeloid
 leukocytes have (ours)."""
@@ -37,7 +39,7 @@ OWN_WEIGHT = 0.5
 MIN_MARGIN = -1.0
 """Minimum margin of a label of the study with which a group may have exchanged names."""
 CONTRADICTION_THRESHOLD = 1.2
-"""A larger contradiction is reported; chosen on pretraining studies, where 3 % of the right groups exceed it
+"""A larger contradiction is reported; chosen on pretraining studies, where 4 % of the right groups exceed it
 (docs/results/audit.md)."""
 MAX_NAMED_GENES = 3
 ABSENT_FRACTION = 0.05
@@ -271,7 +273,7 @@ class GroupComparison:
     another lineage, minus `OWN_WEIGHT` times the score of the label's own signature. The second is for two labels that
     exchanged names: the margins of each group for the other's type, added. Ancestors, descendants and types that share a
     descendant with the label are no rivals. A label without a signature is compared by that of its nearest ancestor. For the
-    first number, a label is represented by the one of its descendants that the group resembles most, or by itself.
+    first number, a label with more than `MIN_BROAD_TERMS` descendants is represented by the one that the group resembles most.
 
     Parameters
     ----------
@@ -313,8 +315,10 @@ class GroupComparison:
         return contrast.scores(sparse.csr_matrix(self._means.mean), self._means.background, signatures)
 
     def _find_best_kind(self, row: int) -> int:
-        """Index of the descendant of a group's label, or of the label's own type, that the group resembles most."""
+        """Index of the type that represents a group's label: its own, or the descendant of a broad label that fits best."""
         own_id, own = str(self._term_ids[row]), int(self._type_idx[row])
+        if ontology("CL").n_descendants.get(own_id, 0) <= MIN_BROAD_TERMS:
+            return own
         kinds = ontology("CL").descendants(own_id)
         columns = [
             column
