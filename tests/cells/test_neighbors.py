@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
+from okrcell.cells.neighbors import knn_graph, similar_neighbors, smooth_over_knn
 
 
 def random_graph(cells, seed=0):
@@ -66,5 +66,17 @@ def test_by_default_half_of_the_weight_is_the_neighbours_and_there_are_three_rou
     np.testing.assert_allclose(smooth_over_knn(values, chain, weight=0.7).ravel(), [0.3735, 0.2765, 0.0735], atol=1e-9)
 
 
-def test_neighbours_weigh_more_where_few_genes_were_measured():
-    assert (smoothing_weight(1_999), smoothing_weight(2_000)) == (0.7, 0.5)
+def test_neighbours_with_other_values_have_no_say_and_similar_ones_keep_theirs():
+    graph = sparse.csr_matrix(np.ones((6, 6)) - np.eye(6))
+    values = np.array([[0.0, 0], [0.1, 0], [0, 0.1], [30, 30], [30.1, 30], [0, 0.05]])
+    similar = similar_neighbors(values, graph)
+    np.testing.assert_allclose(similar.sum(axis=1), 1)
+    dense = similar.toarray()
+    assert dense[0, [3, 4]].max() < 1e-6
+    assert dense[0, [1, 2, 5]].min() > 0.19
+    # What the others lose is the cell's own.
+    assert abs(dense[0, 0] - 0.4) < 0.01
+    smoothed = smooth_over_knn(values, similar, weight=0.7)
+    np.testing.assert_allclose(smoothed[3:5], values[3:5], atol=0.1)
+    wide = similar_neighbors(values, graph, bandwidth=1e6).toarray()
+    np.testing.assert_allclose(wide, graph.toarray() / 5, atol=1e-6)

@@ -10,11 +10,11 @@ from signature_fakes import score_candidates
 import okrcell as okr
 from example_signatures import B_CELL, HEPATOCYTE, MONOCYTE, NK_CELL, T_CELL, example_head
 from okrcell.cells.expression import read_expression
-from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
+from okrcell.cells.neighbors import knn_graph, similar_neighbors, smooth_over_knn
 from okrcell.cells.pca import N_COMPONENTS, sample_pca
 from okrcell.errors import CheckpointError
 from okrcell.model.embedder import Embedder
-from okrcell.model.sample_scores import smooth_scores, stored_candidate_vectors
+from okrcell.model.sample_scores import SMOOTHING_WEIGHT, smooth, stored_candidate_vectors
 from okrcell.tasks import zero_shot as module
 from okrcell.tasks.candidates import candidate_vectors, parse_candidates
 from okrcell.tasks.zero_shot import MIN_SMOOTHING_CELLS, annotate_by_similarity, annotate_zero_shot
@@ -56,10 +56,9 @@ def test_scores_are_evidence_and_weighed_similarity_drawn_to_neighbours(blood, m
     # Vectors of known types are stored; those of other texts are embedded.
     stored = model.signatures.vectors[model.signatures.index_of([candidate.term_id for candidate in FOUR])].numpy()
     similarity = model.embed_cells(expression) @ stored.T
-    weight = smoothing_weight(model.n_measured_genes(expression))
-    assert weight > 0.5  # a panel of 765 genes
-    graph = knn_graph(sample_pca(expression, N_COMPONENTS))
-    smoothed = smooth_over_knn(np.column_stack([sample.scores + 5 * similarity, sample.margin]), graph, weight=weight)
+    scores = sample.scores + 5 * similarity
+    graph = similar_neighbors(scores, knn_graph(sample_pca(expression, N_COMPONENTS)))
+    smoothed = smooth_over_knn(np.column_stack([scores, sample.margin]), graph, weight=SMOOTHING_WEIGHT)
     np.testing.assert_allclose(found.scores, smoothed[:, :4], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found.margin, smoothed[:, 4], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found.similarity, similarity, atol=1e-5)
@@ -71,12 +70,11 @@ def test_scores_are_evidence_and_weighed_similarity_drawn_to_neighbours(blood, m
     assert unsmoothed.temperature > found.temperature
 
 
-def test_scores_and_margin_are_smoothed_in_three_rounds():
+def test_values_are_smoothed_in_three_rounds_and_other_rows_are_left_alone():
     chain = sparse.csr_matrix(np.array([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]]))
-    scores, margin, rows = np.array([[1.0], [0], [9], [0]]), np.array([0.0, 0, 9, 1]), np.array([0, 1, 3])
-    smoothed, smoothed_margin = smooth_scores(scores, margin, rows, chain, n_genes=20_000)
-    np.testing.assert_allclose(smoothed.ravel(), [9 / 16, 3 / 16, 9, 1 / 16])
-    np.testing.assert_allclose(smoothed_margin, [1 / 16, 3 / 16, 9, 9 / 16])
+    values, rows = np.array([[1.0], [0], [9], [0]]), np.array([0, 1, 3])
+    np.testing.assert_allclose(smooth(values, rows, chain).ravel(), [0.3735, 0.2765, 9, 0.0735], atol=1e-6)
+    np.testing.assert_allclose(values.ravel(), [1, 0, 9, 0])
 
 
 def test_probabilities_are_a_softmax_of_scores_over_the_temperature(blood, model):

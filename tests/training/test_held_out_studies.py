@@ -9,12 +9,12 @@ from example_states import example_vectors
 from scipy import sparse
 
 from okrcell.cells.genes import GeneTable
-from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
+from okrcell.cells.neighbors import knn_graph, similar_neighbors, smooth_over_knn
 from okrcell.cells.pca import N_COMPONENTS, sample_pca
 from okrcell.data.dataset import PairDataset
 from okrcell.model.embedder import Embedder
 from okrcell.model.marker_scores import GenePanel
-from okrcell.model.sample_scores import candidate_signatures, score_sample
+from okrcell.model.sample_scores import SMOOTHING_WEIGHT, candidate_signatures, score_sample
 from okrcell.tasks.candidates import parse_candidates
 from okrcell.training import held_out_studies as module
 from okrcell.training.cell_type_profiles import build_known_types, build_signature_head, build_study_profiles
@@ -104,8 +104,8 @@ def test_learning_and_use_find_the_same_evidence(learned, first):
     np.testing.assert_allclose(found.scores, used.scores, rtol=1e-3, atol=1e-3)
     filled = np.flatnonzero(~np.isnan(used.margin))
     graph = knn_graph(sample_pca(expression, N_COMPONENTS)[filled])
-    share = smoothing_weight(int(measured[learned.genes].sum()))
-    drawn = smooth_over_knn(np.column_stack([used.scores, used.margin])[filled], graph, weight=share)
+    graph = similar_neighbors(used.scores[filled], graph)
+    drawn = smooth_over_knn(np.column_stack([used.scores, used.margin])[filled], graph, weight=SMOOTHING_WEIGHT)
     np.testing.assert_allclose(found.smoothed[filled], drawn[:, :-1], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found.margin[filled], drawn[:, -1], rtol=1e-3, atol=1e-3)
 

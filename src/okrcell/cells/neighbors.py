@@ -15,8 +15,6 @@ MAX_CHUNK_DISTANCES = 4_000_000
 """Number of distances in memory at a time: 32 MB."""
 N_NEIGHBORS = 15
 MIN_UMAP_CELLS = 10
-MIN_WHOLE_TRANSCRIPTOME = 2000
-"""Number of genes from which data count as whole-transcriptome; fewer genes are a targeted panel."""
 
 
 @dataclass(frozen=True)
@@ -119,17 +117,6 @@ def diffuse_over_knn(
     return values
 
 
-def smoothing_weight(n_genes: int) -> float:
-    """Weight of the neighbours in `smooth_over_knn`: 0.5; 0.7 for gene panels, where a single cell is less informative.
-
-    Parameters
-    ----------
-    n_genes
-        Number of measured genes.
-    """
-    return 0.5 if n_genes >= MIN_WHOLE_TRANSCRIPTOME else 0.7
-
-
 def smooth_over_knn(
     values: Float[np.ndarray, "cell dim"], graph: sparse.csr_matrix, *, weight: float = 0.5, rounds: int = 3
 ) -> Float[np.ndarray, "cell dim"]:
@@ -143,6 +130,36 @@ def smooth_over_knn(
     for _ in range(rounds):
         smoothed = (1 - weight) * values + weight * (transitions @ smoothed)
     return smoothed
+
+
+def similar_neighbors(
+    values: Float[np.ndarray, "cell dim"], graph: sparse.csr_matrix, bandwidth: float = 1.0
+) -> sparse.csr_matrix:
+    """Reduce the weight of neighbours with other values, and give the rest to the cell itself (ours; a bilateral filter).
+
+    The weight of a neighbour is multiplied by ``exp(- d / (2 bandwidth^2))``, with d the mean squared difference of the values,
+    each averaged once with those of its own neighbours. A few cells of a rare type then keep their values, although most of
+    their neighbours are of another type.
+
+    Parameters
+    ----------
+    values
+        Finite values, such as standard scores.
+    graph
+        Symmetric kNN graph; see `knn_graph`.
+    bandwidth
+        Difference of values at which the weight is 0.61.
+
+    Returns
+    -------
+    Graph with rows of sum 1, for `smooth_over_knn`.
+    """
+    averaged = smooth_over_knn(values, graph, rounds=1)
+    transitions = sparse.coo_matrix(_transition_matrix(graph))
+    difference = np.square(averaged[transitions.row] - averaged[transitions.col]).mean(axis=1)
+    weights = transitions.data * np.exp(-difference / (2 * bandwidth**2))
+    similar = sparse.csr_matrix((weights, (transitions.row, transitions.col)), shape=transitions.shape)
+    return cast("sparse.csr_matrix", similar + sparse.diags(1 - np.asarray(similar.sum(axis=1)).ravel()))
 
 
 def _transition_matrix(graph: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -24,7 +24,8 @@ def benchmark(
         str | None,
         Parameter(
             help="Tasks, as a,b,c: clustering, integration, annotation, few_shot, zero_shot, free_text, unseen_types, "
-            "open_types, unknown, retrieval, robustness, annotation_dropout; default: all of these. Or noise alone, which trains models."
+            "open_types, unknown, retrieval, robustness, annotation_dropout; default: all of these. Or noise alone, "
+            "which trains models."
         ),
     ] = None,
     methods: Annotated[

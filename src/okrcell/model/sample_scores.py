@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from okrcell.cells.expression import Expression, iter_rows
-from okrcell.cells.neighbors import knn_graph, smooth_over_knn, smoothing_weight
+from okrcell.cells.neighbors import knn_graph, similar_neighbors, smooth_over_knn
 from okrcell.cells.pca import N_COMPONENTS, sample_pca
 from okrcell.model.embedder import Embedder, Progress
 from okrcell.model.marker_scores import (
@@ -26,6 +26,8 @@ from okrcell.model.signatures import MIN_TEXT_SIMILARITY, SignatureHead, Signatu
 from okrcell.model.text_encoder import mean_text_vectors
 from okrcell.ontology.relations import ancestors_or_self
 
+SMOOTHING_WEIGHT = 0.7
+"""Weight of the neighbours with similar scores in smoothing, in each of its rounds."""
 MAX_BACKGROUND_CELLS = 20_000
 """Maximum number of evenly spaced cells from which the background of a sample is estimated; more would not change it."""
 
@@ -228,25 +230,26 @@ def sample_knn_graph(expression: Expression, rows: NDArray[np.intp], seed: int =
     return knn_graph(sample_pca(expression, N_COMPONENTS)[rows], seed=seed)
 
 
-def smooth_scores(
-    scores: Float[np.ndarray, "cell candidate"],
-    margin: Float[np.ndarray, " cell"],
-    rows: NDArray[np.intp],
-    graph: sparse.csr_matrix,
-    n_genes: int,
-) -> tuple[Float[np.ndarray, "cell candidate"], Float[np.ndarray, " cell"]]:
-    """Average scores and margins of the cells ``rows`` over their kNN graph (method 11.5); other cells are unchanged.
+def similar_cells(
+    scores: Float[np.ndarray, "cell candidate"], rows: NDArray[np.intp], graph: sparse.csr_matrix
+) -> sparse.csr_matrix:
+    """Graph over which the cells ``rows`` are smoothed (method 11.5): neighbours with similar scores, in standard scores.
 
     Parameters
     ----------
     graph
         kNN graph of the cells ``rows``; see `sample_knn_graph`.
-    n_genes
-        Number of measured genes of the model; it sets the weight of the neighbors (`smoothing_weight`).
     """
-    stacked = np.column_stack([scores, margin]).astype(np.float32)
-    stacked[rows] = smooth_over_knn(stacked[rows], graph, weight=smoothing_weight(n_genes))
-    return stacked[:, :-1], stacked[:, -1]
+    return similar_neighbors(scores[rows], graph)
+
+
+def smooth(
+    values: Float[np.ndarray, "cell value"], rows: NDArray[np.intp], graph: sparse.csr_matrix
+) -> Float[np.ndarray, "cell value"]:
+    """Average values of the cells ``rows`` over the graph from `similar_cells`; other cells are unchanged."""
+    smoothed = values.astype(np.float32)
+    smoothed[rows] = smooth_over_knn(smoothed[rows], graph, weight=SMOOTHING_WEIGHT)
+    return smoothed
 
 
 def background_rows(n_cells: int) -> NDArray[np.intp]:

@@ -17,9 +17,10 @@ from okrcell.model.sample_scores import (
     resembles_known_type,
     sample_knn_graph,
     score_sample,
-    smooth_scores,
+    similar_cells,
     stored_candidate_vectors,
 )
+from okrcell.model.sample_scores import smooth as smooth_values
 from okrcell.model.signatures import SignatureHead, Signatures
 from okrcell.ontology.ontology import ontology
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, candidate_vectors
@@ -121,13 +122,14 @@ def annotate_zero_shot(
     sample_scores = score_sample(expression, panel, head, term_ids, signatures.combined, head.combined)
     scores = sample_scores.scores + _similarity_weight(embedder) * similarity
     margin, rows = sample_scores.margin, sample_scores.expressed_rows
-    smooth = smooth and len(rows) >= MIN_SMOOTHING_CELLS
+    is_smoothed = smooth and len(rows) >= MIN_SMOOTHING_CELLS
     best_similarity, known_similarity = similarity.max(axis=1), _best_known_similarity(cell_vectors, embedder)
-    if smooth:
-        graph = sample_knn_graph(expression, rows, seed)
-        scores, margin = smooth_scores(scores, margin, rows, graph, n_genes)
-        smoothed, known_similarity = smooth_scores(best_similarity[:, None], known_similarity, rows, graph, n_genes)
-        best_similarity = smoothed[:, 0]
+    if is_smoothed:
+        graph = similar_cells(scores, rows, sample_knn_graph(expression, rows, seed))
+        scores = smooth_values(scores, rows, graph)
+        margin, best_similarity, known_similarity = smooth_values(
+            np.column_stack([margin, best_similarity, known_similarity]), rows, graph
+        ).T
     best_idx = np.where(np.isnan(scores), -np.inf, scores).argmax(axis=1)
     # A sentence has a lower similarity to its cells than a name; without weight, similarity says nothing.
     is_outside = (
@@ -137,7 +139,9 @@ def annotate_zero_shot(
         & np.array([bool(term_id) for term_id in term_ids])[best_idx]
     )
     softmax_temperature = calibrated_temperature(
-        embedder.facts, n_genes, "smoothed_evidence_temperature_by_genes" if smooth else "evidence_temperature_by_genes"
+        embedder.facts,
+        n_genes,
+        "smoothed_evidence_temperature_by_genes" if is_smoothed else "evidence_temperature_by_genes",
     )
     return _predict_chunks(
         candidates,
@@ -148,7 +152,7 @@ def annotate_zero_shot(
         similarity=similarity,
         signature_scores=sample_scores.scores,
         signatures=signatures,
-        smoothed=smooth,
+        smoothed=is_smoothed,
         competitor=sample_scores.competitor,
         fits=resembles_known_type(term_ids, texts, embedder)[best_idx] & ~is_outside,
     )

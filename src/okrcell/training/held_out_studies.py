@@ -13,7 +13,7 @@ from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneResolution, GeneTable
 from okrcell.data.dataset import PairDataset
 from okrcell.model.marker_scores import GenePanel
-from okrcell.model.sample_scores import sample_knn_graph, score_sample, smooth_scores
+from okrcell.model.sample_scores import sample_knn_graph, score_sample, similar_cells, smooth
 from okrcell.model.signatures import SignatureHead
 from okrcell.ontology.ontology import prefix_of
 from okrcell.training.cell_type_profiles import KnownTypes, contains_averages
@@ -123,8 +123,9 @@ def score_study(
     sample_scores = score_sample(expression, gene_panel, head, types, candidates, signatures)
     rows = sample_scores.expressed_rows
     graph = sample_knn_graph(expression, rows) if graph is None else graph
-    n_genes = int(gene_panel.measured.sum())
-    smoothed, margin = smooth_scores(sample_scores.scores, sample_scores.margin, rows, graph, n_genes)
+    similar = similar_cells(sample_scores.scores, rows, graph)
+    smoothed = smooth(sample_scores.scores, rows, similar)
+    margin = smooth(sample_scores.margin[:, None], rows, similar)[:, 0]
     return StudyScores(sample_scores.scores, smoothed, margin, graph)
 
 
