@@ -97,10 +97,12 @@ def read_trials(corpus: Path, config: Path, knowledge: Path, model: Embedder) ->
     """Yield a trial for each study that can be held out."""
     settings = read_settings(config, corpus, knowledge)
     pairs, partition = build_dataset(settings)
-    rows = np.sort(np.concatenate([partition.train, partition.validation]))
     known_types, dropped_studies, _ = fit_known_types(
-        pairs, rows, model.vocabulary, read_markers(settings), settings.split.overlapping
+        pairs, partition.train, model.vocabulary, read_markers(settings), settings.split.overlapping
     )
+    if model.signatures is None or known_types.types != model.signatures.types:
+        raise InputError(f"The known types of {corpus} are not those of {model.name}: it is another corpus.")
+    rows = np.sort(np.concatenate([partition.train, partition.validation]))
     for study in held_out_studies(pairs, rows, known_types.types, settings.split.overlapping, settings.seed):
         if study.group not in dropped_studies:
             profiles = read_profiles(pairs.corpus.obs.iloc[study.corpus_rows[:1]])
