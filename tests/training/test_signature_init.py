@@ -72,13 +72,31 @@ def test_a_fitted_projector_maps_every_wording_to_its_type(monkeypatch):
     def fitted():
         torch.manual_seed(0)
         projector = nn.Sequential(nn.LayerNorm(16), nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 3))
-        fit_text_projector(projector, pooled, term_ids, space, seed=0)
+        fit_text_projector(projector, pooled, term_ids, space, 0, np.zeros(24, dtype=bool))
         with torch.no_grad():
             return projector(prototypes)
 
     first = fitted()
     assert (first @ torch.from_numpy(space.vectors).T).argmax(dim=1).tolist() == [0, 1, 2]
     assert torch.equal(first, fitted())
+
+
+def test_prose_is_sampled_more_often_and_many_wordings_not_in_proportion():
+    term_ids = np.array([B_CELL] * 4 + [T_CELL])
+    probability = signature_init._sampling_probability(
+        term_ids, np.array([0, 0, 0, 0, -1]), np.array([True, False, False, False, False])
+    )
+    assert probability.sum() == pytest.approx(1)
+    assert probability[0] == pytest.approx(signature_init.PROSE_WEIGHT * probability[1])
+    assert probability[1] == pytest.approx(probability[4] / signature_init.UNKNOWN_WEIGHT / 2)
+
+
+def test_types_with_few_markers_and_no_cells_have_less_weight_in_the_directions():
+    signatures = np.eye(2, 30, dtype=np.float32)
+    equal = SignatureSpace.from_signatures([B_CELL, T_CELL], signatures, 1)
+    weighted = SignatureSpace.from_signatures([B_CELL, T_CELL], signatures, 1, np.array([1.0, 0.1]))
+    assert abs(weighted.directions[0, 0]) > 0.95 * np.linalg.norm(weighted.directions[:, 0])
+    assert abs(equal.directions[0, 0]) < 0.9 * np.linalg.norm(equal.directions[:, 0])
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import re
 from functools import cache
 
 from okrcell.descriptions.metadata_text import definition_sentence, indefinite_article, is_prose, unique_texts
+from okrcell.evidence import split_sentences
 from okrcell.ontology.ontology import ontology
 from okrcell.ontology.published_names import PUBLISHED_SYNONYMS
 from okrcell.ontology.resolver import resolve_cell_type
@@ -52,7 +53,7 @@ SHORTENINGS = (
 )
 """Replacements that make everyday names of ontology names: "CD4-positive, alpha-beta T cell" becomes "CD4+ T cell", "CD4 T"."""
 _COUNTABLE = re.compile(r"(cell|cyte|blast|phage|phil|clast|platelet|neuron|DC|Mac|Treg|SMC|EC)$")
-MAX_NAMES = 24
+MAX_NAMES = 10
 """Maximum number of everyday names of a type."""
 
 
@@ -97,7 +98,7 @@ def type_wordings(term_id: str, *, sentences: bool = True) -> tuple[str, ...]:
     term = ontology("CL").term(term_id)
     texts = [term.name, *term.synonyms, *PUBLISHED_SYNONYMS.get(term.id, ())]
     if is_prose(term.definition):
-        texts += [definition_sentence(term.name, term.definition), term.definition]
+        texts += [definition_sentence(term.name, term.definition), term.definition, *split_sentences(term.definition)]
     if sentences:
         article = indefinite_article(term.name)
         texts += [sentence.format(article=article, name=term.name) for sentence in SENTENCES]

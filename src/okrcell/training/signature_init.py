@@ -35,6 +35,8 @@ CLASS_WEIGHT, CLASS_TEMPERATURE = 0.5, 0.07
 MARKER_RELIABILITY = 0.7
 """Weight of a type with markers alone, at least `FULL_WEIGHT_GENES` of them, in the choice of directions; a type with cells
 has 1."""
+PROSE_WORDS, PROSE_WEIGHT = 7, 3.0
+"""A text of at least 7 words is sampled three times as often as a name: what a cell does is said in few of a type's texts."""
 UNKNOWN_WEIGHT = 1 / 3
 """How often the texts of a type without signature are sampled, relative to those of a known type."""
 
@@ -121,7 +123,8 @@ def init_from_signatures(
         term_ids, texts = all_wordings(space.types)
         embedder = Embedder(checkpoint)
         pooled = cached_embed(f"{model.settings.text_encoder.model_dump_json()} pooled", embedder.pool_texts)(texts)
-        fit_text_projector(model.text_projector, torch.from_numpy(pooled), term_ids, space, seed)
+        is_prose = np.array([len(text.split()) >= PROSE_WORDS for text in texts])
+        fit_text_projector(model.text_projector, torch.from_numpy(pooled), term_ids, space, seed, is_prose)
     return space
 
 
@@ -149,6 +152,7 @@ def fit_text_projector(
     term_ids: Sequence[str],
     space: SignatureSpace,
     seed: int,
+    is_prose: NDArray[np.bool_],
 ) -> None:
     """Fit a projector so that every wording of a type has the vector of the type.
 
@@ -160,10 +164,12 @@ def fit_text_projector(
         Texts, as the text encoder pools them.
     term_ids
         Cell Ontology id of each text.
+    is_prose
+        Texts that are sampled more often (`PROSE_WEIGHT`).
     """
     vectors, type_idx = space.targets(term_ids)
     usable = np.flatnonzero(vectors.any(axis=1))
-    probability = _sampling_probability(np.asarray(term_ids)[usable], type_idx[usable])
+    probability = _sampling_probability(np.asarray(term_ids)[usable], type_idx[usable], is_prose[usable])
     targets, labels, types = torch.from_numpy(vectors), torch.from_numpy(type_idx), torch.from_numpy(space.vectors)
     rng, noise_generator = np.random.default_rng([seed, 11]), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(projector.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
@@ -195,8 +201,12 @@ def _nearest_known(term_id: str, index: dict[str, int]) -> list[int]:
     return []
 
 
-def _sampling_probability(term_ids: NDArray[np.str_], type_idx: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Probability of each text: known types more often, and types with many texts not in proportion to their number."""
+def _sampling_probability(
+    term_ids: NDArray[np.str_], type_idx: NDArray[np.intp], is_prose: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Probability of each text: known types and prose more often; types with many texts not in proportion to their number."""
     _, code, n_texts = np.unique(term_ids, return_inverse=True, return_counts=True)
-    weight = np.where(type_idx >= 0, 1.0, UNKNOWN_WEIGHT) / np.sqrt(n_texts[code])
+    weight = (
+        np.where(type_idx >= 0, 1.0, UNKNOWN_WEIGHT) * np.where(is_prose, PROSE_WEIGHT, 1.0) / np.sqrt(n_texts[code])
+    )
     return weight / weight.sum()
