@@ -10,9 +10,9 @@ from okrcell.ontology.resolver import resolve_cell_type
     ("term_id", "names"),
     [
         ("CL:0000624", {"CD4 T", "CD4+ T cell", "CD4 T cells"}),
-        ("CL:0000895", {"naive CD4 T cell", "naive CD4+ T cells"}),
+        ("CL:0000895", {"naive CD4 T cell", "CD4 naive T"}),
         ("CL:0000171", {"alpha cell", "alpha cells"}),
-        ("CL:0002396", {"CD16 monocyte", "CD16+ monocytes"}),
+        ("CL:0002396", {"CD16 monocyte", "CD16+ monocyte"}),
         ("CL:0000623", {"NK", "NK cells"}),
         ("CL:0000115", {"EC", "endothelial cells"}),
     ],
