@@ -55,7 +55,7 @@ def test_exchanged_names_are_contradicted_and_the_other_labels_are_not(blood, mo
 def test_the_reason_names_genes_of_both_types(blood, model):
     audit = audits_of(blood, model, {MONOCYTE: B_CELL, B_CELL: MONOCYTE})[MONOCYTE]
     assert {"CD79A", "MS4A1"} <= set(audit.high_genes)
-    assert "LYZ" in audit.low_genes
+    assert {"LYZ", "CST3", "S100A9", "FCN1"} & set(audit.low_genes)
     assert audit.sentence.startswith(f"'{MONOCYTE}' (95 cells) looks like B cell: CD79A, MS4A1")
 
 
