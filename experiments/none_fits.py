@@ -147,7 +147,7 @@ def main() -> None:
         print(f"confident right cells of the baseline that are still confident: mean over sets {still:.3f}")
     if options.json:
         record = provenance_record("experiment none_fits", model=model.name, weights_sha256=model.fingerprint)
-        options.json.write_text(json.dumps({**record, "rows": rows}, indent=1) + "\n")
+        options.json.write_text(json.dumps({**record, "rows": rows}) + "\n")
 
 
 if __name__ == "__main__":
