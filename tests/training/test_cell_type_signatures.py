@@ -79,7 +79,7 @@ def test_a_gene_that_no_study_measured_has_no_weight():
     assert not build_known_types(profiles, (), None).cells()[:, 7].any()
 
 
-def test_books_and_cells_share_a_signature_and_either_alone_has_all_of_it():
+def test_markers_weigh_by_their_number_beside_cells_and_either_alone_has_all_of_a_signature():
     profiles = make_profiles({"a": (T_CELL, None, PLATELET, B_CELL, MONOCYTE, None)})
     books = knowledge_matrix(b={1: 2.0, 2: 1.0}, nk={3: 1.0})
     known = build_known_types(profiles, (B_CELL, NK_CELL), books)
@@ -87,7 +87,8 @@ def test_books_and_cells_share_a_signature_and_either_alone_has_all_of_it():
     knowledge, cells = known.parts()
     lengths = np.linalg.norm(np.stack([knowledge, cells]), axis=2).T.tolist()
     length = dict(zip(known.types, lengths, strict=True))
-    assert length[B_CELL] == pytest.approx([0.5, 0.5])
+    of_two_markers = 0.5 * (2 / 20) ** 0.5
+    assert length[B_CELL] == pytest.approx([of_two_markers, 1 - of_two_markers])
     assert length[NK_CELL] == pytest.approx([1.0, 0.0])
     assert length[T_CELL] == pytest.approx([0.0, 1.0])
     assert knowledge[2, 1] == pytest.approx(2 * knowledge[2, 2])

@@ -127,8 +127,7 @@ def test_a_noise_benchmark_with_former_settings_goes_on(tmp_path):
 def test_the_settings_in_the_bundled_model_are_read():
     facts = json.loads(files("okrcell").joinpath("models", "mini", "model.json").read_text(encoding="utf-8"))
     assert parse_settings(ModelSettings, facts["settings"], "model.json").dim == 256
-    stored = facts["receipt"]["settings"]
-    assert "alike" in stored["objective"]["partners"]
-    settings = PretrainSettings.model_validate({**FOLDERS, **stored})
-    assert settings.objective.partners.same_type == stored["objective"]["partners"]["alike"]
-    assert settings.stream.min_gene_fraction == stored["stream"]["fewest_genes"]
+    settings = PretrainSettings.model_validate({**FOLDERS, **facts["receipt"]["settings"]})
+    assert settings.objective.preset == "improved"
+    assert settings.model.cell_encoder.kind == "linear"
+    assert settings.stream.min_gene_fraction == 0.05

@@ -23,15 +23,23 @@ from okrcell.tasks.label_errors import TRUST_THRESHOLD, AuditSettings
 from okrcell.tasks.labels import limit_remarks, read_study_labels
 
 RELIABILITY_FILE = "reliability.parquet"
+BLOCK_SIZE = 4_096
+"""Number of cells that are read at a time to see which genes were measured."""
 Progress = Callable[[int, int, str], None]
 """Callback with the number of finished cells, their total, and the study."""
 
 
 def corpus_expression(corpus: Corpus, rows: NDArray[np.integer], table: GeneTable | None = None) -> Expression:
-    """Return the expression of the cells ``rows`` of a corpus; read from disk in blocks."""
+    """Return the expression of the cells ``rows`` of a corpus; read from disk in blocks.
+
+    A corpus does not store which genes a study measured: those that any of the cells expresses count as measured.
+    """
     table = GeneTable.bundled() if table is None else table
+    is_measured = np.zeros(len(table), dtype=bool)
+    for start in range(0, len(rows), BLOCK_SIZE):
+        is_measured |= corpus.rows(np.asarray(rows[start : start + BLOCK_SIZE], dtype=np.int64)).getnnz(axis=0) > 0
     resolution = GeneResolution(
-        row=np.arange(len(table), dtype=np.int32),
+        row=np.where(is_measured, np.arange(len(table)), -1).astype(np.int32),
         match_counts={},
         unknown=(),
         species="human",

@@ -130,9 +130,10 @@ def score_study(
 
 
 def as_expression(rows: sparse.csr_matrix) -> Expression:
-    """Return rows of the corpus as the expression of a sample."""
+    """Return rows of the corpus as the expression of a sample; genes that no cell expresses count as not measured."""
     table = GeneTable.bundled()
-    resolution = GeneResolution(np.arange(len(table), dtype=np.int32), {}, (), "human", 1.0, 0)
+    row = np.where(rows.getnnz(axis=0) > 0, np.arange(len(table)), -1).astype(np.int32)
+    resolution = GeneResolution(row, {}, (), "human", 1.0, 0)
     return Expression(
         len(rows.indptr) - 1, "linear", "the corpus", (), resolution, table, MatrixRows(rows, "the corpus")
     )

@@ -10,8 +10,8 @@ from okrcell.benchmarking.baselines import okrcell as baseline
 from okrcell.benchmarking.methods import METHODS, MethodContext
 from okrcell.model.checkpoint import save_checkpoint
 
-TASKS = {"clustering", "integration", "annotation", "few_shot", "zero_shot", "open_types", "retrieval"}
-PACKAGES_APART = {"harmonypy", "scanorama", "scvi", "celltypist", "singler", "scranpy"}
+TASKS = {"clustering", "integration", "annotation", "few_shot", "zero_shot", "open_types", "retrieval", "free_text"}
+PACKAGES_APART = {"harmonypy", "scanorama", "scvi", "celltypist", "singler", "scranpy", "peft"}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -24,8 +24,10 @@ def test_what_a_method_answers_with_is_there_without_its_package(name):
 
 
 def test_every_task_has_us_and_a_baseline_or_a_control():
-    for task in TASKS - {"retrieval"}:
+    # No baseline reads free text.
+    for task in TASKS - {"retrieval", "free_text"}:
         assert {METHODS[name].kind for name in METHODS if task in METHODS[name].implementations} >= {"ours", "baseline"}
+    assert METHODS["okrcell_cosine"].kind == "control"
     assert METHODS["okrcell"].implementations.keys() == TASKS
 
 
