@@ -14,7 +14,7 @@ from okrcell.cells.neighbors import knn_graph, similar_neighbors, smooth_over_kn
 from okrcell.cells.pca import N_COMPONENTS, sample_pca
 from okrcell.errors import CheckpointError
 from okrcell.model.embedder import Embedder
-from okrcell.model.sample_scores import SMOOTHING_WEIGHT, smooth, stored_candidate_vectors
+from okrcell.model.sample_scores import SMOOTHING_WEIGHT, smooth_values, stored_candidate_vectors
 from okrcell.tasks import zero_shot as module
 from okrcell.tasks.candidates import candidate_vectors, parse_candidates
 from okrcell.tasks.zero_shot import MIN_SMOOTHING_CELLS, annotate_by_similarity, annotate_zero_shot
@@ -73,7 +73,7 @@ def test_scores_are_evidence_and_weighed_similarity_drawn_to_neighbours(blood, m
 def test_values_are_smoothed_in_three_rounds_and_other_rows_are_left_alone():
     chain = sparse.csr_matrix(np.array([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]]))
     values, rows = np.array([[1.0], [0], [9], [0]]), np.array([0, 1, 3])
-    np.testing.assert_allclose(smooth(values, rows, chain).ravel(), [0.3735, 0.2765, 9, 0.0735], atol=1e-6)
+    np.testing.assert_allclose(smooth_values(values, rows, chain).ravel(), [0.3735, 0.2765, 9, 0.0735], atol=1e-6)
     np.testing.assert_allclose(values.ravel(), [1, 0, 9, 0])
 
 

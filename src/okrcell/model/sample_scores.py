@@ -243,7 +243,7 @@ def similar_cells(
     return similar_neighbors(scores[rows], graph)
 
 
-def smooth(
+def smooth_values(
     values: Float[np.ndarray, "cell value"], rows: NDArray[np.intp], graph: sparse.csr_matrix
 ) -> Float[np.ndarray, "cell value"]:
     """Average values of the cells ``rows`` over the graph from `similar_cells`; other cells are unchanged."""

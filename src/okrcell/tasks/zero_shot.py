@@ -18,9 +18,9 @@ from okrcell.model.sample_scores import (
     sample_knn_graph,
     score_sample,
     similar_cells,
+    smooth_values,
     stored_candidate_vectors,
 )
-from okrcell.model.sample_scores import smooth as smooth_values
 from okrcell.model.signatures import SignatureHead, Signatures
 from okrcell.ontology.ontology import ontology
 from okrcell.tasks.candidates import CELL_ONTOLOGY, Candidate, candidate_vectors

@@ -13,7 +13,7 @@ from okrcell.cells.expression import Expression
 from okrcell.cells.genes import GeneResolution, GeneTable
 from okrcell.data.dataset import PairDataset
 from okrcell.model.marker_scores import GenePanel
-from okrcell.model.sample_scores import sample_knn_graph, score_sample, similar_cells, smooth
+from okrcell.model.sample_scores import sample_knn_graph, score_sample, similar_cells, smooth_values
 from okrcell.model.signatures import SignatureHead
 from okrcell.ontology.ontology import prefix_of
 from okrcell.training.cell_type_profiles import KnownTypes, contains_averages
@@ -124,8 +124,8 @@ def score_study(
     rows = sample_scores.expressed_rows
     graph = sample_knn_graph(expression, rows) if graph is None else graph
     similar = similar_cells(sample_scores.scores, rows, graph)
-    smoothed = smooth(sample_scores.scores, rows, similar)
-    margin = smooth(sample_scores.margin[:, None], rows, similar)[:, 0]
+    smoothed = smooth_values(sample_scores.scores, rows, similar)
+    margin = smooth_values(sample_scores.margin[:, None], rows, similar)[:, 0]
     return StudyScores(sample_scores.scores, smoothed, margin, graph)
 
 
