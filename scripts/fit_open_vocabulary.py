@@ -9,30 +9,26 @@ The values are written to ``model.json`` of the folder MODEL, under ``calibratio
 
 import argparse
 import copy
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from recalibrate import read_settings
+from recalibrate import read_known_types, read_settings, write_calibration
 from scipy import sparse
 
 from okrcell.cells.expression import Expression
 from okrcell.errors import InputError
 from okrcell.metrics.annotation import ontology_relation, relation_fractions
-from okrcell.model.checkpoint import MODEL_FILE, description_sha256
 from okrcell.model.embedder import Embedder, load
 from okrcell.model.marker_scores import log_odds
 from okrcell.ontology.obs_profile import read_profiles
-from okrcell.storage import atomic_file
 from okrcell.tasks.confidence import best_probability
 from okrcell.tasks.open_vocabulary import OpenVocabularyPrediction, OpenVocabularyWeights, annotate_open_vocabulary
 from okrcell.training.calibration import fit_logistic
-from okrcell.training.cell_type_profiles import KnownTypes, fit_known_types
-from okrcell.training.held_out_studies import HeldOutStudy, as_expression, held_out_studies
-from okrcell.training.setup import build_dataset, read_markers
+from okrcell.training.cell_type_profiles import KnownTypes
+from okrcell.training.held_out_studies import HeldOutStudy, as_expression
 
 GRID: dict[str, tuple[float, ...]] = {
     "similarity": (0.0, 2.0, 5.0, 10.0),
@@ -85,28 +81,15 @@ def main() -> None:
     top, bias = fit_confidence(trials, weights)
     weights = replace(weights, top=top, bias=bias)
     print(f"{weights}\nstudies: {', '.join(trial.name for trial in trials)}")
-    path = options.model / MODEL_FILE
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content["calibration"]["open_vocabulary"] = asdict(weights)
-    content["sha256"] = description_sha256(content)
-    with atomic_file(path) as draft:
-        draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_calibration(options.model, {"open_vocabulary": asdict(weights)})
 
 
 def read_trials(corpus: Path, config: Path, knowledge: Path, model: Embedder) -> Iterator[Trial]:
     """Yield a trial for each study that can be held out."""
-    settings = read_settings(config, corpus, knowledge)
-    pairs, partition = build_dataset(settings)
-    known_types, dropped_studies, _ = fit_known_types(
-        pairs, partition.train, model.vocabulary, read_markers(settings), settings.split.overlapping
-    )
-    if model.signatures is None or known_types.types != model.signatures.types:
-        raise InputError(f"The known types of {corpus} are not those of {model.name}: it is another corpus.")
-    rows = np.sort(np.concatenate([partition.train, partition.validation]))
-    for study in held_out_studies(pairs, rows, known_types.types, settings.split.overlapping, settings.seed):
-        if study.group not in dropped_studies:
-            profiles = read_profiles(pairs.corpus.obs.iloc[study.corpus_rows[:1]])
-            yield Trial(study, known_types, model, profiles.distinct[0].tissue_id)
+    pairs, known_types, studies = read_known_types(read_settings(config, corpus, knowledge), model)
+    for study in studies:
+        profiles = read_profiles(pairs.corpus.obs.iloc[study.corpus_rows[:1]])
+        yield Trial(study, known_types, model, profiles.distinct[0].tissue_id)
 
 
 def search(trials: list[Trial]) -> OpenVocabularyWeights:

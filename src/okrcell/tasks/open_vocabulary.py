@@ -44,8 +44,8 @@ STEP_UTILITY = (1.0, 0.5, 0.2)
 class OpenVocabularyWeights:
     """Weights of annotation without candidates, which the model brings under ``calibration.open_vocabulary``.
 
-    They are chosen on pretraining studies with signatures that were fitted without the study
-    (docs/results/bundled-model.md). The defaults are those of models that do not have them.
+    ``scripts/fit_open_vocabulary.py`` chooses them on pretraining studies with signatures that were fitted without the study.
+    The defaults are for models that do not have them, such as the bundled one: they were chosen likewise for the model before.
     """
 
     similarity: float = 10.0
